@@ -1,0 +1,8 @@
+"""``python -m etl`` is ``kore-etl``."""
+
+from __future__ import annotations
+
+from etl.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Every failure that a person is told of, drawn by its consequence.
+
+    EtlError (1)
+    ├── ConfigError (2)       a setting is wrong or missing
+    ├── AuthError (4)         the API refused the token, its scope or the stream
+    ├── RefusedError (4)      the API refused the request itself (400, 412 ...)
+    ├── ApiError (5)          the API cannot be reached, or answers what cannot be used
+    │   └── TransientApiError another try may help; raised once the tries are used up
+    ├── DatabaseError (6)     the database cannot be read or written
+    └── LockedError (75)      another run holds the source
+
+A message says what happened, to what, and what to do next; it never holds a secret, a token or a body.
+Exit code 3 (done, but with rejected records or unverified windows) is an outcome and no error.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EtlError(Exception):
+    """The root: a failure with an exit code of its own."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(EtlError):
+    """A setting or an option is missing or wrong."""
+
+    exit_code = 2
+
+
+class AuthError(EtlError):
+    """The API refused the token, its scope or the stream."""
+
+    exit_code = 4
+
+
+class RefusedError(EtlError):
+    """The API refused what was asked (a range, a limit, a filter), not who asked."""
+
+    exit_code = 4
+
+
+class ApiError(EtlError):
+    """The API could not be reached or gave an answer that cannot be used."""
+
+    exit_code = 5
+
+
+class TransientApiError(ApiError):
+    """A failure that another try may mend."""
+
+
+class DatabaseError(EtlError):
+    """The database could not be opened, read or written."""
+
+    exit_code = 6
+
+
+class LockedError(EtlError):
+    """Another run works on the same source."""
+
+    exit_code = 75
