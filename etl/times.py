@@ -1,0 +1,201 @@
+"""Times and durations as the API, the settings and the database spell them.
+
+Every datetime that leaves this module is aware, in UTC, and cut to whole milliseconds: the unit in which the
+API speaks, so that a time read, stored and sent again is the same time.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
+_LEAST_MILLISECONDS = (_FIRST - _EPOCH) // _MILLISECOND
+_MOST_MILLISECONDS = (_LAST - _EPOCH) // _MILLISECOND
+# Below this a number counts seconds, from here on milliseconds: as milliseconds it is March 1973,
+# before any such system, and as seconds it is the year 5138.
+_SECONDS_BELOW = 10**11
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,3})?")
+_ISO = re.compile(
+    r"(?P<year>[0-9]{4})(?P<dash>-?)(?P<month>[0-9]{2})(?P=dash)(?P<day>[0-9]{2})"
+    r"(?:[Tt ](?P<hour>[0-9]{2})(?P<colon>:?)(?P<minute>[0-9]{2})"
+    r"(?:(?P=colon)(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]+))?)?)?"
+    r" ?(?P<zone>[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?"
+)
+_USUAL_LENGTH = len("2025-05-26T18:30:00.000Z")
+
+_DURATION = re.compile(
+    r"(?:(?P<days>[0-9]+)d)? ?(?:(?P<hours>[0-9]+)h)? ?(?:(?P<minutes>[0-9]+)m)? ?"
+    r"(?:(?P<seconds>[0-9]+(?:\.[0-9]+)?)s)?"
+)
+_BARE_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+
+
+def parse_time(value: object) -> datetime | None:
+    """The moment that a value of the API or a setting stands for; None where it says nothing.
+
+    Missing is None, blank text, `{}` and `[]`. Read are ISO 8601 with or without time, fraction and offset (no
+    offset means UTC; a leap second is the next minute's first), seconds or milliseconds since 1970 as a number or
+    as text, MongoDB's `{"$date": ...}`, and dates of TOML. Anything else raises ValueError.
+    """
+    if isinstance(value, str):
+        return _from_text(value)
+    if value is None or value in ({}, []):
+        return None
+    if isinstance(value, dict):
+        return _from_mongo(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _from_number(value)
+    if isinstance(value, date):
+        return _from_date(value)
+    raise ValueError(f"a {type(value).__name__} is not a date")
+
+
+def format_time(moment: datetime) -> str:
+    """A moment as the API takes it: UTC, three digits of fraction, a Z. A naive one raises ValueError."""
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone cannot be told to the API")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def parse_duration(text: object) -> timedelta:
+    """A length of time from seconds (`300`, `"300"`) or units in falling order (`"1h30m"`, `"7d"`).
+
+    Never negative; anything else raises ValueError.
+    """
+    if isinstance(text, timedelta):
+        return _not_negative(text)
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        return _not_negative(_seconds(text))
+    plain = text.strip().lower() if isinstance(text, str) else ""
+    if _BARE_SECONDS.fullmatch(plain):
+        return _seconds(plain)
+    match = _DURATION.fullmatch(plain)
+    if not plain or match is None:
+        raise ValueError("a duration is a number of seconds, or such as 90s, 5m, 2h, 7d, 1h30m")
+    return _units(**match.groupdict(default="0"))
+
+
+def format_duration(duration: timedelta) -> str:
+    """A length of time in the units that `parse_duration` reads: `5m`, `1h30m`, `0s`."""
+    if duration < timedelta(0):
+        return "-" + format_duration(-duration)
+    minutes, seconds = divmod(duration.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    units = [(duration.days, "d"), (hours, "h"), (minutes, "m")]
+    shown = [f"{count}{unit}" for count, unit in units if count]
+    if seconds or duration.microseconds or not shown:
+        fraction = f".{duration.microseconds:06}".rstrip("0").rstrip(".")
+        shown.append(f"{seconds}{fraction}s")
+    return "".join(shown)
+
+
+def _from_text(text: str) -> datetime | None:
+    # The form that the API sends, checked by shape since fromisoformat also takes odd ones.
+    if len(text) == _USUAL_LENGTH and text[10] == "T" and text[4] == text[7] == "-" and text[23] == "Z":
+        try:
+            return _to_milliseconds(datetime.fromisoformat(text))
+        except ValueError:
+            pass
+    plain = text.strip()
+    if not plain:
+        return None
+    if _NUMBER.fullmatch(plain):
+        return _from_epoch(Decimal(plain))
+    match = _ISO.fullmatch(plain)
+    if match is None:
+        raise ValueError("the text is not a date")
+    return _from_parts(match)
+
+
+def _from_parts(match: re.Match[str]) -> datetime:
+    day = datetime(int(match["year"]), int(match["month"]), int(match["day"]), tzinfo=_zone(match["zone"]))
+    hour, minute, second = (int(match[name] or 0) for name in ("hour", "minute", "second"))
+    milliseconds = int((match["fraction"] or "")[:3].ljust(3, "0"))
+    midnight = (hour, minute, second, milliseconds) == (24, 0, 0, 0)
+    if minute > 59 or second > 60 or (hour > 23 and not midnight):
+        raise ValueError("the text is not a time of day")
+    try:
+        # A sum, so that 23:59:60 and 24:00 carry over into the next minute and day.
+        clock = timedelta(hours=hour, minutes=minute, seconds=second, milliseconds=milliseconds)
+        return (day + clock).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("the date is out of range") from error
+
+
+def _zone(text: str | None) -> timezone:
+    if text is None or text in "Zz":
+        return UTC
+    hours, minutes = int(text[1:3]), int(text[3:].removeprefix(":") or 0)
+    if hours > 23 or minutes > 59:
+        raise ValueError("the text is not an offset from UTC")
+    offset = timedelta(hours=hours, minutes=minutes)
+    return timezone(-offset if text[0] == "-" else offset)
+
+
+def _from_mongo(value: dict[object, object]) -> datetime | None:
+    inner = value.get("$date", value)
+    if isinstance(inner, dict):
+        inner = inner.get("$numberLong", inner)
+    # Not followed any deeper: an object in it is no date, and might be the outermost of thousands.
+    if not inner or not isinstance(inner, dict):
+        return parse_time(inner)
+    raise ValueError("the object is not a date")
+
+
+def _from_number(value: float) -> datetime:
+    if isinstance(value, int):
+        return _from_epoch(value)
+    if not math.isfinite(value):
+        raise ValueError("the number is not a date")
+    # The shortest decimal that reads as this float is what was sent; its binary value would lose a millisecond.
+    return _from_epoch(Decimal(repr(value)))
+
+
+def _from_epoch(value: int | Decimal) -> datetime:
+    in_seconds = -_SECONDS_BELOW < value < _SECONDS_BELOW
+    milliseconds = math.floor(value * 1000) if in_seconds else math.floor(value)
+    if not _LEAST_MILLISECONDS <= milliseconds <= _MOST_MILLISECONDS:
+        raise ValueError("the number is out of the range of dates")
+    return _EPOCH + milliseconds * _MILLISECOND
+
+
+def _from_date(value: date) -> datetime:
+    if not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    try:
+        return _to_milliseconds(value if value.tzinfo else value.replace(tzinfo=UTC))
+    except OverflowError as error:
+        raise ValueError("the date is out of range") from error
+
+
+def _to_milliseconds(moment: datetime) -> datetime:
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _units(days: str, hours: str, minutes: str, seconds: str) -> timedelta:
+    try:
+        return timedelta(days=int(days), hours=int(hours), minutes=int(minutes), seconds=float(seconds))
+    except OverflowError as error:
+        raise ValueError("the duration is too long") from error
+
+
+def _seconds(value: float | str) -> timedelta:
+    try:
+        return timedelta(seconds=float(value))
+    except OverflowError as error:
+        raise ValueError("the duration is too long") from error
+
+
+def _not_negative(duration: timedelta) -> timedelta:
+    if duration < timedelta(0):
+        raise ValueError("a duration is not negative")
+    return duration

@@ -1,0 +1,8 @@
+"""From a record of the API to rows, or to a rejection with its reason. Pure: no clock, no file, no network."""
+
+from __future__ import annotations
+
+from etl.transform.rows import Rejection, Row, Stream, TaskRows
+from etl.transform.task import transform
+
+__all__ = ["Rejection", "Row", "Stream", "TaskRows", "transform"]

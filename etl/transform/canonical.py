@@ -1,0 +1,85 @@
+"""One text for one value: JSON, compact, keys sorted, so that equal records have equal text."""
+
+from __future__ import annotations
+
+import orjson
+
+from etl.transform.text import clean_items, clean_text, digits
+
+DEEPEST = 254
+"""Levels of nesting that a record may have: as many as orjson writes."""
+
+
+def canonical(value: object) -> str:
+    """The value as canonical JSON that UTF-8 and PostgreSQL can hold, however odd or deep it is."""
+    plain = plain_canonical(value)
+    return _write(value) if plain is None else plain
+
+
+def plain_canonical(value: object) -> str | None:
+    """Canonical JSON of a value that needs no cleaning; None where one of its parts needs it.
+
+    That is a NUL or lone surrogate in a text, an integer past 64 bits, or more levels than DEEPEST.
+    """
+    try:
+        encoded = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        return None
+    # May be a harmless backslash before the letters: then the careful way gives the same text, only later.
+    return None if b"\\u0000" in encoded else encoded.decode()
+
+
+def is_too_deep(value: object) -> bool:
+    """Whether arrays and objects stand in each other more than DEEPEST times."""
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [inner for outer in level for inner in _children(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _children(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+class _Mark(str):
+    """Punctuation on the writer's stack, as against a text that is still to be written."""
+
+    __slots__ = ()
+
+
+def _write(value: object) -> str:
+    # A stack of what is left to write instead of recursion: the nesting of a record has no limit.
+    pieces: list[str] = []
+    rest: list[object] = [value]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, _Mark):
+            pieces.append(item)
+        elif isinstance(item, dict | list):
+            rest.extend(reversed(_parts(item)))
+        else:
+            pieces.append(_scalar(item))
+    return "".join(pieces)
+
+
+def _parts(value: dict[str, object] | list[object]) -> list[object]:
+    parts: list[object] = []
+    if isinstance(value, dict):
+        for key, inner in clean_items(value):
+            parts += [_Mark(","), _Mark(_scalar(key) + ":"), inner]
+        return [_Mark("{"), *parts[1:], _Mark("}")]
+    for inner in value:
+        parts += [_Mark(","), inner]
+    return [_Mark("["), *parts[1:], _Mark("]")]
+
+
+def _scalar(value: object) -> str:
+    if isinstance(value, str):
+        value = clean_text(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        return digits(value)
+    return orjson.dumps(value).decode()

@@ -1,0 +1,116 @@
+"""A record of getTasks as the row of a task, with the rows that it refers to."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from etl.times import parse_time
+from etl.transform.canonical import canonical, is_too_deep, plain_canonical
+from etl.transform.dimensions import case_row, priority_row, status_row
+from etl.transform.due import due_time
+from etl.transform.people import current_queue, named
+from etl.transform.rows import Rejection, Row, Stream, TaskRows
+from etl.transform.text import LONGEST_ID, boolean, clean, clean_text, ident, moment, text
+
+_SHOWN = 80
+
+
+def transform(record: object, stream: Stream) -> TaskRows | Rejection:
+    """The rows of one record as the API sent it, or why there are none.
+
+    Nothing but `_id` is needed; a part that cannot be read is None in its column and stays in `raw`. Rejected are
+    a record that is not an object, has no usable `_id` or an unreadable `updatedAt`, or is nested too deeply.
+    """
+    raw = plain_canonical(record)
+    if raw is None:
+        raw = canonical(record)
+        if is_too_deep(record):
+            return Rejection("the record is nested too deeply", _id_of(record), raw)
+        record = clean(record)
+    if not isinstance(record, dict):
+        return Rejection("the record is not an object", None, raw)
+    key = ident(record.get("_id"))
+    if key is None:
+        return Rejection(_why_no_id(record.get("_id")), None, raw)
+    try:
+        updated_at = parse_time(record.get("updatedAt"))
+    except ValueError:
+        return Rejection(f"updatedAt is unreadable: {_shown(record['updatedAt'])}", key, raw)
+    return _rows(key, record, raw, stream, updated_at)
+
+
+def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated_at: datetime | None) -> TaskRows:
+    created_at = moment(record.get("createdAt")) or moment(record.get("timestampValue"))
+    seen_at = updated_at or created_at
+    status = status_row(record.get("status"), stream, seen_at)
+    priority = priority_row(record.get("priority"), stream, seen_at)
+    case = case_row(record, stream, seen_at)
+    task: Row = {
+        "_id": key,
+        "source_id": stream.source_id,
+        "stream_id": ident(record.get("iId")) or stream.stream_id,
+        "case_id": case and case["_id"],
+        "status_id": status and status["_id"],
+        "priority_id": priority and priority["_id"],
+        "due_at": due_time(record),
+        "created_at": created_at,
+        "updated_at": updated_at,
+        "raw": raw,
+        **_own_columns(record),
+        **_people_columns(record),
+    }
+    return TaskRows(task, status, priority, case)
+
+
+def _own_columns(record: dict[str, object]) -> Row:
+    return {
+        "ref_id": text(record.get("refId")),
+        "name": text(record.get("name")),
+        "assignee_type": text(record.get("assigneeType")),
+        "conversation_type": text(record.get("conversationType")),
+        "origin": text(record.get("source")),
+        "account_id": ident(record.get("accountId")),
+        "org_id": ident(record.get("orgId")),
+        "is_active": boolean(record.get("isActive")),
+        "is_breached": boolean(record.get("isBreached")),
+        "is_custom": boolean(record.get("isCustTsk")),
+    }
+
+
+def _people_columns(record: dict[str, object]) -> Row:
+    assignee_id, assignee = named(record.get("currAssignee"), "aId", "agentId", "_id")
+    queue_id, queue = current_queue(record.get("queues"))
+    user_id, user_name = named(record.get("userInfo"), "_id")
+    created_by_id, created_by = named(record.get("createdBy"), "_id")
+    updated_by_id, updated_by = named(record.get("updatedBy"), "_id")
+    return {
+        "assignee_id": assignee_id,
+        "assignee": assignee,
+        "queue_id": queue_id,
+        "queue": queue,
+        "user_id": user_id,
+        "user_name": user_name,
+        "created_by_id": created_by_id,
+        "created_by": created_by,
+        "updated_by_id": updated_by_id,
+        "updated_by": updated_by,
+    }
+
+
+def _id_of(record: object) -> str | None:
+    key = ident(record.get("_id")) if isinstance(record, dict) else None
+    return None if key is None else clean_text(key)
+
+
+def _why_no_id(value: object) -> str:
+    if value is None or value in ({}, []) or (isinstance(value, str) and not value.strip()):
+        return "_id is missing"
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return f"_id is longer than {LONGEST_ID} characters"
+    return "_id is not text"
+
+
+def _shown(value: object) -> str:
+    # It goes to a terminal and a log: one line, and no control character that a terminal would obey.
+    start = canonical(value)[:_SHOWN]
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in start)
