@@ -1,0 +1,61 @@
+# Needs Python 3.11 or newer, make and git; everything else goes into a virtual environment of its own.
+VENV ?= .venv
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+RUN = $(VENV)/bin/python -m
+INSTALLED = $(VENV)/installed
+# For example: make test ARGS="-k watermark"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test cover lint format format-check types check check-migrations wheel-check lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(INSTALLED) ## Make the virtual environment, from the lock file alone (once)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "installing into $(VENV) ..."
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(RUN) pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: venv ## See it work: a server, a first sync, some changes, a second sync, three answers
+	@$(RUN) etl demo --keep demo
+
+test: venv ## Run every test, on real SQLite and real PostgreSQL
+	@$(RUN) pytest -n logical --maxprocesses 4 $(ARGS)
+
+cover: venv ## Run every test and say which branches none of them takes
+	@$(RUN) pytest -n logical --maxprocesses 4 --cov --cov-report term --cov-report html $(ARGS)
+
+lint: venv ## Look for defects
+	@$(RUN) ruff check .
+
+format: venv ## Lay the code out
+	@$(RUN) ruff format .
+
+format-check: venv ## Say what is not laid out
+	@$(RUN) ruff format --check .
+
+types: venv ## Check the types
+	@$(RUN) mypy
+
+check: lint format-check types ## All that needs no test run
+
+check-migrations: venv ## See that models and migrations agree on both databases
+	@$(RUN) pytest --quiet tests/integration/test_migrations.py
+
+wheel-check: venv ## Build the wheel and run it from an empty environment in another folder
+	@.ci/wheel-check $(VENV)/bin/python
+
+lock: venv ## Choose the newest versions that pyproject.toml allows
+	@$(RUN) uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --all-extras \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file requirements.lock
+
+clean: ## Remove what was made, the virtual environment too
+	rm -rf $(VENV) demo dist build htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
