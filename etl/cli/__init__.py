@@ -1,1 +1,99 @@
+"""The command ``kore-etl``: a table of commands, each imported only when it is run.
 
+Importing this module costs click and nothing else, so that ``--version``, ``--help`` and a mistyped command answer at
+once. A command returns its exit code, or nothing for 0; whatever it raises becomes a line and a code in
+:mod:`etl.cli.ending`, the only place from which the process ends.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from etl import __version__
+
+PROGRAM = "kore-etl"
+COMPLETE_VARIABLE = "_KORE_ETL_COMPLETE"
+
+# name: (where its click command is, what --help says of it)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "sync": ("etl.cli.sync:sync", "Bring the database up to date with what the server holds."),
+    "backfill": ("etl.cli.backfill:backfill", "Read a stretch of history again."),
+    "probe": ("etl.cli.probe:probe", "Find out what the server does with a handful of requests."),
+    "fetch": ("etl.cli.fetch:fetch", "Make one getTasks request and print what comes back."),
+    "db": ("etl.cli.db:db", "Create the tables, or bring them to another version."),
+    "config": ("etl.cli.config:config", "Show the settings in force and where each comes from."),
+    "sandbox": ("etl.cli.sandbox:sandbox", "Serve getTasks with made-up tasks on this machine."),
+    "demo": ("etl.cli.demo:demo", "Run two syncs against a sandbox and show the tables."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports only the one that is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of the table, which is the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the command, or None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)  # noqa: S101 - the table is ours
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table's own texts, so that help imports no command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one was probably meant."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(_no_such_command(args[0]))
+        return super().resolve_command(ctx, args)
+
+
+def _no_such_command(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.lower(), COMMANDS, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'?" if near else f"the commands are {', '.join(COMMANDS)}."
+    return f"No such command '{name}': {hint}"
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Keep Kore.ai case-management tasks in a SQL database, exactly as the server holds them.
+
+    \b
+    Example:
+      kore-etl sync --config config/kore-etl.toml
+    """
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with the exit code of what happened."""
+    from etl.cli.ending import run
+
+    sys.exit(run(_dispatch, list(sys.argv[1:] if args is None else args)))
+
+
+def _dispatch(args: list[str]) -> object:
+    instruction = os.environ.get(COMPLETE_VARIABLE)
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(cli, {}, PROGRAM, COMPLETE_VARIABLE, instruction)
+    with cli.make_context(PROGRAM, args) as context:
+        return cli.invoke(context)

@@ -1,0 +1,174 @@
+"""Logs are events on stderr: readable on a terminal, JSON lines elsewhere, and never a secret in them.
+
+``configure`` is called once by a command; modules take their logger from ``structlog.get_logger()``. What must not be
+seen is told to ``hide``; tokens, passwords in URLs and private keys are known by their looks. structlog is imported by
+``configure`` alone, because ``redact`` serves the shortest commands too.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import logging
+import os
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from datetime import date
+from typing import Any, TextIO
+from urllib.parse import quote
+
+MASK = "***"
+_SHORT = 6
+_DEEPEST = 8
+_JWT = r"eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
+_PRIVATE_KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+_LOOKS_SECRET = re.compile(f"{_JWT}|{_PRIVATE_KEY}", re.DOTALL)
+_URL_PASSWORD = re.compile(r"(://[^\s/:@]*):[^\s/@]+@")
+_SECRET_KEYS = frozenset({"auth", "authorization", "client_secret", "password", "secret", "token"})
+# C0 and C1 controls, line and paragraph separators, directions that reorder text, lone surrogates.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+_hidden: set[str] = set()
+_hidden_pattern: re.Pattern[str] | None = None
+
+
+def hide(secret: str) -> None:
+    """From now on ``secret`` is shown as ``***``, also as JSON, repr or a URL would write it."""
+    global _hidden_pattern  # noqa: PLW0603 - one process has one set of secrets
+    if not secret.strip():
+        return
+    lines = [line for line in secret.splitlines() if len(line) >= _SHORT]
+    for text in (secret, secret.strip(), *lines):
+        _hidden.update((text, quote(text, safe=""), repr(text)[1:-1], jsonlib.dumps(text)[1:-1]))
+    _hidden_pattern = re.compile("|".join(map(_exact, sorted(_hidden, key=len, reverse=True))))
+
+
+def _exact(secret: str) -> str:
+    # A very short secret is hidden only as a word of its own, or no log could be read.
+    escaped = re.escape(secret)
+    return escaped if len(secret) >= _SHORT else rf"(?<!\w){escaped}(?!\w)"
+
+
+def redact(text: str) -> str:
+    """Give the text with every hidden secret, token, private key and URL password as ``***``."""
+    if _hidden_pattern is not None:
+        text = _hidden_pattern.sub(MASK, text)
+    return _URL_PASSWORD.sub(rf"\1:{MASK}@", _LOOKS_SECRET.sub(MASK, text))
+
+
+def clean(text: str, keep: str = "") -> str:
+    """Give the text with what would move a terminal's cursor or forge a line written as an escape."""
+    return _UNPRINTABLE.sub(lambda found: found[0] if found[0] in keep else _escaped(found[0]), text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def configure(
+    verbosity: int = 0,
+    stream: TextIO | None = None,
+    json: bool | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> None:
+    """Send the events of structlog and of the libraries to ``stream``, or to whatever stderr is at the time.
+
+    ``verbosity`` below 0 shows warnings and worse, 0 adds info, above 0 debug. ``json`` None means lines of JSON
+    unless the stream is a terminal. Libraries speak from WARNING up.
+    """
+    import structlog
+
+    target = stream if stream is not None else sys.stderr
+    on_terminal = target is not None and target.isatty()
+    as_json = not on_terminal if json is None else json
+    colors = on_terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso" if as_json else "%Y-%m-%d %H:%M:%SZ", utc=True),
+            structlog.processors.format_exc_info,
+            redact_event,
+            _as_json if as_json else _console(colors),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_level(verbosity)),
+        logger_factory=lambda *_: _Lines(stream),
+        cache_logger_on_first_use=False,
+    )
+    _listen_to_libraries()
+
+
+def _level(verbosity: int) -> int:
+    if verbosity < 0:
+        return logging.WARNING
+    return logging.DEBUG if verbosity else logging.INFO
+
+
+def _console(colors: bool) -> Any:
+    from structlog.dev import ConsoleRenderer, plain_traceback
+
+    return ConsoleRenderer(colors=colors, pad_event_to=24, exception_formatter=plain_traceback, sort_keys=False)
+
+
+def _as_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
+    return jsonlib.dumps({**first, **event}, ensure_ascii=False)
+
+
+def redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: every value is redacted, printable, and of a kind that JSON knows."""
+    for key, value in event.items():
+        event[key] = _shown(key, value)
+    return event
+
+
+def _shown(key: str, value: object, depth: int = 0) -> object:
+    if key.lower() in _SECRET_KEYS and value is not None:
+        return MASK
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if depth < _DEEPEST and isinstance(value, Mapping):
+        return {clean(redact(str(k))): _shown(str(k), v, depth + 1) for k, v in value.items()}
+    if depth < _DEEPEST and isinstance(value, list | tuple | set | frozenset):
+        return [_shown("", item, depth + 1) for item in value]
+    text = value.isoformat() if isinstance(value, date) else str(value)
+    return clean(redact(text), keep="\n" if key in ("exception", "stack") else "")
+
+
+class _Lines:
+    """What structlog writes its finished lines with. A log that cannot be written never stops the work."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        # Looked up at each line: a progress display puts its own stream in stderr's place.
+        stream = self._stream if self._stream is not None else sys.stderr
+        with suppress(OSError, ValueError):
+            stream.write(line + "\n")
+            stream.flush()
+
+    debug = info = warning = warn = error = critical = fatal = exception = log = msg
+
+
+class _Bridge(logging.Handler):
+    """Hands what libraries log to structlog, so that there is one form and one redaction."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        import structlog
+
+        try:
+            log = structlog.get_logger()
+            log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
+        except Exception:  # noqa: BLE001 - logging's own rule: a log line never raises
+            self.handleError(record)
+
+
+def _listen_to_libraries() -> None:
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, _Bridge)]:
+        root.removeHandler(handler)
+    root.addHandler(_Bridge())
+    root.setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
