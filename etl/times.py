@@ -178,7 +178,8 @@ def _from_date(value: date) -> datetime:
 def _to_milliseconds(moment: datetime) -> datetime:
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    rest = moment.microsecond % 1000
+    return moment.replace(microsecond=moment.microsecond - rest) if rest else moment
 
 
 def _units(days: str, hours: str, minutes: str, seconds: str) -> timedelta:

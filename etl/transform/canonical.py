@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import orjson
 
 from etl.transform.text import clean_items, clean_text, digits
+
+Container = dict[str, object] | list[object]
 
 DEEPEST = 254
 """Levels of nesting that a record may have: as many as orjson writes."""
@@ -31,18 +35,20 @@ def plain_canonical(value: object) -> str | None:
 
 def is_too_deep(value: object) -> bool:
     """Whether arrays and objects stand in each other more than DEEPEST times."""
-    level = [value]
-    for _ in range(DEEPEST + 1):
-        level = [inner for outer in level for inner in _children(outer)]
+    level = _containers([value])
+    for _ in range(DEEPEST):
+        level = _containers(inner for outer in level for inner in _children(outer))
         if not level:
             return False
     return True
 
 
-def _children(value: object) -> list[object]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+def _containers(values: Iterable[object]) -> list[Container]:
+    return [value for value in values if isinstance(value, dict | list)]
+
+
+def _children(value: Container) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value
 
 
 class _Mark(str):
@@ -66,7 +72,7 @@ def _write(value: object) -> str:
     return "".join(pieces)
 
 
-def _parts(value: dict[str, object] | list[object]) -> list[object]:
+def _parts(value: Container) -> list[object]:
     parts: list[object] = []
     if isinstance(value, dict):
         for key, inner in clean_items(value):

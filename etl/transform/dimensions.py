@@ -40,9 +40,7 @@ def priority_row(value: object, stream: Stream, seen_at: datetime | None) -> Row
 def case_row(record: dict[str, object], stream: Stream, seen_at: datetime | None) -> Row | None:
     """The case of a task as a row; None where the task names none."""
     reference = text(record.get("caseRefId"))
-    key = ident(record.get("caseId"))
-    if key is None and reference is not None:
-        key = _stable_id(stream.stream_id, "ci-", "case", reference)
+    key = ident(record.get("caseId")) or _stable_id(stream, "ci-", "case", reference)
     if key is None:
         return None
     return {"_id": key, "source_id": stream.source_id, "ref_id": reference, "seen_at": seen_at}
@@ -51,11 +49,9 @@ def case_row(record: dict[str, object], stream: Stream, seen_at: datetime | None
 def _named_row(value: object, stream: Stream, kind: tuple[str, str]) -> Row | None:
     keys = value if isinstance(value, dict) else {"name": value}
     name = text(keys.get("name"))
-    key = ident(keys.get("_id"))
+    key = ident(keys.get("_id")) or _stable_id(stream, *kind, name)
     if key is None:
-        if name is None or not name.strip():
-            return None
-        key = _stable_id(stream.stream_id, *kind, name)
+        return None
     return {
         "_id": key,
         "source_id": stream.source_id,
@@ -68,6 +64,8 @@ def _named_row(value: object, stream: Stream, kind: tuple[str, str]) -> Row | No
     }
 
 
-@lru_cache(maxsize=1024)
-def _stable_id(stream_id: str, prefix: str, kind: str, name: str) -> str:
-    return f"{prefix}{uuid.uuid5(_NAMESPACE, f'{stream_id}|{kind}|{name}')}"
+@lru_cache(maxsize=512)
+def _stable_id(stream: Stream, prefix: str, kind: str, name: str | None) -> str | None:
+    if name is None or not name.strip():
+        return None
+    return f"{prefix}{uuid.uuid5(_NAMESPACE, f'{stream.stream_id}|{kind}|{name}')}"

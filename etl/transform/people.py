@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from operator import itemgetter
 
 from etl.transform.text import ident, moment, text
 
@@ -10,7 +12,8 @@ Named = tuple[str | None, str | None]
 """An id and a name, each None where it is not told."""
 
 _NOBODY: Named = (None, None)
-_ID_PREFIXES = ("a-", "u-", "qu-")
+# Of an agent, a user or a queue; what follows the prefix is not always a UUID, but is no word of a name either.
+_ID = re.compile(r"(?:a|u|qu)-[0-9a-f]{4,32}-[0-9A-Za-z-]{4,64}")
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
@@ -20,20 +23,15 @@ def named(value: object, *id_keys: str) -> Named:
         keys = (ident(value.get(key)) for key in id_keys)
         return next((key for key in keys if key is not None), None), text(value.get("name"))
     name = text(value)
-    if name is not None and name.startswith(_ID_PREFIXES):
-        return ident(name), None
-    return (None, name) if name else _NOBODY
+    return (name, None) if name and _ID.fullmatch(name) else (None, name)
 
 
 def current_queue(value: object) -> Named:
     """The queue that a task entered last, by `startTime`; the last of the list where none has one."""
-    queues = [queue for queue in (value if isinstance(value, list) else [value]) if queue]
-    if not queues:
-        return _NOBODY
-    if len(queues) == 1:
-        return named(queues[0], "_id")
-    _, latest = max(enumerate(queues), key=lambda pair: (_entered(pair[1]), pair[0]))
-    return named(latest, "_id")
+    queues = value if isinstance(value, list) else [value]
+    told = [(_entered(queue), found) for queue in queues if (found := named(queue, "_id")) != _NOBODY]
+    # Of several with the same time max takes the first that it meets: here the last of the list.
+    return max(reversed(told), key=itemgetter(0))[1] if told else _NOBODY
 
 
 def _entered(queue: object) -> datetime:

@@ -23,10 +23,10 @@ def transform(record: object, stream: Stream) -> TaskRows | Rejection:
     """
     raw = plain_canonical(record)
     if raw is None:
-        raw = canonical(record)
         if is_too_deep(record):
-            return Rejection("the record is nested too deeply", _id_of(record), raw)
+            return Rejection("the record is nested too deeply", _id_of(record), canonical(record))
         record = clean(record)
+        raw = canonical(record)
     if not isinstance(record, dict):
         return Rejection("the record is not an object", None, raw)
     key = ident(record.get("_id"))
