@@ -1,0 +1,71 @@
+"""Whether a token is one that the vendor's server would take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jwt
+
+from etl.sandbox.errors import Refusal
+from etl.sandbox.options import Options
+
+CLOCK_TOLERANCE = 60
+LONGEST_WITH_JTI = 3600
+#: The claims are compared with the server's clock here, which may be another than the machine's.
+_CHECKS: jwt.types.Options = {
+    "verify_exp": False,
+    "verify_iat": False,
+    "verify_nbf": False,
+    "verify_aud": False,
+    "verify_sub": False,
+}
+
+
+class Gate:
+    """Checks tokens, and remembers those that may not come again."""
+
+    def __init__(self) -> None:
+        self._used: dict[str, float] = {}
+
+    def admit(self, token: str | None, options: Options, now: float) -> Mapping[str, Any]:
+        """The token's claims; raises Refusal (401) for one that is not accepted at ``now``, in seconds."""
+        claims = _decode(token, options)
+        _check_dates(claims, options, now)
+        if claims.get("appId") != options.client_id:
+            raise Refusal(401, "invalid appId", 4002)
+        if options.jti_required:
+            self._check_replay(claims, now)
+        if options.scope == "missing":
+            raise Refusal(401, "the app lacks the scope Case Management Configuration", 4002)
+        return claims
+
+    def _check_replay(self, claims: Mapping[str, Any], now: float) -> None:
+        jti, expiry = claims.get("jti"), claims.get("exp")
+        if not isinstance(jti, str) or not jti or expiry is None or expiry > now + LONGEST_WITH_JTI + CLOCK_TOLERANCE:
+            raise Refusal(401, "error verifying the jwt: jti and an exp within an hour are required", 4002)
+        if jti in self._used:
+            raise Refusal(401, "error verifying the jwt: possibly a replay", 401)
+        self._used[jti] = expiry
+
+
+def _decode(token: str | None, options: Options) -> dict[str, Any]:
+    key = options.public_key if options.algorithm.startswith("RS") else options.client_secret
+    try:
+        claims: dict[str, Any] = jwt.decode(token or "", key, algorithms=[options.algorithm], options=_CHECKS)
+    except jwt.InvalidTokenError as error:
+        raise Refusal(401, f"error verifying the jwt: {error}", 4002) from error
+    return claims
+
+
+def _check_dates(claims: Mapping[str, Any], options: Options, now: float) -> None:
+    issued, expiry = claims.get("iat"), claims.get("exp")
+    for moment in (issued, expiry):
+        if moment is not None and (isinstance(moment, bool) or not isinstance(moment, int | float)):
+            raise Refusal(401, "error verifying the jwt: iat and exp are numbers", 4002)
+    if issued is not None and issued > now + CLOCK_TOLERANCE:
+        raise Refusal(401, "error verifying the jwt: iat is in the future", 4002)
+    if expiry is not None and expiry <= now:
+        raise Refusal(401, "error verifying the jwt: jwt expired", 4002)
+    if options.token_lifetime and issued is not None and now >= issued + options.token_lifetime:
+        raise Refusal(401, "error verifying the jwt: jwt expired", 4002)

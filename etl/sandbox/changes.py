@@ -1,0 +1,120 @@
+"""Changes to the stored tasks: made at once, shown when the server's delay is over, in the order they were made."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from etl.sandbox.moments import SECOND_MS, round_down, write_moment
+from etl.sandbox.options import Options
+from etl.sandbox.store import Store
+from etl.sandbox.tasks import Author, Record
+
+Change = tuple[int, str, Any, bool]
+
+
+class Changes:
+    """Writes to a store as the server's users do; ``now`` is the server's clock in milliseconds."""
+
+    def __init__(self, store: Store, author: Author, random: Random, now: Callable[[], int]) -> None:
+        self._store = store
+        self._author = author
+        self._random = random
+        self._now = now
+        self._last = 0
+        self._pending: deque[Change] = deque()
+        self._latest: dict[str, tuple[Any, bool]] = {}
+
+    def begin(self) -> None:
+        """Fill the store with its history."""
+        now = self._now()
+        for record in self._author.history(now):
+            self._store.put(record, record["_id"], now)
+
+    def make(
+        self, options: Options, *, update: int = 0, insert: int = 0, delete: int = 0, same_instant: bool = False
+    ) -> dict[str, list[str]]:
+        """Update and delete random tasks, add new ones, and give the ids of each; no task is in two of the lists."""
+        instant = self._moment(options) if same_instant else None
+        chosen = self._choose(update + delete)
+        updated, deleted = chosen[:update], chosen[update:]
+        for row_id in updated:
+            self._revise(options, row_id, instant or self._moment(options))
+        inserted = [self._insert(options, instant or self._moment(options)) for _ in range(insert)]
+        for row_id in deleted:
+            self._delete(options, row_id, instant or self._moment(options))
+        return {"updated": updated, "inserted": inserted, "deleted": deleted}
+
+    def put(self, records: Iterable[Any]) -> list[str]:
+        """Store records exactly as given, shown at once; gives their names, which are their ``_id`` if that is text."""
+        names = []
+        for record in records:
+            row_id = record.get("_id") if isinstance(record, dict) else None
+            name = row_id if isinstance(row_id, str) and row_id else f"?{UUID(int=self._random.getrandbits(128))}"
+            self._store.put(record, name, self._now())
+            names.append(name)
+        return names
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Take records away at once, without a trace."""
+        for name in names:
+            self._store.delete(name)
+
+    def show(self) -> None:
+        """Let the store show what is due by now."""
+        while self._pending and self._pending[0][0] <= self._now():
+            _, row_id, record, gone = self._pending.popleft()
+            self._apply(row_id, record, gone=gone)
+            if not self._pending:
+                self._latest.clear()
+
+    def _choose(self, count: int) -> list[str]:
+        rows = self._store.index("").rows
+        gone = {row_id for row_id, (_, gone) in self._latest.items() if gone}
+        sample = self._random.sample(rows, min(len(rows), count + len(gone)))
+        return [row.id for row in sample if row.id not in gone][:count]
+
+    def _revise(self, options: Options, row_id: str, moment: int) -> None:
+        record = self._current(row_id)
+        if isinstance(record, dict):
+            self._write(options, row_id, self._author.revise(record, moment))
+
+    def _insert(self, options: Options, moment: int) -> str:
+        record = self._author.write(moment, moment)
+        self._write(options, record["_id"], record)
+        return str(record["_id"])
+
+    def _delete(self, options: Options, row_id: str, moment: int) -> None:
+        record = self._current(row_id)
+        if options.deletes == "inactive" and isinstance(record, dict):
+            self._write(options, row_id, {**record, "isActive": False, "updatedAt": write_moment(moment)})
+        else:
+            self._write(options, row_id, None, gone=True)
+
+    def _current(self, row_id: str) -> Any:
+        if row_id in self._latest:
+            return self._latest[row_id][0]
+        row = self._store.get(row_id)
+        return row.record if row else None
+
+    def _write(self, options: Options, row_id: str, record: Record | None, *, gone: bool = False) -> None:
+        delay = int(options.visible_after * SECOND_MS)
+        if delay or self._pending:
+            self._latest[row_id] = (record, gone)
+            self._pending.append((self._now() + delay, row_id, record, gone))
+        else:
+            self._apply(row_id, record, gone=gone)
+
+    def _apply(self, row_id: str, record: Any, *, gone: bool) -> None:
+        if gone:
+            self._store.delete(row_id)
+        else:
+            self._store.put(record, row_id, self._now())
+
+    def _moment(self, options: Options) -> int:
+        """Now, never before an earlier change."""
+        self._last = max(self._last, self._now())
+        return round_down(self._last, int(options.round_to * SECOND_MS) if options.round_changes else 0)

@@ -1,0 +1,64 @@
+"""The body of an answer: a page of rows and what the server says about the rest."""
+
+from __future__ import annotations
+
+from math import ceil
+from random import Random
+from typing import Any
+
+import orjson
+
+from etl.sandbox.errors import Reply
+from etl.sandbox.options import Options
+from etl.sandbox.request import Asked
+from etl.sandbox.store import Row
+
+
+def write_page(rows: list[Row], total: int, asked: Asked, options: Options, random: Random) -> Reply:
+    """The answer with these rows, out of ``total`` that match."""
+    texts = [_text(row, asked.columns) for row in rows]
+    _disturb(texts, options, random)
+    about = _about(len(rows), total, asked, options, random)
+    body = b'{"results":[' + b",".join(texts) + b"]," + orjson.dumps(about)[1:]
+    return Reply(200, body, len(texts))
+
+
+def _text(row: Row, columns: tuple[str, ...]) -> bytes:
+    if not columns:
+        return row.text
+    record = row.record
+    if not isinstance(record, dict):
+        return row.text
+    return orjson.dumps({key: record[key] for key in ("_id", *columns) if key in record})
+
+
+def _disturb(texts: list[bytes], options: Options, random: Random) -> None:
+    """Repeat a row, mix the rows, add a row that belongs elsewhere: what a faulty server does now and then."""
+    if options.duplicates and texts and random.random() < options.duplicates:
+        texts.insert(random.randrange(len(texts) + 1), random.choice(texts))
+    if options.shuffle and random.random() < options.shuffle:
+        random.shuffle(texts)
+    if options.foreign and texts and random.random() < options.foreign:
+        stranger = orjson.loads(random.choice(texts))
+        stranger |= {"_id": f"ti-{random.getrandbits(128):032x}", "iId": "st-00000000-not-the-stream-asked-for"}
+        texts.append(orjson.dumps(stranger))
+
+
+def _about(given: int, total: int, asked: Asked, options: Options, random: Random) -> dict[str, Any]:
+    about: dict[str, Any] = {"page": asked.skip // asked.limit + 1, "limit": asked.limit}
+    if options.has_more != "missing":
+        more = asked.skip + given < total or options.has_more == "always_true"
+        about["hasMore"] = None if options.has_more == "null" else more
+    if options.totals != "missing":
+        told = _told(total, options.totals, random)
+        about["totalPages"] = None if told is None else ceil(told / asked.limit)
+        about["totalResults"] = told
+    return about
+
+
+def _told(total: int, totals: str, random: Random) -> int | None:
+    if totals == "null":
+        return None
+    if totals == "lying":
+        totals = random.choice(("high", "low"))
+    return {"high": total + 3 + total // 10, "low": max(0, total - 3 - total // 10)}.get(totals, total)

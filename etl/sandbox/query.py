@@ -1,0 +1,117 @@
+"""Which rows a request gets, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, NamedTuple
+
+from etl.sandbox.filters import wanted
+from etl.sandbox.moments import SECOND_MS, round_down
+from etl.sandbox.options import Options
+from etl.sandbox.request import Asked
+from etl.sandbox.store import VALUES, Index, Row, Store, TieBreak
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """A stretch of ordered rows; a page of it costs only its own rows."""
+
+    rows: Sequence[Row]
+    start: int
+    stop: int
+    descending: bool = False
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def page(self, skip: int, limit: int) -> list[Row]:
+        """The rows from ``skip`` on, at most ``limit``."""
+        if not self.descending:
+            return list(self.rows[self.start + skip : min(self.stop, self.start + skip + limit)])
+        high = max(self.start, self.stop - skip)
+        return list(reversed(self.rows[max(self.start, high - limit) : high]))
+
+
+class Order(NamedTuple):
+    """A field to sort by, the empty one being the order of insertion, and the direction."""
+
+    field: str
+    descending: bool
+
+
+class Finder:
+    """Answers requests from a store; the last answer is kept, since the next page of it is asked next."""
+
+    def __init__(self, store: Store, random: Random) -> None:
+        self._store = store
+        self._random = random
+        self._last: tuple[object, Matches] | None = None
+
+    def page(self, asked: Asked, options: Options, me: object) -> tuple[list[Row], int]:
+        """The page's rows and how many rows match in all; ``me`` is whom the token speaks for."""
+        order = _order(asked, options)
+        matches = self._matches(asked, options, order, me)
+        skip = asked.skip if options.skip == "obeyed" else 0
+        if options.tie_break == "random" and order.field:
+            return self._shuffled_ties(matches, VALUES[order.field], skip, asked.limit), len(matches)
+        return matches.page(skip, asked.limit), len(matches)
+
+    def _matches(self, asked: Asked, options: Options, order: Order, me: object) -> Matches:
+        key = (self._store.version, options, asked.start, asked.end, order, asked.filters, me)
+        if self._last and self._last[0] == key:
+            return self._last[1]
+        matches = self._find(asked, options, order, me)
+        self._last = (key, matches)
+        return matches
+
+    def _find(self, asked: Asked, options: Options, order: Order, me: object) -> Matches:
+        tie: TieBreak = "insertion" if options.tie_break == "insertion" else "id"
+        ordered = self._store.index(order.field, tie)
+        dated = self._store.index(options.window_field, tie)
+        start, stop = _stretch(dated, asked, options)
+        keep = wanted(asked.filters, options, me)
+        if keep is None and stop - start == len(dated.rows):
+            return Matches(ordered.rows, 0, len(ordered.rows), order.descending)
+        if keep is None and dated is ordered:
+            return Matches(ordered.rows, start, stop, order.descending)
+        rows = [row for row in dated.rows[start:stop] if keep is None or keep(row)]
+        if dated is not ordered:
+            rows.sort(key=ordered.key)
+        return Matches(rows, 0, len(rows), order.descending)
+
+    def _shuffled_ties(self, matches: Matches, value: Callable[[Row], Any], skip: int, limit: int) -> list[Row]:
+        """The page as a server gives it that orders equal rows anew each time."""
+        low, high = skip, min(len(matches), skip + limit)
+        if low >= high:
+            return []
+        rows = matches.page(0, len(matches))
+        while low and value(rows[low - 1]) == value(rows[low]):
+            low -= 1
+        while high < len(rows) and value(rows[high]) == value(rows[high - 1]):
+            high += 1
+        mixed = rows[low:high]
+        self._random.shuffle(mixed)
+        mixed.sort(key=value, reverse=matches.descending)
+        return mixed[skip - low : skip - low + limit]
+
+
+def _order(asked: Asked, options: Options) -> Order:
+    if options.sort == "obeyed" and asked.sort_field in options.sort_fields and asked.sort_field in VALUES:
+        return Order(asked.sort_field, asked.descending)
+    return Order("createdAt", descending=True) if options.default_order == "newest" else Order("", descending=False)
+
+
+def _stretch(dated: Index, asked: Asked, options: Options) -> tuple[int, int]:
+    """The positions of the rows between the dates, by the server's rules of ends and ticks."""
+    low, high = asked.start, asked.end
+    if options.dates == "ignored":
+        return dated.between(None, None)
+    tick = SECOND_MS if options.tick == "second" else 1
+    beyond = tick if options.ends == "exclusive" else 0
+    if low is not None:
+        low = round_down(low, tick) + beyond
+    if high is not None:
+        high = round_down(high, tick) + tick - 1 - beyond
+    return dated.between(low, high)

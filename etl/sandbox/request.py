@@ -1,0 +1,142 @@
+"""The body of a getTasks request, checked and typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from etl.sandbox.errors import Refusal
+from etl.sandbox.moments import DAY_MS, read_moment
+from etl.sandbox.options import Options
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks for; None stands for a key that was left out."""
+
+    skip: int
+    limit: int
+    start: int | None
+    end: int | None
+    sort_field: str | None
+    descending: bool
+    columns: tuple[str, ...]
+    filters: Mapping[str, Any]
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list)
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _is_date(value: object) -> bool:
+    return isinstance(value, str) and (not value or read_moment(value) is not None)
+
+
+def _is_sort(value: object) -> bool:
+    if isinstance(value, str):
+        return True
+    return isinstance(value, dict) and all(each in ("asc", "desc", 1, -1) for each in value.values())
+
+
+KEYS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "skip": (_is_count, "a number"),
+    "limit": (_is_count, "a number"),
+    "searchText": (_is_text, "a string"),
+    "unresolved": (_is_flag, "a boolean"),
+    "unassigned": (_is_flag, "a boolean"),
+    "mytask": (_is_flag, "a boolean"),
+    "mycase": (_is_flag, "a boolean"),
+    "selectedColumns": (_is_names, "an array of strings"),
+    "priority": (_is_names, "an array of strings"),
+    "agents": (_is_names, "an array of strings"),
+    "status": (_is_names, "an array of strings"),
+    "customFields": (_is_list, "an array"),
+    "ETAlist": (_is_names, "an array of strings"),
+    "channel": (_is_names, "an array of strings"),
+    "queues": (_is_names, "an array of strings"),
+    "startDate": (_is_date, "an ISO 8601 date"),
+    "endDate": (_is_date, "an ISO 8601 date"),
+    "dueDate": (_is_date, "an ISO 8601 date"),
+    "sortBy": (_is_sort, 'an object like {"updatedAt": "desc"}'),
+}
+_PLAIN = frozenset({"skip", "limit", "selectedColumns", "startDate", "endDate", "sortBy"})
+
+
+def read_body(body: bytes) -> dict[str, Any]:
+    """The request's JSON object; raises Refusal (400) for anything else."""
+    try:
+        asked = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise Refusal(400, f"the body is no JSON: {error}") from error
+    if not isinstance(asked, dict):
+        raise Refusal(400, "the body is no JSON object")
+    return asked
+
+
+def read_request(body: Mapping[str, Any], options: Options, now: int) -> Asked:
+    """The typed request; raises Refusal for a wrong type, or for more than the server's rules allow."""
+    _check_types(body, strict=options.strict)
+    limit = _limit(body, options)
+    skip = body.get("skip", 0)
+    if options.max_skip and skip + limit > options.max_skip:
+        raise Refusal(options.max_skip_status, f"Result window is too large: at most {options.max_skip}")
+    start, end = read_moment(body.get("startDate")), read_moment(body.get("endDate"))
+    _check_range(start, end, options, now)
+    field, descending = _sort(body.get("sortBy"))
+    columns = tuple(body.get("selectedColumns", ()))
+    filters = {key: value for key, value in body.items() if key in KEYS and key not in _PLAIN}
+    return Asked(skip, limit, start, end, field, descending, columns, filters)
+
+
+def _check_types(body: Mapping[str, Any], *, strict: bool) -> None:
+    for key, value in body.items():
+        if key not in KEYS:
+            if strict:
+                raise Refusal(412, f"{key} is not allowed")
+            continue
+        accepts, kind = KEYS[key]
+        if not accepts(value):
+            raise Refusal(412, f"{key} must be {kind}")
+
+
+def _limit(body: Mapping[str, Any], options: Options) -> int:
+    limit = int(body.get("limit", min(options.page_default, options.cap)))
+    if limit < 1:
+        raise Refusal(412, "limit must be at least 1")
+    if limit > options.cap and options.cap_mode == "refuse":
+        raise Refusal(options.cap_status, f"limit must be less than or equal to {options.cap}")
+    return min(limit, options.cap)
+
+
+def _check_range(start: int | None, end: int | None, options: Options, now: int) -> None:
+    if not options.max_range_days or (start is None and end is None):
+        return
+    longest = options.max_range_days * DAY_MS
+    if start is None or (now if end is None else end) - start > longest:
+        raise Refusal(options.max_range_status, f"The date range is longer than {options.max_range_days:g} days")
+
+
+def _sort(asked: object) -> tuple[str | None, bool]:
+    if isinstance(asked, dict) and asked:
+        field, order = next(iter(asked.items()))
+        return field, order in ("desc", -1)
+    return (asked, False) if isinstance(asked, str) and asked else (None, False)

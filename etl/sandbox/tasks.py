@@ -1,0 +1,189 @@
+"""Made-up tasks: the same for the same seed, as wide and as odd as real ones.
+
+A draft is the part that costs little to keep; the record is what the API would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+from etl.sandbox.moments import DAY_MS, SECOND_MS, round_down, write_moment
+from etl.sandbox.options import Options
+from etl.sandbox.vocabulary import (
+    CHANNELS,
+    CUSTOM_FIELDS,
+    PEOPLE,
+    PRIORITIES,
+    PRIORITY_WEIGHTS,
+    QUEUES,
+    STATUS_WEIGHTS,
+    STATUSES,
+    SUBJECTS,
+    identifier,
+)
+
+Record = dict[str, Any]
+HOUR_MS = 3600 * SECOND_MS
+_SHORT_STATUS = ("name", "statusCategory")
+_SHORT_PRIORITY = ("name", "color")
+
+
+class Author:
+    """Writes tasks one after the other, numbering them; all that is random comes from its generator."""
+
+    def __init__(self, options: Options, random: Random) -> None:
+        self._options = options
+        self._random = random
+        self._written = 0
+
+    def history(self, now: int) -> Iterator[Record]:
+        """The tasks to begin with, the oldest first, none younger than the quiet time before ``now``."""
+        until = now - int(self._options.quiet_seconds * SECOND_MS)
+        since = until - int(self._options.days * DAY_MS)
+        step = int(self._options.round_to * SECOND_MS)
+        moments = sorted(self._random.randint(since, until) for _ in range(self._options.tasks))
+        for created in moments:
+            updated = self._later(created, until)
+            yield self.write(round_down(created, step), round_down(updated, step))
+
+    def write(self, created: int, updated: int) -> Record:
+        """The next task, created and last updated at these moments."""
+        self._written += 1
+        record = self._sample(created, updated)
+        return record if self._options.shape == "eight" else self._whole(record, created)
+
+    def revise(self, record: Record, moment: int) -> Record:
+        """The record as it is after somebody changed its name, status and priority at that moment."""
+        name = f"{self._subject()} (rev. {self._random.randrange(10_000)})"
+        revised = {**record, "name": name, **self._state(), "updatedAt": write_moment(moment)}
+        if "lname" in record:
+            revised["lname"] = name.lower()
+            revised["updatedBy"] = self._person("u")
+        return revised
+
+    def _later(self, created: int, until: int) -> int:
+        """When the task was last updated: for some never, for most within days, for a few at any time since."""
+        kind = self._random.random()
+        if kind < 0.25:
+            return created
+        if kind < 0.85:
+            return min(until, created + int(self._random.expovariate(1 / (4 * DAY_MS))) + 1)
+        return self._random.randint(created, until)
+
+    def _sample(self, created: int, updated: int) -> Record:
+        number = self._written
+        return {
+            "_id": self._name("ti"),
+            "caseId": self._name("ci"),
+            "caseRefId": f"CS{number:06d}",
+            "name": self._subject(),
+            **self._state(),
+            "createdAt": write_moment(created),
+            "updatedAt": write_moment(updated),
+        }
+
+    def _state(self) -> Record:
+        status = self._random.choices(STATUSES, STATUS_WEIGHTS)[0]
+        priority = self._random.choices(PRIORITIES, PRIORITY_WEIGHTS)[0]
+        if self._options.shape == "eight":
+            status = {key: status[key] for key in _SHORT_STATUS}
+            priority = {key: priority[key] for key in _SHORT_PRIORITY}
+        return {"priority": priority, "status": status}
+
+    def _whole(self, sample: Record, created: int) -> Record:
+        customer = self._person("u")
+        return {
+            **sample,
+            "refId": f"TS{self._written:06d}",
+            "taskTmp": "",
+            "lname": sample["name"].lower(),
+            "tags": self._some(("vip", "b2b", "rückruf", "gdpr"), 2),
+            "source": self._random.choice(CHANNELS),
+            "conversationType": "TASK",
+            "accountId": self._options.account_id,
+            "iId": self._options.stream_id,
+            "orgId": identifier("o", "sandbox"),
+            "convIds": [self._name("c")],
+            "sessIds": [self._name("s")],
+            "userInfo": {**customer, "emailId": f"{customer['_id'][-6:]}@example.com"},
+            **self._assignment(created),
+            "channel": [self._random.choice(CHANNELS)],
+            "createdBy": {**customer, "profImage": ""},
+            "updatedBy": self._person("u"),
+            "isCustTsk": self._random.random() < 0.1,
+            "isActive": True,
+            "isBreached": self._random.random() < 0.05,
+            "attachments": [],
+            "feedback": [],
+            "activityIds": [self._name("ac") for _ in range(self._random.randrange(6))],
+            "commentIds": [self._name("cm") for _ in range(self._random.randrange(4))],
+            "resolutionCmts": [],
+            **self._deadline(created),
+            "timestampValue": created,
+            **self._custom(),
+        }
+
+    def _assignment(self, created: int) -> Record:
+        kind = self._random.choice(("unassigned", "queues", "agent"))
+        agent = self._agent()
+        record: Record = {"assigneeType": kind, "currAssignee": {}, "queues": [], "participants": []}
+        if kind != "unassigned":
+            record["queues"] = [self._queue(created)]
+        if kind == "agent":
+            record["currAssignee"] = agent
+            record["participants"] = [
+                {**each, "pStatus": "active", "assignedAt": write_moment(created + n * HOUR_MS)}
+                for n, each in enumerate((self._agent(), agent))
+            ]
+        return record
+
+    def _queue(self, created: int) -> Record:
+        name = self._random.choice(QUEUES)
+        moment = write_moment(created + self._random.randrange(HOUR_MS))
+        return {"_id": identifier("qu", name), "name": name, "type": "queue", "status": "active", "startTime": moment}
+
+    def _deadline(self, created: int) -> Record:
+        """ETA and dueDate in each of their spellings: ISO, epoch milliseconds, empty, left out."""
+        due = created + self._random.randrange(1, 30) * DAY_MS
+        spelling = self._random.randrange(5)
+        record: Record = {"ETA": write_moment(due - DAY_MS) if spelling in (0, 3) else ""}
+        if spelling < 4:
+            record["dueDate"] = (write_moment(due), due, "", due)[spelling]
+        return record
+
+    def _custom(self) -> Record:
+        """The custom fields in both spellings: in the list ``fields``, and as keys named after the field."""
+        listed, named = [], {}
+        for name, kind, values in CUSTOM_FIELDS:
+            value = self._random.choice(values)
+            field = {"_id": identifier("fd", name), "displayName": name, "lname": name.lower()}
+            meta = {"name": name, "type": kind, "placeholder": "", "options": [str(each) for each in values]}
+            entry = {**field, "dataType": kind, "required": False, "show": True, "metaData": meta}
+            if self._random.random() < 0.6:
+                entry["selectedValue"] = value
+                named[name] = {"id": field["_id"], "displayName": name, "lname": name.lower(), "selectedValue": value}
+            listed.append(entry)
+        return {"fields": listed, **named}
+
+    def _person(self, prefix: str) -> Record:
+        name = self._random.choice(PEOPLE)
+        return {"_id": identifier(prefix, name), "name": name}
+
+    def _agent(self) -> Record:
+        name = self._random.choice(PEOPLE)
+        return {"agentId": identifier("a", name), "aId": identifier("a", name), "name": name}
+
+    def _subject(self) -> str:
+        return f"{self._random.choice(SUBJECTS)} #{self._random.randrange(100_000)}"
+
+    def _some(self, words: tuple[str, ...], most: int) -> list[str]:
+        return self._random.sample(words, self._random.randrange(most + 1))
+
+    def _name(self, prefix: str) -> str:
+        """An id in the vendor's manner: nearly a UUID, one digit short for some."""
+        digits = f"{self._random.getrandbits(128):032x}"
+        parts = digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]
+        text = "-".join(parts)
+        return f"{prefix}-{text[1:] if digits[0] == '0' else text}"
