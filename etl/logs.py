@@ -69,6 +69,7 @@ def _escaped(character: str) -> str:
 def configure(
     verbosity: int = 0,
     stream: TextIO | None = None,
+    *,
     json: bool | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> None:
@@ -90,7 +91,7 @@ def configure(
             structlog.processors.TimeStamper(fmt="iso" if as_json else "%Y-%m-%d %H:%M:%SZ", utc=True),
             structlog.processors.format_exc_info,
             redact_event,
-            _as_json if as_json else _console(colors),
+            _as_json if as_json else _console(colors=colors),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_level(verbosity)),
         logger_factory=lambda *_: _Lines(stream),
@@ -105,7 +106,7 @@ def _level(verbosity: int) -> int:
     return logging.DEBUG if verbosity else logging.INFO
 
 
-def _console(colors: bool) -> Any:
+def _console(*, colors: bool) -> Any:
     from structlog.dev import ConsoleRenderer, plain_traceback
 
     return ConsoleRenderer(colors=colors, pad_event_to=24, exception_formatter=plain_traceback, sort_keys=False)

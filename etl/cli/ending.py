@@ -39,7 +39,7 @@ def run(dispatch: Callable[[list[str]], object], args: list[str]) -> int:
     return _flushed(code)
 
 
-def _told(error: BaseException) -> int:
+def _told(error: BaseException) -> int:  # noqa: PLR0911 - one return a kind of ending
     """Write what a person should know of the error; give its exit code."""
     match error:
         case click.exceptions.Exit():

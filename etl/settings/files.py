@@ -1,0 +1,137 @@
+"""The layer of the files: which TOML files hold the settings, and what they say.
+
+Files of one folder are merged in the order of their names, the later one wins; their [[source]] tables add up.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from etl.errors import ConfigError
+from etl.settings.layers import GENERAL_KEYS, KNOWN_KEYS, SOURCE_KEYS, Found, nearest
+from etl.settings.values import without_password
+
+_FOLDER = Path("config")
+_SYSTEM_FOLDER = "/etc/kore-etl"
+# Relative to the file that they stand in, so that a folder of settings can be moved as one.
+_PATH_KEYS = frozenset({"client_secret_file", "ca_bundle"})
+
+
+@dataclass(slots=True)
+class Tables:
+    """What the files say: the keys at their top, and one layer for each [[source]] table."""
+
+    top: dict[str, Found] = field(default_factory=dict)
+    sources: list[dict[str, Found]] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def find_files(config: Path | None, environ: Mapping[str, str]) -> list[Path]:
+    """Give the files to read: the one that was named, else those of the first folder that has any."""
+    if config is not None:
+        return _named(config, "--config")
+    if environ.get("KORE_ETL_CONFIG"):
+        return _named(Path(environ["KORE_ETL_CONFIG"]), "KORE_ETL_CONFIG")
+    return next((files for folder in _folders(environ) if (files := _toml_files(folder))), [])
+
+
+def _named(path: Path, origin: str) -> list[Path]:
+    path = path.expanduser()
+    if not path.exists():
+        raise ConfigError(f"{path} ({origin}): no such file; accepted: a TOML file, or a folder of them")
+    if not path.is_dir():
+        return [path]
+    files = _toml_files(path)
+    if not files:
+        raise ConfigError(f"{path} ({origin}): no *.toml in this folder; accepted: a TOML file, or a folder of them")
+    return files
+
+
+def _folders(environ: Mapping[str, str]) -> Iterator[Path]:
+    yield _FOLDER
+    home = environ.get("HOME")
+    personal = environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else None)
+    if personal:
+        yield Path(personal) / "kore-etl"
+    # systemd names the folder that a unit's ConfigurationDirectory= gives it.
+    yield Path(environ.get("CONFIGURATION_DIRECTORY") or _SYSTEM_FOLDER)
+
+
+def _toml_files(folder: Path) -> list[Path]:
+    try:
+        paths = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be read: {error.strerror}") from error
+    return [path for path in paths if path.suffix == ".toml" and not path.name.endswith(".example.toml")]
+
+
+def read_files(paths: list[Path]) -> Tables:
+    """Read and merge the files; an unknown key, or one in the wrong place, is a ConfigError."""
+    tables = Tables()
+    for path in paths:
+        content = _parsed(path)
+        sources = _source_tables(content.pop("source", []), path)
+        tables.top.update(_layer(content, path, str(path), KNOWN_KEYS))
+        for number, table in enumerate(sources, start=1):
+            label = f"{path} [[source]] #{number}"
+            tables.sources.append(_layer(table, path, label, SOURCE_KEYS))
+            tables.labels.append(label)
+        if _holds_secret([content, *sources]) and _readable_by_all(path):
+            tables.warnings.append(f"{path} holds a secret and anyone can read it: chmod 600 {path}")
+    return tables
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}") from error
+
+
+def _source_tables(found: object, path: Path) -> list[dict[str, Any]]:
+    if not isinstance(found, list) or not all(isinstance(table, dict) for table in found):
+        raise ConfigError(f"source ({path}): is no list of tables; accepted: one [[source]] table for each source")
+    return found
+
+
+def _layer(content: Mapping[str, Any], path: Path, label: str, known: frozenset[str]) -> dict[str, Found]:
+    for key in content:
+        if key not in known:
+            raise ConfigError(_misplaced(key, label, known))
+    return {key: Found(_beside(path, value) if key in _PATH_KEYS else value, label) for key, value in content.items()}
+
+
+def _misplaced(key: str, label: str, known: frozenset[str]) -> str:
+    if key in GENERAL_KEYS:
+        return f"{key} ({label}): holds for all sources; accepted: at the top of the file, before the first [[source]]"
+    near = nearest(key, known | {"source"})
+    return f"{key!r} ({label}): no such setting; did you mean {near}?"
+
+
+def _beside(path: Path, value: object) -> object:
+    return str(path.parent / Path(value).expanduser()) if isinstance(value, str) and value else value
+
+
+def _holds_secret(tables: list[dict[str, Any]]) -> bool:
+    return any(
+        "client_secret" in table or without_password(str(table.get("database_url", ""))).find(":***@") >= 0
+        for table in tables
+    )
+
+
+def _readable_by_all(path: Path) -> bool:
+    # Windows keeps its rights elsewhere; there the mode says nothing.
+    return os.name == "posix" and bool(path.stat().st_mode & stat.S_IROTH)

@@ -1,0 +1,43 @@
+"""The settings as plain values for people, JSON and the run ledger: secrets are ``***``."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from etl.settings.models import Settings
+from etl.settings.values import TICKS, without_password
+from etl.times import format_duration, format_time
+
+Plain = str | int | bool | None
+_TICK_NAMES = {length: name for name, length in TICKS.items()}
+
+
+def describe(settings: Settings) -> dict[str, Plain]:
+    """Give every setting by its dotted key ("overlap", "source.NAME.base_url"), as it would be written in a file."""
+    general = {key: getattr(settings, key) for key in type(settings).model_fields if key != "sources"}
+    described = {key: _plain(key, value) for key, value in general.items()}
+    for source in settings.sources:
+        for key in type(source).model_fields:
+            described[f"source.{source.name}.{key}"] = _plain(key, getattr(source, key))
+    return described
+
+
+def _plain(key: str, value: object) -> Plain:
+    match value:
+        case SecretStr():
+            return "***"
+        case timedelta():
+            return _TICK_NAMES[value] if key == "tick" else format_duration(value)
+        case datetime():
+            return format_time(value)
+        case Path():
+            return str(value)
+        case str():
+            return without_password(value) if key.endswith("_url") else value
+        case None | bool() | int():
+            return value
+        case _:
+            raise TypeError(f"{key} is a {type(value).__name__}")

@@ -1,0 +1,173 @@
+"""What a setting's value may be: one reader for each kind, from TOML's or the environment's form to Python's.
+
+A reader raises ValueError with what is wrong; what would be accepted stands with the field, in
+:mod:`etl.settings.models`. Readers are strict where leniency would guess: a bare number is no date, true is no count.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import BeforeValidator
+
+from etl.times import parse_duration, parse_time
+
+TICKS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_IDENTIFIER = re.compile(r"[!-~]{1,256}")
+_USER_INFO = re.compile(r"//[^/]*@")
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("is no number")  # noqa: TRY004 - pydantic collects ValueError
+    return value
+
+
+def _name(value: object) -> str:
+    text = _text(value)
+    if not _NAME.fullmatch(text):
+        raise ValueError("is no usable name")
+    return text
+
+
+def _identifier(value: object) -> str:
+    text = _text(value)
+    if not _IDENTIFIER.fullmatch(text):
+        raise ValueError("is empty" if not text else "holds blanks or unusual characters")
+    return text
+
+
+def _text(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise ValueError("is no text")  # noqa: TRY004 - pydantic collects ValueError
+    return value.strip()
+
+
+def _duration(value: object) -> timedelta:
+    try:
+        return parse_duration(value)
+    except (ValueError, OverflowError):
+        raise ValueError("is no duration") from None
+
+
+def _tick(value: object) -> timedelta:
+    if isinstance(value, timedelta) and value in TICKS.values():
+        return value
+    if not isinstance(value, str) or value.strip() not in TICKS:
+        raise ValueError("is no tick")
+    return TICKS[value.strip()]
+
+
+def _moment(value: object) -> datetime:
+    # A number may stand for a year, a day or seconds: whoever wrote it did not mean 1970.
+    text = value.strip() if isinstance(value, str) else value
+    if isinstance(text, int | float | dict) or (isinstance(text, str) and not text[4:5] == "-"):
+        raise ValueError("is no date")
+    try:
+        moment = parse_time(text)
+    except (ValueError, OverflowError):
+        raise ValueError("is no date") from None
+    if moment is None:
+        raise ValueError("is no date")
+    return moment
+
+
+def _existing_path(value: object) -> Path:
+    path = Path(value if isinstance(value, Path) else _text(value)).expanduser()
+    if not path.exists():
+        raise ValueError("does not exist")
+    return path
+
+
+def _base_url(value: object) -> str:
+    text = _text(value)
+    parts = _split(text)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError("is no https address")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("holds a user name or a password")
+    if parts.path.strip("/") or "?" in text or "#" in text:
+        raise ValueError("goes on after the host")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("is http, which would send the token unprotected")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _split(url: str) -> SplitResult:
+    if not _IDENTIFIER.fullmatch(url):
+        raise ValueError("holds blanks or unusual characters, or is empty")
+    parts = urlsplit(url)
+    _ = parts.port  # raises ValueError where the port is no number
+    return parts
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether the host's name or address can only be this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _database_url(value: object) -> str:
+    text = _text(value)
+    scheme, separator, rest = text.partition("://")
+    if scheme == "sqlite" and separator:
+        return f"sqlite://{_database_file(rest)}"
+    if scheme in ("postgresql", "postgres", "postgresql+psycopg") and separator:
+        _check_port(text)
+        return f"postgresql+psycopg://{rest}"
+    raise ValueError("is for no database that kore-etl knows")
+
+
+def _database_file(rest: str) -> str:
+    if not rest.startswith("/") or rest in ("/", "/:memory:"):
+        raise ValueError("names no database file")
+    return f"/{Path(rest[1:]).expanduser()}" if rest.startswith("/~") else rest
+
+
+def _check_port(url: str) -> None:
+    # Several hosts with a port each are libpq's own form, which urlsplit does not know.
+    if "," in url:
+        return
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        raise ValueError("has no usable port (in a password write / ? # @ : as %2F %3F %23 %40 %3A)") from None
+
+
+def without_password(url: str) -> str:
+    """Give a URL with the password that it may hold as ``***``."""
+
+    def mask(found: re.Match[str]) -> str:
+        user, colon, _ = found[0].removeprefix("//").removesuffix("@").partition(":")
+        return f"//{user}{':***' if colon else ''}@"
+
+    return re.sub(r"(?i)\b(password|sslpassword)=[^&]*", r"\1=***", _USER_INFO.sub(mask, url))
+
+
+Name = Annotated[str, BeforeValidator(_name)]
+Identifier = Annotated[str, BeforeValidator(_identifier)]
+BaseUrl = Annotated[str, BeforeValidator(_base_url)]
+DatabaseUrl = Annotated[str, BeforeValidator(_database_url)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Tick = Annotated[timedelta, BeforeValidator(_tick)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+ExistingPath = Annotated[Path, BeforeValidator(_existing_path)]
+Whole = Annotated[int, BeforeValidator(_no_bool)]
