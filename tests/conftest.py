@@ -102,11 +102,11 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def sandbox() -> Iterator[Callable[..., Sandbox]]:
-    """Start sandboxes: ``sandbox(tasks=500, ...)`` listens until the test ends."""
+    """Start sandboxes: ``sandbox(tasks=500, ...)`` listens until the test ends; no budget but where one is given."""
     from etl.sandbox import Options, Sandbox
 
     with ExitStack() as started:
-        yield lambda **options: started.enter_context(Sandbox(Options(**options)))
+        yield lambda **options: started.enter_context(Sandbox(Options(**{"requests_per_minute": 0, **options})))
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def environment() -> Callable[[Sandbox, str], dict[str, str]]:
     """Give the settings that point kore-etl at a sandbox and a database."""
 
     def settings(server: Sandbox, database_url: str) -> dict[str, str]:
-        return {**server.environment(), "KORE_ETL_DATABASE_URL": database_url, "KORE_ETL_REQUESTS_PER_MINUTE": "6000"}
+        return {**server.environment, "KORE_ETL_DATABASE_URL": database_url, "KORE_ETL_REQUESTS_PER_MINUTE": "6000"}
 
     return settings
 
