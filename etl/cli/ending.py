@@ -4,6 +4,7 @@
     usage (click)       2, one line and the hint to --help
     KeyboardInterrupt   130, Terminated 143; no traceback
     a closed pipe       141 and silence, as a program that SIGPIPE ended (``kore-etl runs | head``)
+    a full disk         1, one line
     anything else       1, a traceback: it is a bug
 
 Whatever is written here goes through :func:`etl.logs.redact` first.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import sys
 import traceback
 from collections.abc import Callable
@@ -56,6 +58,8 @@ def _told(error: BaseException) -> int:  # noqa: PLR0911 - one return a kind of 
             return _line(f"error: {_one_line(error)}", error.exit_code)
         case BrokenPipeError() if _pipe_is_closed():
             return CLOSED_PIPE
+        case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _line(f"error: cannot write: {error.strerror}", BUG)
         case _:
             return _bug(error)
 
@@ -93,7 +97,16 @@ def _write(text: str) -> None:
 
 def _pipe_is_closed() -> bool:
     # A socket can break too; then the streams are well and the error is a bug.
-    return any(_flush_error(stream) is not None for stream in (sys.stdout, sys.stderr))
+    return any(_nobody_reads(stream) for stream in (sys.stdout, sys.stderr))
+
+
+def _nobody_reads(stream: TextIO | None) -> bool:
+    poll = select.poll()
+    try:
+        poll.register(stream.fileno() if stream else -1, select.POLLOUT)
+    except (OSError, ValueError):
+        return True
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _flushed(code: int) -> int:

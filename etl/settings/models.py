@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -126,3 +127,9 @@ class Settings(_Model):
         if most is not None and least is not None and most < least:
             raise ValueError("is under window_least")
         return most
+
+    def database_passwords(self) -> list[str]:
+        """Give the password that the database's URL holds, as it is written there and as it is meant."""
+        user_info = self.database_url.partition("://")[2].rpartition("@")[0]
+        password = user_info.partition(":")[2]
+        return [text for text in {password, unquote(password)} if text]

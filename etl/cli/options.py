@@ -1,0 +1,107 @@
+"""Options that the commands share, gathered into one value that a command is called with.
+
+A command looks so::
+
+    @click.command()
+    @common_options
+    @source_option
+    def sync(common: Common, select: tuple[str, ...]) -> int:
+        loaded = common.start(select=select)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from etl import logs
+
+if TYPE_CHECKING:
+    # pydantic is slow to import, and --help of a command needs none of it.
+    from etl.settings import Loaded, Settings
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What every command was told: the settings file, the database, and how much to say."""
+
+    config: Path | None = None
+    database_url: str | None = None
+    verbosity: int = 0
+
+    def start(
+        self,
+        options: Mapping[str, object] | None = None,
+        *,
+        need_sources: bool = True,
+        select: Sequence[str] = (),
+        environ: Mapping[str, str] = os.environ,
+    ) -> Loaded:
+        """Set up the logs, load the settings, hide their secrets, and log what is worth a warning.
+
+        ``options`` are further settings that the command line gave, keyed as the settings are.
+        """
+        logs.configure(self.verbosity)
+        loaded = self.load(options, need_sources=need_sources, select=select, environ=environ)
+        if loaded.warnings:
+            import structlog
+
+            for warning in loaded.warnings:
+                structlog.get_logger().warning("settings.exposed", detail=warning)
+        return loaded
+
+    def load(
+        self,
+        options: Mapping[str, object] | None = None,
+        *,
+        need_sources: bool = True,
+        select: Sequence[str] = (),
+        environ: Mapping[str, str] = os.environ,
+    ) -> Loaded:
+        """Load the settings and hide their secrets, without any log."""
+        from etl.settings import load_settings
+
+        given = {"database_url": self.database_url, **(options or {})}
+        loaded = load_settings(self.config, environ, given, need_sources=need_sources, select=select)
+        hide_secrets(loaded.settings)
+        return loaded
+
+
+def hide_secrets(settings: Settings) -> None:
+    """From now on no log and no error line shows a secret of these settings."""
+    for source in settings.sources:
+        logs.hide(source.client_secret.get_secret_value())
+    for password in settings.database_passwords():
+        logs.hide(password)
+
+
+source_option = click.option(
+    "--source", "select", multiple=True, metavar="NAME", help="Only this source; may be given more than once."
+)
+output_option = click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What goes to stdout."
+)
+
+
+def common_options(command: _Command) -> Callable[..., Any]:
+    """Add --config, --database-url, --verbose and --quiet; the command gets them as its first argument, a Common."""
+
+    @click.option("--config", type=click.Path(path_type=Path), help="A settings file, or a folder of them.")
+    @click.option("--database-url", metavar="URL", help="sqlite:///FILE or postgresql://USER@HOST/DATABASE.")
+    @click.option("-v", "--verbose", is_flag=True, help="Log every step.")
+    @click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only.")
+    @wraps(command)
+    def gathered(config: Path | None, database_url: str | None, verbose: bool, quiet: bool, **rest: Any) -> Any:
+        if verbose and quiet:
+            raise click.UsageError("--verbose and --quiet exclude each other.")
+        return command(Common(config, database_url, int(verbose) - int(quiet)), **rest)
+
+    return gathered
