@@ -1,0 +1,56 @@
+"""The request budget of an account: so many requests in any sixty seconds, the first ones at once.
+
+Written here and not taken from a library, because a run has to take over what the account's earlier runs spent, and a
+wait has to end with the signal that ends the run: a sliding window of instants is all it takes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MINUTE = 60.0
+
+
+class Budget:
+    """Lets ``per_minute`` requests through in any sixty seconds and makes the next one wait."""
+
+    def __init__(
+        self,
+        per_minute: int,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.per_minute = per_minute
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._spent: deque[float] = deque()
+
+    def take(self) -> None:
+        """Return when one more request may be sent, and count it."""
+        while (wait := self.wait()) > 0:
+            self._sleep(wait)
+        self._spent.append(self._monotonic())
+
+    def wait(self) -> float:
+        """Return the seconds until a request may be sent."""
+        now = self._monotonic()
+        while self._spent and self._spent[0] <= now - MINUTE:
+            self._spent.popleft()
+        if len(self._spent) < self.per_minute:
+            return 0.0
+        return self._spent[len(self._spent) - self.per_minute] + MINUTE - now
+
+    def take_over(self, requests: int, seconds_ago: float) -> None:
+        """Count requests that another run of the account sent, the last of them ``seconds_ago``."""
+        sent = self._monotonic() - seconds_ago
+        self._spent = deque(sorted([*self._spent, *([sent] * min(requests, self.per_minute))]))
+
+    def seconds_for(self, requests: int) -> float:
+        """Return the least time that so many requests take from a fresh start."""
+        return max(0, (requests - 1) // self.per_minute) * MINUTE

@@ -1,0 +1,105 @@
+"""Keyset by date: each request begins at the last row's date, so that nothing can shift between two requests.
+
+N rows cost about N / (limit - 1) requests. Where more rows share one instant than a page holds, that instant is walked
+by skip. Order is checked on every page, and so is that the dates filter on the field they are believed to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from etl.extract.abilities import Abilities, ContradictedError
+from etl.extract.page import Page, moment_of
+from etl.extract.query import Field, Query
+from etl.extract.reading import Chunk, Fetch, Window, dated, is_sorted, moments, nothing_follows
+from etl.extract.walking import walk
+
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+_MOST_SECOND_LOOKS = 3
+
+
+def read_keyset(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[Chunk]:
+    """Yield a window's rows, oldest first, page by page."""
+    start, expected = window.start, None
+    while True:
+        query = _query(window, abilities, start)
+        page = fetch(query)
+        values = moments(page, window.field)
+        _check(values, query.start or start, window.field)
+        if expected is not None and page.total is not None and page.total < expected.total:
+            yield from expected.look_again(fetch, abilities, page.total)
+        if nothing_follows(fetch, query, page, abilities):
+            yield Chunk(page.records, window.end, page.total)
+            return
+        last = values[-1] if values else start
+        if window.enough is not None and last > window.enough:
+            yield Chunk(page.records, window.enough, page.total)
+            return
+        if _tick(last, abilities) > _tick(start, abilities):
+            yield Chunk(page.records, last, page.total)
+            expected = _Expectation.after(page, window, abilities, start, last)
+            start = last
+        else:
+            yield Chunk(page.records)
+            instant = _tick(start, abilities)
+            end = instant + abilities.smallest()
+            yield from walk(fetch, dated(window, abilities, instant, end), abilities, min(end, window.end))
+            start, expected = end, None
+        if start >= window.end:
+            yield Chunk([], window.end)
+            return
+
+
+class _Expectation:
+    """What the next page's total must be at least: a smaller one means that rows left, or were withheld."""
+
+    def __init__(self, window: Window, start: datetime, last: datetime, total: int) -> None:
+        self._window = window
+        self._start = start
+        self._last = last
+        self.total = total
+
+    @classmethod
+    def after(
+        cls, page: Page, window: Window, abilities: Abilities, start: datetime, last: datetime
+    ) -> _Expectation | None:
+        if page.total is None:
+            return None
+        return cls(window, start, last, page.total - _rows_before(page, window.field, abilities.first_date(last)))
+
+    def look_again(self, fetch: Fetch, abilities: Abilities, total: int) -> Iterator[Chunk]:
+        """Read the page before once more: rows that moved away account for the smaller total, or the server lies."""
+        for _ in range(_MOST_SECOND_LOOKS):
+            page = fetch(_query(self._window, abilities, self._start))
+            yield Chunk(page.records)
+            before = _rows_before(page, self._window.field, abilities.first_date(self._last))
+            if page.total is None or page.total - before <= total:
+                return
+        reason = f"rows are missing before {self._last}: the totals do not add up"
+        yield Chunk([], settled=False, reason=reason)
+
+
+def _query(window: Window, abilities: Abilities, start: datetime) -> Query:
+    return replace(dated(window, abilities, start), sort_by=(window.field, "asc"))
+
+
+def _rows_before(page: Page, field: Field, moment: datetime) -> int:
+    found = (moment_of(record, field) for record in page.records)
+    return sum(1 for value in found if value is not None and value < moment)
+
+
+def _check(values: list[datetime], start: datetime, field: Field) -> None:
+    if not is_sorted(values):
+        question = "sort_updated" if field == "updatedAt" else "sort_created"
+        evidence = f"rows out of order although sorted by {field}"
+        raise ContradictedError(question, answer=False, evidence=evidence)  # type: ignore[arg-type]
+    if values and values[0] < start - timedelta(seconds=1):
+        evidence = f"a row with {field} {values[0]} although startDate is {start}"
+        raise ContradictedError("window_field", answer=None, evidence=evidence)
+
+
+def _tick(moment: datetime, abilities: Abilities) -> datetime:
+    """Return the beginning of the instant, as the server tells instants apart."""
+    return moment - (moment - _EPOCH) % abilities.smallest()

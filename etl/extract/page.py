@@ -1,0 +1,76 @@
+"""What one request gave: the records as they came, and what the server says about the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from etl.times import parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The records of one answer; what the server leaves out is None.
+
+    ``total`` counts all rows that match the query, not only those from ``skip`` on.
+    """
+
+    records: list[Any]
+    limit: int | None = None
+    has_more: bool | None = None
+    total: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def is_last(self, skip: int) -> bool:
+        """Tell whether nothing follows: an empty page, a reached total, or the server's word where no total denies it.
+
+        A page that is merely shorter than asked for proves nothing.
+        """
+        if not self.records:
+            return True
+        if self.total is not None:
+            return skip + len(self.records) >= self.total and self.has_more is not True
+        return self.has_more is False
+
+
+def read_page(answer: Mapping[str, Any]) -> Page:
+    """Return the page in an answer whose ``results`` is known to be a list."""
+    has_more = answer.get("hasMore")
+    return Page(
+        records=answer["results"],
+        limit=_count(answer.get("limit")),
+        has_more=has_more if isinstance(has_more, bool) else None,
+        total=_count(answer.get("totalResults")),
+    )
+
+
+def record_id(record: Any) -> str | None:
+    """Return a record's ``_id`` as text, None where it has none."""
+    found = record.get("_id") if isinstance(record, dict) else None
+    if isinstance(found, bool) or not isinstance(found, str | int):
+        return None
+    return str(found)
+
+
+def moment_of(record: Any, field: str) -> datetime | None:
+    """Return when a record says that ``field`` was, None where that is missing or unreadable."""
+    if not isinstance(record, dict):
+        return None
+    try:
+        return parse_time(record.get(field))
+    except ValueError:
+        return None
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, str) and value.isdecimal() and len(value) < 16:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,0 +1,67 @@
+"""Verified windows, for servers that do not sort: a window that fits one page is read in one go and cannot drift.
+
+Windows follow the density of rows: one that does not fit is halved, down to the shortest stretch that dates can single
+out, which is walked by skip; an empty one lets the next grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from etl.extract.abilities import Abilities, ContradictedError
+from etl.extract.page import Page
+from etl.extract.reading import Chunk, Fetch, Window, dated, moments, nothing_follows
+from etl.extract.walking import walk
+
+_FILL = 0.7  # of a page: how full the next window is meant to be, since density varies
+_GROWTH = 8.0
+
+
+def read_verified(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[Chunk]:
+    """Yield a window's rows, in order of time from piece to piece, in none within a piece."""
+    start, size = window.start, window.end - window.start
+    while start < window.end:
+        end = _end(window, abilities, start, size)
+        query = dated(window, abilities, start, end)
+        page = fetch(query)
+        _check(page, window, query.start or start, query.end or end)
+        if nothing_follows(fetch, query, page, abilities):
+            yield Chunk(page.records, end, page.total)
+            size = (end - start) * _growth(len(page), abilities)
+            start = end
+        elif end - start > abilities.smallest():
+            yield Chunk(page.records)
+            size = (end - start) * _shrinkage(page, abilities)
+        else:
+            yield from walk(fetch, query, abilities, end)
+            start = end
+
+
+def _end(window: Window, abilities: Abilities, start: datetime, size: timedelta) -> datetime:
+    """Return where the piece that begins at ``start`` ends: whole ticks on."""
+    tick = abilities.smallest()
+    ticks = max(1, size // tick)
+    if ticks >= (window.end - start) / tick:
+        return window.end
+    return start + ticks * tick
+
+
+def _growth(rows: int, abilities: Abilities) -> float:
+    return min(_GROWTH, _FILL * abilities.limit() / rows) if rows else _GROWTH
+
+
+def _shrinkage(page: Page, abilities: Abilities) -> float:
+    """Return by what to shorten a piece that does not fit; at least by half."""
+    if page.total is None or page.total <= len(page):
+        return 0.5
+    return min(0.5, _FILL * min(abilities.limit(), len(page)) / page.total)
+
+
+def _check(page: Page, window: Window, start: datetime, end: datetime) -> None:
+    """Dates that filter on another field, or not at all, make windows worthless."""
+    second = timedelta(seconds=1)
+    for value in moments(page, window.field):
+        if not start - second <= value <= end + second:
+            evidence = f"a row with {window.field} {value} although the dates are {start} to {end}"
+            raise ContradictedError("window_field", answer=None, evidence=evidence)

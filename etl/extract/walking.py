@@ -1,0 +1,86 @@
+"""Walking through a query by skip: the last resort, for what dates cannot split any further.
+
+Rows may shift between two requests. So each page begins on the last row of the page before, the anchor; where the anchor
+is not there the walk begins anew, until one walk goes through with every anchor in its place and counts to the total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from etl.errors import RefusedError
+from etl.extract.abilities import Abilities
+from etl.extract.page import Page, record_id
+from etl.extract.query import Query
+from etl.extract.reading import Chunk, Fetch, nothing_follows
+
+_MOST_WALKS = 6
+_MOST_SKIP = 5_000_000  # rows that share one instant: a server that gives more repeats itself
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One pass through a query."""
+
+    ids: set[str]
+    drifted: bool = False
+    refused: str = ""
+    total: int | None = None
+
+    def counts_to_total(self) -> bool:
+        return self.total is None or len(self.ids) == self.total
+
+
+def walk(fetch: Fetch, query: Query, abilities: Abilities, covered_until: datetime) -> Iterator[Chunk]:
+    """Yield every page of ``query``, walking again until one walk is proven whole; the last chunk tells the outcome."""
+    seen: set[str] = set()
+    before: set[str] | None = None
+    for _ in range(_MOST_WALKS):
+        outcome = _Walk(set())
+        for page in _pages(fetch, query, abilities, outcome):
+            yield Chunk(page.records)
+        seen |= outcome.ids
+        if outcome.refused:
+            yield Chunk([], covered_until, outcome.total, settled=False, reason=outcome.refused)
+            return
+        if not outcome.drifted and outcome.counts_to_total():
+            yield Chunk([], covered_until, outcome.total)
+            return
+        if outcome.total == len(seen) and before == seen:
+            yield Chunk([], covered_until, outcome.total)
+            return
+        before = set(seen)
+    reason = f"{len(seen)} distinct ids, reported total {outcome.total}, after {_MOST_WALKS} readings"
+    yield Chunk([], covered_until, outcome.total, settled=False, reason=reason)
+
+
+def _pages(fetch: Fetch, query: Query, abilities: Abilities, walk: _Walk) -> Iterator[Page]:
+    skip, anchor = 0, ""
+    while True:
+        asked = replace(query, skip=skip)
+        try:
+            page = fetch(asked)
+        except RefusedError as error:
+            walk.refused = f"the server refuses to go on at skip {skip}: {error}"
+            if skip == 0:
+                raise
+            return
+        ids = [record_id(record) or f"row {skip + place}" for place, record in enumerate(page.records)]
+        walk.drifted |= bool(anchor) and ids[:1] != [anchor]
+        news = set(ids) - walk.ids
+        walk.ids.update(ids)
+        walk.total = page.total
+        yield page
+        if walk.drifted or nothing_follows(fetch, asked, page, abilities):
+            return
+        if not news and anchor:
+            skip, anchor = skip + len(page), ""
+        elif len(page) > 1:
+            skip, anchor = skip + len(page) - 1, ids[-1]
+        else:
+            skip, anchor = skip + 1, ""
+        if skip > _MOST_SKIP:
+            walk.refused = f"the pages go on past skip {_MOST_SKIP}: the server repeats itself"
+            return

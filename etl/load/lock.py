@@ -1,0 +1,118 @@
+"""Locks between processes: one run works on a source at a time, and a dead one's lock is free at once.
+
+On SQLite a lock is an ``flock`` on a file beside the database, on PostgreSQL a session's advisory lock: the operating
+system or the server lets go of it when its holder ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Protocol
+
+from sqlalchemy import Connection, Engine, text
+
+from etl.errors import DatabaseError, LockedError
+from etl.load.engine import sqlite_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Lock(Protocol):
+    """Something that one process holds at a time."""
+
+    def acquire(self, *, wait: bool) -> bool:
+        """Take it and tell so; without ``wait`` give up at once when another holds it."""
+
+    def release(self) -> None:
+        """Let go of it."""
+
+
+def named_lock(engine: Engine, name: str) -> Lock:
+    """Return the lock called ``name`` in this database; nothing is taken yet."""
+    number = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
+    if engine.dialect.name == "postgresql":
+        return _AdvisoryLock(engine, number)
+    path = sqlite_file(engine)
+    return _NoLock() if path is None else _FileLock(path.with_name(f"{path.name}.lock-{number & 0xFFFFFFFF:08x}"))
+
+
+@contextmanager
+def held(lock: Lock, who: str) -> Iterator[None]:
+    """Hold a lock or raise :class:`LockedError`, which names ``who`` is busy."""
+    if not lock.acquire(wait=False):
+        message = f"another run is working on {who}; this one ended at once and changed nothing"
+        raise LockedError(message)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class _NoLock:
+    """A database in memory has one process."""
+
+    def acquire(self, *, wait: bool) -> bool:  # noqa: ARG002 the interface's name
+        return True
+
+    def release(self) -> None:
+        return
+
+
+class _FileLock:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def acquire(self, *, wait: bool) -> bool:
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            message = f"lock file {self._path}: {error.strerror}; the database's folder must be writable"
+            raise DatabaseError(message) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class _AdvisoryLock:
+    def __init__(self, engine: Engine, number: int) -> None:
+        self._engine = engine
+        self._number = number
+        self._connection: Connection | None = None
+
+    def acquire(self, *, wait: bool) -> bool:
+        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            function = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
+            taken = connection.execute(text(f"select {function}(:number)"), {"number": self._number}).scalar()
+        except BaseException:
+            connection.close()
+            raise
+        if taken is False:
+            connection.close()
+            return False
+        self._connection = connection
+        return True
+
+    def release(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.invalidate()  # ends the session, and with it the lock, even if the server is gone
+            connection.close()

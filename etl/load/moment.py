@@ -1,0 +1,52 @@
+"""A column type for moments: aware UTC datetimes in Python, whole milliseconds in the database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import DateTime
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.engine import Dialect
+
+
+class _SqliteMoment(sqlite.DATETIME):
+    """Text as SQLite's own date functions read and write it, so that comparing with them just works."""
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], str | None]:  # noqa: ARG002 the interface's name
+        return _to_text
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:  # noqa: ARG002
+        return _from_text
+
+
+class Moment(TypeDecorator[datetime]):
+    """``2025-05-28 12:05:38.807`` (UTC) on SQLite, ``timestamptz(3)`` on PostgreSQL."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column's type for the database."""
+        if dialect.name == "postgresql":
+            return postgresql.TIMESTAMP(timezone=True, precision=3)
+        return dialect.type_descriptor(_SqliteMoment())
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Give UTC whatever the connection's time zone is."""
+        return None if value is None else value.astimezone(UTC)
+
+
+def _to_text(value: datetime | None) -> str | None:
+    if value is None:
+        return None
+    return value.astimezone(UTC).isoformat(" ", "milliseconds")[:23]
+
+
+def _from_text(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)

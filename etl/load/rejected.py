@@ -1,0 +1,51 @@
+"""Records that could not be stored, kept once by their content, so that none is lost without a word."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+
+from etl.load.tables import rejected_records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+
+def keep(
+    connection: Connection,
+    rejections: Iterable[tuple[str, str | None, str]],
+    *,
+    source_id: int,
+    run_id: int,
+    window_id: int | None,
+    now: datetime,
+) -> None:
+    """Keep each (reason, record id, raw text); one that was kept before is counted and dated."""
+    kinds = postgresql if connection.dialect.name == "postgresql" else sqlite
+    for reason, record_id, raw in rejections:
+        statement = kinds.insert(rejected_records).values(
+            source_id=source_id,
+            digest=blake2b(raw.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(),
+            record_id=record_id,
+            reason=reason,
+            raw=raw,
+            times_seen=1,
+            first_seen_at=now,
+            last_seen_at=now,
+            first_run_id=run_id,
+            last_run_id=run_id,
+            window_id=window_id,
+        )
+        new, old = statement.excluded, rejected_records.c
+        again = {
+            "times_seen": old.times_seen + 1,
+            "reason": new.reason,
+            "last_seen_at": new.last_seen_at,
+            "last_run_id": new.last_run_id,
+            "window_id": new.window_id,
+        }
+        connection.execute(statement.on_conflict_do_update(index_elements=["source_id", "digest"], set_=again))

@@ -1,0 +1,77 @@
+"""The ledger of runs: one row a run of a command on a source, with its counts and how it ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import Connection, insert, select, update
+
+from etl import __version__
+from etl.load.tables import sync_runs, sync_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+_MOST_ERROR_TEXT = 2000
+
+
+def begin(connection: Connection, source_id: int, command: str, *, settings: Mapping[str, Any], now: datetime) -> int:
+    """Open a run's row, close those of dead runs, and return the new one's id.
+
+    The caller holds the source's lock: a row of the same command that still says ``running`` belongs to a run that died.
+    """
+    dead = (sync_runs.c.source_id == source_id) & (sync_runs.c.state == "running") & (sync_runs.c.command == command)
+    ids = connection.execute(select(sync_runs.c.id).where(dead)).scalars().all()
+    if ids:
+        values: dict[str, Any] = {"state": "abandoned", "finished_at": now, "error": "ended without closing its row"}
+        connection.execute(update(sync_runs).where(sync_runs.c.id.in_(ids)).values(**values))
+        left = sync_windows.c.run_id.in_(ids) & (sync_windows.c.state == "running")
+        connection.execute(update(sync_windows).where(left).values(state="failed", error="the run ended half-way"))
+    values = {
+        "source_id": source_id,
+        "command": command,
+        "state": "running",
+        "started_at": now,
+        "version": __version__,
+        "settings": orjson.dumps(settings, default=str).decode(),
+    }
+    key = connection.execute(insert(sync_runs).values(**values)).inserted_primary_key
+    if key is None:
+        raise AssertionError
+    return int(key[0])
+
+
+def progress(connection: Connection, run_id: int, counts: Mapping[str, Any]) -> None:
+    """Bring the row's counts up to date."""
+    connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(**counts))
+
+
+def finish(  # noqa: PLR0913 a row's columns
+    connection: Connection,
+    run_id: int,
+    *,
+    state: str,
+    exit_code: int,
+    counts: Mapping[str, Any],
+    now: datetime,
+    error: str | None = None,
+) -> None:
+    """Close a run's row."""
+    values = {**counts, "state": state, "exit_code": exit_code, "finished_at": now}
+    values["error"] = error[:_MOST_ERROR_TEXT] if error else None
+    connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(**values))
+
+
+def requests_since(connection: Connection, account_id: str, since: datetime) -> list[tuple[datetime, int]]:
+    """Return (when it ended, requests) of an account's runs that ended after ``since`` or run now."""
+    from etl.load.tables import sources
+
+    ended = sync_runs.c.finished_at
+    query = (
+        select(ended, sync_runs.c.requests)
+        .join(sources, sources.c.id == sync_runs.c.source_id)
+        .where(sources.c.account_id == account_id, ended > since, sync_runs.c.requests > 0)
+    )
+    return [(row[0], row[1]) for row in connection.execute(query)]

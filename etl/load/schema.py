@@ -1,0 +1,128 @@
+"""Bringing a database to the schema that this version works with.
+
+Whether anything is to be done is one query against the numbers of the files in ``migrations/versions``; alembic, which
+takes long to import, is loaded only when there is.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from etl.errors import DatabaseError
+from etl.load.engine import reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alembic.config import Config
+
+
+def migrations_folder() -> Path:
+    """Return the folder of migrations: inside the installed package, or at the top of the checkout."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"
+
+
+def newest() -> str:
+    """Return the number of the newest migration that this version brings."""
+    return max(path.name[:4] for path in (migrations_folder() / "versions").glob("[0-9]*.py"))
+
+
+def current(engine: Engine) -> str | None:
+    """Return the number of the migration that the database is at, None for an empty one."""
+    with reading(engine) as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("select version_num from alembic_version")).scalar()
+
+
+def require_newest(engine: Engine, *, migrate: bool) -> None:
+    """Make sure that the schema is this version's, migrating if that is wanted.
+
+    Raises:
+        DatabaseError: the schema is older and ``migrate`` is off, or newer than this version knows.
+    """
+    at = current(engine)
+    if at == newest():
+        return
+    _refuse_newer(engine, at)
+    if not migrate:
+        message = f"{_where(engine)}: schema is at {at or 'nothing'}, needed is {newest()}; run: kore-etl db upgrade"
+        raise DatabaseError(message)
+    upgrade(engine)
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Apply the migrations up to ``revision``, all or none."""
+    from alembic import command
+
+    _refuse_newer(engine, current(engine))
+    with _migrating(engine) as config:
+        command.upgrade(config, revision)
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Take migrations back to ``revision`` ("base" for all), all or none."""
+    from alembic import command
+
+    with _migrating(engine) as config:
+        command.downgrade(config, revision)
+
+
+def differences(engine: Engine) -> list[Any]:
+    """Return what alembic finds different between the tables in code and those in the database."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from etl.load.tables import metadata
+
+    with reading(engine) as connection:
+        return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata))
+
+
+@contextmanager
+def _migrating(engine: Engine) -> Iterator[Config]:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    with engine.connect() as connection:
+        _foreign_keys(connection, on=False)
+        try:
+            with connection.begin():
+                _take_turns(connection)
+                config.attributes["connection"] = connection
+                yield config
+        finally:
+            _foreign_keys(connection, on=True)
+
+
+def _take_turns(connection: Connection) -> None:
+    """Let one process migrate at a time; SQLite's BEGIN IMMEDIATE does so by itself."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("select pg_advisory_xact_lock(7163205281)"))
+
+
+def _foreign_keys(connection: Connection, *, on: bool) -> None:
+    """SQLite changes a table by making it anew, which its foreign keys would hinder."""
+    if connection.dialect.name == "sqlite" and not connection.invalidated:
+        driver: Any = connection.connection.driver_connection
+        driver.execute(f"PRAGMA foreign_keys={'ON' if on else 'OFF'}")
+
+
+def _refuse_newer(engine: Engine, at: str | None) -> None:
+    if at is not None and at > newest():
+        message = (
+            f"{_where(engine)}: schema is at {at}, newer than this version knows ({newest()}); "
+            "install the kore-etl that made it"
+        )
+        raise DatabaseError(message)
+
+
+def _where(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=True)

@@ -1,0 +1,187 @@
+"""Storing a batch of tasks: set-based, once for both databases, and so that repeating it changes nothing.
+
+A batch is laid out in a temporary table first. From there the database itself tells new from changed from unchanged,
+writes the history of what changes, and writes only rows that are new or changed. A newer or equal ``updated_at`` wins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    Connection,
+    MetaData,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateTable
+
+from etl.load import history
+from etl.load.tables import cases, priorities, statuses, tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+Row = dict[str, Any]
+
+_OWN = ("first_seen_at", "stored_at", "run_id", "deleted_at")  # written here, not by the API
+_FROM_API = [column.name for column in tasks.columns if column.name not in _OWN]
+
+incoming = Table(
+    "incoming_tasks",
+    MetaData(),
+    *(
+        Column(column.name, column.type, primary_key=column.primary_key)
+        for column in tasks.columns
+        if column.name not in _OWN
+    ),
+    prefixes=["TEMPORARY"],
+)
+_KEY = incoming.c["_id"] == tasks.c["_id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one or more pages by table; an ``_id`` may stand in it more than once."""
+
+    tasks: Sequence[Row]
+    statuses: Sequence[Row] = ()
+    priorities: Sequence[Row] = ()
+    cases: Sequence[Row] = ()
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the tasks of a batch; ``repeated`` stood in it more than once."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    repeated: int = 0
+    changes: int = 0
+
+
+def prepare(connection: Connection) -> None:
+    """Make this connection's temporary table, empty."""
+    connection.execute(CreateTable(incoming, if_not_exists=True))
+    connection.execute(delete(incoming))
+
+
+def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -> Counts:
+    """Write what is new or changed in ``batch``; the caller's transaction holds it together."""
+    for table, rows in ((statuses, batch.statuses), (priorities, batch.priorities), (cases, batch.cases)):
+        _upsert_dimension(connection, table, rows)
+    newest = newest_of_each(batch.tasks, "updated_at")
+    if not newest:
+        return Counts()
+    prepare(connection)
+    connection.execute(incoming.insert(), newest)
+    counts = _classify(connection)
+    counts.repeated = len(batch.tasks) - len(newest)
+    if counts.updated:
+        counts.changes = history.record(connection, incoming, changes=_is_changed(), run_id=run_id, now=now)
+    if counts.inserted or counts.updated:
+        _write(connection, run_id=run_id, now=now)
+    return counts
+
+
+def newest_of_each(rows: Iterable[Row], moment: str) -> list[Row]:
+    """Return one row an ``_id``: the one with the largest ``moment``, of equals the last."""
+    newest: dict[str, Row] = {}
+    for row in rows:
+        known = newest.get(row["_id"])
+        if known is None or _not_older(row[moment], known[moment]):
+            newest[row["_id"]] = row
+    return list(newest.values())
+
+
+def _not_older(moment: datetime | None, than: datetime | None) -> bool:
+    return moment is None or than is None or moment >= than
+
+
+def _is_not_older() -> ColumnElement[bool]:
+    new, old = incoming.c.updated_at, tasks.c.updated_at
+    return or_(new.is_(None), old.is_(None), new >= old)
+
+
+def _is_changed() -> ColumnElement[bool]:
+    """A known task whose record differs, or that was taken for deleted."""
+    differs = or_(incoming.c.raw != tasks.c.raw, tasks.c.deleted_at.is_not(None))
+    return and_(tasks.c["_id"].is_not(None), _is_not_older(), differs)
+
+
+def _classify(connection: Connection) -> Counts:
+    new = tasks.c["_id"].is_(None)
+    stale = and_(tasks.c["_id"].is_not(None), ~_is_not_older())
+    query = select(func.count(), _count_if(new), _count_if(_is_changed()), _count_if(stale))
+    total, inserted, updated, old = connection.execute(query.select_from(incoming.outerjoin(tasks, _KEY))).one()
+    return Counts(inserted=inserted, updated=updated, stale=old, unchanged=total - inserted - updated - old)
+
+
+def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def _write(connection: Connection, *, run_id: int, now: datetime) -> None:
+    own: Mapping[str, Any] = {"first_seen_at": now, "stored_at": now, "run_id": run_id}
+    source = (
+        select(*(incoming.c[name] for name in _FROM_API), *(_value(tasks, name, own[name]) for name in own))
+        .select_from(incoming.outerjoin(tasks, _KEY))
+        .where(or_(tasks.c["_id"].is_(None), _is_changed()))
+    )
+    statement = _insert(connection, tasks).from_select([*_FROM_API, *own], source)
+    written = [name for name in (*_FROM_API, "stored_at", "run_id") if name != "_id"]
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["_id"],
+            set_={name: statement.excluded[name] for name in written} | {"deleted_at": None},
+        )
+    )
+
+
+def _value(table: Table, name: str, value: object) -> BindParameter[Any]:
+    return literal(value, table.c[name].type)
+
+
+def _upsert_dimension(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Keep the version that the newest task showed; of two at one instant always the same one."""
+    newest = newest_of_each(rows, "seen_at")
+    if not newest:
+        return
+    statement = _insert(connection, table).values({name: bindparam(name) for name in newest[0]})
+    new, old = statement.excluded, table.c
+    content = "raw" if "raw" in old else "ref_id"
+    later = or_(old.seen_at.is_(None), new.seen_at > old.seen_at)
+    greater = and_(
+        new.seen_at == old.seen_at,
+        func.coalesce(cast(new[content], Text), "") > func.coalesce(cast(old[content], Text), ""),
+    )
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["_id"],
+            set_={name: new[name] for name in newest[0] if name != "_id"},
+            where=or_(later, greater),
+        ),
+        newest,
+    )
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    """Choose the dialect's insert: the one place where the two databases' statements part."""
+    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)

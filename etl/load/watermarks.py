@@ -1,0 +1,30 @@
+"""The watermark of a source: all changes up to it are stored. It moves forward, with the rows that it covers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, insert, select, update
+
+from etl.load.tables import watermarks
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+def read(connection: Connection, source_id: int) -> datetime | None:
+    """Return the watermark, None before the first complete sync."""
+    return connection.execute(select(watermarks.c.value).where(watermarks.c.source_id == source_id)).scalar()
+
+
+def advance(connection: Connection, source_id: int, value: datetime, *, run_id: int, now: datetime) -> bool:
+    """Move the watermark up to ``value``; one that stands there or further on stays. Tell whether it moved."""
+    known = read(connection, source_id)
+    if known is not None and known >= value:
+        return False
+    values = {"value": value, "moved_at": now, "run_id": run_id}
+    if known is None:
+        connection.execute(insert(watermarks).values(source_id=source_id, **values))
+    else:
+        connection.execute(update(watermarks).where(watermarks.c.source_id == source_id).values(**values))
+    return True

@@ -1,0 +1,77 @@
+"""The ledger of windows: which stretches of time were read, how, and with what outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from etl.load.tables import sync_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A row of the ledger: ``[start, end)`` of ``field``, committed from its start up to ``covered_until``."""
+
+    id: int
+    job: str
+    field: str
+    start: datetime
+    end: datetime
+    covered_until: datetime
+    state: str
+    opened_at: datetime
+
+
+def open_window(  # noqa: PLR0913 a row's columns
+    connection: Connection,
+    *,
+    source_id: int,
+    run_id: int,
+    job: str,
+    field: str,
+    start: datetime,
+    end: datetime,
+    reading: str,
+    opened_at: datetime,
+) -> int:
+    """Add a window that is being read from now on and return its id."""
+    values: dict[str, Any] = {
+        "source_id": source_id,
+        "run_id": run_id,
+        "job": job,
+        "field": field,
+        "start_at": start,
+        "end_at": end,
+        "covered_until": start,
+        "reading": reading,
+        "state": "running",
+        "attempts": 1,
+        "opened_at": opened_at,
+    }
+    key = connection.execute(insert(sync_windows).values(**values)).inserted_primary_key
+    if key is None:
+        raise AssertionError
+    return int(key[0])
+
+
+def note(connection: Connection, window_id: int, **values: object) -> None:
+    """Write what changed of a window: ``covered_until``, ``state``, ``requests``, ``rows`` ..."""
+    connection.execute(update(sync_windows).where(sync_windows.c.id == window_id).values(**values))
+
+
+def of_job(connection: Connection, source_id: int, job: str, *, since: datetime | None = None) -> Sequence[Stretch]:
+    """Return the windows of a job on a source, oldest stretch first."""
+    columns = sync_windows.c
+    query = select(
+        columns.id, columns.job, columns.field, columns.start_at, columns.end_at,
+        columns.covered_until, columns.state, columns.opened_at,
+    ).where(columns.source_id == source_id, columns.job == job)  # fmt: skip
+    if since is not None:
+        query = query.where(columns.opened_at >= since)
+    return [Stretch(*row) for row in connection.execute(query.order_by(columns.start_at, columns.id))]

@@ -1,0 +1,24 @@
+"""${message}
+
+Rules: number files on (0002, 0003 ...), the revision being the number; read what autogenerate wrote; import nothing of
+etl; name every constraint by the convention; go up and down with rows in the tables, on SQLite and on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+${imports if imports else ""}
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    ${upgrades if upgrades else "raise AssertionError"}
+
+
+def downgrade() -> None:
+    ${downgrades if downgrades else "raise AssertionError"}
