@@ -6,7 +6,8 @@ import os
 import shlex
 import signal
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import Field, fields
 from pathlib import Path
 from threading import Event
@@ -42,10 +43,18 @@ def _from_options(command: Callable[..., None]) -> Callable[..., None]:
 def _decorator(each: Field[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     if each.name == "faults":
         help_text = f"A fault and its rate; may be repeated. Kinds: {', '.join(FAULT_KINDS)}."
-        return click.option("--fault", "faults", multiple=True, metavar="KIND=RATE", callback=_faults, help=help_text)
+        return click.option(
+            "--fault",
+            "faults",
+            multiple=True,
+            metavar="KIND=RATE",
+            callback=_faults,
+            help=help_text,
+            envvar="KORE_ETL_SANDBOX_FAULT",
+        )
     settings: dict[str, Any] = {"help": each.metadata["help"], "envvar": f"KORE_ETL_SANDBOX_{each.name.upper()}"}
     if each.name == "sort_fields":
-        settings |= {"default": ",".join(each.default), "metavar": "FIELD,...", "callback": _names}
+        settings |= {"default": ",".join(Options().sort_fields), "metavar": "FIELD,...", "callback": _names}
     elif each.name == "public_key":
         settings |= {"default": None, "type": click.Path(exists=True, dir_okay=False), "callback": _text_of_file}
     else:
@@ -92,19 +101,31 @@ def _faults(_context: click.Context, _parameter: click.Parameter, value: Iterabl
 def sandbox(env_file: Path | None, **given: Any) -> None:
     """Serve until a signal ends it."""
     try:
-        server = Sandbox(Options(**given))
+        options = Options(**given)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    ended = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    try:
-        server.start()
-    except OSError as error:
-        raise click.UsageError(f"cannot listen on {server.options.host}:{server.options.port}: {error}") from error
-    with server:
+    with _until_signalled() as ended, _listening(options) as server:
         _announce(server, env_file)
         ended.wait()
+
+
+@contextmanager
+def _until_signalled() -> Iterator[Event]:
+    """An event that Ctrl-C and SIGTERM set, instead of what they do otherwise."""
+    ended = Event()
+    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield ended
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _listening(options: Options) -> Sandbox:
+    try:
+        return Sandbox(options).start()
+    except OSError as error:
+        raise click.UsageError(f"cannot listen on {options.host}:{options.port}: {error}") from error
 
 
 def _announce(server: Sandbox, env_file: Path | None) -> None:

@@ -26,7 +26,7 @@ class Gate:
     """Checks tokens, and remembers those that may not come again."""
 
     def __init__(self) -> None:
-        self._used: dict[str, float] = {}
+        self._used: set[str] = set()
 
     def admit(self, token: str | None, options: Options, now: float) -> Mapping[str, Any]:
         """The token's claims; raises Refusal (401) for one that is not accepted at ``now``, in seconds."""
@@ -46,7 +46,7 @@ class Gate:
             raise Refusal(401, "error verifying the jwt: jti and an exp within an hour are required", 4002)
         if jti in self._used:
             raise Refusal(401, "error verifying the jwt: possibly a replay", 401)
-        self._used[jti] = expiry
+        self._used.add(jti)
 
 
 def _decode(token: str | None, options: Options) -> dict[str, Any]:

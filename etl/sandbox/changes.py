@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
-from uuid import UUID
 
 from etl.sandbox.moments import SECOND_MS, round_down, write_moment
 from etl.sandbox.options import Options
 from etl.sandbox.store import Store
 from etl.sandbox.tasks import Author, Record
 
+#: Begins the name of a record that has no usable id of its own; nobody changes such a one.
+ODD = "?"
 Change = tuple[int, str, Any, bool]
 
 
@@ -25,6 +26,7 @@ class Changes:
         self._random = random
         self._now = now
         self._last = 0
+        self._odd = 0
         self._pending: deque[Change] = deque()
         self._latest: dict[str, tuple[Any, bool]] = {}
 
@@ -53,7 +55,7 @@ class Changes:
         names = []
         for record in records:
             row_id = record.get("_id") if isinstance(record, dict) else None
-            name = row_id if isinstance(row_id, str) and row_id else f"?{UUID(int=self._random.getrandbits(128))}"
+            name = row_id if isinstance(row_id, str) and row_id else self._odd_name()
             self._store.put(record, name, self._now())
             names.append(name)
         return names
@@ -74,8 +76,12 @@ class Changes:
     def _choose(self, count: int) -> list[str]:
         rows = self._store.index("").rows
         gone = {row_id for row_id, (_, gone) in self._latest.items() if gone}
-        sample = self._random.sample(rows, min(len(rows), count + len(gone)))
-        return [row.id for row in sample if row.id not in gone][:count]
+        sample = self._random.sample(rows, min(len(rows), count + len(gone) + self._odd))
+        return [row.id for row in sample if row.id not in gone and row.id[0] != ODD][:count]
+
+    def _odd_name(self) -> str:
+        self._odd += 1
+        return f"{ODD}{self._odd}"
 
     def _revise(self, options: Options, row_id: str, moment: int) -> None:
         record = self._current(row_id)

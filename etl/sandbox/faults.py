@@ -18,7 +18,7 @@ from etl.sandbox.options import Options
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 HTML_TYPE = "text/html; charset=utf-8"
 TRICKLE_SECONDS = 0.2
-BOMB_MEGABYTES = 2048
+BOMB_MEGABYTES = 1024
 
 
 def draw(options: Options, random: Random) -> str | None:
@@ -125,7 +125,7 @@ def _forever(piece: bytes) -> Iterator[tuple[bytes, float]]:
 
 
 def _bomb(head: Callable[[str], bytes]) -> Iterator[tuple[bytes, float]]:
-    """Some two megabytes that unpack to two gigabytes: one flushed block after the other, each packed only once."""
+    """About a megabyte that unpacks to a gigabyte: one flushed block after the other, each packed only once."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     opening = packer.compress(b'{"results":[') + packer.flush(zlib.Z_FULL_FLUSH)
     block = packer.compress(b" " * 1_048_576) + packer.flush(zlib.Z_FULL_FLUSH)

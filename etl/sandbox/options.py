@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from math import inf
 from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -165,6 +166,19 @@ def option_types() -> dict[str, Any]:
     return _TYPES
 
 
+_RANGES: dict[str, tuple[float, float]] = {
+    "port": (0, 65_535),
+    "days": (0, 700_000),
+    "page_default": (1, inf),
+    "cap": (1, inf),
+    "rate_limit_status": (400, 599),
+    "duplicates": (0, 1),
+    "shuffle": (0, 1),
+    "foreign": (0, 1),
+    "clock_skew": (-1e9, 1e9),
+}
+
+
 def _check(name: str, kind: Any, value: object) -> None:
     if get_origin(kind) is Literal:
         if value not in get_args(kind) or isinstance(value, bool):
@@ -180,9 +194,9 @@ def _check_number(name: str, kind: type, value: object) -> None:
     accepted = int if kind is int else (int, float)
     if isinstance(value, bool) or not isinstance(value, accepted):
         raise ValueError(f"{name}: {value!r} is no number")  # noqa: TRY004 - as every other option
-    least = {"page_default": 1, "cap": 1}.get(name, 0)
-    if name != "clock_skew" and not value >= least:
-        raise ValueError(f"{name}: {value!r} is less than {least}")
+    least, most = _RANGES.get(name, (0, inf))
+    if not least <= value <= most:
+        raise ValueError(f"{name}: {value!r} is not within {least} and {most}")
 
 
 def _check_faults(faults: Mapping[str, float]) -> None:

@@ -16,8 +16,9 @@ from etl.sandbox.store import Row
 
 def write_page(rows: list[Row], total: int, asked: Asked, options: Options, random: Random) -> Reply:
     """The answer with these rows, out of ``total`` that match."""
-    texts = [_text(row, asked.columns) for row in rows]
-    _disturb(texts, options, random)
+    texts = [_text(row, asked.columns) for row in _disturbed(rows, options, random)]
+    if rows and options.foreign and random.random() < options.foreign:
+        texts.append(_stranger(random.choice(rows), random))
     about = _about(len(rows), total, asked, options, random)
     body = b'{"results":[' + b",".join(texts) + b"]," + orjson.dumps(about)[1:]
     return Reply(200, body, len(texts))
@@ -32,16 +33,21 @@ def _text(row: Row, columns: tuple[str, ...]) -> bytes:
     return orjson.dumps({key: record[key] for key in ("_id", *columns) if key in record})
 
 
-def _disturb(texts: list[bytes], options: Options, random: Random) -> None:
-    """Repeat a row, mix the rows, add a row that belongs elsewhere: what a faulty server does now and then."""
-    if options.duplicates and texts and random.random() < options.duplicates:
-        texts.insert(random.randrange(len(texts) + 1), random.choice(texts))
+def _disturbed(rows: list[Row], options: Options, random: Random) -> list[Row]:
+    """The rows as a faulty server gives them now and then: one of them twice, all of them mixed."""
+    given = list(rows)
+    if given and options.duplicates and random.random() < options.duplicates:
+        given.insert(random.randrange(len(given) + 1), random.choice(given))
     if options.shuffle and random.random() < options.shuffle:
-        random.shuffle(texts)
-    if options.foreign and texts and random.random() < options.foreign:
-        stranger = orjson.loads(random.choice(texts))
-        stranger |= {"_id": f"ti-{random.getrandbits(128):032x}", "iId": "st-00000000-not-the-stream-asked-for"}
-        texts.append(orjson.dumps(stranger))
+        random.shuffle(given)
+    return given
+
+
+def _stranger(row: Row, random: Random) -> bytes:
+    """A row like this one, of a stream that was not asked for."""
+    record = row.record if row.plain and isinstance(row.record, dict) else {}
+    stranger = {"_id": f"ti-{random.getrandbits(128):032x}", "iId": "st-00000000-not-the-stream-asked-for"}
+    return orjson.dumps({**record, **stranger})
 
 
 def _about(given: int, total: int, asked: Asked, options: Options, random: Random) -> dict[str, Any]:

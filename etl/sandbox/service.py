@@ -63,9 +63,8 @@ class Service:
             self._churn("before")
             asked: Any = None
             try:
-                me = self._admit(stream_id, headers)
                 asked = read_body(body)
-                reply = self._read(asked, me)
+                reply = self._read(asked, me=self._admit(stream_id, headers))
             except Refusal as refusal:
                 reply = refuse(refusal, self.options.error_key)
             reply = self._spoil(reply)
