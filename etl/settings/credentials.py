@@ -12,6 +12,7 @@ from pathlib import Path
 
 from etl.errors import ConfigError
 from etl.settings.layers import SECRET_KEYS, Found, Layer
+from etl.settings.values import expanded
 
 _LARGEST = 65_536
 
@@ -34,9 +35,9 @@ def from_systemd(name: str, environ: Mapping[str, str]) -> Layer:
     if not folder:
         return {}
     for file in (f"{name}.client_secret", "client_secret"):
-        if (Path(folder) / file).is_file():
-            origin = f"$CREDENTIALS_DIRECTORY/{file}"
-            return {"client_secret": Found(_content(Path(folder) / file, f"client_secret ({origin})"), origin)}
+        path, origin = Path(folder) / file, f"$CREDENTIALS_DIRECTORY/{file}"
+        if os.path.lexists(path):
+            return {"client_secret": Found(_content(path, f"client_secret ({origin})"), origin)}
     return {}
 
 
@@ -46,7 +47,7 @@ def secret_file_warnings(layers: list[Layer]) -> list[str]:
     if found is None or os.name != "posix":
         return []
     try:
-        mode = Path(str(found.value)).expanduser().stat().st_mode
+        mode = expanded(str(found.value)).stat().st_mode
     except OSError:
         return []
     place = _place("client_secret_file", found)
@@ -64,7 +65,7 @@ def _resolved(key: str, found: Found, environ: Mapping[str, str]) -> Found:
     if not isinstance(found.value, str) or not found.value:
         raise ConfigError(f"{what}: is no text; accepted: {_ACCEPTED[key]}")
     if key == "client_secret_file":
-        return Found(_content(Path(found.value).expanduser(), what), place)
+        return Found(_content(expanded(found.value), what), place)
     if not environ.get(found.value):
         raise ConfigError(f"{what}: the variable that it names is not set; accepted: {_ACCEPTED[key]}")
     return Found(environ[found.value], place)

@@ -15,12 +15,13 @@ from typing import Any
 
 from etl.errors import ConfigError
 from etl.settings.layers import GENERAL_KEYS, KNOWN_KEYS, SOURCE_KEYS, Found, nearest
-from etl.settings.values import without_password
+from etl.settings.values import expanded, without_password
 
 _FOLDER = Path("config")
 _SYSTEM_FOLDER = "/etc/kore-etl"
 # Relative to the file that they stand in, so that a folder of settings can be moved as one.
 _PATH_KEYS = frozenset({"client_secret_file", "ca_bundle"})
+_ACCEPTED = "a TOML file, or a folder of them"
 
 
 @dataclass(slots=True)
@@ -43,14 +44,14 @@ def find_files(config: Path | None, environ: Mapping[str, str]) -> list[Path]:
 
 
 def _named(path: Path, origin: str) -> list[Path]:
-    path = path.expanduser()
-    if not path.exists():
-        raise ConfigError(f"{path} ({origin}): no such file; accepted: a TOML file, or a folder of them")
-    if not path.is_dir():
-        return [path]
-    files = _toml_files(path)
+    path = expanded(str(path))
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except OSError as error:
+        raise ConfigError(f"{path} ({origin}): cannot be read: {error.strerror}; accepted: {_ACCEPTED}") from error
+    files = _toml_files(path) if is_folder else [path]
     if not files:
-        raise ConfigError(f"{path} ({origin}): no *.toml in this folder; accepted: a TOML file, or a folder of them")
+        raise ConfigError(f"{path} ({origin}): there is no *.toml in this folder; accepted: {_ACCEPTED}")
     return files
 
 
@@ -97,7 +98,7 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from error
 
 
@@ -122,7 +123,7 @@ def _misplaced(key: str, label: str, known: frozenset[str]) -> str:
 
 
 def _beside(path: Path, value: object) -> object:
-    return str(path.parent / Path(value).expanduser()) if isinstance(value, str) and value else value
+    return str(path.parent / expanded(value)) if isinstance(value, str) and value else value
 
 
 def _holds_secret(tables: list[dict[str, Any]]) -> bool:

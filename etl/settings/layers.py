@@ -20,8 +20,9 @@ SOURCE_KEYS = frozenset(SourceSettings.model_fields) | set(SECRET_KEYS)
 KNOWN_KEYS = GENERAL_KEYS | SOURCE_KEYS
 # These say which source it is; the others may hold for all of them.
 IDENTITY_KEYS = frozenset({"name", "base_url", "account_id", "stream_id", "client_id", *SECRET_KEYS})
-# What the environment names and is no setting of a file.
+# What the environment names and is no setting of a file; what belongs to the sandbox and the tests.
 _OTHER_VARIABLES = frozenset({f"{PREFIX}CONFIG"})
+_OTHERS = (f"{PREFIX}SANDBOX_", f"{PREFIX}TEST_")
 # Near enough to be a slip of the hand, and far enough from what another program may set.
 _SLIP = 0.85
 
@@ -84,7 +85,7 @@ def _refuse_misspelt(environ: Mapping[str, str]) -> None:
     known = {variable(key) for key in KNOWN_KEYS} | _OTHER_VARIABLES
     keys = [name.removeprefix(PREFIX) for name in known]
     for name in sorted(environ):
-        if name.startswith(PREFIX) and name not in known and environ[name]:
+        if name.startswith(PREFIX) and not name.startswith(_OTHERS) and name not in known and environ[name]:
             near = get_close_matches(name.removeprefix(PREFIX).upper(), keys, n=1, cutoff=_SLIP)
             if near:
                 raise ConfigError(f"{name} (environment): no such variable; did you mean {PREFIX}{near[0]}?")

@@ -40,7 +40,7 @@ class _Candidate:
     @property
     def name(self) -> str:
         found = next((layer["name"] for layer in self.layers if "name" in layer), None)
-        return str(found.value) if found else "default"
+        return str(found.value).strip() if found else "default"
 
 
 def load_settings(

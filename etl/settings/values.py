@@ -26,7 +26,9 @@ TICKS = {
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _IDENTIFIER = re.compile(r"[!-~]{1,256}")
-_USER_INFO = re.compile(r"//[^/]*@")
+# Up to the last @: a password with an unescaped / or @ is hidden whole, and at worst a host with it.
+_USER_INFO = re.compile(r"//([^:]*):.*@", re.DOTALL)
+_PASSWORD_PARAMETER = re.compile(r"\b((?:ssl)?password)=[^&]*", re.IGNORECASE)
 
 
 def _no_bool(value: object) -> object:
@@ -87,10 +89,20 @@ def _moment(value: object) -> datetime:
 
 
 def _existing_path(value: object) -> Path:
-    path = Path(value if isinstance(value, Path) else _text(value)).expanduser()
-    if not path.exists():
-        raise ValueError("does not exist")
+    path = expanded(str(value) if isinstance(value, Path) else _text(value))
+    try:
+        path.stat()
+    except OSError as error:
+        raise ValueError(f"cannot be used: {error.strerror}") from None
     return path
+
+
+def expanded(path: str) -> Path:
+    """Give the path with a leading ~ resolved where that can be done."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # nobody of that name
+        return Path(path)
 
 
 def _base_url(value: object) -> str:
@@ -110,8 +122,12 @@ def _base_url(value: object) -> str:
 def _split(url: str) -> SplitResult:
     if not _IDENTIFIER.fullmatch(url):
         raise ValueError("holds blanks or unusual characters, or is empty")
-    parts = urlsplit(url)
-    _ = parts.port  # raises ValueError where the port is no number
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises ValueError where the port is no number
+    except ValueError:
+        # Its message quotes what may be part of a password.
+        raise ValueError("is no address") from None
     return parts
 
 
@@ -139,7 +155,7 @@ def _database_url(value: object) -> str:
 def _database_file(rest: str) -> str:
     if not rest.startswith("/") or rest in ("/", "/:memory:"):
         raise ValueError("names no database file")
-    return f"/{Path(rest[1:]).expanduser()}" if rest.startswith("/~") else rest
+    return f"/{expanded(rest[1:])}" if rest.startswith("/~") else rest
 
 
 def _check_port(url: str) -> None:
@@ -153,13 +169,8 @@ def _check_port(url: str) -> None:
 
 
 def without_password(url: str) -> str:
-    """Give a URL with the password that it may hold as ``***``."""
-
-    def mask(found: re.Match[str]) -> str:
-        user, colon, _ = found[0].removeprefix("//").removesuffix("@").partition(":")
-        return f"//{user}{':***' if colon else ''}@"
-
-    return re.sub(r"(?i)\b(password|sslpassword)=[^&]*", r"\1=***", _USER_INFO.sub(mask, url))
+    """Give a URL with the password that it may hold as ``***``, also where that breaks the URL."""
+    return _PASSWORD_PARAMETER.sub(r"\1=***", _USER_INFO.sub(r"//\1:***@", url))
 
 
 Name = Annotated[str, BeforeValidator(_name)]
