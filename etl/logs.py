@@ -144,9 +144,9 @@ class _Lines:
         self._stream = stream
 
     def msg(self, line: str) -> None:
-        # Looked up at each line: a progress display puts its own stream in stderr's place.
+        # Looked up at each line: a progress display puts its own stream in stderr's place. A closed one is None.
         stream = self._stream if self._stream is not None else sys.stderr
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, AttributeError):
             stream.write(line + "\n")
             stream.flush()
 

@@ -89,8 +89,8 @@ def _line(text: str, code: int) -> int:
 
 
 def _write(text: str) -> None:
-    # Nobody may be left to read it; the exit code still says what happened.
-    with suppress(OSError, ValueError):
+    # Nobody may be left to read it; the exit code still says what happened. A closed stream is None, or fails.
+    with suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(clean(redact(text), keep="\n"))
         sys.stderr.flush()
 

@@ -1,0 +1,227 @@
+"""The command as a process: how it starts, how it answers a slip, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from etl import __version__
+from etl.cli import COMMANDS
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+ENVIRON = {
+    "KORE_ETL_BASE_URL": "https://platform.kore.ai",
+    "KORE_ETL_ACCOUNT_ID": "6112",
+    "KORE_ETL_STREAM_ID": "st-1",
+    "KORE_ETL_CLIENT_ID": "cs-1",
+    "KORE_ETL_CLIENT_SECRET": "x" * 32,
+}
+
+Program = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def program(tmp_path: Path):
+    """Start a process that ends as ``kore-etl`` does, with the given lines as its command."""
+    started = []
+
+    def start(body: str, **streams: object) -> subprocess.Popen[str]:
+        lines = textwrap.indent(textwrap.dedent(body), "    ")
+        (tmp_path / "program.py").write_text(
+            f"import sys\nfrom etl.cli.ending import run\ndef command(args):\n{lines}\nsys.exit(run(command, []))\n"
+        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+        environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT)}
+        process = subprocess.Popen([sys.executable, "program.py"], cwd=tmp_path, env=environ, encoding="utf-8", **pipes)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with process:
+            process.kill()
+
+
+def outcome(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+class TestStart:
+    def test_tells_its_version(self, run_cli):
+        done = run_cli("--version")
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"kore-etl {__version__}\n", "")
+
+    @pytest.mark.parametrize("option", ["--help", "-h"])
+    def test_help_lists_every_command(self, run_cli, option):
+        done = run_cli(option)
+        assert done.returncode == 0
+        assert re.findall(r"^  ([a-z]+)  ", done.stdout, re.MULTILINE) == list(COMMANDS)
+
+    @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["snyc"]], ids=" ".join)
+    def test_imports_only_what_it_needs(self, tmp_path, arguments):
+        code = (
+            "import sys\nfrom etl.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+            "print(*sys.modules, file=sys.stderr)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(CHECKOUT)},
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
+        )
+        slow = {"alembic", "asyncio", "jwt", "pydantic", "requests", "rich", "sqlalchemy", "structlog", "etl.sandbox"}
+        assert slow & set(done.stderr.split()) == set()
+
+    def test_without_arguments_shows_its_help(self, run_cli):
+        done = run_cli()
+        assert done.returncode == 2
+        assert "Usage: kore-etl" in done.stderr
+
+    def test_completes_a_command_in_the_shell(self, run_cli):
+        environ = {"_KORE_ETL_COMPLETE": "bash_complete", "COMP_WORDS": "kore-etl con", "COMP_CWORD": "1"}
+        assert run_cli(env=environ).stdout == "plain,config\n"
+
+
+class TestSlips:
+    @pytest.mark.parametrize(("typed", "meant"), [("snyc", "sync"), ("confg", "config"), ("Sync", "sync")])
+    def test_a_mistyped_command_is_answered_with_the_nearest(self, run_cli, typed, meant):
+        done = run_cli(typed)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"No such command '{typed}': did you mean '{meant}'?" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+    def test_what_is_like_no_command_is_answered_with_all(self, run_cli):
+        assert ", ".join(COMMANDS) in run_cli("xyzzy").stderr
+
+    def test_a_mistyped_option_is_told_with_where_help_is(self, run_cli):
+        done = run_cli("config", "show", "--confg", "x")
+        assert done.returncode == 2
+        assert "--confg" in done.stderr
+        assert "kore-etl config show --help" in done.stderr
+
+
+class TestEnd:
+    @pytest.mark.parametrize(
+        ("name", "code"),
+        [
+            ("EtlError", 1),
+            ("ConfigError", 2),
+            ("AuthError", 4),
+            ("RefusedError", 4),
+            ("ApiError", 5),
+            ("TransientApiError", 5),
+            ("DatabaseError", 6),
+            ("LockedError", 75),
+        ],
+    )
+    def test_an_error_is_one_line_and_its_code(self, program, name, code):
+        body = f"from etl import errors\nraise errors.{name}('it broke\\nhere')"
+        assert outcome(program(body)) == (code, "", "kore-etl: error: it broke here\n")
+
+    def test_a_command_returns_its_code(self, program):
+        assert outcome(program("print('done')\nreturn 3")) == (3, "done\n", "")
+
+    def test_a_bug_keeps_its_traceback_without_the_secrets_in_it(self, program):
+        token = "eyJhbGciOiJIUzI1NiJ9.eyJhcHBJZCI6ImNzLTEifQ.kQ5bB3"
+        body = (
+            f"from etl import logs\nlogs.hide('not-to-be-seen')\nraise RuntimeError('with not-' + 'to-be-seen {token}')"
+        )
+        code, _, err = outcome(program(body))
+        assert code == 1
+        assert "Traceback" in err
+        assert "RuntimeError: with *** ***" in err
+        assert f"this is a bug in kore-etl {__version__}" in err
+
+    def test_ctrl_c_is_told_without_a_traceback(self, program):
+        assert outcome(program("raise KeyboardInterrupt")) == (130, "", "kore-etl: stopped\n")
+
+    def test_control_characters_are_not_passed_on(self, program):
+        body = "from etl.errors import ApiError\nraise ApiError('\\x1b[2J and \\u202e')"
+        assert outcome(program(body))[2] == "kore-etl: error: \\x1b[2J and \\u202e\n"
+
+    def test_a_full_disk_is_told_in_one_line(self, program):
+        with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+            code, _, err = outcome(program("print('x' * 100_000)", stdout=full))
+        assert (code, err) == (1, "kore-etl: error: cannot write: No space left on device\n")
+        with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+            code, _, err = outcome(program("print('x')", stdout=full))
+        assert (code, err) == (1, "kore-etl: error: cannot write to standard output: No space left on device\n")
+
+    @pytest.mark.parametrize("lines", [1, 100_000], ids=["at the end", "on the way"])
+    def test_a_closed_pipe_ends_it_quietly(self, program, lines):
+        reading, writing = os.pipe()
+        os.close(reading)
+        process = program(f"for _ in range({lines}): print('x')", stdout=writing)
+        os.close(writing)
+        code, _, err = outcome(process)
+        assert (code, err) == (141, "")
+
+    def test_a_connection_that_breaks_is_no_closed_pipe(self, program):
+        code, _, err = outcome(program("raise BrokenPipeError(32, 'a socket')"))
+        assert code == 1
+        assert "Traceback" in err
+
+    @pytest.mark.parametrize("closed", ["stdout", "stderr"])
+    def test_closed_streams_change_no_exit_code(self, tmp_path, closed):
+        number = {"stdout": 1, "stderr": 2}[closed]
+        command = f'exec "{sys.executable}" -m etl config show {number}>&-'
+        done = subprocess.run(
+            ["/bin/sh", "-c", command],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(CHECKOUT)},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 2
+
+
+class TestSignals:
+    BODY = """
+        import time
+        from etl.cli.signals import graceful
+        with graceful():
+            try:
+                print("ready", flush=True)
+                time.sleep(60)
+            finally:
+                print("closing", flush=True)
+                {closing}
+    """
+
+    @pytest.mark.parametrize(
+        ("number", "code", "told"),
+        [(signal.SIGTERM, 143, "stopped by SIGTERM"), (signal.SIGINT, 130, "stopped")],
+    )
+    def test_the_first_closes_what_is_open(self, program, number, code, told):
+        process = program(self.BODY.format(closing="pass"))
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        assert outcome(process) == (code, "closing\n", f"kore-etl: {told}\n")
+
+    @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+    def test_the_second_ends_it_at_once(self, program, second):
+        process = program(self.BODY.format(closing="time.sleep(60)"))
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "closing\n"
+        process.send_signal(second)
+        assert outcome(process)[0] == -second
+
+    def test_afterwards_signals_do_what_they_did(self):
+        from etl.cli.signals import graceful
+
+        before = signal.getsignal(signal.SIGTERM)
+        with graceful():
+            assert signal.getsignal(signal.SIGTERM) is not before
+        assert signal.getsignal(signal.SIGTERM) is before
