@@ -105,7 +105,10 @@ def sandbox(env_file: Path | None, **given: Any) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     with _until_signalled() as ended, _listening(options) as server:
-        _announce(server, env_file)
+        try:
+            _announce(server, env_file)
+        except OSError as error:
+            raise click.UsageError(f"cannot write to {env_file or 'standard output'}: {error}") from error
         ended.wait()
 
 

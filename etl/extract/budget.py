@@ -46,10 +46,12 @@ class Budget:
             return 0.0
         return self._spent[len(self._spent) - self.per_minute] + MINUTE - now
 
-    def take_over(self, requests: int, seconds_ago: float) -> None:
-        """Count requests that another run of the account sent, the last of them ``seconds_ago``."""
-        sent = self._monotonic() - seconds_ago
-        self._spent = deque(sorted([*self._spent, *([sent] * min(requests, self.per_minute))]))
+    def take_over(self, requests: int, began_ago: float, ended_ago: float) -> None:
+        """Count requests that another run of the account sent, evenly between two moments so many seconds ago."""
+        now = self._monotonic()
+        step = (began_ago - ended_ago) / requests if requests else 0.0
+        sent = (now - ended_ago - step * number for number in range(min(requests, self.per_minute)))
+        self._spent = deque(sorted([*self._spent, *(moment for moment in sent if moment > now - MINUTE)]))
 
     def seconds_for(self, requests: int) -> float:
         """Return the least time that so many requests take from a fresh start."""

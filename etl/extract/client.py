@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_any, stop_before_delay, wait_random_exponential
+from tenacity.stop import stop_base
 
 from etl.errors import ApiError, TransientApiError
 from etl.extract.answers import BadTokenError, SlowAnswerError, UnusableAnswerError, judge
@@ -185,7 +186,7 @@ class Client:
         self._on_retry(str(error), state.next_action.sleep if state.next_action else 0.0)
 
 
-class _SlowAnswers:
+class _SlowAnswers(stop_base):
     """Stops after several slow answers in a row: asking the same again will not make it quicker."""
 
     def __init__(self) -> None:

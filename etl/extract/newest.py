@@ -22,7 +22,7 @@ _MOST_STEPS_BACK = 1000
 
 
 def read_newest(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[Chunk]:
-    """Yield what was updated since ``window.start``, newest first; nothing is covered before the last chunk is stored."""
+    """Yield what was updated since ``window.start``, newest first; only the last chunk covers anything."""
     skip, steps_back = 0, 0
     known: deque[set[tuple[str | None, datetime | None]]] = deque(maxlen=_PAGES_REMEMBERED)
     query = replace(window.filters, sort_by=("updatedAt", "desc"), limit=abilities.limit())

@@ -12,8 +12,8 @@ Field = Literal["createdAt", "updatedAt"]
 Direction = Literal["asc", "desc"]
 
 
-def _sent_as(name: str, default: Any = None) -> Any:
-    return field(default=default, metadata={"sent_as": name})
+def _sent_as(name: str) -> Any:
+    return field(default=None, metadata={"sent_as": name})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

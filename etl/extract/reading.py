@@ -1,10 +1,11 @@
-"""What all ways of reading share: a window to read, the chunks that a reading gives, and when it has come to its end."""
+"""What all ways of reading share: a window to read, the chunks that a reading gives, and when it is at its end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from etl.extract.abilities import Abilities
@@ -12,6 +13,8 @@ from etl.extract.page import Page, moment_of
 from etl.extract.query import Field, Query
 
 Fetch = Callable[[Query], Page]
+
+EVERYTHING = Query()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Window:
     start: datetime
     end: datetime
     enough: datetime | None = None
-    filters: Query = Query()
+    filters: Query = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,5 +82,5 @@ def moments(page: Page, name: Field) -> list[datetime]:
 
 def is_sorted(values: list[datetime], *, descending: bool = False) -> bool:
     """Tell whether values stand in order, equal neighbours allowed."""
-    pairs = zip(values, values[1:], strict=False)
+    pairs = pairwise(values)
     return all(a >= b for a, b in pairs) if descending else all(a <= b for a, b in pairs)

@@ -1,7 +1,7 @@
 """The token of a request: a JWT that the app's Client Secret signs.
 
-Claims and header as Kore.ai documents them for its JWT apps: ``appId`` (the Client ID), ``sub``, and the accepted ``iat``
-and ``exp``. An app that enforces ``jti`` takes a token only once.
+Claims and header as Kore.ai documents them for its JWT apps: ``appId`` (the Client ID), ``sub``, and the accepted
+``iat`` and ``exp``. An app that enforces ``jti`` takes a token only once.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ class Token:
         try:
             self._text = jwt.encode(claims, identity.secret, algorithm=identity.algorithm)
         except (jwt.PyJWTError, ValueError, TypeError, NotImplementedError) as error:
-            message = f"client_secret: cannot sign with {identity.algorithm} ({type(error).__name__}); RS and ES take a PEM key"
+            kind = type(error).__name__
+            message = f"client_secret: cannot sign with {identity.algorithm} ({kind}); RS and ES take a PEM key"
             raise ConfigError(message) from None
         self._good_until = max(now, now + identity.lifetime - _RENEW_BEFORE)

@@ -1,13 +1,13 @@
 """Walking through a query by skip: the last resort, for what dates cannot split any further.
 
-Rows may shift between two requests. So each page begins on the last row of the page before, the anchor; where the anchor
-is not there the walk begins anew, until one walk goes through with every anchor in its place and counts to the total.
+Rows may shift between two requests. So each page begins on the last row of the page before, the anchor; where the
+anchor is not there the walk begins anew, until one goes through with every anchor in its place and counts to the total.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from etl.errors import RefusedError
@@ -17,6 +17,7 @@ from etl.extract.query import Query
 from etl.extract.reading import Chunk, Fetch, nothing_follows
 
 _MOST_WALKS = 6
+_IMPATIENT_WALKS = 3  # begin anew where the anchor is gone
 _MOST_SKIP = 5_000_000  # rows that share one instant: a server that gives more repeats itself
 
 
@@ -24,7 +25,8 @@ _MOST_SKIP = 5_000_000  # rows that share one instant: a server that gives more 
 class _Walk:
     """One pass through a query."""
 
-    ids: set[str]
+    patient: bool  # goes through to its end although rows shift: the walks together may still find them all
+    ids: set[str] = field(default_factory=set)
     drifted: bool = False
     refused: str = ""
     total: int | None = None
@@ -37,8 +39,9 @@ def walk(fetch: Fetch, query: Query, abilities: Abilities, covered_until: dateti
     """Yield every page of ``query``, walking again until one walk is proven whole; the last chunk tells the outcome."""
     seen: set[str] = set()
     before: set[str] | None = None
-    for _ in range(_MOST_WALKS):
-        outcome = _Walk(set())
+    outcome = _Walk(patient=False)
+    for number in range(_MOST_WALKS):
+        outcome = _Walk(patient=number >= _IMPATIENT_WALKS)
         for page in _pages(fetch, query, abilities, outcome):
             yield Chunk(page.records)
         seen |= outcome.ids
@@ -73,7 +76,7 @@ def _pages(fetch: Fetch, query: Query, abilities: Abilities, walk: _Walk) -> Ite
         walk.ids.update(ids)
         walk.total = page.total
         yield page
-        if walk.drifted or nothing_follows(fetch, asked, page, abilities):
+        if (walk.drifted and not walk.patient) or nothing_follows(fetch, asked, page, abilities):
             return
         if not news and anchor:
             skip, anchor = skip + len(page), ""

@@ -104,7 +104,7 @@ _ADVICE = {
     "read-only": "the file or its folder cannot be written; check its owner and mode",
     "disk is full": "free some space and run again; nothing half is kept",
     "no space left": "free some space and run again; nothing half is kept",
-    "not a database": "the file is damaged or something else; it was not touched; restore it or choose another database_url",
+    "not a database": "the file is damaged or no database; it was not touched; restore it or choose another",
     "malformed": "the file is damaged; it was not touched; restore it from a backup",
     "unable to open": "check that the folder exists and can be written",
     "no such table": "run: kore-etl db upgrade",

@@ -1,4 +1,4 @@
-"""The history of tasks: which of the watched values a new version changes, written from the database's own comparison."""
+"""The history of tasks: which watched values a new version changes, written from the database's own comparison."""
 
 from __future__ import annotations
 

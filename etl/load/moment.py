@@ -35,7 +35,7 @@ class Moment(TypeDecorator[datetime]):
         """Choose the column's type for the database."""
         if dialect.name == "postgresql":
             return postgresql.TIMESTAMP(timezone=True, precision=3)
-        return dialect.type_descriptor(_SqliteMoment())
+        return dialect.type_descriptor(_SqliteMoment())  # type: ignore[no-untyped-call]
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Give UTC whatever the connection's time zone is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -15,20 +16,23 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a record was met."""
+
+    source_id: int
+    run_id: int
+    window_id: int | None
+
+
 def keep(
-    connection: Connection,
-    rejections: Iterable[tuple[str, str | None, str]],
-    *,
-    source_id: int,
-    run_id: int,
-    window_id: int | None,
-    now: datetime,
+    connection: Connection, rejections: Iterable[tuple[str, str | None, str]], origin: Origin, now: datetime
 ) -> None:
     """Keep each (reason, record id, raw text); one that was kept before is counted and dated."""
     kinds = postgresql if connection.dialect.name == "postgresql" else sqlite
     for reason, record_id, raw in rejections:
         statement = kinds.insert(rejected_records).values(
-            source_id=source_id,
+            source_id=origin.source_id,
             digest=blake2b(raw.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(),
             record_id=record_id,
             reason=reason,
@@ -36,9 +40,9 @@ def keep(
             times_seen=1,
             first_seen_at=now,
             last_seen_at=now,
-            first_run_id=run_id,
-            last_run_id=run_id,
-            window_id=window_id,
+            first_run_id=origin.run_id,
+            last_run_id=origin.run_id,
+            window_id=origin.window_id,
         )
         new, old = statement.excluded, rejected_records.c
         again = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, insert, or_, select, update
 
 from etl import __version__
-from etl.load.tables import sync_runs, sync_windows
+from etl.load.tables import sources, sync_runs, sync_windows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 _MOST_ERROR_TEXT = 2000
@@ -20,15 +20,14 @@ _MOST_ERROR_TEXT = 2000
 def begin(connection: Connection, source_id: int, command: str, *, settings: Mapping[str, Any], now: datetime) -> int:
     """Open a run's row, close those of dead runs, and return the new one's id.
 
-    The caller holds the source's lock: a row of the same command that still says ``running`` belongs to a run that died.
+    The caller holds the lock of this command: a row of it that still says ``running`` belongs to a run that died.
     """
     dead = (sync_runs.c.source_id == source_id) & (sync_runs.c.state == "running") & (sync_runs.c.command == command)
     ids = connection.execute(select(sync_runs.c.id).where(dead)).scalars().all()
     if ids:
         values: dict[str, Any] = {"state": "abandoned", "finished_at": now, "error": "ended without closing its row"}
         connection.execute(update(sync_runs).where(sync_runs.c.id.in_(ids)).values(**values))
-        left = sync_windows.c.run_id.in_(ids) & (sync_windows.c.state == "running")
-        connection.execute(update(sync_windows).where(left).values(state="failed", error="the run ended half-way"))
+        _close_windows(connection, ids)
     values = {
         "source_id": source_id,
         "command": command,
@@ -62,16 +61,25 @@ def finish(  # noqa: PLR0913 a row's columns
     values = {**counts, "state": state, "exit_code": exit_code, "finished_at": now}
     values["error"] = error[:_MOST_ERROR_TEXT] if error else None
     connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(**values))
+    if exit_code not in (0, 3):
+        _close_windows(connection, [run_id])
 
 
-def requests_since(connection: Connection, account_id: str, since: datetime) -> list[tuple[datetime, int]]:
-    """Return (when it ended, requests) of an account's runs that ended after ``since`` or run now."""
-    from etl.load.tables import sources
+def _close_windows(connection: Connection, run_ids: Sequence[int]) -> None:
+    """What a run left open is covered as far as it was stored, and no further."""
+    left = sync_windows.c.run_id.in_(run_ids) & (sync_windows.c.state == "running")
+    connection.execute(update(sync_windows).where(left).values(state="failed", error="the run ended half-way"))
 
-    ended = sync_runs.c.finished_at
+
+def spent_lately(
+    connection: Connection, account_id: str, since: datetime
+) -> list[tuple[datetime, datetime | None, int]]:
+    """Return (start, end, requests) of an account's runs that ended after ``since``, or have not ended."""
+    started, ended = sync_runs.c.started_at, sync_runs.c.finished_at
+    lately = or_(ended > since, and_(ended.is_(None), sync_runs.c.state == "running"))
     query = (
-        select(ended, sync_runs.c.requests)
+        select(started, ended, sync_runs.c.requests)
         .join(sources, sources.c.id == sync_runs.c.source_id)
-        .where(sources.c.account_id == account_id, ended > since, sync_runs.c.requests > 0)
+        .where(sources.c.account_id == account_id, lately, sync_runs.c.requests > 0)
     )
-    return [(row[0], row[1]) for row in connection.execute(query)]
+    return [(row[0], row[1], row[2]) for row in connection.execute(query)]

@@ -75,3 +75,30 @@ def of_job(connection: Connection, source_id: int, job: str, *, since: datetime 
     if since is not None:
         query = query.where(columns.opened_at >= since)
     return [Stretch(*row) for row in connection.execute(query.order_by(columns.start_at, columns.id))]
+
+
+def latest_of_job(connection: Connection, source_id: int, job: str) -> datetime | None:
+    """Return how far the job's latest window came."""
+    columns = sync_windows.c
+    query = select(columns.covered_until).where(columns.source_id == source_id, columns.job == job)
+    return connection.execute(query.order_by(columns.id.desc()).limit(1)).scalar()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job came without a gap, and the server's time when the first of its windows was opened."""
+
+    covered_until: datetime
+    opened_at: datetime
+
+
+def progress(connection: Connection, source_id: int, job: str, field: str, start: datetime) -> Progress | None:
+    """Return how far a job is committed from ``start`` on without a gap, None if it has not begun."""
+    found = [entry for entry in of_job(connection, source_id, job) if entry.field == field]
+    reached = start
+    for entry in found:
+        if entry.start <= reached:
+            reached = max(reached, entry.covered_until)
+    if reached <= start:
+        return None
+    return Progress(reached, min(entry.opened_at for entry in found))

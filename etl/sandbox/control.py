@@ -20,7 +20,7 @@ _COUNTS = ("update", "insert", "delete")
 def answer(service: Service, method: str, path: str, body: bytes, client: str) -> Reply:
     """Do what the path names; a client on another machine is refused."""
     act = _ACTS.get((method, path[len(PREFIX) :]))
-    if not ip_address(client).is_loopback:
+    if not ip_address(client.removeprefix("::ffff:")).is_loopback:
         return _refuse(403, "the control plane serves the sandbox's own machine only")
     if act is None:
         return _refuse(

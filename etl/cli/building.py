@@ -1,0 +1,152 @@
+"""Building what a job works with, from the settings: the database, a client a source, a budget an account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from sqlalchemy import Engine
+
+from etl.extract.budget import MINUTE, Budget
+from etl.extract.client import Client, Endpoint
+from etl.extract.token import Identity, Token
+from etl.jobs.recording import Assignment
+from etl.jobs.run import Rules
+from etl.load import runs
+from etl.load.engine import open_engine, reading
+from etl.load.schema import require_newest
+from etl.settings import describe
+
+if TYPE_CHECKING:
+    from etl.settings import Settings, SourceSettings
+
+log = structlog.get_logger()
+
+_IMPLAUSIBLE_SKEW = timedelta(minutes=1)
+
+
+def now() -> datetime:
+    """Return the time, to the millisecond."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def open_database(settings: Settings) -> Engine:
+    """Open the database and bring it to this version's schema, unless the settings leave that to a person."""
+    engine = open_engine(settings.database_url)
+    require_newest(engine, migrate=settings.migrate)
+    return engine
+
+
+@dataclass(slots=True)
+class Builder:
+    """Makes the clients of a run; sources of one account share its budget."""
+
+    settings: Settings
+    engine: Engine | None = None
+    budgets: dict[str, Budget] = field(default_factory=dict)
+
+    def client(self, source: SourceSettings) -> Client:
+        """Return a client for a source."""
+        settings = self.settings
+        endpoint = Endpoint(
+            base_url=source.base_url,
+            account_id=source.account_id,
+            stream_id=source.stream_id,
+            timezone_offset=source.timezone_offset,
+            connect_timeout=settings.connect_timeout.total_seconds(),
+            read_timeout=settings.timeout.total_seconds(),
+            deadline=settings.deadline.total_seconds(),
+            ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
+        )
+        identity = Identity(
+            client_id=source.client_id,
+            secret=source.client_secret.get_secret_value(),
+            algorithm=source.algorithm,
+            subject=source.subject,
+            jti=source.jti,
+            lifetime=source.token_lifetime,
+        )
+        clock = _ServerClock()
+        client = Client(endpoint, Token(identity, clock), self.budget(source), clock=now, on_retry=_log_retry)
+        clock.client = client
+        return client
+
+    def budget(self, source: SourceSettings) -> Budget:
+        """Return the budget of a source's account, less what its runs spent within the last minute."""
+        budget = self.budgets.get(source.account_id)
+        if budget is None:
+            budget = self.budgets[source.account_id] = Budget(source.requests_per_minute)
+            self._take_over(budget, source.account_id)
+        return budget
+
+    def assignment(self, source: SourceSettings) -> Assignment:
+        """Return all that a job needs to know of a source."""
+        settings = self.settings
+        return Assignment(
+            name=source.name,
+            base_url=source.base_url,
+            account_id=source.account_id,
+            stream_id=source.stream_id,
+            client=self.client(source),
+            rules=Rules(
+                overlap=settings.overlap,
+                settle=settings.settle,
+                start=source.start,
+                window_least=settings.window_least,
+                window_most=settings.window_most,
+            ),
+            by_hand=by_hand(source),
+            settings=shown(settings, source.name),
+        )
+
+    def _take_over(self, budget: Budget, account_id: str) -> None:
+        if self.engine is None:
+            return
+        moment = now()
+        with reading(self.engine) as connection:
+            spent = runs.spent_lately(connection, account_id, moment - timedelta(seconds=MINUTE))
+        for began, ended, requests in spent:
+            since_end = (moment - (ended or moment)).total_seconds()
+            budget.take_over(requests, max(since_end, (moment - began).total_seconds()), max(0.0, since_end))
+
+
+def by_hand(source: SourceSettings) -> dict[str, Any]:
+    """Return the probe's answers that the settings give."""
+    return {
+        "window_field": source.window_field,
+        "ends_inclusive": source.ends_inclusive,
+        "tick": source.tick,
+        "sort_updated": source.sort_updated,
+        "sort_created": source.sort_created,
+        "page_rows": source.page_size,
+        "longest_range": source.longest_range,
+    }
+
+
+def shown(settings: Settings, source: str) -> Mapping[str, Any]:
+    """Return the settings in force for a source, secrets masked."""
+    mine = f"source.{source}."
+    return {
+        key.removeprefix(mine): value
+        for key, value in describe(settings).items()
+        if key.startswith(mine) or not key.startswith("source.")
+    }
+
+
+class _ServerClock:
+    """This machine's clock, set by the server's where the two are far apart: a token must not come from the future."""
+
+    def __init__(self) -> None:
+        self.client: Client | None = None
+
+    def __call__(self) -> datetime:
+        skew = self.client.skew if self.client else None
+        return now() + skew if skew is not None and abs(skew) > _IMPLAUSIBLE_SKEW else now()
+
+
+def _log_retry(reason: str, seconds: float) -> None:
+    log.info("request.retried", reason=reason, wait=round(seconds, 1))

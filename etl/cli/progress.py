@@ -1,0 +1,65 @@
+"""Progress while a job runs: a live line on a terminal, a log line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from etl.jobs.run import Tally
+
+log = structlog.get_logger()
+
+_SECONDS_BETWEEN_LINES = 30.0
+
+Show = Callable[[Tally, int | None], None]
+
+
+@contextmanager
+def progress_display(name: str) -> Iterator[Show]:
+    """Give a function that shows a run's tally, and the number of tasks to expect where it is known."""
+    if sys.stderr.isatty():
+        with _live_line(name) as show:
+            yield show
+    else:
+        yield _log_lines()
+
+
+@contextmanager
+def _live_line(name: str) -> Iterator[Show]:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn(escape(name)),
+        BarColumn(bar_width=20),
+        TextColumn("{task.completed:,.0f} tasks, {task.fields[requests]} requests, {task.fields[rate]:,.0f}/s"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    began = time.monotonic()
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
+        line = progress.add_task(name, total=None, requests=0, rate=0.0)
+
+        def show(tally: Tally, total: int | None) -> None:
+            rate = tally.fetched / max(0.001, time.monotonic() - began)
+            expected = max(total, tally.fetched) if total is not None else None
+            progress.update(line, completed=tally.fetched, total=expected, requests=tally.requests, rate=rate)
+
+        yield show
+
+
+def _log_lines() -> Show:
+    last = time.monotonic()
+
+    def show(tally: Tally, total: int | None) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            log.info("run.progressed", fetched=tally.fetched, requests=tally.requests, expected=total)
+
+    return show

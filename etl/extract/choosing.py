@@ -1,0 +1,46 @@
+"""Which way of reading is exact on a server, by what is known of it: the one place that decides.
+
+| dates filter on | sortBy obeyed | first sync, backfill               | later syncs            |
+| --------------- | ------------- | ---------------------------------- | ---------------------- |
+| updatedAt       | yes           | keyset by updatedAt                | keyset by updatedAt    |
+| createdAt       | yes           | keyset by createdAt, newest first  | newest first           |
+| updatedAt       | no            | verified windows                   | verified windows       |
+| createdAt       | no            | verified windows                   | recent windows, sweep  |
+
+What is unknown counts as the worse: dates on createdAt, sortBy not obeyed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from etl.extract.keyset import read_keyset
+from etl.extract.newest import read_newest
+from etl.extract.verified import read_verified
+
+if TYPE_CHECKING:
+    from etl.extract.abilities import Abilities
+    from etl.extract.query import Field
+    from etl.extract.reading import Reader
+
+Name = Literal["keyset", "verified", "newest"]
+READERS: dict[Name, Reader] = {"keyset": read_keyset, "verified": read_verified, "newest": read_newest}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a source is read: history by windows of ``field``, and later syncs by ``later``."""
+
+    field: Field
+    history: Literal["keyset", "verified"]
+    later: Literal["windows", "newest", "sweep"]
+
+
+def choose(abilities: Abilities) -> Way:
+    """Return the cheapest exact way."""
+    by: Field = abilities.window_field or "createdAt"
+    history: Literal["keyset", "verified"] = "keyset" if abilities.sorts(by) else "verified"
+    if by == "updatedAt":
+        return Way(by, history, "windows")
+    return Way(by, history, "newest" if abilities.sorts("updatedAt") else "sweep")

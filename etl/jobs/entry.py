@@ -1,0 +1,97 @@
+"""A window's row in the ledger while it is read: opened, filled and closed in the transactions of its chunks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+
+from etl.extract.choosing import Name
+from etl.extract.query import Field
+from etl.extract.reading import Chunk
+from etl.jobs.run import Run
+from etl.load import windows
+from etl.load.store import Counts
+
+log = structlog.get_logger()
+
+
+class WindowEntry:
+    """What the ledger says of the window ``[start, end)``; ``covered_until`` is how far it is stored."""
+
+    def __init__(self, run: Run, job: str, field: Field, reading: Name, start: datetime, end: datetime) -> None:
+        self.covered_until = start
+        self._run = run
+        self._columns: dict[str, Any] = {"job": job, "field": field, "reading": reading, "start": start, "end": end}
+        self._end = end
+        self._id: int | None = None
+        self._state = "running"
+        self._rows = 0
+        self._total: int | None = None
+        self._doubt = ""
+        self._requests_before = run.client.usage.requests
+
+    def store(self, chunk: Chunk, *, watermark: datetime | None = None) -> Counts:
+        """Store a chunk with what it means for this window."""
+        self._rows += len(chunk.records)
+        self._total = chunk.total if self._total is None else self._total
+        if not chunk.settled:
+            self._doubt = chunk.reason
+        if chunk.covered_until is not None:
+            self.covered_until = min(chunk.covered_until, self._end)
+            if self.covered_until >= self._end:
+                self._conclude()
+        return self._run.store(chunk, ledger=self._write, watermark=watermark)
+
+    def finish(self) -> None:
+        """Close the window as read to its end."""
+        if self._state == "running":
+            self.covered_until = self._end
+            self._conclude()
+            self._write_alone()
+
+    def finish_early(self) -> None:
+        """Close the window where it stands: what comes after is another window's."""
+        if self._state == "running":
+            self._end = self.covered_until
+            self._conclude()
+            self._write_alone()
+
+    def fail(self, error: Exception) -> None:
+        """Close the window as far as it came."""
+        self._state = "failed"
+        self._doubt = str(error)
+        self._write_alone()
+
+    def _conclude(self) -> None:
+        self._state = "unverified" if self._doubt else "verified"
+        self._run.tally.windows += 1
+        if self._doubt:
+            self._run.tally.unverified += 1
+            log.warning("window.unverified", start=self._columns["start"], end=self._end, reason=self._doubt)
+
+    def _write_alone(self) -> None:
+        with self._run.engine.begin() as connection:
+            self._write(connection)
+
+    def _write(self, connection: Connection) -> int:
+        run = self._run
+        if self._id is None:
+            self._id = windows.open_window(
+                connection, source_id=run.source.id, run_id=run.id, opened_at=run.opened_at(), **self._columns
+            )
+        windows.note(
+            connection,
+            self._id,
+            end_at=self._end,
+            covered_until=self.covered_until,
+            state=self._state,
+            rows=self._rows,
+            reported_total=self._total,
+            requests=run.client.usage.requests - self._requests_before,
+            finished_at=None if self._state == "running" else run.clock(),
+            error=self._doubt or None,
+        )
+        return self._id

@@ -1,0 +1,209 @@
+"""One run of a command on one source: what it holds, what it counted, and how a chunk of records is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Engine
+
+from etl.errors import ApiError
+from etl.extract.abilities import Abilities, ContradictedError
+from etl.extract.client import Client
+from etl.extract.page import Page
+from etl.extract.query import Query
+from etl.extract.reading import Chunk
+from etl.load import counting, rejected, runs, sources, watermarks
+from etl.load.engine import reading
+from etl.load.sources import Source
+from etl.load.store import Batch, Counts, store
+from etl.transform import Rejection, Stream, TaskRows, transform
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run counted; the names are those of ``sync_runs``."""
+
+    requests: int = 0
+    retries: int = 0
+    rate_limited: int = 0
+    windows: int = 0
+    unverified: int = 0
+    fetched: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings that a run obeys."""
+
+    overlap: timedelta = timedelta(minutes=5)
+    settle: timedelta = timedelta(seconds=10)
+    start: datetime | None = None
+    window_least: timedelta | None = None
+    window_most: timedelta | None = None
+
+
+class Run:
+    """A run under way: asks through one client, stores into one database, and keeps its ledger row up to date."""
+
+    def __init__(  # noqa: PLR0913 what a run is made of
+        self,
+        engine: Engine,
+        client: Client,
+        source: Source,
+        *,
+        run_id: int,
+        abilities: Abilities,
+        by_hand: dict[str, Any],
+        rules: Rules,
+        clock: Callable[[], datetime],
+        on_progress: Callable[[Tally, int | None], None] = lambda _tally, _total: None,
+    ) -> None:
+        self.engine = engine
+        self.client = client
+        self.source = source
+        self.id = run_id
+        self.abilities = abilities
+        self.rules = rules
+        self.clock = clock
+        self.tally = Tally()
+        self._by_hand = by_hand
+        self._started = clock()
+        self._opened_at: datetime | None = None
+        self._stream = Stream(source.id, source.stream_id)
+        self._on_progress = on_progress
+        self._contradicted: set[str] = set()
+
+    def fetch(self, query: Query) -> Page:
+        """Ask for a page, and notice where it shows that requests give fewer rows than they did."""
+        page = self.client.fetch(query)
+        rows, known = len(page), self.abilities.page_rows
+        follows = page.has_more if page.total is None else query.skip + rows < page.total
+        asked_for_all = query.limit is not None and known is not None and query.limit >= known
+        if known and asked_for_all and follows and 0 < rows < known:
+            self.learn(self.abilities.learnt("page_rows", rows, f"{rows} rows came though more follow"), "page_rows")
+        return page
+
+    def opened_at(self) -> datetime:
+        """Return the server's time when this run began; never later than it was.
+
+        A server that sends no ``Date`` leaves only this machine's clock, which may be ahead; what the server itself
+        has dated cannot be.
+        """
+        if self._opened_at is None:
+            if self.client.skew is None:
+                return self._latest_certain_moment()
+            self._opened_at = _whole(self._started + self.client.skew)
+        return self._opened_at
+
+    def _latest_certain_moment(self) -> datetime:
+        with reading(self.engine) as connection:
+            newest = counting.newest_update(connection, self.source.id, not_after=self._started)
+        return min(self._started, newest or self._started - timedelta(days=1))
+
+    def watermark(self) -> datetime | None:
+        """Return the source's watermark."""
+        with reading(self.engine) as connection:
+            return watermarks.read(connection, self.source.id)
+
+    def store(
+        self,
+        chunk: Chunk,
+        *,
+        ledger: Callable[[Connection], int | None] = lambda _connection: None,
+        watermark: datetime | None = None,
+    ) -> Counts:
+        """Store a chunk, and what it covers, in one transaction.
+
+        ``ledger`` writes the window's row in that transaction and returns its id.
+        """
+        batch, rejections = self._transform(chunk.records)
+        now = self.clock()
+        with self.engine.begin() as connection:
+            counts = store(connection, batch, run_id=self.id, now=now)
+            self._count(chunk, counts, len(rejections))
+            window_id = ledger(connection)
+            origin = rejected.Origin(self.source.id, self.id, window_id)
+            rejected.keep(connection, rejections, origin, now)
+            if watermark is not None:
+                watermarks.advance(connection, self.source.id, watermark, run_id=self.id, now=now)
+            runs.progress(connection, self.id, asdict(self.tally))
+        self._on_progress(self.tally, chunk.total)
+        return counts
+
+    def advance(self, watermark: datetime) -> None:
+        """Move the watermark, all that it covers being stored."""
+        with self.engine.begin() as connection:
+            watermarks.advance(connection, self.source.id, watermark, run_id=self.id, now=self.clock())
+
+    def learn(self, abilities: Abilities, *questions: str) -> None:
+        """Keep what was found out, and say what changed."""
+        before, self.abilities = self.abilities, abilities.set_by_hand(self._by_hand)
+        for question in questions:
+            log.warning(
+                "probe.changed",
+                question=question,
+                before=getattr(before, question),
+                now=getattr(self.abilities, question),
+                evidence=self.abilities.evidence.get(question),
+            )
+        with self.engine.begin() as connection:
+            sources.remember(connection, self.source.id, abilities.to_json(), self.clock())
+
+    def accept(self, contradiction: ContradictedError) -> None:
+        """Take over what the server just showed; raise where it shows that nothing known of it holds.
+
+        Raises:
+            ApiError: the same question was contradicted before in this run, or what was contradicted is set by hand.
+        """
+        question = contradiction.question
+        if question in self._by_hand and self._by_hand[question] is not None:
+            message = f"{contradiction}; it is set by hand: correct or remove the setting {question}"
+            raise ApiError(message) from contradiction
+        if question in self._contradicted or (question == "window_field" and contradiction.answer is None):
+            message = f"{contradiction}; the tasks cannot be read exactly"
+            raise ApiError(message) from contradiction
+        self._contradicted.add(question)
+        self.learn(self.abilities.learnt(question, contradiction.answer, contradiction.evidence), question)
+
+    def count_requests(self) -> None:
+        """Bring the tally up to what the client spent."""
+        usage, tally = self.client.usage, self.tally
+        tally.requests, tally.retries, tally.rate_limited = usage.requests, usage.retries, usage.rate_limited
+
+    def _transform(self, records: list[Any]) -> tuple[Batch, list[tuple[str, str | None, str]]]:
+        results = [transform(record, self._stream) for record in records]
+        good = [result for result in results if isinstance(result, TaskRows)]
+        bad = [result for result in results if isinstance(result, Rejection)]
+        batch = Batch(
+            tasks=[rows.task for rows in good],
+            statuses=[rows.status for rows in good if rows.status],
+            priorities=[rows.priority for rows in good if rows.priority],
+            cases=[rows.case for rows in good if rows.case],
+        )
+        return batch, [(rejection.reason, rejection.record_id, rejection.raw) for rejection in bad]
+
+    def _count(self, chunk: Chunk, counts: Counts, rejections: int) -> None:
+        self.count_requests()
+        tally = self.tally
+        tally.fetched += len(chunk.records)
+        tally.inserted += counts.inserted
+        tally.updated += counts.updated
+        tally.unchanged += counts.unchanged + counts.repeated
+        tally.stale += counts.stale
+        tally.rejected += rejections
+
+
+def _whole(moment: datetime) -> datetime:
+    """Cut a moment to the millisecond."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

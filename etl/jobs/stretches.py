@@ -1,0 +1,131 @@
+"""Reading a stretch of time in rolling windows: as long as the server takes them, each with its row in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from etl.errors import EtlError, RefusedError
+from etl.extract.abilities import END_OF_TIME
+from etl.extract.answers import SlowAnswerError
+from etl.extract.choosing import READERS, Name
+from etl.extract.query import Field, Query
+from etl.extract.reading import EVERYTHING, Chunk, Window
+from etl.jobs.entry import WindowEntry
+from etl.jobs.run import Run
+
+_MOST_SLOW = 4  # windows in a row that came too late, before it is the server's fault
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """``[start, end)`` of a field, to be read for a job.
+
+    ``open_end`` reads on past ``end`` for what changes meanwhile, without counting on it. ``moves_watermark`` lets the
+    watermark follow what is covered, up to ``end`` less the settle time: only where ``field`` is updatedAt and all
+    before ``start`` is stored.
+    """
+
+    job: str
+    field: Field
+    reading: Name
+    start: datetime
+    end: datetime
+    open_end: bool = False
+    moves_watermark: bool = False
+    filters: Query = EVERYTHING
+
+
+@dataclass(slots=True)
+class _Rolling:
+    """How long the next window may be."""
+
+    size: timedelta | None
+    least: timedelta
+    most: timedelta | None
+    slow: int = 0
+
+    def next_end(self, start: datetime, end: datetime) -> datetime:
+        if self.size is None or self.size >= end - start:
+            return end
+        return start + self.size
+
+    def grow(self) -> None:
+        self.slow = 0
+        if self.size is not None:
+            self.size = self.size * 2 if self.most is None else min(self.size * 2, self.most)
+
+    def shrink(self, refused: timedelta, error: EtlError) -> None:
+        """Halve what was refused; raise ``error`` where there is nothing left to halve."""
+        if isinstance(error, SlowAnswerError):
+            self.slow += 1
+        if refused <= self.least or self.slow > _MOST_SLOW:
+            raise error
+        self.size = max(self.least, refused / 2)
+        if isinstance(error, RefusedError):
+            self.most = self.size  # what was refused once would be again
+
+
+def read_stretch(run: Run, stretch: Stretch, *, before_window: Callable[[], None] = lambda: None) -> None:
+    """Read and store a stretch, window by window.
+
+    Raises:
+        ContradictedError: the server is not as it was found to be; what was stored stays, the ledger tells how far.
+        EtlError: as the client raises it, once the shortest window fails too.
+    """
+    rolling = _rolling(run)
+    start = stretch.start
+    while start < stretch.end:
+        before_window()
+        end = rolling.next_end(start, stretch.end)
+        try:
+            start = _read_window(run, stretch, start, end, rolling)
+        except _WindowFailed as failure:
+            rolling.shrink(end - failure.covered_until, failure.error)
+            start = failure.covered_until
+        else:
+            rolling.grow()
+
+
+class _WindowFailed(Exception):  # noqa: N818 not an error of its own: carries one
+    def __init__(self, covered_until: datetime, error: EtlError) -> None:
+        super().__init__(str(error))
+        self.covered_until = covered_until
+        self.error = error
+
+
+def _rolling(run: Run) -> _Rolling:
+    most = run.abilities.longest_range or run.rules.window_most
+    least = max(run.abilities.smallest(), run.rules.window_least or timedelta())
+    return _Rolling(size=most, least=least, most=most)
+
+
+def _read_window(run: Run, stretch: Stretch, start: datetime, end: datetime, rolling: _Rolling) -> datetime:
+    """Read one window to its end and return where the next one starts."""
+    is_last = end >= stretch.end
+    asked_end = _open_end(run, start, rolling) if is_last and stretch.open_end else end
+    window = Window(stretch.field, start, asked_end, stretch.end if stretch.open_end else None, stretch.filters)
+    entry = WindowEntry(run, stretch.job, stretch.field, stretch.reading, start, end)
+    try:
+        for chunk in READERS[stretch.reading](run.fetch, window, run.abilities):
+            entry.store(chunk, watermark=_watermark(run, stretch, chunk))
+    except (RefusedError, SlowAnswerError) as error:
+        entry.fail(error)
+        raise _WindowFailed(entry.covered_until, error) from error
+    except EtlError as error:
+        entry.fail(error)
+        raise
+    entry.finish()
+    return end
+
+
+def _watermark(run: Run, stretch: Stretch, chunk: Chunk) -> datetime | None:
+    if not stretch.moves_watermark or chunk.covered_until is None:
+        return None
+    return min(chunk.covered_until, stretch.end - run.rules.settle)
+
+
+def _open_end(run: Run, start: datetime, rolling: _Rolling) -> datetime:
+    most = rolling.most if run.abilities.any_range is not True else None
+    return END_OF_TIME if most is None else start + most

@@ -1,0 +1,138 @@
+"""The main job: bring the database up to date with what the server holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import chain
+
+import structlog
+
+from etl.extract.abilities import ContradictedError
+from etl.extract.choosing import Way, choose
+from etl.extract.newest import read_newest
+from etl.extract.probe import Finding
+from etl.extract.query import Query
+from etl.extract.reading import Chunk, Window, dated, moments
+from etl.jobs.entry import WindowEntry
+from etl.jobs.probing import beginning, get_to_know
+from etl.jobs.run import Run
+from etl.jobs.stretches import Stretch, read_stretch
+from etl.jobs.sweep import sweep
+from etl.load import counting, windows
+from etl.load.engine import reading
+from etl.load.store import Counts
+
+log = structlog.get_logger()
+
+_LONGEST_HOLD = timedelta(hours=1)
+
+
+def sync(run: Run, *, full: bool = False) -> None:
+    """Read what is new or changed since the watermark, all of history at first or if ``full``, and store it.
+
+    Where the server turns out to behave in another way than it was found to, fall back and go on in the same run.
+
+    Raises:
+        EtlError: what the client, the database or the server's own contradictions make impossible.
+    """
+    finding = get_to_know(run)
+    while True:
+        way = choose(run.abilities)
+        try:
+            if full or run.watermark() is None:
+                read_history(run, way, finding, job="full" if full else "first")
+            else:
+                catch_up(run, way, finding)
+        except ContradictedError as contradiction:
+            run.accept(contradiction)
+        else:
+            return
+
+
+def read_history(run: Run, way: Way, finding: Finding | None, *, job: str) -> None:
+    """Read all of history, then what changed meanwhile; a first sync that was cut off goes on where it ended."""
+    start = beginning(run, way.field, finding)
+    done = _already_read(run, way, start) if job == "first" else None
+    since = done.opened_at if done else run.opened_at()
+    follows = way.field == "updatedAt"
+    stretch = Stretch(
+        job, way.field, way.history, done.covered_until if done else start, run.opened_at(),
+        open_end=True, moves_watermark=follows,
+    )  # fmt: skip
+    read_stretch(run, stretch)
+    if way.later == "newest":
+        read_changes(run, since - run.rules.overlap, may_be_quiet=False)
+    run.advance(run.opened_at() - run.rules.settle)
+
+
+def catch_up(run: Run, way: Way, finding: Finding | None) -> None:
+    """Read what changed since the watermark, less the overlap in which late rows may show."""
+    mark = run.watermark() or run.opened_at()
+    since = (mark - run.rules.overlap).replace(microsecond=0)
+    if way.later == "newest":
+        moved = read_changes(run, since, may_be_quiet=_may_hold(run, mark))
+    elif way.later == "windows":
+        moved = _read_recent(run, way, since, mark)
+    else:
+        sweep(run, way, since, beginning(run, way.field, finding))
+        moved = True
+    if moved:
+        run.advance(run.opened_at() - run.rules.settle)
+
+
+def read_changes(run: Run, since: datetime, *, may_be_quiet: bool) -> bool:
+    """Read newest first down to ``since``; tell whether that moves the watermark.
+
+    Where the first page holds nothing new and the totals agree, nothing else can have changed: reading on would only
+    repeat. The watermark then stays, so that the next change has everything since then read again.
+    """
+    window = Window("updatedAt", since, run.opened_at())
+    chunks = read_newest(run.fetch, window, run.abilities)
+    if may_be_quiet:
+        first = next(chunks)
+        counts = run.store(first)
+        if first.covered_until is None and _is_quiet(run, counts, first.total, _live(run)):
+            return False
+        chunks = chain([replace(first, records=[])], chunks)
+    entry = WindowEntry(run, "sync", "updatedAt", "newest", since, run.opened_at())
+    for chunk in chunks:
+        entry.store(chunk)
+    entry.finish()
+    return True
+
+
+def _read_recent(run: Run, way: Way, since: datetime, mark: datetime) -> bool:
+    stretch = Stretch(
+        "sync", way.field, way.history, since, run.opened_at(), open_end=True, moves_watermark=True
+    )  # fmt: skip
+    known = _live(run, since)
+    if way.history == "keyset" and known >= run.abilities.limit() and _may_hold(run, mark):
+        query = dated(Window(way.field, since, run.opened_at()), run.abilities)
+        page = run.fetch(Query(start=query.start, limit=query.limit, sort_by=("updatedAt", "desc")))
+        counts = run.store(Chunk(page.records, None, page.total))
+        if _is_quiet(run, counts, page.total, known) and moments(page, "updatedAt"):
+            return False
+    read_stretch(run, stretch)
+    return True
+
+
+def _is_quiet(run: Run, counts: Counts, total: int | None, known: int) -> bool:
+    """Tell whether a page of the latest changes held nothing new and the server counts as many tasks as are here."""
+    nothing_new = counts.inserted == counts.updated == counts.stale == run.tally.rejected == 0
+    return nothing_new and total is not None and total == known
+
+
+def _may_hold(run: Run, mark: datetime) -> bool:
+    """Tell whether the watermark may stay for now: not for long, so that late rows are looked for again in the end."""
+    return run.opened_at() - mark <= _LONGEST_HOLD
+
+
+def _live(run: Run, since: datetime | None = None) -> int:
+    with reading(run.engine) as connection:
+        return counting.live_tasks(connection, run.source.id, field="updatedAt", since=since)
+
+
+def _already_read(run: Run, way: Way, start: datetime) -> windows.Progress | None:
+    with reading(run.engine) as connection:
+        return windows.progress(connection, run.source.id, "first", way.field, start)
