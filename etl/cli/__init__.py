@@ -74,7 +74,7 @@ def _no_such_command(name: str) -> str:
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 def cli() -> None:
-    r"""Keep Kore.ai case-management tasks in a SQL database, exactly as the server holds them.
+    """Keep Kore.ai case-management tasks in a SQL database, exactly as the server holds them.
 
     \b
     Example:

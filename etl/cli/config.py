@@ -24,7 +24,7 @@ def config() -> None:
 @source_option
 @output_option
 def show(common: Common, select: tuple[str, ...], output: str) -> None:
-    r"""Print every setting, its value and where that comes from; secrets are masked.
+    """Print every setting, its value and where that comes from; secrets are masked.
 
     \b
     Example:

@@ -107,7 +107,7 @@ def _source(candidate: _Candidate, environ: Mapping[str, str]) -> tuple[SourceSe
 
 def _built(model: type[_Model], layers: Sequence[Layer], where: str) -> _Model:
     try:
-        return model(_build_sources=(tuple(LayerSource(model, layer) for layer in layers), {}))
+        return model(layers=tuple(LayerSource(model, layer) for layer in layers))
     except ValidationError as error:
         raise config_error(error, model, layers, where) from None
 

@@ -48,8 +48,8 @@ class _Model(BaseSettings):
         *_args: PydanticBaseSettingsSource,
         **_others: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take nothing but what is passed: the process's environment is read by the loader, and by nothing else."""
-        return (init_settings,)
+        """Take the sources that the loader passes as ``layers``, else what is passed by name; never the environment."""
+        return init_settings().get("layers") or (init_settings,)
 
 
 class SourceSettings(_Model):

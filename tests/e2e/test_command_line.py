@@ -65,6 +65,7 @@ class TestStart:
         done = run_cli(option)
         assert done.returncode == 0
         assert re.findall(r"^  ([a-z]+)  ", done.stdout, re.MULTILINE) == list(COMMANDS)
+        assert "\n  Example:\n    kore-etl sync" in done.stdout
 
     @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["snyc"]], ids=" ".join)
     def test_imports_only_what_it_needs(self, tmp_path, arguments):

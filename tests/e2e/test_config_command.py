@@ -44,6 +44,13 @@ def test_shows_each_setting_with_its_value_and_where_it_comes_from(run_cli, sett
     assert shown["source.default.page_size"] == ("-", "default")
 
 
+def test_help_shows_how_it_is_used(run_cli):
+    assert (
+        "\n  Example:\n    kore-etl config show\n    kore-etl config show --output json"
+        in run_cli("config", "show", "--help").stdout
+    )
+
+
 def test_masks_secrets(run_cli):
     url = "postgresql://me:hunter2@host/db"
     for output in ("text", "json"):

@@ -129,6 +129,10 @@ class TestLayers:
         )
         assert (made.name, made.subject) == ("default", "c")
 
+    def test_models_made_by_hand_know_their_keys(self):
+        with pytest.raises(ValidationError):
+            Settings(overlp="5m")
+
     def test_settings_cannot_be_changed(self):
         with pytest.raises(ValidationError):
             load().settings.overlap = timedelta(0)
@@ -140,6 +144,14 @@ class TestLayers:
     def test_every_setting_has_an_origin_and_a_shown_value(self):
         loaded = load()
         assert describe(loaded.settings).keys() == loaded.origins.keys()
+
+    def test_values_are_shown_as_they_would_be_written(self, folder):
+        (folder / "ca.pem").touch()
+        written = {"START": "2024-01-31T00:00:00.000Z", "TICK": "s", "LONGEST_RANGE": "31d", "CA_BUNDLE": "ca.pem"}
+        shown = describe(load({**ENVIRON, **{f"KORE_ETL_{key}": text for key, text in written.items()}}).settings)
+        keys = ("source.default.start", "source.default.tick", "source.default.longest_range", "ca_bundle")
+        assert [shown[key] for key in keys] == list(written.values())
+        assert load({**ENVIRON, "KORE_ETL_START": str(shown["source.default.start"])})
 
 
 class TestFiles:
@@ -343,6 +355,13 @@ class TestSecret:
         (folder / file).write_text(SECRET)
         given = {**environ, "KORE_ETL_SOURCE_NAME": "mine", "CREDENTIALS_DIRECTORY": str(folder)}
         assert self.secret(load(given)) == (SECRET, f"$CREDENTIALS_DIRECTORY/{file}")
+
+    def test_that_systemd_does_not_hold_either_is_missing(self, environ, folder):
+        assert "client_secret (not set)" in problem({**environ, "CREDENTIALS_DIRECTORY": str(folder)})
+
+    def test_file_of_another_kind_is_told(self, environ, write):
+        write("client_secret_file = 7")
+        assert "client_secret_file (config/kore-etl.toml): is no text" in problem(environ)
 
     def test_a_sources_own_credential_wins(self, environ, folder):
         (folder / "client_secret").write_text("another")
