@@ -68,7 +68,7 @@ def demo(tasks: int, keep: Path | None) -> None:
     Example:
       kore-etl demo --keep demo
     """
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     with graceful(), _folder(keep) as folder, _server(tasks, folder) as settings:
         database = folder / "kore-etl.db"
         environment = _environment(settings, database)
@@ -186,7 +186,7 @@ def _compared(database: Path, served: list[dict[str, Any]]) -> str:
 def _answer(console: Console, database: Path, question: str, statement: str) -> None:
     with closing(sqlite3.connect(database)) as connection:
         cursor = connection.execute(statement)
-        table = Table(*(column[0] for column in cursor.description), box=SIMPLE)
+        table = Table(*(column[0] for column in cursor.description), box=SIMPLE, pad_edge=False)
         for row in cursor:
             table.add_row(*("" if value is None else str(value) for value in row))
     console.print(question, style="bold")
