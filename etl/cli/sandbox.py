@@ -105,10 +105,7 @@ def sandbox(env_file: Path | None, **given: Any) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     with _until_signalled() as ended, _listening(options) as server:
-        try:
-            _announce(server, env_file)
-        except OSError as error:
-            raise click.UsageError(f"cannot write to {env_file or 'standard output'}: {error}") from error
+        _announce(server, env_file)
         ended.wait()
 
 
@@ -141,7 +138,10 @@ def _announce(server: Sandbox, env_file: Path | None) -> None:
 
 def _write(path: Path, text: str) -> None:
     """Write the file so that it is there whole or not at all, for its owner only."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    Path(name).replace(path)
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except OSError as error:
+        raise click.UsageError(f"cannot write {path}: {error.strerror}") from error
