@@ -26,6 +26,7 @@ class Sandbox:
     def __init__(self, options: Options | None = None, *, clock: Callable[[], float] = time.time) -> None:
         self._service = Service(options or Options(), clock)
         self._stopping = Event()
+        self._port = self._service.options.port
         self._server: _Server | None = None
         self._thread: Thread | None = None
 
@@ -42,13 +43,14 @@ class Sandbox:
         options = self.options
         handler = type("SandboxHandler", (Handler,), {"service": self._service, "stopping": self._stopping})
         self._stopping.clear()
-        self._server = _Server((options.host, options.port), handler)
+        self._server = _Server((options.host, self._port), handler)
+        self._port = int(self._server.server_address[1])
         self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True, name="sandbox")
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Close the port and every open connection; a stopped sandbox keeps its tasks and can start again."""
+        """Close the port and every open connection; a stopped sandbox can start again, on its port and with its tasks."""
         if self._server is None or self._thread is None:
             return
         self._stopping.set()
@@ -68,7 +70,7 @@ class Sandbox:
         """The port that it listens on."""
         if self._server is None:
             raise RuntimeError("the sandbox is not running")
-        return int(self._server.server_address[1])
+        return self._port
 
     @property
     def url(self) -> str:

@@ -682,7 +682,7 @@ def test_a_stopped_server_is_gone_and_may_start_again_with_its_tasks(sandbox, po
         requests.get(url, timeout=5)
     with pytest.raises(RuntimeError, match="not running"):
         server.url  # noqa: B018 - reading it is the point
-    server.start()
+    assert server.start().url == url
     assert post(server, {}).json()["totalResults"] == 5
 
 
