@@ -50,7 +50,7 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """Close the port and every open connection; a stopped sandbox can start again, on its port and with its tasks."""
+        """Close the port and every open connection; it can start again, on its port and with its tasks."""
         if self._server is None or self._thread is None:
             return
         self._stopping.set()
