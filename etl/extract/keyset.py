@@ -34,8 +34,8 @@ def read_keyset(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[
             yield Chunk(page.records, window.end, page.total)
             return
         last = values[-1] if values else start
-        if window.enough is not None and last > window.enough:
-            yield Chunk(page.records, window.enough, page.total)
+        if window.enough is not None and last > window.enough():
+            yield Chunk(page.records, window.enough(), page.total)
             return
         if _tick(last, abilities) > _tick(start, abilities):
             yield Chunk(page.records, last, page.total)

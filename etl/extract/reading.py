@@ -21,14 +21,15 @@ EVERYTHING = Query()
 class Window:
     """The stretch ``[start, end)`` of a date field.
 
-    A reading may stop once it is past ``enough``: what changes after that moment belongs to the next run.
+    A reading may stop once it is past ``enough``: what changes after that moment belongs to the next run. It is asked
+    for once a page is there, because only then the server's time is known.
     ``filters`` narrows what is read to, for example, the unresolved tasks.
     """
 
     field: Field
     start: datetime
     end: datetime
-    enough: datetime | None = None
+    enough: Callable[[], datetime] | None = None
     filters: Query = EVERYTHING
 
 

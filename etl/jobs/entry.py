@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -19,19 +20,31 @@ log = structlog.get_logger()
 
 
 class WindowEntry:
-    """What the ledger says of the window ``[start, end)``; ``covered_until`` is how far it is stored."""
+    """What the ledger says of the window ``[start, end)``; ``covered_until`` is how far it is stored.
 
-    def __init__(self, run: Run, job: str, field: Field, reading: Name, start: datetime, end: datetime) -> None:
+    ``end`` is asked for once the server has answered.
+    """
+
+    def __init__(
+        self, run: Run, job: str, field: Field, reading: Name, start: datetime, end: Callable[[], datetime]
+    ) -> None:
         self.covered_until = start
         self._run = run
-        self._columns: dict[str, Any] = {"job": job, "field": field, "reading": reading, "start": start, "end": end}
-        self._end = end
+        self._columns: dict[str, Any] = {"job": job, "field": field, "reading": reading, "start": start}
+        self._tell_end = end
+        self._known_end: datetime | None = None
         self._id: int | None = None
         self._state = "running"
         self._rows = 0
         self._total: int | None = None
         self._doubt = ""
         self._requests_before = run.client.usage.requests
+
+    @property
+    def _end(self) -> datetime:
+        if self._known_end is None:
+            self._known_end = max(self._columns["start"], self._tell_end())
+        return self._known_end
 
     def store(self, chunk: Chunk, *, watermark: datetime | None = None) -> Counts:
         """Store a chunk with what it means for this window."""
@@ -55,7 +68,7 @@ class WindowEntry:
     def finish_early(self) -> None:
         """Close the window where it stands: what comes after is another window's."""
         if self._state == "running":
-            self._end = self.covered_until
+            self._known_end = self.covered_until
             self._conclude()
             self._write_alone()
 
@@ -80,7 +93,12 @@ class WindowEntry:
         run = self._run
         if self._id is None:
             self._id = windows.open_window(
-                connection, source_id=run.source.id, run_id=run.id, opened_at=run.opened_at(), **self._columns
+                connection,
+                source_id=run.source.id,
+                run_id=run.id,
+                opened_at=run.opened_at(),
+                end=self._end,
+                **self._columns,
             )
         windows.note(
             connection,

@@ -95,11 +95,13 @@ class Run:
         return page
 
     def opened_at(self) -> datetime:
-        """Return the server's time when this run began; never later than it was.
+        """Return the server's time when this run began, never later than it was; a request must have been made.
 
         A server that sends no ``Date`` leaves only this machine's clock, which may be ahead; what the server itself
         has dated cannot be.
         """
+        if not self.client.usage.requests:
+            raise AssertionError("the server's time is known by its answers only")
         if self._opened_at is None:
             if self.client.skew is None:
                 return self._latest_certain_moment()

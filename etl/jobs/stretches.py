@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from etl.errors import EtlError, RefusedError
 from etl.extract.abilities import END_OF_TIME
@@ -20,19 +21,17 @@ _MOST_SLOW = 4  # windows in a row that came too late, before it is the server's
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """``[start, end)`` of a field, to be read for a job.
+    """``[start, end)`` of a field, to be read for a job; without an end, up to the server's time when the run began.
 
-    ``open_end`` reads on past ``end`` for what changes meanwhile, without counting on it. ``moves_watermark`` lets the
-    watermark follow what is covered, up to ``end`` less the settle time: only where ``field`` is updatedAt and all
-    before ``start`` is stored.
+    Such an open stretch is read on for what changes meanwhile, without counting on it. ``moves_watermark`` lets the
+    watermark follow what is covered: only where ``field`` is updatedAt and all before ``start`` is stored.
     """
 
     job: str
     field: Field
     reading: Name
     start: datetime
-    end: datetime
-    open_end: bool = False
+    end: datetime | None = None
     moves_watermark: bool = False
     filters: Query = EVERYTHING
 
@@ -46,8 +45,8 @@ class _Rolling:
     most: timedelta | None
     slow: int = 0
 
-    def next_end(self, start: datetime, end: datetime) -> datetime:
-        if self.size is None or self.size >= end - start:
+    def next_end(self, start: datetime, end: datetime | None) -> datetime | None:
+        if self.size is None or (end is not None and self.size >= end - start):
             return end
         return start + self.size
 
@@ -76,16 +75,24 @@ def read_stretch(run: Run, stretch: Stretch, *, before_window: Callable[[], None
     """
     rolling = _rolling(run)
     start = stretch.start
-    while start < stretch.end:
+    while (last := _last(run, stretch)) is None or start < last:
         before_window()
-        end = rolling.next_end(start, stretch.end)
+        end = rolling.next_end(start, last)
         try:
             start = _read_window(run, stretch, start, end, rolling)
         except _WindowFailed as failure:
-            rolling.shrink(end - failure.covered_until, failure.error)
+            refused = (end or run.opened_at()) - failure.covered_until
+            rolling.shrink(refused, failure.error)
             start = failure.covered_until
         else:
             rolling.grow()
+
+
+def _last(run: Run, stretch: Stretch) -> datetime | None:
+    """Return the stretch's end, None as long as the server's time is not known."""
+    if stretch.end is not None:
+        return stretch.end
+    return run.opened_at() if run.client.usage.requests else None
 
 
 class _WindowFailed(Exception):  # noqa: N818 not an error of its own: carries one
@@ -101,12 +108,14 @@ def _rolling(run: Run) -> _Rolling:
     return _Rolling(size=most, least=least, most=most)
 
 
-def _read_window(run: Run, stretch: Stretch, start: datetime, end: datetime, rolling: _Rolling) -> datetime:
+def _read_window(run: Run, stretch: Stretch, start: datetime, end: datetime | None, rolling: _Rolling) -> datetime:
     """Read one window to its end and return where the next one starts."""
-    is_last = end >= stretch.end
-    asked_end = _open_end(run, start, rolling) if is_last and stretch.open_end else end
-    window = Window(stretch.field, start, asked_end, stretch.end if stretch.open_end else None, stretch.filters)
-    entry = WindowEntry(run, stretch.job, stretch.field, stretch.reading, start, end)
+    is_open = stretch.end is None and (end is None or end == _last(run, stretch))
+    asked_end = _open_end(run, start, rolling) if end is None or is_open else end
+    enough = run.opened_at if stretch.end is None else None
+    window = Window(stretch.field, start, asked_end, enough, stretch.filters)
+    told_end = partial(_ledger_end, run, stretch, end)
+    entry = WindowEntry(run, stretch.job, stretch.field, stretch.reading, start, told_end)
     try:
         for chunk in READERS[stretch.reading](run.fetch, window, run.abilities):
             entry.store(chunk, watermark=_watermark(run, stretch, chunk))
@@ -117,13 +126,19 @@ def _read_window(run: Run, stretch: Stretch, start: datetime, end: datetime, rol
         entry.fail(error)
         raise
     entry.finish()
-    return end
+    return entry.covered_until
+
+
+def _ledger_end(run: Run, stretch: Stretch, end: datetime | None) -> datetime:
+    if stretch.end is not None and end is not None:
+        return end
+    return min(end, run.opened_at()) if end is not None else run.opened_at()
 
 
 def _watermark(run: Run, stretch: Stretch, chunk: Chunk) -> datetime | None:
     if not stretch.moves_watermark or chunk.covered_until is None:
         return None
-    return min(chunk.covered_until, stretch.end - run.rules.settle)
+    return min(chunk.covered_until, run.opened_at() - run.rules.settle)
 
 
 def _open_end(run: Run, start: datetime, rolling: _Rolling) -> datetime:

@@ -30,7 +30,7 @@ _MOST_LEFT = 20  # tasks that are looked up one by one in a run
 
 def sweep(run: Run, way: Way, since: datetime, start: datetime) -> None:
     """Read what most likely changed, and the slice of history that was read longest ago."""
-    read_stretch(run, Stretch("sync", way.field, "verified", since, run.opened_at(), open_end=True))
+    read_stretch(run, Stretch("sync", way.field, "verified", since))
     open_before = _open_here(run)
     seen = _read_unresolved(run, way, start, len(open_before))
     if seen is not None:
@@ -74,7 +74,7 @@ def _read_slice(run: Run, way: Way, start: datetime, end: datetime) -> None:
     if begin >= end:
         return
     window = Window(way.field, begin, end)
-    entry = WindowEntry(run, "sweep", way.field, "verified", begin, end)
+    entry = WindowEntry(run, "sweep", way.field, "verified", begin, lambda: end)
     before = run.client.usage.requests
     for chunk in read_verified(run.fetch, window, run.abilities):
         entry.store(replace(chunk, total=None))

@@ -8,12 +8,12 @@ from itertools import chain
 
 import structlog
 
-from etl.extract.abilities import ContradictedError
+from etl.extract.abilities import END_OF_TIME, ContradictedError
 from etl.extract.choosing import Way, choose
 from etl.extract.newest import read_newest
 from etl.extract.probe import Finding
 from etl.extract.query import Query
-from etl.extract.reading import Chunk, Window, dated, moments
+from etl.extract.reading import Chunk, Window, dated
 from etl.jobs.entry import WindowEntry
 from etl.jobs.probing import beginning, get_to_know
 from etl.jobs.run import Run
@@ -40,10 +40,11 @@ def sync(run: Run, *, full: bool = False) -> None:
     while True:
         way = choose(run.abilities)
         try:
-            if full or run.watermark() is None:
+            mark = run.watermark()
+            if full or mark is None:
                 read_history(run, way, finding, job="full" if full else "first")
             else:
-                catch_up(run, way, finding)
+                catch_up(run, way, finding, mark)
         except ContradictedError as contradiction:
             run.accept(contradiction)
         else:
@@ -54,24 +55,19 @@ def read_history(run: Run, way: Way, finding: Finding | None, *, job: str) -> No
     """Read all of history, then what changed meanwhile; a first sync that was cut off goes on where it ended."""
     start = beginning(run, way.field, finding)
     done = _already_read(run, way, start) if job == "first" else None
-    since = done.opened_at if done else run.opened_at()
-    follows = way.field == "updatedAt"
-    stretch = Stretch(
-        job, way.field, way.history, done.covered_until if done else start, run.opened_at(),
-        open_end=True, moves_watermark=follows,
-    )  # fmt: skip
-    read_stretch(run, stretch)
+    begin = done.covered_until if done else start
+    read_stretch(run, Stretch(job, way.field, way.history, begin, moves_watermark=way.field == "updatedAt"))
     if way.later == "newest":
-        read_changes(run, since - run.rules.overlap, may_be_quiet=False)
+        began = done.opened_at if done else run.opened_at()
+        read_changes(run, began - run.rules.overlap)
     run.advance(run.opened_at() - run.rules.settle)
 
 
-def catch_up(run: Run, way: Way, finding: Finding | None) -> None:
+def catch_up(run: Run, way: Way, finding: Finding | None, mark: datetime) -> None:
     """Read what changed since the watermark, less the overlap in which late rows may show."""
-    mark = run.watermark() or run.opened_at()
     since = (mark - run.rules.overlap).replace(microsecond=0)
     if way.later == "newest":
-        moved = read_changes(run, since, may_be_quiet=_may_hold(run, mark))
+        moved = read_changes(run, since, held=mark)
     elif way.later == "windows":
         moved = _read_recent(run, way, since, mark)
     else:
@@ -81,21 +77,20 @@ def catch_up(run: Run, way: Way, finding: Finding | None) -> None:
         run.advance(run.opened_at() - run.rules.settle)
 
 
-def read_changes(run: Run, since: datetime, *, may_be_quiet: bool) -> bool:
-    """Read newest first down to ``since``; tell whether that moves the watermark.
+def read_changes(run: Run, since: datetime, *, held: datetime | None = None) -> bool:
+    """Read newest first down to ``since``; tell whether that moves the watermark, which is ``held`` now.
 
     Where the first page holds nothing new and the totals agree, nothing else can have changed: reading on would only
     repeat. The watermark then stays, so that the next change has everything since then read again.
     """
-    window = Window("updatedAt", since, run.opened_at())
-    chunks = read_newest(run.fetch, window, run.abilities)
-    if may_be_quiet:
+    chunks = read_newest(run.fetch, Window("updatedAt", since, END_OF_TIME), run.abilities)
+    if held is not None:
         first = next(chunks)
         counts = run.store(first)
-        if first.covered_until is None and _is_quiet(run, counts, first.total, _live(run)):
+        if first.covered_until is None and _is_quiet(run, counts, first.total, _live(run), held):
             return False
         chunks = chain([replace(first, records=[])], chunks)
-    entry = WindowEntry(run, "sync", "updatedAt", "newest", since, run.opened_at())
+    entry = WindowEntry(run, "sync", "updatedAt", "newest", since, run.opened_at)
     for chunk in chunks:
         entry.store(chunk)
     entry.finish()
@@ -103,29 +98,24 @@ def read_changes(run: Run, since: datetime, *, may_be_quiet: bool) -> bool:
 
 
 def _read_recent(run: Run, way: Way, since: datetime, mark: datetime) -> bool:
-    stretch = Stretch(
-        "sync", way.field, way.history, since, run.opened_at(), open_end=True, moves_watermark=True
-    )  # fmt: skip
     known = _live(run, since)
-    if way.history == "keyset" and known >= run.abilities.limit() and _may_hold(run, mark):
-        query = dated(Window(way.field, since, run.opened_at()), run.abilities)
+    if way.history == "keyset" and known >= run.abilities.limit():
+        query = dated(Window(way.field, since, END_OF_TIME), run.abilities)
         page = run.fetch(Query(start=query.start, limit=query.limit, sort_by=("updatedAt", "desc")))
         counts = run.store(Chunk(page.records, None, page.total))
-        if _is_quiet(run, counts, page.total, known) and moments(page, "updatedAt"):
+        if _is_quiet(run, counts, page.total, known, mark):
             return False
-    read_stretch(run, stretch)
+    read_stretch(run, Stretch("sync", way.field, way.history, since, moves_watermark=True))
     return True
 
 
-def _is_quiet(run: Run, counts: Counts, total: int | None, known: int) -> bool:
-    """Tell whether a page of the latest changes held nothing new and the server counts as many tasks as are here."""
+def _is_quiet(run: Run, counts: Counts, total: int | None, known: int, mark: datetime) -> bool:
+    """Tell whether a page of the latest changes held nothing new and the server counts as many tasks as are here.
+
+    Not for long, so that late rows are looked for again in the end.
+    """
     nothing_new = counts.inserted == counts.updated == counts.stale == run.tally.rejected == 0
-    return nothing_new and total is not None and total == known
-
-
-def _may_hold(run: Run, mark: datetime) -> bool:
-    """Tell whether the watermark may stay for now: not for long, so that late rows are looked for again in the end."""
-    return run.opened_at() - mark <= _LONGEST_HOLD
+    return nothing_new and total is not None and total == known and run.opened_at() - mark <= _LONGEST_HOLD
 
 
 def _live(run: Run, since: datetime | None = None) -> int:
