@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from etl.extract.abilities import Abilities, ContradictedError
+from etl.extract.abilities import Abilities
 from etl.extract.page import Page, moment_of, record_id
 from etl.extract.query import Query
-from etl.extract.reading import Chunk, Fetch, Window, is_sorted, moments, nothing_follows
+from etl.extract.reading import Chunk, Fetch, Window, check_order, moments, nothing_follows
 
 _PAGES_REMEMBERED = 8
 _MOST_STEPS_BACK = 1000
@@ -30,9 +30,7 @@ def read_newest(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[
         asked = replace(query, skip=skip)
         page = fetch(asked)
         values = moments(page, "updatedAt")
-        if not is_sorted(values, descending=True):
-            evidence = "rows out of order although sorted by updatedAt"
-            raise ContradictedError("sort_updated", answer=False, evidence=evidence)
+        check_order(values, "updatedAt", descending=True)
         versions = {(record_id(record), moment_of(record, "updatedAt")) for record in page.records}
         if skip and not any(versions & earlier for earlier in known):
             steps_back += 1

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from etl.extract.abilities import Abilities
+from etl.extract.abilities import SECOND, Abilities, ContradictedError, Question
 from etl.extract.page import Page, moment_of
 from etl.extract.query import Field, Query
 
@@ -85,3 +85,31 @@ def is_sorted(values: list[datetime], *, descending: bool = False) -> bool:
     """Tell whether values stand in order, equal neighbours allowed."""
     pairs = pairwise(values)
     return all(a >= b for a, b in pairs) if descending else all(a <= b for a, b in pairs)
+
+
+def check_order(values: list[datetime], field: Field, *, descending: bool = False) -> None:
+    """Order is checked, never trusted: raise :class:`ContradictedError` for rows that are not sorted."""
+    if not is_sorted(values, descending=descending):
+        question: Question = "sort_updated" if field == "updatedAt" else "sort_created"
+        evidence = f"rows out of order although sorted by {field}"
+        raise ContradictedError(question, answer=False, evidence=evidence)
+
+
+def check_dates(page: Page, field: Field, start: datetime, end: datetime) -> None:
+    """Raise :class:`ContradictedError` where the dates of a query filter on another field, or not at all.
+
+    A few strange rows do not prove that: most of the page has to be outside.
+    """
+    values = moments(page, field)
+    outside = [value for value in values if not _is_within(value, start, end)]
+    if len(outside) * 2 <= len(values):
+        return
+    other: Field = "createdAt" if field == "updatedAt" else "updatedAt"
+    fits = all(_is_within(value, start, end) for value in moments(page, other))
+    evidence = f"rows with {field} {outside[0]} although the dates were {start} to {end}"
+    raise ContradictedError("window_field", answer=other if fits else "neither", evidence=evidence)
+
+
+def _is_within(value: datetime, start: datetime, end: datetime) -> bool:
+    """Tell whether a value is in the range, give or take the second to which a server may cut dates."""
+    return start - value <= SECOND and value - end <= SECOND

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from etl.extract.abilities import Abilities, ContradictedError
+from etl.extract.abilities import Abilities
 from etl.extract.page import Page
-from etl.extract.reading import Chunk, Fetch, Window, dated, moments, nothing_follows
+from etl.extract.reading import Chunk, Fetch, Window, check_dates, dated, nothing_follows
 from etl.extract.walking import walk
 
 _FILL = 0.7  # of a page: how full the next window is meant to be, since density varies
@@ -25,7 +25,7 @@ def read_verified(fetch: Fetch, window: Window, abilities: Abilities) -> Iterato
         end = _end(window, abilities, start, size)
         query = dated(window, abilities, start, end)
         page = fetch(query)
-        _check(page, window, query.start or start, query.end or end)
+        check_dates(page, window.field, query.start or start, query.end or end)
         if nothing_follows(fetch, query, page, abilities):
             yield Chunk(page.records, end, page.total)
             size = (end - start) * _growth(len(page), abilities)
@@ -58,10 +58,3 @@ def _shrinkage(page: Page, abilities: Abilities) -> float:
     return min(0.5, _FILL * min(abilities.limit(), len(page)) / page.total)
 
 
-def _check(page: Page, window: Window, start: datetime, end: datetime) -> None:
-    """Dates that filter on another field, or not at all, make windows worthless."""
-    second = timedelta(seconds=1)
-    for value in moments(page, window.field):
-        if not start - second <= value <= end + second:
-            evidence = f"a row with {window.field} {value} although the dates are {start} to {end}"
-            raise ContradictedError("window_field", answer=None, evidence=evidence)
