@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from etl.errors import ApiError
 
@@ -73,18 +73,19 @@ class Abilities:
 
     def last_date(self, end: datetime) -> datetime:
         """Return the endDate that gives every row before ``end``: it may give some more."""
-        if end >= END_OF_TIME:
+        if END_OF_TIME - end <= self.smallest():
             return END_OF_TIME
         exact = self.ends_inclusive and self.smallest() == MILLISECOND
         return end - MILLISECOND if exact else end - MILLISECOND + self.smallest()
 
-    def unknown(self) -> list[str]:
-        """Return the questions that have no answer."""
-        return [
-            entry.name
-            for entry in fields(self)
-            if entry.name not in ("longest_range", "evidence") and getattr(self, entry.name) is None
-        ]
+    @staticmethod
+    def questions() -> list[Question]:
+        """Return what is asked."""
+        return list(get_args(Question))
+
+    def unknown(self) -> list[Question]:
+        """Return the questions that have no answer; that there is no longest range is one."""
+        return [name for name in self.questions() if name != "longest_range" and getattr(self, name) is None]
 
     def learnt(self, question: Question, answer: Any, evidence: str) -> Abilities:
         """Return these abilities with one answer more, or another."""

@@ -56,5 +56,3 @@ def _shrinkage(page: Page, abilities: Abilities) -> float:
     if page.total is None or page.total <= len(page):
         return 0.5
     return min(0.5, _FILL * min(abilities.limit(), len(page)) / page.total)
-
-

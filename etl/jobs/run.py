@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Engine
 
-from etl.errors import ApiError
+from etl.errors import ApiError, RefusedError
 from etl.extract.abilities import Abilities, ContradictedError
 from etl.extract.client import Client
 from etl.extract.page import Page
@@ -23,6 +23,8 @@ from etl.load.store import Batch, Counts, store
 from etl.transform import Rejection, Stream, TaskRows, transform
 
 log = structlog.get_logger()
+
+_USUAL_PAGES = (50, 10)  # rows: what the API's sample asks for, and what it got
 
 
 @dataclass(slots=True)
@@ -77,7 +79,7 @@ class Run:
         self.rules = rules
         self.clock = clock
         self.tally = Tally()
-        self._by_hand = by_hand
+        self.by_hand = by_hand
         self._started = clock()
         self._opened_at: datetime | None = None
         self._stream = Stream(source.id, source.stream_id)
@@ -85,14 +87,27 @@ class Run:
         self._contradicted: set[str] = set()
 
     def fetch(self, query: Query) -> Page:
-        """Ask for a page, and notice where it shows that requests give fewer rows than they did."""
-        page = self.client.fetch(query)
-        rows, known = len(page), self.abilities.page_rows
-        follows = page.has_more if page.total is None else query.skip + rows < page.total
-        asked_for_all = query.limit is not None and known is not None and query.limit >= known
-        if known and asked_for_all and follows and 0 < rows < known:
-            self.learn(self.abilities.learnt("page_rows", rows, f"{rows} rows came though more follow"), "page_rows")
+        """Ask for a page; where the server no longer takes so large a limit, ask for fewer rows and remember that.
+
+        Raises:
+            EtlError: as the client does.
+        """
+        query = self._within_limit(query)
+        try:
+            return self.client.fetch(query)
+        except RefusedError:
+            fewer = max((rows for rows in _USUAL_PAGES if query.limit and rows < query.limit), default=None)
+            if fewer is None:
+                raise
+        page = self.client.fetch(replace(query, limit=fewer))  # refused as well: it is not the limit
+        self.learn(
+            self.abilities.learnt("page_rows", fewer, f"limit {query.limit} is refused, {fewer} is not"), "page_rows"
+        )
         return page
+
+    def _within_limit(self, query: Query) -> Query:
+        most = self.abilities.page_rows
+        return replace(query, limit=most) if query.limit and most and query.limit > most else query
 
     def opened_at(self) -> datetime:
         """Return the server's time when this run began, never later than it was; a request must have been made.
@@ -150,7 +165,7 @@ class Run:
 
     def learn(self, abilities: Abilities, *questions: str) -> None:
         """Keep what was found out, and say what changed."""
-        before, self.abilities = self.abilities, abilities.set_by_hand(self._by_hand)
+        before, self.abilities = self.abilities, abilities.set_by_hand(self.by_hand)
         for question in questions:
             log.warning(
                 "probe.changed",
@@ -169,11 +184,11 @@ class Run:
             ApiError: the same question was contradicted before in this run, or what was contradicted is set by hand.
         """
         question = contradiction.question
-        if question in self._by_hand and self._by_hand[question] is not None:
+        if question in self.by_hand and self.by_hand[question] is not None:
             message = f"{contradiction}; it is set by hand: correct or remove the setting {question}"
             raise ApiError(message) from contradiction
-        if question in self._contradicted or (question == "window_field" and contradiction.answer is None):
-            message = f"{contradiction}; the tasks cannot be read exactly"
+        if question in self._contradicted or contradiction.answer == "neither":
+            message = f"{contradiction}; what this server does cannot be read exactly"
             raise ApiError(message) from contradiction
         self._contradicted.add(question)
         self.learn(self.abilities.learnt(question, contradiction.answer, contradiction.evidence), question)

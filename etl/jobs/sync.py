@@ -8,6 +8,7 @@ from itertools import chain
 
 import structlog
 
+from etl.errors import RefusedError
 from etl.extract.abilities import END_OF_TIME, ContradictedError
 from etl.extract.choosing import Way, choose
 from etl.extract.newest import read_newest
@@ -87,7 +88,8 @@ def read_changes(run: Run, since: datetime, *, held: datetime | None = None) -> 
     if held is not None:
         first = next(chunks)
         counts = run.store(first)
-        if first.covered_until is None and _is_quiet(run, counts, first.total, _live(run), held):
+        query = Query(limit=run.abilities.limit(), sort_by=("updatedAt", "desc"))
+        if first.covered_until is None and _is_quiet(run, query, counts, first.total, _live(run), held):
             return False
         chunks = chain([replace(first, records=[])], chunks)
     entry = WindowEntry(run, "sync", "updatedAt", "newest", since, run.opened_at)
@@ -100,22 +102,33 @@ def read_changes(run: Run, since: datetime, *, held: datetime | None = None) -> 
 def _read_recent(run: Run, way: Way, since: datetime, mark: datetime) -> bool:
     known = _live(run, since)
     if way.history == "keyset" and known >= run.abilities.limit():
-        query = dated(Window(way.field, since, END_OF_TIME), run.abilities)
-        page = run.fetch(Query(start=query.start, limit=query.limit, sort_by=("updatedAt", "desc")))
+        query = replace(dated(Window(way.field, since, END_OF_TIME), run.abilities), sort_by=("updatedAt", "desc"))
+        page = run.fetch(query)
         counts = run.store(Chunk(page.records, None, page.total))
-        if _is_quiet(run, counts, page.total, known, mark):
+        if _is_quiet(run, query, counts, page.total, known, mark):
             return False
     read_stretch(run, Stretch("sync", way.field, way.history, since, moves_watermark=True))
     return True
 
 
-def _is_quiet(run: Run, counts: Counts, total: int | None, known: int, mark: datetime) -> bool:
-    """Tell whether a page of the latest changes held nothing new and the server counts as many tasks as are here.
+def _is_quiet(run: Run, query: Query, counts: Counts, total: int | None, known: int, mark: datetime) -> bool:
+    """Tell whether a page of the latest changes held nothing new and the server has as many tasks as are here.
 
     Not for long, so that late rows are looked for again in the end.
     """
-    nothing_new = counts.inserted == counts.updated == counts.stale == run.tally.rejected == 0
-    return nothing_new and total is not None and total == known and run.opened_at() - mark <= _LONGEST_HOLD
+    news = (counts.inserted, counts.updated, counts.stale, run.tally.rejected)
+    if any(news) or run.opened_at() - mark > _LONGEST_HOLD:
+        return False
+    return known == total if total is not None else _ends_at(run, query, known)
+
+
+def _ends_at(run: Run, query: Query, known: int) -> bool:
+    """Tell whether a query has exactly so many rows, for a server that does not count: the last of them ends it."""
+    try:
+        page = run.fetch(replace(query, skip=known - 1, limit=2))
+    except RefusedError:
+        return False
+    return len(page) == 1
 
 
 def _live(run: Run, since: datetime | None = None) -> int:

@@ -34,6 +34,12 @@ def newest_update(connection: Connection, source_id: int, *, not_after: datetime
     return connection.execute(query).scalar()
 
 
+def any_stored_since(connection: Connection, source_id: int, moment: datetime) -> bool:
+    """Tell whether any version of a task was stored after a moment."""
+    query = select(tasks.c["_id"]).where(tasks.c.source_id == source_id, tasks.c.stored_at > moment).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def creation_of_open(connection: Connection, source_id: int) -> dict[str, datetime]:
     """Return when each task was created that is not known to be gone, resolved or closed."""
     category = func.lower(func.coalesce(statuses.c.category, statuses.c.name, ""))

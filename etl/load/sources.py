@@ -23,6 +23,7 @@ class Source:
     stream_id: str
     history_start: datetime | None
     capabilities: dict[str, Any] | None
+    probed_at: datetime | None
 
 
 def register(
@@ -40,7 +41,7 @@ def register(
         row = connection.execute(select(sources).where(same)).one()
     elif (row.name, row.base_url) != (name, base_url):
         connection.execute(update(sources).where(same).values(name=name, base_url=base_url))
-    return Source(row.id, name, stream_id, row.history_start, row.capabilities)
+    return Source(row.id, name, stream_id, row.history_start, row.capabilities, row.probed_at)
 
 
 def remember(connection: Connection, source_id: int, capabilities: dict[str, Any], now: datetime) -> None:
