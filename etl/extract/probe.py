@@ -6,6 +6,7 @@ chance: an order counts as obeyed only if both directions came back in order and
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -182,12 +183,15 @@ def _tick(series: _Probe, key: str, moment: datetime) -> None:
 
 
 def _within_a_second(records: Iterable[Any], name: Field) -> tuple[str, datetime] | None:
-    """Return a task whose moment is not on a whole second: only such a one shows whether dates are cut."""
-    for record in records:
-        key, moment = record_id(record), moment_of(record, name)
-        if key and moment and 0 < moment.microsecond < 990_000:
-            return key, moment
-    return None
+    """Return a task whose moment is not on a whole second: only such a one shows whether dates are cut.
+
+    Best is one whose second few others share, so that the answer fits a page.
+    """
+    found = [(record_id(record), moment_of(record, name)) for record in records]
+    dated = [(key, moment) for key, moment in found if key and moment]
+    sharing = Counter(moment.replace(microsecond=0) for _, moment in dated)
+    usable = [task for task in dated if 0 < task[1].microsecond < 990_000]
+    return min(usable, key=lambda task: sharing[task[1].replace(microsecond=0)], default=None)
 
 
 def _longest_range(series: _Probe) -> None:
