@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alembic import context
+from alembic.util import CommandError
 
 from etl.load.engine import open_engine
+from etl.load.schema import migrating
 from etl.load.tables import metadata
 
 if TYPE_CHECKING:
@@ -32,8 +34,11 @@ def main() -> None:
     if handed_over is not None:
         run(handed_over)
         return
-    url = context.get_x_argument(as_dictionary=True).get("url", "sqlite:///kore-etl.db")
-    with open_engine(url).connect() as connection:
+    url = context.get_x_argument(as_dictionary=True).get("url")
+    if not isinstance(url, str):
+        message = "name the database, as in: alembic -x url=sqlite:///kore-etl.db current"
+        raise CommandError(message)
+    with migrating(open_engine(url)) as connection:
         run(connection)
 
 

@@ -1,7 +1,8 @@
 """${message}
 
 Rules: number files on (0002, 0003 ...), the revision being the number; read what autogenerate wrote; import nothing of
-etl; name every constraint by the convention; go up and down with rows in the tables, on SQLite and on PostgreSQL.
+etl; name every constraint by the convention; drop the views before a table that they read is changed, and make them
+again after; go up and down with rows in the tables, on SQLite and on PostgreSQL.
 """
 
 from __future__ import annotations

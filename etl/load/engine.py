@@ -107,6 +107,7 @@ _ADVICE = {
     "not a database": "the file is damaged or no database; it was not touched; restore it or choose another",
     "malformed": "the file is damaged; it was not touched; restore it from a backup",
     "unable to open": "check that the folder exists and can be written",
+    "already exists": "it holds tables of something else; choose another database",
     "no such table": "run: kore-etl db upgrade",
     "does not exist": "check the database's name, or run: kore-etl db upgrade",
     "authentication failed": "check user and password in database_url",

@@ -30,7 +30,11 @@ def migrations_folder() -> Path:
 
 def newest() -> str:
     """Return the number of the newest migration that this version brings."""
-    return max(path.name[:4] for path in (migrations_folder() / "versions").glob("[0-9]*.py"))
+    return max(_known())
+
+
+def _known() -> set[str]:
+    return {path.name[:4] for path in (migrations_folder() / "versions").glob("[0-9]*.py")}
 
 
 def current(engine: Engine) -> str | None:
@@ -45,12 +49,12 @@ def require_newest(engine: Engine, *, migrate: bool) -> None:
     """Make sure that the schema is this version's, migrating if that is wanted.
 
     Raises:
-        DatabaseError: the schema is older and ``migrate`` is off, or newer than this version knows.
+        DatabaseError: the schema is older and ``migrate`` is off, or none that this version knows.
     """
     at = current(engine)
     if at == newest():
         return
-    _refuse_newer(engine, at)
+    _refuse_unknown(engine, at)
     if not migrate:
         message = f"{_where(engine)}: schema is at {at or 'nothing'}, needed is {newest()}; run: kore-etl db upgrade"
         raise DatabaseError(message)
@@ -61,8 +65,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     """Apply the migrations up to ``revision``, all or none."""
     from alembic import command
 
-    _refuse_newer(engine, current(engine))
-    with _migrating(engine) as config:
+    with _config_for(engine) as config:
         command.upgrade(config, revision)
 
 
@@ -70,7 +73,7 @@ def downgrade(engine: Engine, revision: str) -> None:
     """Take migrations back to ``revision`` ("base" for all), all or none."""
     from alembic import command
 
-    with _migrating(engine) as config:
+    with _config_for(engine) as config:
         command.downgrade(config, revision)
 
 
@@ -86,20 +89,29 @@ def differences(engine: Engine) -> list[Any]:
 
 
 @contextmanager
-def _migrating(engine: Engine) -> Iterator[Config]:
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+def migrating(engine: Engine) -> Iterator[Connection]:
+    """Give a connection in a transaction in which migrations may run: all of them count, or none."""
     with engine.connect() as connection:
         _foreign_keys(connection, on=False)
         try:
             with connection.begin():
                 _take_turns(connection)
-                config.attributes["connection"] = connection
-                yield config
+                yield connection
+                _refuse_broken_keys(connection)
         finally:
             _foreign_keys(connection, on=True)
+
+
+@contextmanager
+def _config_for(engine: Engine) -> Iterator[Config]:
+    from alembic.config import Config
+
+    _refuse_unknown(engine, current(engine))
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    with migrating(engine) as connection:
+        config.attributes["connection"] = connection
+        yield config
 
 
 def _take_turns(connection: Connection) -> None:
@@ -115,11 +127,21 @@ def _foreign_keys(connection: Connection, *, on: bool) -> None:
         driver.execute(f"PRAGMA foreign_keys={'ON' if on else 'OFF'}")
 
 
-def _refuse_newer(engine: Engine, at: str | None) -> None:
-    if at is not None and at > newest():
+def _refuse_broken_keys(connection: Connection) -> None:
+    """SQLite checks no foreign key while they are off: a migration that breaks one must not be kept."""
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if broken is not None:
+            where, (table, _row, missing, _key) = _where(connection.engine), broken
+            message = f"{where}: the migration would leave a row of {table} without its {missing}; nothing was changed"
+            raise DatabaseError(message)
+
+
+def _refuse_unknown(engine: Engine, at: str | None) -> None:
+    if at is not None and at not in _known():
         message = (
-            f"{_where(engine)}: schema is at {at}, newer than this version knows ({newest()}); "
-            "install the kore-etl that made it"
+            f"{_where(engine)}: schema is at {at}, which this version does not know (it knows up to {newest()}); "
+            "install the kore-etl that made it, or choose another database"
         )
         raise DatabaseError(message)
 

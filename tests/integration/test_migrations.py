@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, insert, inspect, text
 
+from etl.errors import DatabaseError
 from etl.load import runs, schema, sources, watermarks, windows
 from etl.load.engine import open_engine, reading
 from etl.load.moment import Moment
 from etl.load.rejected import Origin, keep
 from etl.load.store import Batch, store
 from etl.load.tables import metadata, task_changes, tasks
+from tests.conftest import CHECKOUT, clean_environment
 
 NOW = datetime(2025, 5, 28, 12, 5, 38, 807_000, tzinfo=UTC)
 OVERVIEW = [
@@ -44,7 +51,7 @@ def from_models(request: pytest.FixtureRequest, database_url: str) -> Iterator[E
         url = database_url.replace(".db", "-models.db")
     else:
         url = request.getfixturevalue("pg_server")("models")
-        with closing(sqlalchemy_admin(request)) as admin:
+        with closing(administrator(request)) as admin:
             admin.execute("drop database if exists models with (force)")
             admin.execute("create database models")
     engine = open_engine(url)
@@ -53,7 +60,7 @@ def from_models(request: pytest.FixtureRequest, database_url: str) -> Iterator[E
     engine.dispose()
 
 
-def sqlalchemy_admin(request: pytest.FixtureRequest) -> Any:
+def administrator(request: pytest.FixtureRequest) -> Any:
     import psycopg
 
     return psycopg.connect(request.getfixturevalue("pg_server")("postgres").replace("+psycopg", ""), autocommit=True)
@@ -242,3 +249,284 @@ def test_task_overview_has_the_promised_columns_in_order(migrated: Engine) -> No
         assert list(result.keys()) == OVERVIEW
         row = result.one()
     assert (row.status, row.status_category, row.priority, row.case_ref_id) == ("Open", "open", "High", "CS1")
+
+
+GAPS = [
+    pytest.param([(0, 5), (5, 10)], [], id="none"),
+    pytest.param([(2, 10)], [(0, 2)], id="at the start"),
+    pytest.param([(0, 3), (5, 10)], [(3, 5)], id="in the middle"),
+    pytest.param([(0, 8)], [(8, 10)], id="before the watermark"),
+    pytest.param([], [(0, 10)], id="nothing but gaps"),
+    pytest.param([(0, 8), (1, 2), (6, 10)], [], id="windows that overlap"),
+    pytest.param([(0, 4), (1, 2), (6, 7), (8, 10)], [(4, 6), (7, 8)], id="two gaps"),
+    pytest.param([(0, 9), (1, 2), (3, 4), (9, 10)], [], id="windows inside a window"),
+    pytest.param([(0, 12)], [], id="a window beyond the watermark"),
+    pytest.param([(0, 10), (12, 14)], [], id="not read yet, after the watermark"),
+]
+
+
+@pytest.mark.parametrize(("covered", "gaps"), GAPS)
+def test_coverage_gaps_tells_the_stretches_before_the_watermark_that_no_window_covers(
+    migrated: Engine, covered: list[tuple[int, int]], gaps: list[tuple[int, int]]
+) -> None:
+    """Hours after NOW; history begins at 0, the watermark is at 10."""
+    with migrated.begin() as connection:
+        source_id, run_id = a_run(connection)
+        sources.set_history_start(connection, source_id, NOW)
+        watermarks.advance(connection, source_id, hour(10), run_id=run_id, now=NOW)
+        for start, end in covered:
+            a_window(connection, source_id, run_id, start, end)
+    assert found_gaps(migrated) == gaps
+
+
+def test_what_a_window_has_not_covered_yet_is_a_gap(migrated: Engine) -> None:
+    with migrated.begin() as connection:
+        source_id, run_id = a_run(connection)
+        watermarks.advance(connection, source_id, hour(10), run_id=run_id, now=NOW)
+        a_window(connection, source_id, run_id, 0, 5, covered_until=hour(3))
+        a_window(connection, source_id, run_id, 5, 10)
+        a_window(connection, source_id, run_id, 3, 4, covered_until=hour(3))
+    assert found_gaps(migrated) == [(3, 5)]
+
+
+def test_one_source_covers_nothing_of_another(migrated: Engine) -> None:
+    with migrated.begin() as connection:
+        for stream in ("s-1", "s-2"):
+            source_id, run_id = a_run(connection, stream)
+            sources.set_history_start(connection, source_id, NOW)
+            watermarks.advance(connection, source_id, hour(10), run_id=run_id, now=NOW)
+        a_window(connection, source_id, run_id, 0, 10)
+    assert found_gaps(migrated) == [(0, 10)]
+
+
+def hour(number: int) -> datetime:
+    return NOW + timedelta(hours=number)
+
+
+def a_run(connection: Connection, stream: str = "s-1") -> tuple[int, int]:
+    source = sources.register(
+        connection, name=stream, base_url="https://host", account_id="a-1", stream_id=stream, now=NOW
+    )
+    return source.id, runs.begin(connection, source.id, "sync", settings={}, now=NOW)
+
+
+def a_window(
+    connection: Connection, source_id: int, run_id: int, start: int, end: int, covered_until: datetime | None = None
+) -> None:
+    window = windows.open_window(
+        connection, source_id=source_id, run_id=run_id, job="first", field="updatedAt",
+        start=hour(start), end=hour(end), reading="keyset", opened_at=NOW,
+    )  # fmt: skip
+    windows.note(connection, window, covered_until=covered_until or hour(end))
+
+
+def found_gaps(engine: Engine) -> list[tuple[int, int]]:
+    query = text("select gap_start, gap_end from coverage_gaps order by source_id, gap_start")
+    with reading(engine) as connection:
+        found = connection.execute(query.columns(gap_start=Moment, gap_end=Moment)).all()
+    return [tuple((moment - NOW) // timedelta(hours=1) for moment in row) for row in found]
+
+
+@pytest.mark.parametrize(
+    ("at", "work"),
+    [
+        pytest.param("9999", lambda engine: schema.require_newest(engine, migrate=True), id="migrating"),
+        pytest.param("9999", lambda engine: schema.require_newest(engine, migrate=False), id="working"),
+        pytest.param("9999", schema.upgrade, id="upgrading"),
+        pytest.param("9999", lambda engine: schema.downgrade(engine, "base"), id="downgrading"),
+        pytest.param("ae1027a6acf4", lambda engine: schema.require_newest(engine, migrate=True), id="another program"),
+        pytest.param("0000", lambda engine: schema.require_newest(engine, migrate=True), id="withdrawn"),
+    ],
+)
+def test_a_schema_that_this_version_does_not_know_is_refused(
+    migrated: Engine, at: str, work: Callable[[Engine], None]
+) -> None:
+    with migrated.begin() as connection:
+        connection.execute(text("update alembic_version set version_num = :at"), {"at": at})
+    with pytest.raises(DatabaseError, match=rf"schema is at {at}, which this version does not know .*; install"):
+        work(migrated)
+    assert schema.current(migrated) == at
+    assert "tasks" in tables_and_views(migrated)
+
+
+def test_an_old_schema_is_left_alone_where_migrating_is_off(engine: Engine) -> None:
+    with pytest.raises(DatabaseError, match=r"schema is at nothing, needed is \d{4}; run: kore-etl db upgrade"):
+        schema.require_newest(engine, migrate=False)
+    assert tables_and_views(engine) == set()
+
+
+@pytest.mark.parametrize("migrate", [True, False])
+def test_the_newest_schema_is_taken_as_it_is(migrated: Engine, *, migrate: bool) -> None:
+    with migrated.begin() as connection:
+        fill(connection)
+    schema.require_newest(migrated, migrate=migrate)
+    assert set(counts(migrated).values()) == {1}
+
+
+def test_tables_of_something_else_are_left_alone(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("create table tasks (title text)"))
+    with pytest.raises(DatabaseError, match="something else"):
+        schema.require_newest(engine, migrate=True)
+    assert tables_and_views(engine) == {"tasks"}
+
+
+START = """
+import sys
+from sqlalchemy import event
+from etl.load import schema
+from etl.load.engine import open_engine
+engine = open_engine(sys.argv[1])
+"""
+TOGETHER = """
+print("ready", flush=True)
+input()
+schema.require_newest(engine, migrate=True)
+print(schema.current(engine))
+"""
+KILLED = """
+import os, signal
+statements = iter(range(25))
+def die(*_of_what):
+    if next(statements, None) is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+event.listen(engine, "after_cursor_execute", die)
+schema.upgrade(engine)
+"""
+
+
+def start(script: str, database_url: str, folder: Path, code: Path = CHECKOUT) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", START + script, database_url],
+        cwd=folder,
+        env=clean_environment(folder) | {"PYTHONPATH": str(code)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+def test_processes_that_migrate_at_once_all_find_the_newest_schema(database_url: str, tmp_path: Path) -> None:
+    processes = [start(TOGETHER, database_url, tmp_path) for _ in range(3)]
+    assert [process.stdout.readline() for process in processes if process.stdout] == ["ready\n"] * 3
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [process.communicate() for process in processes] == [(f"{schema.newest()}\n", "")] * 3
+
+
+def test_a_migration_killed_half_way_leaves_the_old_schema(engine: Engine, database_url: str, tmp_path: Path) -> None:
+    process = start(KILLED, database_url, tmp_path)
+    assert process.communicate() == ("", "")
+    assert process.returncode == -signal.SIGKILL
+    assert tables_and_views(engine) == set()
+
+    schema.upgrade(engine)
+    assert schema.differences(engine) == []
+
+
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    op.execute("drop view task_overview")
+    with op.batch_alter_table("tasks") as batch:
+        batch.drop_constraint("fk_tasks_run_id", type_="foreignkey")  # what SQLite does only by a new table
+        batch.add_column(sa.Column("made_anew", sa.Text(), server_default="yes"))
+    {last}
+
+
+def downgrade():
+    raise AssertionError
+"""
+UPGRADE = """
+schema.upgrade(engine)
+"""
+
+
+@pytest.fixture
+def next_version(tmp_path: Path) -> Callable[[str], Path]:
+    """Lay kore-etl out as it is installed, with one migration more, and return where."""
+
+    def lay_out(last: str) -> Path:
+        package = tmp_path / "installed" / "etl"
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(CHECKOUT / "etl", package, ignore=ignore)
+        shutil.copytree(CHECKOUT / "migrations", package / "migrations", ignore=ignore)
+        (package / "migrations/versions/0002_next.py").write_text(NEXT.format(last=last), encoding="utf-8")
+        return package.parent
+
+    return lay_out
+
+
+def test_a_later_migration_makes_a_table_anew_without_losing_what_refers_to_it(
+    migrated: Engine, database_url: str, tmp_path: Path, next_version: Callable[[str], Path]
+) -> None:
+    with migrated.begin() as connection:
+        fill(connection)
+    process = start(UPGRADE, database_url, tmp_path, next_version("pass"))
+    assert process.communicate() == ("", "")
+    assert schema.current(migrated) == "0002"
+    assert set(counts(migrated).values()) == {1}
+    with reading(migrated) as connection:
+        assert connection.execute(text("select made_anew from tasks")).scalar() == "yes"
+
+
+def test_a_later_migration_that_fails_leaves_the_schema_and_every_row(
+    migrated: Engine, database_url: str, tmp_path: Path, next_version: Callable[[str], Path]
+) -> None:
+    with migrated.begin() as connection:
+        fill(connection)
+    before = shape(migrated)
+    process = start(UPGRADE, database_url, tmp_path, next_version("raise ValueError('a slip')"))
+    assert process.communicate()[1].endswith("ValueError: a slip\n")
+    assert schema.current(migrated) == "0001"
+    assert (shape(migrated), set(counts(migrated).values())) == (before, {1})
+    assert [column["name"] for column in inspect(migrated).get_columns("task_overview")] == OVERVIEW
+
+
+def test_a_later_migration_that_breaks_a_foreign_key_is_not_kept_on_sqlite(
+    sqlite_url: str, tmp_path: Path, next_version: Callable[[str], Path]
+) -> None:
+    engine = open_engine(sqlite_url)
+    schema.upgrade(engine)
+    with engine.begin() as connection:
+        fill(connection)
+    process = start(UPGRADE, sqlite_url, tmp_path, next_version("op.execute('delete from statuses')"))
+    assert "a row of tasks without its statuses; nothing was changed\n" in process.communicate()[1]
+    assert schema.current(engine) == "0001"
+    assert set(counts(engine).values()) == {1}
+    engine.dispose()
+
+
+def alembic(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "alembic", "--config", str(CHECKOUT / "alembic.ini"), *arguments],
+        cwd=folder,
+        env=clean_environment(folder),
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+    )
+
+
+def test_alembic_can_be_used_by_hand(engine: Engine, database_url: str, tmp_path: Path) -> None:
+    url = f"url={database_url}"
+    assert alembic("-x", url, "upgrade", "head", folder=tmp_path).returncode == 0
+    assert schema.differences(engine) == []
+    assert f"{schema.newest()} (head)" in alembic("-x", url, "current", folder=tmp_path).stdout
+    assert "No new upgrade operations" in alembic("-x", url, "check", folder=tmp_path).stdout
+
+
+def test_alembic_by_hand_makes_no_database_where_none_is_named(tmp_path: Path) -> None:
+    done = alembic("current", folder=tmp_path)
+    assert done.returncode != 0
+    assert "alembic -x url=" in done.stdout
+    assert list(tmp_path.iterdir()) == []
