@@ -1,0 +1,204 @@
+"""``kore-etl db`` as a process, on both databases."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, inspect, text
+
+from etl.load import schema
+from tests.conftest import clean_environment
+
+NEWEST = schema.newest()
+
+
+@pytest.fixture
+def db(run_cli, database_url) -> Callable[..., subprocess.CompletedProcess[str]]:
+    return partial(run_cli, "db", env={"KORE_ETL_DATABASE_URL": database_url})
+
+
+def tables(url: str) -> set[str]:
+    engine = create_engine(url)
+    try:
+        return set(inspect(engine).get_table_names()) - {"alembic_version"}
+    finally:
+        engine.dispose()
+
+
+def execute(url: str, *statements: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
+
+
+class TestUpgrade:
+    def test_makes_the_tables_without_any_source_and_says_from_where_to_where(self, db, database_url):
+        done = db("upgrade")
+        assert (done.returncode, done.stdout) == (0, "")
+        assert done.stderr.endswith(f": the tables went from base to {NEWEST}\n")
+        assert {"tasks", "watermarks", "sync_windows"} <= tables(database_url)
+
+    def test_says_that_there_was_nothing_to_do(self, db):
+        db("upgrade")
+        done = db("upgrade", "1")
+        assert done.returncode == 0
+        assert done.stderr.endswith(f": the tables were at {NEWEST} already; nothing was to be done\n")
+
+    def test_writes_json_for_a_pipe(self, db):
+        assert json.loads(db("upgrade", "--output", "json").stdout) == {"from": None, "to": NEWEST, "changed": True}
+        assert json.loads(db("upgrade", "--output", "json").stdout) == {"from": NEWEST, "to": NEWEST, "changed": False}
+
+    def test_is_silent_if_told_so(self, db):
+        assert db("upgrade", "--quiet").stderr == ""
+
+    @pytest.mark.parametrize("revision", ["9000", "nonsense", "'; drop"])
+    def test_refuses_a_version_that_there_is_not(self, db, revision):
+        done = db("upgrade", revision)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"kore-etl: error: revision {revision}: ")
+        assert done.stderr.endswith(f"accepted: a number up to {NEWEST}, head or base\n")
+
+    def test_leaves_tables_of_a_newer_version_alone(self, db, database_url):
+        db("upgrade")
+        execute(database_url, "update alembic_version set version_num = '9000'")
+        for arguments in (["upgrade"], ["downgrade", "base", "--yes"]):
+            done = db(*arguments)
+            assert done.returncode == 6
+            assert "install the kore-etl that made it" in done.stderr
+        assert "tasks" in tables(database_url)
+
+
+class TestDowngrade:
+    def test_to_base_drops_every_table(self, db, database_url):
+        db("upgrade")
+        done = db("downgrade", "base", "--yes")
+        assert (done.returncode, done.stdout) == (0, "")
+        assert done.stderr.endswith(f": the tables went from {NEWEST} to base\n")
+        assert tables(database_url) == set()
+        assert db("upgrade").returncode == 0
+
+    def test_is_refused_where_nobody_can_be_asked(self, db, database_url):
+        db("upgrade")
+        done = db("downgrade", "base", input="y\n")
+        assert done.returncode == 2
+        assert "add --yes" in done.stderr
+        assert "tasks" in tables(database_url)
+
+    @pytest.mark.parametrize(("answer", "code", "left"), [("y", 0, False), ("n", 130, True), ("", 130, True)])
+    def test_asks_on_a_terminal(self, run_cli, sqlite_url, tmp_path, answer, code, left):
+        run_cli("db", "upgrade", env={"KORE_ETL_DATABASE_URL": sqlite_url})
+        parent, child = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "etl", "db", "downgrade", "base"],
+            cwd=tmp_path,
+            env=clean_environment(tmp_path, {"KORE_ETL_DATABASE_URL": sqlite_url}),
+            stdin=child,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        os.close(child)
+        os.write(parent, f"{answer}\n".encode())
+        said = process.communicate(timeout=60)[1]
+        os.close(parent)
+        assert process.returncode == code
+        assert said.startswith(f"This drops all tables with all that they hold, in {sqlite_url}. Go on?")
+        assert ("tasks" in tables(sqlite_url)) is left
+
+    def test_of_an_empty_database_does_nothing(self, db, database_url):
+        execute(database_url, "select 1")  # SQLite makes the file
+        done = db("downgrade", "base")
+        assert done.returncode == 0
+        assert done.stderr.endswith(": the tables were at base already; nothing was to be done\n")
+
+
+class TestCurrent:
+    def test_prints_the_number_alone(self, db):
+        db("upgrade")
+        done = db("current")
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{NEWEST}\n", "")
+        assert json.loads(db("current", "--output", "json").stdout) == {"current": NEWEST, "newest": NEWEST}
+
+    def test_prints_base_where_there_are_no_tables(self, db, database_url):
+        execute(database_url, "select 1")
+        assert db("current").stdout == "base\n"
+
+
+class TestCheck:
+    def test_is_content_with_the_newest_tables_and_those_of_others(self, db, database_url):
+        db("upgrade")
+        execute(database_url, "create table theirs (id int primary key)", "create index ix_theirs on theirs (id)")
+        done = db("check")
+        assert (done.returncode, done.stdout) == (0, "")
+        assert done.stderr.endswith(f": the tables are at {NEWEST}, as needed\n")
+
+    def test_ends_with_6_where_there_are_no_tables(self, db, database_url):
+        execute(database_url, "select 1")
+        done = db("check")
+        assert done.returncode == 6
+        assert done.stderr.endswith(f"the tables are at base, needed is {NEWEST}; run: kore-etl db upgrade\n")
+
+    def test_ends_with_6_for_tables_of_a_newer_version(self, db, database_url):
+        db("upgrade")
+        execute(database_url, "update alembic_version set version_num = '9000'")
+        done = db("check")
+        assert done.returncode == 6
+        assert done.stderr.endswith(f"at 9000, needed is {NEWEST}; use: the kore-etl that made them\n")
+
+    def test_ends_with_6_and_names_what_was_changed_by_hand(self, db, database_url):
+        db("upgrade")
+        execute(
+            database_url,
+            "alter table tasks add column mine int",
+            "alter table watermarks add column mine int",
+            "drop index ix_tasks_due_at",
+            "drop table rejected_records",
+        )
+        done = db("check", "--output", "json")
+        assert done.returncode == 6
+        assert f"the tables are not as migration {NEWEST} makes them: " in done.stderr
+        assert done.stderr.count("\n") == 1
+        shown = json.loads(done.stdout)
+        assert (shown["ok"], shown["current"]) == (False, NEWEST)
+        assert set(shown["differences"]) == {
+            "remove_column tasks.mine",
+            "remove_column watermarks.mine",
+            "add_index tasks.ix_tasks_due_at",
+            "add_table rejected_records",
+        }
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["current"], ["downgrade", "base", "--yes"]], ids=" ".join)
+def test_makes_no_file_where_there_is_none(run_cli, sqlite_url, tmp_path, arguments):
+    done = run_cli("db", *arguments, env={"KORE_ETL_DATABASE_URL": sqlite_url})
+    assert done.returncode == 6
+    assert "there is no such file; run: kore-etl db upgrade" in done.stderr
+    assert not (tmp_path / "kore-etl.db").exists()
+
+
+def test_ends_with_6_where_the_file_is_no_database(run_cli, tmp_path: Path):
+    (tmp_path / "notes.db").write_text("milk, bread and some more so that it is no empty page " * 20)
+    done = run_cli("db", "upgrade", "--database-url", "sqlite:///notes.db")
+    assert done.returncode == 6
+    assert done.stderr.startswith("kore-etl: error: sqlite:///notes.db: file is not a database")
+
+
+@pytest.mark.parametrize("command", ["upgrade", "downgrade", "current", "check"])
+def test_help_has_an_example(run_cli, command):
+    assert f"  Example:\n    kore-etl db {command}" in run_cli("db", command, "--help").stdout
+
+
+def test_hides_the_password_of_the_database(run_cli):
+    url = "postgresql://me:hunter2@127.0.0.1:1/support"
+    done = run_cli("db", "upgrade", env={"KORE_ETL_DATABASE_URL": url})
+    assert done.returncode == 6
+    assert "hunter2" not in done.stderr
