@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import Engine
 
 from etl.extract.budget import MINUTE, Budget
-from etl.extract.client import Client, Endpoint
+from etl.extract.client import Client
 from etl.extract.token import Identity, Token
+from etl.extract.transport import Endpoint
 from etl.jobs.recording import Assignment
 from etl.jobs.run import Rules
 from etl.load import runs
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from etl.settings import Settings, SourceSettings
 
 log = structlog.get_logger()
-
-_IMPLAUSIBLE_SKEW = timedelta(minutes=1)
 
 
 def now() -> datetime:
@@ -70,16 +70,15 @@ class Builder:
             jti=source.jti,
             lifetime=source.token_lifetime,
         )
-        clock = _ServerClock()
-        client = Client(endpoint, Token(identity, clock), self.budget(source), clock=now, on_retry=_log_retry)
-        clock.client = client
-        return client
+        return Client(endpoint, Token(identity, now), self.budget(source), clock=now, on_retry=_log_retry)
 
     def budget(self, source: SourceSettings) -> Budget:
         """Return the budget of a source's account, less what its runs spent within the last minute."""
         budget = self.budgets.get(source.account_id)
         if budget is None:
-            budget = self.budgets[source.account_id] = Budget(source.requests_per_minute)
+            sharing = (other for other in self.settings.sources if other.account_id == source.account_id)
+            least = min((other.requests_per_minute for other in sharing), default=source.requests_per_minute)
+            budget = self.budgets[source.account_id] = Budget(least)
             self._take_over(budget, source.account_id)
         return budget
 
@@ -103,15 +102,24 @@ class Builder:
             settings=shown(settings, source.name),
         )
 
-    def _take_over(self, budget: Budget, account_id: str) -> None:
+    def take_over(self, account_id: str, seconds: float) -> None:
+        """Count what other runs of the account spent while this one waited so many seconds for its turn."""
+        budget = self.budgets.get(account_id)
+        if budget is not None:
+            self._take_over(budget, account_id, seconds, only_ended=True)
+
+    def _take_over(self, budget: Budget, account_id: str, seconds: float = MINUTE, *, only_ended: bool = False) -> None:
         if self.engine is None:
             return
         moment = now()
         with reading(self.engine) as connection:
-            spent = runs.spent_lately(connection, account_id, moment - timedelta(seconds=MINUTE))
+            spent = runs.spent_lately(connection, account_id, moment - timedelta(seconds=seconds))
         for began, ended, requests in spent:
-            since_end = (moment - (ended or moment)).total_seconds()
-            budget.take_over(requests, max(since_end, (moment - began).total_seconds()), max(0.0, since_end))
+            if ended is not None:
+                budget.take_over(requests, max(0.0, (moment - ended).total_seconds()))
+            elif not only_ended:  # at work now, or dead without a word: the last minute's share of what it sent
+                lasted = max(MINUTE, (moment - began).total_seconds())
+                budget.take_over(ceil(requests * MINUTE / lasted), 0.0)
 
 
 def by_hand(source: SourceSettings) -> dict[str, Any]:
@@ -130,22 +138,8 @@ def by_hand(source: SourceSettings) -> dict[str, Any]:
 def shown(settings: Settings, source: str) -> Mapping[str, Any]:
     """Return the settings in force for a source, secrets masked."""
     mine = f"source.{source}."
-    return {
-        key.removeprefix(mine): value
-        for key, value in describe(settings).items()
-        if key.startswith(mine) or not key.startswith("source.")
-    }
-
-
-class _ServerClock:
-    """This machine's clock, set by the server's where the two are far apart: a token must not come from the future."""
-
-    def __init__(self) -> None:
-        self.client: Client | None = None
-
-    def __call__(self) -> datetime:
-        skew = self.client.skew if self.client else None
-        return now() + skew if skew is not None and abs(skew) > _IMPLAUSIBLE_SKEW else now()
+    values = {key.removeprefix(mine): value for key, value in describe(settings).items()}
+    return {key: value for key, value in values.items() if "." not in key}
 
 
 def _log_retry(reason: str, seconds: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,10 +25,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A job by its name in the ledger, and the function that does it."""
+    """A job by its name in the ledger, and the function that does it; what that returns is added to the JSON output."""
 
     command: str
-    do: Callable[[Run], None]
+    do: Callable[[Run], Mapping[str, Any] | None]
 
 
 def work_on_sources(settings: Settings, work: Work, *, output: str) -> int:
@@ -40,7 +40,7 @@ def work_on_sources(settings: Settings, work: Work, *, output: str) -> int:
         for source in settings.sources:
             assignment = builder.assignment(source)
             with structlog.contextvars.bound_contextvars(source=source.name):
-                results.append(_work_on(assignment, work, engine))
+                results.append(_work_on(assignment, work, engine, builder.take_over))
         engine.dispose()
     code = _worst([result["exit_code"] for result in results])
     if output == "json":
@@ -48,15 +48,16 @@ def work_on_sources(settings: Settings, work: Work, *, output: str) -> int:
     return code
 
 
-def _work_on(assignment: Assignment, work: Work, engine: Any) -> dict[str, Any]:
+def _work_on(
+    assignment: Assignment, work: Work, engine: Any, on_return: Callable[[str, float], None]
+) -> dict[str, Any]:
     began = time.monotonic()
     result: dict[str, Any] = {"name": assignment.name}
     try:
         with progress_display(assignment.name) as show:
-            frame = recorded_run(engine, assignment, work.command, clock=now, on_progress=show)
+            frame = recorded_run(engine, assignment, work.command, clock=now, on_progress=show, on_return=on_return)
             with frame as run, structlog.contextvars.bound_contextvars(run=run.id):
-                work.do(run)
-                result |= {"exit_code": outcome_of(run.tally), "run": run.id}
+                result |= dict(work.do(run) or {}) | {"exit_code": outcome_of(run.tally), "run": run.id}
     except EtlError as error:
         message = logs.clean(logs.redact(" ".join(str(error).split())))
         click.echo(f"kore-etl: error: {assignment.name}: {message}", err=True)

@@ -2,6 +2,9 @@
 
 Written here and not taken from a library, because a run has to take over what the account's earlier runs spent, and a
 wait has to end with the signal that ends the run: a sliding window of instants is all it takes.
+
+The server counts a request some time between its sending and its answer. So it counts here from its answer on, and the
+next one that takes its place is sent a whole minute later: whatever the network does, the server never counts more.
 """
 
 from __future__ import annotations
@@ -37,21 +40,26 @@ class Budget:
             self._sleep(wait)
         self._spent.append(self._monotonic())
 
+    def answered(self) -> None:
+        """Count the latest request from now on."""
+        self._spent[-1] = self._monotonic()
+
     def wait(self) -> float:
         """Return the seconds until a request may be sent."""
         now = self._monotonic()
-        while self._spent and self._spent[0] <= now - MINUTE:
+        while self._spent and self._spent[0] + MINUTE <= now:
             self._spent.popleft()
         if len(self._spent) < self.per_minute:
             return 0.0
         return self._spent[len(self._spent) - self.per_minute] + MINUTE - now
 
-    def take_over(self, requests: int, began_ago: float, ended_ago: float) -> None:
-        """Count requests that another run of the account sent, evenly between two moments so many seconds ago."""
-        now = self._monotonic()
-        step = (began_ago - ended_ago) / requests if requests else 0.0
-        sent = (now - ended_ago - step * number for number in range(min(requests, self.per_minute)))
-        self._spent = deque(sorted([*self._spent, *(moment for moment in sent if moment > now - MINUTE)]))
+    def take_over(self, requests: int, ended_ago: float) -> None:
+        """Count requests that another run of the account sent, the last of them so many seconds ago.
+
+        Only that moment is known, and they may all have been sent just before it.
+        """
+        moment = self._monotonic() - ended_ago
+        self._spent = deque(sorted([*self._spent, *[moment] * min(requests, self.per_minute)]))
 
     def seconds_for(self, requests: int) -> float:
         """Return the least time that so many requests take from a fresh start."""

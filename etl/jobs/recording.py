@@ -15,9 +15,9 @@ from etl.errors import EtlError
 from etl.extract.abilities import Abilities
 from etl.extract.client import Client
 from etl.jobs.run import Rules, Run, Tally
+from etl.jobs.turns import turn_of
 from etl.load import runs, sources, watermarks
 from etl.load.engine import reading
-from etl.load.lock import held, named_lock
 from etl.load.sources import Source
 
 log = structlog.get_logger()
@@ -47,13 +47,17 @@ def recorded_run(
     *,
     clock: Callable[[], datetime],
     on_progress: Callable[[Tally, int | None], None] = lambda _tally, _total: None,
+    on_return: Callable[[str, float], None] = lambda _account, _seconds: None,
 ) -> Iterator[Run]:
     """Give a run whose row in ``sync_runs`` is closed at the end, with its counts, its exit code and its error.
+
+    ``on_return`` is told the account and the seconds for which another run of the source went first.
 
     Raises:
         LockedError: another run works on this source.
     """
-    with held(named_lock(engine, f"sync {assignment.stream_id}"), f"source {assignment.name}"):
+    with turn_of(engine, command, stream_id=assignment.stream_id, name=assignment.name) as turn:
+        turn.on_return = lambda seconds: on_return(assignment.account_id, seconds)
         source = _register(engine, assignment, clock())
         with engine.begin() as connection:
             run_id = runs.begin(connection, source.id, command, settings=assignment.settings, now=clock())
@@ -61,6 +65,7 @@ def recorded_run(
         run = Run(
             engine, assignment.client, source, run_id=run_id, abilities=kept.set_by_hand(assignment.by_hand),
             by_hand=dict(assignment.by_hand), rules=assignment.rules, clock=clock, on_progress=on_progress,
+            before_fetch=turn.offer,
         )  # fmt: skip
         before = run.watermark()
         try:

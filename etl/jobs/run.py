@@ -70,6 +70,7 @@ class Run:
         rules: Rules,
         clock: Callable[[], datetime],
         on_progress: Callable[[Tally, int | None], None] = lambda _tally, _total: None,
+        before_fetch: Callable[[], None] = lambda: None,
     ) -> None:
         self.engine = engine
         self.client = client
@@ -84,6 +85,7 @@ class Run:
         self._opened_at: datetime | None = None
         self._stream = Stream(source.id, source.stream_id)
         self._on_progress = on_progress
+        self._before_fetch = before_fetch
         self._contradicted: set[str] = set()
 
     def fetch(self, query: Query) -> Page:
@@ -92,6 +94,7 @@ class Run:
         Raises:
             EtlError: as the client does.
         """
+        self._before_fetch()
         query = self._within_limit(query)
         try:
             return self.client.fetch(query)

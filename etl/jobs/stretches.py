@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -66,7 +65,7 @@ class _Rolling:
             self.most = self.size  # what was refused once would be again
 
 
-def read_stretch(run: Run, stretch: Stretch, *, before_window: Callable[[], None] = lambda: None) -> None:
+def read_stretch(run: Run, stretch: Stretch) -> None:
     """Read and store a stretch, window by window.
 
     Raises:
@@ -76,7 +75,6 @@ def read_stretch(run: Run, stretch: Stretch, *, before_window: Callable[[], None
     rolling = _rolling(run)
     start = stretch.start
     while (last := _last(run, stretch)) is None or start < last:
-        before_window()
         end = rolling.next_end(start, last)
         try:
             start = _read_window(run, stretch, start, end, rolling)

@@ -102,3 +102,9 @@ def progress(connection: Connection, source_id: int, job: str, field: str, start
     if reached <= start:
         return None
     return Progress(reached, min(entry.opened_at for entry in found))
+
+
+def rename_job(connection: Connection, source_id: int, job: str, name: str) -> None:
+    """Call a job's windows by another name."""
+    mine = (sync_windows.c.source_id == source_id) & (sync_windows.c.job == job)
+    connection.execute(update(sync_windows).where(mine).values(job=name))
