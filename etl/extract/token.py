@@ -6,6 +6,7 @@ Claims and header as Kore.ai documents them for its JWT apps: ``appId`` (the Cli
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -37,9 +38,13 @@ class Identity:
 
 
 class Token:
-    """Holds the current token and makes the next one ahead of its expiry, by the server's clock."""
+    """Holds the current token and makes the next one ahead of its expiry.
+
+    Its moments are those of ``clock``, or ``ahead`` of them where the server goes by another clock.
+    """
 
     def __init__(self, identity: Identity, clock: Callable[[], datetime]) -> None:
+        self.ahead = timedelta()
         self._identity = identity
         self._clock = clock
         self._text = ""
@@ -47,7 +52,7 @@ class Token:
 
     def text(self) -> str:
         """Return a token that is good for the next request."""
-        now = self._clock()
+        now = self._clock() + self.ahead
         if self._identity.jti or self._good_until is None or now >= self._good_until:
             self._mint(now)
         return self._text
@@ -56,22 +61,33 @@ class Token:
         """Forget the current token: the next one is fresh."""
         self._good_until = None
 
+    def set_ahead(self, ahead: timedelta) -> None:
+        """Go by a clock that is so far ahead; the next token is fresh."""
+        self.ahead = ahead
+        self.discard()
+
     def _mint(self, now: datetime) -> None:
         identity = self._identity
         issued = int(now.timestamp())
-        expires = issued + int(identity.lifetime.total_seconds())
         claims: dict[str, object] = {
             "appId": identity.client_id,
             "sub": identity.subject or identity.client_id,
             "iat": issued,
-            "exp": expires,
+            "exp": issued + int(identity.lifetime.total_seconds()),
         }
         if identity.jti:
             claims["jti"] = str(uuid4())
-        try:
-            self._text = jwt.encode(claims, identity.secret, algorithm=identity.algorithm)
-        except (jwt.PyJWTError, ValueError, TypeError, NotImplementedError) as error:
-            kind = type(error).__name__
-            message = f"client_secret: cannot sign with {identity.algorithm} ({kind}); RS and ES take a PEM key"
-            raise ConfigError(message) from None
+        self._text = _signed(claims, identity)
         self._good_until = max(now, now + identity.lifetime - _RENEW_BEFORE)
+
+
+def _signed(claims: dict[str, object], identity: Identity) -> str:
+    try:
+        with warnings.catch_warnings():
+            # How long the secret is was the vendor's choice; nobody who runs this could act on a warning.
+            warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
+            return jwt.encode(claims, identity.secret, algorithm=identity.algorithm)
+    except (jwt.PyJWTError, ValueError, TypeError, NotImplementedError) as error:
+        kind = type(error).__name__
+        message = f"client_secret: cannot sign with {identity.algorithm} ({kind}); RS and ES take a PEM key"
+        raise ConfigError(message) from None

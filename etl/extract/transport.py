@@ -1,0 +1,240 @@
+"""One request over HTTP and its whole answer: bounded in time and in size, whatever the server sends.
+
+A read timeout alone bounds nothing, since each byte that trickles in begins it anew: a watch cuts the line when the
+time for the whole answer is over. A redirect is never followed, because a token goes to the host that it is meant for.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+from etl import __version__
+from etl.errors import ApiError, TransientApiError
+from etl.extract.answers import SlowAnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from urllib3.connection import HTTPConnection
+
+PATH = "/caseManagement/api/public/analytics/{stream_id}/getTasks"
+_CHUNK = 256 * 1024
+_LEAST_TIMEOUT = 0.001
+_SECONDS_BETWEEN_CUTS = 0.5
+_CONNECTIONS_REMEMBERED = 4  # one is in use at a time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where to ask, how long to wait (seconds), and how much to read (bytes of one answer, unpacked).
+
+    ``deadline`` bounds one query with all its tries.
+    """
+
+    base_url: str
+    account_id: str
+    stream_id: str
+    timezone_offset: int = 0
+    connect_timeout: float = 10.0
+    read_timeout: float = 30.0
+    deadline: float = 300.0
+    ca_bundle: str | None = None
+    most_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whole; nothing is said of what it means."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport:
+    """Sends requests to one endpoint over one session."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._url = endpoint.base_url + PATH.format(stream_id=quote(endpoint.stream_id, safe=""))
+        self._adapter = _Adapter()
+        self._session = _session(endpoint, self._adapter)
+
+    def post(self, body: bytes, token: str, *, within: float) -> Answer:
+        """Send a body and return the answer, all within so many seconds.
+
+        Raises:
+            SlowAnswerError: it did not come, or not to its end, in time.
+            TransientApiError: no connection, or an answer that broke off or cannot be unpacked.
+            ApiError: nothing that another try could mend.
+        """
+        endpoint = self._endpoint
+        longest = min(within, endpoint.connect_timeout + 2 * endpoint.read_timeout)
+        with _cut_after(longest, self._adapter) as is_over:
+            try:
+                answer = self._exchange(body, token, longest)
+            except (requests.exceptions.RequestException, HTTPError, OSError, UnicodeError) as error:
+                raise self._failure(error, is_over=is_over()) from error
+        if is_over():
+            raise self._late()  # what ends with its connection looks whole when it is cut
+        return answer
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+    def _exchange(self, body: bytes, token: str, longest: float) -> Answer:
+        endpoint = self._endpoint
+        timeouts = (min(endpoint.connect_timeout, longest), min(endpoint.read_timeout, longest))
+        with self._session.post(
+            self._url,
+            data=body,
+            headers={"auth": token},
+            timeout=(max(_LEAST_TIMEOUT, timeouts[0]), max(_LEAST_TIMEOUT, timeouts[1])),
+            allow_redirects=False,
+            stream=True,
+            verify=endpoint.ca_bundle,
+            proxies=_proxies(endpoint.base_url),
+        ) as response:
+            return Answer(response.status_code, response.headers, self._read(response))
+
+    def _read(self, response: requests.Response) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        for part in response.iter_content(_CHUNK):
+            parts.append(part)
+            size += len(part)
+            if size > self._endpoint.most_bytes:
+                message = f"{self._endpoint.base_url}: an answer of more than {self._endpoint.most_bytes:,} bytes"
+                raise TransientApiError(message)
+        return b"".join(parts)
+
+    def _failure(self, error: Exception, *, is_over: bool) -> ApiError:
+        """Say in a few words what failed: the library's own text names addresses of objects."""
+        if is_over or isinstance(error, requests.exceptions.ReadTimeout) or _stalled(error):
+            return self._late()
+        where = self._endpoint.base_url
+        if isinstance(error, requests.exceptions.InvalidURL | UnicodeError):
+            return ApiError(f"{where}: cannot be asked ({type(error).__name__}); check base_url and account_id")
+        words = next((words for kind, words in _REASONS.items() if isinstance(error, kind)), None)
+        if words is None and any(part in str(error) for part in ("NameResolution", "getaddrinfo")):
+            words = "the host's name is not known; check base_url and the network"
+        return TransientApiError(f"{where}: {words or 'no connection, or it was cut; check the network and base_url'}")
+
+    def _late(self) -> SlowAnswerError:
+        return SlowAnswerError(f"{self._endpoint.base_url}: no whole answer in time")
+
+
+_REASONS: dict[type[Exception], str] = {
+    requests.exceptions.SSLError: "TLS failed; check the host's certificate or set ca_bundle",
+    requests.exceptions.ProxyError: "the proxy failed; check HTTPS_PROXY",
+    requests.exceptions.ConnectTimeout: "no connection in time; check the network and base_url",
+    requests.exceptions.ChunkedEncodingError: "the answer broke off",
+    requests.exceptions.ContentDecodingError: "the answer cannot be unpacked",
+    requests.exceptions.InvalidHeader: "the answer's headers contradict themselves",
+}
+
+
+def _stalled(error: Exception) -> bool:
+    return any(isinstance(cause, ReadTimeoutError) for cause in error.args)
+
+
+@contextmanager
+def _cut_after(seconds: float, adapter: _Adapter) -> Iterator[Callable[[], bool]]:
+    """Cut the adapter's line if the block lasts longer; give a function that tells whether that was so."""
+    done, over = Event(), Event()
+
+    def watch() -> None:
+        if done.wait(max(0.0, seconds)):
+            return
+        over.set()
+        adapter.cut()
+        while not done.wait(_SECONDS_BETWEEN_CUTS):  # the line may have been in the making
+            adapter.cut()
+
+    Thread(target=watch, name="kore-etl-watch", daemon=True).start()
+    try:
+        yield over.is_set
+    finally:
+        done.set()
+
+
+class _Session(requests.Session):
+    """A session that does not so much as look where a redirect points: to do so requests would read its body."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 the library's name
+        return None
+
+
+class _Adapter(HTTPAdapter):
+    """Knows its connections, so that another thread can cut them."""
+
+    def __init__(self) -> None:
+        self._connections: deque[HTTPConnection] = deque(maxlen=_CONNECTIONS_REMEMBERED)
+        super().__init__()
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        if not isinstance(pool.ConnectionCls, _Remembered):
+            pool.ConnectionCls = _Remembered(pool.ConnectionCls, self._connections)
+        return pool
+
+    def cut(self) -> None:
+        """End every connection that is open: whoever reads from it is told that it ended."""
+        for connection in list(self._connections):
+            line = connection.sock
+            if line is not None:
+                with suppress(OSError):
+                    socket.socket.shutdown(line, socket.SHUT_RDWR)  # past TLS, whose state is the reader's
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """Makes connections as ``make`` does and keeps them in sight."""
+
+    make: Callable[..., HTTPConnection]
+    made: deque[HTTPConnection]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> HTTPConnection:
+        connection = self.make(*args, **kwargs)
+        self.made.append(connection)
+        return connection
+
+
+def _session(endpoint: Endpoint, adapter: HTTPAdapter) -> requests.Session:
+    session = _Session()
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    session.auth = _no_netrc
+    session.headers.update(
+        {
+            "AccountId": endpoint.account_id,
+            "client-app": "unified",
+            "X-Timezone-Offset": str(endpoint.timezone_offset),
+            "Content-Type": "application/json;charset=UTF-8",
+            "Accept": "application/json",
+            "User-Agent": f"kore-etl/{__version__}",
+        }
+    )
+    return session
+
+
+def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keep requests from sending what a ``.netrc`` holds for the host beside the token."""
+    return request
+
+
+def _proxies(base_url: str) -> dict[str, Any] | None:
+    """Return what overrides the environment's proxies: plain http stays on this machine and needs none."""
+    return {"http": None, "all": None} if base_url.startswith("http://") else None
