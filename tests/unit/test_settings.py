@@ -550,7 +550,7 @@ class TestValues:
             ("page_size", "10001", "from 1 to 10000"),
             ("page_size", "ten", "'ten' is not accepted"),
             ("page_size", "1.5", "a whole number"),
-            ("requests_per_minute", "6001", "from 1 to 6000"),
+            ("requests_per_minute", "1000001", "from 1 to 1000000"),
             ("timezone_offset", "841", "840"),
             ("window_field", "updatedat", "createdAt or updatedAt"),
             ("tick", "5m", "ms, s, m, h or d"),
