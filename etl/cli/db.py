@@ -190,22 +190,20 @@ def _differences(engine: Engine) -> list[str]:
 
 
 def _table_of(difference: Sequence[Any]) -> str:
-    """Name the table of one of alembic's tuples, of which each kind has it elsewhere."""
-    kind, subject = difference[0], difference[1]
-    if kind.endswith("_table"):
-        return str(subject.name)
-    if kind.endswith("_column") or kind.startswith("modify_"):
+    """Name the table of one of alembic's tuples: they hold a table, a part of one, or a name and a column."""
+    if len(difference) > 3:
         return str(difference[2])
-    return str(subject.table.name)
+    subject = difference[1]
+    return str(getattr(subject, "table", subject).name)
 
 
 def _described(difference: Sequence[Any]) -> str:
     """Say what a migration would have to do: ``add_column tasks.queue``."""
-    kind, subject = difference[0], difference[-1]
-    table = _table_of(difference)
+    kind, table = difference[0], _table_of(difference)
     if kind.startswith("modify_"):
         return f"{kind} {table}.{difference[3]}"
-    return f"{kind} {table}" if kind.endswith("_table") else f"{kind} {table}.{subject.name}"
+    part = difference[3] if len(difference) > 3 else difference[1]
+    return f"{kind} {table}" if part.name == table else f"{kind} {table}.{part.name}"
 
 
 def _first(found: Sequence[str]) -> str:

@@ -176,6 +176,28 @@ class TestCheck:
             "add_table rejected_records",
         }
 
+    def test_names_every_kind_of_difference(self, run_cli, postgres_url):
+        settings = {"KORE_ETL_DATABASE_URL": postgres_url}
+        run_cli("db", "upgrade", env=settings)
+        execute(
+            postgres_url,
+            "alter table tasks alter column name set not null",
+            "alter table tasks alter column user_id type varchar(9)",
+            "alter table tasks drop constraint fk_tasks_run_id",
+            "alter table rejected_records drop constraint uq_rejected_records_source_id_digest",
+            "comment on table tasks is 'ours'",
+        )
+        done = run_cli("db", "check", "--output", "json", env=settings)
+        assert done.returncode == 6
+        assert done.stderr.endswith(" and 2 more\n")
+        assert set(json.loads(done.stdout)["differences"]) == {
+            "modify_nullable tasks.name",
+            "modify_type tasks.user_id",
+            "add_fk tasks.fk_tasks_run_id",
+            "add_constraint rejected_records.uq_rejected_records_source_id_digest",
+            "add_table_comment tasks",
+        }
+
 
 @pytest.mark.parametrize("arguments", [["check"], ["current"], ["downgrade", "base", "--yes"]], ids=" ".join)
 def test_makes_no_file_where_there_is_none(run_cli, sqlite_url, tmp_path, arguments):
