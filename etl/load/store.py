@@ -51,6 +51,7 @@ incoming = Table(
         if column.name not in _OWN
     ),
     prefixes=["TEMPORARY"],
+    postgresql_on_commit="DELETE ROWS",  # empties its file, in which rows that are only deleted would stay as dead ones
 )
 _KEY = incoming.c["_id"] == tasks.c["_id"]
 
