@@ -1,4 +1,4 @@
-"""Opening the database: one place for what differs between SQLite and PostgreSQL, and for their errors.
+"""Opening the database: one place for what differs between SQLite and PostgreSQL.
 
 Transactions are explicit on both. On SQLite a writing one begins ``IMMEDIATE``, so that it waits for its turn at the
 start and never fails half-way; :func:`reading` gives one that takes no write lock.
@@ -16,26 +16,31 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
 from etl.errors import DatabaseError
+from etl.load.failures import raise_database_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy.engine import URL, ExceptionContext
+    from sqlalchemy.engine import URL
 
-BUSY_TIMEOUT = 30_000  # milliseconds that SQLite waits for another writer
+_BUSY_TIMEOUT = 30  # seconds that SQLite waits for another writer
 _CONNECT_TIMEOUT = 10  # seconds, PostgreSQL
+# A client whose machine died is noticed within some two minutes: its session holds the lock of its source.
+_SESSION = "-c timezone=UTC -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=6"
 
 
 def open_engine(database_url: str) -> Engine:
     """Return an engine for a SQLite or PostgreSQL URL; a new SQLite file is readable by its owner alone.
 
-    Nothing is connected yet but the file is made. Errors of the driver come out as :class:`DatabaseError`.
+    Nothing is connected yet but the file is made. Errors of the driver come out as :class:`DatabaseError`. What the
+    URL's own parameters say goes before what is set here.
     """
     url = make_url(database_url)
-    if url.get_backend_name() == "sqlite":
-        _make_private(url)
+    file = _file_of(url)
+    if file is not None:
+        _make_private(file)
     engine = create_engine(url, json_serializer=_as_is, json_deserializer=orjson.loads, **_connect_options(url))
-    event.listen(engine, "handle_error", _raise_database_error)
+    event.listen(engine, "handle_error", raise_database_error)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -50,11 +55,15 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 def sqlite_file(engine: Engine) -> Path | None:
-    """Return the path of a SQLite database, None for one in memory or on a server."""
-    name = engine.url.database
-    if engine.dialect.name != "sqlite" or not name or name == ":memory:":
+    """Return the true path of a SQLite database, None for one in memory or on a server."""
+    return _file_of(engine.url)
+
+
+def _file_of(url: URL) -> Path | None:
+    name = url.database
+    if url.get_backend_name() != "sqlite" or not name or name == ":memory:":
         return None
-    return Path(name)
+    return Path(name.removeprefix("file:") if "uri" in url.query else name).resolve()
 
 
 def _as_is(value: str) -> str:
@@ -62,26 +71,24 @@ def _as_is(value: str) -> str:
 
 
 def _connect_options(url: URL) -> dict[str, Any]:
+    options: dict[str, Any]
     if url.get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": BUSY_TIMEOUT / 1000}}
-    return {
-        "connect_args": {
-            "connect_timeout": _CONNECT_TIMEOUT,
-            "application_name": "kore-etl",
-            "options": "-c timezone=UTC",
-        }
-    }
+        options = {"timeout": _BUSY_TIMEOUT}
+    else:
+        options = {"connect_timeout": _CONNECT_TIMEOUT, "application_name": "kore-etl", "options": _SESSION}
+        if "options" in url.query:
+            options["options"] += f" {url.query['options']}"
+            url = url.difference_update_query(["options"])
+    return {"connect_args": {name: value for name, value in options.items() if name not in url.query}}
 
 
-def _make_private(url: URL) -> None:
-    if not url.database or url.database == ":memory:":
-        return
+def _make_private(path: Path) -> None:
     try:
-        os.close(os.open(url.database, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
         return
     except OSError as error:
-        message = f"database {url.database}: cannot be made: {error.strerror}; choose another database_url"
+        message = f"sqlite:///{path}: cannot be made: {error.strerror}; make its folder, or choose another database_url"
         raise DatabaseError(message) from error
 
 
@@ -96,32 +103,3 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
     connection.exec_driver_sql(f"BEGIN {mode}")
-
-
-_ADVICE = {
-    "database is locked": "another program writes to it; try again when it is done",
-    "readonly database": "the file or its folder cannot be written; check its owner and mode",
-    "read-only": "the file or its folder cannot be written; check its owner and mode",
-    "disk is full": "free some space and run again; nothing half is kept",
-    "no space left": "free some space and run again; nothing half is kept",
-    "not a database": "the file is damaged or no database; it was not touched; restore it or choose another",
-    "malformed": "the file is damaged; it was not touched; restore it from a backup",
-    "unable to open": "check that the folder exists and can be written",
-    "already exists": "it holds tables of something else; choose another database",
-    "no such table": "run: kore-etl db upgrade",
-    "does not exist": "check the database's name, or run: kore-etl db upgrade",
-    "authentication failed": "check user and password in database_url",
-    "connection refused": "check that PostgreSQL runs there, and host and port in database_url",
-    "permission denied": "give the role the rights that it needs",
-}
-
-
-def _raise_database_error(context: ExceptionContext) -> None:
-    """Map a driver's error, once, to one line that says what to do."""
-    if not isinstance(context.original_exception, Exception):
-        return
-    said = " ".join(str(context.original_exception).split())
-    advice = next((hint for part, hint in _ADVICE.items() if part in said.lower()), "see the database's own log")
-    where = context.engine.url.render_as_string(hide_password=True) if context.engine else "database"
-    message = f"{where}: {said[:300]}; {advice}"
-    raise DatabaseError(message) from context.original_exception

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from etl.errors import DatabaseError
 from etl.load.engine import reading
+from etl.load.failures import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,7 @@ def require_newest(engine: Engine, *, migrate: bool) -> None:
         return
     _refuse_unknown(engine, at)
     if not migrate:
-        message = f"{_where(engine)}: schema is at {at or 'nothing'}, needed is {newest()}; run: kore-etl db upgrade"
+        message = f"{place(engine.url)}: schema is at {at or 'nothing'}, needed is {newest()}; run: kore-etl db upgrade"
         raise DatabaseError(message)
     upgrade(engine)
 
@@ -118,6 +119,14 @@ def _take_turns(connection: Connection) -> None:
     """Let one process migrate at a time; SQLite's BEGIN IMMEDIATE does so by itself."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("select pg_advisory_xact_lock(7163205281)"))
+        _refuse_encoding(connection)
+
+
+def _refuse_encoding(connection: Connection) -> None:
+    encoding = connection.execute(text("show server_encoding")).scalar()
+    if encoding != "UTF8":
+        message = f"{place(connection.engine.url)}: its encoding {encoding} cannot hold every task's text"
+        raise DatabaseError(f"{message}; create the database with ENCODING 'UTF8'")
 
 
 def _foreign_keys(connection: Connection, *, on: bool) -> None:
@@ -132,7 +141,7 @@ def _refuse_broken_keys(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
         if broken is not None:
-            where, (table, _row, missing, _key) = _where(connection.engine), broken
+            where, (table, _row, missing, _key) = place(connection.engine.url), broken
             message = f"{where}: the migration would leave a row of {table} without its {missing}; nothing was changed"
             raise DatabaseError(message)
 
@@ -140,11 +149,7 @@ def _refuse_broken_keys(connection: Connection) -> None:
 def _refuse_unknown(engine: Engine, at: str | None) -> None:
     if at is not None and at not in _known():
         message = (
-            f"{_where(engine)}: schema is at {at}, which this version does not know (it knows up to {newest()}); "
+            f"{place(engine.url)}: schema is at {at}, which this version does not know (it knows up to {newest()}); "
             "install the kore-etl that made it, or choose another database"
         )
         raise DatabaseError(message)
-
-
-def _where(engine: Engine) -> str:
-    return engine.url.render_as_string(hide_password=True)

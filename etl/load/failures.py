@@ -1,0 +1,68 @@
+"""The drivers' errors, mapped once: one line that says what happened, to which database, and what to do next."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from etl.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL, ExceptionContext
+
+_MOST_SAID = 300
+_UNSTORABLE = ("22", "54")  # PostgreSQL's classes of errors: data exception, program limit exceeded
+_STATEMENT = re.compile(r" LINE \d+: .*")
+_ADVICE = (
+    ("database is locked", "another program writes to it; try again when it is done"),
+    ("readonly|read-only", "its file or folder cannot be written; check their owner and mode"),
+    ("disk is full|no space left", "free some space and run again; nothing half is kept"),
+    ("disk i/o error", "the disk is full, over its quota or broken; run again when it is not; nothing half is kept"),
+    ("not a database", "the file is damaged or no database; it was not touched; restore it or choose another"),
+    ("malformed", "the file is damaged; it was not touched; restore it from a backup"),
+    ("unable to open", "check that it is a file, and that its folder exists and can be written"),
+    ("already exists", "it holds tables of something else; choose another database"),
+    ("no such table|no such column|(relation|column) .* does not exist", "run: kore-etl db upgrade"),
+    ("database .* does not exist", "create it, or correct its name in database_url"),
+    ("role .* does not exist|authentication failed|no password", "check user and password in database_url"),
+    ("pg_hba.conf", "PostgreSQL lets this user not in from here: its pg_hba.conf says whom it does"),
+    ("resolve host|translate host", "check the host in database_url"),
+    ("refused|is the server running|timeout", "check that PostgreSQL runs there, and host and port in database_url"),
+    ("invalid connection option|invalid .* value|unrecognized configuration", "correct the options in database_url"),
+    ("permission denied", "give the role the rights that it needs"),
+    ("connection slots|too many (connections|clients)", "try again when others are done"),
+    ("terminating connection|closed the connection|connection .*(lost|closed)", "run again when PostgreSQL is back"),
+    ("no equivalent in encoding", "its encoding cannot hold the tasks; create the database with ENCODING 'UTF8'"),
+)
+
+
+class UnstorableError(DatabaseError):
+    """The database is well, and cannot hold one of the values: too large, or past the range of its type."""
+
+
+def place(url: URL) -> str:
+    """Name a database without its password and without its parameters, one of which may be a password."""
+    named = url.create(url.get_backend_name(), url.username, None, url.host, url.port, url.database)
+    return named.render_as_string()
+
+
+def raise_database_error(context: ExceptionContext) -> None:
+    """Map a driver's error; what is no error of the driver is a bug, and stays as it is.
+
+    Raises:
+        UnstorableError: a value does not fit.
+        DatabaseError: anything else.
+    """
+    error, driver = context.original_exception, context.dialect.loaded_dbapi
+    if not isinstance(error, driver.Error):
+        return
+    said = _STATEMENT.sub("", " ".join(str(error).split()))
+    where = place(context.engine.url) if context.engine else "the database"
+    kind = UnstorableError if str(getattr(error, "sqlstate", None))[:2] in _UNSTORABLE else DatabaseError
+    message = f"{where}: {said[:_MOST_SAID]}; {_advice(said)}"
+    raise kind(message) from error
+
+
+def _advice(said: str) -> str:
+    found = (advice for words, advice in _ADVICE if re.search(words, said, re.IGNORECASE))
+    return next(found, "see the database's own log")
