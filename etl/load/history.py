@@ -23,6 +23,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from etl.load.moment import Moment, moment_text
 from etl.load.tables import priorities, statuses, task_changes, tasks
 
 if TYPE_CHECKING:
@@ -79,12 +80,12 @@ def _differing(
         # Without an id on either side the readable value is all there is to tell them apart.
         nameless = and_(old_id.is_(None), new_id.is_(None), old_value.is_distinct_from(new_value))
         differs = or_(differs, nameless)
-    values = (old_id, new_id, cast(old_value, Text), cast(new_value, Text))
+    values = (old_id, new_id, _readable(old_value), _readable(new_value))
     return _change(watched.field, values, incoming, run_id, now).select_from(joined).where(changes, differs)
 
 
 def _returned(incoming: Table, changes: ColumnElement[bool], run_id: int, now: datetime) -> Select[Any]:
-    values = (cast(null(), Text), cast(null(), Text), cast(tasks.c.deleted_at, Text), cast(null(), Text))
+    values = (cast(null(), Text), cast(null(), Text), _readable(tasks.c.deleted_at), cast(null(), Text))
     return (
         _change("return", values, incoming, run_id, now)
         .select_from(incoming.join(tasks, incoming.c["_id"] == tasks.c["_id"]))
@@ -102,6 +103,10 @@ def _change(field: str, values: tuple[Any, ...], incoming: Table, run_id: int, n
         literal(now, moment),
         literal(run_id, task_changes.c.run_id.type),
     )
+
+
+def _readable(value: ColumnElement[Any]) -> ColumnElement[str]:
+    return moment_text(value) if isinstance(value.type, Moment) else value
 
 
 def _pair(incoming: Table, name: str | None) -> tuple[Any, Any]:

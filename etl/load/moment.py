@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import DateTime
+from sqlalchemy import DateTime, Text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.engine import Dialect
+    from sqlalchemy.sql.compiler import SQLCompiler
 
 
 class _SqliteMoment(sqlite.DATETIME):
@@ -37,15 +40,41 @@ class Moment(TypeDecorator[datetime]):
             return postgresql.TIMESTAMP(timezone=True, precision=3)
         return dialect.type_descriptor(_SqliteMoment())  # type: ignore[no-untyped-call]
 
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Cut to the millisecond, which PostgreSQL would round to, perhaps into the future."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            message = f"{value} has no time zone"
+            raise ValueError(message)
+        return value.astimezone(UTC).replace(microsecond=value.microsecond // 1000 * 1000)
+
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Give UTC whatever the connection's time zone is."""
         return None if value is None else value.astimezone(UTC)
 
 
+class moment_text(FunctionElement[str]):  # noqa: N801 written like a function of SQL
+    """A moment as the text that SQLite holds it in, on either database."""
+
+    inherit_cache = True
+    type = Text()
+    name = "moment_text"
+
+
+@compiles(moment_text)
+def _on_postgresql(element: moment_text, compiler: SQLCompiler, **options: Any) -> str:
+    moment = compiler.process(element.clauses, **options)
+    return f"to_char({moment} at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')"
+
+
+@compiles(moment_text, "sqlite")
+def _on_sqlite(element: moment_text, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
 def _to_text(value: datetime | None) -> str | None:
-    if value is None:
-        return None
-    return value.astimezone(UTC).isoformat(" ", "milliseconds")[:23]
+    return None if value is None else value.isoformat(" ", "milliseconds")[:23]
 
 
 def _from_text(value: str | None) -> datetime | None:
