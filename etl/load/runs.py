@@ -59,10 +59,15 @@ def finish(  # noqa: PLR0913 a row's columns
 ) -> None:
     """Close a run's row."""
     values = {**counts, "state": state, "exit_code": exit_code, "finished_at": now}
-    values["error"] = error[:_MOST_ERROR_TEXT] if error else None
+    values["error"] = _storable(error)[:_MOST_ERROR_TEXT] if error else None
     connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(**values))
     if exit_code not in (0, 3):
         _close_windows(connection, [run_id])
+
+
+def _storable(text: str) -> str:
+    """What an error quotes may be anything; PostgreSQL refuses NUL, and UTF-8 lone surrogates."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _close_windows(connection: Connection, run_ids: Sequence[int]) -> None:

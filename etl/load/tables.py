@@ -36,6 +36,7 @@ metadata = MetaData(
 
 # Values are canonical JSON text already: the engine's serializer passes them through (see engine.py).
 Json = JSON().with_variant(JSONB(), "postgresql")
+ANY_LENGTH = "hash"  # PostgreSQL's index for text that the API does not limit: its btree refuses some 2,700 bytes
 RowId = BigInteger().with_variant(Integer(), "sqlite")
 
 
@@ -158,8 +159,9 @@ cases = Table(
     metadata,
     Column("_id", Text, primary_key=True),
     Column("source_id", ForeignKey("sources.id"), nullable=False),
-    Column("ref_id", Text, index=True, comment='as people say it, such as "CS000108"'),
+    Column("ref_id", Text, comment='as people say it, such as "CS000108"'),
     Column("seen_at", Moment, comment="updatedAt of the newest task that showed it so"),
+    Index(None, "ref_id", postgresql_using=ANY_LENGTH),
     comment="the cases that tasks belong to",
 )
 
@@ -170,7 +172,7 @@ tasks = Table(
     Column("source_id", ForeignKey("sources.id"), nullable=False),
     Column("stream_id", Text, nullable=False),
     Column("case_id", ForeignKey("cases._id"), index=True),
-    Column("ref_id", Text, index=True, comment='as people say it, such as "TS000105"'),
+    Column("ref_id", Text, comment='as people say it, such as "TS000105"'),
     Column("name", Text),
     Column("status_id", ForeignKey("statuses._id"), index=True),
     Column("priority_id", ForeignKey("priorities._id"), index=True),
@@ -200,6 +202,7 @@ tasks = Table(
     Column("first_seen_at", Moment, nullable=False),
     Column("stored_at", Moment, nullable=False, comment="when this version was written here"),
     Column("run_id", ForeignKey("sync_runs.id"), nullable=False, comment="the run that wrote this version"),
+    Index(None, "ref_id", postgresql_using=ANY_LENGTH),
     comment="one row a task, its newest version",
 )
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+_LARGEST = 2**31 - 1  # of an Integer; more tasks than that is no count but a mistake
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """A row of the ledger: ``[start, end)`` of ``field``, committed from its start up to ``covered_until``."""
@@ -62,6 +65,9 @@ def open_window(  # noqa: PLR0913 a row's columns
 
 def note(connection: Connection, window_id: int, **values: object) -> None:
     """Write what changed of a window: ``covered_until``, ``state``, ``requests``, ``rows`` ..."""
+    total = values.get("reported_total")
+    if isinstance(total, int) and total > _LARGEST:
+        values["reported_total"] = None
     connection.execute(update(sync_windows).where(sync_windows.c.id == window_id).values(**values))
 
 

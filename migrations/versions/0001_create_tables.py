@@ -117,7 +117,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("_id", name=op.f("pk_cases")),
         comment="the cases that tasks belong to",
     )
-    op.create_index(op.f("ix_cases_ref_id"), "cases", ["ref_id"])
+    op.create_index(op.f("ix_cases_ref_id"), "cases", ["ref_id"], postgresql_using="hash")
 
     op.create_table(
         "priorities",
@@ -260,7 +260,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_tasks_created_at"), "tasks", ["created_at"])
     op.create_index(op.f("ix_tasks_due_at"), "tasks", ["due_at"])
     op.create_index(op.f("ix_tasks_priority_id"), "tasks", ["priority_id"])
-    op.create_index(op.f("ix_tasks_ref_id"), "tasks", ["ref_id"])
+    op.create_index(op.f("ix_tasks_ref_id"), "tasks", ["ref_id"], postgresql_using="hash")
     op.create_index(op.f("ix_tasks_status_id"), "tasks", ["status_id"])
     op.create_index(op.f("ix_tasks_updated_at"), "tasks", ["updated_at"])
 

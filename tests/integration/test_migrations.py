@@ -100,7 +100,14 @@ def _shape_of(found: Any, table: str) -> dict[str, Any]:
         for key in found.get_foreign_keys(table)
     }
     uniques = {key["name"]: key["column_names"] for key in found.get_unique_constraints(table)}
-    indexes = {index["name"]: (index["column_names"], index["unique"]) for index in found.get_indexes(table)}
+    indexes = {
+        index["name"]: (
+            index["column_names"],
+            index["unique"],
+            index.get("dialect_options", {}).get("postgresql_using"),
+        )
+        for index in found.get_indexes(table)
+    }
     primary = found.get_pk_constraint(table)["constrained_columns"]
     return {
         "columns": columns,
