@@ -1,0 +1,138 @@
+"""Probing how much one request may ask for: the most rows, and the longest range of dates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from etl.extract.abilities import DEFAULT_PAGE_ROWS, END_OF_TIME, SECOND
+from etl.extract.experiment import Experiment, largest_taken
+from etl.extract.page import Page, moment_of, record_id
+from etl.extract.query import Field, Query
+
+EARLY = datetime.fromisoformat("1970-01-02T00:00:00+00:00")
+_MANY = 1000
+_LIMITS = (10, 50, 100, 200, 500)
+_DAYS = (1, 7, 31, 90, 366)
+
+
+def first_page(experiment: Experiment) -> Page | None:
+    """Ask for many rows, newest change first, and learn how many come; None if the server refuses whatever is asked."""
+    known = experiment.known.page_rows
+    found = _largest_page(experiment, known or _MANY)
+    if found is None and experiment.wants("sort_updated"):
+        # Not the limit is refused, it seems, but sortBy: that is an answer, and the rest can be found without.
+        if _ask_for(experiment, _LIMITS[0], is_sorted=False) is None:
+            return None
+        experiment.learn("sort_updated", answer=False, evidence="requests with sortBy updatedAt are refused")
+        found = _largest_page(experiment, known or _MANY)
+    if found is None:
+        return None
+    limit, page = found
+    if known and limit < known:
+        experiment.known = replace(experiment.known, page_rows=None)  # what was known is refused now
+    experiment.limit = min(limit, DEFAULT_PAGE_ROWS)
+    experiment.holds_all = page.is_last(0)
+    _learn_page_rows(experiment, page, limit)
+    return page
+
+
+def _largest_page(experiment: Experiment, most: int) -> tuple[int, Page] | None:
+    """Return the largest limit that the server takes, and the page that it gave."""
+    pages: dict[int, Page] = {}
+
+    def is_taken(limit: int) -> bool:
+        page = _ask_for(experiment, limit, is_sorted=experiment.known.sort_updated is not False)
+        if page is not None:
+            pages[limit] = page
+        return page is not None
+
+    if not is_taken(most):
+        named = max((n for n in experiment.numbers_refused(r"(?<![\d.])\d+(?![\d.])") if n < most), default=0)
+        below, above = most, 0
+        if named >= _LIMITS[0]:
+            below, above = (most, named + 1) if is_taken(named) else (named, 0)
+        if not above or is_taken(above):  # one more than the number that it names: that it is no other number
+            largest_taken([limit for limit in _LIMITS if above < limit < below], is_taken)
+    return max(pages.items(), default=None)
+
+
+def _ask_for(experiment: Experiment, limit: int, *, is_sorted: bool) -> Page | None:
+    query = Query(limit=limit, sort_by=("updatedAt", "desc") if is_sorted else None)
+    return experiment.ask(query, may_be_much=limit > DEFAULT_PAGE_ROWS)
+
+
+def _learn_page_rows(experiment: Experiment, page: Page, asked: int) -> None:
+    """Learn from the rows that came, or from the limit that the answer names; few rows alone show nothing."""
+    if not page.records:
+        return
+    rows = min(asked, len({record_id(record) for record in page.records}))
+    told = page.limit if page.limit and page.limit <= asked else None
+    follows = page.total > rows if page.total is not None else page.has_more is True
+    if rows < asked and told and rows <= told < asked:
+        experiment.learn("page_rows", told, f"limit {told} in the answer when {asked} were asked for")
+    elif rows == asked or follows:
+        experiment.learn("page_rows", rows, f"{rows} rows came when {asked} were asked for")
+    elif told:
+        experiment.learn("page_rows", told, f"{asked} were asked for, and limit {told} is in the answer")
+
+
+def page_of(experiment: Experiment, field: Field, *, descending: bool) -> Page | None:
+    """Return a sorted page, asked for with all of time as its dates as long as it is not known whether that may be."""
+    query = Query(limit=experiment.limit, sort_by=(field, "desc" if descending else "asc"))
+    if experiment.wants("any_range") and not experiment.range_refused:
+        page = _of_all_time(experiment, query)
+        if page is not None:
+            return page
+    page = experiment.ask(query)
+    experiment.range_refused &= page is not None  # otherwise it was not for its range that it was refused
+    return page
+
+
+def learn_range(experiment: Experiment) -> None:
+    """Learn whether all of time may be asked for, and if not how much of it."""
+    if not experiment.wants("any_range"):
+        return
+    if not experiment.range_refused and _of_all_time(experiment, Query(limit=1)) is not None:
+        return
+    longest = _longest_range(experiment)
+    if longest is not None:
+        evidence = f"{longest.days} days were answered, more were refused"
+        experiment.learn("longest_range", longest, evidence)
+        experiment.learn("any_range", answer=False, evidence=evidence)
+
+
+def _of_all_time(experiment: Experiment, query: Query) -> Page | None:
+    """Return the page for all of time, None where that is refused, or withheld: rows are known to be there."""
+    page = experiment.ask(replace(query, start=EARLY, end=END_OF_TIME), may_be_much=True)
+    if page is None or not page.records:
+        experiment.range_refused = True
+        return None
+    experiment.learn("any_range", answer=True, evidence=f"{EARLY:%Y} to {END_OF_TIME:%Y} was answered")
+    return page
+
+
+def _longest_range(experiment: Experiment) -> timedelta | None:
+    field = experiment.known.window_field
+    end = _latest(experiment, field) + SECOND
+
+    def is_taken(days: int) -> bool:
+        query = Query(limit=1, start=end - timedelta(days=days), end=end)
+        page = experiment.ask(query, may_be_much=True)
+        return page is not None and bool(page.records or field is None)
+
+    named = max((n for n in experiment.numbers_refused(r"(\d+)\W*day") if n <= _DAYS[-1]), default=0)
+    if named and is_taken(named):
+        return timedelta(days=named)
+    days = largest_taken([days for days in _DAYS if not named or days < named], is_taken)
+    return None if days is None else timedelta(days=days)
+
+
+def _latest(experiment: Experiment, field: Field | None) -> datetime:
+    """Return the latest moment seen, of the field that dates filter on where that is known."""
+    names = [field] if field else ["createdAt", "updatedAt"]
+    found = [moment_of(record, name) for record in experiment.records.values() for name in names]
+    usable = [
+        moment for moment in found if moment and EARLY + timedelta(days=_DAYS[-1]) < moment < END_OF_TIME - SECOND
+    ]
+    return max(usable, default=EARLY + timedelta(days=_DAYS[-1]))

@@ -1,0 +1,180 @@
+"""Probing what startDate and endDate do: the field that they filter on, whether ends are included, and the tick."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from etl.extract.abilities import END_OF_TIME, MILLISECOND, SECOND
+from etl.extract.amounts import EARLY
+from etl.extract.experiment import Experiment
+from etl.extract.page import Page, moment_of, record_id
+from etl.extract.query import Field, Query
+from etl.extract.reading import moments
+from etl.times import format_time
+
+_DAY = timedelta(days=1)
+_TICKS = (MILLISECOND, SECOND, timedelta(minutes=1), timedelta(hours=1), _DAY)
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+_APART = 5 * SECOND
+_FIELDS: tuple[Field, Field] = ("createdAt", "updatedAt")
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A task whose two dates lie far enough apart to tell which one a server looks at."""
+
+    id: str
+    created: datetime
+    updated: datetime
+
+    def moment(self, field: Field) -> datetime:
+        return self.created if field == "createdAt" else self.updated
+
+    def __str__(self) -> str:
+        return f"{self.id!a}, created {format_time(self.created)}, updated {format_time(self.updated)}"
+
+
+def learn_dates(experiment: Experiment) -> None:
+    """Learn what the dates of a query mean, as far as the tasks seen so far can show it."""
+    if experiment.wants("window_field"):
+        _learn_window_field(experiment)
+    if experiment.known.window_field is None:
+        return
+    if experiment.wants("ends_inclusive"):
+        _learn_ends(experiment, experiment.known.window_field)
+    if experiment.wants("tick"):
+        _learn_tick(experiment, experiment.known.window_field)
+
+
+def _learn_window_field(experiment: Experiment) -> None:
+    """Ask for the instant of a task's creation and for that of its update; where neither gives rows, around them."""
+    task = _most_apart(experiment.records.values())
+    if task is None:
+        return
+    instant_refused = False
+    for margin, inclusive in ((timedelta(), True), (SECOND, False)):
+        if experiment.known.ends_inclusive not in (None, inclusive):
+            continue
+        pages = {field: _around(experiment, task.moment(field), margin) for field in _FIELDS}
+        field = _field_shown(task, pages)
+        if field is not None:
+            words = "its own instant" if inclusive else "what is around it, but not its own instant,"
+            evidence = f"{task}, came when {words} was asked for as {field}"
+            experiment.learn("window_field", field, evidence)
+            if not instant_refused:
+                experiment.learn("ends_inclusive", inclusive, evidence)
+            return
+        instant_refused = all(page is None for page in pages.values())
+        if any(page and page.records for page in pages.values()):
+            return
+
+
+def _around(experiment: Experiment, moment: datetime, margin: timedelta) -> Page | None:
+    return experiment.ask(Query(limit=experiment.limit, start=moment - margin, end=moment + margin))
+
+
+def _field_shown(task: _Task, pages: dict[Field, Page | None]) -> Field | None:
+    """Return the only field that can explain both answers, None if none can, or both.
+
+    What filters on a field gives rows for the task's own moment of it, and none that are far from what was asked for.
+    """
+    far = min((task.updated - task.created) / 3, _DAY)
+    possible = [
+        field
+        for field in _FIELDS
+        if (own := pages[field]) is not None
+        and own.records
+        and all(_is_near(page, field, task.moment(asked), far) for asked, page in pages.items())
+    ]
+    return possible[0] if len(possible) == 1 else None
+
+
+def _is_near(page: Page | None, field: Field, moment: datetime, far: timedelta) -> bool:
+    return page is not None and all(abs(value - moment) < far for value in moments(page, field))
+
+
+def _most_apart(records: Iterable[Any]) -> _Task | None:
+    found = (_task(record) for record in records)
+    return max((task for task in found if task), key=lambda task: task.updated - task.created, default=None)
+
+
+def _task(record: Any) -> _Task | None:
+    key, created, updated = record_id(record), _usable(record, "createdAt"), _usable(record, "updatedAt")
+    if key is None or created is None or updated is None or updated - created <= _APART:
+        return None
+    return _Task(key[:80], created, updated)
+
+
+def _usable(record: Any, field: Field) -> datetime | None:
+    """Return a record's moment unless it is so near the ends of time that nothing can be asked around it."""
+    moment = moment_of(record, field)
+    return moment if moment and EARLY < moment < END_OF_TIME - 2 * _DAY else None
+
+
+def _learn_ends(experiment: Experiment, field: Field) -> None:
+    """Ask for one instant as both ends; that nothing comes counts only if something does around it."""
+    moment = _lonely_moment(experiment.records.values(), field)
+    if moment is None:
+        return
+    for margin, inclusive in ((timedelta(), True), (SECOND, False)):
+        page = _around(experiment, moment, margin)
+        if page is None:
+            return
+        if moment in moments(page, field):
+            words = "came" if inclusive else "did not come"
+            evidence = f"a task of {format_time(moment)} {words} when that instant was both ends"
+            experiment.learn("ends_inclusive", inclusive, evidence)
+            return
+
+
+def _learn_tick(experiment: Experiment, field: Field) -> None:
+    moment = _lonely_moment(experiment.records.values(), field)
+    if moment is None:
+        return
+    tick = (_tick_of_included if experiment.known.ends_inclusive else _tick_of_excluded)(experiment, field, moment)
+    if tick is not None:
+        evidence = f"found around {format_time(moment)}, at which there is a task: dates that differ by less are equal"
+        experiment.learn("tick", tick, evidence)
+
+
+def _tick_of_included(experiment: Experiment, field: Field, moment: datetime) -> timedelta | None:
+    """Ask for the next instants after a task's, ever farther ones, until it no longer comes with them."""
+    for tick in _TICKS[:-1]:
+        after = moment - (moment - _EPOCH) % tick + tick
+        page = _around(experiment, after, timedelta())
+        if page is None:
+            return None
+        if all(value >= after for value in moments(page, field)):
+            return tick if page.is_last(0) else None
+    return _TICKS[-1]
+
+
+def _tick_of_excluded(experiment: Experiment, field: Field, moment: datetime) -> timedelta | None:
+    """Ask for what lies around a task, ever wider, until it comes."""
+    for tick in _TICKS:
+        page = _around(experiment, moment, tick)
+        if page is None:
+            return None
+        if moment in moments(page, field):
+            return tick
+        if not page.is_last(0):
+            return None
+    return None
+
+
+def _lonely_moment(records: Iterable[Any], field: Field) -> datetime | None:
+    """Return the moment whose second the fewest tasks share, so that the answer fits a page.
+
+    Better is one off the whole second, which alone shows a date that is cut, and an old one, which hardly changes.
+    """
+    found = [moment for record in records if (moment := _usable(record, field))]
+    sharing = Counter(moment.replace(microsecond=0) for moment in found)
+
+    def rank(moment: datetime) -> tuple[bool, int, datetime]:
+        return not 0 < moment.microsecond < 990_000, sharing[moment.replace(microsecond=0)], moment
+
+    return min(found, key=rank, default=None)

@@ -1,0 +1,269 @@
+"""What the probe finds out of every kind of server, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from etl.extract.abilities import MILLISECOND, SECOND, Abilities
+from etl.extract.budget import Budget
+from etl.extract.client import Client, Endpoint
+from etl.extract.experiment import MOST_REQUESTS
+from etl.extract.page import moment_of
+from etl.extract.probe import Finding, probe
+from etl.extract.token import Identity, Token
+from etl.sandbox import Sandbox
+
+DAY = timedelta(days=1)
+COMMON = {
+    "window_field": "createdAt",
+    "ends_inclusive": True,
+    "tick": MILLISECOND,
+    "sort_updated": True,
+    "sort_created": True,
+    "page_rows": 50,
+    "any_range": True,
+    "longest_range": None,
+}
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def examine(sandbox) -> Iterator[Callable[..., tuple[Finding, Sandbox, Client]]]:
+    """Start a sandbox and probe it: ``examine(cap=10)``, ``examine({"tick": SECOND}, tasks=5)``."""
+    clients: list[Client] = []
+
+    def examined(known: dict[str, Any] | None = None, **options: Any) -> tuple[Finding, Sandbox, Client]:
+        server = sandbox(**{"tasks": 400, **options})
+        finding, client = probe_server(server, Abilities(**(known or {})))
+        clients.append(client)
+        return finding, server, client
+
+    yield examined
+    for client in clients:
+        client.close()
+
+
+def probe_server(server: Sandbox, known: Abilities) -> tuple[Finding, Client]:
+    options = server.options
+    identity = Identity(client_id=options.client_id, secret=options.client_secret)
+    endpoint = Endpoint(base_url=server.url, account_id=options.account_id, stream_id=options.stream_id)
+    client = Client(endpoint, Token(identity, now), Budget(6000), clock=now, sleep=lambda _seconds: None)
+    return probe(client.fetch, known), client
+
+
+def answers(finding: Finding) -> dict[str, Any]:
+    return {name: getattr(finding.abilities, name) for name in COMMON}
+
+
+SERVERS = [
+    pytest.param({}, {}, 7, id="as the vendor's page suggests"),
+    pytest.param({"window_field": "updatedAt"}, {"window_field": "updatedAt"}, 7, id="dates on updatedAt"),
+    pytest.param({"ends": "exclusive"}, {"ends_inclusive": False}, 9, id="ends left out"),
+    pytest.param({"tick": "second"}, {"tick": SECOND}, 8, id="dates cut to the second"),
+    pytest.param(
+        {"tick": "second", "ends": "exclusive"}, {"tick": SECOND, "ends_inclusive": False}, 10, id="cut and left out"
+    ),
+    pytest.param(
+        {"tick": "second", "ends": "exclusive", "window_field": "updatedAt"},
+        {"tick": SECOND, "ends_inclusive": False, "window_field": "updatedAt"},
+        10,
+        id="cut and left out on updatedAt",
+    ),
+    pytest.param(
+        {"sort": "ignored"}, {"sort_updated": False, "sort_created": False}, 6, id="sort ignored, oldest first"
+    ),
+    pytest.param(
+        {"sort": "ignored", "default_order": "newest"},
+        {"sort_updated": False, "sort_created": False},
+        5,
+        id="sort ignored, newest first",
+    ),
+    pytest.param({"sort_fields": ("createdAt",)}, {"sort_updated": False}, 6, id="sort by createdAt alone"),
+    pytest.param({"sort_fields": ("updatedAt",)}, {"sort_created": False}, 7, id="sort by updatedAt alone"),
+    pytest.param(
+        {"sort_fields": ("updatedAt",), "default_order": "newest"},
+        {"sort_created": False},
+        6,
+        id="sort by updatedAt alone, else newest first",
+    ),
+    pytest.param({"tie_break": "random"}, {}, 7, id="ties in random order"),
+    pytest.param({"cap": 10}, {"page_rows": 10}, 7, id="10 rows whatever is asked"),
+    pytest.param({"cap": 333}, {"page_rows": 333}, 7, id="odd silent cap"),
+    pytest.param({"cap": 5000, "tasks": 1200}, {"page_rows": 1000}, 7, id="no cap to speak of"),
+    pytest.param({"cap_mode": "refuse"}, {}, 9, id="limit over 50 refused"),
+    pytest.param(
+        {"cap_mode": "refuse", "cap": 137, "cap_status": 412}, {"page_rows": 137}, 9, id="limit over 137 refused"
+    ),
+    pytest.param({"has_more": "missing"}, {}, 7, id="totals only"),
+    pytest.param({"totals": "missing"}, {}, 7, id="hasMore only"),
+    pytest.param({"totals": "missing", "has_more": "missing"}, {}, 7, id="neither"),
+    pytest.param({"totals": "null", "has_more": "null"}, {}, 7, id="both null"),
+    pytest.param({"totals": "high"}, {}, 7, id="totals too high"),
+    pytest.param({"totals": "low"}, {}, 7, id="totals too low"),
+    pytest.param({"has_more": "always_true"}, {}, 7, id="hasMore always true"),
+    pytest.param({"max_range_days": 31}, {"any_range": False, "longest_range": 31 * DAY}, 9, id="31 days at most"),
+    pytest.param(
+        {"max_range_days": 7, "max_range_status": 400, "cap_mode": "refuse"},
+        {"any_range": False, "longest_range": 7 * DAY},
+        11,
+        id="7 days and 50 rows at most",
+    ),
+    pytest.param({"shape": "eight"}, {}, 7, id="eight keys a task"),
+    pytest.param({"strict": True}, {}, 7, id="refuses unknown keys"),
+    pytest.param({"round_to": 3600.0, "tasks": 2000, "days": 100.0}, {}, 7, id="times rounded to the hour"),
+    pytest.param(
+        {"max_skip": 500, "sort": "ignored"}, {"sort_updated": False, "sort_created": False}, 6, id="max skip"
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "differing", "cost"), SERVERS)
+def test_finds_out_what_a_server_does(examine, options, differing, cost):
+    finding, server, _ = examine(**options)
+    assert answers(finding) == {**COMMON, **differing}
+    assert finding.requests == server.request_count == cost
+    assert set(finding.abilities.evidence) == {name for name, answer in answers(finding).items() if answer is not None}
+
+
+def test_costs_one_request_where_there_is_no_task(examine):
+    finding, _, _ = examine(tasks=0)
+    assert answers(finding) == dict.fromkeys(COMMON)
+    assert finding.requests == 1
+
+
+CREATED = "2025-03-01T08:00:00.123Z"
+UPDATED = "2025-03-04T17:30:00.456Z"
+
+
+def a_task(name: str = "ti-1", created: str = CREATED, updated: str = UPDATED, **more: Any) -> dict[str, Any]:
+    return {"_id": name, "createdAt": created, "updatedAt": updated, **more}
+
+
+def examine_only(server: Sandbox, *tasks: Any, known: Abilities | None = None) -> Finding:
+    """Probe a server that holds these tasks alone."""
+    server.put(tasks)
+    finding, client = probe_server(server, known or Abilities())
+    client.close()
+    return finding
+
+
+def test_learns_from_a_single_task_what_it_can_show(sandbox):
+    finding = examine_only(sandbox(tasks=0, window_field="updatedAt"), a_task())
+    assert answers(finding) == {**COMMON, "window_field": "updatedAt", "sort_updated": None, "sort_created": None}
+    assert finding.requests == 5
+
+
+def test_learns_little_from_a_single_task_that_was_never_updated(sandbox):
+    finding = examine_only(sandbox(tasks=0), a_task(updated=CREATED))
+    known = {"page_rows": 50, "any_range": True}
+    assert answers(finding) == {**dict.fromkeys(COMMON), **known}
+    assert finding.requests == 2
+
+
+def test_two_tasks_show_everything(sandbox):
+    finding = examine_only(
+        sandbox(tasks=0), a_task(), a_task("ti-2", "2025-03-02T08:00:00.789Z", "2025-03-03T08:00:00.012Z")
+    )
+    assert answers(finding) == COMMON
+    assert finding.requests == 7
+
+
+@pytest.mark.parametrize("window_field", ["createdAt", "updatedAt"])
+def test_is_not_misled_by_tasks_that_share_their_moments(sandbox, window_field):
+    created = [a_task(f"ti-a{number}", updated=CREATED) for number in range(120)]
+    updated = [a_task(f"ti-b{number}", created="2025-02-01T08:00:00.001Z") for number in range(120)]
+    finding = examine_only(sandbox(tasks=0, window_field=window_field), *created, *updated, a_task())
+    assert answers(finding) == {**COMMON, "window_field": window_field}
+    assert finding.requests <= MOST_REQUESTS
+
+
+def test_finds_the_tick_where_every_time_is_a_whole_hour(examine):
+    finding, _, _ = examine(tasks=8000, round_to=3600.0, tick="second", window_field="updatedAt")
+    assert answers(finding) == {**COMMON, "tick": SECOND, "window_field": "updatedAt"}
+
+
+def test_leaves_unknown_what_dates_filter_on_where_they_filter_nothing(examine):
+    finding, _, _ = examine(dates="ignored")
+    unknown = {"window_field": None, "ends_inclusive": None, "tick": None}
+    assert answers(finding) == {**COMMON, **unknown}
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 3])
+def test_is_not_misled_by_a_few_tasks_that_come_whatever_the_dates(sandbox, tasks):
+    records = [a_task(f"ti-{number}", updated=f"2025-03-04T17:30:0{number}.456Z") for number in range(tasks)]
+    finding = examine_only(sandbox(tasks=0, dates="ignored"), *records)
+    assert finding.abilities.window_field is None
+
+
+def test_asks_only_what_is_not_known(examine):
+    known = {name: answer for name, answer in COMMON.items() if name != "tick"}
+    finding, server, _ = examine(known, tick="second")
+    assert finding.abilities.tick == SECOND
+    assert finding.requests == 3
+    assert server.requests[0]["body"]["limit"] == 50
+
+
+def test_takes_for_granted_what_is_known_and_finds_the_rest(examine):
+    known = {"window_field": "updatedAt", "ends_inclusive": False, "sort_created": False}
+    finding, _, _ = examine(known, window_field="updatedAt", ends="exclusive")
+    assert answers(finding) == {**COMMON, **known}
+
+
+def test_finds_the_ends_where_the_field_is_known(examine):
+    finding, _, _ = examine({"window_field": "createdAt"}, ends="exclusive")
+    assert answers(finding) == {**COMMON, "ends_inclusive": False}
+
+
+def test_tells_where_history_begins(examine):
+    finding, server, _ = examine()
+    for field in ("createdAt", "updatedAt"):
+        assert finding.beginnings[field] == min(moment_of(task, field) for task in server.tasks())
+
+
+def test_tells_where_history_begins_from_a_page_that_holds_it_all(examine):
+    finding, server, _ = examine(tasks=30, sort="ignored")
+    for field in ("createdAt", "updatedAt"):
+        assert finding.beginnings[field] == min(moment_of(task, field) for task in server.tasks())
+
+
+def test_does_not_guess_where_history_begins(examine):
+    assert examine(sort="ignored")[0].beginnings == {}
+
+
+def test_keeps_to_twelve_requests_and_to_what_it_found_until_then(examine):
+    finding, server, _ = examine(cap_mode="refuse", cap=137, ends="exclusive", tick="second", max_range_days=31)
+    assert finding.requests == server.request_count == MOST_REQUESTS
+    expected = {**COMMON, "page_rows": 137, "ends_inclusive": False}
+    assert answers(finding) == {**expected, "tick": None, "any_range": None}
+    again, client = probe_server(server, finding.abilities)
+    client.close()
+    assert answers(again) == {**expected, "tick": SECOND, "any_range": False, "longest_range": 31 * DAY}
+
+
+def test_the_client_knows_the_skew_of_the_clock(examine):
+    _, _, client = examine(clock_skew=90.0)
+    assert timedelta(seconds=88) < client.skew < timedelta(seconds=91)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param([a_task("ti-\x00\ud800", UPDATED[:-1] + "+14:00")], id="an id that no text can hold"),
+        pytest.param([a_task(created="0001-01-01T00:00:00Z", updated="9999-12-31T23:59:59.999Z")], id="ends of time"),
+        pytest.param([a_task(updated="soon", created=None), {"_id": 7}, None, [], "text", {}], id="no dates"),
+        pytest.param([a_task(created=UPDATED, updated=CREATED)], id="updated before it was created"),
+    ],
+)
+@pytest.mark.parametrize("tasks", [0, 60])
+def test_survives_odd_records(sandbox, odd, tasks):
+    finding = examine_only(sandbox(tasks=tasks), *odd)
+    assert finding.abilities.page_rows == 50
+    for text in finding.abilities.evidence.values():
+        assert text.isprintable()
