@@ -26,13 +26,11 @@ from etl.extract.answers import SlowAnswerError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from urllib3.connection import HTTPConnection
-
 PATH = "/caseManagement/api/public/analytics/{stream_id}/getTasks"
 _CHUNK = 256 * 1024
 _LEAST_TIMEOUT = 0.001
 _SECONDS_BETWEEN_CUTS = 0.5
-_CONNECTIONS_REMEMBERED = 4  # one is in use at a time
+_LINES_REMEMBERED = 4  # one is in use at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,38 +176,37 @@ class _Session(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """Knows its connections, so that another thread can cut them."""
+    """Knows the lines that its connections made, so that another thread can cut them."""
 
     def __init__(self) -> None:
-        self._connections: deque[HTTPConnection] = deque(maxlen=_CONNECTIONS_REMEMBERED)
+        self.lines: deque[Any] = deque(maxlen=_LINES_REMEMBERED)
         super().__init__()
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        if not isinstance(pool.ConnectionCls, _Remembered):
-            pool.ConnectionCls = _Remembered(pool.ConnectionCls, self._connections)
+        if not hasattr(pool.ConnectionCls, "lines"):
+            pool.ConnectionCls = _remembering(pool.ConnectionCls, self.lines)
         return pool
 
     def cut(self) -> None:
         """End every connection that is open: whoever reads from it is told that it ended."""
-        for connection in list(self._connections):
-            line = connection.sock
-            if line is not None:
-                with suppress(OSError):
-                    socket.socket.shutdown(line, socket.SHUT_RDWR)  # past TLS, whose state is the reader's
+        for line in list(self.lines):
+            with suppress(OSError):
+                # Past the TLS of a connection, whose state is its reader's.
+                socket.socket.shutdown(getattr(line, "socket", line), socket.SHUT_RDWR)
 
 
-@dataclass(frozen=True, slots=True)
-class _Remembered:
-    """Makes connections as ``make`` does and keeps them in sight."""
+def _remembering(kind: Any, made: deque[Any]) -> Any:
+    """Return the kind of connection that puts its line down in ``made``: an answer may outlive its connection."""
 
-    make: Callable[..., HTTPConnection]
-    made: deque[HTTPConnection]
+    class Remembering(kind):  # type: ignore[misc]
+        lines = made
 
-    def __call__(self, *args: Any, **kwargs: Any) -> HTTPConnection:
-        connection = self.make(*args, **kwargs)
-        self.made.append(connection)
-        return connection
+        def connect(self) -> None:
+            super().connect()
+            self.lines.append(self.sock)
+
+    return Remembering
 
 
 def _session(endpoint: Endpoint, adapter: HTTPAdapter) -> requests.Session:

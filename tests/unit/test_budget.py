@@ -1,0 +1,129 @@
+"""The request budget, on a clock that only moves when somebody sleeps."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etl.extract.budget import MINUTE, Budget
+
+seconds = st.floats(0, 200, allow_nan=False)
+
+
+@dataclass
+class Clock:
+    """Seconds since the start, and how long was slept."""
+
+    now: float = 1000.0
+    slept: list[float] = field(default_factory=list)
+
+    def sleep(self, wait: float) -> None:
+        assert wait > 0
+        self.slept.append(wait)
+        self.now += wait
+
+    def budget(self, per_minute: int) -> Budget:
+        return Budget(per_minute, monotonic=lambda: self.now, sleep=self.sleep)
+
+
+def most_in_a_minute(moments: list[float]) -> int:
+    """How many moments there are in the fullest span of a minute, its beginning included."""
+    ordered = sorted(moments)
+    # A hair less than a minute: sums of floats are not exact.
+    return max(bisect_right(ordered, moment + MINUTE - 1e-6) - place for place, moment in enumerate(ordered))
+
+
+def test_a_small_run_starts_at_once():
+    clock = Clock()
+    budget = clock.budget(50)
+    for _ in range(50):
+        budget.take()
+    assert clock.slept == []
+
+
+def test_the_next_one_waits_until_the_first_is_a_minute_old():
+    clock = Clock()
+    budget = clock.budget(3)
+    for _ in range(3):
+        budget.take()
+        clock.now += 1
+    budget.take()
+    assert clock.slept == [MINUTE - 3]
+
+
+def test_a_request_counts_from_its_answer_on():
+    clock = Clock()
+    budget = clock.budget(1)
+    budget.take()
+    clock.now += 25
+    budget.answered()
+    budget.take()
+    assert clock.slept == [MINUTE]
+
+
+@given(
+    st.integers(1, 8),
+    st.lists(st.tuples(seconds, st.floats(0, 90), st.floats(0, 1)), min_size=1, max_size=60),
+)
+def test_no_minute_ever_holds_more(per_minute, requests):
+    clock = Clock()
+    budget = clock.budget(per_minute)
+    counted = []
+    for pause, latency, share in requests:
+        clock.now += pause
+        budget.take()
+        # The server counts at some moment between sending and answer.
+        counted.append(clock.now + latency * share)
+        clock.now += latency
+        budget.answered()
+    assert most_in_a_minute(counted) <= per_minute
+
+
+@given(
+    st.integers(1, 8),
+    st.integers(0, 30),
+    st.floats(0, 90),
+    st.lists(st.floats(0, 30), min_size=1, max_size=30),
+)
+def test_no_minute_holds_more_together_with_what_an_earlier_run_spent(per_minute, spent, ended_ago, pauses):
+    clock = Clock()
+    budget = clock.budget(per_minute)
+    budget.take_over(spent, ended_ago)
+    earlier = [clock.now - ended_ago] * min(spent, per_minute)  # no budget lets more of them through at once
+    sent = []
+    for pause in pauses:
+        clock.now += pause
+        budget.take()
+        sent.append(clock.now)
+    assert most_in_a_minute(earlier + sent) <= per_minute
+
+
+@given(st.integers(1, 50), st.integers(1, 200))
+def test_as_many_as_the_budget_allows_go_through(per_minute, requests):
+    clock = Clock()
+    budget = clock.budget(per_minute)
+    for _ in range(requests):
+        budget.take()
+    assert clock.now - 1000 == pytest.approx((requests - 1) // per_minute * MINUTE)
+    assert budget.seconds_for(requests) == pytest.approx(clock.now - 1000)
+
+
+@pytest.mark.parametrize(
+    ("spent", "ended_ago", "wait"),
+    [(9, 0, 0), (10, 0, 60), (10, 12.5, 47.5), (500, 12.5, 47.5), (500, 60, 0), (500, 3600, 0), (0, 0, 0)],
+)
+def test_what_an_earlier_run_spent_counts_from_its_end_on(spent, ended_ago, wait):
+    budget = Clock().budget(10)
+    budget.take_over(spent, ended_ago)
+    assert budget.wait() == wait
+
+
+def test_what_several_runs_spent_adds_up():
+    budget = Clock().budget(10)
+    budget.take_over(6, 20)
+    budget.take_over(6, 50)
+    assert budget.wait() == 10
