@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from etl.transform.dropping import dropper
 from etl.transform.rows import Rejection, Row, Stream, TaskRows
 from etl.transform.task import transform
 
-__all__ = ["Rejection", "Row", "Stream", "TaskRows", "transform"]
+__all__ = ["Rejection", "Row", "Stream", "TaskRows", "dropper", "transform"]

@@ -33,6 +33,14 @@ def plain_canonical(value: object) -> str | None:
     return None if b"\\u0000" in encoded else encoded.decode()
 
 
+def shown(value: object, most: int) -> str:
+    """The first characters of a value's JSON, on one line and without any that a terminal would obey."""
+    start = canonical(value)[:most]
+    if start.isprintable():
+        return start
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in start)
+
+
 def is_too_deep(value: object) -> bool:
     """Whether arrays and objects stand in each other more than DEEPEST times."""
     level = _containers([value])

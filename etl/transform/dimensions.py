@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime
-from functools import lru_cache
 
 from etl.transform.canonical import canonical
 from etl.transform.rows import Row, Stream
-from etl.transform.text import boolean, ident, number, text
-
-# Made once for this project. To change it would give every status without an id of its own a new one.
-_NAMESPACE = uuid.UUID("b7c2f0d4-5d0e-4a57-9a53-0c8f1f6d2e91")
+from etl.transform.stable import stable_id
+from etl.transform.text import boolean, cut, ident, number, text
 
 
 def status_row(value: object, stream: Stream, seen_at: datetime | None) -> Row | None:
@@ -40,16 +36,16 @@ def priority_row(value: object, stream: Stream, seen_at: datetime | None) -> Row
 def case_row(record: dict[str, object], stream: Stream, seen_at: datetime | None) -> Row | None:
     """The case of a task as a row; None where the task names none."""
     reference = text(record.get("caseRefId"))
-    key = ident(record.get("caseId")) or _stable_id(stream, "ci-", "case", reference)
+    key = ident(record.get("caseId")) or stable_id(stream.stream_id, "ci-", "case", reference)
     if key is None:
         return None
-    return {"_id": key, "source_id": stream.source_id, "ref_id": reference, "seen_at": seen_at}
+    return {"_id": key, "source_id": stream.source_id, "ref_id": cut(reference), "seen_at": seen_at}
 
 
 def _named_row(value: object, stream: Stream, kind: tuple[str, str]) -> Row | None:
     keys = value if isinstance(value, dict) else {"name": value}
     name = text(keys.get("name"))
-    key = ident(keys.get("_id")) or _stable_id(stream, *kind, name)
+    key = ident(keys.get("_id")) or stable_id(stream.stream_id, *kind, name)
     if key is None:
         return None
     return {
@@ -62,10 +58,3 @@ def _named_row(value: object, stream: Stream, kind: tuple[str, str]) -> Row | No
         "is_active": boolean(keys.get("isActive")),
         "raw": canonical(value),
     }
-
-
-@lru_cache(maxsize=512)
-def _stable_id(stream: Stream, prefix: str, kind: str, name: str | None) -> str | None:
-    if name is None or not name.strip():
-        return None
-    return f"{prefix}{uuid.uuid5(_NAMESPACE, f'{stream.stream_id}|{kind}|{name}')}"

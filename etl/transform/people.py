@@ -1,39 +1,87 @@
-"""Who and where: the people and the queue that a task names, each as an id and a name."""
+"""Who and where: the agents, queues and users that a task names, each as an id and a name, and as a row."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from operator import itemgetter
+from dataclasses import dataclass
+from datetime import datetime
 
-from etl.transform.text import ident, moment, text
+from etl.transform.rows import Row, Stream
+from etl.transform.stable import stable_id
+from etl.transform.text import ident, text
 
 Named = tuple[str | None, str | None]
 """An id and a name, each None where it is not told."""
 
-_NOBODY: Named = (None, None)
+NOBODY: Named = (None, None)
 # Of an agent, a user or a queue; what follows the prefix is not always a UUID, but is no word of a name either.
 _ID = re.compile(r"(?:a|u|qu)-[0-9a-f]{4,32}-[0-9A-Za-z-]{4,64}")
-_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
-def named(value: object, *id_keys: str) -> Named:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A table of agents, queues or users: how its ids are found or made, and the column that it alone has."""
+
+    name: str
+    prefix: str
+    id_keys: tuple[str, ...]
+    column: str | None = None
+    key: str = ""
+
+
+AGENT = Kind("agent", "a-", ("aId", "agentId", "_id"))
+QUEUE = Kind("queue", "qu-", ("_id",), "type", "type")
+USER = Kind("user", "u-", ("_id",), "email", "emailId")
+
+
+class Mentions:
+    """The rows of one kind that a record mentions, one an id; later mentions fill what the first left out."""
+
+    __slots__ = ("_kind", "_rows", "_seen_at", "_stream")
+
+    def __init__(self, kind: Kind, stream: Stream, seen_at: datetime | None) -> None:
+        self._kind = kind
+        self._stream = stream
+        self._seen_at = seen_at
+        self._rows: dict[str, Row] = {}
+
+    def meet(self, value: object) -> Named:
+        """Whom an entry of a record names, in any of its forms; without an id of its own by one made of the name."""
+        if value is None or value == {}:
+            return NOBODY
+        kind = self._kind
+        key, name = named(value, kind.id_keys)
+        if key is None:
+            key = stable_id(self._stream.stream_id, kind.prefix, kind.name, name)
+            if key is None:
+                return None, name
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = self._new(key, name)
+        elif row["name"] is None:
+            row["name"] = name
+        if kind.column is not None and row[kind.column] is None and isinstance(value, dict):
+            row[kind.column] = text(value.get(kind.key))
+        return key, name
+
+    def rows(self) -> tuple[Row, ...]:
+        """One row for each id met so far, in the order of first mention."""
+        return tuple(self._rows.values())
+
+    def _new(self, key: str, name: str | None) -> Row:
+        row: Row = {"_id": key, "source_id": self._stream.source_id, "name": name, "seen_at": self._seen_at}
+        if self._kind.column is not None:
+            row[self._kind.column] = None
+        return row
+
+
+def named(value: object, id_keys: tuple[str, ...]) -> Named:
     """The id (under the first of the keys that has one) and name of an object, or a text that stands for it."""
     if isinstance(value, dict):
-        keys = (ident(value.get(key)) for key in id_keys)
-        return next((key for key in keys if key is not None), None), text(value.get("name"))
+        for key in id_keys:
+            found = ident(value.get(key))
+            if found is not None:
+                return found, text(value.get("name"))
+        return None, text(value.get("name"))
     name = text(value)
     return (name, None) if name and _ID.fullmatch(name) else (None, name)
-
-
-def current_queue(value: object) -> Named:
-    """The queue that a task entered last, by `startTime`; the last of the list where none has one."""
-    queues = value if isinstance(value, list) else [value]
-    told = [(_entered(queue), found) for queue in queues if (found := named(queue, "_id")) != _NOBODY]
-    # Of several with the same time max takes the first that it meets: here the last of the list.
-    return max(reversed(told), key=itemgetter(0))[1] if told else _NOBODY
-
-
-def _entered(queue: object) -> datetime:
-    entered = moment(queue.get("startTime")) if isinstance(queue, dict) else None
-    return entered or _BEFORE_ALL

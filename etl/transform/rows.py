@@ -27,9 +27,23 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class TaskRows:
-    """The rows of one record; None where the record names no status, priority or case."""
+    """The rows of one record; None where the record names no status, priority or case.
+
+    Each agent, queue and user that the task or one of its children names has its row here, and no more than one.
+    A task's children count from 0 in `position`, without a gap. `unknown_keys` are top-level keys that are neither
+    the API's nor a custom field, each with the beginning of its value as JSON.
+    """
 
     task: Row
     status: Row | None
     priority: Row | None
     case: Row | None
+    agents: tuple[Row, ...] = ()
+    queues: tuple[Row, ...] = ()
+    users: tuple[Row, ...] = ()
+    task_queues: tuple[Row, ...] = ()
+    task_participants: tuple[Row, ...] = ()
+    task_tags: tuple[Row, ...] = ()
+    task_channels: tuple[Row, ...] = ()
+    task_fields: tuple[Row, ...] = ()
+    unknown_keys: tuple[tuple[str, str], ...] = ()

@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 
 from etl.times import parse_time
-from etl.transform.canonical import canonical, is_too_deep, plain_canonical
+from etl.transform.canonical import canonical, is_too_deep, plain_canonical, shown
+from etl.transform.children import participant_rows, queue_rows, word_rows
 from etl.transform.dimensions import case_row, priority_row, status_row
 from etl.transform.due import due_time
-from etl.transform.people import current_queue, named
+from etl.transform.fields import field_rows
+from etl.transform.keys import split_keys
+from etl.transform.people import AGENT, QUEUE, USER, Mentions
 from etl.transform.rows import Rejection, Row, Stream, TaskRows
-from etl.transform.text import LONGEST_ID, boolean, clean, clean_text, ident, moment, text
+from etl.transform.text import LONGEST_ID, boolean, clean, clean_text, cut, ident, moment, text
 
 _SHOWN = 80
 
@@ -35,7 +38,7 @@ def transform(record: object, stream: Stream) -> TaskRows | Rejection:
     try:
         updated_at = parse_time(record.get("updatedAt"))
     except ValueError:
-        return Rejection(f"updatedAt is unreadable: {_shown(record['updatedAt'])}", key, raw)
+        return Rejection(f"updatedAt is unreadable: {shown(record['updatedAt'], _SHOWN)}", key, raw)
     return _rows(key, record, raw, stream, updated_at)
 
 
@@ -45,6 +48,8 @@ def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated
     status = status_row(record.get("status"), stream, seen_at)
     priority = priority_row(record.get("priority"), stream, seen_at)
     case = case_row(record, stream, seen_at)
+    agents, queues, users = (Mentions(kind, stream, seen_at) for kind in (AGENT, QUEUE, USER))
+    task_queues, current_queue = queue_rows(key, record.get("queues"), queues)
     task: Row = {
         "_id": key,
         "source_id": stream.source_id,
@@ -57,14 +62,32 @@ def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated
         "updated_at": updated_at,
         "raw": raw,
         **_own_columns(record),
-        **_people_columns(record),
+        **_people_columns(record, agents, users),
+        "queue_id": current_queue[0],
+        "queue": current_queue[1],
     }
-    return TaskRows(task, status, priority, case)
+    task_participants = participant_rows(key, record.get("participants"), agents)
+    custom, unknown = split_keys(record)
+    return TaskRows(
+        task,
+        status,
+        priority,
+        case,
+        agents=agents.rows(),
+        queues=queues.rows(),
+        users=users.rows(),
+        task_queues=task_queues,
+        task_participants=task_participants,
+        task_tags=word_rows(key, record.get("tags"), "tag"),
+        task_channels=word_rows(key, record.get("channel"), "channel"),
+        task_fields=field_rows(key, record.get("fields"), custom),
+        unknown_keys=unknown,
+    )
 
 
 def _own_columns(record: dict[str, object]) -> Row:
     return {
-        "ref_id": text(record.get("refId")),
+        "ref_id": cut(text(record.get("refId"))),
         "name": text(record.get("name")),
         "assignee_type": text(record.get("assigneeType")),
         "conversation_type": text(record.get("conversationType")),
@@ -77,17 +100,14 @@ def _own_columns(record: dict[str, object]) -> Row:
     }
 
 
-def _people_columns(record: dict[str, object]) -> Row:
-    assignee_id, assignee = named(record.get("currAssignee"), "aId", "agentId", "_id")
-    queue_id, queue = current_queue(record.get("queues"))
-    user_id, user_name = named(record.get("userInfo"), "_id")
-    created_by_id, created_by = named(record.get("createdBy"), "_id")
-    updated_by_id, updated_by = named(record.get("updatedBy"), "_id")
+def _people_columns(record: dict[str, object], agents: Mentions, users: Mentions) -> Row:
+    assignee_id, assignee = agents.meet(record.get("currAssignee"))
+    user_id, user_name = users.meet(record.get("userInfo"))
+    created_by_id, created_by = users.meet(record.get("createdBy"))
+    updated_by_id, updated_by = users.meet(record.get("updatedBy"))
     return {
         "assignee_id": assignee_id,
         "assignee": assignee,
-        "queue_id": queue_id,
-        "queue": queue,
         "user_id": user_id,
         "user_name": user_name,
         "created_by_id": created_by_id,
@@ -108,9 +128,3 @@ def _why_no_id(value: object) -> str:
     if isinstance(value, str | int) and not isinstance(value, bool):
         return f"_id is longer than {LONGEST_ID} characters"
     return "_id is not text"
-
-
-def _shown(value: object) -> str:
-    # It goes to a terminal and a log: one line, and no control character that a terminal would obey.
-    start = canonical(value)[:_SHOWN]
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in start)

@@ -9,12 +9,18 @@ import math
 import re
 from datetime import datetime
 from decimal import Decimal
+from typing import overload
 
 from etl.times import parse_time
 
 LONGEST_ID = 256
 """Characters. Ids are keys of indexes, and PostgreSQL refuses an index entry of some 2,700 bytes."""
 
+LONGEST_WORD = 500
+"""Characters of other text that is looked up by an index. The record's own text keeps the rest."""
+
+# A date is much shorter; to read as one a number of 300,000 digits would take seconds.
+_LONGEST_TIME = 100
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _BOOLEANS = {"true": True, "false": False}
 
@@ -59,6 +65,15 @@ def text(value: object) -> str | None:
     return None
 
 
+@overload
+def cut(text: str) -> str: ...
+@overload
+def cut(text: None) -> None: ...
+def cut(text: str | None) -> str | None:
+    """The text as far as an index of PostgreSQL holds it."""
+    return text if text is None or len(text) <= LONGEST_WORD else text[:LONGEST_WORD]
+
+
 def digits(number: int) -> str:
     """All digits of an integer of any size (`str` refuses those past some 4,300)."""
     return str(number) if -(2**64) < number < 2**64 else format(Decimal(number), "f")
@@ -97,6 +112,8 @@ def number(value: object) -> float | None:
 
 def moment(value: object) -> datetime | None:
     """The time that the value tells, None where it tells none or cannot be read."""
+    if isinstance(value, str) and len(value) > _LONGEST_TIME:
+        return None
     try:
         return parse_time(value)
     except ValueError:
