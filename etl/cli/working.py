@@ -10,15 +10,17 @@ from typing import Any
 import click
 import orjson
 import structlog
+from sqlalchemy import Engine
 
 from etl import logs
 from etl.cli.building import Builder, now, open_database
 from etl.cli.progress import progress_display
 from etl.cli.signals import graceful
-from etl.errors import EtlError, LockedError
-from etl.jobs.recording import Assignment, outcome_of, recorded_run
-from etl.jobs.run import Run
-from etl.settings import Settings
+from etl.errors import DatabaseError, EtlError, LockedError
+from etl.jobs.recording import exit_code_of, outcome_of, recorded_run
+from etl.jobs.run import Run, Tally
+from etl.settings import Settings, SourceSettings
+from etl.times import format_time
 
 log = structlog.get_logger()
 
@@ -33,49 +35,108 @@ class Work:
 
 def work_on_sources(settings: Settings, work: Work, *, output: str) -> int:
     """Do the work on each source in turn, whatever became of the one before; return the exit code of the worst."""
+    results, bugs = [], []
     with graceful():
         engine = open_database(settings)
         builder = Builder(settings, engine)
-        results = []
         for source in settings.sources:
-            assignment = builder.assignment(source)
             with structlog.contextvars.bound_contextvars(source=source.name):
-                results.append(_work_on(assignment, work, engine, builder.take_over))
+                try:
+                    results.append(_work_on(engine, builder, source, work))
+                except Exception as bug:  # noqa: BLE001 - stops its own source alone, and is raised in the end
+                    bugs.append(bug)
         engine.dispose()
     code = _worst([result["exit_code"] for result in results])
     if output == "json":
-        click.echo(orjson.dumps({"sources": results, "exit_code": code}, option=orjson.OPT_INDENT_2))
+        click.echo(orjson.dumps({"sources": results, "exit_code": 1 if bugs else code}, option=orjson.OPT_INDENT_2))
+    if bugs:
+        raise bugs[0]
     return code
 
 
-def _work_on(
-    assignment: Assignment, work: Work, engine: Any, on_return: Callable[[str, float], None]
-) -> dict[str, Any]:
-    began = time.monotonic()
-    result: dict[str, Any] = {"name": assignment.name}
+def _work_on(engine: Engine, builder: Builder, source: SourceSettings, work: Work) -> dict[str, Any]:
+    """Do the work on one source; tell how it went, however it ends."""
+    assignment = builder.assignment(source)
+    report = _Report(source.name)
     try:
-        with progress_display(assignment.name) as show:
-            frame = recorded_run(engine, assignment, work.command, clock=now, on_progress=show, on_return=on_return)
+        with progress_display(source.name) as show:
+            frame = recorded_run(
+                engine, assignment, work.command, clock=now, on_progress=show, on_return=builder.take_over
+            )
             with frame as run, structlog.contextvars.bound_contextvars(run=run.id):
-                result |= dict(work.do(run) or {}) | {"exit_code": outcome_of(run.tally), "run": run.id}
+                report.run = run
+                report.more = work.do(run) or {}
+        report.exit_code = outcome_of(run.tally)
     except EtlError as error:
-        message = logs.clean(logs.redact(" ".join(str(error).split())))
-        click.echo(f"kore-etl: error: {assignment.name}: {message}", err=True)
-        return result | {"exit_code": error.exit_code, "error": message}
+        report.fail(error)
+    except BaseException as error:
+        report.exit_code = exit_code_of(error)
+        raise
     finally:
         assignment.client.close()
-    seconds = round(time.monotonic() - began, 2)
-    watermark = run.watermark()
-    counts = asdict(run.tally)
-    log.info("run.finished", run=run.id, **_worth_telling(counts), watermark=watermark, seconds=seconds)
-    return result | counts | {"watermark": watermark, "seconds": seconds}
+        report.log()
+    return report.as_json()
 
 
 _ALWAYS_TOLD = ("requests", "inserted", "updated")
 
 
-def _worth_telling(counts: dict[str, int]) -> dict[str, int]:
-    return {name: count for name, count in counts.items() if count or name in _ALWAYS_TOLD}
+class _Report:
+    """What is told of the work on a source: one event in the log, one object in the JSON, one line of an error."""
+
+    def __init__(self, name: str) -> None:
+        self.run: Run | None = None
+        self.more: Mapping[str, Any] = {}
+        self.exit_code = 0
+        self._name = name
+        self._error: str | None = None
+        self._began = time.monotonic()
+
+    def fail(self, error: EtlError) -> None:
+        """Tell a person why the work came to no good end."""
+        self.exit_code = error.exit_code
+        self._error = logs.clean(logs.redact(" ".join(str(error).split())))
+        click.echo(f"kore-etl: error: {self._name}: {self._error}", err=True)
+
+    def log(self) -> None:
+        """Close the log of a run; one that never began has none."""
+        if self.run is None:
+            return
+        counts = {name: count for name, count in self._counts().items() if count or name in _ALWAYS_TOLD}
+        log.info(
+            "run.finished",
+            run=self.run.id,
+            exit_code=self.exit_code,
+            **counts,
+            watermark=self._watermark(),
+            seconds=self._seconds(),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every count, also of work that failed or never began."""
+        return {
+            "name": self._name,
+            "run": self.run.id if self.run else None,
+            "exit_code": self.exit_code,
+            "error": self._error,
+            **self._counts(),
+            "watermark": self._watermark(),
+            "seconds": self._seconds(),
+            **self.more,
+        }
+
+    def _counts(self) -> dict[str, int]:
+        return asdict(self.run.tally if self.run else Tally())
+
+    def _watermark(self) -> str | None:
+        try:
+            watermark = self.run.watermark() if self.run else None
+        except DatabaseError:  # which may be why the work failed
+            return None
+        return format_time(watermark) if watermark else None
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._began, 2)
 
 
 def _worst(codes: list[int]) -> int:

@@ -319,7 +319,7 @@ class TestPauses:
             mine.fetch()
         assert len(moments) == 41
         assert all(later - earlier >= MINUTE for earlier, later in zip(moments, moments[7:], strict=False))
-        assert moments[-1] - moments[0] < 41 // 7 * MINUTE + 5  # and no slower than it must be
+        assert moments[-1] - moments[0] < 41 // 7 * MINUTE + MINUTE  # and hardly slower than it must be
 
 
 class TestBounds:
