@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
@@ -39,7 +38,7 @@ def open_engine(database_url: str) -> Engine:
     file = _file_of(url)
     if file is not None:
         _make_private(file)
-    engine = create_engine(url, json_serializer=_as_is, json_deserializer=orjson.loads, **_connect_options(url))
+    engine = create_engine(url, json_serializer=_as_is, **_connect_options(url))
     event.listen(engine, "handle_error", raise_database_error)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, ExceptionContext
 
 _MOST_SAID = 300
-_UNSTORABLE = ("22", "54")  # PostgreSQL's classes of errors: data exception, program limit exceeded
+_SHORT = 80
+_TOO_MUCH = "54000"  # PostgreSQL's code where a value exceeds one of its limits, such as that of an index's entry
 _STATEMENT = re.compile(r" LINE \d+: .*")
 _ADVICE = (
     ("database is locked", "another program writes to it; try again when it is done"),
@@ -37,7 +38,14 @@ _ADVICE = (
 
 
 class UnstorableError(DatabaseError):
-    """The database is well, and cannot hold one of the values: too large, or past the range of its type."""
+    """The database is well, and cannot hold one of the values: too large, or past the range of its type.
+
+    ``reason`` is the driver's own short word for it.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def place(url: URL) -> str:
@@ -58,9 +66,10 @@ def raise_database_error(context: ExceptionContext) -> None:
         return
     said = _STATEMENT.sub("", " ".join(str(error).split()))
     where = place(context.engine.url) if context.engine else "the database"
-    kind = UnstorableError if str(getattr(error, "sqlstate", None))[:2] in _UNSTORABLE else DatabaseError
     message = f"{where}: {said[:_MOST_SAID]}; {_advice(said)}"
-    raise kind(message) from error
+    if isinstance(error, driver.DataError) or getattr(error, "sqlstate", None) == _TOO_MUCH:
+        raise UnstorableError(message, str(error).partition("\n")[0][:_SHORT]) from error
+    raise DatabaseError(message) from error
 
 
 def _advice(said: str) -> str:

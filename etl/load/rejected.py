@@ -7,8 +7,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
+from etl.load.insert import insert_into
 from etl.load.tables import rejected_records
 
 if TYPE_CHECKING:
@@ -29,9 +29,8 @@ def keep(
     connection: Connection, rejections: Iterable[tuple[str, str | None, str]], origin: Origin, now: datetime
 ) -> None:
     """Keep each (reason, record id, raw text); one that was kept before is counted and dated."""
-    kinds = postgresql if connection.dialect.name == "postgresql" else sqlite
     for reason, record_id, raw in rejections:
-        statement = kinds.insert(rejected_records).values(
+        statement = insert_into(connection, rejected_records).values(
             source_id=origin.source_id,
             digest=blake2b(raw.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(),
             record_id=record_id,

@@ -6,7 +6,7 @@ writes the history of what changes, and writes only rows that are new or changed
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -16,21 +16,19 @@ from sqlalchemy import (
     Connection,
     MetaData,
     Table,
-    Text,
     and_,
-    bindparam,
     case,
-    cast,
     delete,
     func,
     literal,
     or_,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateTable
 
-from etl.load import history
+from etl.load import dimensions, history
+from etl.load.failures import UnstorableError
+from etl.load.insert import insert_into
 from etl.load.tables import cases, priorities, statuses, tasks
 
 if TYPE_CHECKING:
@@ -77,6 +75,9 @@ class Counts:
     repeated: int = 0
     changes: int = 0
 
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(Counts)))
+
 
 def prepare(connection: Connection) -> None:
     """Make this connection's temporary table, empty."""
@@ -87,8 +88,8 @@ def prepare(connection: Connection) -> None:
 def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -> Counts:
     """Write what is new or changed in ``batch``; the caller's transaction holds it together."""
     for table, rows in ((statuses, batch.statuses), (priorities, batch.priorities), (cases, batch.cases)):
-        _upsert_dimension(connection, table, rows)
-    newest = newest_of_each(batch.tasks, "updated_at")
+        dimensions.upsert(connection, table, rows)
+    newest = _newest_of_each(batch.tasks)
     if not newest:
         return Counts()
     prepare(connection)
@@ -102,12 +103,35 @@ def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -
     return counts
 
 
-def newest_of_each(rows: Iterable[Row], moment: str) -> list[Row]:
-    """Return one row an ``_id``: the one with the largest ``moment``, of equals the last."""
+def store_what_fits(
+    connection: Connection, batches: Sequence[Batch], *, run_id: int, now: datetime
+) -> tuple[Counts, list[tuple[Batch, str]]]:
+    """Store batches, of one record each, together, but for those of which the database cannot hold a value.
+
+    Return with the counts each batch that was left out, and why: the others do not suffer for it.
+    """
+    try:
+        with connection.begin_nested():
+            return store(connection, _joined(batches), run_id=run_id, now=now), []
+    except UnstorableError as error:
+        if len(batches) == 1:
+            return Counts(), [(batches[0], f"the database cannot hold it: {error.reason}")]
+    half = len(batches) // 2
+    first, left_out = store_what_fits(connection, batches[:half], run_id=run_id, now=now)
+    second, others = store_what_fits(connection, batches[half:], run_id=run_id, now=now)
+    return first + second, left_out + others
+
+
+def _joined(batches: Sequence[Batch]) -> Batch:
+    return Batch(*([row for batch in batches for row in getattr(batch, field.name)] for field in fields(Batch)))
+
+
+def _newest_of_each(rows: Iterable[Row]) -> list[Row]:
+    """Return one row an ``_id``: the one with the largest ``updated_at``, of equals the last."""
     newest: dict[str, Row] = {}
     for row in rows:
         known = newest.get(row["_id"])
-        if known is None or _not_older(row[moment], known[moment]):
+        if known is None or _not_older(row["updated_at"], known["updated_at"]):
             newest[row["_id"]] = row
     return list(newest.values())
 
@@ -146,7 +170,7 @@ def _write(connection: Connection, *, run_id: int, now: datetime) -> None:
         .select_from(incoming.outerjoin(tasks, _KEY))
         .where(or_(tasks.c["_id"].is_(None), _is_changed()))
     )
-    statement = _insert(connection, tasks).from_select([*_FROM_API, *own], source)
+    statement = insert_into(connection, tasks).from_select([*_FROM_API, *own], source)
     written = [name for name in (*_FROM_API, "stored_at", "run_id") if name != "_id"]
     connection.execute(
         statement.on_conflict_do_update(
@@ -158,31 +182,3 @@ def _write(connection: Connection, *, run_id: int, now: datetime) -> None:
 
 def _value(table: Table, name: str, value: object) -> BindParameter[Any]:
     return literal(value, table.c[name].type)
-
-
-def _upsert_dimension(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Keep the version that the newest task showed; of two at one instant always the same one."""
-    newest = newest_of_each(rows, "seen_at")
-    if not newest:
-        return
-    statement = _insert(connection, table).values({name: bindparam(name) for name in newest[0]})
-    new, old = statement.excluded, table.c
-    content = "raw" if "raw" in old else "ref_id"
-    later = or_(old.seen_at.is_(None), new.seen_at > old.seen_at)
-    greater = and_(
-        new.seen_at == old.seen_at,
-        func.coalesce(cast(new[content], Text), "") > func.coalesce(cast(old[content], Text), ""),
-    )
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["_id"],
-            set_={name: new[name] for name in newest[0] if name != "_id"},
-            where=or_(later, greater),
-        ),
-        newest,
-    )
-
-
-def _insert(connection: Connection, table: Table) -> Any:
-    """Choose the dialect's insert: the one place where the two databases' statements part."""
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)

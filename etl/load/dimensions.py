@@ -1,0 +1,48 @@
+"""Storing statuses, priorities and cases, of which each task brings its own version along."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Table, Text, and_, bindparam, cast, func, or_
+
+from etl.load.insert import insert_into
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Row = dict[str, Any]
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Keep the version that the newest task showed; of two at one instant always the same one, whichever came first."""
+    content = "raw" if "raw" in table.c else "ref_id"
+    latest = _latest_versions(rows, content)
+    if not latest:
+        return
+    statement = insert_into(connection, table).values({name: bindparam(name) for name in latest[0]})
+    new, old = statement.excluded, table.c
+    later = or_(new.seen_at > old.seen_at, and_(new.seen_at.is_not(None), old.seen_at.is_(None)))
+    greater = func.coalesce(cast(new[content], Text), "") > func.coalesce(cast(old[content], Text), "")
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["_id"],
+            set_={name: new[name] for name in latest[0] if name != "_id"},
+            where=or_(later, and_(new.seen_at.is_not_distinct_from(old.seen_at), greater)),
+        ),
+        latest,
+    )
+
+
+def _latest_versions(rows: Iterable[Row], content: str) -> list[Row]:
+    """Return of each ``_id`` the distinct versions at its latest instant, which the database chooses from.
+
+    In order of ``_id``: two runs on two sources that share some would else wait for each other.
+    """
+    distinct = {(row["_id"], row["seen_at"] or _NEVER, row[content] or ""): row for row in rows}
+    in_order = sorted(distinct)
+    latest = {key: moment for key, moment, _content in in_order}
+    return [distinct[version] for version in in_order if version[1] == latest[version[0]]]

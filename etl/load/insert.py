@@ -1,0 +1,15 @@
+"""The dialect's insert, which knows what to do where a row's key is taken: the one place where it is chosen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.dialects import postgresql, sqlite
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Table
+
+
+def insert_into(connection: Connection, table: Table) -> Any:
+    """Return the insert whose ``on_conflict_do_update`` both databases spell alike."""
+    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
