@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from etl.errors import ApiError, RefusedError
-from etl.extract.abilities import Abilities, ContradictedError
+from etl.extract.abilities import END_OF_TIME, SECOND, Abilities, ContradictedError
 from etl.extract.client import Client
 from etl.extract.page import Page
 from etl.extract.query import Query
@@ -83,6 +83,7 @@ class Run:
         self.by_hand = by_hand
         self._started = clock()
         self._opened_at: datetime | None = None
+        self._latest_opening = END_OF_TIME
         self._stream = Stream(source.id, source.stream_id)
         self._on_progress = on_progress
         self._before_fetch = before_fetch
@@ -124,7 +125,16 @@ class Run:
             if self.client.skew is None:
                 return self._latest_certain_moment()
             self._opened_at = _whole(self._started + self.client.skew)
+            self._latest_opening = self._opened_at + SECOND + (self.clock() - self._started)
         return self._opened_at
+
+    def surely_opened_by(self) -> datetime:
+        """Return a server's time that was not before this run began: what is dated later need not be read.
+
+        ``Date`` is cut to the second, and the answer took some of the time since; without it nothing is sure.
+        """
+        self.opened_at()
+        return self._latest_opening
 
     def _latest_certain_moment(self) -> datetime:
         with reading(self.engine) as connection:

@@ -110,7 +110,7 @@ def _read_window(run: Run, stretch: Stretch, start: datetime, end: datetime | No
     """Read one window to its end and return where the next one starts."""
     is_open = stretch.end is None and (end is None or end == _last(run, stretch))
     asked_end = _open_end(run, start, rolling) if end is None or is_open else end
-    enough = run.opened_at if stretch.end is None else None
+    enough = run.surely_opened_by if stretch.end is None else None
     window = Window(stretch.field, start, asked_end, enough, stretch.filters)
     told_end = partial(_ledger_end, run, stretch, end)
     entry = WindowEntry(run, stretch.job, stretch.field, stretch.reading, start, told_end)
