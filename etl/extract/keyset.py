@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from etl.extract.abilities import Abilities
+from etl.extract.abilities import Abilities, ContradictedError, Question
 from etl.extract.page import Page, moment_of
 from etl.extract.query import Field, Query
 from etl.extract.reading import Chunk, Fetch, Window, check_dates, check_order, dated, moments, nothing_follows
@@ -27,14 +27,14 @@ def read_keyset(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[
         query = _query(window, abilities, start)
         page = fetch(query)
         values = moments(page, window.field)
-        check_order(values, window.field)
+        check_order(page, window.field)
         check_dates(page, window.field, query.start or start, query.end or window.end)
         if expected is not None and page.total is not None and page.total < expected.total:
             yield from expected.look_again(fetch, abilities, page.total)
         if nothing_follows(fetch, query, page, abilities):
             yield Chunk(page.records, window.end, page.total)
             return
-        last = values[-1] if values else start
+        last = _latest(values, window.field)
         if window.enough is not None and last > window.enough():
             yield Chunk(page.records, window.enough(), page.total)
             return
@@ -80,6 +80,14 @@ class _Expectation:
                 return
         reason = f"rows are missing before {self._last}: the totals do not add up"
         yield Chunk([], settled=False, reason=reason)
+
+
+def _latest(values: list[datetime], field: Field) -> datetime:
+    """Return the latest moment of a page; raise where it has none, since there is nothing to go on from."""
+    if not values:
+        question: Question = "sort_updated" if field == "updatedAt" else "sort_created"
+        raise ContradictedError(question, answer=False, evidence=f"a full page without any readable {field}")
+    return max(values)
 
 
 def _query(window: Window, abilities: Abilities, start: datetime) -> Query:

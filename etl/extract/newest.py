@@ -1,8 +1,8 @@
 """Newest first: from the latest change down to the watermark, for servers whose dates do not filter on updatedAt.
 
 A task that is changed meanwhile moves to the top, which shifts the rest down: that only repeats rows. A task that
-vanishes shifts them up. So each page begins on the last row of the page before, the anchor; where no row is known
-any more the reading steps back until it meets known rows again.
+vanishes shifts them up. So each page begins on the last row of the page before, the anchor, or on the first of those
+that share its instant; where no row is known any more the reading steps back until it meets known rows again.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ from etl.extract.reading import Chunk, Fetch, Window, check_order, moments, noth
 _PAGES_REMEMBERED = 8
 _MOST_STEPS_BACK = 1000
 
+_Version = tuple[str | None, datetime | None]
+
 
 def read_newest(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[Chunk]:
     """Yield what was updated since ``window.start``, newest first; only the last chunk covers anything."""
-    skip, steps_back = 0, 0
-    known: deque[set[tuple[str | None, datetime | None]]] = deque(maxlen=_PAGES_REMEMBERED)
+    skip, steps_back, doubt = 0, 0, ""
+    tie: _Version | None = None
+    known: deque[set[_Version]] = deque(maxlen=_PAGES_REMEMBERED)
     query = replace(window.filters, sort_by=("updatedAt", "desc"), limit=abilities.limit())
     while True:
         asked = replace(query, skip=skip)
         page = fetch(asked)
-        values = moments(page, "updatedAt")
-        check_order(values, "updatedAt", descending=True)
-        versions = {(record_id(record), moment_of(record, "updatedAt")) for record in page.records}
-        if skip and not any(versions & earlier for earlier in known):
+        check_order(page, "updatedAt", descending=True)
+        versions = [(record_id(record), moment_of(record, "updatedAt")) for record in page.distinct()]
+        if skip and not any(earlier.intersection(versions) for earlier in known):
             steps_back += 1
             yield Chunk(page.records)
             if steps_back > _MOST_STEPS_BACK:
@@ -41,17 +43,30 @@ def read_newest(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[
             skip = max(0, skip - max(1, len(page) // 2) * steps_back)
             continue
         steps_back = 0
-        known.append(versions)
-        if _is_done(fetch, asked, page, values, window, abilities):
-            yield Chunk(page.records, window.end, page.total)
+        known.append(set(versions))
+        if tie is not None and tie not in versions:
+            doubt = f"more rows than a page share updatedAt {tie[1]}, and come in another order each time"
+        if _is_done(fetch, asked, page, window, abilities):
+            yield Chunk(page.records, window.end, page.total, settled=not doubt, reason=doubt)
             return
         yield Chunk(page.records, None, page.total)
-        skip += max(1, len(page) - 1)
+        onwards = _onwards(versions)
+        tie = versions[-1] if onwards is None else None
+        skip += max(1, len(page) - 1) if onwards is None else onwards
 
 
-def _is_done(
-    fetch: Fetch, asked: Query, page: Page, values: list[datetime], window: Window, abilities: Abilities
-) -> bool:
-    if values and values[-1] < window.start:
+def _onwards(versions: list[_Version]) -> int | None:
+    """Return how far to go on: to the first of the rows that share the last one's instant, so that they come together.
+
+    Their order among themselves may change from one request to the next. None where they fill the page.
+    """
+    if not versions:
+        return None
+    first = next(place for place, version in enumerate(versions) if version[1] == versions[-1][1])
+    return first or None
+
+
+def _is_done(fetch: Fetch, asked: Query, page: Page, window: Window, abilities: Abilities) -> bool:
+    if min(moments(page, "updatedAt"), default=window.start) < window.start:
         return True
     return nothing_follows(fetch, asked, page, abilities)

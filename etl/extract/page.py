@@ -25,17 +25,22 @@ class Page:
     total: int | None = None
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.distinct())
+
+    def distinct(self) -> list[Any]:
+        """Return the records, one that is given twice only once; one without an id is always its own."""
+        by_id = {record_id(record) or place: record for place, record in enumerate(self.records)}
+        return list(by_id.values())
 
     def is_last(self, skip: int) -> bool:
         """Tell whether nothing follows: an empty page, a reached total, or the server's word where no total denies it.
 
-        A page that is merely shorter than asked for proves nothing.
+        A page that is merely shorter than asked for proves nothing, and neither does a total under what has come.
         """
         if not self.records:
             return True
-        if self.total is not None:
-            return skip + len(self.records) >= self.total and self.has_more is not True
+        if self.total is not None and skip + len(self) <= self.total:
+            return skip + len(self) == self.total and self.has_more is not True
         return self.has_more is False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from etl.extract.abilities import SECOND, Abilities, ContradictedError, Question
-from etl.extract.page import Page, moment_of
+from etl.extract.page import Page, moment_of, record_id
 from etl.extract.query import Field, Query
 
 Fetch = Callable[[Query], Page]
@@ -64,15 +65,23 @@ def dated(window: Window, abilities: Abilities, start: datetime | None = None, e
 def nothing_follows(fetch: Fetch, query: Query, page: Page, abilities: Abilities) -> bool:
     """Tell whether ``page``, the answer to ``query``, is the last one.
 
-    Where the server gives no word, or contradicts itself, a page that is not full is the last one only if the place
-    behind it is empty, which is asked.
+    Where the server gives no word, or contradicts itself, a page is the last one only if the place behind it is empty,
+    which is asked. So it is, too, where only a total says that a full page is the last one.
     """
+    is_full = abilities.is_full(len(page))
     if page.is_last(query.skip):
-        return True
-    told = page.total is not None and query.skip + len(page) < page.total
-    if told or abilities.is_full(len(page)) or (page.total is None and page.has_more is True):
+        if page.has_more is False or not is_full or not page.records:
+            return True
+    elif is_full or _more_is_told(page, query.skip):
         return False
     return not fetch(replace(query, skip=query.skip + len(page))).records
+
+
+def _more_is_told(page: Page, skip: int) -> bool:
+    """Tell whether the server says that there is more: by its total, or where it has none by its word."""
+    if page.total is not None:
+        return skip + len(page) < page.total
+    return page.has_more is True
 
 
 def moments(page: Page, name: Field) -> list[datetime]:
@@ -87,9 +96,14 @@ def is_sorted(values: list[datetime], *, descending: bool = False) -> bool:
     return all(a >= b for a, b in pairs) if descending else all(a <= b for a, b in pairs)
 
 
-def check_order(values: list[datetime], field: Field, *, descending: bool = False) -> None:
-    """Order is checked, never trusted: raise :class:`ContradictedError` for rows that are not sorted."""
-    if not is_sorted(values, descending=descending):
+def check_order(page: Page, field: Field, *, descending: bool = False) -> None:
+    """Order is checked, never trusted: raise :class:`ContradictedError` for rows that are not sorted.
+
+    A row that is given twice stands in a wrong place once, which proves nothing.
+    """
+    times = Counter(record_id(record) for record in page.records)
+    single = [record for record in page.records if times[record_id(record)] == 1]
+    if not is_sorted(moments(Page(single), field), descending=descending):
         question: Question = "sort_updated" if field == "updatedAt" else "sort_created"
         evidence = f"rows out of order although sorted by {field}"
         raise ContradictedError(question, answer=False, evidence=evidence)
