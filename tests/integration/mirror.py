@@ -1,0 +1,98 @@
+"""A sandbox and a database that is to mirror it: the commands' own code, in this process, and what differs then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+from structlog.testing import capture_logs
+
+from etl.cli.working import Work, work_on_sources
+from etl.jobs.backfill import Period, backfill
+from etl.jobs.sync import sync
+from etl.load.engine import open_engine, reading
+from etl.sandbox import Sandbox
+from etl.settings import load_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended, the requests that reached the server, and what was logged."""
+
+    exit_code: int
+    requests: int
+    log: list[Mapping[str, Any]]
+
+    def changed(self) -> list[str]:
+        """The questions whose answer the log says to have changed."""
+        return [str(event["question"]) for event in self.log if event["event"] == "probe.changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Ids of tasks that only the server has, that it has in another version, and that it no longer has."""
+
+    missing: set[str] = field(default_factory=set)
+    stale: set[str] = field(default_factory=set)
+    extra: set[str] = field(default_factory=set)
+
+
+NONE = Differences()
+
+
+class Mirror:
+    """Runs commands against a sandbox into a database, and compares the two."""
+
+    def __init__(self, server: Sandbox, database_url: str, **settings: str) -> None:
+        self.server = server
+        self.database_url = database_url
+        self.settings = {
+            **server.environment,
+            "KORE_ETL_DATABASE_URL": database_url,
+            "KORE_ETL_REQUESTS_PER_MINUTE": "1000000",
+            **{f"KORE_ETL_{name.upper()}": value for name, value in settings.items()},
+        }
+
+    def sync(self, *, full: bool = False) -> Outcome:
+        return self.work("sync", lambda run: sync(run, full=full))
+
+    def backfill(self, period: Period, *, restart: bool = False) -> Outcome:
+        return self.work("backfill", lambda run: backfill(run, period, restart=restart))
+
+    def work(self, command: str, do: Callable[[Any], Any]) -> Outcome:
+        before = self.server.request_count
+        settings = load_settings(None, self.settings, {}).settings
+        with capture_logs() as log:
+            code = work_on_sources(settings, Work(command, do), output="text")
+        return Outcome(code, self.server.request_count - before, log)
+
+    def rows(self, query: str) -> list[Any]:
+        engine = open_engine(self.database_url)
+        try:
+            with reading(engine) as connection:
+                return list(connection.execute(text(query)))
+        finally:
+            engine.dispose()
+
+    def value(self, query: str) -> Any:
+        ((value,),) = self.rows(query)
+        return value
+
+    def stored(self) -> dict[str, Any]:
+        """Every task as it is stored: its whole record by its id."""
+        return {row[0]: orjson.loads(row[1]) for row in self.rows("select _id, cast(raw as text) from tasks")}
+
+    def differences(self) -> Differences:
+        """Compare every row, whole."""
+        here, there = self.stored(), {task["_id"]: task for task in self.server.tasks()}
+        return Differences(
+            missing=there.keys() - here.keys(),
+            stale={key for key in there.keys() & here.keys() if here[key] != there[key]},
+            extra=here.keys() - there.keys(),
+        )
+
+    def gaps(self) -> list[Any]:
+        return self.rows("select * from coverage_gaps")

@@ -1,0 +1,223 @@
+"""The promise: after a sync the database holds exactly what the server holds, whatever the server does."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.integration.mirror import NONE, Mirror
+
+TASKS = 700
+
+OBEDIENT = {
+    "dates on createdAt": {},
+    "dates on updatedAt": {"window_field": "updatedAt"},
+    "10 rows a request": {"cap": 10},
+    "10 rows a request, dates on updatedAt": {"cap": 10, "window_field": "updatedAt"},
+    "limit over 50 refused": {"cap_mode": "refuse"},
+    "limit over 50 refused with 412, dates on updatedAt": {
+        "cap_mode": "refuse",
+        "cap_status": 412,
+        "window_field": "updatedAt",
+    },
+    "hasMore only": {"totals": "missing"},
+    "hasMore only, dates on updatedAt": {"totals": "null", "window_field": "updatedAt"},
+    "totals only": {"has_more": "missing"},
+    "totals only, dates on updatedAt": {"has_more": "null", "window_field": "updatedAt"},
+    "neither": {"has_more": "missing", "totals": "missing"},
+    "neither, dates on updatedAt": {"has_more": "null", "totals": "null", "window_field": "updatedAt"},
+    "hasMore always true": {"has_more": "always_true"},
+    "hasMore always true, no totals": {"has_more": "always_true", "totals": "missing", "window_field": "updatedAt"},
+    "skip+limit over 500 refused": {"max_skip": 500},
+    "dates cut to the second": {"tick": "second"},
+    "dates cut to the second, on updatedAt": {"tick": "second", "window_field": "updatedAt"},
+    "ends not included": {"ends": "exclusive"},
+    "ends not included, dates on updatedAt": {"ends": "exclusive", "window_field": "updatedAt"},
+    "ends not included and cut to the second": {"ends": "exclusive", "tick": "second", "window_field": "updatedAt"},
+    "ranges over 7 days refused": {"max_range_days": 7.0, "days": 200.0},
+    "ranges over 31 days refused, dates on updatedAt": {"max_range_days": 31.0, "window_field": "updatedAt"},
+    "sorted by updatedAt only": {"sort_fields": ("updatedAt",)},
+    "sorted by createdAt only, dates on updatedAt": {"sort_fields": ("createdAt",), "window_field": "updatedAt"},
+    "ties in no order": {"tie_break": "random"},
+    "no Date header": {"date_header": "missing"},
+    "an hour behind": {"clock_skew": -3600.0},
+    "an hour ahead": {"clock_skew": 3600.0, "window_field": "updatedAt"},
+    "a task at the start": {"tasks": 1},
+    "no task at the start": {"tasks": 0},
+    "no task at the start, dates on updatedAt": {"tasks": 0, "window_field": "updatedAt"},
+    "rows given twice": {"duplicates": 0.3},
+    "rows given twice, totals only, dates on updatedAt": {
+        "duplicates": 0.3,
+        "has_more": "missing",
+        "window_field": "updatedAt",
+    },
+    "eight fields": {"shape": "eight"},
+}
+
+UNSORTED = {
+    "sort ignored": {"window_field": "updatedAt", "sort": "ignored"},
+    "sort ignored, newest first": {"window_field": "updatedAt", "sort": "ignored", "default_order": "newest"},
+    "sort ignored, 10 rows a request": {"window_field": "updatedAt", "sort": "ignored", "cap": 10},
+    "sort ignored, neither": {
+        "window_field": "updatedAt",
+        "sort": "ignored",
+        "has_more": "missing",
+        "totals": "missing",
+    },
+    "sort ignored, skip+limit over 500 refused": {"window_field": "updatedAt", "sort": "ignored", "max_skip": 500},
+    "sort ignored, newest first, skip+limit over 500 refused": {
+        "window_field": "updatedAt",
+        "sort": "ignored",
+        "default_order": "newest",
+        "max_skip": 500,
+    },
+    "sort ignored, dates cut to the second": {"window_field": "updatedAt", "sort": "ignored", "tick": "second"},
+    "sort ignored, ends not included": {"window_field": "updatedAt", "sort": "ignored", "ends": "exclusive"},
+    "sort ignored, ranges over 31 days refused": {
+        "window_field": "updatedAt",
+        "sort": "ignored",
+        "max_range_days": 31.0,
+    },
+}
+
+NEEDS_FULL = {
+    "sorted by createdAt only": {"sort_fields": ("createdAt",)},
+    "sort ignored, dates on createdAt": {"sort": "ignored"},
+    "sort ignored, dates on createdAt, newest first": {"sort": "ignored", "default_order": "newest"},
+    "sort ignored, dates on createdAt, skip+limit over 500 refused": {"sort": "ignored", "max_skip": 500},
+    "sort ignored, dates on createdAt, neither": {"sort": "ignored", "has_more": "missing", "totals": "missing"},
+}
+
+
+def variants(*tables):
+    return [pytest.param(options, id=name) for table in tables for name, options in table.items()]
+
+
+@pytest.fixture
+def mirror(sandbox, database_url):
+    return lambda **options: Mirror(sandbox(**{"tasks": TASKS, **options}), database_url)
+
+
+def assert_exact(mirror, outcome, *, what):
+    assert outcome.exit_code == 0, what
+    assert mirror.differences() == NONE, what
+    assert mirror.gaps() == [], what
+
+
+@pytest.mark.parametrize("options", variants(OBEDIENT, UNSORTED))
+def test_two_syncs_hold_every_row_as_the_server_does(mirror, options):
+    mirrored = mirror(**options)
+    assert_exact(mirrored, mirrored.sync(), what="first sync")
+    mirrored.server.change(update=min(300, options.get("tasks", TASKS)), insert=50)
+    assert_exact(mirrored, mirrored.sync(), what="second sync")
+
+
+@pytest.mark.parametrize("options", variants(NEEDS_FULL))
+def test_a_full_sync_holds_every_row_where_nothing_cheaper_can(mirror, options):
+    mirrored = mirror(**options)
+    assert_exact(mirrored, mirrored.sync(), what="first sync")
+    mirrored.server.change(update=300, insert=50)
+    assert_exact(mirrored, mirrored.sync(full=True), what="full sync")
+
+
+@pytest.mark.parametrize(
+    "options",
+    variants(
+        {
+            "dates on createdAt": {},
+            "dates on updatedAt": {"window_field": "updatedAt"},
+            "sort ignored": {"window_field": "updatedAt", "sort": "ignored"},
+        }
+    ),
+)
+def test_timestamps_rounded_to_the_hour_lose_nothing(mirror, options):
+    mirrored = mirror(tasks=8000, round_to=3600.0, shape="eight", round_changes=True, **options)
+    assert_exact(mirrored, mirrored.sync(), what="first sync")
+    mirrored.server.change(update=300, insert=50)
+    assert_exact(mirrored, mirrored.sync(), what="second sync")
+
+
+@pytest.mark.parametrize(
+    "options",
+    variants(
+        {
+            "dates on createdAt": {},
+            "dates on updatedAt": {"window_field": "updatedAt"},
+            "dates on updatedAt, ties in no order": {"window_field": "updatedAt", "tie_break": "random"},
+            "sort ignored": {"window_field": "updatedAt", "sort": "ignored"},
+            "neither": {"window_field": "updatedAt", "has_more": "missing", "totals": "missing"},
+        }
+    ),
+)
+def test_two_thousand_tasks_updated_in_one_millisecond_are_all_read(mirror, options):
+    mirrored = mirror(tasks=2100, shape="eight", **options)
+    assert_exact(mirrored, mirrored.sync(), what="first sync")
+    mirrored.server.change(update=2000, insert=50, same_instant=True)
+    assert_exact(mirrored, mirrored.sync(), what="second sync")
+
+
+@pytest.mark.parametrize(
+    "options",
+    variants(
+        {
+            "dates on createdAt": {},
+            "dates on updatedAt": {"window_field": "updatedAt"},
+            "sort ignored": {"window_field": "updatedAt", "sort": "ignored"},
+        }
+    ),
+)
+def test_rows_that_show_two_seconds_late_are_all_there_after_one_more_quiet_sync(mirror, options):
+    mirrored = mirror(visible_after=2.0, **options)
+    assert mirrored.sync().exit_code == 0
+    mirrored.server.change(update=300, insert=50)
+    assert mirrored.sync().exit_code == 0
+    time.sleep(2.1)  # the delay is the server's
+    assert_exact(mirrored, mirrored.sync(), what="quiet sync")
+
+
+CHURN = {"churn_every": 7, "churn_add": 2, "churn_change": 6, "churn_delete": 1}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(
+    "options",
+    variants(
+        {
+            "dates on createdAt": {},
+            "dates on updatedAt": {"window_field": "updatedAt"},
+            "dates on updatedAt, neither": {"window_field": "updatedAt", "has_more": "missing", "totals": "missing"},
+            "sort ignored": {"window_field": "updatedAt", "sort": "ignored"},
+            "sort ignored, newest first": {"window_field": "updatedAt", "sort": "ignored", "default_order": "newest"},
+        }
+    ),
+)
+def test_tasks_that_change_in_the_middle_of_reading_are_exact_after_one_more_quiet_sync(mirror, options, moment):
+    mirrored = mirror(tasks=1000, churn_when=moment, **CHURN, **options)
+    assert mirrored.sync().exit_code == 0
+    mirrored.server.change(update=300, insert=50)
+    assert mirrored.sync().exit_code == 0
+    mirrored.server.configure(churn_every=0)
+    assert mirrored.sync().exit_code == 0
+    left = mirrored.differences()
+    assert not left.missing
+    assert not left.stale
+    assert mirrored.gaps() == []
+
+
+def test_a_tie_in_no_order_that_no_date_can_single_out_is_read_or_told(mirror):
+    mirrored = mirror(tasks=400, tie_break="random")
+    assert mirrored.sync().exit_code == 0
+    mirrored.server.change(update=200, same_instant=True)
+    outcome = mirrored.sync()
+    assert outcome.exit_code == 3 or mirrored.differences() == NONE
+
+
+def test_the_comparison_sees_a_value_that_differs_and_rows_that_only_one_side_has(mirror):
+    mirrored = mirror(tasks=20)
+    mirrored.sync()
+    first, second, *_ = mirrored.server.tasks()
+    mirrored.server.put([{**first, "name": "another"}, {**first, "_id": "ti-new"}])
+    mirrored.server.remove([second["_id"]])
+    found = mirrored.differences()
+    assert (found.missing, found.stale, found.extra) == ({"ti-new"}, {first["_id"]}, {second["_id"]})
