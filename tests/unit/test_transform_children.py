@@ -66,6 +66,7 @@ def test_each_participant_is_a_row_with_the_name_that_the_task_gives():
         pytest.param(["vip", "b2b"], ["vip", "b2b"], id="texts"),
         pytest.param(["vip", "vip"], ["vip", "vip"], id="one twice"),
         pytest.param("vip", ["vip"], id="a text for the list"),
+        pytest.param(0, ["0"], id="a zero for the list"),
         pytest.param({"name": "vip"}, ["vip"], id="an object for the list"),
         pytest.param([{"_id": "1", "name": "vip"}], ["vip"], id="an object with a name"),
         pytest.param([{"b": 1, "a": "\0"}], ['{"a":"\ufffd","b":1}'], id="an object without a name"),

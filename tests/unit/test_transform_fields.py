@@ -100,6 +100,25 @@ def test_each_spelling_gives_what_the_other_leaves_out(nothing):
     }
 
 
+def test_the_name_and_type_may_come_from_the_key_alone():
+    made = fields({"_id": "1", "selectedValue": "x"}, a={"id": "1", "displayName": "A", "dataType": "string"})
+
+    assert (made[0]["name"], made[0]["data_type"]) == ("A", "string")
+
+
+@pytest.mark.parametrize(
+    ("names", "key"),
+    [
+        pytest.param({"displayName": "City", "lname": "city", "metaData": {"name": "c"}}, "City", id="as displayed"),
+        pytest.param({"lname": "city", "metaData": {"name": "c"}}, "city", id="in small letters"),
+        pytest.param({"metaData": {"name": "c"}}, "c", id="the inner one"),
+        pytest.param({}, "1", id="the id"),
+    ],
+)
+def test_a_listed_field_is_known_by_its_first_name(names, key):
+    assert short(fields({"_id": "1", "selectedValue": "x", **names})) == [("1", key, "x")]
+
+
 def test_where_two_spellings_disagree_the_list_stands():
     made = fields({"_id": "1", "selectedValue": 0}, a={"id": "1", "selectedValue": 5})
 
@@ -171,7 +190,7 @@ def test_a_value_is_text_and_a_number_where_it_is_one(value, text, number):
         pytest.param("soon", "date", None, id="unreadable"),
         pytest.param("9" * 300_000, "date", None, id="a number that would take seconds to read"),
         pytest.param(["2025-06-01"], "date", None, id="a list"),
-        pytest.param({"on": 1}, None, None, id="another object"),
+        pytest.param({"$numberLong": "1748736000000"}, None, None, id="another object"),
     ],
 )
 def test_a_value_is_a_time_where_its_type_or_form_says_so(value, data_type, expected):
@@ -184,8 +203,7 @@ def test_the_type_is_found_in_either_place():
     assert (made[0]["data_type"], made[0]["time"]) == ("date", DAY)
 
 
-def test_a_field_is_found_by_its_id_alone_and_a_long_key_is_cut():
-    assert short(fields({"_id": "1", "selectedValue": "x"})) == [("1", "1", "x")]
+def test_a_long_key_is_cut():
     assert short(rows(**{"k" * 501: {"selectedValue": "x"}}).task_fields) == [(None, "k" * 500, "x")]
 
 
@@ -197,6 +215,7 @@ def test_a_field_is_found_by_its_id_alone_and_a_long_key_is_cut():
         pytest.param("a\0\x9b\n", '"a\ufffd\ufffd\\n"', id="what a terminal would obey"),
         pytest.param({"b": [1], "a": 2}, '{"a":2,"b":[1]}', id="object"),
         pytest.param({"displayName": "x"}, '{"displayName":"x"}', id="a name without an id"),
+        pytest.param({"id": "1"}, '{"id":"1"}', id="an id without a name"),
         pytest.param("x" * 300_000, '"' + "x" * 199, id="long"),
     ],
 )

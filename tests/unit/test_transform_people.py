@@ -69,6 +69,7 @@ def test_the_assignee_is_read_in_every_form(value, expected):
         pytest.param("Uma", (MADE, "Uma"), id="name"),
         pytest.param("u-6639f7bd-58c9-7ffac03b", ("u-6639f7bd-58c9-7ffac03b", None), id="id"),
         pytest.param(5, (MADE, "5"), id="number"),
+        pytest.param(0, (MADE, "0"), id="zero"),
     ],
 )
 def test_a_user_is_read_in_every_form(key, columns, value, expected):
@@ -140,6 +141,19 @@ def test_everybody_who_is_named_has_one_row_filled_by_all_mentions():
         {"_id": "u-1", "name": "Uma", "email": "uma@example.com", **seen},
         {"_id": "u-2", "name": "Cleo", "email": "cleo@example.com", **seen},
     )
+
+
+def test_what_the_first_mention_tells_is_kept():
+    read = rows(userInfo={"_id": "u-1", "emailId": "first"}, updatedBy={"_id": "u-1", "emailId": "second"})
+
+    assert [row["email"] for row in read.users] == ["first"]
+
+
+def test_a_blank_name_without_an_id_is_kept_with_the_task_alone():
+    read = rows(currAssignee={"name": " "}, queues=" ")
+
+    assert (read.task["assignee"], read.task["assignee_id"], read.agents) == (" ", None, ())
+    assert (read.task["queue"], read.task["queue_id"], read.task_queues) == (" ", None, ())
 
 
 def test_ids_made_of_a_name_never_change():
