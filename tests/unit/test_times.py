@@ -258,3 +258,8 @@ def test_a_duration_is_shown_in_its_largest_units(duration, expected):
 @given(st.timedeltas(min_value=timedelta(0)))
 def test_a_duration_that_is_shown_reads_back_as_itself(duration):
     assert parse_duration(format_duration(duration)) == duration
+
+
+def test_a_number_of_many_digits_is_refused_at_once_and_not_worked_out():
+    with pytest.raises(ValueError, match="length"):
+        parse_time("1" * 300_000)
