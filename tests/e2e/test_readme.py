@@ -1,0 +1,310 @@
+"""What README and docs show is run, looked up and compared: a page that went wrong fails here."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+import subprocess
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from click.testing import CliRunner
+from sqlalchemy import create_engine
+
+from etl import __version__, errors
+from etl.cli import cli, ending
+from etl.jobs.recording import INCOMPLETE
+from etl.load.tables import metadata
+from etl.settings.layers import KNOWN_KEYS, variable
+from etl.settings.models import Settings, SourceSettings
+from etl.times import format_duration, parse_duration
+
+if TYPE_CHECKING:
+    from etl.sandbox import Sandbox
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+README = CHECKOUT / "README.md"
+EXACTNESS = CHECKOUT / "docs" / "exactness.md"
+DOCUMENTS = [*sorted(CHECKOUT.glob("*.md")), *sorted((CHECKOUT / "docs").rglob("*.md"))]
+_NAMES = [str(path.relative_to(CHECKOUT)) for path in DOCUMENTS]
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=_NAMES)
+
+
+def fenced(document: Path, language: str) -> list[str]:
+    """The blocks of code in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", document.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def inline(document: Path) -> list[str]:
+    """What stands between backticks in a line."""
+    prose = re.sub(r"^```.*?^```$", "", document.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"`([^`\n]+)`", prose)
+
+
+def first_table(text: str) -> list[list[str]]:
+    """The cells of the first table in a text, its header first."""
+    found = re.search(r"^(\|.*\|\n)\|[ |-]+\|\n((?:\|.*\|\n?)*)", text, re.MULTILINE)
+    assert found, "no table follows"
+    lines = (found[1] + found[2]).splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def section(document: Path, title: str) -> str:
+    """What stands under a heading."""
+    return document.read_text("utf-8").split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+# --- SQL ---
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    title: str
+    dialect: str
+    sql: str
+    columns: list[str]
+    sample: list[list[str]]
+
+
+def questions(document: Path) -> Iterator[Question]:
+    """The blocks of SQL with the first table after each: its header and its rows are what the answer looks like."""
+    text = document.read_text("utf-8")
+    for block in re.finditer(r"^```sql ?(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        columns, *sample = first_table(text[block.end() :])
+        titles = re.findall(r"^(?:\*\*|## )(.*?)(?:\*\*.*)?$", text[: block.start()], re.MULTILINE)
+        yield Question(titles[-1], block[1], block[2].strip(), columns, sample)
+
+
+QUESTIONS = [question for document in DOCUMENTS for question in questions(document)]
+
+_KINDS = {
+    "number": r"-?\d+(\.\d+)?",
+    "month": r"\d{4}-\d\d",
+    "day": r"\d{4}-\d\d-\d\d",
+    "moment": r"\d{4}-\d\d-\d\d \d\d:\d\d:.*",
+}
+
+
+def kind(cells: list[str]) -> str:
+    """What a column holds, by the cells that are not empty; "nothing" where there are none."""
+    told = [cell for cell in cells if cell]
+    fitting = (name for name, pattern in _KINDS.items() if all(re.fullmatch(pattern, cell) for cell in told))
+    return next(fitting, "text") if told else "nothing"
+
+
+def shape(columns: list[str], rows: list[list[str]]) -> list[tuple[str, str]]:
+    return [(column, kind([row[place] for row in rows])) for place, column in enumerate(columns)]
+
+
+def synced_twice(server: Sandbox, env: dict[str, str], run_cli: Run) -> None:
+    """Fill the database by a first sync and by one after changes, as a person's is."""
+    for changes in ({}, {"update": 150, "insert": 10}):
+        requests.post(f"{server.url}/_sandbox/change", json=changes, timeout=30).raise_for_status()
+        done = run_cli("sync", env=env)
+        assert done.returncode == 0, done.stderr
+
+
+def answer(database_url: str, sql: str) -> tuple[list[str], list[list[str]]]:
+    engine = create_engine(database_url)
+    try:
+        with engine.connect() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.exec_driver_sql("set time zone 'UTC'")
+            result = connection.exec_driver_sql(sql)
+            rows = [["" if value is None else str(value) for value in row] for row in result]
+            return list(result.keys()), rows
+    finally:
+        engine.dispose()
+
+
+def test_every_question_is_answered_in_the_shape_that_is_shown(
+    database_url: str,
+    sandbox: Callable[..., Sandbox],
+    environment: Callable[[Sandbox, str], dict[str, str]],
+    run_cli: Run,
+) -> None:
+    server = sandbox(tasks=600)
+    synced_twice(server, environment(server, database_url), run_cli)
+    dialect = "sqlite" if database_url.startswith("sqlite") else "postgresql"
+    asked = [question for question in QUESTIONS if question.dialect in ("", dialect)]
+    answers = {question.title: shape(*answer(database_url, question.sql)) for question in asked}
+    assert answers == {question.title: shape(question.columns, question.sample) for question in asked}
+
+
+def test_there_are_ten_questions_and_only_one_of_them_differs_between_databases() -> None:
+    for dialect in ("sqlite", "postgresql"):
+        asked = [question for question in questions(README) if question.dialect in ("", dialect)]
+        assert [question.title.split(".")[0] for question in asked] == [str(number) for number in range(1, 11)]
+    assert [question.dialect for question in QUESTIONS if question.dialect] == ["sqlite", "postgresql"]
+
+
+# --- commands ---
+
+
+def shown_commands(document: Path) -> Iterator[list[str]]:
+    """Each ``kore-etl ...`` that stands in a block of shell or between backticks, as words."""
+    blocks = "".join(block for language in ("sh", "text", "ini") for block in fenced(document, language))
+    quoted = [text for text in inline(document) if text.startswith("kore-etl ") and "…" not in text]
+    for text in [*blocks.splitlines(), *quoted]:
+        if found := re.search(r"(?:^|[\s/])kore-etl((?: +[^\s|&>#;]+)+)", text):
+            yield shlex.split(found[1])
+
+
+COMMANDS = sorted({tuple(words) for document in DOCUMENTS for words in shown_commands(document)})
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_that_is_shown_exists_with_its_options(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli, [*words, "--help"])
+    assert result.exit_code == 0, result.output
+
+
+def test_commands_are_found_in_the_readme() -> None:
+    assert {("sync",), ("sync", "--quiet"), ("config", "show"), ("sync", "--output", "json")} <= set(COMMANDS)
+
+
+@each_document
+def test_every_make_target_that_is_shown_exists(document: Path) -> None:
+    makefile = (CHECKOUT / "Makefile").read_text("utf-8")
+    texts = ["".join(fenced(document, "sh")), *inline(document)]
+    shown = {target for text in texts for target in re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)}
+    assert shown <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+
+
+# --- settings ---
+
+
+def test_the_settings_that_are_shown_are_accepted(run_cli: Run, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "client-secret").write_text("a secret that opens nothing at all\n", encoding="utf-8")
+    text = "".join(fenced(README, "toml"))
+    (config / "kore-etl.toml").write_text(text, encoding="utf-8")
+    done = run_cli("config", "show", "--output", "json")
+    assert done.returncode == 0, done.stderr
+    in_force = {key.rpartition(".")[2]: shown["value"] for key, shown in json.loads(done.stdout).items()}
+    written = tomllib.loads(text)
+    assert written.pop("client_secret_file") == "client-secret"
+    assert written.pop("database_url").partition("://")[2] == in_force["database_url"].partition("://")[2]
+    assert written == {key: in_force[key] for key in written}
+
+
+def test_the_table_of_settings_gives_their_variables_and_defaults() -> None:
+    for name, shown_variable, default, _ in first_table(section(README, "Your own account, every night"))[1:]:
+        key = name.strip("`")
+        assert key in KNOWN_KEYS
+        assert shown_variable == f"`{variable(key)}`"
+        assert default.strip("`") == _default(key)
+
+
+def _default(key: str) -> str:
+    field = {**Settings.model_fields, **SourceSettings.model_fields}.get(key)
+    value = None if field is None or field.is_required() else field.default
+    return "" if value is None else value if isinstance(value, str) else _written(value)
+
+
+def _written(value: object) -> str:
+    return str(value) if isinstance(value, int) else format_duration(value)
+
+
+@each_document
+def test_every_variable_that_is_named_exists(document: Path) -> None:
+    named = set(re.findall(r"KORE_ETL_[A-Z_]*[A-Z]", document.read_text("utf-8")))
+    assert named <= {variable(key) for key in KNOWN_KEYS} | {"KORE_ETL_CONFIG"}
+
+
+@each_document
+def test_every_name_in_code_is_a_setting_a_table_or_a_column(document: Path) -> None:
+    columns = {column.name for table in metadata.tables.values() for column in table.columns}
+    known = KNOWN_KEYS | set(metadata.tables) | columns | {"task_overview", "coverage_gaps", "complete_until"}
+    named = {text for text in inline(document) if re.fullmatch(r"[a-z]+(_[a-z]+)+", text)}
+    assert named - {"database_url", "base_url"} <= known
+
+
+# --- exit codes and messages ---
+
+
+def test_the_exit_codes_are_those_of_the_program() -> None:
+    shown = [int(code) for code, _ in first_table(section(README, "Exit codes"))[1:]]
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.EtlError)]
+    endings = {ending.BUG, ending.USAGE, ending.INTERRUPTED, ending.CLOSED_PIPE, ending.TERMINATED}
+    assert shown == sorted({0, INCOMPLETE, *endings, *(kind.exit_code for kind in kinds)})
+
+
+def texts_of_the_program() -> list[str]:
+    """Every text that the program's source spells out; of one with values in it, each part between them."""
+    trees = [ast.parse(path.read_text("utf-8")) for path in (CHECKOUT / "etl").rglob("*.py")]
+    nodes = (node for tree in trees for node in ast.walk(tree))
+    return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+def test_every_message_that_is_explained_is_one_of_the_program() -> None:
+    texts = texts_of_the_program()
+    cells = " ".join(row[0] for row in first_table(section(README, "Troubleshooting"))[1:])
+    parts = {part.strip() for message in re.findall("`(.+?)`", cells) for part in message.split("…")}
+    assert sorted(part for part in parts if part and not any(part in text for text in texts)) == []
+
+
+def test_every_explained_message_has_an_exit_code_of_the_program_or_none() -> None:
+    codes = {code for code, _ in first_table(section(README, "Exit codes"))[1:]}
+    assert {code for _, code, _ in first_table(section(README, "Troubleshooting"))[1:]} <= codes | {""}
+
+
+# --- the diagram ---
+
+
+def test_the_diagram_shows_every_relation_between_tables_and_no_other() -> None:
+    (diagram,) = fenced(README, "mermaid")
+    shown = set(re.findall(r"^ +(\w+) \|\|--o[{|] (\w+) :", diagram, re.MULTILINE))
+    keys = {(key.column.table.name, table.name) for table in metadata.tables.values() for key in table.foreign_keys}
+    assert shown == keys
+
+
+def test_the_columns_in_the_diagram_exist_and_are_marked_rightly() -> None:
+    (diagram,) = fenced(README, "mermaid")
+    entities = dict(re.findall(r"^ +(\w+) \{\n(.*?)^ +\}", diagram, re.MULTILINE | re.DOTALL))
+    assert set(entities) == set(metadata.tables)
+    for name, lines in entities.items():
+        for column_name, mark in re.findall(r"^ +\w+ (\w+) ?(PK|FK)?$", lines, re.MULTILINE):
+            column = metadata.tables[name].columns[column_name]
+            expected = "PK" if column.primary_key else "FK" if column.foreign_keys else ""
+            assert mark == expected, f"{name}.{column_name}"
+
+
+# --- the rest ---
+
+
+def slugs(document: Path) -> set[str]:
+    """The anchors of a page's headings, as they are made on GitHub."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@each_document
+def test_every_link_within_the_project_leads_somewhere(document: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text("utf-8")):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = document.parent / path if path else document
+        assert target.exists(), link
+        assert not anchor or anchor in slugs(target), link
+
+
+@pytest.mark.parametrize("key", ["settle", "overlap"])
+def test_the_page_on_exactness_gives_the_programs_own_numbers(key: str) -> None:
+    told = re.findall(rf"`{key}` \(([^)]+)\)", EXACTNESS.read_text("utf-8"))
+    assert [parse_duration(re.sub(r" (\w)\w*", r"\1", text)) for text in told] == [Settings.model_fields[key].default]
+
+
+def test_the_changelog_has_this_version() -> None:
+    assert f"## [{__version__}]" in (CHECKOUT / "CHANGELOG.md").read_text("utf-8")
