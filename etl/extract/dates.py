@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from etl.extract.abilities import END_OF_TIME, MILLISECOND, SECOND
@@ -82,7 +83,7 @@ def _field_shown(task: _Task, pages: dict[Field, Page | None]) -> Field | None:
 
     What filters on a field gives rows for the task's own moment of it, and none that are far from what was asked for.
     """
-    far = min((task.updated - task.created) / 3, _DAY)
+    far = (task.updated - task.created) / 3  # so that nothing is near to both of the task's moments
     possible = [
         field
         for field in _FIELDS
@@ -143,13 +144,14 @@ def _learn_tick(experiment: Experiment, field: Field) -> None:
 
 def _tick_of_included(experiment: Experiment, field: Field, moment: datetime) -> timedelta | None:
     """Ask for the next instants after a task's, ever farther ones, until it no longer comes with them."""
-    for tick in _TICKS[:-1]:
-        after = moment - (moment - _EPOCH) % tick + tick
+    for tick, coarser in pairwise(_TICKS):
+        after = moment - _past(moment, tick) + tick
         page = _around(experiment, after, timedelta())
         if page is None:
             return None
         if all(value >= after for value in moments(page, field)):
-            return tick if page.is_last(0) else None
+            is_clear = page.is_last(0) and _past(after, coarser)
+            return tick if is_clear else None
     return _TICKS[-1]
 
 
@@ -161,20 +163,25 @@ def _tick_of_excluded(experiment: Experiment, field: Field, moment: datetime) ->
             return None
         if moment in moments(page, field):
             return tick
-        if not page.is_last(0):
-            return None
     return None
 
 
-def _lonely_moment(records: Iterable[Any], field: Field) -> datetime | None:
-    """Return the moment whose second the fewest tasks share, so that the answer fits a page.
+def _past(moment: datetime, tick: timedelta) -> timedelta:
+    return (moment - _EPOCH) % tick
 
-    Better is one off the whole second, which alone shows a date that is cut, and an old one, which hardly changes.
+
+def _is_edge(moment: datetime) -> bool:
+    """Tell whether a tick and a coarser one end together after a moment, so that it cannot tell the two apart."""
+    return any(_past(moment, coarser) >= coarser - tick for tick, coarser in pairwise(_TICKS))
+
+
+def _lonely_moment(records: Iterable[Any], field: Field) -> datetime | None:
+    """Return a moment that shows ticks, whose second the fewest tasks share, so that the answer fits a page.
+
+    The oldest of them, since its task hardly changes meanwhile.
     """
     found = [moment for record in records if (moment := _usable(record, field))]
     sharing = Counter(moment.replace(microsecond=0) for moment in found)
-
-    def rank(moment: datetime) -> tuple[bool, int, datetime]:
-        return not 0 < moment.microsecond < 990_000, sharing[moment.replace(microsecond=0)], moment
-
-    return min(found, key=rank, default=None)
+    return min(
+        found, key=lambda moment: (_is_edge(moment), sharing[moment.replace(microsecond=0)], moment), default=None
+    )

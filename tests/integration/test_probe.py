@@ -175,13 +175,30 @@ def test_two_tasks_show_everything(sandbox):
     assert finding.requests == 7
 
 
+def many(name: str, created: str, updated: str) -> list[dict[str, Any]]:
+    """More tasks of the same moments than a page holds."""
+    return [a_task(f"ti-{name}{number}", created, updated) for number in range(120)]
+
+
 @pytest.mark.parametrize("window_field", ["createdAt", "updatedAt"])
-def test_is_not_misled_by_tasks_that_share_their_moments(sandbox, window_field):
-    created = [a_task(f"ti-a{number}", updated=CREATED) for number in range(120)]
-    updated = [a_task(f"ti-b{number}", created="2025-02-01T08:00:00.001Z") for number in range(120)]
-    finding = examine_only(sandbox(tasks=0, window_field=window_field), *created, *updated, a_task())
-    assert answers(finding) == {**COMMON, "window_field": window_field}
+@pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param(many("a", CREATED, CREATED), id="imported together"),
+        pytest.param(many("a", "2025-03-02T08:00:00.001Z", UPDATED), id="updated together"),
+    ],
+)
+def test_is_not_misled_by_tasks_that_share_a_moment(sandbox, window_field, others):
+    finding = examine_only(sandbox(tasks=0, window_field=window_field), *others, a_task("ti-z"))
+    found = finding.abilities
+    assert (found.window_field, found.ends_inclusive, found.tick) == (window_field, True, MILLISECOND)
     assert finding.requests <= MOST_REQUESTS
+
+
+def test_does_not_guess_between_tasks_that_share_each_moment(sandbox):
+    others = many("a", CREATED, CREATED) + many("b", UPDATED, UPDATED)
+    finding = examine_only(sandbox(tasks=0), *others, a_task("ti-z"))
+    assert finding.abilities.window_field is None
 
 
 def test_finds_the_tick_where_every_time_is_a_whole_hour(examine):
@@ -189,16 +206,53 @@ def test_finds_the_tick_where_every_time_is_a_whole_hour(examine):
     assert answers(finding) == {**COMMON, "tick": SECOND, "window_field": "updatedAt"}
 
 
+def at(milliseconds: int, second: str = "2025-03-01T08:00:00") -> str:
+    return f"{second}.{milliseconds:03}Z"
+
+
+def test_finds_the_tick_by_a_second_that_fits_a_page(sandbox):
+    crowd = [a_task(f"ti-{999 - number}", at(number)) for number in range(219, 99, -1)]
+    finding = examine_only(sandbox(tasks=0, tick="second"), *crowd, a_task("ti-0", at(5, "2025-03-02T08:00:00")))
+    assert finding.abilities.tick == SECOND
+
+
+def test_leaves_the_tick_unknown_where_no_second_fits_a_page(sandbox):
+    crowd = [a_task(f"ti-{999 - number}", at(number)) for number in range(219, 99, -1)]
+    finding = examine_only(sandbox(tasks=0, tick="second"), *crowd)
+    assert finding.abilities.ends_inclusive is True
+    assert finding.abilities.tick is None
+
+
+@pytest.mark.parametrize(
+    ("moment", "tick"),
+    [(at(999), None), (at(500, "2025-03-01T08:00:59"), None), (at(500, "2025-03-01T23:10:10"), SECOND)],
+)
+def test_leaves_the_tick_unknown_where_two_ticks_end_together(sandbox, moment, tick):
+    assert examine_only(sandbox(tasks=0, tick="second"), a_task(created=moment)).abilities.tick == tick
+
+
+def test_finds_the_tick_by_a_moment_at_which_no_two_ticks_end_together(sandbox):
+    edge = a_task(created="2025-02-01T08:00:00.999Z")
+    assert examine_only(sandbox(tasks=0, tick="second"), edge, a_task("ti-2")).abilities.tick == SECOND
+
+
 def test_leaves_unknown_what_dates_filter_on_where_they_filter_nothing(examine):
     finding, _, _ = examine(dates="ignored")
     unknown = {"window_field": None, "ends_inclusive": None, "tick": None}
     assert answers(finding) == {**COMMON, **unknown}
+    assert finding.requests == 6
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 3])
 def test_is_not_misled_by_a_few_tasks_that_come_whatever_the_dates(sandbox, tasks):
     records = [a_task(f"ti-{number}", updated=f"2025-03-04T17:30:0{number}.456Z") for number in range(tasks)]
     finding = examine_only(sandbox(tasks=0, dates="ignored"), *records)
+    assert finding.abilities.window_field is None
+
+
+def test_is_not_misled_by_tasks_between_two_moments_that_come_whatever_the_dates(sandbox):
+    others = many("a", "2025-03-03T08:00:00.001Z", "2025-03-08T08:00:00.001Z")
+    finding = examine_only(sandbox(tasks=0, dates="ignored"), *others, a_task("ti-z", updated="2025-03-07T08:00:00Z"))
     assert finding.abilities.window_field is None
 
 
@@ -214,6 +268,14 @@ def test_takes_for_granted_what_is_known_and_finds_the_rest(examine):
     known = {"window_field": "updatedAt", "ends_inclusive": False, "sort_created": False}
     finding, _, _ = examine(known, window_field="updatedAt", ends="exclusive")
     assert answers(finding) == {**COMMON, **known}
+
+
+@pytest.mark.parametrize("ends", ["inclusive", "exclusive"])
+def test_asks_for_the_window_field_by_the_ends_that_are_known(examine, ends):
+    inclusive = ends == "inclusive"
+    finding, _, _ = examine({"ends_inclusive": inclusive}, ends=ends)
+    assert answers(finding) == {**COMMON, "ends_inclusive": inclusive}
+    assert finding.requests == 7
 
 
 def test_finds_the_ends_where_the_field_is_known(examine):
@@ -258,12 +320,15 @@ def test_the_client_knows_the_skew_of_the_clock(examine):
         pytest.param([a_task("ti-\x00\ud800", UPDATED[:-1] + "+14:00")], id="an id that no text can hold"),
         pytest.param([a_task(created="0001-01-01T00:00:00Z", updated="9999-12-31T23:59:59.999Z")], id="ends of time"),
         pytest.param([a_task(updated="soon", created=None), {"_id": 7}, None, [], "text", {}], id="no dates"),
+        pytest.param([a_task("ti-" + "long" * 1000, "1999-01-01T00:00:00Z")], id="a long id"),
         pytest.param([a_task(created=UPDATED, updated=CREATED)], id="updated before it was created"),
     ],
 )
+@pytest.mark.parametrize("ends", ["inclusive", "exclusive"])
 @pytest.mark.parametrize("tasks", [0, 60])
-def test_survives_odd_records(sandbox, odd, tasks):
-    finding = examine_only(sandbox(tasks=tasks), *odd)
+def test_survives_odd_records(sandbox, odd, tasks, ends):
+    finding = examine_only(sandbox(tasks=tasks, ends=ends), *odd)
     assert finding.abilities.page_rows == 50
     for text in finding.abilities.evidence.values():
         assert text.isprintable()
+        assert len(text) < 300
