@@ -24,8 +24,11 @@ COMPLETE_VARIABLE = "_KORE_ETL_COMPLETE"
 COMMANDS: dict[str, tuple[str, str]] = {
     "sync": ("etl.cli.sync:sync", "Bring the database up to date with what the server holds."),
     "backfill": ("etl.cli.backfill:backfill", "Read a stretch of history again."),
+    "reconcile": ("etl.cli.reconcile:reconcile", "Sync, and mark tasks that are gone from the server."),
     "probe": ("etl.cli.probe:probe", "Find out what the server does with a handful of requests."),
     "fetch": ("etl.cli.fetch:fetch", "Make one getTasks request and print what comes back."),
+    "rejected": ("etl.cli.rejected:rejected", "See the records that could not be stored, and store or drop them."),
+    "why": ("etl.cli.why:why", "Tell all that is known of a task, or why it is not here."),
     "db": ("etl.cli.db:db", "Create the tables, or bring them to another version."),
     "config": ("etl.cli.config:config", "Show the settings in force and where each comes from."),
     "sandbox": ("etl.cli.sandbox:sandbox", "Serve getTasks with made-up tasks on this machine."),

@@ -68,7 +68,7 @@ def judge(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any
         UnusableAnswerError: anything that may pass.
         ApiError: a redirect, which is never followed.
     """
-    answer = _parse(body)
+    answer = parse(body)
     said = _said(answer)
     if said is None and status in _PAGES and isinstance(answer, dict) and isinstance(answer.get("results"), list):
         return answer
@@ -151,7 +151,7 @@ def _raise_refused(status: int, said: str, code: int | None) -> None:
         raise RefusedError(message)
 
 
-def _parse(body: bytes) -> Any:
+def parse(body: bytes) -> Any:
     """Return the body's JSON, None where it is none.
 
     The fast parser refuses lone surrogates and NaN and rounds integers past 64 bits; the standard one keeps them.

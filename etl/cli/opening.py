@@ -1,0 +1,38 @@
+"""Opening a database that is to be there already, for the commands that look into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from etl.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.settings import Settings
+
+
+@contextmanager
+def existing_database(settings: Settings) -> Iterator[Engine]:
+    """Give the database of the settings, at this version's schema; a SQLite file that is not there is not made.
+
+    Raises:
+        DatabaseError: there is none, or it cannot be used.
+    """
+    from sqlalchemy.engine import make_url
+
+    from etl.load.engine import open_engine
+    from etl.load.schema import require_newest
+
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        raise DatabaseError(f"database {url.database}: there is no such file; run: kore-etl sync")
+    engine = open_engine(settings.database_url)
+    try:
+        require_newest(engine, migrate=settings.migrate)
+        yield engine
+    finally:
+        engine.dispose()
