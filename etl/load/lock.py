@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol
 
@@ -70,19 +70,20 @@ class _FileLock:
 
     def acquire(self, *, wait: bool) -> bool:
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            message = f"lock file {self._path}: {error.strerror}; the database's folder must be writable"
-            raise DatabaseError(message) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            os.close(descriptor)
+            self.release()
             return False
+        except OSError as error:
+            self.release()
+            message = (
+                f"lock file {self._path}: {error.strerror}; the database's folder must be writable, and know locks"
+            )
+            raise DatabaseError(message) from error
         except BaseException:
-            os.close(descriptor)
+            self.release()
             raise
-        self._descriptor = descriptor
         return True
 
     def release(self) -> None:
@@ -112,7 +113,11 @@ class _AdvisoryLock:
         return True
 
     def release(self) -> None:
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            connection.invalidate()  # ends the session, and with it the lock, even if the server is gone
-            connection.close()
+        if self._connection is None:
+            return
+        connection, self._connection = self._connection, None
+        with suppress(DatabaseError):  # the server is gone, and the lock with it
+            # Only asking for it frees the lock before this returns: the server is late to see that a session ended.
+            connection.execute(text("select pg_advisory_unlock(:number)"), {"number": self._number})
+        connection.invalidate()
+        connection.close()
