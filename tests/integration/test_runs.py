@@ -1,0 +1,199 @@
+"""Every run has its row: what it counted, how it ended, and what became of it if it could not say so itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from etl import __version__
+from etl.load import runs, windows
+from etl.load.engine import reading
+from etl.load.tables import sync_runs, sync_windows
+from tests.integration.conftest import NOW, Database, minute
+
+COUNTS = {
+    name: number
+    for number, name in enumerate(
+        ("requests", "retries", "rate_limited", "windows", "unverified", "fetched", "inserted", "updated"), start=1
+    )
+} | {"unchanged": 9, "stale": 10, "rejected": 11}
+
+
+def begin(
+    database: Database, command: str = "sync", *, at: float = 0, source_id: int | None = None, **settings: Any
+) -> int:
+    with database.engine.begin() as connection:
+        source_id = source_id or database.source_id
+        return runs.begin(connection, source_id, command, settings=settings, now=minute(at))
+
+
+def finish(database: Database, run_id: int, *, state: str = "finished", exit_code: int = 0, **more: Any) -> None:
+    values: dict[str, Any] = {"counts": {}, "now": minute(9), **more}
+    with database.engine.begin() as connection:
+        runs.finish(connection, run_id, state=state, exit_code=exit_code, **values)
+
+
+def open_window(database: Database, run_id: int) -> int:
+    with database.engine.begin() as connection:
+        return windows.open_window(
+            connection, source_id=database.source_id, run_id=run_id, job="first", field="updatedAt",
+            start=NOW, end=minute(60), reading="keyset", opened_at=NOW,
+        )  # fmt: skip
+
+
+def row(database: Database, run_id: int) -> Mapping[str, Any]:
+    with reading(database.engine) as connection:
+        return connection.execute(select(sync_runs).where(sync_runs.c.id == run_id)).mappings().one()
+
+
+def window(database: Database, window_id: int) -> Mapping[str, Any]:
+    with reading(database.engine) as connection:
+        return connection.execute(select(sync_windows).where(sync_windows.c.id == window_id)).mappings().one()
+
+
+def test_a_run_begins_with_nothing_counted_and_the_settings_in_force(database: Database) -> None:
+    run_id = begin(database, overlap="5m", client_secret="***", start=None)
+    found = row(database, run_id)
+    assert (found["state"], found["command"], found["source_id"]) == ("running", "sync", database.source_id)
+    assert (found["started_at"], found["finished_at"], found["exit_code"], found["error"]) == (NOW, None, None, None)
+    assert {found[name] for name in COUNTS} == {0}
+    assert found["version"] == __version__
+    assert found["settings"] == {"overlap": "5m", "client_secret": "***", "start": None}
+
+
+def test_settings_of_any_kind_are_kept(database: Database) -> None:
+    run_id = begin(database, start=NOW, names=["a", "ü"])
+    assert row(database, run_id)["settings"] == {"start": "2025-05-28T12:05:38.807000+00:00", "names": ["a", "ü"]}
+
+
+def test_progress_is_seen_while_a_run_is_at_work(database: Database) -> None:
+    runs_before = begin(database)
+    with database.engine.begin() as connection:
+        runs.progress(connection, runs_before, COUNTS)
+    found = row(database, runs_before)
+    assert {name: found[name] for name in COUNTS} == COUNTS
+    assert found["state"] == "running"
+
+
+def test_a_finished_run_tells_every_count_and_both_watermarks(database: Database) -> None:
+    run_id = begin(database)
+    counts = {**COUNTS, "watermark_before": None, "watermark_after": minute(5)}
+    finish(database, run_id, counts=counts)
+    found = row(database, run_id)
+    assert {name: found[name] for name in counts} == counts
+    assert (found["state"], found["exit_code"], found["finished_at"], found["error"]) == (
+        "finished", 0, minute(9), None,
+    )  # fmt: skip
+
+
+def test_every_count_of_the_table_is_one_that_this_test_knows() -> None:
+    integers = {column.name for column in sync_runs.columns if column.server_default is not None}
+    assert integers == set(COUNTS)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("the API cannot be reached", "the API cannot be reached"),
+        ("x" * 5000, "x" * 2000),
+        ("half\0a \ud83d character", "half\ufffda ? character"),
+        ("", None),
+        (None, None),
+    ],
+    ids=["short", "long", "what no database holds", "empty", "none"],
+)
+def test_a_failed_run_tells_its_error(database: Database, said: str | None, kept: str | None) -> None:
+    run_id = begin(database)
+    finish(database, run_id, state="failed", exit_code=5, error=said)
+    found = row(database, run_id)
+    assert (found["state"], found["exit_code"], found["error"]) == ("failed", 5, kept)
+
+
+@pytest.mark.parametrize("exit_code", [1, 4, 5, 6, 130, 143])
+def test_windows_that_a_failed_run_left_open_are_closed_where_they_stand(database: Database, exit_code: int) -> None:
+    run_id = begin(database)
+    left, done = open_window(database, run_id), open_window(database, run_id)
+    with database.engine.begin() as connection:
+        windows.note(connection, left, covered_until=minute(30))
+        windows.note(connection, done, state="verified")
+    finish(database, run_id, state="failed", exit_code=exit_code)
+    found = window(database, left)
+    assert (found["state"], found["covered_until"], found["error"]) == ("failed", minute(30), "the run ended half-way")
+    assert (window(database, done)["state"], window(database, done)["error"]) == ("verified", None)
+
+
+def test_a_run_that_died_is_closed_by_the_next_of_its_command(database: Database) -> None:
+    dead = database.run_id
+    left = open_window(database, dead)
+    begin(database, at=5)
+    found = row(database, dead)
+    assert (found["state"], found["finished_at"], found["exit_code"]) == ("abandoned", minute(5), None)
+    assert found["error"] == "ended without closing its row"
+    assert window(database, left)["state"] == "failed"
+
+
+def test_what_another_command_or_source_does_is_left_alone(database: Database) -> None:
+    other = begin(database, source_id=database.another_source("s-2"))
+    at_work = open_window(database, database.run_id)
+    begin(database, "backfill")
+    assert (row(database, database.run_id)["state"], row(database, other)["state"]) == ("running", "running")
+    assert window(database, at_work)["state"] == "running"
+
+
+def test_a_run_that_ended_well_is_not_abandoned_later(database: Database) -> None:
+    finish(database, database.run_id)
+    begin(database)
+    assert row(database, database.run_id)["state"] == "finished"
+
+
+def spent(database: Database, account_id: str = "a-1") -> list[tuple[datetime, datetime | None, int]]:
+    with reading(database.engine) as connection:
+        return runs.spent_lately(connection, account_id, minute(10))
+
+
+@pytest.mark.parametrize(
+    ("ended", "expected"),
+    [
+        pytest.param(9, [], id="long ago"),
+        pytest.param(10, [], id="just then"),
+        pytest.param(11, [(NOW, minute(11), 7)], id="lately"),
+    ],
+)
+def test_requests_of_a_run_that_ended_lately_count(
+    database: Database, ended: float, expected: list[tuple[datetime, datetime | None, int]]
+) -> None:
+    finish(database, database.run_id, counts={"requests": 7}, now=minute(ended))
+    assert spent(database) == expected
+
+
+def test_requests_of_a_run_at_work_count(database: Database) -> None:
+    with database.engine.begin() as connection:
+        runs.progress(connection, database.run_id, {"requests": 7})
+    assert spent(database) == [(NOW, None, 7)]
+
+
+def test_a_run_without_requests_and_another_account_count_nothing(database: Database) -> None:
+    other = begin(database, source_id=database.another_source("s-2", account_id="a-2"))
+    with database.engine.begin() as connection:
+        runs.progress(connection, other, {"requests": 7})
+    assert spent(database) == []
+    assert spent(database, "a-2") == [(NOW, None, 7)]
+
+
+def test_all_streams_of_an_account_count(database: Database) -> None:
+    other = begin(database, source_id=database.another_source("s-2"))
+    for run_id in (database.run_id, other):
+        finish(database, run_id, counts={"requests": run_id}, now=minute(11))
+    assert sorted(spent(database)) == [(NOW, minute(11), database.run_id), (NOW, minute(11), other)]
+
+
+@pytest.mark.parametrize(("told", "kept"), [(5, 5), (None, None), (10**30, None), (2**31 - 1, 2**31 - 1)])
+def test_a_total_that_is_no_count_is_not_kept(database: Database, told: int | None, kept: int | None) -> None:
+    window_id = open_window(database, database.run_id)
+    with database.engine.begin() as connection:
+        windows.note(connection, window_id, reported_total=told)
+    assert window(database, window_id)["reported_total"] == kept
