@@ -383,9 +383,10 @@ def test_different_content_of_the_same_instant_is_a_change(database: Database) -
 
 
 def test_a_new_or_stale_version_is_no_change(database: Database) -> None:
-    stored(database, task(at=1, name="a"))
-    stored(database, task(at=0, name="b"), task("t-2", name="c"))
-    assert history(database) == []
+    stored(database, task("stale", 1, name="a"), task("changed", 0, name="a"))
+    stored(database, task("stale", 0, name="b"), task("changed", 1, name="b"), task("new", name="c"))
+    with reading(database.engine) as connection:
+        assert connection.execute(select(task_changes.c.task_id)).scalars().all() == ["changed"]
 
 
 # Whatever a record holds
