@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from alembic import context
 from alembic.util import CommandError
 
+from etl.load.detail_tables import metadata
 from etl.load.engine import open_engine
 from etl.load.schema import migrating
-from etl.load.tables import metadata
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -17,9 +17,10 @@ from etl.extract.page import Page
 from etl.extract.query import Query
 from etl.extract.reading import Chunk
 from etl.load import counting, rejected, runs, sources, watermarks
+from etl.load.detail_tables import CHILDREN, DIMENSIONS
 from etl.load.engine import reading
 from etl.load.sources import Source
-from etl.load.store import Batch, Counts, store
+from etl.load.store import Batch, Counts, store_what_fits
 from etl.transform import Rejection, Stream, TaskRows, transform
 
 log = structlog.get_logger()
@@ -157,10 +158,11 @@ class Run:
 
         ``ledger`` writes the window's row in that transaction and returns its id.
         """
-        batch, rejections = self._transform(chunk.records)
+        batches, rejections = self._transform(chunk.records)
         now = self.clock()
         with self.engine.begin() as connection:
-            counts = store(connection, batch, run_id=self.id, now=now)
+            counts, left_out = store_what_fits(connection, batches, run_id=self.id, now=now)
+            rejections += [(reason, batch.tasks[0]["_id"], batch.tasks[0]["raw"]) for batch, reason in left_out]
             self._count(chunk, counts, len(rejections))
             window_id = ledger(connection)
             origin = rejected.Origin(self.source.id, self.id, window_id)
@@ -211,17 +213,12 @@ class Run:
         usage, tally = self.client.usage, self.tally
         tally.requests, tally.retries, tally.rate_limited = usage.requests, usage.retries, usage.rate_limited
 
-    def _transform(self, records: list[Any]) -> tuple[Batch, list[tuple[str, str | None, str]]]:
+    def _transform(self, records: list[Any]) -> tuple[list[Batch], list[tuple[str, str | None, str]]]:
+        """Return a batch for each good record, and (reason, id, raw text) of each other one."""
         results = [transform(record, self._stream) for record in records]
-        good = [result for result in results if isinstance(result, TaskRows)]
+        batches = [_batch(result) for result in results if isinstance(result, TaskRows)]
         bad = [result for result in results if isinstance(result, Rejection)]
-        batch = Batch(
-            tasks=[rows.task for rows in good],
-            statuses=[rows.status for rows in good if rows.status],
-            priorities=[rows.priority for rows in good if rows.priority],
-            cases=[rows.case for rows in good if rows.case],
-        )
-        return batch, [(rejection.reason, rejection.record_id, rejection.raw) for rejection in bad]
+        return batches, [(rejection.reason, rejection.record_id, rejection.raw) for rejection in bad]
 
     def _count(self, chunk: Chunk, counts: Counts, rejections: int) -> None:
         self.count_requests()
@@ -232,6 +229,16 @@ class Run:
         tally.unchanged += counts.unchanged + counts.repeated
         tally.stale += counts.stale
         tally.rejected += rejections
+
+
+def _batch(rows: TaskRows) -> Batch:
+    return Batch(
+        tasks=[rows.task],
+        statuses=[rows.status] if rows.status else (),
+        priorities=[rows.priority] if rows.priority else (),
+        cases=[rows.case] if rows.case else (),
+        details=[{table.name: getattr(rows, table.name) for table in (*DIMENSIONS, *CHILDREN)}],
+    )
 
 
 def _whole(moment: datetime) -> datetime:

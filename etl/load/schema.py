@@ -83,7 +83,7 @@ def differences(engine: Engine) -> list[Any]:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    from etl.load.tables import metadata
+    from etl.load.detail_tables import metadata
 
     with reading(engine) as connection:
         return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata))

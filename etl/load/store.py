@@ -7,6 +7,7 @@ writes the history of what changes, and writes only rows that are new or changed
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -27,12 +28,13 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateTable
 
 from etl.load import dimensions, history
+from etl.load.details import Details, replace_children, store_people_and_queues
 from etl.load.failures import UnstorableError
 from etl.load.insert import insert_into
 from etl.load.tables import cases, priorities, statuses, tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 Row = dict[str, Any]
@@ -56,12 +58,16 @@ _KEY = incoming.c["_id"] == tasks.c["_id"]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of one or more pages by table; an ``_id`` may stand in it more than once."""
+    """Rows of one or more pages by table; an ``_id`` may stand in it more than once.
+
+    ``details`` holds what stands behind each task, in the order of ``tasks``; left out, nothing does.
+    """
 
     tasks: Sequence[Row]
     statuses: Sequence[Row] = ()
     priorities: Sequence[Row] = ()
     cases: Sequence[Row] = ()
+    details: Sequence[Details] = ()
 
 
 @dataclass(slots=True)
@@ -89,17 +95,19 @@ def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -
     """Write what is new or changed in ``batch``; the caller's transaction holds it together."""
     for table, rows in ((statuses, batch.statuses), (priorities, batch.priorities), (cases, batch.cases)):
         dimensions.upsert(connection, table, rows)
-    newest = _newest_of_each(batch.tasks)
+    store_people_and_queues(connection, batch.details)
+    newest = _newest_of_each(batch)
     if not newest:
         return Counts()
     prepare(connection)
-    connection.execute(incoming.insert(), newest)
+    connection.execute(incoming.insert(), [task for task, _ in newest.values()])
     counts = _classify(connection)
     counts.repeated = len(batch.tasks) - len(newest)
     if counts.updated:
         counts.changes = history.record(connection, incoming, changes=_is_changed(), run_id=run_id, now=now)
     if counts.inserted or counts.updated:
-        _write(connection, run_id=run_id, now=now)
+        written = _write(connection, run_id=run_id, now=now)
+        replace_children(connection, {key: newest[key][1] for key in written})
     return counts
 
 
@@ -110,6 +118,8 @@ def store_what_fits(
 
     Return with the counts each batch that was left out, and why: the others do not suffer for it.
     """
+    if not batches:
+        return Counts(), []
     try:
         with connection.begin_nested():
             return store(connection, _joined(batches), run_id=run_id, now=now), []
@@ -126,14 +136,14 @@ def _joined(batches: Sequence[Batch]) -> Batch:
     return Batch(*([row for batch in batches for row in getattr(batch, field.name)] for field in fields(Batch)))
 
 
-def _newest_of_each(rows: Iterable[Row]) -> list[Row]:
-    """Return one row an ``_id``: the one with the largest ``updated_at``, of equals the last."""
-    newest: dict[str, Row] = {}
-    for row in rows:
+def _newest_of_each(batch: Batch) -> dict[str, tuple[Row, Details]]:
+    """Return of each ``_id`` the row with the largest ``updated_at``, of equals the last, and what is behind it."""
+    newest: dict[str, tuple[Row, Details]] = {}
+    for row, behind in zip(batch.tasks, batch.details or repeat({}), strict=False):
         known = newest.get(row["_id"])
-        if known is None or _not_older(row["updated_at"], known["updated_at"]):
-            newest[row["_id"]] = row
-    return list(newest.values())
+        if known is None or _not_older(row["updated_at"], known[0]["updated_at"]):
+            newest[row["_id"]] = (row, behind)
+    return newest
 
 
 def _not_older(moment: datetime | None, than: datetime | None) -> bool:
@@ -163,7 +173,8 @@ def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
-def _write(connection: Connection, *, run_id: int, now: datetime) -> None:
+def _write(connection: Connection, *, run_id: int, now: datetime) -> Sequence[str]:
+    """Write the rows that are new or changed and return their ids."""
     own: Mapping[str, Any] = {"first_seen_at": now, "stored_at": now, "run_id": run_id}
     source = (
         select(*(incoming.c[name] for name in _FROM_API), *(_value(tasks, name, own[name]) for name in own))
@@ -172,12 +183,11 @@ def _write(connection: Connection, *, run_id: int, now: datetime) -> None:
     )
     statement = insert_into(connection, tasks).from_select([*_FROM_API, *own], source)
     written = [name for name in (*_FROM_API, "stored_at", "run_id") if name != "_id"]
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["_id"],
-            set_={name: statement.excluded[name] for name in written} | {"deleted_at": None},
-        )
+    upsert = statement.on_conflict_do_update(
+        index_elements=["_id"],
+        set_={name: statement.excluded[name] for name in written} | {"deleted_at": None},
     )
+    return connection.execute(upsert.returning(tasks.c["_id"])).scalars().all()
 
 
 def _value(table: Table, name: str, value: object) -> BindParameter[Any]:

@@ -22,6 +22,14 @@ TABLES = (
     "watermarks",
     "rejected_records",
     "task_changes",
+    "agents",
+    "queues",
+    "users",
+    "task_queues",
+    "task_participants",
+    "task_tags",
+    "task_channels",
+    "task_fields",
 )
 
 TASK_OVERVIEW = """
@@ -315,6 +323,112 @@ def upgrade() -> None:
         comment="what changed on a task between two versions that were seen",
     )
     op.create_index(op.f("ix_task_changes_task_id_changed_at"), "task_changes", ["task_id", "changed_at"])
+    op.create_table(
+        "agents",
+        sa.Column("_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, nullable=False),
+        sa.Column("name", sa.Text()),
+        sa.Column("seen_at", moment, comment="updatedAt of the newest task that showed it so"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_agents_source_id")),
+        sa.PrimaryKeyConstraint("_id", name=op.f("pk_agents")),
+        comment="the agents that tasks are assigned to or that take part",
+    )
+    op.create_table(
+        "queues",
+        sa.Column("_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, nullable=False),
+        sa.Column("name", sa.Text()),
+        sa.Column("type", sa.Text()),
+        sa.Column("seen_at", moment, comment="updatedAt of the newest task that showed it so"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_queues_source_id")),
+        sa.PrimaryKeyConstraint("_id", name=op.f("pk_queues")),
+        comment="the queues that tasks wait in",
+    )
+    op.create_table(
+        "users",
+        sa.Column("_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, nullable=False),
+        sa.Column("name", sa.Text()),
+        sa.Column("email", sa.Text()),
+        sa.Column("seen_at", moment, comment="updatedAt of the newest task that showed it so"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_users_source_id")),
+        sa.PrimaryKeyConstraint("_id", name=op.f("pk_users")),
+        comment="the people that tasks are for, and who made or changed them",
+    )
+    op.create_table(
+        "task_queues",
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column(
+            "position", sa.Integer(), autoincrement=False, nullable=False, comment="its place in the list, from 0"
+        ),
+        sa.Column("queue_id", sa.Text()),
+        sa.Column("status", sa.Text()),
+        sa.Column("started_at", moment),
+        sa.ForeignKeyConstraint(["task_id"], ["tasks._id"], name=op.f("fk_task_queues_task_id")),
+        sa.ForeignKeyConstraint(["queue_id"], ["queues._id"], name=op.f("fk_task_queues_queue_id")),
+        sa.PrimaryKeyConstraint("task_id", "position", name=op.f("pk_task_queues")),
+        comment="the queues of each task",
+    )
+    op.create_index(op.f("ix_task_queues_queue_id"), "task_queues", ["queue_id"])
+    op.create_table(
+        "task_participants",
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column(
+            "position", sa.Integer(), autoincrement=False, nullable=False, comment="its place in the list, from 0"
+        ),
+        sa.Column("agent_id", sa.Text()),
+        sa.Column("name", sa.Text(), comment="as the task's record says it"),
+        sa.Column("status", sa.Text()),
+        sa.Column("assigned_at", moment),
+        sa.ForeignKeyConstraint(["task_id"], ["tasks._id"], name=op.f("fk_task_participants_task_id")),
+        sa.ForeignKeyConstraint(["agent_id"], ["agents._id"], name=op.f("fk_task_participants_agent_id")),
+        sa.PrimaryKeyConstraint("task_id", "position", name=op.f("pk_task_participants")),
+        comment="the agents that take part in each task",
+    )
+    op.create_index(op.f("ix_task_participants_agent_id"), "task_participants", ["agent_id"])
+    op.create_table(
+        "task_tags",
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column(
+            "position", sa.Integer(), autoincrement=False, nullable=False, comment="its place in the list, from 0"
+        ),
+        sa.Column("tag", sa.Text()),
+        sa.ForeignKeyConstraint(["task_id"], ["tasks._id"], name=op.f("fk_task_tags_task_id")),
+        sa.PrimaryKeyConstraint("task_id", "position", name=op.f("pk_task_tags")),
+        comment="the tags of each task",
+    )
+    op.create_index(op.f("ix_task_tags_tag"), "task_tags", ["tag"])
+    op.create_table(
+        "task_channels",
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column(
+            "position", sa.Integer(), autoincrement=False, nullable=False, comment="its place in the list, from 0"
+        ),
+        sa.Column("channel", sa.Text()),
+        sa.ForeignKeyConstraint(["task_id"], ["tasks._id"], name=op.f("fk_task_channels_task_id")),
+        sa.PrimaryKeyConstraint("task_id", "position", name=op.f("pk_task_channels")),
+        comment="the channels of each task",
+    )
+    op.create_index(op.f("ix_task_channels_channel"), "task_channels", ["channel"])
+    op.create_table(
+        "task_fields",
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column(
+            "position", sa.Integer(), autoincrement=False, nullable=False, comment="its place in the list, from 0"
+        ),
+        sa.Column("field_id", sa.Text(), comment="its _id, where the record gives one"),
+        sa.Column("key", sa.Text(), comment="the field's name, as in the record"),
+        sa.Column("name", sa.Text(), comment="the field's name, as people see it"),
+        sa.Column("data_type", sa.Text()),
+        sa.Column("text", sa.Text()),
+        sa.Column("number", sa.Float(), comment="the value, where it is a number"),
+        sa.Column("time", moment, comment="the value, where it is a date or time"),
+        sa.ForeignKeyConstraint(["task_id"], ["tasks._id"], name=op.f("fk_task_fields_task_id")),
+        sa.PrimaryKeyConstraint("task_id", "position", name=op.f("pk_task_fields")),
+        comment="the custom and system fields of each task that have a value",
+    )
+    op.create_index(op.f("ix_task_fields_key"), "task_fields", ["key"])
+
     op.execute(TASK_OVERVIEW)
     op.execute(COVERAGE_GAPS)
 

@@ -1,0 +1,115 @@
+"""The tables behind a task's row: who works on it and where it waits, its tags and channels, its custom fields."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, Table, Text
+
+from etl.load.moment import Moment
+from etl.load.tables import metadata as metadata  # all tables, once this module is imported
+
+_SEEN = "updatedAt of the newest task that showed it so"
+
+
+def _source() -> Column[int]:
+    return Column("source_id", ForeignKey("sources.id"), nullable=False)
+
+
+def _task() -> Column[str]:
+    return Column("task_id", ForeignKey("tasks._id"), primary_key=True)
+
+
+def _position() -> Column[int]:
+    return Column("position", Integer, primary_key=True, autoincrement=False, comment="its place in the list, from 0")
+
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("_id", Text, primary_key=True),
+    _source(),
+    Column("name", Text),
+    Column("seen_at", Moment, comment=_SEEN),
+    comment="the agents that tasks are assigned to or that take part",
+)
+
+queues = Table(
+    "queues",
+    metadata,
+    Column("_id", Text, primary_key=True),
+    _source(),
+    Column("name", Text),
+    Column("type", Text),
+    Column("seen_at", Moment, comment=_SEEN),
+    comment="the queues that tasks wait in",
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("_id", Text, primary_key=True),
+    _source(),
+    Column("name", Text),
+    Column("email", Text),
+    Column("seen_at", Moment, comment=_SEEN),
+    comment="the people that tasks are for, and who made or changed them",
+)
+
+task_queues = Table(
+    "task_queues",
+    metadata,
+    _task(),
+    _position(),
+    Column("queue_id", ForeignKey("queues._id"), index=True),
+    Column("status", Text),
+    Column("started_at", Moment),
+    comment="the queues of each task",
+)
+
+task_participants = Table(
+    "task_participants",
+    metadata,
+    _task(),
+    _position(),
+    Column("agent_id", ForeignKey("agents._id"), index=True),
+    Column("name", Text, comment="as the task's record says it"),
+    Column("status", Text),
+    Column("assigned_at", Moment),
+    comment="the agents that take part in each task",
+)
+
+task_tags = Table(
+    "task_tags",
+    metadata,
+    _task(),
+    _position(),
+    Column("tag", Text, index=True),
+    comment="the tags of each task",
+)
+
+task_channels = Table(
+    "task_channels",
+    metadata,
+    _task(),
+    _position(),
+    Column("channel", Text, index=True),
+    comment="the channels of each task",
+)
+
+task_fields = Table(
+    "task_fields",
+    metadata,
+    _task(),
+    _position(),
+    Column("field_id", Text, comment="its _id, where the record gives one"),
+    Column("key", Text, comment="the field's name, as in the record"),
+    Column("name", Text, comment="the field's name, as people see it"),
+    Column("data_type", Text),
+    Column("text", Text),
+    Column("number", Float, comment="the value, where it is a number"),
+    Column("time", Moment, comment="the value, where it is a date or time"),
+    Index(None, "key"),
+    comment="the custom and system fields of each task that have a value",
+)
+
+DIMENSIONS = (agents, queues, users)
+CHILDREN = (task_queues, task_participants, task_tags, task_channels, task_fields)

@@ -1,0 +1,72 @@
+"""Storing what stands behind a task's row: agents, queues and users, and the task's children, replaced as a set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, bindparam, case, delete, func, or_
+
+from etl.load.detail_tables import CHILDREN, DIMENSIONS
+from etl.load.insert import insert_into
+
+Row = dict[str, Any]
+Details = Mapping[str, Sequence[Row]]
+"""The rows behind one task, by table."""
+
+_IDS_AT_ONCE = 500
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_KEPT = ("_id", "source_id", "seen_at")
+
+
+def store_people_and_queues(connection: Connection, details: Iterable[Details]) -> None:
+    """Keep each agent, queue and user as its newest mention shows it; what that leaves out stays as it was."""
+    by_table = list(details)
+    for table in DIMENSIONS:
+        rows = _merged([row for of_task in by_table for row in of_task.get(table.name, ())])
+        if rows:
+            _upsert(connection, table, rows)
+
+
+def replace_children(connection: Connection, details: Mapping[str, Details]) -> None:
+    """Put the children of tasks, given by the task's ``_id``, in the place of those that are stored."""
+    task_ids = list(details)
+    for table in CHILDREN:
+        for start in range(0, len(task_ids), _IDS_AT_ONCE):
+            some = task_ids[start : start + _IDS_AT_ONCE]
+            connection.execute(delete(table).where(table.c.task_id.in_(some)))
+        rows = [row for of_task in details.values() for row in of_task.get(table.name, ())]
+        if rows:
+            connection.execute(table.insert(), rows)
+
+
+def _merged(rows: Iterable[Row]) -> list[Row]:
+    """Return one row an ``_id``, in order of it: each value from the newest mention that has one."""
+    merged: dict[str, Row] = {}
+    for row in sorted(rows, key=_age):
+        known = merged.get(row["_id"], {})
+        merged[row["_id"]] = known | {name: value for name, value in row.items() if value is not None or not known}
+    return [merged[key] for key in sorted(merged)]
+
+
+def _age(row: Row) -> tuple[datetime, list[str]]:
+    return row["seen_at"] or _NEVER, [str(row[name] or "") for name in row if name not in _KEPT]
+
+
+def _upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    told = [name for name in rows[0] if name not in _KEPT]
+    statement = insert_into(connection, table).values({name: bindparam(name) for name in rows[0]})
+    new, old = statement.excluded, table.c
+    later = and_(new.seen_at.is_not(None), or_(old.seen_at.is_(None), new.seen_at > old.seen_at))
+    # Of two names at one instant always the same one, whichever came first.
+    chosen = or_(later, and_(new.seen_at.is_not_distinct_from(old.seen_at), new.name > old.name))
+    fills = or_(*(and_(new[name].is_not(None), old[name].is_(None)) for name in told))
+    values = {
+        name: case((chosen, func.coalesce(new[name], old[name])), else_=func.coalesce(old[name], new[name]))
+        for name in told
+    }
+    values["seen_at"] = case((later, new.seen_at), else_=old.seen_at)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["_id"], set_=values, where=or_(chosen, fills)), rows
+    )
