@@ -17,7 +17,7 @@ from etl.cli.building import Builder, now, open_database
 from etl.cli.progress import progress_display
 from etl.cli.signals import graceful
 from etl.errors import DatabaseError, EtlError, LockedError
-from etl.jobs.recording import exit_code_of, outcome_of, recorded_run
+from etl.jobs.recording import INCOMPLETE, exit_code_of, outcome_of, recorded_run
 from etl.jobs.run import Run, Tally
 from etl.settings import Settings, SourceSettings
 from etl.times import format_time
@@ -102,8 +102,13 @@ class _Report:
         """Close the log of a run; one that never began has none."""
         if self.run is None:
             return
-        counts = {name: count for name, count in self._counts().items() if count or name in _ALWAYS_TOLD}
-        log.info(
+        counts: dict[str, Any] = {
+            name: count for name, count in self._counts().items() if count or name in _ALWAYS_TOLD
+        }
+        if counts.get("rejected"):
+            counts["see"] = "kore-etl rejected list"
+        tell = log.warning if self.exit_code == INCOMPLETE else log.info
+        tell(
             "run.finished",
             run=self.run.id,
             exit_code=self.exit_code,

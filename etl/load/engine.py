@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
-from etl.errors import DatabaseError
+from etl.errors import ConfigError, DatabaseError
 from etl.load.failures import raise_database_error
 
 if TYPE_CHECKING:
@@ -38,12 +38,20 @@ def open_engine(database_url: str) -> Engine:
     file = _file_of(url)
     if file is not None:
         _make_private(file)
-    engine = create_engine(url, json_serializer=_as_is, **_connect_options(url))
+    engine = _create(url)
     event.listen(engine, "handle_error", raise_database_error)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _create(url: URL) -> Engine:
+    try:
+        return create_engine(url, json_serializer=_as_is, **_connect_options(url))
+    except ModuleNotFoundError as error:
+        message = f"database_url: its driver {error.name} is not installed; run: pip install 'kore-etl[postgres]'"
+        raise ConfigError(message) from error
 
 
 @contextmanager
