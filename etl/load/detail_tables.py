@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, Table, Text
 
 from etl.load.moment import Moment
-from etl.load.tables import metadata as metadata  # all tables, once this module is imported
+from etl.load.tables import metadata as metadata  # noqa: PLC0414 it knows all tables once this module is imported
 
 _SEEN = "updatedAt of the newest task that showed it so"
 
