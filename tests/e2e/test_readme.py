@@ -21,7 +21,7 @@ from sqlalchemy import create_engine
 from etl import __version__, errors
 from etl.cli import cli, ending
 from etl.jobs.recording import INCOMPLETE
-from etl.load.tables import metadata
+from etl.load.detail_tables import metadata
 from etl.settings.layers import KNOWN_KEYS, variable
 from etl.settings.models import Settings, SourceSettings
 from etl.times import format_duration, parse_duration
