@@ -14,6 +14,7 @@ from etl.jobs.run import Tally
 log = structlog.get_logger()
 
 _SECONDS_BETWEEN_LINES = 30.0
+_SPEED_OVER = 180.0  # seconds: what a budget lets through comes in bursts, a minute apart
 
 Show = Callable[[Tally, int | None], None]
 
@@ -42,12 +43,18 @@ def _live_line(name: str) -> Iterator[Show]:
         TimeRemainingColumn(),
     )
     began = time.monotonic()
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
+    most = 0
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, redirect_stdout=False, speed_estimate_period=_SPEED_OVER
+    ) as progress:
         line = progress.add_task(name, total=None, requests=0, rate=0.0)
 
         def show(tally: Tally, total: int | None) -> None:
+            nonlocal most
+            most = max(most, total or 0, tally.fetched)
             rate = tally.fetched / max(0.001, time.monotonic() - began)
-            expected = max(total, tally.fetched) if total is not None else None
+            expected = most if total is not None else None  # of a total that counts only what is left, the first
             progress.update(line, completed=tally.fetched, total=expected, requests=tally.requests, rate=rate)
 
         yield show
