@@ -295,6 +295,12 @@ def test_tells_where_history_begins_from_a_page_that_holds_it_all(examine):
         assert finding.beginnings[field] == min(moment_of(task, field) for task in server.tasks())
 
 
+def test_finds_the_longest_range_although_a_task_is_dated_at_the_end_of_time(sandbox):
+    server = sandbox(tasks=60, window_field="updatedAt", max_range_days=31)
+    finding = examine_only(server, a_task(updated="9999-12-31T23:59:59.999Z"))
+    assert finding.abilities.longest_range == 31 * DAY
+
+
 def test_does_not_guess_where_history_begins(examine):
     assert examine(sort="ignored")[0].beginnings == {}
 
