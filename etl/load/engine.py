@@ -82,7 +82,8 @@ def _connect_options(url: URL) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         options = {"timeout": _BUSY_TIMEOUT}
     else:
-        options = {"connect_timeout": _CONNECT_TIMEOUT, "application_name": "kore-etl", "options": _SESSION}
+        options = {"connect_timeout": _CONNECT_TIMEOUT, "application_name": "kore-etl", "client_encoding": "utf8"}
+        options["options"] = _SESSION
         if "options" in url.query:
             options["options"] += f" {url.query['options']}"
             url = url.difference_update_query(["options"])
