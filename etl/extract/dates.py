@@ -12,7 +12,7 @@ from typing import Any
 from etl.extract.abilities import END_OF_TIME, MILLISECOND, SECOND
 from etl.extract.amounts import EARLY
 from etl.extract.experiment import Experiment
-from etl.extract.page import Page, moment_of, record_id
+from etl.extract.page import Page, moment_of
 from etl.extract.query import Field, Query
 from etl.extract.reading import moments
 from etl.times import format_time
@@ -28,7 +28,6 @@ _FIELDS: tuple[Field, Field] = ("createdAt", "updatedAt")
 class _Task:
     """A task whose two dates lie far enough apart to tell which one a server looks at."""
 
-    id: str
     created: datetime
     updated: datetime
 
@@ -36,7 +35,7 @@ class _Task:
         return self.created if field == "createdAt" else self.updated
 
     def __str__(self) -> str:
-        return f"{self.id!a}, created {format_time(self.created)}, updated {format_time(self.updated)}"
+        return f"a task created {format_time(self.created)}, updated {format_time(self.updated)}"
 
 
 def learn_dates(experiment: Experiment) -> None:
@@ -63,11 +62,9 @@ def _learn_window_field(experiment: Experiment) -> None:
         pages = {field: _around(experiment, task.moment(field), margin) for field in _FIELDS}
         field = _field_shown(task, pages)
         if field is not None:
-            words = "its own instant" if inclusive else "what is around it, but not its own instant,"
-            evidence = f"{task}, came when {words} was asked for as {field}"
-            experiment.learn("window_field", field, evidence)
+            experiment.learn("window_field", field, f"{task}, came for its {field} alone")
             if not instant_refused:
-                experiment.learn("ends_inclusive", inclusive, evidence)
+                experiment.learn("ends_inclusive", inclusive, _ends_evidence(task.moment(field), inclusive=inclusive))
             return
         instant_refused = all(page is None for page in pages.values())
         if any(page and page.records for page in pages.values()):
@@ -104,10 +101,10 @@ def _most_apart(records: Iterable[Any]) -> _Task | None:
 
 
 def _task(record: Any) -> _Task | None:
-    key, created, updated = record_id(record), _usable(record, "createdAt"), _usable(record, "updatedAt")
-    if key is None or created is None or updated is None or updated - created <= _APART:
+    created, updated = _usable(record, "createdAt"), _usable(record, "updatedAt")
+    if created is None or updated is None or updated - created <= _APART:
         return None
-    return _Task(key[:80], created, updated)
+    return _Task(created, updated)
 
 
 def _usable(record: Any, field: Field) -> datetime | None:
@@ -126,10 +123,13 @@ def _learn_ends(experiment: Experiment, field: Field) -> None:
         if page is None:
             return
         if moment in moments(page, field):
-            words = "came" if inclusive else "did not come"
-            evidence = f"a task of {format_time(moment)} {words} when that instant was both ends"
-            experiment.learn("ends_inclusive", inclusive, evidence)
+            experiment.learn("ends_inclusive", inclusive, _ends_evidence(moment, inclusive=inclusive))
             return
+
+
+def _ends_evidence(moment: datetime, *, inclusive: bool) -> str:
+    words = "came" if inclusive else "came with a second around it, but not"
+    return f"a task of {format_time(moment)} {words} when that instant was both dates"
 
 
 def _learn_tick(experiment: Experiment, field: Field) -> None:
@@ -138,8 +138,7 @@ def _learn_tick(experiment: Experiment, field: Field) -> None:
         return
     tick = (_tick_of_included if experiment.known.ends_inclusive else _tick_of_excluded)(experiment, field, moment)
     if tick is not None:
-        evidence = f"found around {format_time(moment)}, at which there is a task: dates that differ by less are equal"
-        experiment.learn("tick", tick, evidence)
+        experiment.learn("tick", tick, f"seen by asking just beside a task of {format_time(moment)}")
 
 
 def _tick_of_included(experiment: Experiment, field: Field, moment: datetime) -> timedelta | None:

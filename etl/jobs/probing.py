@@ -21,9 +21,12 @@ _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 _NEAR_ENOUGH = timedelta(days=31)
 
 
-def get_to_know(run: Run, *, anew: bool = False) -> Finding | None:
-    """Ask what is not known of the server yet; return what that found, None where nothing had to be asked."""
-    if not anew and not (run.abilities.unknown() and _may_tell_more(run)):
+def get_to_know(run: Run, *, anew: bool = False, again: bool = False) -> Finding | None:
+    """Ask what is not known of the server yet; return what that found, None where nothing had to be asked.
+
+    ``anew`` asks for what is known too; ``again`` for what was asked in vain, although nothing is new since.
+    """
+    if not anew and not (run.abilities.unknown() and (again or _may_tell_more(run))):
         return None
     known = Abilities().set_by_hand(run.by_hand) if anew else run.abilities
     finding = probe(run.client.fetch, known)
