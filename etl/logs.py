@@ -159,6 +159,9 @@ class _Bridge(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         import structlog
 
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and not isinstance(error, Exception):
+            return  # a signal ends the process; that it came while a library tidied up is no error of its own
         try:
             log = structlog.get_logger()
             log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)

@@ -178,6 +178,10 @@ class TestLibraries:
         assert "ValueError: ***" in str(line["exception"])
         assert SECRET not in json.dumps(line)
 
+    def test_do_not_tell_of_the_signal_that_ends_the_process(self, written):
+        logging.getLogger("sqlalchemy.pool").error("Exception during reset", exc_info=KeyboardInterrupt())
+        assert written() == []
+
     def test_have_their_warnings_told(self, written):
         with warnings.catch_warnings():
             warnings.simplefilter("always")
