@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import chain
 
 import structlog
@@ -12,15 +13,17 @@ from etl.errors import RefusedError
 from etl.extract.abilities import END_OF_TIME, ContradictedError
 from etl.extract.choosing import Way, choose
 from etl.extract.newest import read_newest
+from etl.extract.page import Page
 from etl.extract.probe import Finding
 from etl.extract.query import Query
 from etl.extract.reading import Chunk, Window, dated
+from etl.jobs.doubting import check_filter, check_newest, find_witness
 from etl.jobs.entry import WindowEntry
 from etl.jobs.probing import beginning, get_to_know
 from etl.jobs.run import Run
 from etl.jobs.stretches import Stretch, read_stretch
 from etl.jobs.sweep import sweep
-from etl.load import counting, windows
+from etl.load import counting, evidence, windows
 from etl.load.engine import reading
 from etl.load.store import Counts
 
@@ -66,7 +69,7 @@ def read_history(run: Run, way: Way, finding: Finding | None, *, job: str) -> No
 
 def catch_up(run: Run, way: Way, finding: Finding | None, mark: datetime) -> None:
     """Read what changed since the watermark, less the overlap in which late rows may show."""
-    since = (mark - run.rules.overlap).replace(microsecond=0)
+    since = (mark - _overlap(run)).replace(microsecond=0)
     if way.later == "newest":
         moved = read_changes(run, since, held=mark)
     elif way.later == "windows":
@@ -78,6 +81,16 @@ def catch_up(run: Run, way: Way, finding: Finding | None, mark: datetime) -> Non
         run.advance(run.opened_at() - run.rules.settle)
 
 
+def _overlap(run: Run) -> timedelta:
+    """Return how far to go back behind the watermark: a change may be dated earlier, if the server rounds."""
+    return run.rules.overlap + _grain(run)
+
+
+def _grain(run: Run) -> timedelta:
+    with reading(run.engine) as connection:
+        return evidence.grain(connection, run.source.id)
+
+
 def read_changes(run: Run, since: datetime, *, held: datetime | None = None) -> bool:
     """Read newest first down to ``since``; tell whether that moves the watermark, which is ``held`` now.
 
@@ -87,6 +100,9 @@ def read_changes(run: Run, since: datetime, *, held: datetime | None = None) -> 
     chunks = read_newest(run.fetch, Window("updatedAt", since, END_OF_TIME), run.abilities)
     if held is not None:
         first = next(chunks)
+        witness = find_witness(run)
+        if witness is not None:
+            check_newest(run, witness, Page(first.records))
         counts = run.store(first)
         query = Query(limit=run.abilities.limit(), sort_by=("updatedAt", "desc"))
         if first.covered_until is None and _is_quiet(run, query, counts, first.total, _live(run), held):
@@ -100,24 +116,37 @@ def read_changes(run: Run, since: datetime, *, held: datetime | None = None) -> 
 
 
 def _read_recent(run: Run, way: Way, since: datetime, mark: datetime) -> bool:
+    witness = find_witness(run, created_before=since)
+    if witness is not None and _live(run, witness.updated) <= run.abilities.limit() // 2:
+        since = min(since, witness.updated.replace(microsecond=0))  # a few rows more, among them one that must come
     known = _live(run, since)
-    if way.history == "keyset" and known >= run.abilities.limit():
-        query = replace(dated(Window(way.field, since, END_OF_TIME), run.abilities), sort_by=("updatedAt", "desc"))
-        page = run.fetch(query)
-        counts = run.store(Chunk(page.records, None, page.total))
-        if _is_quiet(run, query, counts, page.total, known, mark):
-            return False
-    read_stretch(run, Stretch("sync", way.field, way.history, since, moves_watermark=True))
+    if way.history == "keyset" and known >= run.abilities.limit() and _is_recent_quiet(run, way, since, mark, known):
+        return False
+    check = None if witness is None else partial(check_filter, run, witness)
+    read_stretch(run, Stretch("sync", way.field, way.history, since, moves_watermark=True, check_first=check))
     return True
+
+
+def _is_recent_quiet(run: Run, way: Way, since: datetime, mark: datetime, known: int) -> bool:
+    longest = run.abilities.longest_range
+    window = Window(way.field, since, END_OF_TIME if longest is None else since + longest)
+    query = replace(dated(window, run.abilities), sort_by=("updatedAt", "desc"))
+    try:
+        page = run.fetch(query)
+    except RefusedError:
+        return False  # so long a range is refused now: reading finds out what is not
+    counts = run.store(Chunk(page.records, None, page.total))
+    return _is_quiet(run, query, counts, page.total, known, mark)
 
 
 def _is_quiet(run: Run, query: Query, counts: Counts, total: int | None, known: int, mark: datetime) -> bool:
     """Tell whether a page of the latest changes held nothing new and the server has as many tasks as are here.
 
-    Not for long, so that late rows are looked for again in the end.
+    Not for long, so that late rows are looked for again in the end; and not where timestamps are rounded, since what is
+    new may then stand anywhere among what is known.
     """
     news = (counts.inserted, counts.updated, counts.stale, run.tally.rejected)
-    if any(news) or run.opened_at() - mark > _LONGEST_HOLD:
+    if any(news) or run.opened_at() - mark > _LONGEST_HOLD or _grain(run):
         return False
     return known == total if total is not None else _ends_at(run, query, known)
 
