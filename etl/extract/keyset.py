@@ -11,9 +11,19 @@ from dataclasses import replace
 from datetime import datetime
 
 from etl.extract.abilities import Abilities, ContradictedError, Question
-from etl.extract.page import Page, moment_of
+from etl.extract.page import Page, moment_of, record_id
 from etl.extract.query import Field, Query
-from etl.extract.reading import Chunk, Fetch, Window, check_dates, check_order, dated, moments, nothing_follows
+from etl.extract.reading import (
+    Chunk,
+    Fetch,
+    Window,
+    check_dates,
+    check_order,
+    check_tick,
+    dated,
+    moments,
+    nothing_follows,
+)
 from etl.extract.walking import walk
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -22,13 +32,16 @@ _MOST_SECOND_LOOKS = 3
 
 def read_keyset(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[Chunk]:
     """Yield a window's rows, oldest first, page by page."""
-    start, expected = window.start, None
+    start, expected, anchor = window.start, None, None
     while True:
         query = _query(window, abilities, start)
         page = fetch(query)
         values = moments(page, window.field)
         check_order(page, window.field)
         check_dates(page, window.field, query.start or start, query.end or window.end)
+        check_tick(page, window.field, query.start or start, abilities)
+        if anchor is not None:
+            _check_ends(fetch, window, abilities, page, (anchor, start))
         if expected is not None and page.total is not None and page.total < expected.total:
             yield from expected.look_again(fetch, abilities, page.total)
         if nothing_follows(fetch, query, page, abilities):
@@ -41,13 +54,13 @@ def read_keyset(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[
         if _tick(last, abilities) > _tick(start, abilities):
             yield Chunk(page.records, last, page.total)
             expected = _Expectation.after(page, window, abilities, start, last)
-            start = last
+            start, anchor = last, _anchor(page, window.field, last)
         else:
             yield Chunk(page.records)
             instant = _tick(start, abilities)
             end = instant + abilities.smallest()
             yield from walk(fetch, dated(window, abilities, instant, end), abilities, min(end, window.end))
-            start, expected = end, None
+            start, expected, anchor = end, None, None
         if start >= window.end:
             yield Chunk([], window.end)
             return
@@ -78,8 +91,8 @@ class _Expectation:
             before = _rows_before(page, self._window.field, self._last)
             if page.total is None or page.total - before <= total:
                 return
-        reason = f"rows are missing before {self._last}: the totals do not add up"
-        yield Chunk([], settled=False, reason=reason)
+        evidence = f"rows are missing before {self._last}: the totals do not add up"
+        raise ContradictedError("ends_inclusive", answer=False, evidence=evidence)
 
 
 def _latest(values: list[datetime], field: Field) -> datetime:
@@ -88,6 +101,24 @@ def _latest(values: list[datetime], field: Field) -> datetime:
         question: Question = "sort_updated" if field == "updatedAt" else "sort_created"
         raise ContradictedError(question, answer=False, evidence=f"a full page without any readable {field}")
     return max(values)
+
+
+def _anchor(page: Page, field: Field, last: datetime) -> str | None:
+    return next((record_id(record) for record in page.records if moment_of(record, field) == last), None)
+
+
+def _check_ends(fetch: Fetch, window: Window, abilities: Abilities, page: Page, anchor: tuple[str, datetime]) -> None:
+    """Raise where the row at which a page was to begin comes only for dates around it.
+
+    It may have been changed or be gone: then it does not come for these either.
+    """
+    key, moment = anchor
+    if abilities.ends_inclusive is not True or any(record_id(record) == key for record in page.records):
+        return
+    tick = abilities.smallest()
+    around = fetch(replace(dated(window, abilities), start=moment - tick, end=moment + tick))
+    if any(record_id(record) == key and moment_of(record, window.field) == moment for record in around.records):
+        raise ContradictedError("ends_inclusive", answer=False, evidence=f"{key} did not come from {moment} on")
 
 
 def _query(window: Window, abilities: Abilities, start: datetime) -> Query:

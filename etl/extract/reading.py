@@ -124,6 +124,15 @@ def check_dates(page: Page, field: Field, start: datetime, end: datetime) -> Non
     raise ContradictedError("window_field", answer=other if fits else "neither", evidence=evidence)
 
 
+def check_tick(page: Page, field: Field, start: datetime, abilities: Abilities) -> None:
+    """Raise :class:`ContradictedError` for rows that are in only because dates are cut to the second."""
+    if abilities.tick is None or abilities.tick >= SECOND:
+        return
+    early = [value for value in moments(page, field) if start.replace(microsecond=0) <= value < start]
+    if early:
+        raise ContradictedError("tick", SECOND, f"a row with {field} {early[0]} although the dates began {start}")
+
+
 def _is_within(value: datetime, start: datetime, end: datetime) -> bool:
     """Tell whether a value is in the range, give or take the second to which a server may cut dates."""
     return start - value <= SECOND and value - end <= SECOND

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from etl.extract.abilities import Abilities
 from etl.extract.page import Page
-from etl.extract.reading import Chunk, Fetch, Window, check_dates, dated, nothing_follows
+from etl.extract.reading import Chunk, Fetch, Window, check_dates, check_tick, dated, nothing_follows
 from etl.extract.walking import walk
 
 _FILL = 0.7  # of a page: how full the next window is meant to be, since density varies
@@ -26,6 +26,7 @@ def read_verified(fetch: Fetch, window: Window, abilities: Abilities) -> Iterato
         query = dated(window, abilities, start, end)
         page = fetch(query)
         check_dates(page, window.field, query.start or start, query.end or end)
+        check_tick(page, window.field, query.start or start, abilities)
         if nothing_follows(fetch, query, page, abilities):
             yield Chunk(page.records, end, page.total)
             size = (end - start) * _growth(len(page), abilities)

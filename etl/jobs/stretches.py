@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,11 +11,13 @@ from etl.errors import EtlError, RefusedError
 from etl.extract.abilities import END_OF_TIME
 from etl.extract.answers import SlowAnswerError
 from etl.extract.choosing import READERS, Name
+from etl.extract.page import Page
 from etl.extract.query import Field, Query
-from etl.extract.reading import EVERYTHING, Chunk, Window
+from etl.extract.reading import EVERYTHING, Chunk, Fetch, Window
 from etl.jobs.entry import WindowEntry
 from etl.jobs.run import Run
 
+_NEAR = timedelta(days=1)  # how far ahead a server's clock may be that does not tell its time
 _MOST_SLOW = 4  # windows in a row that came too late, before it is the server's fault
 
 
@@ -24,6 +27,7 @@ class Stretch:
 
     Such an open stretch is read on for what changes meanwhile, without counting on it. ``moves_watermark`` lets the
     watermark follow what is covered: only where ``field`` is updatedAt and all before ``start`` is stored.
+    ``check_first`` is shown the first page before anything of it is stored, and may raise.
     """
 
     job: str
@@ -33,6 +37,7 @@ class Stretch:
     end: datetime | None = None
     moves_watermark: bool = False
     filters: Query = EVERYTHING
+    check_first: Callable[[Page], None] | None = None
 
 
 @dataclass(slots=True)
@@ -43,6 +48,7 @@ class _Rolling:
     least: timedelta
     most: timedelta | None
     slow: int = 0
+    refused: bool = False
 
     def next_end(self, start: datetime, end: datetime | None) -> datetime | None:
         if self.size is None or (end is not None and self.size >= end - start):
@@ -62,7 +68,7 @@ class _Rolling:
             raise error
         self.size = max(self.least, refused / 2)
         if isinstance(error, RefusedError):
-            self.most = self.size  # what was refused once would be again
+            self.most, self.refused = self.size, True  # what was refused once would be again
 
 
 def read_stretch(run: Run, stretch: Stretch) -> None:
@@ -79,11 +85,25 @@ def read_stretch(run: Run, stretch: Stretch) -> None:
         try:
             start = _read_window(run, stretch, start, end, rolling)
         except _WindowFailed as failure:
-            refused = (end or run.opened_at()) - failure.covered_until
-            rolling.shrink(refused, failure.error)
             start = failure.covered_until
+            if failure.was_open and isinstance(failure.error, RefusedError):
+                _stop_asking_openly(run, failure.error)
+            else:
+                rolling.shrink((end or run.surely_opened_by()) - start, failure.error)
         else:
+            _remember(run, rolling)
             rolling.grow()
+
+
+def _stop_asking_openly(run: Run, error: RefusedError) -> None:
+    run.learn(run.abilities.learnt("any_range", answer=False, evidence=str(error)), "any_range")
+
+
+def _remember(run: Run, rolling: _Rolling) -> None:
+    """Keep what range was taken once longer ones had been refused."""
+    if rolling.refused and rolling.most is not None and rolling.most != run.abilities.longest_range:
+        evidence = f"{rolling.most} was answered, a longer range refused"
+        run.learn(run.abilities.learnt("longest_range", rolling.most, evidence), "longest_range")
 
 
 def _last(run: Run, stretch: Stretch) -> datetime | None:
@@ -94,10 +114,11 @@ def _last(run: Run, stretch: Stretch) -> datetime | None:
 
 
 class _WindowFailed(Exception):  # noqa: N818 not an error of its own: carries one
-    def __init__(self, covered_until: datetime, error: EtlError) -> None:
+    def __init__(self, covered_until: datetime, error: EtlError, *, was_open: bool) -> None:
         super().__init__(str(error))
         self.covered_until = covered_until
         self.error = error
+        self.was_open = was_open
 
 
 def _rolling(run: Run) -> _Rolling:
@@ -115,16 +136,29 @@ def _read_window(run: Run, stretch: Stretch, start: datetime, end: datetime | No
     told_end = partial(_ledger_end, run, stretch, end)
     entry = WindowEntry(run, stretch.job, stretch.field, stretch.reading, start, told_end)
     try:
-        for chunk in READERS[stretch.reading](run.fetch, window, run.abilities):
+        for chunk in READERS[stretch.reading](_checked(run, stretch, start), window, run.abilities):
             entry.store(chunk, watermark=_watermark(run, stretch, chunk))
     except (RefusedError, SlowAnswerError) as error:
         entry.fail(error)
-        raise _WindowFailed(entry.covered_until, error) from error
+        raise _WindowFailed(entry.covered_until, error, was_open=asked_end == END_OF_TIME) from error
     except EtlError as error:
         entry.fail(error)
         raise
     entry.finish()
     return entry.covered_until
+
+
+def _checked(run: Run, stretch: Stretch, start: datetime) -> Fetch:
+    """Return what fetches for a window; the first page of the stretch is checked."""
+    pending = [stretch.check_first] if stretch.check_first is not None and start == stretch.start else []
+
+    def fetch(query: Query) -> Page:
+        page = run.fetch(query)
+        if pending:
+            pending.pop()(page)
+        return page
+
+    return fetch
 
 
 def _ledger_end(run: Run, stretch: Stretch, end: datetime | None) -> datetime:
@@ -140,5 +174,7 @@ def _watermark(run: Run, stretch: Stretch, chunk: Chunk) -> datetime | None:
 
 
 def _open_end(run: Run, start: datetime, rolling: _Rolling) -> datetime:
-    most = rolling.most if run.abilities.any_range is not True else None
-    return END_OF_TIME if most is None else start + most
+    if run.abilities.any_range is False and run.client.usage.requests:
+        near = run.surely_opened_by() if run.client.skew is not None else run.clock() + _NEAR
+        return max(near, start + run.abilities.smallest()) if rolling.most is None else start + rolling.most
+    return END_OF_TIME if rolling.most is None else start + rolling.most
