@@ -1,0 +1,157 @@
+"""A server that refuses, is slow, lies, or is not what it was yesterday: the data stays right, the log tells."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.mirror import NONE, Mirror
+
+
+@pytest.fixture
+def mirror(sandbox, sqlite_url):
+    def make(settings=None, **options):
+        return Mirror(sandbox(**{"tasks": 400, **options}), sqlite_url, **(settings or {}))
+
+    return make
+
+
+OVERNIGHT = {
+    "sort no longer obeyed": ({"window_field": "updatedAt"}, {"sort": "ignored"}, ["sort_updated"]),
+    "sort no longer obeyed, newest first": (
+        {"window_field": "updatedAt"},
+        {"sort": "ignored", "default_order": "newest"},
+        ["sort_updated"],
+    ),
+    "dates now on createdAt": ({"window_field": "updatedAt"}, {"window_field": "createdAt"}, ["window_field"]),
+    "dates now on updatedAt": ({}, {"window_field": "updatedAt"}, []),
+    "10 rows a request instead of 50": ({}, {"cap": 10}, []),
+    "10 rows a request instead of 50, dates on updatedAt": ({"window_field": "updatedAt"}, {"cap": 10}, []),
+    "a larger limit now refused": ({"cap": 100}, {"cap": 50, "cap_mode": "refuse"}, ["page_rows"]),
+    "totals gone": ({}, {"totals": "missing"}, []),
+    "totals gone, dates on updatedAt": ({"window_field": "updatedAt"}, {"totals": "null"}, []),
+    "totals and hasMore gone": ({"window_field": "updatedAt"}, {"totals": "null", "has_more": "null"}, []),
+    "ranges over 31 days refused": ({"window_field": "updatedAt"}, {"max_range_days": 31.0}, ["any_range"]),
+    "ends no longer included": ({"window_field": "updatedAt"}, {"ends": "exclusive"}, ["ends_inclusive"]),
+    "dates now cut to the second": ({"window_field": "updatedAt"}, {"tick": "second"}, ["tick"]),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "told"), OVERNIGHT.values(), ids=OVERNIGHT)
+def test_a_server_that_changed_overnight_is_still_mirrored(mirror, before, after, told):
+    mirrored = mirror(**before)
+    assert mirrored.sync().exit_code == 0
+    mirrored.server.change(update=20)
+    assert mirrored.sync().exit_code == 0
+    mirrored.server.configure(**after)
+    mirrored.server.change(update=100, insert=20)
+    outcome = mirrored.sync()
+    assert outcome.exit_code == 0
+    assert mirrored.differences() == NONE
+    assert outcome.changed() == told
+    mirrored.server.change(update=30, insert=5)
+    assert mirrored.sync().exit_code == 0
+    assert mirrored.differences() == NONE
+
+
+@pytest.mark.parametrize("count", [1, 60], ids=["few changes", "more changes than a page holds"])
+def test_dates_that_filter_on_another_field_are_noticed_although_nothing_new_comes(mirror, count):
+    mirrored = mirror(window_field="updatedAt")
+    mirrored.sync()
+    mirrored.server.configure(window_field="createdAt")
+    mirrored.server.change(update=count)
+    outcome = mirrored.sync()
+    assert outcome.changed() == ["window_field"]
+    assert mirrored.differences() == NONE
+
+
+def test_a_sort_that_is_no_longer_obeyed_is_noticed_although_the_rows_happen_to_be_in_order(mirror):
+    mirrored = mirror()
+    mirrored.sync()
+    mirrored.server.change(insert=30)
+    mirrored.sync()
+    mirrored.server.configure(sort="ignored", default_order="newest")
+    mirrored.server.change(update=1)
+    assert mirrored.sync().changed() == ["sort_updated"]
+
+
+def test_a_task_changed_before_and_deleted_since_raises_no_doubt(mirror):
+    mirrored = mirror(window_field="updatedAt")
+    mirrored.sync()
+    mirrored.server.change(update=1)
+    mirrored.sync()
+    newest = max(mirrored.server.tasks(), key=lambda task: task["updatedAt"])
+    mirrored.server.remove([newest["_id"]])
+    outcome = mirrored.sync()
+    assert (outcome.exit_code, outcome.changed()) == (0, [])
+    assert outcome.requests <= 2
+
+
+@pytest.mark.parametrize("lie", ["high", "low", "lying"])
+@pytest.mark.parametrize("has_more", ["present", "missing"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="dates on createdAt"),
+        pytest.param({"window_field": "updatedAt"}, id="dates on updatedAt"),
+        pytest.param({"window_field": "updatedAt", "sort": "ignored"}, id="sort ignored"),
+    ],
+)
+def test_totals_that_lie_never_lose_a_row_in_silence(mirror, options, has_more, lie):
+    mirrored = mirror(totals=lie, has_more=has_more, **options)
+    outcome = mirrored.sync()
+    assert outcome.exit_code in {0, 3}
+    assert outcome.requests < 400
+    assert outcome.exit_code == 3 or mirrored.differences() == NONE
+    mirrored.server.change(update=100, insert=10)
+    outcome = mirrored.sync()
+    assert outcome.exit_code == 3 or mirrored.differences() == NONE
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="dates on createdAt"),
+        pytest.param({"window_field": "updatedAt"}, id="dates on updatedAt"),
+        pytest.param({"window_field": "updatedAt", "sort": "ignored"}, id="sort ignored"),
+        pytest.param({"has_more": "always_true", "totals": "missing"}, id="no end told"),
+    ],
+)
+def test_a_server_that_ignores_skip_is_read_or_told_but_never_for_ever(mirror, options):
+    mirrored = mirror(skip="ignored", **options)
+    first = mirrored.sync()
+    mirrored.server.change(update=150, same_instant=True)
+    second = mirrored.sync()
+    assert first.requests + second.requests < 400
+    assert {first.exit_code, second.exit_code} <= {0, 3, 5}
+    assert second.exit_code != 0 or mirrored.differences() == NONE
+
+
+def test_dates_that_filter_nothing_end_at_once_with_what_is_wrong(mirror):
+    mirrored = mirror(dates="ignored")
+    outcome = mirrored.sync()
+    assert outcome.exit_code == 5
+    assert outcome.requests <= 20
+    assert "window_field" in mirrored.value("select error from sync_runs")
+
+
+def test_windows_shrink_below_the_longest_range_and_the_next_run_knows(mirror):
+    mirrored = mirror(window_field="updatedAt", max_range_days=3.0, days=60.0)
+    first = mirrored.sync()
+    assert (first.exit_code, mirrored.differences()) == (0, NONE)
+    refused = [request for request in mirrored.server.requests if request["status"] == 412]
+    mirrored.server.reset_requests()
+    mirrored.server.change(update=50)
+    assert mirrored.sync().exit_code == 0
+    assert mirrored.differences() == NONE
+    assert len(refused) <= 8
+    assert not [request for request in mirrored.server.requests if request["status"] == 412]
+
+
+def test_a_server_too_slow_for_any_range_ends_in_an_error_that_names_it(mirror):
+    settings = {"timeout": "100ms", "deadline": "400ms"}
+    mirrored = mirror(settings, window_field="updatedAt", tasks=50)
+    assert mirrored.sync().exit_code == 0
+    mirrored.server.configure(faults={"timeout": 1.0})
+    outcome = mirrored.sync()
+    assert outcome.exit_code == 5
+    assert outcome.requests <= 20
