@@ -66,7 +66,11 @@ class Client:
         self._is_token_proven = False
 
     def fetch(self, query: Query) -> Page:
-        """Return the page that answers ``query``.
+        """Return the page that answers ``query``; raises as :meth:`answer` does."""
+        return read_page(self.answer(query))
+
+    def answer(self, query: Query) -> dict[str, Any]:
+        """Return the whole answer to ``query``, whose ``results`` is a list.
 
         Raises:
             AuthError: token, scope or stream were refused, a fresh token included.
@@ -84,7 +88,7 @@ class Client:
             sleep=self._sleep,
             reraise=True,
         )
-        return read_page(retrying(self._ask, body, patience))
+        return retrying(self._ask, body, patience)
 
     def server_time(self) -> datetime | None:
         """Return the server's time, never ahead of it, by the ``Date`` of its last answer; None before one came."""
