@@ -19,14 +19,16 @@ from etl.extract.reading import Chunk, Fetch, Window, check_order, moments, noth
 
 _PAGES_REMEMBERED = 8
 _MOST_STEPS_BACK = 1000
+_MOST_REPEATS = 2
 
 _Version = tuple[str | None, datetime | None]
 
 
 def read_newest(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[Chunk]:
     """Yield what was updated since ``window.start``, newest first; only the last chunk covers anything."""
-    skip, steps_back, doubt = 0, 0, ""
-    tie: _Version | None = None
+    skip, steps_back, repeats, doubt = 0, 0, 0, ""
+    tie, tied = None, set[_Version]()  # the last row of a page of which all share one instant, and all such rows
+    overlaps = False
     known: deque[set[_Version]] = deque(maxlen=_PAGES_REMEMBERED)
     query = replace(window.filters, sort_by=("updatedAt", "desc"), limit=abilities.limit())
     while True:
@@ -34,25 +36,41 @@ def read_newest(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[
         page = fetch(asked)
         check_order(page, "updatedAt", descending=True)
         versions = [(record_id(record), moment_of(record, "updatedAt")) for record in page.distinct()]
-        if skip and not any(earlier.intersection(versions) for earlier in known):
+        if overlaps and not any(earlier.intersection(versions) for earlier in known):
             steps_back += 1
             yield Chunk(page.records)
             if steps_back > _MOST_STEPS_BACK:
                 yield Chunk([], window.end, settled=False, reason="the rows never stopped moving")
                 return
             skip = max(0, skip - max(1, len(page) // 2) * steps_back)
+            overlaps = skip > 0
             continue
         steps_back = 0
+        repeats = repeats + 1 if skip and known[-1] == set(versions) else 0
+        if repeats > _MOST_REPEATS:
+            yield Chunk(page.records, window.end, settled=False, reason="the same page over and over: skip is ignored")
+            return
         known.append(set(versions))
-        if tie is not None and tie not in versions:
+        if tie is not None and _is_shuffled(tie, tied, versions):
             doubt = f"more rows than a page share updatedAt {tie[1]}, and come in another order each time"
         if _is_done(fetch, asked, page, window, abilities):
             yield Chunk(page.records, window.end, page.total, settled=not doubt, reason=doubt)
             return
         yield Chunk(page.records, None, page.total)
         onwards = _onwards(versions)
-        tie = versions[-1] if onwards is None else None
-        skip += max(1, len(page) - 1) if onwards is None else onwards
+        tie = versions[-1] if onwards is None and versions else None
+        tied = tied.union(versions) if tie else set()
+        step = max(1, len(page) - 1) if onwards is None else onwards
+        overlaps = step < len(page)
+        skip += step
+
+
+def _is_shuffled(tie: _Version, tied: set[_Version], versions: list[_Version]) -> bool:
+    """Tell whether rows of one instant do not go on where they ended: behind the last one all have to be new.
+
+    Inserted rows shift them too; that looks the same, and is told as well.
+    """
+    return versions[:1] != [tie] or not tied.isdisjoint(versions[1:])
 
 
 def _onwards(versions: list[_Version]) -> int | None:

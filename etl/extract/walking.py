@@ -18,7 +18,9 @@ from etl.extract.reading import Chunk, Fetch, nothing_follows
 
 _MOST_WALKS = 6
 _IMPATIENT_WALKS = 3  # begin anew where the anchor is gone
-_MOST_SKIP = 5_000_000  # rows that share one instant: a server that gives more repeats itself
+_MOST_REPEATS = (
+    4  # pages in a row that hold nothing new: rows that shift give one or two, a server that ignores skip all
+)
 
 
 @dataclass(slots=True)
@@ -60,7 +62,7 @@ def walk(fetch: Fetch, query: Query, abilities: Abilities, covered_until: dateti
 
 
 def _pages(fetch: Fetch, query: Query, abilities: Abilities, walk: _Walk) -> Iterator[Page]:
-    skip, anchor = 0, ""
+    skip, anchor, repeats = 0, "", 0
     while True:
         asked = replace(query, skip=skip)
         try:
@@ -73,6 +75,7 @@ def _pages(fetch: Fetch, query: Query, abilities: Abilities, walk: _Walk) -> Ite
         ids = [record_id(record) or f"row {skip + place}" for place, record in enumerate(page.records)]
         walk.drifted |= bool(anchor) and ids[:1] != [anchor]
         news = set(ids) - walk.ids
+        repeats = 0 if news else repeats + 1
         walk.ids.update(ids)
         walk.total = page.total
         yield page
@@ -84,6 +87,6 @@ def _pages(fetch: Fetch, query: Query, abilities: Abilities, walk: _Walk) -> Ite
             skip, anchor = skip + len(page) - 1, ids[-1]
         else:
             skip, anchor = skip + 1, ""
-        if skip > _MOST_SKIP:
-            walk.refused = f"the pages go on past skip {_MOST_SKIP}: the server repeats itself"
+        if repeats > _MOST_REPEATS:
+            walk.refused = f"{repeats} pages up to skip {skip} held nothing new: the server repeats itself"
             return
