@@ -1,0 +1,165 @@
+"""Reading while tasks are added, changed and deleted between any two requests: nothing that stays is ever missed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from etl.extract.abilities import END_OF_TIME, SECOND, Abilities, ContradictedError
+from etl.extract.keyset import read_keyset
+from etl.extract.newest import read_newest
+from etl.extract.reading import Window
+from etl.extract.verified import read_verified
+from tests.unit.server import BEGIN, MILLISECOND, Server
+
+DAY = timedelta(days=1)
+
+servers = st.builds(
+    Server,
+    cap=st.integers(2, 7),
+    inclusive=st.booleans(),
+    tick=st.sampled_from([MILLISECOND, SECOND]),
+    totals=st.booleans(),
+    has_more=st.booleans(),
+    random=st.randoms(use_true_random=False),
+)
+# Seconds between one task and the next: many at one instant, some far apart.
+steps = st.lists(st.sampled_from([0, 0, 0, 0.001, 0.4, 1, 3600]), max_size=40)
+# What happens before each request: add, change or delete, and which task.
+changes = st.lists(st.tuples(st.sampled_from(["", "", "add", "change", "delete"]), st.integers(0, 1000)), max_size=60)
+
+
+def fill(server, seconds, field="updatedAt"):
+    for step in seconds:
+        server.now += timedelta(seconds=step)
+        name = server.insert()
+        if server.random.random() < 0.5:
+            server.now += timedelta(seconds=step)
+            server.update(name)
+    server.window_field = field
+    server.now += DAY
+
+
+def interleave(server, happenings):
+    """Let each of these happen before one request, and remember which tasks nobody touched."""
+    untouched = set(server.tasks)
+    left = list(happenings)
+
+    def meanwhile(asked):
+        asked.now += MILLISECOND
+        if not left:
+            return
+        what, number = left.pop(0)
+        names = sorted(asked.tasks)
+        if what == "add" or (what and not names):
+            asked.insert()
+        elif what:
+            name = names[number % len(names)]
+            untouched.discard(name)
+            asked.update(name) if what == "change" else asked.delete(name)
+
+    server.meanwhile = meanwhile
+    return untouched
+
+
+def known(server, **answers):
+    truth = {
+        "window_field": server.window_field,
+        "ends_inclusive": server.inclusive,
+        "tick": server.tick,
+        "sort_updated": server.sorted,
+        "sort_created": server.sorted,
+        "page_rows": server.cap,
+        "any_range": True,
+    }
+    return Abilities(**{**truth, **answers})
+
+
+def read(reader, server, abilities, start=BEGIN, end=END_OF_TIME):
+    """Return the newest version read of each task, and whether the reading was sure of itself."""
+    versions, settled = {}, True
+    for chunk in reader(server.fetch, Window(server.window_field, start, end), abilities):
+        settled &= chunk.settled
+        for record in chunk.records:
+            versions[record["_id"]] = max(record["version"], versions.get(record["_id"], 0))
+    return versions, settled
+
+
+@pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
+@pytest.mark.parametrize("knows", [True, False], ids=["all known", "ends and tick unknown"])
+@given(server=servers, seconds=steps, happenings=changes)
+@settings(max_examples=60)
+def test_keyset_misses_no_task_that_stays_as_it_is(field, knows, server, seconds, happenings):
+    fill(server, seconds, field)
+    untouched = interleave(server, happenings)
+    abilities = known(server) if knows else known(server, ends_inclusive=None, tick=None)
+    versions, settled = read(read_keyset, server, abilities)
+    assert untouched <= versions.keys() or not settled
+
+
+@pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
+@pytest.mark.parametrize("knows", [True, False], ids=["all known", "ends and tick unknown"])
+@given(server=servers, seconds=steps, happenings=changes)
+@settings(max_examples=60)
+def test_verified_windows_miss_no_task_that_stays_as_it_is(field, knows, server, seconds, happenings):
+    server.sorted = False
+    fill(server, seconds, field)
+    untouched = interleave(server, happenings)
+    abilities = known(server) if knows else known(server, ends_inclusive=None, tick=None)
+    versions, settled = read(read_verified, server, abilities, end=server.now + DAY)
+    assert untouched <= versions.keys() or not settled
+
+
+@given(server=servers, seconds=steps, happenings=changes, stable=st.booleans())
+@settings(max_examples=120)
+def test_newest_first_misses_no_task_that_stays_as_it_is(server, seconds, happenings, stable):
+    fill(server, seconds)
+    server.stable = stable
+    untouched = interleave(server, happenings)
+    versions, settled = read(read_newest, server, known(server))
+    assert untouched <= versions.keys() or not settled
+
+
+@pytest.mark.parametrize("reader", [read_keyset, read_newest, read_verified])
+@given(server=servers, seconds=steps, happenings=changes)
+@settings(max_examples=60)
+def test_after_a_quiet_pass_every_task_is_there_in_its_newest_version(reader, server, seconds, happenings):
+    server.sorted = reader is not read_verified
+    fill(server, seconds)
+    began = server.now
+    interleave(server, happenings)
+    first, settled = read(reader, server, known(server), end=server.now + DAY)
+    server.meanwhile = lambda _server: None
+    second, quiet = read(reader, server, known(server), start=began - SECOND, end=server.now + DAY)
+    newest = {name: max(first.get(name, 0), second.get(name, 0)) for name in server.tasks}
+    assert quiet
+    assert newest == {name: task[2] for name, task in server.tasks.items()} or not settled
+
+
+@pytest.mark.parametrize("reader", [read_keyset, read_newest, read_verified])
+@given(server=servers, seconds=steps, lie=st.sampled_from(["high", "low", "more", "skip", "sort", "field"]))
+@settings(max_examples=60)
+def test_a_lying_server_is_read_contradicted_or_doubted_but_never_for_ever(reader, server, seconds, lie):
+    fill(server, seconds)
+    honest = server.fetch
+    abilities = known(server)
+
+    def fetch(query):
+        asked = query if lie != "skip" else type(query)(limit=query.limit, start=query.start, end=query.end)
+        page = honest(asked)
+        total = {"high": len(page) + 7, "low": max(0, len(page) - 2)}.get(lie, page.total)
+        more = True if lie == "more" else page.has_more
+        return type(page)(page.records, page.limit, more, total)
+
+    server.sorted = lie != "sort" and reader is not read_verified
+    if lie == "field":
+        server.window_field = "createdAt"
+    window = Window("updatedAt", BEGIN, server.now + DAY)
+    try:
+        for _ in reader(fetch, window, abilities):
+            pass
+    except ContradictedError:
+        return
