@@ -41,7 +41,7 @@ class Stretch:
 
 
 @dataclass(slots=True)
-class _Rolling:
+class Rolling:
     """How long the next window may be."""
 
     size: timedelta | None
@@ -51,11 +51,13 @@ class _Rolling:
     refused: bool = False
 
     def next_end(self, start: datetime, end: datetime | None) -> datetime | None:
+        """Return where the window from ``start`` ends, at most at ``end``; None is open."""
         if self.size is None or (end is not None and self.size >= end - start):
             return end
         return start + self.size
 
     def grow(self) -> None:
+        """Let the next window be twice as long, once one was read."""
         self.slow = 0
         if self.size is not None:
             self.size = self.size * 2 if self.most is None else min(self.size * 2, self.most)
@@ -99,7 +101,7 @@ def _stop_asking_openly(run: Run, error: RefusedError) -> None:
     run.learn(run.abilities.learnt("any_range", answer=False, evidence=str(error)), "any_range")
 
 
-def _remember(run: Run, rolling: _Rolling) -> None:
+def _remember(run: Run, rolling: Rolling) -> None:
     """Keep what range was taken once longer ones had been refused."""
     if rolling.refused and rolling.most is not None and rolling.most != run.abilities.longest_range:
         evidence = f"{rolling.most} was answered, a longer range refused"
@@ -121,13 +123,13 @@ class _WindowFailed(Exception):  # noqa: N818 not an error of its own: carries o
         self.was_open = was_open
 
 
-def _rolling(run: Run) -> _Rolling:
+def _rolling(run: Run) -> Rolling:
     most = run.abilities.longest_range or run.rules.window_most
     least = max(run.abilities.smallest(), run.rules.window_least or timedelta())
-    return _Rolling(size=most, least=least, most=most)
+    return Rolling(size=most, least=least, most=most)
 
 
-def _read_window(run: Run, stretch: Stretch, start: datetime, end: datetime | None, rolling: _Rolling) -> datetime:
+def _read_window(run: Run, stretch: Stretch, start: datetime, end: datetime | None, rolling: Rolling) -> datetime:
     """Read one window to its end and return where the next one starts."""
     is_open = stretch.end is None and (end is None or end == _last(run, stretch))
     asked_end = _open_end(run, start, rolling) if end is None or is_open else end
@@ -173,7 +175,7 @@ def _watermark(run: Run, stretch: Stretch, chunk: Chunk) -> datetime | None:
     return min(chunk.covered_until, run.opened_at() - run.rules.settle)
 
 
-def _open_end(run: Run, start: datetime, rolling: _Rolling) -> datetime:
+def _open_end(run: Run, start: datetime, rolling: Rolling) -> datetime:
     if run.abilities.any_range is False and run.client.usage.requests:
         near = run.surely_opened_by() if run.client.skew is not None else run.clock() + _NEAR
         return max(near, start + run.abilities.smallest()) if rolling.most is None else start + rolling.most
