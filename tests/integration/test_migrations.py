@@ -17,11 +17,12 @@ from sqlalchemy import Connection, Engine, insert, inspect, text
 
 from etl.errors import DatabaseError
 from etl.load import runs, schema, sources, watermarks, windows
+from etl.load.detail_tables import CHILDREN, DIMENSIONS, metadata
 from etl.load.engine import open_engine, reading
 from etl.load.moment import Moment
 from etl.load.rejected import Origin, keep
 from etl.load.store import Batch, store
-from etl.load.tables import metadata, task_changes, tasks
+from etl.load.tables import task_changes, tasks
 from tests.conftest import CHECKOUT, clean_environment
 
 NOW = datetime(2025, 5, 28, 12, 5, 38, 807_000, tzinfo=UTC)
@@ -176,6 +177,10 @@ def fill(connection: Connection) -> None:
         [{"_id": "c-1", "source_id": source.id, "ref_id": "CS1", "seen_at": NOW}],
     )
     store(connection, batch, run_id=run, now=NOW)
+    for table in DIMENSIONS:
+        connection.execute(insert(table).values(_id="x-1", source_id=source.id))
+    for table in CHILDREN:
+        connection.execute(insert(table).values(task_id="t-1", position=0))
     connection.execute(insert(task_changes).values(task_id="t-1", field="name", seen_at=NOW, run_id=run))
     keep(connection, [("_id is missing", None, "{}")], Origin(source.id, run, window), NOW)
     watermarks.advance(connection, source.id, NOW, run_id=run, now=NOW)
