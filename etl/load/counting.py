@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import Connection, func, select
 
+from etl.load.deletions import is_present
 from etl.load.tables import statuses, tasks
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ def live_tasks(
     field: Literal["createdAt", "updatedAt"] | None = None,
     since: datetime | None = None,
 ) -> int:
-    """Count the tasks of a source that are not known to be gone, optionally those from a moment on."""
-    query = select(func.count()).where(tasks.c.source_id == source_id, tasks.c.deleted_at.is_(None))
+    """Count the tasks of a source that the server should still give, optionally those from a moment on."""
+    query = select(func.count()).where(tasks.c.source_id == source_id, is_present())
     if field is not None and since is not None:
         query = query.where(_COLUMNS[field] >= since)
     return int(connection.execute(query).scalar_one())

@@ -1,4 +1,8 @@
-"""Deletions: counting what should still be on the server, stretch by stretch, and marking what is found gone."""
+"""Deletions: what is gone from the server, or comes from it as inactive; counting what should still be there.
+
+``deleted_at`` of a task that comes with ``isActive: false`` is its own last update; it is still counted by the server.
+``deleted_at`` of one that is gone is when that was found.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,15 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    case,
     delete,
     exists,
+    false,
     func,
     insert,
     literal,
+    not_,
+    or_,
     select,
     update,
 )
@@ -45,9 +53,14 @@ _gone = Table(
 )
 
 
+def inactive_since(row: Table, otherwise: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return since when a task is inactive by its own record, ``otherwise`` if that has no dates; NULL if it is not."""
+    return case((row.c.is_active.is_(False), func.coalesce(row.c.updated_at, row.c.created_at, otherwise)))
+
+
 def is_present() -> ColumnElement[bool]:
-    """Tell of a stored task that, for all that is known, the server still gives it."""
-    return tasks.c.deleted_at.is_(None)
+    """Tell of a stored task that, for all that is known, the server still gives it, be it as inactive."""
+    return or_(tasks.c.deleted_at.is_(None), tasks.c.deleted_at == inactive_since(tasks, tasks.c.stored_at))
 
 
 def count(connection: Connection, source_id: int) -> int:
@@ -57,7 +70,7 @@ def count(connection: Connection, source_id: int) -> int:
 
 def count_marked(connection: Connection, source_id: int) -> int:
     """Count the tasks of a source that are taken for gone."""
-    return _number(connection, source_id, ~is_present())
+    return _number(connection, source_id, not_(func.coalesce(is_present(), false())))
 
 
 def count_rejected(connection: Connection, source_id: int) -> int:
@@ -151,7 +164,9 @@ def mark(connection: Connection, gone: Mapping[str, datetime | None], *, run_id:
         "seen_at": moment,
         "run_id": literal(run_id, task_changes.c.run_id.type),
     }
-    history = insert(task_changes).from_select(list(values), select(*values.values()).where(chosen))
+    history = insert(task_changes).from_select(
+        list(values), select(*values.values()).where(chosen, tasks.c.deleted_at.is_(None))
+    )
     connection.execute(history)
     result = connection.execute(update(tasks).where(chosen).values(deleted_at=moment))
     return result.rowcount

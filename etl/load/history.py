@@ -23,6 +23,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from etl.load.deletions import inactive_since
 from etl.load.moment import Moment, moment_text
 from etl.load.tables import priorities, statuses, task_changes, tasks
 
@@ -58,7 +59,7 @@ def record(connection: Connection, incoming: Table, *, changes: ColumnElement[bo
     ``changes`` selects the pairs whose incoming version will be written. Return how many changes there were.
     """
     selects = [_differing(watched, incoming, changes, run_id, now) for watched in _WATCHED]
-    selects.append(_returned(incoming, changes, run_id, now))
+    selects += [_deleted(incoming, changes, run_id, now), _returned(incoming, changes, run_id, now)]
     statement = insert(task_changes).from_select(list(_COLUMNS), union_all(*selects))
     result = connection.execute(statement, execution_options={"preserve_rowcount": True})
     return result.rowcount
@@ -89,7 +90,18 @@ def _returned(incoming: Table, changes: ColumnElement[bool], run_id: int, now: d
     return (
         _change("return", values, incoming, run_id, now)
         .select_from(incoming.join(tasks, incoming.c["_id"] == tasks.c["_id"]))
-        .where(changes, tasks.c.deleted_at.is_not(None))
+        .where(changes, tasks.c.deleted_at.is_not(None), incoming.c.is_active.is_not(False))
+    )
+
+
+def _deleted(incoming: Table, changes: ColumnElement[bool], run_id: int, now: datetime) -> Select[Any]:
+    """Give the tasks that come as inactive from now on."""
+    since = inactive_since(incoming, literal(now, tasks.c.deleted_at.type))
+    values = (cast(null(), Text), cast(null(), Text), cast(null(), Text), moment_text(since))
+    return (
+        _change("deletion", values, incoming, run_id, now)
+        .select_from(incoming.join(tasks, incoming.c["_id"] == tasks.c["_id"]))
+        .where(changes, tasks.c.deleted_at.is_(None), incoming.c.is_active.is_(False))
     )
 
 

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateTable
 
 from etl.load import dimensions, history
+from etl.load.deletions import inactive_since
 from etl.load.details import Details, replace_children, store_people_and_queues
 from etl.load.failures import UnstorableError
 from etl.load.insert import insert_into
@@ -156,8 +157,9 @@ def _is_not_older() -> ColumnElement[bool]:
 
 
 def _is_changed() -> ColumnElement[bool]:
-    """A known task whose record differs, or that was taken for deleted."""
-    differs = or_(incoming.c.raw != tasks.c.raw, tasks.c.deleted_at.is_not(None))
+    """A known task whose record differs, or that was taken for deleted otherwise than by its record."""
+    by_record = inactive_since(incoming, tasks.c.stored_at)
+    differs = or_(incoming.c.raw != tasks.c.raw, tasks.c.deleted_at.is_distinct_from(by_record))
     return and_(tasks.c["_id"].is_not(None), _is_not_older(), differs)
 
 
@@ -176,16 +178,17 @@ def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
 def _write(connection: Connection, *, run_id: int, now: datetime) -> Sequence[str]:
     """Write the rows that are new or changed and return their ids."""
     own: Mapping[str, Any] = {"first_seen_at": now, "stored_at": now, "run_id": run_id}
+    deleted_at = inactive_since(incoming, _value(tasks, "deleted_at", now))
     source = (
-        select(*(incoming.c[name] for name in _FROM_API), *(_value(tasks, name, own[name]) for name in own))
+        select(*(incoming.c[name] for name in _FROM_API), *(_value(tasks, name, own[name]) for name in own), deleted_at)
         .select_from(incoming.outerjoin(tasks, _KEY))
         .where(or_(tasks.c["_id"].is_(None), _is_changed()))
     )
-    statement = insert_into(connection, tasks).from_select([*_FROM_API, *own], source)
-    written = [name for name in (*_FROM_API, "stored_at", "run_id") if name != "_id"]
+    statement = insert_into(connection, tasks).from_select([*_FROM_API, *own, "deleted_at"], source)
+    written = [name for name in (*_FROM_API, "stored_at", "run_id", "deleted_at") if name != "_id"]
     upsert = statement.on_conflict_do_update(
         index_elements=["_id"],
-        set_={name: statement.excluded[name] for name in written} | {"deleted_at": None},
+        set_={name: statement.excluded[name] for name in written},
     )
     return connection.execute(upsert.returning(tasks.c["_id"])).scalars().all()
 

@@ -247,6 +247,38 @@ def test_a_task_whose_creation_the_server_does_not_tell_is_judged_by_deep_alone(
     assert mirrored.marked() == {"ti-undated-1"}
 
 
+def test_a_task_that_comes_as_inactive_is_deleted_since_its_update_until_it_is_active_again(mirror):
+    mirrored = mirror(deletes="inactive", shape="full", tasks=200)
+    mirrored.sync()
+    (gone,) = mirrored.server.change(delete=1)["deleted"]
+    mirrored.sync()
+    assert mirrored.rows("select _id from tasks where deleted_at = updated_at") == [(gone,)]
+    assert mirrored.deletions() == [gone]
+    quiet = mirrored.sync().requests
+    assert (mirrored.reconcile().requests, mirrored.told["marked"]) == (quiet + 1, 0)
+    (task,) = [task for task in mirrored.server.tasks() if task["_id"] == gone]
+    mirrored.server.put([task | {"isActive": True, "updatedAt": format_time(datetime.now(UTC))}])
+    mirrored.sync()
+    assert mirrored.marked() == set()
+    assert mirrored.rows("select field from task_changes order by id") == [("deletion",), ("return",)]
+
+
+def test_an_inactive_task_that_vanishes_and_comes_back_is_deleted_throughout_and_told_so_once(sqlite_mirror):
+    mirrored = sqlite_mirror(deletes="inactive", shape="full", tasks=200)
+    mirrored.sync()
+    (gone,) = mirrored.server.change(delete=1)["deleted"]
+    mirrored.sync()
+    (task,) = [task for task in mirrored.server.tasks() if task["_id"] == gone]
+    mirrored.server.remove([gone])
+    assert mirrored.reconcile().exit_code == 0
+    assert mirrored.rows("select _id from tasks where deleted_at > updated_at") == [(gone,)]
+    assert mirrored.reconcile().requests == 2
+    mirrored.server.put([task])
+    mirrored.reconcile()
+    assert mirrored.rows("select _id from tasks where deleted_at = updated_at") == [(gone,)]
+    assert mirrored.deletions() == [gone]
+
+
 @pytest.mark.parametrize(
     ("here", "there", "is_sorted", "asked"),
     [
