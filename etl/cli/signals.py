@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
+
+_AGAIN = 0.02  # seconds
 
 
 class Terminated(BaseException):
@@ -23,9 +27,13 @@ def graceful() -> Iterator[None]:
     Works in the main thread only, as Python's signal handlers do.
     """
     before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    hook = sys.unraisablehook
+    sys.unraisablehook = partial(_raise_again, hook)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -33,6 +41,18 @@ def graceful() -> Iterator[None]:
 def _stop(number: int, _frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    raise Terminated
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+
+def _raise_again(hook: Callable[[sys.UnraisableHookArgs], object], unraisable: sys.UnraisableHookArgs) -> None:
+    """Raise a stop a moment later that came while Python tidied up objects, where no exception gets out."""
+    stop = unraisable.exc_value
+    if not isinstance(stop, KeyboardInterrupt | Terminated):
+        hook(unraisable)
+        return
+
+    def again(_number: int, _frame: FrameType | None) -> None:
+        raise type(stop)
+
+    signal.signal(signal.SIGALRM, again)
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN)

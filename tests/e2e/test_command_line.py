@@ -210,6 +210,27 @@ class TestSignals:
         process.send_signal(number)
         assert outcome(process) == (code, "closing\n", f"kore-etl: {told}\n")
 
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+    def test_one_that_comes_while_python_tidies_up_is_not_lost(self, program, number, code):
+        body = """
+            import os, time, weakref
+            from etl.cli.signals import graceful
+            class Thing: pass
+            def tidy_up(_):
+                os.kill(os.getpid(), NUMBER)
+                time.sleep(0)
+            with graceful():
+                thing = Thing()
+                kept = weakref.ref(thing, tidy_up)
+                del thing
+                print("still here", flush=True)
+                time.sleep(60)
+        """.replace("NUMBER", str(int(number)))
+        code_then, out, err = outcome(program(body))
+        assert (code_then, out) == (code, "still here\n")
+        assert err.startswith("kore-etl: stopped")
+        assert len(err.splitlines()) == 1
+
     @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
     def test_the_second_ends_it_at_once(self, program, second):
         process = program(self.BODY.format(closing="time.sleep(60)"))
