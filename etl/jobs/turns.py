@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 
 from etl.load.lock import Lock, held, named_lock
+from etl.load.runs import BACKGROUND
 
 _TURN = 1.0  # seconds that a backfill keeps the turn
 _COURTESY = 0.02  # seconds in which a waiting sync can take it
 _WAITED = 0.1  # seconds from which on another run had the turn
-
-BACKGROUND = frozenset({"backfill"})  # the commands that make way
 
 
 class Turn:

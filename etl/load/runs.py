@@ -14,15 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+BACKGROUND = frozenset({"backfill"})  # the commands that run beside the others, and make way for them
 _MOST_ERROR_TEXT = 2000
 
 
 def begin(connection: Connection, source_id: int, command: str, *, settings: Mapping[str, Any], now: datetime) -> int:
     """Open a run's row, close those of dead runs, and return the new one's id.
 
-    The caller holds the lock of this command: a row of it that still says ``running`` belongs to a run that died.
+    The caller holds the lock of its command, which all share but those in ``BACKGROUND``: a row of one of them that
+    still says ``running`` belongs to a run that died.
     """
-    dead = (sync_runs.c.source_id == source_id) & (sync_runs.c.state == "running") & (sync_runs.c.command == command)
+    in_background = sync_runs.c.command.in_(BACKGROUND)
+    shares_lock = in_background if command in BACKGROUND else ~in_background
+    dead = (sync_runs.c.source_id == source_id) & (sync_runs.c.state == "running") & shares_lock
     ids = connection.execute(select(sync_runs.c.id).where(dead)).scalars().all()
     if ids:
         values: dict[str, Any] = {"state": "abandoned", "finished_at": now, "error": "ended without closing its row"}

@@ -136,7 +136,14 @@ def test_a_run_that_died_is_closed_by_the_next_of_its_command(database: Database
     assert window(database, left)["state"] == "failed"
 
 
-def test_what_another_command_or_source_does_is_left_alone(database: Database) -> None:
+@pytest.mark.parametrize("command", ["reconcile", "replay", "probe"])
+def test_a_dead_run_of_a_command_that_shares_the_lock_is_closed_too(database: Database, command: str) -> None:
+    dead = begin(database, command)
+    begin(database, "sync", at=5)
+    assert row(database, dead)["state"] == "abandoned"
+
+
+def test_what_runs_beside_or_on_another_source_is_left_alone(database: Database) -> None:
     other = begin(database, source_id=database.another_source("s-2"))
     at_work = open_window(database, database.run_id)
     begin(database, "backfill")
