@@ -1,15 +1,23 @@
-"""SIGTERM as an exception, so that a stopped run closes what it opened, as Ctrl-C already does."""
+"""SIGTERM as an exception, so that a stopped run closes what it opened, as Ctrl-C already does.
+
+Python raises such an exception wherever the process happens to be. Within SQLAlchemy that may be between BEGIN and the
+note that there is a transaction, so that the lock stays; within a weak reference's callback it is lost. So a stop waits
+until the database's code is left, and comes again where it was lost.
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 
-_AGAIN = 0.02  # seconds
+_NOT_WITHIN = ("sqlalchemy.", "etl.load.engine")
+_PATIENCE = 5.0  # seconds; a statement that takes longer is broken off
+_AGAIN = 0.01  # seconds
 
 
 class Terminated(BaseException):
@@ -27,6 +35,7 @@ def graceful() -> Iterator[None]:
     Works in the main thread only, as Python's signal handlers do.
     """
     before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    before[signal.SIGALRM] = signal.getsignal(signal.SIGALRM)
     hook = sys.unraisablehook
     sys.unraisablehook = partial(_raise_again, hook)
     try:
@@ -38,21 +47,41 @@ def graceful() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _stop(number: int, _frame: FrameType | None) -> None:
+def _stop(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+    _Stop(KeyboardInterrupt if number == signal.SIGINT else Terminated)(number, frame)
+
+
+class _Stop:
+    """A stop that is raised as soon as it does no harm; called as a signal handler."""
+
+    def __init__(self, kind: type[BaseException]) -> None:
+        self._kind = kind
+        self._latest = time.monotonic() + _PATIENCE
+
+    def __call__(self, _number: int, frame: FrameType | None) -> None:
+        if not _is_within(frame) or time.monotonic() >= self._latest:
+            raise self._kind
+        self.come_again()
+
+    def come_again(self) -> None:
+        signal.signal(signal.SIGALRM, self)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+
+
+def _is_within(frame: FrameType | None) -> bool:
+    """Tell whether code that must not be broken off is at work."""
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith(_NOT_WITHIN):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _raise_again(hook: Callable[[sys.UnraisableHookArgs], object], unraisable: sys.UnraisableHookArgs) -> None:
-    """Raise a stop a moment later that came while Python tidied up objects, where no exception gets out."""
-    stop = unraisable.exc_value
-    if not isinstance(stop, KeyboardInterrupt | Terminated):
+    """Let a stop come again that was raised where no exception gets out; leave others to the hook."""
+    if isinstance(unraisable.exc_value, KeyboardInterrupt | Terminated):
+        _Stop(type(unraisable.exc_value)).come_again()
+    else:
         hook(unraisable)
-        return
-
-    def again(_number: int, _frame: FrameType | None) -> None:
-        raise type(stop)
-
-    signal.signal(signal.SIGALRM, again)
-    signal.setitimer(signal.ITIMER_REAL, _AGAIN)

@@ -211,6 +211,27 @@ class TestSignals:
         assert outcome(process) == (code, "closing\n", f"kore-etl: {told}\n")
 
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+    def test_one_that_comes_while_the_database_begins_leaves_no_lock(self, program, number, code):
+        # It comes right behind BEGIN IMMEDIATE, where SQLAlchemy does not know of the transaction yet.
+        body = """
+            import os, time
+            from sqlalchemy import event
+            from etl.cli.signals import graceful
+            from etl.load.engine import open_engine
+            engine = open_engine("sqlite:///x.db")
+            event.listen(engine, "begin", lambda _: os.kill(os.getpid(), NUMBER))
+            with graceful():
+                try:
+                    with engine.begin():
+                        time.sleep(60)
+                finally:
+                    with open_engine("sqlite:///x.db").begin():
+                        print("free", flush=True)
+        """.replace("NUMBER", str(int(number)))
+        code_then, out, _ = outcome(program(body))
+        assert (code_then, out) == (code, "free\n")
+
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
     def test_one_that_comes_while_python_tidies_up_is_not_lost(self, program, number, code):
         body = """
             import os, time, weakref
