@@ -78,10 +78,8 @@ def nothing_follows(fetch: Fetch, query: Query, page: Page, abilities: Abilities
 
 
 def _more_is_told(page: Page, skip: int) -> bool:
-    """Tell whether the server says that there is more: by its total, or where it has none by its word."""
-    if page.total is not None:
-        return skip + len(page) < page.total
-    return page.has_more is True
+    """Tell whether the server says that there is more and no total denies it; a total alone may be too high."""
+    return page.has_more is True and (page.total is None or skip + len(page) < page.total)
 
 
 def moments(page: Page, name: Field) -> list[datetime]:
