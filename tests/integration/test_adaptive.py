@@ -148,7 +148,7 @@ def test_windows_shrink_below_the_longest_range_and_the_next_run_knows(mirror):
 
 
 def test_a_server_too_slow_for_any_range_ends_in_an_error_that_names_it(mirror):
-    settings = {"timeout": "100ms", "deadline": "400ms"}
+    settings = {"timeout": "0.1s", "deadline": "0.4s"}
     mirrored = mirror(settings, window_field="updatedAt", tasks=50)
     assert mirrored.sync().exit_code == 0
     mirrored.server.configure(faults={"timeout": 1.0})
