@@ -29,8 +29,6 @@ def first_page(experiment: Experiment) -> Page | None:
     if found is None:
         return None
     limit, page = found
-    if known and limit < known:
-        experiment.known = replace(experiment.known, page_rows=None)  # what was known is refused now
     experiment.limit = min(limit, DEFAULT_PAGE_ROWS)
     experiment.holds_all = page.is_last(0)
     _learn_page_rows(experiment, page, limit)
@@ -63,18 +61,26 @@ def _ask_for(experiment: Experiment, limit: int, *, is_sorted: bool) -> Page | N
 
 
 def _learn_page_rows(experiment: Experiment, page: Page, asked: int) -> None:
-    """Learn from the rows that came, or from the limit that the answer names; few rows alone show nothing."""
-    if not page.records:
-        return
+    shown = _rows_shown(page, asked)
+    known = experiment.known.page_rows
+    if known and (asked < known or (shown and shown[0] < known)):
+        experiment.known = replace(experiment.known, page_rows=None)  # it holds no more
+    if shown:
+        experiment.learn("page_rows", *shown)
+
+
+def _rows_shown(page: Page, asked: int) -> tuple[int, str] | None:
+    """Return how many rows a page shows that a request gives, and the evidence; few rows alone show nothing."""
     rows = min(asked, len({record_id(record) for record in page.records}))
     told = page.limit if page.limit and page.limit <= asked else None
     follows = page.total > rows if page.total is not None else page.has_more is True
+    if not rows:
+        return None
     if rows < asked and told and rows <= told < asked:
-        experiment.learn("page_rows", told, f"limit {told} in the answer when {asked} were asked for")
-    elif rows == asked or follows:
-        experiment.learn("page_rows", rows, f"{rows} rows came when {asked} were asked for")
-    elif told:
-        experiment.learn("page_rows", told, f"{asked} were asked for, and limit {told} is in the answer")
+        return told, f"limit {told} in the answer when {asked} were asked for"
+    if rows == asked or follows:
+        return rows, f"{rows} rows came when {asked} were asked for"
+    return (told, f"{asked} were asked for, and limit {told} is in the answer") if told else None
 
 
 def page_of(experiment: Experiment, field: Field, *, descending: bool) -> Page | None:

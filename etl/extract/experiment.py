@@ -17,7 +17,6 @@ from etl.extract.reading import Fetch
 
 MOST_REQUESTS = 12
 _QUOTED = re.compile('"(.*)"', re.DOTALL)
-_MOST_DIGITS = 9
 
 Choice = TypeVar("Choice")
 
@@ -73,7 +72,7 @@ class Experiment:
         """Return the numbers that a pattern finds in the server's words of its last refusal."""
         quoted = _QUOTED.search(self.refusal)
         found = re.findall(pattern, quoted[1] if quoted else "", re.IGNORECASE)
-        return [int(digits) for digits in found if len(digits) <= _MOST_DIGITS]
+        return [int(digits) for digits in found]
 
     def wants(self, question: Question) -> bool:
         """Tell whether a question has no answer yet."""

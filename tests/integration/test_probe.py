@@ -275,6 +275,7 @@ def test_asks_for_the_window_field_by_the_ends_that_are_known(examine, ends):
     inclusive = ends == "inclusive"
     finding, _, _ = examine({"ends_inclusive": inclusive}, ends=ends)
     assert answers(finding) == {**COMMON, "ends_inclusive": inclusive}
+    assert "ends_inclusive" not in finding.abilities.evidence
     assert finding.requests == 7
 
 

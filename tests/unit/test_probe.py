@@ -191,6 +191,18 @@ class TestRange:
         found = Server(keeps=keeps).probe()
         assert (found.abilities.any_range, found.abilities.longest_range) == (False, timedelta(days=31))
 
+    def test_stays_unknown_until_it_is_searched_for_to_the_end(self):
+        def refuses(query: Query) -> str | None:
+            if query.limit > 200:
+                return "too many"
+            return "too long" if query.start and query.end - query.start > timedelta(days=400) else None
+
+        server = Server(refuses=refuses, cap=1000)
+        found = server.probe()
+        assert found.requests == MOST_REQUESTS
+        assert (found.abilities.any_range, found.abilities.longest_range) == (None, None)
+        assert server.probe(found.abilities).abilities.longest_range == timedelta(days=366)
+
     def test_stays_unknown_where_every_range_is_refused(self):
         found = Server(refuses=lambda query: "no dates" if query.start else None).probe()
         assert (found.abilities.any_range, found.abilities.longest_range) == (None, None)
@@ -236,6 +248,18 @@ class TestRows:
         found = probe(lambda _: Page(rows, limit, has_more, total), Abilities())
         assert found.abilities.page_rows == expected
 
+    @pytest.mark.parametrize(("cap", "expected"), [(10, 10), (20, 20), (50, 20)])
+    def test_that_are_fewer_than_before_count(self, cap, expected):
+        assert Server(cap=cap).probe(Abilities(page_rows=20)).abilities.page_rows == expected
+
+    def test_are_unknown_again_where_what_was_known_is_refused_and_few_rows_show_nothing_else(self):
+        def fetch(query: Query) -> Page:
+            if query.limit > 100:
+                raise RefusedError("too many")
+            return Page([a_task(1), a_task(2)], None, has_more=False, total=2)
+
+        assert probe(fetch, Abilities(page_rows=500)).abilities.page_rows is None
+
     def test_beyond_what_was_asked_for_do_not_count(self):
         def fetch(query: Query) -> Page:
             if query.limit > 50:
@@ -254,6 +278,14 @@ class TestRows:
         page = Page([*rows, rows[7]], 50, has_more=True, total=2000)
         assert probe(lambda _: page, Abilities()).abilities.page_rows == 50
         assert probe(lambda _: page, Abilities(page_rows=20)).abilities.page_rows == 20
+
+
+def test_an_order_that_rows_of_one_moment_cannot_show_stays_unknown():
+    task = a_task(1)
+    page = Page([{**task, "_id": f"ti-{number}"} for number in range(50)], 50, has_more=True, total=120)
+    found = probe(lambda _: page, Abilities())
+    assert (found.abilities.sort_updated, found.abilities.sort_created) == (None, None)
+    assert found.beginnings == {}
 
 
 @pytest.mark.parametrize("most", [*range(12), 99])
