@@ -97,7 +97,7 @@ class Comparison:
                 continue
             if self._run.client.usage.requests > most:
                 raise _contradiction("they differ wherever one looks")
-            left.extend(reversed(self._look(stretch, here)))
+            left += [part for part in reversed(self._look(stretch, here)) if part.start < part.end]
 
     def _ends(self) -> tuple[datetime, datetime]:
         """Return all of time, or as much as there are tasks in where long ranges are refused."""
@@ -172,8 +172,7 @@ class Comparison:
         self._suspects.judge(first, last, ids)
         before = skip + sum(value < first for value in values) if skip else 0
         behind = stretch.there - skip - sum(value < last for value in values)
-        parts = [_Stretch(stretch.start, first, before), _Stretch(last, stretch.end, behind)]
-        return [part for part in parts if part.start < part.end]
+        return [_Stretch(stretch.start, first, before), _Stretch(last, stretch.end, behind)]
 
     def _values(self, page: Page) -> list[datetime]:
         """Return when a page's rows were, those that it repeats once, in order."""

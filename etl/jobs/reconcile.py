@@ -138,7 +138,7 @@ def _read_everything(run: Run, suspects: Suspects) -> None:
     for window in _windows(run, suspects):
         _read_window(run, suspects, window)
     with reading(run.engine) as connection:
-        undated = deletions.versions_without(connection, run.source.id, suspects.field)
+        undated = suspects.unplaced | deletions.versions_without(connection, run.source.id, suspects.field)
     if undated:
         _look_for(run, suspects, undated)
 

@@ -33,6 +33,7 @@ class Suspects:
 
     def __init__(self, run: Run, field: Field, *, force: bool) -> None:
         self.gone: deletions.Versions = {}
+        self.unplaced: deletions.Versions = {}
         self.compared = 0
         self.added = 0
         self.run = run
@@ -71,9 +72,10 @@ class Suspects:
             missing = here.keys() - set(present)
             records = deletions.records(connection, missing)
         self.compared += len(here)
-        missing = {key for key in missing if moment_of(records[key], self.field) is not None}
-        self.suspect({key: here[key] for key in missing})
-        return missing
+        placed = {key for key in missing if moment_of(records[key], self.field) is not None}
+        self.unplaced |= {key: here[key] for key in missing - placed}
+        self.suspect({key: here[key] for key in placed})
+        return placed
 
     def suspect(self, missing: deletions.Versions) -> None:
         """Add to those under suspicion.

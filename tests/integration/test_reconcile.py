@@ -203,7 +203,22 @@ def test_a_server_that_does_not_count_needs_deep(sqlite_mirror):
     assert len(mirrored.stored()) == 701  # it synced
 
 
-CHURN = {"churn_every": 3, "churn_add": 1, "churn_change": 10, "churn_delete": 1}
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize(
+    "options", variants({"dates on updatedAt": UPDATED, "sort ignored": {"sort": "ignored", **UPDATED}})
+)
+def test_tasks_that_are_updated_before_their_place_is_read_are_told_from_those_that_are_gone(
+    sqlite_mirror, options, deep
+):
+    mirrored = sqlite_mirror(tasks=1500, **options)
+    mirrored.sync()
+    gone = mirrored.server.change(delete=20)["deleted"]
+    mirrored.server.configure(churn_every=mirrored.server.request_count + 5, churn_change=110)
+    assert mirrored.reconcile(deep=deep).exit_code == 0
+    assert mirrored.marked() == set(gone)
+
+
+CHURN = {"churn_every": 5, "churn_add": 1, "churn_change": 2, "churn_delete": 1}
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -232,19 +247,22 @@ def test_no_task_that_is_there_is_marked_while_tasks_change(sqlite_mirror, optio
     assert not mirrored.marked() & there
 
 
-def test_a_task_whose_creation_the_server_does_not_tell_is_judged_by_deep_alone(sqlite_mirror):
+@pytest.mark.parametrize("gone", [["ti-undated-1"], ["ti-half-1"]])
+def test_a_task_whose_creation_the_server_does_not_tell_is_judged_by_deep_alone(sqlite_mirror, gone):
     mirrored = sqlite_mirror()
     mirrored.sync()
     task = mirrored.server.tasks()[0] | {"updatedAt": format_time(datetime.now(UTC))}
     del task["createdAt"]
     undated = [{**task, "_id": f"ti-undated-{number}"} for number in (1, 2)]
-    mirrored.server.put([*undated, {**task, "_id": "ti-undated-3", "timestampValue": 1700000000000}])
+    half_dated = [{**task, "_id": f"ti-half-{number}", "timestampValue": 1700000000000} for number in (1, 2)]
+    mirrored.server.put([*undated, *half_dated])
     mirrored.sync()
-    mirrored.server.remove(["ti-undated-1"])
+    dated = mirrored.server.tasks()[5]["_id"]
+    mirrored.server.remove([dated, *gone])
     assert mirrored.reconcile().exit_code == 3
-    assert mirrored.marked() == set()
-    mirrored.reconcile(deep=True)
-    assert mirrored.marked() == {"ti-undated-1"}
+    assert mirrored.marked() == {dated}
+    assert mirrored.reconcile(deep=True).exit_code == 0
+    assert mirrored.marked() == {dated, *gone}
 
 
 def test_a_task_that_comes_as_inactive_is_deleted_since_its_update_until_it_is_active_again(mirror):
