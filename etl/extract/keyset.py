@@ -43,7 +43,7 @@ def read_keyset(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[
         if anchor is not None:
             _check_ends(fetch, window, abilities, page, (anchor, start))
         if expected is not None and page.total is not None and page.total < expected.total:
-            yield from expected.look_again(fetch, abilities, page.total)
+            yield from expected.look_again(fetch, abilities, query)
         if nothing_follows(fetch, query, page, abilities):
             yield Chunk(page.records, window.end, page.total)
             return
@@ -83,13 +83,13 @@ class _Expectation:
             return None  # which rows the next request leaves out is not known to the row
         return cls(window, start, last, page.total - _rows_before(page, window.field, last))
 
-    def look_again(self, fetch: Fetch, abilities: Abilities, total: int) -> Iterator[Chunk]:
-        """Read the page before once more: rows that moved away account for the smaller total, or the server lies."""
+    def look_again(self, fetch: Fetch, abilities: Abilities, query: Query) -> Iterator[Chunk]:
+        """Read both pages once more: rows that left account for the smaller total, or some were withheld."""
         for _ in range(_MOST_SECOND_LOOKS):
-            page = fetch(_query(self._window, abilities, self._start))
-            yield Chunk(page.records)
+            page, following = fetch(_query(self._window, abilities, self._start)), fetch(query)
+            yield Chunk(page.records + following.records)
             before = _rows_before(page, self._window.field, self._last)
-            if page.total is None or page.total - before <= total:
+            if page.total is None or following.total is None or page.total - before <= following.total:
                 return
         evidence = f"rows are missing before {self._last}: the totals do not add up"
         raise ContradictedError("ends_inclusive", answer=False, evidence=evidence)

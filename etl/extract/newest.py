@@ -8,7 +8,7 @@ that share its instant; where no row is known any more the reading steps back un
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -28,7 +28,7 @@ def read_newest(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[
     """Yield what was updated since ``window.start``, newest first; only the last chunk covers anything."""
     skip, steps_back, repeats, doubt = 0, 0, 0, ""
     tie, tied = None, set[_Version]()  # the last row of a page of which all share one instant, and all such rows
-    overlaps = False
+    overlaps, floor = False, None
     known: deque[set[_Version]] = deque(maxlen=_PAGES_REMEMBERED)
     query = replace(window.filters, sort_by=("updatedAt", "desc"), limit=abilities.limit())
     while True:
@@ -36,7 +36,7 @@ def read_newest(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[
         page = fetch(asked)
         check_order(page, "updatedAt", descending=True)
         versions = [(record_id(record), moment_of(record, "updatedAt")) for record in page.distinct()]
-        if overlaps and not any(earlier.intersection(versions) for earlier in known):
+        if overlaps and not _joins(versions, known, floor):
             steps_back += 1
             yield Chunk(page.records)
             if steps_back > _MOST_STEPS_BACK:
@@ -57,7 +57,7 @@ def read_newest(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[
             yield Chunk(page.records, window.end, page.total, settled=not doubt, reason=doubt)
             return
         yield Chunk(page.records, None, page.total)
-        onwards = _onwards(versions)
+        onwards, floor = _onwards(versions)
         tie = versions[-1] if onwards is None and versions else None
         tied = tied.union(versions) if tie else set()
         step = max(1, len(page) - 1) if onwards is None else onwards
@@ -73,15 +73,25 @@ def _is_shuffled(tie: _Version, tied: set[_Version], versions: list[_Version]) -
     return versions[:1] != [tie] or not tied.isdisjoint(versions[1:])
 
 
-def _onwards(versions: list[_Version]) -> int | None:
-    """Return how far to go on: to the first of the rows that share the last one's instant, so that they come together.
+def _joins(versions: list[_Version], known: Iterable[set[_Version]], floor: datetime | None) -> bool:
+    """Tell whether a page begins within what is known: with a row later than ``floor``, where there is one."""
+    above = {version for version in versions if floor is None or (version[1] is not None and version[1] > floor)}
+    return any(not earlier.isdisjoint(above) for earlier in known)
 
-    Their order among themselves may change from one request to the next. None where they fill the page.
+
+def _onwards(versions: list[_Version]) -> tuple[int | None, datetime | None]:
+    """Return how far to go on so that rows that share the last one's instant come together, and that instant.
+
+    Their order among themselves may change from one request to the next, so the next page begins with the row above
+    them. None where they fill the page; a last row that is alone needs no row above.
     """
     if not versions:
-        return None
-    first = next(place for place, version in enumerate(versions) if version[1] == versions[-1][1])
-    return first or None
+        return None, None
+    last = versions[-1][1]
+    first = next(place for place, version in enumerate(versions) if version[1] == last)
+    if first == len(versions) - 1:
+        return first or None, None
+    return (first - 1, last) if first > 1 else (None, None)
 
 
 def _is_done(fetch: Fetch, asked: Query, page: Page, window: Window, abilities: Abilities) -> bool:
