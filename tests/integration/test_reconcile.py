@@ -218,6 +218,17 @@ def test_tasks_that_are_updated_before_their_place_is_read_are_told_from_those_t
     assert mirrored.marked() == set(gone)
 
 
+@pytest.mark.parametrize("request_number", [4, 5, 6])
+def test_tasks_that_move_to_where_nothing_is_read_any_more_are_found_by_the_second_look(sqlite_mirror, request_number):
+    mirrored = sqlite_mirror(tasks=1500, **UPDATED)
+    mirrored.sync()
+    gone = sorted(mirrored.server.tasks(), key=lambda task: task["updatedAt"])[700]["_id"]
+    mirrored.server.remove([gone])
+    mirrored.server.configure(churn_every=mirrored.server.request_count + request_number, churn_change=140)
+    assert mirrored.reconcile().exit_code == 0
+    assert mirrored.marked() == {gone}
+
+
 CHURN = {"churn_every": 5, "churn_add": 1, "churn_change": 2, "churn_delete": 1}
 
 
