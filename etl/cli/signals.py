@@ -1,8 +1,8 @@
 """SIGTERM as an exception, so that a stopped run closes what it opened, as Ctrl-C already does.
 
-Python raises such an exception wherever the process happens to be. Within SQLAlchemy that may be between BEGIN and the
-note that there is a transaction, so that the lock stays; within a weak reference's callback it is lost. So a stop waits
-until the database's code is left, and comes again where it was lost.
+Python raises such an exception wherever the process happens to be. Where that is between the entering of a context and
+the ``with`` that leaves it, what was opened stays open, such as a transaction and its lock; within a weak reference's
+callback the exception is lost. So a stop waits until such code is left, and comes again where it was lost.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 
-_NOT_WITHIN = ("sqlalchemy.", "etl.load.engine")
-_PATIENCE = 5.0  # seconds; a statement that takes longer is broken off
+_NOT_WITHIN = ("contextlib", "sqlalchemy.")
+_PATIENCE = 5.0  # seconds; what takes longer is broken off
 _AGAIN = 0.01  # seconds
 
 

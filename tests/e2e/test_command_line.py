@@ -211,25 +211,40 @@ class TestSignals:
         assert outcome(process) == (code, "closing\n", f"kore-etl: {told}\n")
 
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-    def test_one_that_comes_while_the_database_begins_leaves_no_lock(self, program, number, code):
-        # It comes right behind BEGIN IMMEDIATE, where SQLAlchemy does not know of the transaction yet.
+    @pytest.mark.parametrize(
+        ("thing", "told"),
+        [("opened()", "open\nclosed\n"), ("engine.begin()", "open\n")],
+        ids=["context", "transaction"],
+    )
+    def test_one_that_comes_while_something_is_opened_waits_until_it_can_be_closed(
+        self, program, number, code, thing, told
+    ):
         body = """
             import os, time
+            from contextlib import contextmanager
             from sqlalchemy import event
             from etl.cli.signals import graceful
             from etl.load.engine import open_engine
-            engine = open_engine("sqlite:///x.db")
-            event.listen(engine, "begin", lambda _: os.kill(os.getpid(), NUMBER))
-            with graceful():
+
+            def stop(_=None):
+                os.kill(os.getpid(), NUMBER)
+
+            @contextmanager
+            def opened():
                 try:
-                    with engine.begin():
-                        time.sleep(60)
+                    yield stop()
                 finally:
-                    with open_engine("sqlite:///x.db").begin():
-                        print("free", flush=True)
+                    print("closed", flush=True)
+
+            engine = open_engine("sqlite:///x.db")
+            event.listen(engine, "begin", stop)
+            with graceful():
+                with THING:
+                    print("open", flush=True)
+                    time.sleep(60)
         """.replace("NUMBER", str(int(number)))
-        code_then, out, _ = outcome(program(body))
-        assert (code_then, out) == (code, "free\n")
+        code_then, out, _ = outcome(program(body.replace("THING", thing)))
+        assert (code_then, out) == (code, told)
 
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
     def test_one_that_comes_while_python_tidies_up_is_not_lost(self, program, number, code):
