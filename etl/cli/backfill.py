@@ -8,29 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl.cli.options import Common, common_options, output_option, source_option
+from etl.cli.options import Common, MomentOption, common_options, output_option, source_option
 
 if TYPE_CHECKING:
     from etl.jobs.backfill import Plan
     from etl.jobs.run import Run
-
-
-class MomentOption(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
-    """A date or time; without a zone it is UTC."""
-
-    name = "date"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read the option's text."""
-        from etl.times import parse_time
-
-        try:
-            moment = parse_time(value)
-        except ValueError:
-            moment = None
-        if moment is None or (isinstance(value, str) and value.isdecimal()):
-            self.fail(f"'{value}' is no date or time such as 2024-01-31 or 2024-01-31T08:00:00Z.", param, ctx)
-        return moment
 
 
 @click.command()

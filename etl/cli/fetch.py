@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from etl.cli.backfill import MomentOption
-from etl.cli.options import Common, common_options, source_option
+from etl.cli.options import Common, MomentOption, common_options, source_option
 from etl.errors import ApiError, ConfigError
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -89,6 +90,24 @@ source_option = click.option(
 output_option = click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What goes to stdout."
 )
+
+
+class MomentOption(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
+    """A date or time; without a zone it is UTC."""
+
+    name = "date"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read the option's text."""
+        from etl.times import parse_time
+
+        try:
+            moment = parse_time(value)
+        except ValueError:
+            moment = None
+        if moment is None or (isinstance(value, str) and value.isdecimal()):
+            self.fail(f"'{value}' is no date or time such as 2024-01-31 or 2024-01-31T08:00:00Z.", param, ctx)
+        return moment
 
 
 def common_options(command: _Command) -> Callable[..., Any]:

@@ -124,8 +124,10 @@ class _WindowFailed(Exception):  # noqa: N818 not an error of its own: carries o
 
 
 def _rolling(run: Run) -> Rolling:
-    most = run.abilities.longest_range or run.rules.window_most
-    least = max(run.abilities.smallest(), run.rules.window_least or timedelta())
+    tick, longest = run.abilities.smallest(), run.abilities.longest_range
+    # A tick may be added at each end of what is asked for, so that no row on an end is left out.
+    most = max(tick, longest - 2 * tick) if longest else run.rules.window_most
+    least = max(tick, run.rules.window_least or timedelta())
     return Rolling(size=most, least=least, most=most)
 
 
