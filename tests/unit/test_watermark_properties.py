@@ -73,8 +73,12 @@ def shown(moment):
     return format_time(moment).replace("T", " ").removesuffix("Z")
 
 
-@pytest.mark.parametrize("ordered", [True, False], ids=["sort obeyed", "sort ignored"])
-@pytest.mark.parametrize("field", ["updatedAt", "createdAt"])
+# Where dates filter on createdAt and sortBy is ignored no cheap exact way exists, and nothing is promised.
+@pytest.mark.parametrize(
+    ("field", "ordered"),
+    [("updatedAt", True), ("updatedAt", False), ("createdAt", True)],
+    ids=["updatedAt, sort obeyed", "updatedAt, sort ignored", "createdAt, sort obeyed"],
+)
 @given(
     steps=st.lists(st.sampled_from([0, 0, 0.5, 20, 4000]), min_size=1, max_size=30),
     days=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(1, 40)), min_size=1, max_size=4),
@@ -82,8 +86,6 @@ def shown(moment):
 )
 @settings(max_examples=12)
 def test_the_watermark_is_never_ahead_of_what_is_stored_and_never_goes_back(field, ordered, steps, days, cap):
-    if field == "createdAt" and not ordered:
-        pytest.skip("no cheap exact way exists: the sweep says so")
     server = Server(window_field=field, cap=cap, sorted=ordered, most_requests=100_000)
     with tempfile.TemporaryDirectory() as folder:
         engine = open_engine(f"sqlite:///{Path(folder) / 'kore-etl.db'}")
