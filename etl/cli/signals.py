@@ -1,8 +1,9 @@
 """SIGTERM as an exception, so that a stopped run closes what it opened, as Ctrl-C already does.
 
-Python raises such an exception wherever the process happens to be. Where that is between the entering of a context and
-the ``with`` that leaves it, what was opened stays open, such as a transaction and its lock; within a weak reference's
-callback the exception is lost. So a stop waits until such code is left, and comes again where it was lost.
+Python raises such an exception wherever the process happens to be. Between the taking of a lock and the ``with`` that
+lets go of it, deep in a library, the lock stays taken: a queue's for ever, a transaction's until the process ends. In a
+weak reference's callback the exception is lost. So a stop is raised in this program's own code and where it waits for
+the network or sleeps, not while the database is at work; anywhere else it waits a moment.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 
-_NOT_WITHIN = ("contextlib", "sqlalchemy.")
+_OWN = ("etl", "__main__")
+_WAITING = ("http.client", "selectors", "socket", "ssl", "subprocess", "tenacity", "urllib3.util")
+_NOT_BELOW = ("sqlalchemy",)
 _PATIENCE = 5.0  # seconds; what takes longer is broken off
 _AGAIN = 0.01  # seconds
 
@@ -61,7 +64,7 @@ class _Stop:
         self._latest = time.monotonic() + _PATIENCE
 
     def __call__(self, _number: int, frame: FrameType | None) -> None:
-        if not _is_within(frame) or time.monotonic() >= self._latest:
+        if _does_no_harm(frame) or time.monotonic() >= self._latest:
             raise self._kind
         self.come_again()
 
@@ -70,13 +73,22 @@ class _Stop:
         signal.setitimer(signal.ITIMER_REAL, _AGAIN)
 
 
-def _is_within(frame: FrameType | None) -> bool:
-    """Tell whether code that must not be broken off is at work."""
+def _does_no_harm(frame: FrameType | None) -> bool:
+    """Tell whether the code that runs may be broken off."""
+    modules = [str(each.f_globals.get("__name__", "")) for each in _outwards(frame)]
+    if not any(_is_of(module, _OWN + _WAITING) for module in modules[:1]):
+        return False
+    return not any(_is_of(module, _NOT_BELOW) for module in modules)
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith(_NOT_WITHIN):
-            return True
+        yield frame
         frame = frame.f_back
-    return False
+
+
+def _is_of(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
 def _raise_again(hook: Callable[[sys.UnraisableHookArgs], object], unraisable: sys.UnraisableHookArgs) -> None:
