@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-_OWN = ("first_seen_at", "stored_at", "run_id", "deleted_at")  # written here, not by the API
+_OWN = ("first_seen_at", "stored_at", "run_id", "deleted_at", "forgotten_at")  # written here, not by the API
 _FROM_API = [column.name for column in tasks.columns if column.name not in _OWN]
 
 incoming = Table(

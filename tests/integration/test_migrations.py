@@ -22,7 +22,7 @@ from etl.load.engine import open_engine, reading
 from etl.load.moment import Moment
 from etl.load.rejected import Origin, keep
 from etl.load.store import Batch, store
-from etl.load.tables import task_changes, tasks
+from etl.load.tables import task_changes, tasks, unknown_keys
 from tests.conftest import CHECKOUT, clean_environment
 
 NOW = datetime(2025, 5, 28, 12, 5, 38, 807_000, tzinfo=UTC)
@@ -142,7 +142,7 @@ def fill(connection: Connection) -> None:
     task = {
         column.name: None
         for column in tasks.columns
-        if column.name not in ("first_seen_at", "stored_at", "run_id", "deleted_at")
+        if column.name not in ("first_seen_at", "stored_at", "run_id", "deleted_at", "forgotten_at")
     }
     named = {"_id": "st-1", "source_id": source.id, "name": "Open", "category": "open", "seen_at": NOW, "raw": "{}"}
     batch = Batch(
@@ -183,6 +183,8 @@ def fill(connection: Connection) -> None:
         connection.execute(insert(table).values(task_id="t-1", position=0))
     connection.execute(insert(task_changes).values(task_id="t-1", field="name", seen_at=NOW, run_id=run))
     keep(connection, [("_id is missing", None, "{}")], Origin(source.id, run, window), NOW)
+    seen = {"key": "new", "example": "1", "task_id": "t-1", "first_seen_at": NOW, "run_id": run}
+    connection.execute(insert(unknown_keys).values(source_id=source.id, **seen))
     watermarks.advance(connection, source.id, NOW, run_id=run, now=NOW)
 
 
@@ -443,12 +445,14 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "{newest}"
 
 
 def upgrade():
-    op.execute("drop view task_overview")
+    cascade = "cascade" if op.get_bind().dialect.name == "postgresql" else ""
+    for view in sa.inspect(op.get_bind()).get_view_names():
+        op.execute(f"drop view if exists {{view}} {{cascade}}")
     with op.batch_alter_table("tasks") as batch:
         batch.drop_constraint("fk_tasks_run_id", type_="foreignkey")  # what SQLite does only by a new table
         batch.add_column(sa.Column("made_anew", sa.Text(), server_default="yes"))
@@ -472,7 +476,8 @@ def next_version(tmp_path: Path) -> Callable[[str], Path]:
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(CHECKOUT / "etl", package, ignore=ignore)
         shutil.copytree(CHECKOUT / "migrations", package / "migrations", ignore=ignore)
-        (package / "migrations/versions/0002_next.py").write_text(NEXT.format(last=last), encoding="utf-8")
+        text = NEXT.format(newest=schema.newest(), last=last)
+        (package / "migrations/versions/9999_next.py").write_text(text, encoding="utf-8")
         return package.parent
 
     return lay_out
@@ -485,7 +490,7 @@ def test_a_later_migration_makes_a_table_anew_without_losing_what_refers_to_it(
         fill(connection)
     process = start(UPGRADE, database_url, tmp_path, next_version("pass"))
     assert process.communicate() == ("", "")
-    assert schema.current(migrated) == "0002"
+    assert schema.current(migrated) == "9999"
     assert set(counts(migrated).values()) == {1}
     with reading(migrated) as connection:
         assert connection.execute(text("select made_anew from tasks")).scalar() == "yes"
@@ -499,7 +504,7 @@ def test_a_later_migration_that_fails_leaves_the_schema_and_every_row(
     before = shape(migrated)
     process = start(UPGRADE, database_url, tmp_path, next_version("raise ValueError('a slip')"))
     assert process.communicate()[1].endswith("ValueError: a slip\n")
-    assert schema.current(migrated) == "0001"
+    assert schema.current(migrated) == schema.newest()
     assert (shape(migrated), set(counts(migrated).values())) == (before, {1})
     assert [column["name"] for column in inspect(migrated).get_columns("task_overview")] == OVERVIEW
 
@@ -513,9 +518,34 @@ def test_a_later_migration_that_breaks_a_foreign_key_is_not_kept_on_sqlite(
         fill(connection)
     process = start(UPGRADE, sqlite_url, tmp_path, next_version("op.execute('delete from statuses')"))
     assert "a row of tasks without its statuses; nothing was changed\n" in process.communicate()[1]
-    assert schema.current(engine) == "0001"
+    assert schema.current(engine) == schema.newest()
     assert set(counts(engine).values()) == {1}
     engine.dispose()
+
+
+OF_0001 = """
+insert into sources (id, name, base_url, account_id, stream_id, created_at)
+values (1, 'm', 'https://host', 'a', 's', :now);
+insert into sync_runs (id, source_id, command, state, started_at, version, settings)
+values (1, 1, 'sync', 'finished', :now, '0', '{}');
+insert into tasks
+(_id, source_id, stream_id, assignee_id, queue_id, user_id, created_by_id, raw, first_seen_at, stored_at, run_id)
+values ('t-1', 1, 's', 'a-1', 'qu-1', 'u-1', 'u-2', '{}', :now, :now, 1)
+"""
+
+
+def test_whoever_a_stored_task_names_has_a_row_after_the_migration_that_asks_for_it(engine: Engine) -> None:
+    schema.upgrade(engine, "0001")
+    with engine.begin() as connection:
+        for statement in OF_0001.split(";"):
+            connection.exec_driver_sql(statement.replace(":now", "'2025-05-28 12:05:38.807'"))
+    schema.upgrade(engine)
+    with reading(engine) as connection:
+        found = {
+            name: connection.execute(text(f"select _id from {name} order by 1")).scalars().all()
+            for name in ("agents", "queues", "users")
+        }
+    assert found == {"agents": ["a-1"], "queues": ["qu-1"], "users": ["u-1", "u-2"]}
 
 
 def alembic(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
