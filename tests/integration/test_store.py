@@ -52,9 +52,19 @@ def case(key: str, ref_id: str | None, at: float | None = 0) -> Row:
 
 def stored(database: Database, *what: Row | Batch, now: datetime = NOW, run_id: int | None = None) -> Counts:
     """Store a batch, or tasks as one."""
-    batch = what[0] if what and isinstance(what[0], Batch) else Batch([row for row in what if isinstance(row, dict)])
+    batch = what[0] if what and isinstance(what[0], Batch) else whole([row for row in what if isinstance(row, dict)])
     with database.engine.begin() as connection:
         return store(connection, batch, run_id=run_id or database.run_id, now=now)
+
+
+def whole(rows: list[Row]) -> Batch:
+    """Tasks with whoever they name."""
+    return Batch(rows, details=[{"agents": naming(row, "assignee"), "queues": naming(row, "queue")} for row in rows])
+
+
+def naming(row: Row, column: str) -> list[Row]:
+    key = row[f"{column}_id"]
+    return [{"_id": key, "source_id": 1, "name": row[column], "seen_at": row["updated_at"]}] if key else []
 
 
 def content(database: Database, table: Table = tasks) -> dict[str, Any]:
