@@ -57,9 +57,10 @@ def stored(database: Database, *what: Row | Batch, now: datetime = NOW, run_id: 
         return store(connection, batch, run_id=run_id or database.run_id, now=now)
 
 
-def whole(rows: list[Row]) -> Batch:
+def whole(rows: list[Row], **others: list[Row]) -> Batch:
     """Tasks with whoever they name."""
-    return Batch(rows, details=[{"agents": naming(row, "assignee"), "queues": naming(row, "queue")} for row in rows])
+    named_by_each = [{"agents": naming(row, "assignee"), "queues": naming(row, "queue")} for row in rows]
+    return Batch(rows, details=named_by_each, **others)
 
 
 def naming(row: Row, column: str) -> list[Row]:
@@ -317,8 +318,8 @@ def changed(database: Database, before: Row, after: Row) -> list[tuple[Any, ...]
         "statuses": [named("s-1", name="Open"), named("s-2", name="Open"), named("s-3", name="Closed")],
         "priorities": [priority("p-1", name="Low"), priority("p-2", name="High")],
     }
-    stored(database, Batch([task(at=0, **before)], **others))
-    counts = stored(database, Batch([task(at=1, **after)], **others))
+    stored(database, whole([task(at=0, **before)], **others))
+    counts = stored(database, whole([task(at=1, **after)], **others))
     assert counts.changes == len(history(database))
     return history(database)
 
