@@ -16,7 +16,6 @@ from sqlalchemy import (
     Table,
     Text,
     case,
-    delete,
     exists,
     false,
     func,
@@ -27,9 +26,9 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.schema import CreateTable
 
 from etl.load.moment import Moment, moment_text
+from etl.load.postgresql_options import create_temporary
 from etl.load.tables import rejected_records, task_changes, tasks
 
 if TYPE_CHECKING:
@@ -49,7 +48,6 @@ _gone = Table(
     Column("_id", Text, primary_key=True),
     Column("updated_at", Moment),
     prefixes=["TEMPORARY"],
-    postgresql_on_commit="DELETE ROWS",
 )
 
 
@@ -150,8 +148,7 @@ def mark(connection: Connection, gone: Mapping[str, datetime | None], *, run_id:
     """
     if not gone:
         return 0
-    connection.execute(CreateTable(_gone, if_not_exists=True))
-    connection.execute(delete(_gone))
+    create_temporary(connection, _gone)
     connection.execute(_gone.insert(), [{"_id": key, "updated_at": version} for key, version in gone.items()])
     is_meant = (_gone.c["_id"] == tasks.c["_id"]) & _gone.c.updated_at.is_not_distinct_from(tasks.c.updated_at)
     chosen = exists(select(literal(1)).select_from(_gone).where(is_meant).correlate(tasks)) & is_present()

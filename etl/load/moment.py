@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import DateTime, Text
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -18,14 +17,19 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
 
 
-class _SqliteMoment(sqlite.DATETIME):
-    """Text as SQLite's own date functions read and write it, so that comparing with them just works."""
+def _sqlite_moment() -> TypeEngine[Any]:
+    from sqlalchemy.dialects import sqlite
 
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], str | None]:  # noqa: ARG002 the interface's name
-        return _to_text
+    class SqliteMoment(sqlite.DATETIME):
+        """Text as SQLite's own date functions read and write it, so that comparing with them just works."""
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:  # noqa: ARG002
-        return _from_text
+        def bind_processor(self, dialect: Dialect) -> Callable[[Any], str | None]:  # noqa: ARG002 the interface's name
+            return _to_text
+
+        def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:  # noqa: ARG002
+            return _from_text
+
+    return SqliteMoment()  # type: ignore[no-untyped-call]
 
 
 class Moment(TypeDecorator[datetime]):
@@ -36,9 +40,12 @@ class Moment(TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Choose the column's type for the database."""
+        # Imported here: a dialect takes long to import, and only that of the database at hand is in use.
         if dialect.name == "postgresql":
+            from sqlalchemy.dialects import postgresql
+
             return postgresql.TIMESTAMP(timezone=True, precision=3)
-        return dialect.type_descriptor(_SqliteMoment())  # type: ignore[no-untyped-call]
+        return dialect.type_descriptor(_sqlite_moment())
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Cut to the millisecond, which PostgreSQL would round to, perhaps into the future."""

@@ -19,19 +19,18 @@ from sqlalchemy import (
     Table,
     and_,
     case,
-    delete,
     func,
     literal,
     or_,
     select,
 )
-from sqlalchemy.schema import CreateTable
 
 from etl.load import dimensions, history
 from etl.load.deletions import inactive_since
 from etl.load.details import Details, replace_children, store_people_and_queues
 from etl.load.failures import UnstorableError
 from etl.load.insert import insert_into
+from etl.load.postgresql_options import create_temporary
 from etl.load.tables import cases, priorities, statuses, tasks
 
 if TYPE_CHECKING:
@@ -52,7 +51,6 @@ incoming = Table(
         if column.name not in _OWN
     ),
     prefixes=["TEMPORARY"],
-    postgresql_on_commit="DELETE ROWS",  # empties its file, in which rows that are only deleted would stay as dead ones
 )
 _KEY = incoming.c["_id"] == tasks.c["_id"]
 
@@ -88,8 +86,7 @@ class Counts:
 
 def prepare(connection: Connection) -> None:
     """Make this connection's temporary table, empty."""
-    connection.execute(CreateTable(incoming, if_not_exists=True))
-    connection.execute(delete(incoming))
+    create_temporary(connection, incoming)
 
 
 def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -> Counts:

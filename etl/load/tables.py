@@ -7,7 +7,6 @@ follow one convention, so that a migration can name what it changes on either da
 from __future__ import annotations
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -19,10 +18,12 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
+from etl.load.json_text import JsonText
 from etl.load.moment import Moment
+from etl.load.postgresql_options import ANY_LENGTH, set_index_methods
 
 metadata = MetaData(
     naming_convention={
@@ -34,11 +35,10 @@ metadata = MetaData(
     }
 )
 
-# Values are canonical JSON text already: the engine's serializer passes them through (see engine.py).
-Json = JSON().with_variant(JSONB(), "postgresql")
-ANY_LENGTH = "hash"  # PostgreSQL's index for text that the API does not limit: its btree refuses some 2,700 bytes
+Json = JsonText()
 RowId = BigInteger().with_variant(Integer(), "sqlite")
 
+event.listen(metadata, "before_create", set_index_methods)
 
 sources = Table(
     "sources",
@@ -162,7 +162,7 @@ cases = Table(
     Column("source_id", ForeignKey("sources.id"), nullable=False),
     Column("ref_id", Text, comment='as people say it, such as "CS000108"'),
     Column("seen_at", Moment, comment="updatedAt of the newest task that showed it so"),
-    Index(None, "ref_id", postgresql_using=ANY_LENGTH),
+    Index(None, "ref_id", info=ANY_LENGTH),
     comment="the cases that tasks belong to",
 )
 
@@ -204,7 +204,7 @@ tasks = Table(
     Column("stored_at", Moment, nullable=False, comment="when this version was written here"),
     Column("run_id", ForeignKey("sync_runs.id"), nullable=False, comment="the run that wrote this version"),
     Column("forgotten_at", Moment, comment="when its content was erased on request"),
-    Index(None, "ref_id", postgresql_using=ANY_LENGTH),
+    Index(None, "ref_id", info=ANY_LENGTH),
     comment="one row a task, its newest version",
 )
 

@@ -1,0 +1,36 @@
+"""What is said of tables and indexes to PostgreSQL alone.
+
+As keywords of ``Table`` and ``Index`` they would have its dialect imported wherever the tables are, and that takes
+longer than all else that a sync on SQLite imports of SQLAlchemy's dialects.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete
+from sqlalchemy.schema import CreateTable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, MetaData, Table
+
+# An index for text that the API does not limit: PostgreSQL's btree refuses some 2,700 bytes.
+ANY_LENGTH = {"index_method": "hash"}
+
+
+def create_temporary(connection: Connection, table: Table) -> None:
+    """Make a temporary table for this connection, if it is not there, and empty it."""
+    if connection.dialect.name == "postgresql":
+        # Empties its file at each commit, in which rows that are only deleted would stay as dead ones.
+        table.dialect_options["postgresql"]["on_commit"] = "DELETE ROWS"
+    connection.execute(CreateTable(table, if_not_exists=True))
+    connection.execute(delete(table))
+
+
+def set_index_methods(metadata: MetaData, connection: Connection, **_others: Any) -> None:
+    """Before tables are made from the models: have each index made by the method that its ``info`` names."""
+    if connection.dialect.name != "postgresql":
+        return
+    for index in (index for table in metadata.tables.values() for index in table.indexes):
+        if "index_method" in index.info:
+            index.dialect_options["postgresql"]["using"] = index.info["index_method"]
