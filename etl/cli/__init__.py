@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rejected": ("etl.cli.rejected:rejected", "See the records that could not be stored, and store or drop them."),
     "why": ("etl.cli.why:why", "Tell all that is known of a task, or why it is not here."),
     "db": ("etl.cli.db:db", "Create the tables, or bring them to another version."),
+    "schedule": ("etl.cli.schedule:schedule", "Print or install a timer for the sync: systemd or cron."),
     "config": ("etl.cli.config:config", "Show the settings in force and where each comes from."),
     "sandbox": ("etl.cli.sandbox:sandbox", "Serve getTasks with made-up tasks on this machine."),
     "demo": ("etl.cli.demo:demo", "Run two syncs against a sandbox and show the tables."),

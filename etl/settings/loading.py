@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings
 from etl.errors import ConfigError
 from etl.settings.credentials import from_systemd, secret_file_warnings, with_secret
 from etl.settings.files import Tables, find_files, read_files
-from etl.settings.layers import IDENTITY_KEYS, Found, Layer, LayerSource, from_environment, from_options
+from etl.settings.layers import IDENTITY_KEYS, SECRET_KEYS, Found, Layer, LayerSource, from_environment, from_options
 from etl.settings.models import Settings, SourceSettings
 from etl.settings.problems import config_error
 
@@ -100,9 +100,20 @@ def _selected(candidates: list[_Candidate], select: Sequence[str]) -> list[_Cand
 
 
 def _source(candidate: _Candidate, environ: Mapping[str, str]) -> tuple[SourceSettings, list[Layer]]:
-    layers = [with_secret(layer, environ) for layer in candidate.layers]
+    layers = list(_with_one_secret(candidate.layers, environ))
     layers.append(from_systemd(candidate.name, environ))
     return _built(SourceSettings, layers, candidate.where), layers
+
+
+def _with_one_secret(layers: Sequence[Layer], environ: Mapping[str, str]) -> Iterator[Layer]:
+    """Give the layers with the secret itself in the strongest that has one; one below it is not so much as read."""
+    is_found = False
+    for layer in layers:
+        if is_found:
+            yield {key: found for key, found in layer.items() if key not in SECRET_KEYS}
+        else:
+            yield (resolved := with_secret(layer, environ))
+            is_found = "client_secret" in resolved
 
 
 def _built(model: type[_Model], layers: Sequence[Layer], where: str) -> _Model:
