@@ -28,10 +28,25 @@ hypothesis.settings.register_profile("kore-etl", deadline=None)
 hypothesis.settings.load_profile("kore-etl")
 
 
+# A disk is most of the time of a test that makes databases; a gigabyte is more than all of them take at once.
+MEMORY = Path("/dev/shm")  # noqa: S108
+ENOUGH_MEMORY = 2**30
+
+
 def pytest_configure() -> None:
-    """Keep the settings of whoever runs the tests out of them."""
+    """Keep the settings of whoever runs the tests out of them, and their files in memory where that is possible."""
     for name in [name for name in os.environ if name.startswith("KORE_ETL_")]:
         del os.environ[name]
+    if "TMPDIR" not in os.environ and _is_fit_for_files(MEMORY):
+        os.environ["TMPDIR"] = str(MEMORY)
+        tempfile.tempdir = None
+
+
+def _is_fit_for_files(folder: Path) -> bool:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    system = os.statvfs(folder)
+    return not system.f_flag & os.ST_NOEXEC and system.f_bavail * system.f_frsize >= ENOUGH_MEMORY
 
 
 @pytest.fixture(scope="session")
@@ -67,25 +82,34 @@ def _one_at_a_time(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def _forgo_durability(uri: str) -> None:
-    # These databases are thrown away; waiting for the disk would be most of the time of a test.
+    # These databases are thrown away.
     with psycopg.connect(uri, autocommit=True) as connection:
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_wal_size = '128MB'"):
+            connection.execute(f"ALTER SYSTEM SET {setting}")
         connection.execute("SELECT pg_reload_conf()")
 
 
 _numbers = itertools.count(1)
 
 
+@contextmanager
+def _postgres_database(pg_server: Callable[[str], str], template: str) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(_as_administrator(pg_server), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        yield pg_server(name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _as_administrator(pg_server: Callable[[str], str]) -> str:
+    return pg_server("postgres").replace("+psycopg", "")
+
+
 @pytest.fixture
 def postgres_url(pg_server: Callable[[str], str]) -> Iterator[str]:
     """A fresh, empty PostgreSQL database, dropped after the test."""
-    name = f"test_{next(_numbers)}"
-    admin = pg_server("postgres").replace("+psycopg", "")
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield pg_server(name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with _postgres_database(pg_server, "template1") as url:
+        yield url
 
 
 @pytest.fixture
@@ -96,8 +120,55 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """A fresh database: the test runs once on SQLite and once on PostgreSQL."""
+    """A fresh, empty database: the test runs once on SQLite and once on PostgreSQL."""
     return request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+
+
+@pytest.fixture(scope="session")
+def _migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "kore-etl.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def _migrated_database(pg_server: Callable[[str], str]) -> str:
+    with psycopg.connect(_as_administrator(pg_server), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE migrated")
+    _migrate(pg_server("migrated"))
+    return "migrated"
+
+
+def _migrate(url: str) -> None:
+    from etl.load import schema
+    from etl.load.engine import open_engine
+
+    engine = open_engine(url)
+    schema.upgrade(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def migrated_postgres_url(pg_server: Callable[[str], str], _migrated_database: str) -> Iterator[str]:
+    """A PostgreSQL database with this version's tables, copied from one that was migrated once; dropped afterwards."""
+    with _postgres_database(pg_server, _migrated_database) as url:
+        yield url
+
+
+@pytest.fixture
+def migrated_sqlite_url(sqlite_url: str, _migrated_file: Path) -> str:
+    """A SQLite file with this version's tables, copied from one that was migrated once."""
+    shutil.copy(_migrated_file, sqlite_url.removeprefix("sqlite:///"))
+    return sqlite_url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest) -> str:
+    """A database with this version's tables and no rows: once SQLite, once PostgreSQL.
+
+    For all tests that are not about migrating: a copy takes a fraction of the time.
+    """
+    return request.getfixturevalue("migrated_sqlite_url" if request.param == "sqlite" else "migrated_postgres_url")
 
 
 @pytest.fixture

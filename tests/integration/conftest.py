@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from etl.load import runs, schema, sources
+from etl.load import runs, sources
 from etl.load.engine import open_engine
 
 NOW = datetime(2025, 5, 28, 12, 5, 38, 807_000, tzinfo=UTC)
@@ -46,7 +46,6 @@ class Database:
 @contextmanager
 def _database(url: str) -> Iterator[Database]:
     engine = open_engine(url)
-    schema.upgrade(engine)
     with engine.begin() as connection:
         source = sources.register(
             connection, name="main", base_url="https://host", account_id="a-1", stream_id="s-1", now=NOW
@@ -57,21 +56,21 @@ def _database(url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def database(migrated_url: str) -> Iterator[Database]:
     """A fresh database with one source, on which one run is at work: once SQLite, once PostgreSQL."""
-    with _database(database_url) as database:
+    with _database(migrated_url) as database:
         yield database
 
 
 @pytest.fixture
-def sqlite_database(sqlite_url: str) -> Iterator[Database]:
+def sqlite_database(migrated_sqlite_url: str) -> Iterator[Database]:
     """The same, for what only SQLite can show."""
-    with _database(sqlite_url) as database:
+    with _database(migrated_sqlite_url) as database:
         yield database
 
 
 @pytest.fixture
-def postgres_database(postgres_url: str) -> Iterator[Database]:
+def postgres_database(migrated_postgres_url: str) -> Iterator[Database]:
     """The same, for what only PostgreSQL can show."""
-    with _database(postgres_url) as database:
+    with _database(migrated_postgres_url) as database:
         yield database
