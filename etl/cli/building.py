@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from sqlalchemy import Engine
 
 from etl.extract.budget import MINUTE, Budget
@@ -20,12 +19,13 @@ from etl.jobs.run import Rules
 from etl.load import runs
 from etl.load.engine import open_engine, reading
 from etl.load.schema import require_newest
+from etl.logs import get_logger
 from etl.settings import describe
 
 if TYPE_CHECKING:
     from etl.settings import Settings, SourceSettings
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 def now() -> datetime:

@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import structlog
-
 from etl.jobs.run import Tally
+from etl.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 _SECONDS_BETWEEN_LINES = 30.0
 _SPEED_OVER = 180.0  # seconds: what a budget lets through comes in bursts, a minute apart

@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import structlog
-
 from etl.extract.abilities import END_OF_TIME, ContradictedError
 from etl.extract.choosing import Way, choose
 from etl.extract.reading import Window, dated
@@ -16,8 +14,9 @@ from etl.jobs.run import Run
 from etl.jobs.stretches import Stretch, read_stretch
 from etl.load import windows
 from etl.load.engine import reading
+from etl.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 _FILL = 0.7  # how full the pages of verified windows are
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection
 
 from etl.extract.choosing import Name
@@ -15,8 +14,9 @@ from etl.extract.reading import Chunk
 from etl.jobs.run import Run
 from etl.load import windows
 from etl.load.store import Counts
+from etl.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class WindowEntry:

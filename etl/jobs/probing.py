@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import structlog
-
 from etl.errors import RefusedError
 from etl.extract.abilities import Abilities
 from etl.extract.probe import Finding, probe
@@ -14,8 +12,9 @@ from etl.extract.reading import moments
 from etl.jobs.run import Run
 from etl.load import counting, sources
 from etl.load.engine import reading
+from etl.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 _NEAR_ENOUGH = timedelta(days=31)

@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-import structlog
-
 from etl.extract.abilities import END_OF_TIME, ContradictedError
 from etl.extract.choosing import READERS, choose
 from etl.extract.query import Direction, Query
@@ -25,8 +23,9 @@ from etl.jobs.suspects import IncompleteError, Suspects
 from etl.jobs.sync import sync
 from etl.load import deletions
 from etl.load.engine import reading
+from etl.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 _MOST_SECOND_LOOKS = 3
 

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-import structlog
 from sqlalchemy import Engine
 
 from etl.errors import EtlError
@@ -19,8 +18,9 @@ from etl.jobs.turns import turn_of
 from etl.load import runs, sources, watermarks
 from etl.load.engine import reading
 from etl.load.sources import Source
+from etl.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 INTERRUPTED, TERMINATED, INCOMPLETE = 130, 143, 3
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import structlog
-
 from etl.extract.answers import parse
 from etl.extract.reading import Chunk
 from etl.jobs.run import Run
 from etl.load import kept
 from etl.load.engine import reading
+from etl.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 _AT_ONCE = 100
 

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection, Engine
 
 from etl.errors import ApiError, RefusedError
@@ -21,9 +20,10 @@ from etl.load.detail_tables import CHILDREN, DIMENSIONS
 from etl.load.engine import reading
 from etl.load.sources import Source
 from etl.load.store import Batch, Counts, store_what_fits
+from etl.logs import get_logger
 from etl.transform import Rejection, Stream, TaskRows, transform
 
-log = structlog.get_logger()
+log = get_logger()
 
 _USUAL_PAGES = (50, 10)  # rows: what the API's sample asks for, and what it got
 

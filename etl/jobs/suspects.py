@@ -6,8 +6,6 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
-
 from etl.errors import EtlError
 from etl.extract.page import moment_of, record_id
 from etl.extract.query import Field
@@ -15,9 +13,10 @@ from etl.extract.reading import Chunk
 from etl.jobs.run import Run
 from etl.load import deletions
 from etl.load.engine import reading
+from etl.logs import get_logger
 from etl.transform.text import clean_text
 
-log = structlog.get_logger()
+log = get_logger()
 
 MOST_AT_ONCE = 0.1  # of a source's tasks
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-import structlog
-
 from etl.extract.choosing import Way
 from etl.extract.page import Page, record_id
 from etl.extract.query import Query
@@ -21,8 +19,9 @@ from etl.jobs.run import Run
 from etl.jobs.stretches import Stretch, read_stretch
 from etl.load import counting, windows
 from etl.load.engine import reading
+from etl.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 SLICE_REQUESTS = 10
 _MOST_LEFT = 20  # tasks that are looked up one by one in a run

@@ -7,8 +7,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
 
-import structlog
-
 from etl.errors import RefusedError
 from etl.extract.abilities import END_OF_TIME, ContradictedError
 from etl.extract.choosing import Way, choose
@@ -26,8 +24,9 @@ from etl.jobs.sweep import sweep
 from etl.load import counting, evidence, windows
 from etl.load.engine import reading
 from etl.load.store import Counts
+from etl.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 _LONGEST_HOLD = timedelta(hours=1)
 

@@ -1,8 +1,8 @@
-"""Logs are events on stderr: readable on a terminal, JSON lines elsewhere, and never a secret in them.
+"""Logs are events on stderr and in a file: readable on a terminal, JSON lines elsewhere, and never a secret in them.
 
-``configure`` is called once by a command; modules take their logger from ``structlog.get_logger()``. What must not be
-seen is told to ``hide``; tokens, passwords in URLs and private keys are known by their looks. structlog is imported by
-``configure`` alone, because ``redact`` serves the shortest commands too.
+``configure`` is called once by a command; modules take their logger from ``get_logger``. What must not be seen is told
+to ``hide``; tokens, passwords in URLs and private keys are known by their looks. structlog is imported only where a
+log is written, because ``redact`` serves the shortest commands too.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ import os
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
-from contextlib import suppress
 from datetime import date
 from typing import Any, TextIO
 from urllib.parse import quote
+
+from etl.logs.outputs import File, Lines, LogFile, Output, Stream, journal_priority
+
+__all__ = ["MASK", "LogFile", "clean", "configure", "get_logger", "hide", "journal_priority", "redact", "redact_event"]
 
 MASK = "***"
 _SHORT = 6
@@ -66,35 +69,54 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
+def get_logger() -> Any:
+    """Return a logger that says what ``configure`` lets it say."""
+    return _structlog().get_logger()
+
+
+def _structlog() -> Any:
+    # structlog imports rich wherever that is installed, which takes as long as structlog itself, and uses it for
+    # tracebacks that are not used here.
+    if "structlog" not in sys.modules and "rich" not in sys.modules:
+        sys.modules["rich"] = None  # type: ignore[assignment]
+        try:
+            import structlog
+        finally:
+            del sys.modules["rich"]
+    import structlog
+
+    return structlog
+
+
 def configure(
     verbosity: int = 0,
     stream: TextIO | None = None,
     *,
     json: bool | None = None,
     environ: Mapping[str, str] = os.environ,
+    file: LogFile | None = None,
 ) -> None:
     """Send the events of structlog and of the libraries to ``stream``, or to whatever stderr is at the time.
 
     ``verbosity`` below 0 shows warnings and worse, 0 adds info, above 0 debug. ``json`` None means lines of JSON
-    unless the stream is a terminal. Libraries speak from WARNING up.
+    unless the stream is a terminal. Libraries speak from WARNING up. A ``file`` gets lines of JSON too, from info up
+    even where the stream is to be quiet.
     """
-    import structlog
-
-    target = stream if stream is not None else sys.stderr
-    on_terminal = target is not None and target.isatty()
-    as_json = not on_terminal if json is None else json
-    colors = on_terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+    structlog = _structlog()
+    outputs: list[Output] = [Stream(stream, _level(verbosity), json=json, environ=environ)]
+    if file is not None:
+        outputs.append(File(file, min(_level(verbosity), logging.INFO)))
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso" if as_json else "%Y-%m-%d %H:%M:%SZ", utc=True),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             redact_event,
-            _as_json if as_json else _console(colors=colors),
+            lambda _logger, _method, event: ((event,), {}),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(_level(verbosity)),
-        logger_factory=lambda *_: _Lines(stream),
+        wrapper_class=structlog.make_filtering_bound_logger(min(output.level for output in outputs)),
+        logger_factory=lambda *_: Lines(outputs),
         cache_logger_on_first_use=False,
     )
     _listen_to_libraries()
@@ -104,17 +126,6 @@ def _level(verbosity: int) -> int:
     if verbosity < 0:
         return logging.WARNING
     return logging.DEBUG if verbosity else logging.INFO
-
-
-def _console(*, colors: bool) -> Any:
-    from structlog.dev import ConsoleRenderer, plain_traceback
-
-    return ConsoleRenderer(colors=colors, pad_event_to=24, exception_formatter=plain_traceback, sort_keys=False)
-
-
-def _as_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
-    first = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
-    return jsonlib.dumps({**first, **event}, ensure_ascii=False)
 
 
 def redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -137,33 +148,15 @@ def _shown(key: str, value: object, depth: int = 0) -> object:
     return clean(redact(text), keep="\n" if key in ("exception", "stack") else "")
 
 
-class _Lines:
-    """What structlog writes its finished lines with. A log that cannot be written never stops the work."""
-
-    def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream
-
-    def msg(self, line: str) -> None:
-        # Looked up at each line: a progress display puts its own stream in stderr's place. A closed one is None.
-        stream = self._stream if self._stream is not None else sys.stderr
-        with suppress(OSError, ValueError, AttributeError):
-            stream.write(line + "\n")
-            stream.flush()
-
-    debug = info = warning = warn = error = critical = fatal = exception = log = msg
-
-
 class _Bridge(logging.Handler):
     """Hands what libraries log to structlog, so that there is one form and one redaction."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        import structlog
-
         error = record.exc_info[1] if record.exc_info else None
         if error is not None and not isinstance(error, Exception):
             return  # a signal ends the process; that it came while a library tidied up is no error of its own
         try:
-            log = structlog.get_logger()
+            log = get_logger()
             log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
         except Exception:  # noqa: BLE001 - logging's own rule: a log line never raises
             self.handleError(record)
