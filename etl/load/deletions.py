@@ -27,8 +27,8 @@ from sqlalchemy import (
     update,
 )
 
+from etl.load.dialect_options import create_temporary
 from etl.load.moment import Moment, moment_text
-from etl.load.postgresql_options import create_temporary
 from etl.load.tables import rejected_records, task_changes, tasks
 
 if TYPE_CHECKING:

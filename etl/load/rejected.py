@@ -32,7 +32,7 @@ def keep(
     for reason, record_id, raw in rejections:
         statement = insert_into(connection, rejected_records).values(
             source_id=origin.source_id,
-            digest=blake2b(raw.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(),
+            digest=digest_of(raw),
             record_id=record_id,
             reason=reason,
             raw=raw,
@@ -52,3 +52,8 @@ def keep(
             "window_id": new.window_id,
         }
         connection.execute(statement.on_conflict_do_update(index_elements=["source_id", "digest"], set_=again))
+
+
+def digest_of(raw: str) -> str:
+    """Return what stands for a record's text where equal ones are to be found."""
+    return blake2b(raw.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

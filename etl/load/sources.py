@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A stream of tasks as the database knows it; ``capabilities`` are the probe's answers as JSON."""
+    """A stream of tasks as the database knows it.
+
+    ``capabilities`` are the probe's answers as JSON, ``shape`` tells by what the stored rows were made.
+    """
 
     id: int
     name: str
@@ -24,6 +27,7 @@ class Source:
     history_start: datetime | None
     capabilities: dict[str, Any] | None
     probed_at: datetime | None
+    shape: str | None = None
 
 
 def register(
@@ -41,7 +45,7 @@ def register(
         row = connection.execute(select(sources).where(same)).one()
     elif (row.name, row.base_url) != (name, base_url):
         connection.execute(update(sources).where(same).values(name=name, base_url=base_url))
-    return Source(row.id, name, stream_id, row.history_start, row.capabilities, row.probed_at)
+    return Source(row.id, name, stream_id, row.history_start, row.capabilities, row.probed_at, row.shape)
 
 
 def remember(connection: Connection, source_id: int, capabilities: dict[str, Any], now: datetime) -> None:

@@ -28,9 +28,9 @@ from sqlalchemy import (
 from etl.load import dimensions, history
 from etl.load.deletions import inactive_since
 from etl.load.details import Details, replace_children, store_people_and_queues
+from etl.load.dialect_options import create_temporary
 from etl.load.failures import UnstorableError
 from etl.load.insert import insert_into
-from etl.load.postgresql_options import create_temporary
 from etl.load.tables import cases, priorities, statuses, tasks
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def store_what_fits(
         return Counts(), []
     try:
         with connection.begin_nested():
-            return store(connection, _joined(batches), run_id=run_id, now=now), []
+            return store(connection, joined(batches), run_id=run_id, now=now), []
     except UnstorableError as error:
         if len(batches) == 1:
             return Counts(), [(batches[0], f"the database cannot hold it: {error.reason}")]
@@ -130,7 +130,8 @@ def store_what_fits(
     return first + second, left_out + others
 
 
-def _joined(batches: Sequence[Batch]) -> Batch:
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Return several batches as one."""
     return Batch(*([row for batch in batches for row in getattr(batch, field.name)] for field in fields(Batch)))
 
 

@@ -21,9 +21,9 @@ from sqlalchemy import (
     event,
 )
 
+from etl.load.dialect_options import ANY_LENGTH, IS_FORGOTTEN, set_index_options
 from etl.load.json_text import JsonText
 from etl.load.moment import Moment
-from etl.load.postgresql_options import ANY_LENGTH, set_index_methods
 
 metadata = MetaData(
     naming_convention={
@@ -38,7 +38,7 @@ metadata = MetaData(
 Json = JsonText()
 RowId = BigInteger().with_variant(Integer(), "sqlite")
 
-event.listen(metadata, "before_create", set_index_methods)
+event.listen(metadata, "before_create", set_index_options)
 
 sources = Table(
     "sources",
@@ -205,6 +205,7 @@ tasks = Table(
     Column("run_id", ForeignKey("sync_runs.id"), nullable=False, comment="the run that wrote this version"),
     Column("forgotten_at", Moment, comment="when its content was erased on request"),
     Index(None, "ref_id", info=ANY_LENGTH),
+    Index(None, "forgotten_at", info=IS_FORGOTTEN),
     comment="one row a task, its newest version",
 )
 

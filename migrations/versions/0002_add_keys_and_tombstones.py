@@ -79,12 +79,15 @@ def upgrade() -> None:
         batch.add_column(sa.Column("forgotten_at", moment, comment="when its content was erased on request"))
         for column, table in REFERENCES.items():
             batch.create_foreign_key(op.f(f"fk_tasks_{column}"), table, [column], ["_id"])
+    few = sa.text("forgotten_at is not null")
+    op.create_index(op.f("ix_tasks_forgotten_at"), "tasks", ["forgotten_at"], sqlite_where=few, postgresql_where=few)
     op.execute(TASK_OVERVIEW)
 
 
 def downgrade() -> None:
     """Take them away; a task that was forgotten stays without its content."""
     op.execute("drop view task_overview")
+    op.drop_index(op.f("ix_tasks_forgotten_at"), "tasks")
     with op.batch_alter_table("tasks") as batch:
         for column in REFERENCES:
             batch.drop_constraint(op.f(f"fk_tasks_{column}"), type_="foreignkey")

@@ -1,4 +1,4 @@
-"""What is said of tables and indexes to PostgreSQL alone.
+"""What is said of tables and indexes in a dialect's own words.
 
 As keywords of ``Table`` and ``Index`` they would have its dialect imported wherever the tables are, and that takes
 longer than all else that a sync on SQLite imports of SQLAlchemy's dialects.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, text
 from sqlalchemy.schema import CreateTable
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # An index for text that the API does not limit: PostgreSQL's btree refuses some 2,700 bytes.
 ANY_LENGTH = {"index_method": "hash"}
+# Of the few rows that are asked for by each run.
+IS_FORGOTTEN = {"where": "forgotten_at is not null"}
 
 
 def create_temporary(connection: Connection, table: Table) -> None:
@@ -27,10 +29,11 @@ def create_temporary(connection: Connection, table: Table) -> None:
     connection.execute(delete(table))
 
 
-def set_index_methods(metadata: MetaData, connection: Connection, **_others: Any) -> None:
-    """Before tables are made from the models: have each index made by the method that its ``info`` names."""
-    if connection.dialect.name != "postgresql":
-        return
+def set_index_options(metadata: MetaData, connection: Connection, **_others: Any) -> None:
+    """Before tables are made from the models: give each index the method and the condition that its ``info`` names."""
+    dialect = connection.dialect.name
     for index in (index for table in metadata.tables.values() for index in table.indexes):
-        if "index_method" in index.info:
-            index.dialect_options["postgresql"]["using"] = index.info["index_method"]
+        if "index_method" in index.info and dialect == "postgresql":
+            index.dialect_options[dialect]["using"] = index.info["index_method"]
+        if "where" in index.info:
+            index.dialect_options[dialect]["where"] = text(index.info["where"])
