@@ -59,9 +59,9 @@ def shown(output: str) -> tuple[str, dict[str, tuple[str, str]]]:
         pytest.param({"tasks": 0}, [*["unknown"] * 7, "as ours"], id="no tasks"),
     ],
 )
-def test_shows_questions_answers_and_evidence(run_cli, sandbox, environment, sqlite_url, options, answers):
+def test_shows_questions_answers_and_evidence(run_cli, sandbox, environment, migrated_sqlite_url, options, answers):
     server = sandbox(**{"tasks": 300, **options})
-    done = run_cli("probe", env=environment(server, sqlite_url))
+    done = run_cli("probe", env=environment(server, migrated_sqlite_url))
     assert done.returncode == 0, done.stderr
     title, table = shown(done.stdout)
     assert [*table] == QUESTIONS
@@ -73,9 +73,9 @@ def test_shows_questions_answers_and_evidence(run_cli, sandbox, environment, sql
     assert title == f"default, {count} request{'s' if count > 1 else ''}:"
 
 
-def test_keeps_the_answers_and_asks_only_what_is_unknown(run_cli, sandbox, environment, database_url):
+def test_keeps_the_answers_and_asks_only_what_is_unknown(run_cli, sandbox, environment, migrated_url):
     server = sandbox(tasks=300)
-    env = environment(server, database_url)
+    env = environment(server, migrated_url)
     first = shown(run_cli("probe", env=env).stdout)[1]
     server.reset_requests()
     title, again = shown(run_cli("probe", env=env).stdout)
@@ -85,17 +85,17 @@ def test_keeps_the_answers_and_asks_only_what_is_unknown(run_cli, sandbox, envir
     assert run_cli("probe", "--anew", env=env).stdout.startswith("default, 7 requests:\n")
 
 
-def test_asks_again_what_the_tasks_of_then_could_not_show(run_cli, sandbox, environment, sqlite_url):
+def test_asks_again_what_the_tasks_of_then_could_not_show(run_cli, sandbox, environment, migrated_sqlite_url):
     server = sandbox(tasks=0)
-    env = environment(server, sqlite_url)
+    env = environment(server, migrated_sqlite_url)
     assert shown(run_cli("probe", env=env).stdout)[1]["sortBy updatedAt is obeyed"][0] == "unknown"
     server.change(insert=80)
     assert shown(run_cli("probe", env=env).stdout)[1]["sortBy updatedAt is obeyed"][0] == "yes"
 
 
-def test_anew_finds_what_has_changed_and_says_so(run_cli, sandbox, environment, sqlite_url):
+def test_anew_finds_what_has_changed_and_says_so(run_cli, sandbox, environment, migrated_sqlite_url):
     server = sandbox(tasks=300)
-    env = environment(server, sqlite_url)
+    env = environment(server, migrated_sqlite_url)
     run_cli("probe", env=env)
     server.configure(window_field="updatedAt")
     done = run_cli("probe", "--anew", env=env)
@@ -103,7 +103,7 @@ def test_anew_finds_what_has_changed_and_says_so(run_cli, sandbox, environment, 
     assert '"event": "probe.changed", "question": "window_field", "before": "createdAt"' in done.stderr
 
 
-def test_takes_what_is_set_by_hand_for_granted(run_cli, sandbox, environment, sqlite_url):
+def test_takes_what_is_set_by_hand_for_granted(run_cli, sandbox, environment, migrated_sqlite_url):
     server = sandbox(tasks=300, tick="second")
     by_hand = {
         "KORE_ETL_WINDOW_FIELD": "updatedAt",
@@ -112,7 +112,7 @@ def test_takes_what_is_set_by_hand_for_granted(run_cli, sandbox, environment, sq
         "KORE_ETL_SORT_UPDATED": "false",
         "KORE_ETL_LONGEST_RANGE": "36h",
     }
-    done = run_cli("probe", "--output", "json", env={**environment(server, sqlite_url), **by_hand})
+    done = run_cli("probe", "--output", "json", env={**environment(server, migrated_sqlite_url), **by_hand})
     (source,) = json.loads(done.stdout)["sources"]
     given = {name: entry["answer"] for name, entry in source["answers"].items() if entry["set_by_hand"]}
     assert given == {
@@ -125,14 +125,14 @@ def test_takes_what_is_set_by_hand_for_granted(run_cli, sandbox, environment, sq
     }
     assert source["answers"]["sort_created"]["answer"] is True
     assert max(request["body"]["limit"] for request in server.requests) == 20
-    text = shown(run_cli("probe", env={**environment(server, sqlite_url), **by_hand}).stdout)[1]
+    text = shown(run_cli("probe", env={**environment(server, migrated_sqlite_url), **by_hand}).stdout)[1]
     assert text["dates are compared to the"] == ("minute", "set by hand")
     assert text["longest range of dates"] == ("1 day, 12:00:00", "set by hand")
 
 
-def test_writes_json_for_a_pipe(run_cli, sandbox, environment, sqlite_url):
+def test_writes_json_for_a_pipe(run_cli, sandbox, environment, migrated_sqlite_url):
     server = sandbox(tasks=1, clock_skew=90.0)
-    done = run_cli("probe", "--output", "json", env=environment(server, sqlite_url))
+    done = run_cli("probe", "--output", "json", env=environment(server, migrated_sqlite_url))
     (source,) = json.loads(done.stdout)["sources"]
     assert source["answers"]["page_rows"] == {
         "answer": 50,
@@ -145,14 +145,16 @@ def test_writes_json_for_a_pipe(run_cli, sandbox, environment, sqlite_url):
     assert 88 < source["clock_skew"] < 91
 
 
-def test_shows_each_source_and_ends_with_the_code_of_the_one_that_fails(run_cli, sandbox, sqlite_url, tmp_path):
+def test_shows_each_source_and_ends_with_the_code_of_the_one_that_fails(
+    run_cli, sandbox, migrated_sqlite_url, tmp_path
+):
     server = sandbox(tasks=20)
     settings = server.environment
     lines = [
         'account_id = "{KORE_ETL_ACCOUNT_ID}"',
         'client_id = "{KORE_ETL_CLIENT_ID}"',
         'base_url = "{KORE_ETL_BASE_URL}"',
-        f'database_url = "{sqlite_url}"',
+        f'database_url = "{migrated_sqlite_url}"',
         "requests_per_minute = 6000",
         'client_secret_env = "SECRET"',
         '[[source]]\nname = "wrong"\nstream_id = "st-none"',
@@ -165,19 +167,18 @@ def test_shows_each_source_and_ends_with_the_code_of_the_one_that_fails(run_cli,
     assert done.stdout.startswith("right, 7 requests:\n")
 
 
-def test_does_not_disturb_a_sync_under_way(run_cli, sandbox, environment, sqlite_url):
+def test_does_not_disturb_a_sync_under_way(run_cli, sandbox, environment, migrated_sqlite_url):
     server = sandbox(tasks=20)
-    env = environment(server, sqlite_url)
-    run_cli("db", "upgrade", env=env)
-    engine = open_engine(sqlite_url)
+    env = environment(server, migrated_sqlite_url)
+    engine = open_engine(migrated_sqlite_url)
     with held(named_lock(engine, f"sync {server.options.stream_id}"), "source default"):
         done = run_cli("probe", env=env)
     engine.dispose()
     assert (done.returncode, done.stdout, server.request_count) == (75, "", 0)
 
 
-def test_draws_a_table_on_a_terminal(tmp_path, sandbox, environment, sqlite_url):
-    env = environment(sandbox(tasks=1), sqlite_url)
+def test_draws_a_table_on_a_terminal(tmp_path, sandbox, environment, migrated_sqlite_url):
+    env = environment(sandbox(tasks=1), migrated_sqlite_url)
     parent, child = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "etl", "probe", "--quiet"],

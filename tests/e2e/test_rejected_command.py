@@ -24,12 +24,12 @@ MENDED = {"_id": "ti-bad", "name": "mended", "updatedAt": MOMENT}
 
 
 @pytest.fixture
-def settings(sandbox, environment, database_url) -> dict[str, str]:
+def settings(sandbox, environment, migrated_url) -> dict[str, str]:
     """A server, and a database that was synced with it and has two records kept aside."""
     server = sandbox(tasks=3)
     server.put([NO_ID, BAD_DATE])
-    assert Mirror(server, database_url).sync().exit_code == 3
-    return environment(server, database_url)
+    assert Mirror(server, migrated_url).sync().exit_code == 3
+    return environment(server, migrated_url)
 
 
 @pytest.fixture
@@ -73,8 +73,8 @@ class TestList:
         assert entries[0]["first_seen_at"].endswith("Z")
         assert "raw" not in entries[0]
 
-    def test_says_that_nothing_is_kept(self, run_cli, sandbox, environment, sqlite_url):
-        settings = environment(sandbox(tasks=1), sqlite_url)
+    def test_says_that_nothing_is_kept(self, run_cli, sandbox, environment, migrated_sqlite_url):
+        settings = environment(sandbox(tasks=1), migrated_sqlite_url)
         run_cli("sync", env=settings)
         done = run_cli("rejected", "list", env=settings)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "kore-etl: no record is kept aside\n")
@@ -114,14 +114,14 @@ class TestShow:
         assert done.stderr == "kore-etl: error: ID 99: no such record is kept; see: kore-etl rejected list\n"
 
     @pytest.mark.parametrize("number", ["0", "x", str(2**63)])
-    def test_what_is_no_number_is_refused(self, run_cli, sqlite_url, number):
-        assert run_cli("rejected", "show", number, env={"KORE_ETL_DATABASE_URL": sqlite_url}).returncode == 2
+    def test_what_is_no_number_is_refused(self, run_cli, migrated_sqlite_url, number):
+        assert run_cli("rejected", "show", number, env={"KORE_ETL_DATABASE_URL": migrated_sqlite_url}).returncode == 2
 
 
 class TestReplay:
-    def test_stores_what_is_good_now_and_exits_3_for_the_rest(self, rejected, database_url):
+    def test_stores_what_is_good_now_and_exits_3_for_the_rest(self, rejected, migrated_url):
         number = the_bad_date(rejected)
-        mend(database_url, number)
+        mend(migrated_url, number)
         done = rejected("replay", "--output", "json")
         (source,) = json.loads(done.stdout)["sources"]
         assert done.returncode == source["exit_code"] == 3
@@ -129,9 +129,9 @@ class TestReplay:
         assert source["requests"] == 0
         assert number not in listed(rejected).values()
 
-    def test_of_chosen_records_exits_0_when_all_are_stored(self, rejected, database_url):
+    def test_of_chosen_records_exits_0_when_all_are_stored(self, rejected, migrated_url):
         number = the_bad_date(rejected)
-        mend(database_url, number)
+        mend(migrated_url, number)
         assert rejected("replay", str(number), str(number)).returncode == 0
         assert list(listed(rejected)) == ["_id is missing"]
 

@@ -80,8 +80,8 @@ class Database:
 
 
 @pytest.fixture
-def database(database_url) -> Database:
-    return Database(database_url)
+def database(migrated_url) -> Database:
+    return Database(migrated_url)
 
 
 @pytest.fixture
@@ -184,8 +184,8 @@ class TestExactness:
         assert server.request_count <= 2
         assert database.mirror() == before
 
-    def test_a_quiet_sync_asks_the_database_to_write_no_row(self, sandbox, sync, sqlite_url):
-        server, database = sandbox(tasks=300), Database(sqlite_url)
+    def test_a_quiet_sync_asks_the_database_to_write_no_row(self, sandbox, sync, migrated_sqlite_url):
+        server, database = sandbox(tasks=300), Database(migrated_sqlite_url)
         assert sync(server, database).returncode == 0
         database.execute(
             "create table touched (name text)",
@@ -201,13 +201,13 @@ class TestExactness:
         assert sync(server, database).returncode == 0
         assert ("tasks",) in database.rows("select name from touched")
 
-    def test_bad_weather_changes_nothing_of_the_outcome(self, sandbox, sync, sqlite_url):
+    def test_bad_weather_changes_nothing_of_the_outcome(self, sandbox, sync, migrated_sqlite_url):
         kinds = ("401", "429", "500", "502", "503", "reset", "half", "cut", "html200", "errors200", "empty200")
         server = sandbox(tasks=400, faults=dict.fromkeys(kinds, 0.02), retry_after="seconds", seed=5)
-        done = sync(server, sqlite_url)
+        done = sync(server, migrated_sqlite_url)
         assert done.returncode == 0
         assert any(entry["fault"] for entry in server.requests)
-        assert equals(Database(sqlite_url), server)
+        assert equals(Database(migrated_sqlite_url), server)
 
     def test_what_cannot_be_stored_ends_in_3_and_its_neighbours_are_stored(self, sandbox, sync, database):
         server = sandbox(tasks=60)
@@ -244,28 +244,28 @@ class TestRefusals:
         ],
         ids=["account", "stream", "scope"],
     )
-    def test_whoever_is_not_let_in_ends_in_4(self, sandbox, sync, sqlite_url, options, settings):
+    def test_whoever_is_not_let_in_ends_in_4(self, sandbox, sync, migrated_sqlite_url, options, settings):
         server = sandbox(tasks=60, **options)
-        done = sync(server, sqlite_url, **settings)
+        done = sync(server, migrated_sqlite_url, **settings)
         assert done.returncode == 4
         assert server.request_count <= 4
         assert len([line for line in done.stderr.splitlines() if line.startswith("kore-etl: error: default: ")]) == 1
         assert "Traceback" not in done.stderr
 
-    def test_a_host_that_nobody_answers_at_ends_in_5_within_the_deadline(self, sandbox, sync, sqlite_url):
+    def test_a_host_that_nobody_answers_at_ends_in_5_within_the_deadline(self, sandbox, sync, migrated_sqlite_url):
         server = sandbox(tasks=1)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             nobody = f"http://127.0.0.1:{listener.getsockname()[1]}"
         began = time.monotonic()
-        done = sync(server, sqlite_url, base_url=nobody, deadline="1s")
+        done = sync(server, migrated_sqlite_url, base_url=nobody, deadline="1s")
         assert (done.returncode, time.monotonic() - began < 15) == (5, True)
         assert f"{nobody}: no connection" in done.stderr
 
-    def test_a_server_that_only_fails_ends_in_5(self, sandbox, sync, sqlite_url):
+    def test_a_server_that_only_fails_ends_in_5(self, sandbox, sync, migrated_sqlite_url):
         server = sandbox(tasks=1, faults={"503": 1.0})
-        done = sync(server, sqlite_url, deadline="2s")
+        done = sync(server, migrated_sqlite_url, deadline="2s")
         assert done.returncode == 5
-        assert Database(sqlite_url).run()["exit_code"] == 5
+        assert Database(migrated_sqlite_url).run()["exit_code"] == 5
 
     @pytest.mark.parametrize(
         "url", ["sqlite:////no/such/folder/x.db", "postgresql://me@127.0.0.1:1/none"], ids=["sqlite", "postgresql"]
@@ -276,9 +276,9 @@ class TestRefusals:
         assert (done.returncode, server.request_count) == (6, 0)
         assert len(done.stderr.splitlines()) == 1
 
-    def test_a_missing_setting_ends_in_2_and_is_named(self, run_cli, sandbox, environment, sqlite_url):
+    def test_a_missing_setting_ends_in_2_and_is_named(self, run_cli, sandbox, environment, migrated_sqlite_url):
         server = sandbox(tasks=1)
-        settings = environment(server, sqlite_url)
+        settings = environment(server, migrated_sqlite_url)
         del settings["KORE_ETL_CLIENT_ID"]
         done = run_cli("sync", env=settings)
         assert (done.returncode, server.request_count) == (2, 0)
@@ -359,8 +359,10 @@ class TestInterruption:
             "finished",
         ]
 
-    def test_a_kill_at_any_request_leaves_what_the_next_run_completes(self, sandbox, sync, start_sync, sqlite_url):
-        server, database = sandbox(tasks=self.TASKS, latency_ms=20), Database(sqlite_url)
+    def test_a_kill_at_any_request_leaves_what_the_next_run_completes(
+        self, sandbox, sync, start_sync, migrated_sqlite_url
+    ):
+        server, database = sandbox(tasks=self.TASKS, latency_ms=20), Database(migrated_sqlite_url)
         for number in (3, 9):
             server.reset_requests()
             process = start_sync(server, database)
@@ -394,13 +396,13 @@ class TestSecrecy:
         assert b"ti-" in database.all_bytes()
 
     @pytest.mark.parametrize("status", [401, 500])
-    def test_nor_what_the_server_sends_back_of_them(self, sync, sandbox, sqlite_url, status):
+    def test_nor_what_the_server_sends_back_of_them(self, sync, sandbox, migrated_sqlite_url, status):
         with _echo(status, self.SECRET) as url:
             server = sandbox(tasks=1, client_secret=self.SECRET)
-            done = sync(server, sqlite_url, "-v", base_url=url, deadline="1s")
+            done = sync(server, migrated_sqlite_url, "-v", base_url=url, deadline="1s")
         assert done.returncode in (4, 5)
         assert "***" in done.stderr
-        self.no_secret_in(done.stderr, Database(sqlite_url).all_bytes())
+        self.no_secret_in(done.stderr, Database(migrated_sqlite_url).all_bytes())
 
 
 @contextmanager
@@ -430,7 +432,7 @@ def _echo(status: int, secret: str) -> Iterator[str]:
 
 class TestSources:
     @pytest.fixture(autouse=True)
-    def three(self, sandbox, tmp_path, sqlite_url) -> list[Sandbox]:
+    def three(self, sandbox, tmp_path, migrated_sqlite_url) -> list[Sandbox]:
         """Three sources in a file; the secret of the second is wrong."""
         names = ("europe", "asia", "africa")
         servers = [
@@ -452,10 +454,12 @@ class TestSources:
             tables.append("[[source]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in lines.items()))
         folder = tmp_path / "config"
         folder.mkdir()
-        (folder / "kore-etl.toml").write_text(f"database_url = {json.dumps(sqlite_url)}\n\n" + "\n".join(tables))
+        (folder / "kore-etl.toml").write_text(
+            f"database_url = {json.dumps(migrated_sqlite_url)}\n\n" + "\n".join(tables)
+        )
         return servers
 
-    def test_one_that_fails_does_not_stop_the_next(self, run_cli, sqlite_url):
+    def test_one_that_fails_does_not_stop_the_next(self, run_cli, migrated_sqlite_url):
         done = run_cli("sync", "--output", "json")
         assert done.returncode == 4
         told = json.loads(done.stdout)
@@ -467,7 +471,7 @@ class TestSources:
         assert told["exit_code"] == 4
         assert "kore-etl: error: asia: the API refused the token" in done.stderr
         count = "select name, (select count(*) from tasks where source_id = sources.id) from sources order by name"
-        assert Database(sqlite_url).rows(count) == [("africa", 20), ("asia", 0), ("europe", 20)]
+        assert Database(migrated_sqlite_url).rows(count) == [("africa", 20), ("asia", 0), ("europe", 20)]
 
     def test_some_can_be_chosen(self, three, run_cli):
         done = run_cli("sync", "--source", "africa", "--output", "json")
@@ -483,10 +487,10 @@ class TestSources:
 
 
 class TestOutput:
-    def test_json_has_the_same_keys_whatever_happened(self, sandbox, sync, sqlite_url):
+    def test_json_has_the_same_keys_whatever_happened(self, sandbox, sync, migrated_sqlite_url):
         server = sandbox(tasks=20)
-        good = sync(server, sqlite_url, "--output", "json")
-        bad = sync(server, sqlite_url, "--output", "json", client_secret="x" * 40)
+        good = sync(server, migrated_sqlite_url, "--output", "json")
+        bad = sync(server, migrated_sqlite_url, "--output", "json", client_secret="x" * 40)
         (done,), (failed,) = (json.loads(each.stdout)["sources"] for each in (good, bad))
         keys = {"name", "run", "exit_code", "error", *COUNTS, "watermark", "seconds"}
         assert set(done) == set(failed) == keys
@@ -499,9 +503,9 @@ class TestOutput:
         assert failed["error"].startswith("the API refused the token")
         assert failed["watermark"] == done["watermark"]
 
-    def test_logs_are_lines_of_json_with_one_that_closes_the_run(self, sandbox, sync, sqlite_url):
+    def test_logs_are_lines_of_json_with_one_that_closes_the_run(self, sandbox, sync, migrated_sqlite_url):
         server = sandbox(tasks=20)
-        done = sync(server, sqlite_url)
+        done = sync(server, migrated_sqlite_url)
         assert done.stdout == ""
         events = [json.loads(line) for line in done.stderr.splitlines()]
         closing = [event for event in events if event["event"] == "run.finished"]
@@ -509,8 +513,8 @@ class TestOutput:
         assert closing[0].items() >= {"source": "default", "run": 1, "exit_code": 0, "inserted": 20}.items()
         assert len(events) < 5
 
-    def test_quiet_says_nothing(self, sandbox, sync, sqlite_url):
-        done = sync(sandbox(tasks=20), sqlite_url, "--quiet")
+    def test_quiet_says_nothing(self, sandbox, sync, migrated_sqlite_url):
+        done = sync(sandbox(tasks=20), migrated_sqlite_url, "--quiet")
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
     def test_a_new_file_is_its_owners_alone(self, sandbox, sync, sqlite_url, tmp_path):

@@ -37,10 +37,10 @@ def server(sandbox) -> Sandbox:
 
 
 @pytest.fixture
-def mirror(server, database_url) -> Mirror:
+def mirror(server, migrated_url) -> Mirror:
     """A database that was synced with a task of two references, its sibling in the case, and one that is impossible."""
     server.put([TASK, SIBLING, BAD])
-    mirrored = Mirror(server, database_url)
+    mirrored = Mirror(server, migrated_url)
     mirrored.sync()
     return mirrored
 
@@ -159,9 +159,8 @@ def test_quotes_what_a_shell_would_take_apart(why):
     assert "'; rm -rf ~'" in why("; rm -rf ~").stdout
 
 
-def test_says_that_nothing_was_ever_synced(run_cli, database_url):
-    settings = {"KORE_ETL_DATABASE_URL": database_url}
-    run_cli("db", "upgrade", env=settings)
+def test_says_that_nothing_was_ever_synced(run_cli, migrated_url):
+    settings = {"KORE_ETL_DATABASE_URL": migrated_url}
     done = run_cli("why", "ti-mine", "--output", "json", env=settings)
     (hint,) = json.loads(done.stdout)["hints"]
     assert hint == {"reason": "nothing was ever synced into this database", "command": "kore-etl sync"}

@@ -8,9 +8,9 @@ from tests.integration.mirror import NONE, Mirror
 
 
 @pytest.fixture
-def mirror(sandbox, sqlite_url):
+def mirror(sandbox, migrated_sqlite_url):
     def make(settings=None, **options):
-        return Mirror(sandbox(**{"tasks": 400, **options}), sqlite_url, **(settings or {}))
+        return Mirror(sandbox(**{"tasks": 400, **options}), migrated_sqlite_url, **(settings or {}))
 
     return make
 

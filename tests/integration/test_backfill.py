@@ -15,8 +15,8 @@ ALL = Period()
 
 
 @pytest.fixture
-def mirror(sandbox, database_url):
-    return lambda **options: Mirror(sandbox(**{"tasks": 500, "shape": "eight", **options}), database_url)
+def mirror(sandbox, migrated_url):
+    return lambda **options: Mirror(sandbox(**{"tasks": 500, "shape": "eight", **options}), migrated_url)
 
 
 def wait_until(condition, what):
@@ -27,9 +27,9 @@ def wait_until(condition, what):
 
 
 @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
-def test_a_killed_backfill_goes_on_from_the_last_committed_page(sandbox, sqlite_url, start_cli, field):
+def test_a_killed_backfill_goes_on_from_the_last_committed_page(sandbox, migrated_sqlite_url, start_cli, field):
     server = sandbox(tasks=3000, shape="eight", window_field=field)
-    mirrored = Mirror(server, sqlite_url)
+    mirrored = Mirror(server, migrated_sqlite_url)
     process = start_cli("backfill", env=mirrored.settings)
     wait_until(lambda: server.request_count >= 40 or process.poll() is not None, "40 requests")
     process.kill()
@@ -42,9 +42,9 @@ def test_a_killed_backfill_goes_on_from_the_last_committed_page(sandbox, sqlite_
     assert again.requests >= 3000 / 50, "a finished one begins anew"
 
 
-def test_restart_reads_from_the_beginning(sandbox, sqlite_url, start_cli):
+def test_restart_reads_from_the_beginning(sandbox, migrated_sqlite_url, start_cli):
     server = sandbox(tasks=2000, shape="eight")
-    mirrored = Mirror(server, sqlite_url)
+    mirrored = Mirror(server, migrated_sqlite_url)
     process = start_cli("backfill", env=mirrored.settings)
     wait_until(lambda: server.request_count >= 30 or process.poll() is not None, "30 requests")
     process.kill()
@@ -106,10 +106,10 @@ def test_a_period_reads_what_is_in_it(mirror, field, sort):
 
 
 def test_a_sync_goes_first_while_a_backfill_runs_and_a_second_backfill_ends_at_once(
-    sandbox, sqlite_url, start_cli, run_cli
+    sandbox, migrated_sqlite_url, start_cli, run_cli
 ):
     server = sandbox(tasks=3000, shape="eight", latency_ms=30.0, window_field="updatedAt")
-    mirrored = Mirror(server, sqlite_url)
+    mirrored = Mirror(server, migrated_sqlite_url)
     server.configure(latency_ms=0.0)
     mirrored.sync()
     server.configure(latency_ms=60.0)

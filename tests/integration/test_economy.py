@@ -14,9 +14,9 @@ FIELDS = {"dates on createdAt": "createdAt", "dates on updatedAt": "updatedAt"}
 
 
 @pytest.fixture
-def mirror(sandbox, sqlite_url):
+def mirror(sandbox, migrated_sqlite_url):
     def make(settings=None, **options):
-        return Mirror(sandbox(**{"tasks": 700, "shape": "eight", **options}), sqlite_url, **(settings or {}))
+        return Mirror(sandbox(**{"tasks": 700, "shape": "eight", **options}), migrated_sqlite_url, **(settings or {}))
 
     return make
 
@@ -59,9 +59,11 @@ def test_a_quiet_sync_costs_two_requests_at_most_even_right_after_many_changes(m
 
 
 @pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
-def test_a_first_sync_killed_after_300_requests_repeats_a_quarter_at_most(sandbox, sqlite_url, start_cli, field):
+def test_a_first_sync_killed_after_300_requests_repeats_a_quarter_at_most(
+    sandbox, migrated_sqlite_url, start_cli, field
+):
     server = sandbox(tasks=20_000, shape="eight", window_field=field)
-    mirrored = Mirror(server, sqlite_url)
+    mirrored = Mirror(server, migrated_sqlite_url)
     process = start_cli("sync", env=mirrored.settings)
     until = time.monotonic() + 120
     while server.request_count < 300:

@@ -54,13 +54,13 @@ class Reconciled(Mirror):
 
 
 @pytest.fixture
-def mirror(sandbox, database_url):
-    return lambda **options: Reconciled(sandbox(**{"tasks": 700, "shape": "eight", **options}), database_url)
+def mirror(sandbox, migrated_url):
+    return lambda **options: Reconciled(sandbox(**{"tasks": 700, "shape": "eight", **options}), migrated_url)
 
 
 @pytest.fixture
-def sqlite_mirror(sandbox, sqlite_url):
-    return lambda **options: Reconciled(sandbox(**{"tasks": 700, "shape": "eight", **options}), sqlite_url)
+def sqlite_mirror(sandbox, migrated_sqlite_url):
+    return lambda **options: Reconciled(sandbox(**{"tasks": 700, "shape": "eight", **options}), migrated_sqlite_url)
 
 
 def variants(table):
@@ -322,9 +322,9 @@ def test_the_next_request_is_planned_by_the_counts(here, there, is_sorted, asked
     assert plan(here, there, 50, reach=1000, is_sorted=is_sorted) == asked
 
 
-def test_the_command_tells_its_counts_and_sync_reconciles_too(sandbox, environment, sqlite_url, run_cli):
+def test_the_command_tells_its_counts_and_sync_reconciles_too(sandbox, environment, migrated_sqlite_url, run_cli):
     server = sandbox(tasks=300, shape="eight")
-    env = environment(server, sqlite_url)
+    env = environment(server, migrated_sqlite_url)
     assert run_cli("sync", env=env).returncode == 0
     server.change(delete=3)
     first = run_cli("reconcile", "--output", "json", env=env)

@@ -50,11 +50,11 @@ IMPOSSIBLE = [
 
 
 @pytest.fixture
-def begin(sandbox, database_url):
+def begin(sandbox, migrated_url):
     """Start a mirror with so many good records, and all odd and impossible ones; nothing is synced yet."""
 
     def start(neighbours: int) -> Mirror:
-        mirrored = Mirror(sandbox(tasks=neighbours), database_url)
+        mirrored = Mirror(sandbox(tasks=neighbours), migrated_url)
         mirrored.server.put([*ODD, *IMPOSSIBLE])
         return mirrored
 
