@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl.cli.options import Common, MomentOption, common_options, output_option, source_option
+from etl.cli.options import Common, MomentOption, common_options, metrics_option, output_option, source_option
 
 if TYPE_CHECKING:
     from etl.jobs.backfill import Plan
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--until", type=MomentOption(), help="Where to end, not included; now if not given.")
 @click.option("--restart", is_flag=True, help="Begin anew, whatever an earlier backfill of the period has done.")
 @click.option("--plan", "only_plan", is_flag=True, help="Tell windows, requests and time; read and store no tasks.")
+@metrics_option
 @output_option
 def backfill(
     common: Common,
@@ -30,6 +32,7 @@ def backfill(
     until: datetime | None,
     restart: bool,
     only_plan: bool,
+    metrics_file: Path | None,
     output: str,
 ) -> int:
     r"""Read a stretch of history again and store what is missing or newer.
@@ -48,7 +51,7 @@ def backfill(
     from etl.jobs.backfill import Period, plan
     from etl.jobs.backfill import backfill as job
 
-    loaded = common.start(select=select)
+    loaded = common.start({"metrics_file": metrics_file}, select=select)
     period = Period(since, until)
     if not only_plan:
         work = Work("backfill", lambda run: job(run, period, restart=restart))

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from etl import logs
+from etl.errors import ConfigError
 
 if TYPE_CHECKING:
     # pydantic is slow to import, and --help of a command needs none of it.
@@ -37,6 +38,7 @@ class Common:
     config: Path | None = None
     database_url: str | None = None
     verbosity: int = 0
+    log_file: Path | None = None
 
     def start(
         self,
@@ -52,11 +54,10 @@ class Common:
         """
         logs.configure(self.verbosity)
         loaded = self.load(options, need_sources=need_sources, select=select, environ=environ)
-        if loaded.warnings:
-            import structlog
-
-            for warning in loaded.warnings:
-                structlog.get_logger().warning("settings.exposed", detail=warning)
+        if loaded.settings.log_file is not None:
+            logs.configure(self.verbosity, file=_opened_log(loaded))
+        for warning in loaded.warnings:
+            logs.get_logger().warning("settings.exposed", detail=warning)
         return loaded
 
     def load(
@@ -70,7 +71,7 @@ class Common:
         """Load the settings and hide their secrets, without any log."""
         from etl.settings import load_settings
 
-        given = {"database_url": self.database_url, **(options or {})}
+        given = {"database_url": self.database_url, "log_file": self.log_file, **(options or {})}
         loaded = load_settings(self.config, environ, given, need_sources=need_sources, select=select)
         hide_secrets(loaded.settings)
         return loaded
@@ -82,10 +83,29 @@ def hide_secrets(settings: Settings) -> None:
         logs.hide(source.client_secret.get_secret_value())
     for password in settings.database_passwords():
         logs.hide(password)
+    if isinstance(settings.on_failure, str):
+        # What comes after a webhook's host is what lets anyone post to it.
+        logs.hide(settings.on_failure.partition("://")[2].partition("/")[2])
+
+
+def _opened_log(loaded: Loaded) -> logs.LogFile:
+    settings = loaded.settings
+    assert settings.log_file is not None  # noqa: S101 - the caller saw to it
+    try:
+        return logs.LogFile(settings.log_file, full=settings.log_file_size, kept=settings.log_file_keep)
+    except OSError as error:
+        origin = loaded.origins["log_file"]
+        raise ConfigError(
+            f"log_file ({origin}): {settings.log_file} cannot be opened: {error.strerror}; "
+            "accepted: the path of a file that can be written"
+        ) from None
 
 
 source_option = click.option(
     "--source", "select", multiple=True, metavar="NAME", help="Only this source; may be given more than once."
+)
+metrics_option = click.option(
+    "--metrics-file", type=click.Path(path_type=Path), help="Write figures for Prometheus's textfile collector here."
 )
 output_option = click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What goes to stdout."
@@ -111,16 +131,19 @@ class MomentOption(click.ParamType):  # type: ignore[type-arg]  # generic for th
 
 
 def common_options(command: _Command) -> Callable[..., Any]:
-    """Add --config, --database-url, --verbose and --quiet; the command gets them as its first argument, a Common."""
+    """Add the options that all commands have; the command gets them as its first argument, a Common."""
 
     @click.option("--config", type=click.Path(path_type=Path), help="A settings file, or a folder of them.")
     @click.option("--database-url", metavar="URL", help="sqlite:///FILE or postgresql://USER@HOST/DATABASE.")
+    @click.option("--log-file", type=click.Path(path_type=Path), help="Write the log here too, as lines of JSON.")
     @click.option("-v", "--verbose", is_flag=True, help="Log every step.")
     @click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only.")
     @wraps(command)
-    def gathered(config: Path | None, database_url: str | None, verbose: bool, quiet: bool, **rest: Any) -> Any:
+    def gathered(
+        config: Path | None, database_url: str | None, log_file: Path | None, verbose: bool, quiet: bool, **rest: Any
+    ) -> Any:
         if verbose and quiet:
             raise click.UsageError("--verbose and --quiet exclude each other.")
-        return command(Common(config, database_url, int(verbose) - int(quiet)), **rest)
+        return command(Common(config, database_url, int(verbose) - int(quiet), log_file), **rest)
 
     return gathered

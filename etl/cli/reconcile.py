@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from etl.cli.options import Common, common_options, output_option, source_option
+from etl.cli.options import Common, common_options, metrics_option, output_option, source_option
 
 
 @click.command()
@@ -12,8 +14,11 @@ from etl.cli.options import Common, common_options, output_option, source_option
 @source_option
 @click.option("--deep", is_flag=True, help="Read every id instead of comparing totals.")
 @click.option("--force", is_flag=True, help="Mark them even if over 10 % of a source's tasks are gone.")
+@metrics_option
 @output_option
-def reconcile(common: Common, select: tuple[str, ...], deep: bool, force: bool, output: str) -> int:
+def reconcile(
+    common: Common, select: tuple[str, ...], deep: bool, force: bool, metrics_file: Path | None, output: str
+) -> int:
     r"""Sync, then mark tasks that are gone from the server with deleted_at; no row is removed.
 
     The server's totals are compared with the tasks here, and ids are read only where they differ. A server that does
@@ -28,6 +33,6 @@ def reconcile(common: Common, select: tuple[str, ...], deep: bool, force: bool, 
     from etl.cli.working import Work, work_on_sources
     from etl.jobs.reconcile import reconcile as job
 
-    loaded = common.start(select=select)
+    loaded = common.start({"metrics_file": metrics_file}, select=select)
     work = Work("reconcile", lambda run: job(run, deep=deep, force=force))
     return work_on_sources(loaded.settings, work, output=output)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from etl.cli.options import Common, common_options, output_option, source_option
+from etl.cli.options import Common, common_options, metrics_option, output_option, source_option
+
+if TYPE_CHECKING:
+    from etl.cli.working import Job
 
 
 @click.command()
@@ -12,8 +18,11 @@ from etl.cli.options import Common, common_options, output_option, source_option
 @source_option
 @click.option("--full", is_flag=True, help="Read every window again, whatever the watermark.")
 @click.option("--reconcile", is_flag=True, help="Then mark what is gone from the server; see kore-etl reconcile.")
+@metrics_option
 @output_option
-def sync(common: Common, select: tuple[str, ...], full: bool, reconcile: bool, output: str) -> int:
+def sync(
+    common: Common, select: tuple[str, ...], full: bool, reconcile: bool, metrics_file: Path | None, output: str
+) -> int:
     r"""Bring the database up to date with what the server holds.
 
     Only what is new or changed since the last sync is read. The first sync reads everything; one that was cut off goes
@@ -25,9 +34,19 @@ def sync(common: Common, select: tuple[str, ...], full: bool, reconcile: bool, o
       kore-etl sync --source europe --output json | jq .sources
     """
     from etl.cli.working import Work, work_on_sources
-    from etl.jobs.reconcile import reconcile as sync_and_reconcile
+
+    loaded = common.start({"metrics_file": metrics_file}, select=select)
+    work = Work("sync", _reconcile(full=full) if reconcile else _sync(full=full))
+    return work_on_sources(loaded.settings, work, output=output)
+
+
+def _sync(*, full: bool) -> Job:
     from etl.jobs.sync import sync as job
 
-    loaded = common.start(select=select)
-    work = Work("sync", lambda run: (sync_and_reconcile if reconcile else job)(run, full=full))
-    return work_on_sources(loaded.settings, work, output=output)
+    return lambda run: job(run, full=full)
+
+
+def _reconcile(*, full: bool) -> Job:
+    from etl.jobs.reconcile import reconcile as job  # only where it is asked for: it has much to import
+
+    return lambda run: job(run, full=full)

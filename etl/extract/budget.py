@@ -61,6 +61,11 @@ class Budget:
         moment = self._monotonic() - ended_ago
         self._spent = deque(sorted([*self._spent, *[moment] * min(requests, self.per_minute)]))
 
+    def share(self) -> float:
+        """Return how much of the budget was spent in the last sixty seconds, 1.0 being all of it."""
+        since = self._monotonic() - MINUTE
+        return sum(moment > since for moment in self._spent) / self.per_minute
+
     def seconds_for(self, requests: int) -> float:
         """Return the least time that so many requests take from a fresh start."""
         return max(0, (requests - 1) // self.per_minute) * MINUTE

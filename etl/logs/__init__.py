@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextlib import AbstractContextManager
 from datetime import date
 from typing import Any, TextIO
 from urllib.parse import quote
@@ -72,6 +73,13 @@ def _escaped(character: str) -> str:
 def get_logger() -> Any:
     """Return a logger that says what ``configure`` lets it say."""
     return _structlog().get_logger()
+
+
+def bound(**values: object) -> AbstractContextManager[None]:
+    """Give a block in which every line of the log carries these values; one that is None is left out."""
+    known = {name: value for name, value in values.items() if value is not None}
+    context: AbstractContextManager[None] = _structlog().contextvars.bound_contextvars(**known)
+    return context
 
 
 def _structlog() -> Any:

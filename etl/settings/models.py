@@ -17,6 +17,8 @@ from etl.settings.values import (
     Identifier,
     Moment,
     Name,
+    OnFailure,
+    OutputPath,
     Tick,
     Whole,
 )
@@ -24,8 +26,9 @@ from etl.settings.values import (
 Algorithm = Literal[
     "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"
 ]
-_MILLISECOND, _SECOND, _HOUR, _YEAR = (
+_MILLISECOND, _TENTH, _SECOND, _HOUR, _YEAR = (
     timedelta(milliseconds=1),
+    timedelta(milliseconds=100),
     timedelta(seconds=1),
     timedelta(hours=1),
     timedelta(days=366),
@@ -119,6 +122,17 @@ class Settings(_Model):
     window_least: Duration | None = _accepted("a duration such as 1h, at least 1s", None, ge=_SECOND)
     window_most: Duration | None = _accepted("a duration such as 90d, not under window_least", None, ge=_SECOND)
     ca_bundle: ExistingPath | None = _accepted("the path of a PEM file, or of a folder of them", None)
+    log_file: OutputPath | None = _accepted("the path of a file that can be written", None)
+    log_file_size: Whole = _accepted("bytes, from 1000 on", 10_000_000, ge=1000)
+    log_file_keep: Whole = _accepted("a whole number from 1 to 1000", 5, ge=1, le=1000)
+    metrics_file: OutputPath | None = _accepted("the path of a file that can be written, such as kore-etl.prom", None)
+    on_failure: OnFailure | None = _accepted(
+        'a command such as ["/usr/local/bin/page", "kore-etl"], or https://HOST/PATH (http:// only to this machine)', None
+    )
+    on_failure_timeout: Duration = _accepted(
+        "a duration from 100ms to 1m, such as 10s", timedelta(seconds=10), ge=_TENTH, le=timedelta(minutes=1)
+    )
+    notify_incomplete: bool = _accepted("true or false", default=True)
 
     @field_validator("window_most")
     @classmethod

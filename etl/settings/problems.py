@@ -39,7 +39,7 @@ def _file_key(key: str) -> str:
 
 def _wrong(key: str, found: Found, details: ErrorDetails) -> str:
     reason = str(details["ctx"]["error"]) if details["type"] == "value_error" else "is not accepted"
-    return reason if key == "client_secret" else f"{_shown(found.value)} {reason}"
+    return reason if key in ("client_secret", "on_failure") else f"{_shown(found.value)} {reason}"
 
 
 def _shown(value: object) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from etl.settings.models import Settings
-from etl.settings.values import TICKS, without_password
+from etl.settings.values import MASK, TICKS, without_password, without_path
 from etl.times import format_duration, format_time
 
 Plain = str | int | bool | None
@@ -26,6 +26,8 @@ def describe(settings: Settings) -> dict[str, Plain]:
 
 
 def _plain(key: str, value: object) -> Plain:
+    if key == "on_failure":
+        return _shown_action(value)
     match value:
         case SecretStr():
             return "***"
@@ -41,3 +43,14 @@ def _plain(key: str, value: object) -> Plain:
             return value
         case _:
             raise TypeError(f"{key} is a {type(value).__name__}")
+
+
+def _shown_action(action: object) -> str | None:
+    """A webhook without its path, a command without its arguments: there a secret would stand."""
+    match action:
+        case str():
+            return without_path(action)
+        case (command, *arguments):
+            return f"{command} {MASK}" if arguments else str(command)
+        case _:
+            return None

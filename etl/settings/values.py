@@ -7,6 +7,7 @@ A reader raises ValueError with what is wrong; what would be accepted stands wit
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -24,6 +25,7 @@ TICKS = {
     "h": timedelta(hours=1),
     "d": timedelta(days=1),
 }
+MASK = "***"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _IDENTIFIER = re.compile(r"[!-~]{1,256}")
 # Up to the last @: a password with an unescaped / or @ is hidden whole, and at worst a host with it.
@@ -95,6 +97,28 @@ def _existing_path(value: object) -> Path:
     except OSError as error:
         raise ValueError(f"cannot be used: {error.strerror}") from None
     return path
+
+
+def _output_path(value: object) -> Path:
+    text = str(value) if isinstance(value, Path) else _text(value)
+    if not text or "\0" in text:
+        raise ValueError("names no file")
+    return expanded(text)
+
+
+def _on_failure(value: object) -> str | tuple[str, ...]:
+    """A webhook's address, or a command with its arguments; no message repeats it, for an address may be a secret."""
+    if isinstance(value, str) and value.strip().lower().startswith(("http://", "https://")):
+        parts = _split(value.strip())
+        if not parts.hostname or (parts.scheme.lower() == "http" and not is_loopback(parts.hostname)):
+            raise ValueError("is no https address")
+        return value.strip()
+    words = shlex.split(value) if isinstance(value, str) else value
+    if not isinstance(words, list | tuple) or not words or not all(isinstance(word, str) for word in words):
+        raise ValueError("is no command and no address")
+    if not words[0].strip() or any("\0" in word for word in words):
+        raise ValueError("names no command")
+    return tuple(words)
 
 
 def expanded(path: str) -> Path:
@@ -173,6 +197,13 @@ def without_password(url: str) -> str:
     return _PASSWORD_PARAMETER.sub(r"\1=***", _USER_INFO.sub(r"//\1:***@", url))
 
 
+def without_path(url: str) -> str:
+    """Give a webhook's address with its path, which may be a secret, as ``***``."""
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.rpartition("@")[2].partition("/")
+    return f"{scheme}://{host.partition('?')[0]}{slash}{MASK if path else ''}"
+
+
 Name = Annotated[str, BeforeValidator(_name)]
 Identifier = Annotated[str, BeforeValidator(_identifier)]
 BaseUrl = Annotated[str, BeforeValidator(_base_url)]
@@ -181,4 +212,6 @@ Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Tick = Annotated[timedelta, BeforeValidator(_tick)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 ExistingPath = Annotated[Path, BeforeValidator(_existing_path)]
+OutputPath = Annotated[Path, BeforeValidator(_output_path)]
+OnFailure = Annotated[str | tuple[str, ...], BeforeValidator(_on_failure)]
 Whole = Annotated[int, BeforeValidator(_no_bool)]
