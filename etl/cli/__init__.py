@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fetch": ("etl.cli.fetch:fetch", "Make one getTasks request and print what comes back."),
     "rejected": ("etl.cli.rejected:rejected", "See the records that could not be stored, and store or drop them."),
     "why": ("etl.cli.why:why", "Tell all that is known of a task, or why it is not here."),
+    "forget": ("etl.cli.forget:forget", "Erase what is stored of a task, for good."),
+    "schema": ("etl.cli.schema:schema", "See what records have that the tables do not know."),
     "db": ("etl.cli.db:db", "Create the tables, or bring them to another version."),
     "schedule": ("etl.cli.schedule:schedule", "Print or install a timer for the sync: systemd or cron."),
     "config": ("etl.cli.config:config", "Show the settings in force and where each comes from."),

@@ -97,6 +97,7 @@ class Builder:
                 start=source.start,
                 window_least=settings.window_least,
                 window_most=settings.window_most,
+                drop_fields=settings.drop_fields,
             ),
             by_hand=by_hand(source),
             settings=shown(settings, source.name),

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from etl.errors import EtlError
 from etl.extract.abilities import Abilities
 from etl.extract.client import Client
+from etl.jobs.refresh import refresh
 from etl.jobs.run import Rules, Run, Tally
 from etl.jobs.turns import turn_of
 from etl.load import runs, sources, watermarks
@@ -69,6 +70,7 @@ def recorded_run(
         )  # fmt: skip
         before = run.watermark()
         try:
+            refresh(run)
             yield run
         except BaseException as error:
             _close(run, before, state=_state(error), exit_code=exit_code_of(error), error=f"{error}" or repr(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,13 +15,13 @@ from etl.extract.client import Client
 from etl.extract.page import Page
 from etl.extract.query import Query
 from etl.extract.reading import Chunk
-from etl.load import counting, rejected, runs, sources, watermarks
-from etl.load.detail_tables import CHILDREN, DIMENSIONS
+from etl.jobs.intake import Intake, batch_of, unknown_keys_of
+from etl.load import counting, forgotten, rejected, runs, sources, unknown, watermarks
 from etl.load.engine import reading
 from etl.load.sources import Source
-from etl.load.store import Batch, Counts, store_what_fits
+from etl.load.store import Counts, store_what_fits
 from etl.logs import get_logger
-from etl.transform import Rejection, Stream, TaskRows, transform
+from etl.transform import Stream, TaskRows
 
 log = get_logger()
 
@@ -54,6 +54,7 @@ class Rules:
     start: datetime | None = None
     window_least: timedelta | None = None
     window_most: timedelta | None = None
+    drop_fields: tuple[str, ...] = ()
 
 
 class Run:
@@ -85,10 +86,14 @@ class Run:
         self._started = clock()
         self._opened_at: datetime | None = None
         self._latest_opening = END_OF_TIME
-        self._stream = Stream(source.id, source.stream_id)
+        self.stream = Stream(source.id, source.stream_id)
+        with reading(engine) as connection:
+            known = forgotten.forgotten_ids(connection, source.id)
+        self.intake = Intake(self.stream, drop_fields=rules.drop_fields, forgotten=known)
         self._on_progress = on_progress
         self._before_fetch = before_fetch
         self._contradicted: set[str] = set()
+        self._met_keys: set[str] = set()
 
     def fetch(self, query: Query) -> Page:
         """Ask for a page; where the server no longer takes so large a limit, ask for fewer rows and remember that.
@@ -158,7 +163,8 @@ class Run:
 
         ``ledger`` writes the window's row in that transaction and returns its id.
         """
-        batches, rejections = self._transform(chunk.records)
+        rows, rejections = self.intake.take(chunk.records)
+        batches = [batch_of(each) for each in rows]
         now = self.clock()
         with self.engine.begin() as connection:
             counts, left_out = store_what_fits(connection, batches, run_id=self.id, now=now)
@@ -167,9 +173,12 @@ class Run:
             window_id = ledger(connection)
             origin = rejected.Origin(self.source.id, self.id, window_id)
             rejected.keep(connection, rejections, origin, now)
+            new_keys = unknown.keep(connection, self.source.id, self._unnoticed(rows), run_id=self.id, now=now)
             if watermark is not None:
                 watermarks.advance(connection, self.source.id, watermark, run_id=self.id, now=now)
             runs.progress(connection, self.id, asdict(self.tally))
+        for key in new_keys:
+            log.info("key.unknown", key=key, see="kore-etl schema unknown")
         self._on_progress(self.tally, chunk.total)
         return counts
 
@@ -213,12 +222,12 @@ class Run:
         usage, tally = self.client.usage, self.tally
         tally.requests, tally.retries, tally.rate_limited = usage.requests, usage.retries, usage.rate_limited
 
-    def _transform(self, records: list[Any]) -> tuple[list[Batch], list[tuple[str, str | None, str]]]:
-        """Return a batch for each good record, and (reason, id, raw text) of each other one."""
-        results = [transform(record, self._stream) for record in records]
-        batches = [_batch(result) for result in results if isinstance(result, TaskRows)]
-        bad = [result for result in results if isinstance(result, Rejection)]
-        return batches, [(rejection.reason, rejection.record_id, rejection.raw) for rejection in bad]
+    def _unnoticed(self, rows: Sequence[TaskRows]) -> dict[str, tuple[str, str]]:
+        """Return the keys that nothing here knows and that this run has not met before."""
+        found = unknown_keys_of(rows)
+        new = {key: found[key] for key in found.keys() - self._met_keys}
+        self._met_keys |= new.keys()
+        return new
 
     def _count(self, chunk: Chunk, counts: Counts, rejections: int) -> None:
         self.count_requests()
@@ -229,16 +238,6 @@ class Run:
         tally.unchanged += counts.unchanged + counts.repeated
         tally.stale += counts.stale
         tally.rejected += rejections
-
-
-def _batch(rows: TaskRows) -> Batch:
-    return Batch(
-        tasks=[rows.task],
-        statuses=[rows.status] if rows.status else (),
-        priorities=[rows.priority] if rows.priority else (),
-        cases=[rows.case] if rows.case else (),
-        details=[{table.name: getattr(rows, table.name) for table in (*DIMENSIONS, *CHILDREN)}],
-    )
 
 
 def _whole(moment: datetime) -> datetime:

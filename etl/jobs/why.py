@@ -83,10 +83,17 @@ def explain(engine: Engine, asked: str) -> Answer:
 
 
 def _of_tasks(connection: Connection, asked: str, ids: list[str]) -> Answer:
-    stories = [_story(connection, task_id) for task_id in ids]
+    erased = lookup.forgotten(connection, ids)
+    stories = [_story(connection, task_id) for task_id in ids if task_id not in erased]
     kept = [row for task_id in ids for row in lookup.kept_aside(connection, task_id, in_texts=False)]
     hints = [hint for story in stories for hint in _doubts(connection, story)]
-    return Answer(asked, found=True, tasks=stories, rejected=kept, hints=[*_rejected(kept), *hints])
+    hints += [_forgotten(task_id, moment) for task_id, moment in erased.items()]
+    return Answer(asked, found=bool(stories), tasks=stories, rejected=kept, hints=[*_rejected(kept), *hints])
+
+
+def _forgotten(task_id: str, moment: datetime) -> Hint:
+    reason = f"{task_id} was forgotten at {format_time(moment)}: its content was erased, and none of it is stored again"
+    return Hint(reason, "kore-etl forget --help")
 
 
 def _of_case(connection: Connection, asked: str, ids: list[str]) -> Answer:

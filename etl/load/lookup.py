@@ -56,11 +56,26 @@ def known_sources(connection: Connection) -> list[Row]:
     return _rows(connection, query)
 
 
+def places_of(connection: Connection, task_id: str) -> set[tuple[str, str]]:
+    """Return the account and stream of each source that has a task of this ``_id`` stored or kept aside."""
+    stored = select(tasks.c.source_id).where(tasks.c["_id"] == task_id)
+    aside = select(rejected_records.c.source_id).where(rejected_records.c.record_id == task_id)
+    query = select(sources.c.account_id, sources.c.stream_id).where(sources.c.id.in_(stored.union(aside)))
+    return {(row[0], row[1]) for row in connection.execute(query)}
+
+
 def task_ids(connection: Connection, asked: str) -> list[str]:
     """Return the tasks of an ``_id`` or a reference, which two streams may both have given."""
     key = tasks.c["_id"]
     query = select(key).where(or_(key == asked, tasks.c.ref_id.in_({asked, asked.upper()}))).order_by(key)
     return list(connection.execute(query).scalars())
+
+
+def forgotten(connection: Connection, ids: Sequence[str]) -> dict[str, datetime]:
+    """Return when the content of tasks was erased on request, of those of which it was."""
+    query = select(tasks.c["_id"], tasks.c.forgotten_at)
+    found = connection.execute(query.where(tasks.c["_id"].in_(ids), tasks.c.forgotten_at.is_not(None)))
+    return {row[0]: row[1] for row in found}
 
 
 def case_ids(connection: Connection, asked: str) -> list[str]:

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from etl.settings.values import (
     BaseUrl,
     DatabaseUrl,
+    DroppedKeys,
     Duration,
     ExistingPath,
     Identifier,
@@ -121,6 +122,7 @@ class Settings(_Model):
     migrate: bool = _accepted("true or false", default=True)
     window_least: Duration | None = _accepted("a duration such as 1h, at least 1s", None, ge=_SECOND)
     window_most: Duration | None = _accepted("a duration such as 90d, not under window_least", None, ge=_SECOND)
+    drop_fields: DroppedKeys = _accepted('keys of a record such as ["userInfo.emailId"], with dots inside objects', ())
     ca_bundle: ExistingPath | None = _accepted("the path of a PEM file, or of a folder of them", None)
     log_file: OutputPath | None = _accepted("the path of a file that can be written", None)
     log_file_size: Whole = _accepted("bytes, from 1000 on", 10_000_000, ge=1000)

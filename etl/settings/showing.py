@@ -35,8 +35,8 @@ def _plain(key: str, value: object) -> Plain:
             return _TICK_NAMES[value] if key == "tick" else format_duration(value)
         case datetime():
             return format_time(value)
-        case Path():
-            return str(value)
+        case Path() | tuple():
+            return str(value) if isinstance(value, Path) else ", ".join(value) or None
         case str():
             return without_password(value) if key.endswith("_url") else value
         case None | bool() | int():

@@ -25,6 +25,7 @@ TICKS = {
     "h": timedelta(hours=1),
     "d": timedelta(days=1),
 }
+_NEEDED = frozenset({"_id", "createdAt", "updatedAt"})
 MASK = "***"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _IDENTIFIER = re.compile(r"[!-~]{1,256}")
@@ -192,6 +193,19 @@ def _check_port(url: str) -> None:
         raise ValueError("has no usable port (in a password write / ? # @ : as %2F %3F %23 %40 %3A)") from None
 
 
+def _dropped(value: object) -> tuple[str, ...]:
+    listed = value.split(",") if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or not all(isinstance(path, str) for path in listed):
+        raise ValueError("is no list of keys")
+    paths = tuple(dict.fromkeys(path.strip() for path in listed))
+    needed = sorted(_NEEDED.intersection(paths))
+    if needed:
+        raise ValueError(f"names {needed[0]}, without which no task can be told from another or be followed")
+    if "" in paths:
+        raise ValueError("has a blank key")
+    return paths
+
+
 def without_password(url: str) -> str:
     """Give a URL with the password that it may hold as ``***``, also where that breaks the URL."""
     return _PASSWORD_PARAMETER.sub(r"\1=***", _USER_INFO.sub(r"//\1:***@", url))
@@ -212,6 +226,7 @@ Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Tick = Annotated[timedelta, BeforeValidator(_tick)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 ExistingPath = Annotated[Path, BeforeValidator(_existing_path)]
+DroppedKeys = Annotated[tuple[str, ...], BeforeValidator(_dropped)]
 OutputPath = Annotated[Path, BeforeValidator(_output_path)]
 OnFailure = Annotated[str | tuple[str, ...], BeforeValidator(_on_failure)]
 Whole = Annotated[int, BeforeValidator(_no_bool)]

@@ -5,5 +5,6 @@ from __future__ import annotations
 from etl.transform.dropping import dropper
 from etl.transform.rows import Rejection, Row, Stream, TaskRows
 from etl.transform.task import transform
+from etl.transform.tombstone import tombstone
 
-__all__ = ["Rejection", "Row", "Stream", "TaskRows", "dropper", "transform"]
+__all__ = ["Rejection", "Row", "Stream", "TaskRows", "dropper", "tombstone", "transform"]

@@ -1,0 +1,50 @@
+"""From records as they were read to what is stored of them: less what must not be, as rows or as rejections."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from etl.extract.page import record_id
+from etl.load.detail_tables import CHILDREN, DIMENSIONS
+from etl.load.store import Batch
+from etl.transform import Rejection, Stream, TaskRows, dropper, tombstone, transform
+
+Rejected = tuple[str, str | None, str]
+"""The reason, the record's id where it has one, and its text."""
+
+
+class Intake:
+    """Takes the records of a stream in, without the keys to drop, and of forgotten tasks no more than a tombstone."""
+
+    def __init__(self, stream: Stream, *, drop_fields: Sequence[str], forgotten: Collection[str]) -> None:
+        self._stream = stream
+        self._drop = dropper(drop_fields)
+        self._forgotten = forgotten
+
+    def take(self, records: Sequence[Any]) -> tuple[list[TaskRows], list[Rejected]]:
+        """Return the rows of each good record, and why each other one has none."""
+        results = [transform(self._storable(record), self._stream) for record in records]
+        bad = [result for result in results if isinstance(result, Rejection)]
+        rows = [result for result in results if isinstance(result, TaskRows)]
+        return rows, [(rejection.reason, rejection.record_id, rejection.raw) for rejection in bad]
+
+    def _storable(self, record: Any) -> Any:
+        record = self._drop(record)
+        return tombstone(record) if self._forgotten and record_id(record) in self._forgotten else record
+
+
+def batch_of(rows: TaskRows) -> Batch:
+    """Return what is to be stored of a record."""
+    return Batch(
+        tasks=[rows.task],
+        statuses=[rows.status] if rows.status else (),
+        priorities=[rows.priority] if rows.priority else (),
+        cases=[rows.case] if rows.case else (),
+        details=[{table.name: getattr(rows, table.name) for table in (*DIMENSIONS, *CHILDREN)}],
+    )
+
+
+def unknown_keys_of(rows: Sequence[TaskRows]) -> dict[str, tuple[str, str]]:
+    """Return the keys that nothing here knows, each with an example and the id of a task that has it."""
+    return {key: (example, str(of.task["_id"])) for of in rows for key, example in of.unknown_keys}
