@@ -22,6 +22,23 @@ def existing_database(settings: Settings) -> Iterator[Engine]:
     Raises:
         DatabaseError: there is none, or it cannot be used.
     """
+    with _existing(settings, migrate=settings.migrate) as engine:
+        yield engine
+
+
+@contextmanager
+def database_to_look_at(settings: Settings) -> Iterator[Engine]:
+    """Give the database of the settings for a command that changes nothing in it, its schema included.
+
+    Raises:
+        DatabaseError: there is none, or it cannot be used, or its schema is not this version's.
+    """
+    with _existing(settings, migrate=False) as engine:
+        yield engine
+
+
+@contextmanager
+def _existing(settings: Settings, *, migrate: bool) -> Iterator[Engine]:
     from sqlalchemy.engine import make_url
 
     from etl.load.engine import open_engine
@@ -32,7 +49,7 @@ def existing_database(settings: Settings) -> Iterator[Engine]:
         raise DatabaseError(f"database {url.database}: there is no such file; run: kore-etl sync")
     engine = open_engine(settings.database_url)
     try:
-        require_newest(engine, migrate=settings.migrate)
+        require_newest(engine, migrate=migrate)
         yield engine
     finally:
         engine.dispose()

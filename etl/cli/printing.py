@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import click
 
 from etl.logs import clean
 
 Row = Mapping[str, object]
+_GAP = 2  # blanks between two columns
 
 
 def print_json(value: object) -> None:
@@ -25,7 +26,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Row], *, indent: str = ""
     texts = [[shown(row[column]) for column in columns] for row in rows]
     headers = [column.replace("_", " ").strip() for column in columns]
     if sys.stdout.isatty():
-        _print_folded(headers, texts)
+        _print_on_terminal(headers, texts)
         return
     widths = [max(map(len, cells)) for cells in zip(headers, *texts, strict=True)]
     for line in (headers, *texts):
@@ -52,14 +53,32 @@ def shown(value: object) -> str:
             return clean(str(value))
 
 
-def _print_folded(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def ago(moment: datetime | None, now: datetime) -> str:
+    """Tell how long ago something was, to the two largest units."""
+    from etl.times import format_duration
+
+    if moment is None:
+        return "-"
+    seconds = round(max(0.0, (now - moment).total_seconds()))
+    coarse = seconds - seconds % (3600 if seconds >= 86_400 else 60 if seconds >= 3600 else 1)
+    return f"{format_duration(timedelta(seconds=coarse))} ago"
+
+
+def _print_on_terminal(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table folded to the width; where not even its headers fit, one row below the other."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    if sum(map(len, headers)) + _GAP * (len(headers) - 1) > console.width:
+        for number, row in enumerate(rows):
+            click.echo(nl=bool(number))
+            print_record(dict(zip(headers, row, strict=True)))
+        return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for header in headers:
         table.add_column(header, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    Console().print(table)
+    console.print(table)

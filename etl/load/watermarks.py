@@ -22,9 +22,15 @@ def advance(connection: Connection, source_id: int, value: datetime, *, run_id: 
     known = read(connection, source_id)
     if known is not None and known >= value:
         return False
+    put(connection, source_id, value, run_id=run_id, now=now)
+    return True
+
+
+def put(connection: Connection, source_id: int, value: datetime, *, run_id: int, now: datetime) -> None:
+    """Set the watermark to ``value``, also backwards: that is for a person to ask for."""
+    known = read(connection, source_id)
     values = {"value": value, "moved_at": now, "run_id": run_id}
     if known is None:
         connection.execute(insert(watermarks).values(source_id=source_id, **values))
     else:
         connection.execute(update(watermarks).where(watermarks.c.source_id == source_id).values(**values))
-    return True
