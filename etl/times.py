@@ -58,6 +58,11 @@ def parse_time(value: object) -> datetime | None:
     raise ValueError(f"a {type(value).__name__} is not a date")
 
 
+def interval(start: datetime, end: datetime | None) -> str:
+    """Write a stretch of time as ISO 8601 does; one without an end is open."""
+    return f"{format_time(start)}/{format_time(end) if end else '..'}"
+
+
 def format_time(moment: datetime) -> str:
     """A moment as the API takes it: UTC, three digits of fraction, a Z. A naive one raises ValueError."""
     if moment.tzinfo is None:

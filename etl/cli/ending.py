@@ -16,6 +16,7 @@ import errno
 import os
 import select
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,13 +27,14 @@ import click
 from etl import __version__
 from etl.cli.signals import Terminated
 from etl.errors import EtlError
-from etl.logs import clean, redact
+from etl.logs import clean, journal_priority, redact
 
 BUG, USAGE, INTERRUPTED, CLOSED_PIPE, TERMINATED = 1, 2, 130, 141, 143
 
 
 def run(dispatch: Callable[[list[str]], object], args: list[str]) -> int:
     """Do what the arguments ask and give the exit code; nothing is raised."""
+    threading.excepthook = _tell_of_thread
     try:
         result = dispatch(args)
         code = result if isinstance(result, int) else 0
@@ -83,15 +85,23 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def _tell_of_thread(thrown: threading.ExceptHookArgs) -> None:
+    """Python's own words for what ends a thread would show whatever the exception holds."""
+    if thrown.exc_value is not None:
+        _write("".join(traceback.format_exception(thrown.exc_value)))
+
+
 def _line(text: str, code: int) -> int:
     _write(f"kore-etl: {text}\n")
     return code
 
 
 def _write(text: str) -> None:
+    priority = journal_priority("error")
+    lines = clean(redact(text), keep="\n").splitlines()
     # Nobody may be left to read it; the exit code still says what happened. A closed stream is None, or fails.
     with suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(clean(redact(text), keep="\n"))
+        sys.stderr.write("".join(f"{priority}{line}\n" for line in lines))
         sys.stderr.flush()
 
 

@@ -16,6 +16,8 @@ from etl.extract.query import Field, Query
 from etl.extract.reading import EVERYTHING, Chunk, Fetch, Window
 from etl.jobs.entry import WindowEntry
 from etl.jobs.run import Run
+from etl.logs import bound
+from etl.times import interval
 
 _NEAR = timedelta(days=1)  # how far ahead a server's clock may be that does not tell its time
 _MOST_SLOW = 4  # windows in a row that came too late, before it is the server's fault
@@ -85,7 +87,8 @@ def read_stretch(run: Run, stretch: Stretch) -> None:
     while (last := _last(run, stretch)) is None or start < last:
         end = rolling.next_end(start, last)
         try:
-            start = _read_window(run, stretch, start, end, rolling)
+            with bound(window=interval(start, end)):
+                start = _read_window(run, stretch, start, end, rolling)
         except _WindowFailed as failure:
             start = failure.covered_until
             if failure.was_open and isinstance(failure.error, RefusedError):

@@ -24,7 +24,8 @@ from etl.jobs.sweep import sweep
 from etl.load import counting, evidence, windows
 from etl.load.engine import reading
 from etl.load.store import Counts
-from etl.logs import get_logger
+from etl.logs import bound, get_logger
+from etl.times import interval
 
 log = get_logger()
 
@@ -96,6 +97,11 @@ def read_changes(run: Run, since: datetime, *, held: datetime | None = None) -> 
     Where the first page holds nothing new and the totals agree, nothing else can have changed: reading on would only
     repeat. The watermark then stays, so that the next change has everything since then read again.
     """
+    with bound(window=interval(since, None)):
+        return _read_changes(run, since, held)
+
+
+def _read_changes(run: Run, since: datetime, held: datetime | None) -> bool:
     chunks = read_newest(run.fetch, Window("updatedAt", since, END_OF_TIME), run.abilities)
     if held is not None:
         first = next(chunks)
