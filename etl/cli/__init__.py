@@ -7,6 +7,7 @@ once. A command returns its exit code, or nothing for 0; whatever it raises beco
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -95,6 +96,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with the exit code of what happened."""
     from etl.cli.ending import run
 
+    # Hardly anything that importing and starting makes is garbage: to look for it costs more than it frees.
+    gc.set_threshold(50_000, 20, 20)
     sys.exit(run(_dispatch, list(sys.argv[1:] if args is None else args)))
 
 
