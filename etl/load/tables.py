@@ -21,7 +21,7 @@ from sqlalchemy import (
     event,
 )
 
-from etl.load.dialect_options import ANY_LENGTH, IS_FORGOTTEN, set_index_options
+from etl.load.dialect_options import ANY_LENGTH, IS_FORGOTTEN, IS_LIVE, set_index_options
 from etl.load.json_text import JsonText
 from etl.load.moment import Moment
 
@@ -206,6 +206,17 @@ tasks = Table(
     Column("forgotten_at", Moment, comment="when its content was erased on request"),
     Index(None, "ref_id", info=ANY_LENGTH),
     Index(None, "forgotten_at", info=IS_FORGOTTEN),
+    # The views read these instead of whole rows.
+    Index(
+        "ix_tasks_backlog", "stream_id", "status_id", "priority_id", "queue_id", "created_at", "due_at", info=IS_LIVE
+    ),
+    Index("ix_tasks_load", "stream_id", "assignee_id", "status_id", "created_at", "due_at", info=IS_LIVE),
+    Index("ix_tasks_overdue", "due_at", "status_id", info=IS_LIVE),
+    Index("ix_tasks_source_id", "source_id", "deleted_at", "forgotten_at"),
+    Index(
+        "ix_tasks_course",
+        *("_id", "stream_id", "status_id", "created_at", "first_seen_at", "updated_at", "deleted_at", "forgotten_at"),
+    ),
     comment="one row a task, its newest version",
 )
 
@@ -223,6 +234,7 @@ task_changes = Table(
     Column("seen_at", Moment, nullable=False),
     Column("run_id", ForeignKey("sync_runs.id"), nullable=False),
     Index(None, "task_id", "changed_at"),
+    Index("ix_task_changes_field", "field", "task_id", "changed_at", "seen_at", "old_id", "new_id"),
     comment="what changed on a task between two versions that were seen",
 )
 
