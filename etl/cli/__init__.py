@@ -35,6 +35,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("etl.cli.why:why", "Tell all that is known of a task, or why it is not here."),
     "forget": ("etl.cli.forget:forget", "Erase what is stored of a task, for good."),
     "schema": ("etl.cli.schema:schema", "See what records have that the tables do not know."),
+    "export": ("etl.cli.export:export", "Write a table or view as CSV, lines of JSON or Parquet."),
+    "prune": ("etl.cli.prune:prune", "Let go of old runs, windows and rejected records."),
     "db": ("etl.cli.db:db", "Create the tables, or bring them to another version."),
     "schedule": ("etl.cli.schedule:schedule", "Print or install a timer for the sync: systemd or cron."),
     "config": ("etl.cli.config:config", "Show the settings in force and where each comes from."),
