@@ -4,6 +4,7 @@ with recursive done as (
 known as (
     select
         _id, stream_id, status_id, deleted_at,
+        coalesce(created_at, first_seen_at) as created_at,
         {day:coalesce(created_at, first_seen_at)} as created_on,
         {day:case when updated_at < first_seen_at then updated_at else first_seen_at end} as known_on
     from tasks
@@ -12,7 +13,11 @@ known as (
 crossings as (
     select
         known.stream_id, known.known_on,
-        {day:{at:task_changes}} as crossed_on,
+        {day:case
+            when {at:task_changes} > known.deleted_at then known.deleted_at
+            when {at:task_changes} < known.created_at then known.created_at
+            else {at:task_changes}
+        end} as crossed_on,
         case when coalesce(task_changes.new_id, '') in (select _id from done) then 1 else -1 end as step
     from task_changes
     join known on known._id = task_changes.task_id
