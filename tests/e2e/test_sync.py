@@ -109,7 +109,10 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def hold(server: Sandbox, after: int = 1) -> None:
-    """Let the server answer so many requests, and then so slowly that whoever asks is at work for a while."""
+    """Let the server answer so many requests, and then so slowly that whoever asks is at work for a while.
+
+    Before that, too, each answer should take longer than it takes to notice here that it was asked for.
+    """
     wait_for(lambda: server.request_count >= after)
     server.configure(latency_ms=2000)
 
@@ -288,7 +291,7 @@ class TestRefusals:
 
 class TestOneAtATime:
     def test_of_two_at_once_one_works_and_the_other_ends_at_once(self, sandbox, sync, start_sync, database):
-        server = sandbox(tasks=60)
+        server = sandbox(tasks=60, latency_ms=200)
         working = start_sync(server, database)
         hold(server)
         other = sync(server, database, "--output", "json")
@@ -318,7 +321,7 @@ class TestInterruption:
     def test_a_signal_keeps_what_is_complete_and_the_next_run_goes_on(
         self, sandbox, sync, start_sync, database, number, code
     ):
-        server = sandbox(tasks=self.TASKS, latency_ms=30)
+        server = sandbox(tasks=self.TASKS, latency_ms=80)
         process = start_sync(server, database)
         hold(server, after=14)
         process.send_signal(number)
@@ -343,7 +346,7 @@ class TestInterruption:
         self, sandbox, sync, start_sync, database, tmp_path
     ):
         needed = self.whole(sandbox, sync, f"sqlite:///{tmp_path / 'undisturbed.db'}")
-        server = sandbox(tasks=self.TASKS, latency_ms=30)
+        server = sandbox(tasks=self.TASKS, latency_ms=80)
         process = start_sync(server, database)
         hold(server, after=needed * 2 // 3)
         process.kill()

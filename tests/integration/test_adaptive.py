@@ -148,9 +148,9 @@ def test_windows_shrink_below_the_longest_range_and_the_next_run_knows(mirror):
 
 
 def test_a_server_too_slow_for_any_range_ends_in_an_error_that_names_it(mirror):
-    settings = {"timeout": "0.1s", "deadline": "0.4s"}
-    mirrored = mirror(settings, window_field="updatedAt", tasks=50)
+    mirrored = mirror(window_field="updatedAt", tasks=50)
     assert mirrored.sync().exit_code == 0
+    mirrored.settings.update(KORE_ETL_TIMEOUT="0.1s", KORE_ETL_DEADLINE="0.4s")
     mirrored.server.configure(faults={"timeout": 1.0})
     outcome = mirrored.sync()
     assert outcome.exit_code == 5

