@@ -127,7 +127,8 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def _migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with this version's tables, to be copied."""
     path = tmp_path_factory.mktemp("migrated") / "kore-etl.db"
     _migrate(f"sqlite:///{path}")
     return path
@@ -158,9 +159,9 @@ def migrated_postgres_url(pg_server: Callable[[str], str], _migrated_database: s
 
 
 @pytest.fixture
-def migrated_sqlite_url(sqlite_url: str, _migrated_file: Path) -> str:
+def migrated_sqlite_url(sqlite_url: str, migrated_file: Path) -> str:
     """A SQLite file with this version's tables, copied from one that was migrated once."""
-    shutil.copy(_migrated_file, sqlite_url.removeprefix("sqlite:///"))
+    shutil.copy(migrated_file, sqlite_url.removeprefix("sqlite:///"))
     return sqlite_url
 
 

@@ -560,7 +560,7 @@ def state(connection: Connection) -> dict[str, Any]:
     return found
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(delivery=deliveries())
 def test_whatever_order_versions_come_in_the_newest_of_each_remains_and_repeating_changes_nothing(
     database: Database, delivery: tuple[list[Version], list[list[Version]], list[list[Version]]]

@@ -104,7 +104,7 @@ def read(reader, server, abilities, start=BEGIN, end=END_OF_TIME):
 @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
 @pytest.mark.parametrize("knows", [True, False], ids=["all known", "ends and tick unknown"])
 @given(server=servers, seconds=many_steps, happenings=changes)
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_keyset_misses_no_task_that_stays_as_it_is(field, knows, server, seconds, happenings):
     fill(server, seconds, field)
     untouched = interleave(server, happenings)
@@ -116,7 +116,7 @@ def test_keyset_misses_no_task_that_stays_as_it_is(field, knows, server, seconds
 @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
 @pytest.mark.parametrize("knows", [True, False], ids=["all known", "ends and tick unknown"])
 @given(server=servers, seconds=many_steps, happenings=changes)
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_verified_windows_miss_no_task_that_stays_as_it_is(field, knows, server, seconds, happenings):
     server.sorted = False
     fill(server, seconds, field)
@@ -127,7 +127,7 @@ def test_verified_windows_miss_no_task_that_stays_as_it_is(field, knows, server,
 
 
 @given(server=servers, seconds=many_steps, happenings=changes)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_newest_first_misses_no_task_that_stays_as_it_is(server, seconds, happenings):
     fill(server, seconds)
     untouched = interleave(server, happenings)
@@ -151,7 +151,7 @@ def test_newest_first_steps_back_where_what_was_read_vanishes(server, gone, requ
 
 
 @given(server=servers, seconds=many_steps)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_newest_first_misses_no_task_where_ties_come_in_another_order_each_time(server, seconds):
     fill(server, seconds)
     server.stable = False
@@ -161,7 +161,7 @@ def test_newest_first_misses_no_task_where_ties_come_in_another_order_each_time(
 
 @pytest.mark.parametrize("reader", [read_keyset, read_newest, read_verified])
 @given(server=servers, seconds=many_steps, happenings=changes)
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_after_a_quiet_pass_every_task_is_there_in_its_newest_version(reader, server, seconds, happenings):
     server.sorted = reader is not read_verified
     fill(server, seconds)
@@ -177,7 +177,7 @@ def test_after_a_quiet_pass_every_task_is_there_in_its_newest_version(reader, se
 
 @pytest.mark.parametrize("reader", [read_keyset, read_newest, read_verified])
 @given(server=servers, seconds=steps, lie=st.sampled_from(["high", "low", "more", "skip", "sort", "field"]))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_a_lying_server_is_read_contradicted_or_doubted_but_never_for_ever(reader, server, seconds, lie):
     fill(server, seconds)
     honest = server.fetch

@@ -82,7 +82,7 @@ def plainly(tasks, body, options):
     return [task["_id"] for _, task in sorted(found, key=key, reverse=order == "desc")]
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(moments=TASKS, options=OPTIONS, body=BODIES, revised=st.none() | MOMENTS)
 def test_a_page_equals_a_plain_reading(moments, options, body, revised):
     store, tasks = Store(), [make(number, *pair) for number, pair in enumerate(moments)]

@@ -108,7 +108,7 @@ def assert_is_of_its_kind(column: str, value: object) -> None:
         assert value.microsecond % 1000 == 0
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(records() | shaped | values())
 def test_every_record_becomes_storable_rows_or_a_rejection(record):
     made = transform(record, STREAM)
@@ -126,7 +126,7 @@ def test_every_record_becomes_storable_rows_or_a_rejection(record):
         assert len(example) <= 200
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(shaped | records())
 def test_every_id_that_a_task_or_its_children_name_has_one_row(record):
     made = transform(record, STREAM)
@@ -141,7 +141,7 @@ def test_every_id_that_a_task_or_its_children_name_has_one_row(record):
         assert sorted(users) == sorted(ids(made.users))
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(shaped | records())
 def test_children_belong_to_their_task_and_count_from_nought(record):
     made = transform(record, STREAM)
@@ -154,7 +154,7 @@ def test_children_belong_to_their_task_and_count_from_nought(record):
         assert len(fields) == len(set(fields))
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(records())
 def test_a_task_refers_only_to_rows_that_come_with_it(record):
     made = transform(record, STREAM)
@@ -164,7 +164,7 @@ def test_a_task_refers_only_to_rows_that_come_with_it(record):
             assert made.task[column] == (row and row["_id"])
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(records() | shaped)
 def test_the_same_record_gives_the_same_rows_and_is_left_alone(record):
     before = repr(record)
@@ -173,7 +173,7 @@ def test_the_same_record_gives_the_same_rows_and_is_left_alone(record):
     assert repr(record) == before
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(records(finite) | shaped)
 def test_a_record_stored_as_text_gives_the_same_rows_again(record):
     made = transform(record, STREAM)

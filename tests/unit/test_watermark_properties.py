@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +17,6 @@ from etl.jobs.recording import Assignment, recorded_run
 from etl.jobs.run import Rules
 from etl.jobs.sync import sync
 from etl.load.engine import open_engine
-from etl.load.schema import require_newest
 from etl.times import format_time
 from tests.unit.server import BEGIN, MILLISECOND, Server
 
@@ -85,11 +84,12 @@ def shown(moment):
     cap=st.integers(2, 7),
 )
 @settings(max_examples=12)
-def test_the_watermark_is_never_ahead_of_what_is_stored_and_never_goes_back(field, ordered, steps, days, cap):
+def test_the_watermark_is_never_ahead_of_what_is_stored_and_never_goes_back(
+    migrated_file, field, ordered, steps, days, cap
+):
     server = Server(window_field=field, cap=cap, sorted=ordered, most_requests=100_000)
     with tempfile.TemporaryDirectory() as folder:
-        engine = open_engine(f"sqlite:///{Path(folder) / 'kore-etl.db'}")
-        require_newest(engine, migrate=True)
+        engine = open_engine(f"sqlite:///{shutil.copy(migrated_file, folder)}")
         marks = []
         event.listen(engine, "commit", lambda connection: assert_never_ahead(connection, server, marks))
         for step in steps:
