@@ -8,7 +8,7 @@ INSTALLED = $(VENV)/installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test cover lint format format-check types check check-migrations wheel-check lock clean
+.PHONY: help venv demo references test cover lint format format-check types check check-migrations wheel-check lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,11 +27,13 @@ demo: venv ## See it work: a server, a first sync, some changes, a second sync, 
 	@$(RUN) etl demo --keep demo
 
 test: venv ## Run every test, on real SQLite and real PostgreSQL
-	@$(RUN) pytest -n logical --maxprocesses 4 $(ARGS) || { echo "== once more, one at a time, what failed beside the others" && \
-		$(RUN) pytest --last-failed --last-failed-no-failures none $(ARGS); }
+	@$(RUN) pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS)
 
 cover: venv ## Run every test and say which branches none of them takes
-	@$(RUN) pytest -n logical --maxprocesses 4 --cov --cov-report term --cov-report html $(ARGS)
+	@$(RUN) pytest -n logical --maxprocesses 4 --dist worksteal --cov --cov-report term --cov-report html $(ARGS)
+
+references: venv ## Write the pages of docs that are made from the program
+	@for page in docs/generate/*.py; do $(VENV)/bin/python $$page || exit; done
 
 lint: venv ## Look for defects
 	@$(RUN) ruff check .

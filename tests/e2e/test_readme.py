@@ -22,6 +22,7 @@ from etl import __version__, errors
 from etl.cli import cli, ending
 from etl.jobs.recording import INCOMPLETE
 from etl.load.detail_tables import metadata
+from etl.load.views import VIEWS
 from etl.settings.layers import KNOWN_KEYS, variable
 from etl.settings.models import Settings, SourceSettings
 from etl.times import format_duration, parse_duration
@@ -225,7 +226,8 @@ def test_every_variable_that_is_named_exists(document: Path) -> None:
 @each_document
 def test_every_name_in_code_is_a_setting_a_table_or_a_column(document: Path) -> None:
     columns = {column.name for table in metadata.tables.values() for column in table.columns}
-    known = KNOWN_KEYS | set(metadata.tables) | columns | {"task_overview", "coverage_gaps", "complete_until"}
+    columns |= {column for view in VIEWS for column in view.columns}
+    known = KNOWN_KEYS | set(metadata.tables) | columns | {view.name for view in VIEWS} | {"complete_until"}
     named = {text for text in inline(document) if re.fullmatch(r"[a-z]+(_[a-z]+)+", text)}
     assert named - {"database_url", "base_url"} <= known
 

@@ -1,0 +1,97 @@
+"""Writes docs/schema.md: the tables and views, from what the program itself says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import Column, ForeignKey, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+from etl.load.detail_tables import metadata
+from etl.load.views import VIEWS, View
+
+path = Path(__file__).resolve().parent.parent / "schema.md"
+
+_GROUPS = {
+    "What mirrors the API": (
+        *("tasks", "statuses", "priorities", "cases", "agents", "queues", "users"),
+        *("task_queues", "task_participants", "task_tags", "task_channels", "task_fields"),
+    ),
+    "What happened": ("task_changes", "rejected_records", "unknown_keys"),
+    "What the program notes for itself": ("sources", "sync_runs", "watermarks", "sync_windows"),
+}
+
+_INTRODUCTION = """# The tables and views
+
+<!-- Made by `make references` from the program itself; change it there. -->
+
+What an analyst may rely on, on SQLite and on PostgreSQL. Times are UTC, to the millisecond: on SQLite as text such as
+`2025-05-28 12:05:38.807`, which its date functions read, on PostgreSQL as `timestamptz(3)`. Where two types stand, the
+first is SQLite's. A key in the form `table._id` is a foreign key. How to ask common questions is told in
+[how-to/query.md](how-to/query.md).
+
+A task is open until its status is of the category resolved, closed, completed or done, written in any case; a status
+without a category is judged by its name. A task that was deleted is not open, and no view shows one that was forgotten.
+"""
+
+
+def text() -> str:
+    """Return the page."""
+    parts = [_INTRODUCTION, _diagram(), "## Views\n", *(_view(view) for view in VIEWS)]
+    for title, names in _GROUPS.items():
+        parts += [f"## {title}\n", *(_table(metadata.tables[name]) for name in names)]
+    rest = sorted(set(metadata.tables) - {name for names in _GROUPS.values() for name in names})
+    if rest:
+        parts += ["## Other tables\n", *(_table(metadata.tables[name]) for name in rest)]
+    return "\n".join(parts)
+
+
+def _diagram() -> str:
+    lines = (_line(column, key) for column in _columns() for key in column.foreign_keys)
+    return "\n".join(["## How they hang together\n", "```mermaid", "erDiagram", *lines, "```", ""])
+
+
+def _columns() -> Iterator[Column[object]]:
+    return (column for table in metadata.tables.values() for column in table.columns)
+
+
+def _line(column: Column[object], key: ForeignKey) -> str:
+    is_only_one = column.primary_key and len(column.table.primary_key) == 1
+    return f"    {key.column.table.name} ||--o{'|' if is_only_one else '{'} {column.table.name} : {column.name}"
+
+
+def _view(view: View) -> str:
+    rows = (f"| `{name}` | {_cell(comment)} |" for name, comment in view.columns.items())
+    return "\n".join([f"### {view.name}\n", f"{_sentence(view.comment)}\n", "| Column | |", "| --- | --- |", *rows, ""])
+
+
+def _table(table: Table) -> str:
+    head = ["| Column | Type | Key | Null | |", "| --- | --- | --- | --- | --- |"]
+    rows = (_row(column) for column in table.columns)
+    return "\n".join([f"### {table.name}\n", f"{_sentence(table.comment or '')}\n", *head, *rows, ""])
+
+
+def _row(column: Column[object]) -> str:
+    keys = ["primary"] if column.primary_key else []
+    keys += [f"`{key.column.table.name}.{key.column.name}`" for key in column.foreign_keys]
+    null = "yes" if column.nullable else ""
+    return f"| `{column.name}` | {_types(column)} | {', '.join(keys)} | {null} | {_cell(column.comment or '')} |"
+
+
+def _types(column: Column[object]) -> str:
+    names = [column.type.compile(dialect()).lower() for dialect in (sqlite.dialect, postgresql.dialect)]
+    names[1] = names[1].replace("timestamp(3) with time zone", "timestamptz(3)")
+    return " / ".join(dict.fromkeys(names))
+
+
+def _cell(comment: str) -> str:
+    return comment.replace("|", "\\|").replace("<", "&lt;")
+
+
+def _sentence(comment: str) -> str:
+    return f"{comment[:1].upper()}{comment[1:]}." if comment else ""
+
+
+if __name__ == "__main__":
+    path.write_text(text(), encoding="utf-8")
