@@ -26,6 +26,7 @@ from etl.load.tables import task_changes, tasks, unknown_keys
 from tests.conftest import CHECKOUT, clean_environment
 
 NOW = datetime(2025, 5, 28, 12, 5, 38, 807_000, tzinfo=UTC)
+ALL = list(metadata.tables.items())
 OVERVIEW = [
     *("_id", "ref_id", "case_id", "case_ref_id", "name", "status", "status_category", "priority", "assignee", "queue"),
     *("created_at", "updated_at", "due_at", "deleted_at", "stream_id"),
@@ -247,6 +248,35 @@ def test_a_schema_with_rows_goes_down_and_up_again(migrated: Engine) -> None:
     schema.upgrade(migrated)
     assert shape(migrated) == before
     assert set(counts(migrated).values()) == {0}
+
+
+def rows_of(engine: Engine) -> dict[str, list[dict[str, Any]]]:
+    with reading(engine) as connection:
+        return {name: [dict(row) for row in connection.execute(table.select()).mappings()] for name, table in ALL}
+
+
+def test_rows_survive_the_way_to_the_first_version_and_back(migrated: Engine) -> None:
+    with migrated.begin() as connection:
+        fill(connection)
+    before, made = rows_of(migrated), shape(migrated)
+
+    schema.downgrade(migrated, "0001")
+    assert tables_and_views(migrated) >= {"tasks", "task_overview", "coverage_gaps"}
+    assert "daily_flow" not in tables_and_views(migrated)
+    with migrated.begin() as connection:  # the first version asked for no row of an agent's own
+        connection.execute(text("update tasks set assignee_id = 'a-9'"))
+
+    schema.upgrade(migrated)
+    after = rows_of(migrated)
+    assert shape(migrated) == made
+    assert {row["_id"] for row in after.pop("agents")} == {row["_id"] for row in before.pop("agents")} | {"a-9"}
+    (task,) = after["tasks"]
+    (task_before,) = before["tasks"]
+    assert task == task_before | {"assignee_id": "a-9"}
+    came_later = {"tasks", "unknown_keys", "sources"}
+    assert {name: after[name] for name in after.keys() - came_later} == {
+        name: before[name] for name in before.keys() - came_later
+    }
 
 
 def test_upgrading_again_changes_nothing(migrated: Engine) -> None:
