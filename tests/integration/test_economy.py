@@ -58,11 +58,8 @@ def test_a_quiet_sync_costs_two_requests_at_most_even_right_after_many_changes(m
     assert mirrored.differences() == NONE
 
 
-@pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
-def test_a_first_sync_killed_after_300_requests_repeats_a_quarter_at_most(
-    sandbox, migrated_sqlite_url, start_cli, field
-):
-    server = sandbox(tasks=20_000, shape="eight", window_field=field)
+def test_a_first_sync_killed_after_300_requests_repeats_a_quarter_at_most(sandbox, migrated_sqlite_url, start_cli):
+    server = sandbox(tasks=20_000, shape="eight")
     mirrored = Mirror(server, migrated_sqlite_url)
     process = start_cli("sync", env=mirrored.settings)
     until = time.monotonic() + 120
