@@ -412,6 +412,32 @@ def test_a_source_that_was_never_synced_has_a_row_too(database: Database) -> Non
     assert rows(database, query) == [("s-1", None, None, "running", 0, 0), ("s-2", None, None, None, 0, 0)]
 
 
+# --- the state at a moment, as docs/how-to/query.md asks for it ---
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        pytest.param(0.5, [("T1", "Open", None)], id="before all"),
+        pytest.param(1, [("T1", "Doing", None)], id="at a change"),
+        pytest.param(2.5, [("T1", "Doing", "Ana"), ("T2", "Open", None)], id="between"),
+        pytest.param(9, [("T1", "Solved", "Ana")], id="after all"),
+    ],
+)
+def test_the_documented_query_tells_the_state_at_a_moment(history: Database, moment: float, expected: Any) -> None:
+    add_task(history, "t-1", "Solved", ref_id="T1", assignee="Ana")
+    add_changes(history, "t-1", ("Open", "Doing", day(1)), ("Doing", "Waiting", day(3)), ("Waiting", "Solved", day(4)))
+    add_changes(history, "t-1", (None, "Ana", day(2)), field="assignee")
+    add_task(history, "t-2", "Open", day(2), ref_id="T2", deleted_at=day(5))
+    query = (CHECKOUT / "docs/how-to/query.md").read_text("utf-8").split("```sql\n")[-1].split("```")[0]
+    at = day(moment).strftime("%Y-%m-%d %H:%M:%S.%f")[:23]
+    with history.engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("set time zone 'UTC'")
+        found = connection.exec_driver_sql(query.replace("2026-11-20 12:00:00", at)).mappings()
+        assert [(row["ref_id"], row["status"], row["assignee"]) for row in found] == expected
+
+
 # --- what holds of any history ---
 
 _moments = some.floats(0, 20).map(lambda age: days_ago(20 - age).replace(microsecond=0))
