@@ -109,7 +109,8 @@ def _covering_nothing(connection: Connection, *old: ColumnElement[bool]) -> list
 
 def _pieces(connection: Connection, source_id: int, before: datetime) -> list[_Piece]:
     mine = _WINDOW.source_id == source_id
-    latest_sweep = select(func.max(_WINDOW.id)).where(mine, _WINDOW.job == "sweep")  # the next one goes on there
+    # The next sweep goes on where the latest ended.
+    latest_sweep = select(func.coalesce(func.max(_WINDOW.id), 0)).where(mine, _WINDOW.job == "sweep")
     query = select(
         _WINDOW.id, _WINDOW.run_id, _WINDOW.job, _WINDOW.field, _WINDOW.reading, _WINDOW.start_at,
         _WINDOW.covered_until, _WINDOW.opened_at, _WINDOW.finished_at, _WINDOW.requests, _WINDOW.rows,
@@ -119,7 +120,7 @@ def _pieces(connection: Connection, source_id: int, before: datetime) -> list[_P
         _WINDOW.job.in_(_MERGED_JOBS),
         _WINDOW.state.in_(("verified", "failed")),
         _WINDOW.covered_until > _WINDOW.start_at,
-        _WINDOW.id.not_in(latest_sweep.scalar_subquery()),
+        _WINDOW.id != latest_sweep.scalar_subquery(),
     )  # fmt: skip
     rows = connection.execute(query)
     return [_Piece(row[0], row[1], (row[2], row[3], row[4]), *row[5:]) for row in rows]
