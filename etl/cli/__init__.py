@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backfill": ("etl.cli.backfill:backfill", "Read a stretch of history again."),
     "reconcile": ("etl.cli.reconcile:reconcile", "Sync, and mark tasks that are gone from the server."),
     "probe": ("etl.cli.probe:probe", "Find out what the server does with a handful of requests."),
+    "init": ("etl.cli.init:init", "Write the settings file, and see that it works."),
+    "check": ("etl.cli.check:check", "See whether a sync would work, and what to do if not."),
     "status": ("etl.cli.status:status", "Tell how fresh each source is, and what is missing."),
     "runs": ("etl.cli.runs:runs", "List the runs of all commands, or show one."),
     "watermark": ("etl.cli.watermark:watermark", "Show how far a source is complete, or move that."),

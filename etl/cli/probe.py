@@ -15,6 +15,7 @@ from etl.logs import clean
 if TYPE_CHECKING:
     from etl.extract.abilities import Abilities
     from etl.jobs.run import Run
+    from etl.settings import Settings
 
 BY_HAND = "set by hand"
 _NEGLIGIBLE = timedelta(seconds=2)  # the Date header tells whole seconds, and an answer takes its time
@@ -64,10 +65,14 @@ def probe(common: Common, select: tuple[str, ...], anew: bool, output: str) -> i
       kore-etl probe
       kore-etl probe --anew --output json | jq '.sources[].answers'
     """
+    return probe_sources(common.start(select=select).settings, anew=anew, output=output)
+
+
+def probe_sources(settings: Settings, *, anew: bool, output: str) -> int:
+    """Probe each source, print what was found, and return the exit code."""
     from etl.cli.working import Work, work_on_sources
     from etl.jobs.probing import get_to_know
 
-    loaded = common.start(select=select)
     tables: dict[str, list[Answer]] = {}
 
     def work(run: Run) -> Mapping[str, Any]:
@@ -75,7 +80,7 @@ def probe(common: Common, select: tuple[str, ...], anew: bool, output: str) -> i
         tables[f"{run.source.name}, {_count(run.client.usage.requests)}"] = _answers(run)
         return _as_json(run)
 
-    code = work_on_sources(loaded.settings, Work("probe", work), output=output)
+    code = work_on_sources(settings, Work("probe", work), output=output)
     if output == "text":
         for title, table in tables.items():
             _show(title, table)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _LEAST_WAIT = 0.5  # seconds
 _MINUTE = 60.0
+_KNOCK = 20.0  # seconds
 _SLOW_ANSWERS = 3  # in a row, until the query itself is taken for the cause
 _BACKOFF = wait_random_exponential(multiplier=1, min=_LEAST_WAIT, max=30)
 _NOTICEABLE_SKEW = timedelta(seconds=5)  # Date tells whole seconds, and an answer takes its time
@@ -89,6 +90,24 @@ class Client:
             reraise=True,
         )
         return retrying(self._ask, body, patience)
+
+    def knock(self) -> None:
+        """Learn that the host can be reached, and its time, without a request that counts.
+
+        Raises:
+            TransientApiError, ApiError: it cannot.
+        """
+        self._note_date(self._transport.knock(within=_KNOCK))
+
+    def ask_once(self, query: Query) -> dict[str, Any]:
+        """Return the answer to one request, which is never sent again; its token goes by the server's time if known.
+
+        Raises:
+            EtlError: as :meth:`answer` does.
+        """
+        if self.skew is not None and abs(self.skew) > _NOTICEABLE_SKEW:
+            self._token.set_ahead(self.skew)
+        return self._send(orjson.dumps(query.body()), _Patience(self._deadline, self._monotonic))
 
     def server_time(self) -> datetime | None:
         """Return the server's time, never ahead of it, by the ``Date`` of its last answer; None before one came."""

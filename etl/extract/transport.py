@@ -69,6 +69,27 @@ class Transport:
         self._adapter = _Adapter()
         self._session = _session(endpoint, self._adapter)
 
+    def knock(self, *, within: float) -> Mapping[str, str]:
+        """Ask the host for its front page, without a token, and return the answer's headers, whatever the answer.
+
+        Raises:
+            TransientApiError, ApiError: no answer came, for a reason that the message tells.
+        """
+        endpoint = self._endpoint
+        with _cut_after(within, self._adapter) as is_over:
+            try:
+                with self._session.get(
+                    endpoint.base_url,
+                    timeout=(min(endpoint.connect_timeout, within), min(endpoint.read_timeout, within)),
+                    allow_redirects=False,
+                    stream=True,
+                    verify=endpoint.ca_bundle,
+                    proxies=_proxies(endpoint.base_url),
+                ) as response:
+                    return response.headers
+            except (requests.exceptions.RequestException, HTTPError, OSError, UnicodeError) as error:
+                raise self._failure(error, is_over=is_over()) from error
+
     def post(self, body: bytes, token: str, *, within: float) -> Answer:
         """Send a body and return the answer, all within so many seconds.
 

@@ -38,7 +38,7 @@ def named_lock(engine: Engine, name: str) -> Lock:
     if engine.dialect.name == "postgresql":
         return _AdvisoryLock(engine, number)
     path = sqlite_file(engine)
-    return _NoLock() if path is None else _FileLock(path.with_name(f"{path.name}.lock-{number & 0xFFFFFFFF:08x}"))
+    return _NoLock() if path is None else _FileLock(path, path.with_name(f"{path.name}.lock-{number & 0xFFFFFFFF:08x}"))
 
 
 @contextmanager
@@ -64,13 +64,15 @@ class _NoLock:
 
 
 class _FileLock:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, database: Path, path: Path) -> None:
+        self._database = database
         self._path = path
         self._descriptor: int | None = None
 
     def acquire(self, *, wait: bool) -> bool:
         try:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._give_to_the_owner(self._descriptor)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             self.release()
@@ -90,6 +92,13 @@ class _FileLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _give_to_the_owner(self, descriptor: int) -> None:
+        """Let the database's owner use what root has made, as SQLite does with its own files."""
+        if os.geteuid() == 0:
+            with suppress(OSError):
+                there = self._database.stat()
+                os.fchown(descriptor, there.st_uid, there.st_gid)
 
 
 class _AdvisoryLock:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import select
 import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.conftest import clean_environment
 
+_PATIENCE = 60  # seconds
 _AS_ITS_TERMINAL = """
 import fcntl, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C reaches it, and /dev/tty is this
@@ -23,9 +25,12 @@ main(sys.argv[1:])
 
 
 def on_terminal(
-    arguments: list[str], folder: Path, env: Mapping[str, str], *, columns: int = 80, typed: str = ""
+    arguments: list[str], folder: Path, env: Mapping[str, str], *, columns: int = 80, typed: Sequence[str] = ()
 ) -> tuple[int, str]:
-    """Run ``kore-etl`` on a terminal; give its exit code and all that was shown there."""
+    """Run ``kore-etl`` on a terminal; give its exit code and all that was shown there.
+
+    Each line of ``typed`` is typed when a question is shown that nothing was typed for yet.
+    """
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen(
@@ -38,12 +43,24 @@ def on_terminal(
         start_new_session=True,
     )
     os.close(child)
-    os.write(parent, typed.encode())
-    shown = b""
     try:
-        while part := os.read(parent, 4096):
-            shown += part
-    except OSError:  # the other side is closed
-        pass
-    os.close(parent)
-    return process.wait(timeout=60), shown.decode().replace("\r\n", "\n")
+        shown = _conversation(parent, list(typed))
+        return process.wait(timeout=_PATIENCE), shown
+    finally:
+        process.kill()
+        process.wait()
+        os.close(parent)
+
+
+def _conversation(terminal: int, typed: list[str]) -> str:
+    shown, answered = "", 0
+    while select.select([terminal], [], [], _PATIENCE)[0]:
+        try:
+            part = os.read(terminal, 4096)
+        except OSError:  # the other side is closed
+            break
+        shown += part.decode(errors="replace").replace("\r\n", "\n")
+        if typed and shown.endswith(": ") and len(shown) > answered:
+            os.write(terminal, f"{typed.pop(0)}\n".encode())
+            answered = len(shown)
+    return shown

@@ -228,8 +228,8 @@ class TestWatermark:
     def test_asks_where_there_is_somebody_to_ask(self, cli, settings, tmp_path: Path):
         refused = cli("watermark", "set", "2025-01-01")
         assert (refused.returncode, "add --yes" in refused.stderr) == (2, True)
-        for typed, code, moved in (("n\n", 130, False), ("y\n", 0, True)):
-            ended, shown = on_terminal(["watermark", "set", "2025-01-01"], tmp_path, settings, typed=typed)
+        for typed, code, moved in (("n", 130, False), ("y", 0, True)):
+            ended, shown = on_terminal(["watermark", "set", "2025-01-01"], tmp_path, settings, typed=[typed])
             assert "This moves the watermark of default from 20" in shown
             assert ended == code
             told = json.loads(cli("watermark", "--output", "json").stdout)[0]["watermark"]
