@@ -12,6 +12,7 @@ order of ``reversed(COMMENTS)``, and makes them again afterwards.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -67,6 +68,40 @@ COMMENTS = {
     "overdue_tasks": "the open tasks whose due date is past",
     "sync_freshness": "one row a source: how far it is complete, how old that is, and what is amiss",
 }
+
+# Of columns whose names do not say it all; before, none of them had any.
+COLUMN_COMMENTS = {
+    "tasks": {
+        "name": "what it is about",
+        "assignee": "the agent's name, as this record says it",
+        "queue": "the queue's name, as this record says it",
+        "conversation_type": "such as TASK",
+        "user_name": "as this record says it",
+        "created_by": "the name, as this record says it",
+        "updated_by": "the name, as this record says it",
+        "is_active": "false: deactivated, which counts as deleted",
+        "is_breached": "isBreached, as the API tells it",
+        "is_custom": "isCustTsk, as the API tells it",
+        "first_seen_at": "when a sync first stored it",
+    },
+    "task_changes": {
+        "old_id": "of the status, priority, assignee or queue before",
+        "new_id": "of the one after",
+        "old_value": "its name at that time, or the value before as text",
+        "new_value": "its name at that time, or the value after as text",
+        "seen_at": "when a sync met that version",
+    },
+    "sync_runs": {
+        "rate_limited": "answers that told to slow down",
+        "windows": "stretches of time that were read",
+        "unverified": "of them, those read without certainty",
+    },
+    "sync_windows": {
+        "rows": "records read, repeats included",
+        "attempts": "how often its reading was begun",
+    },
+}
+FIELD = "status, priority, assignee, queue, name or due date"
 
 # The views that count open tasks read these instead of whole rows, and the others no more than they need of a task.
 LIVE = sa.text("deleted_at is null and forgotten_at is null")
@@ -131,6 +166,17 @@ def written(text: str, dialect: str) -> str:
     return text
 
 
+def comment_columns(comments: Mapping[str, Mapping[str, str | None]]) -> None:
+    """Comment on columns of tables, or take comments away; SQLite knows none."""
+    for table, columns in comments.items():
+        for column, comment in columns.items():
+            op.execute(f"comment on column {table}.{column} is " + ("null" if comment is None else _quoted(comment)))
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
 def upgrade() -> None:
     """Create them."""
     for name, (table, columns, where) in INDEXES.items():
@@ -145,13 +191,17 @@ def upgrade() -> None:
         )
     if dialect == "postgresql":
         for name, comment in {**COMMENTS, "coverage_gaps": COVERAGE_GAPS}.items():
-            op.execute(f"comment on view {name} is '{comment}'")
+            op.execute(f"comment on view {name} is {_quoted(comment)}")
+        comment_columns(COLUMN_COMMENTS)
+        comment_columns({"task_changes": {"field": FIELD.replace(" or due date", ", due date, deletion, return")}})
 
 
 def downgrade() -> None:
     """Leave task_overview as it was, and none of the others."""
     if op.get_bind().dialect.name == "postgresql":
         op.execute("comment on view coverage_gaps is null")
+        comment_columns({table: dict.fromkeys(columns) for table, columns in COLUMN_COMMENTS.items()})
+        comment_columns({"task_changes": {"field": FIELD}})
     for name in reversed(COMMENTS):
         op.execute(f"drop view {name}")
     op.execute(TASK_OVERVIEW)
