@@ -170,7 +170,7 @@ def test_every_command_that_is_shown_exists_with_its_options(words: tuple[str, .
 
 
 def test_commands_are_found_in_the_readme() -> None:
-    assert {("sync",), ("sync", "--quiet"), ("config", "show"), ("sync", "--output", "json")} <= set(COMMANDS)
+    assert {("status",), ("check",), ("config", "show"), ("sync", "--output", "json")} <= set(COMMANDS)
 
 
 @each_document
@@ -200,7 +200,7 @@ def test_the_settings_that_are_shown_are_accepted(run_cli: Run, tmp_path: Path) 
 
 
 def test_the_table_of_settings_gives_their_variables_and_defaults() -> None:
-    for name, shown_variable, default, _ in first_table(section(README, "Your own account, every night"))[1:]:
+    for name, shown_variable, default, _ in first_table(section(README, "Your own account"))[1:]:
         key = name.strip("`")
         assert key in KNOWN_KEYS
         assert shown_variable == f"`{variable(key)}`"
@@ -220,7 +220,7 @@ def _written(value: object) -> str:
 @each_document
 def test_every_variable_that_is_named_exists(document: Path) -> None:
     named = set(re.findall(r"KORE_ETL_[A-Z_]*[A-Z]", document.read_text("utf-8")))
-    assert named <= {variable(key) for key in KNOWN_KEYS} | {"KORE_ETL_CONFIG"}
+    assert named <= {variable(key) for key in KNOWN_KEYS} | {"KORE_ETL_CONFIG", "KORE_ETL_COMPLETE"}
 
 
 @each_document
