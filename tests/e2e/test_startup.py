@@ -69,9 +69,7 @@ def test_a_quiet_sync_imports_only_what_it_needs(loaded, sandbox, environment, s
     assert [name for name in modules if name.startswith(("sqlalchemy.dialects.postgresql", "psycopg"))] == []
 
 
-def test_a_quiet_sync_on_postgresql_leaves_the_other_dialect_alone(
-    loaded, sandbox, environment, postgres_url, run_cli
-):
+def test_a_quiet_sync_on_postgresql_leaves_the_other_dialect_alone(loaded, sandbox, environment, postgres_url, run_cli):
     env = environment(sandbox(tasks=20), postgres_url)
     assert run_cli("sync", env=env).returncode == 0
     modules = loaded("sync", env=env)
