@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 PRELOADED = Path(__file__).with_name("preloaded.py")
 
@@ -41,25 +41,43 @@ class Preloaded:
     def run(
         self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], given: str, timeout: float
     ) -> subprocess.CompletedProcess[str]:
+        return self.start(arguments, folder, environment, given).wait(timeout)
+
+    def start(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], given: str = "") -> Running:
         request = {"arguments": arguments, "folder": str(folder), "environment": environment}
         ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
-        with ours, tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 its reader closes them
+        with tempfile.TemporaryFile() as stdin, theirs:
             stdin.write(given.encode())
             stdin.seek(0)
-            with theirs:
-                files = [stdin.fileno(), out.fileno(), err.fileno(), theirs.fileno()]
-                socket.send_fds(self._control, [json.dumps(request).encode()], files)
-            status = _status(ours, arguments, timeout)
+            files = [stdin.fileno(), out.fileno(), err.fileno(), theirs.fileno()]
+            socket.send_fds(self._control, [json.dumps(request).encode()], files)
+        return Running(arguments, ours, out, err)
+
+
+class Running:
+    """A process under way; it is to be waited for."""
+
+    def __init__(self, arguments: Sequence[str], answer: socket.socket, out: IO[bytes], err: IO[bytes]) -> None:
+        self._arguments = list(arguments)
+        self._answer = answer
+        self._files = (out, err)
+        answer.settimeout(60)
+        self.pid = int(answer.recv(64))
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Wait for its end; a process that takes longer is killed."""
+        out, err = self._files
+        self._answer.settimeout(timeout)
+        with self._answer, out, err:
+            try:
+                status = int(self._answer.recv(64))
+            except TimeoutError:
+                self.send_signal(signal.SIGKILL)
+                raise subprocess.TimeoutExpired(self._arguments, timeout) from None
             out.seek(0)
             err.seek(0)
-            return subprocess.CompletedProcess(arguments, status, out.read().decode(), err.read().decode())
-
-
-def _status(answer: socket.socket, arguments: Sequence[str], timeout: float) -> int:
-    answer.settimeout(timeout)
-    number = int(answer.recv(64))
-    try:
-        return int(answer.recv(64))
-    except TimeoutError:
-        os.kill(number, signal.SIGKILL)
-        raise subprocess.TimeoutExpired(list(arguments), timeout) from None
+            return subprocess.CompletedProcess(self._arguments, status, out.read().decode(), err.read().decode())

@@ -11,7 +11,7 @@ from etl.errors import RefusedError
 from etl.extract.abilities import END_OF_TIME, ContradictedError
 from etl.extract.choosing import Way, choose
 from etl.extract.newest import read_newest
-from etl.extract.page import Page
+from etl.extract.page import Page, record_id
 from etl.extract.probe import Finding
 from etl.extract.query import Query
 from etl.extract.reading import Chunk, Window, dated
@@ -21,7 +21,7 @@ from etl.jobs.probing import beginning, get_to_know
 from etl.jobs.run import Run
 from etl.jobs.stretches import Stretch, read_stretch
 from etl.jobs.sweep import sweep
-from etl.load import counting, evidence, windows
+from etl.load import counting, evidence, watermarks, windows
 from etl.load.engine import reading
 from etl.load.store import Counts
 from etl.logs import bound, get_logger
@@ -110,7 +110,7 @@ def _read_changes(run: Run, since: datetime, held: datetime | None) -> bool:
             check_newest(run, witness, Page(first.records))
         counts = run.store(first)
         query = Query(limit=run.abilities.limit(), sort_by=("updatedAt", "desc"))
-        if first.covered_until is None and _is_quiet(run, query, counts, first.total, _live(run), held):
+        if first.covered_until is None and _is_quiet(run, query, counts, first, _live(run), held):
             return False
         chunks = chain([replace(first, records=[])], chunks)
     entry = WindowEntry(run, "sync", "updatedAt", "newest", since, run.opened_at)
@@ -140,20 +140,24 @@ def _is_recent_quiet(run: Run, way: Way, since: datetime, mark: datetime, known:
         page = run.fetch(query)
     except RefusedError:
         return False  # so long a range is refused now: reading finds out what is not
-    counts = run.store(Chunk(page.records, None, page.total))
-    return _is_quiet(run, query, counts, page.total, known, mark)
+    chunk = Chunk(page.records, None, page.total)
+    return _is_quiet(run, query, run.store(chunk), chunk, known, mark)
 
 
-def _is_quiet(run: Run, query: Query, counts: Counts, total: int | None, known: int, mark: datetime) -> bool:
+def _is_quiet(run: Run, query: Query, counts: Counts, page: Chunk, known: int, mark: datetime) -> bool:
     """Tell whether a page of the latest changes held nothing new and the server has as many tasks as are here.
 
-    Not for long, so that late rows are looked for again in the end; and not where timestamps are rounded, since what is
+    It proves nothing where a run stored some of its rows and was cut off before it had the changes further down. Not
+    for long, so that late rows are looked for again in the end; and not where timestamps are rounded, since what is
     new may then stand anywhere among what is known.
     """
     news = (counts.inserted, counts.updated, counts.stale, run.tally.rejected)
     if any(news) or run.opened_at() - mark > _LONGEST_HOLD or _grain(run):
         return False
-    return known == total if total is not None else _ends_at(run, query, known)
+    with reading(run.engine) as connection:
+        if watermarks.is_behind(connection, run.source.id, [key for key in map(record_id, page.records) if key]):
+            return False
+    return known == page.total if page.total is not None else _ends_at(run, query, known)
 
 
 def _ends_at(run: Run, query: Query, known: int) -> bool:

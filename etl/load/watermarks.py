@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, or_, select, update
 
-from etl.load.tables import watermarks
+from etl.load.tables import tasks, watermarks
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
 
@@ -34,3 +35,14 @@ def put(connection: Connection, source_id: int, value: datetime, *, run_id: int,
         connection.execute(insert(watermarks).values(source_id=source_id, **values))
     else:
         connection.execute(update(watermarks).where(watermarks.c.source_id == source_id).values(**values))
+
+
+def is_behind(connection: Connection, source_id: int, task_ids: Collection[str]) -> bool:
+    """Tell whether one of these tasks was written after the watermark moved last.
+
+    A run that stored it and did not come to its end may have left others that were changed before it.
+    """
+    mark = select(watermarks).where(watermarks.c.source_id == source_id).subquery()
+    later = or_(tasks.c.stored_at > mark.c.moved_at, tasks.c.run_id > mark.c.run_id)
+    query = select(tasks.c["_id"]).join(mark, mark.c.source_id == tasks.c.source_id).where(later)
+    return connection.execute(query.where(tasks.c["_id"].in_(task_ids)).limit(1)).first() is not None

@@ -1,0 +1,238 @@
+"""A server, a database that is to mirror it, and the command between them; and what must hold of the three."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any, Protocol
+
+import orjson
+from sqlalchemy import Engine, Table, Text, and_, cast, func, select, text
+
+from etl.load.detail_tables import CHILDREN, DIMENSIONS, metadata
+from etl.load.engine import open_engine, reading, sqlite_file
+from etl.load.tables import cases, priorities, rejected_records, statuses, tasks, watermarks
+from etl.times import parse_time
+from tests.conftest import clean_environment
+from tests.processes import Preloaded, Running
+
+#: Which run wrote a row, and when, is no part of what the server holds.
+OWN = frozenset({"first_seen_at", "stored_at", "run_id", "seen_at"})
+
+
+class Server(Protocol):
+    """What a scene needs of a server: where it is and whom it lets in, and what it holds."""
+
+    @property
+    def environment(self) -> dict[str, str]: ...
+
+    def tasks(self) -> list[Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Runs the command against a server into a database, and compares the two row by row."""
+
+    server: Server
+    url: str
+    folder: Path
+    launcher: Preloaded
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def on(self, url: str, **settings: str) -> Scene:
+        """The same with another database, and with more settings."""
+        return replace(self, url=url, settings={**self.settings, **settings})
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        given = {"requests_per_minute": "1000000", "database_url": self.url, **self.settings, **settings}
+        ours = {f"KORE_ETL_{name.upper()}": value for name, value in given.items()}
+        return clean_environment(self.folder, {**self.server.environment, **ours})
+
+    def start(self, *command: str, **settings: str) -> Running:
+        return self.launcher.start(command, self.folder, self.environment(**settings))
+
+    def run(self, *command: str, timeout: float = 120, **settings: str) -> CompletedProcess[str]:
+        return self.start(*command, **settings).wait(timeout)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.startswith("sqlite")
+
+    @property
+    def place(self) -> str:
+        return "SQLite" if self.is_sqlite else "PostgreSQL"
+
+    @contextmanager
+    def engine(self) -> Iterator[Engine]:
+        engine = open_engine(self.url)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+    def rows(self, query: Any) -> list[Any]:
+        with self.engine() as engine, reading(engine) as connection:
+            return list(connection.execute(text(query) if isinstance(query, str) else query))
+
+    def value(self, query: Any) -> Any:
+        ((value,),) = self.rows(query)
+        return value
+
+    def execute(self, *statements: str, **values: Any) -> None:
+        with self.engine() as engine, engine.begin() as connection:
+            for statement in statements:
+                connection.execute(text(statement), values)
+
+    def records(self) -> dict[str, Any]:
+        """Every task that is held to be there, whole, by its id."""
+        query = select(tasks.c["_id"], cast(tasks.c.raw, Text)).where(tasks.c.deleted_at.is_(None))
+        return {key: orjson.loads(raw) for key, raw in self.rows(query)}
+
+    def served(self) -> dict[str, Any]:
+        return {record["_id"]: record for record in self.server.tasks()}
+
+    def lost(self) -> list[str]:
+        """The ids of tasks that are missing, that stand here in another version, or that the server has no more."""
+        here, there = self.records(), self.served()
+        return sorted(key for key in here.keys() | there.keys() if here.get(key) != there.get(key))
+
+    def uncovered(self) -> list[str]:
+        """The ids of tasks that the watermark covers and that are not stored as the server holds them."""
+        mark = self.watermark()
+        if mark is None:
+            return []
+        here = self.records()
+        return [key for key, record in self.served().items() if _moment(record) <= mark and here.get(key) != record]
+
+    def watermark(self) -> Any:
+        return next((row[0] for row in self.rows(select(watermarks.c.value))), None)
+
+    def check_soundness(self) -> None:
+        """The database is whole, each key that a row names exists, and the watermark covers what is stored alone."""
+        if self.is_sqlite:
+            assert self.rows("pragma integrity_check") == [("ok",)]
+            assert self.rows("pragma foreign_key_check") == []
+        assert self.orphans() == {}
+        assert self.uncovered() == []
+
+    def orphans(self) -> dict[str, int]:
+        """How many rows of each table name a row of another that is not there."""
+        found = {}
+        with self.engine() as engine, reading(engine) as connection:
+            known = set(engine.dialect.get_table_names(connection))
+            for table in (table for table in metadata.tables.values() if table.name in known):
+                for key in table.foreign_keys:
+                    if key.column.table.name in known:
+                        other = key.column.table.alias()
+                        there = select(other.c[key.column.name]).where(other.c[key.column.name] == key.parent).exists()
+                        query = select(func.count()).select_from(table).where(and_(key.parent.is_not(None), ~there))
+                        found[f"{table.name}.{key.parent.name}"] = connection.execute(query).scalar() or 0
+        return {name: count for name, count in found.items() if count}
+
+    def content(self) -> dict[str, set[Any]]:
+        """Every row of what mirrors the server, as values that are the same on both databases."""
+        return {
+            table.name: self._content(table) for table in (tasks, cases, statuses, priorities, *DIMENSIONS, *CHILDREN)
+        }
+
+    def _content(self, table: Table) -> set[Any]:
+        columns = [column for column in table.columns if column.name not in OWN]
+        return {tuple(map(_hashable, row)) for row in self.rows(select(*columns))}
+
+    def check_equality(self, twin: Scene) -> None:
+        """Here is what an undisturbed sync of the same server gives, in every table and column.
+
+        A status or a person that no task names any longer may be left over.
+        """
+        mine, theirs = self.content(), twin.content()
+        for name, rows in theirs.items():
+            left_over = mine[name] - rows
+            assert rows <= mine[name], f"{name}: {rows - mine[name]}"
+            assert not left_over or name not in {"tasks", *(table.name for table in CHILDREN)}, f"{name}: {left_over}"
+
+    def rejected(self) -> int:
+        return self.value(select(func.count()).select_from(rejected_records))
+
+
+def kill(process: Running) -> bool:
+    """Kill a process as a power cut would, and tell whether it was still running."""
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGKILL)
+    return process.wait().returncode == -signal.SIGKILL
+
+
+def copy_after_power_loss(scene: Scene, target: Path, random: Any) -> str:
+    """Copy a SQLite database as it is found after a power cut, and give the copy's address.
+
+    Whatever was written since the file was last synced may be missing: that is a part of the log's end. No more of it
+    can be, since what has been taken over into the database itself is synced before; the file beside the log says how
+    far that is. The page at which the writing broke off may be torn.
+    """
+    with scene.engine() as engine:
+        source = sqlite_file(engine)
+    assert source is not None
+    log, index = (source.with_name(source.name + ending) for ending in ("-wal", "-shm"))
+    shutil.copyfile(source, target)
+    content = log.read_bytes() if log.exists() else b""
+    if len(content) > 32:
+        page = int.from_bytes(content[8:12], "big")
+        taken_over = int.from_bytes(index.read_bytes()[96:100], "little") if index.exists() else 0
+        kept = random.randint(min(len(content), 32 + taken_over * (24 + page)), len(content))
+        torn = random.randbytes(random.choice((0, 100, page)))
+        target.with_name(target.name + "-wal").write_bytes(content[:kept] + torn)
+    return f"sqlite:///{target}"
+
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """Makes databases as copies of others."""
+
+    folder: Path
+    administrator: str
+    address: Callable[[str], str]
+
+    def copy(self, url: str) -> str:
+        """Give the address of a copy; nobody may be connected to the original."""
+        number = next(_numbers)
+        if url.startswith("sqlite"):
+            file = self.folder / f"copy-{number}.db"
+            with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as source:
+                source.execute("pragma wal_checkpoint(truncate)")
+            shutil.copyfile(url.removeprefix("sqlite:///"), file)
+            return f"sqlite:///{file}"
+        name = f"copy_{number}"
+        template = url.partition("?")[0].rpartition("/")[2]
+        self._as_administrator(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        return self.address(name)
+
+    def remove(self, url: str) -> None:
+        """Remove a copy."""
+        if url.startswith("sqlite"):
+            for file in Path(url.removeprefix("sqlite:///")).parent.glob(Path(url).name + "*"):
+                file.unlink()
+        else:
+            self._as_administrator(f"DROP DATABASE {url.partition('?')[0].rpartition('/')[2]} WITH (FORCE)")
+
+    def _as_administrator(self, statement: str) -> None:
+        import psycopg
+
+        with psycopg.connect(self.administrator, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+def _hashable(value: Any) -> Any:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS) if isinstance(value, dict | list) else value
+
+
+def _moment(record: Any) -> Any:
+    return parse_time(record["updatedAt"])
