@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from etl.cli.telling import Ending
-    from etl.load.figures import Figures
 
 log = get_logger()
 
@@ -40,8 +40,9 @@ METRICS = {
     "last_run_budget_used_ratio": (_COMMAND, "The share of the minute's requests that was spent at its end."),
     "last_run_unverified_windows": (_COMMAND, "Windows of the last run that could not be verified."),
     "last_run_rows": ((*_COMMAND, "outcome"), "Records of the last run by what became of them."),
-    "watermark_timestamp_seconds": (_SOURCE, "Up to when all changes are stored."),
-    "lag_seconds": (_SOURCE, "How far the watermark was behind when this was written."),
+    "complete_until_timestamp_seconds": (_SOURCE, "Up to when all changes are known to be stored."),
+    "watermark_timestamp_seconds": (_SOURCE, "The watermark, which stays where syncs find nothing new."),
+    "lag_seconds": (_SOURCE, "How long ago that moment was when this was written."),
     "tasks": (_SOURCE, "Tasks that are stored and not gone from the server."),
     "rejected_records": (_SOURCE, "Records that are kept aside because they could not be stored."),
     "gaps": (_SOURCE, "Stretches of history that no window covers."),
@@ -64,9 +65,10 @@ def write_metrics(path: Path, command: str, ending: Ending, engine: Engine | Non
     values = _earlier(path)
     values[("info", (__version__,))] = 1
     values.update(_of_run(command, ending))
-    figures = _figures(engine, ending, command)
-    if figures is not None:
-        values.update(_of_source(command, ending, figures))
+    values.update(_of_source(ending, engine))
+    success = _last_success(command, ending, engine)
+    if success is not None:
+        values[("last_success_timestamp_seconds", (ending.name, ending.stream_id, command))] = success.timestamp()
     _replace(path, _as_text(values))
 
 
@@ -85,34 +87,43 @@ def _of_run(command: str, ending: Ending) -> dict[Sample, float]:
     return told | rows
 
 
-def _of_source(command: str, ending: Ending, figures: Figures) -> dict[Sample, float]:
-    labels = (ending.name, ending.stream_id)
-    values: dict[str, float] = {
-        "tasks": figures.tasks,
-        "rejected_records": figures.rejected,
-        "gaps": figures.gaps,
-        "unverified_windows": figures.unverified,
-    }
-    if figures.watermark is not None:
-        values["watermark_timestamp_seconds"] = figures.watermark.timestamp()
-        values["lag_seconds"] = max(0.0, (ending.ended - figures.watermark).total_seconds())
-    told: dict[Sample, float] = {(name, labels): value for name, value in values.items()}
-    if figures.succeeded_at is not None:
-        told[("last_success_timestamp_seconds", (*labels, command))] = figures.succeeded_at.timestamp()
+def _of_source(ending: Ending, engine: Engine | None) -> dict[Sample, float]:
+    """Return how the source stands, nothing where the database cannot tell: that is why the run failed, and is told."""
+    from etl.jobs.status import standings
+
+    try:
+        found = standings(engine, now=ending.ended, source=ending.name) if engine is not None else []
+    except EtlError:
+        found = []
+    told: dict[Sample, float] = {}
+    for standing in found:
+        moments = {"complete_until": standing.complete_until, "watermark": standing.watermark}
+        values: dict[str, float | None] = {
+            "tasks": standing.tasks,
+            "rejected_records": standing.rejected,
+            "gaps": len(standing.gaps),
+            "unverified_windows": len(standing.unverified),
+            "lag_seconds": standing.age,
+            **{f"{name}_timestamp_seconds": moment.timestamp() for name, moment in moments.items() if moment},
+        }
+        labels = (ending.name, ending.stream_id)
+        told |= {(name, labels): value for name, value in values.items() if value is not None}
     return told
 
 
-def _figures(engine: Engine | None, ending: Ending, command: str) -> Figures | None:
-    if engine is None:
-        return None
-    from etl.load import figures
+def _last_success(command: str, ending: Ending, engine: Engine | None) -> datetime | None:
+    """Return when a run of the command last came to its end, None where the database cannot tell."""
+    from etl.load import status
     from etl.load.engine import reading
 
-    try:
-        with reading(engine) as connection:
-            return figures.read(connection, ending.stream_id, command)
-    except EtlError:  # which is why the run failed, and is told
-        return None
+    run = None
+    with suppress(EtlError):  # as above
+        if engine is not None:
+            with reading(engine) as connection:
+                for source in status.source_rows(connection, ending.name):
+                    run = status.latest_run(connection, source["id"], commands=(command,), state="finished")
+    moment: datetime | None = run["finished_at"] if run else None
+    return moment
 
 
 def _earlier(path: Path) -> dict[Sample, float]:

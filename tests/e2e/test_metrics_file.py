@@ -52,7 +52,7 @@ def test_a_sync_writes_what_it_did(sandbox, environment, sqlite_url, run_cli, fi
     assert found["last_run_budget_used_ratio"] == pytest.approx(server.request_count / 6000)
     assert before - 1 < found["last_success_timestamp_seconds"] <= found["last_run_timestamp_seconds"] < time.time() + 1
     assert found["lag_seconds"] == pytest.approx(
-        found["last_run_timestamp_seconds"] - found["watermark_timestamp_seconds"], abs=0.01
+        found["last_run_timestamp_seconds"] - found["complete_until_timestamp_seconds"], abs=0.1
     )
     (of_run,) = labels(file, "last_run_exit_code")
     assert of_run == {"source": "default", "stream": server.environment["KORE_ETL_STREAM_ID"], "command": "sync"}
@@ -88,6 +88,17 @@ def test_a_failed_run_keeps_when_the_last_one_succeeded(
     assert bad["watermark_timestamp_seconds"] == good["watermark_timestamp_seconds"]
     assert bad["last_run_timestamp_seconds"] > good["last_run_timestamp_seconds"]
     assert bad["tasks"] == 20
+
+
+def test_a_quiet_sync_keeps_the_watermark_and_is_fresh(sandbox, environment, sqlite_url, run_cli, file):
+    env = environment(sandbox(tasks=300), sqlite_url) | {"KORE_ETL_METRICS_FILE": str(file), "KORE_ETL_OVERLAP": "366d"}
+    told = []
+    for _ in range(3):
+        assert run_cli("sync", env=env).returncode == 0
+        told.append(samples(file))
+    assert told[2]["watermark_timestamp_seconds"] == told[1]["watermark_timestamp_seconds"]
+    assert told[2]["complete_until_timestamp_seconds"] > told[1]["last_run_timestamp_seconds"] - 1
+    assert told[2]["lag_seconds"] < told[2]["last_run_timestamp_seconds"] - told[2]["watermark_timestamp_seconds"]
 
 
 def test_each_command_has_figures_of_its_own(sandbox, environment, sqlite_url, run_cli, file):
@@ -136,5 +147,10 @@ def test_an_alert_looks_at_what_is_written(alert):
 
 def test_there_is_an_alert_for_all_that_may_go_wrong():
     looked_at = set().union(*(metrics_in(promql_parser.parse(alert["expr"])) for alert in ALERTS))
-    needed = ("watermark_timestamp_seconds", "last_run_timestamp_seconds", "last_run_exit_code", "rejected_records")
+    needed = (
+        "complete_until_timestamp_seconds",
+        "last_run_timestamp_seconds",
+        "last_run_exit_code",
+        "rejected_records",
+    )
     assert {PREFIX + name for name in (*needed, "gaps", "unverified_windows", "last_run_rate_limited")} <= looked_at
