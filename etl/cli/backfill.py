@@ -35,7 +35,7 @@ def backfill(
     metrics_file: Path | None,
     output: str,
 ) -> int:
-    r"""Read a stretch of history again and store what is missing or newer.
+    """Read a stretch of history again and store what is missing or newer.
 
     The dates are of the field that the server filters on (see kore-etl probe). Killed anywhere, the same command goes
     on from the last committed page. Scheduled syncs may run meanwhile and go first; the watermark does not move.

@@ -16,7 +16,12 @@ _Rows = Sequence[tuple[str, object, str]]
 
 @click.group()
 def config() -> None:
-    """Show the settings in force and where each comes from."""
+    """Show the settings in force and where each comes from.
+
+    \b
+    Example:
+      kore-etl config show
+    """
 
 
 @config.command()

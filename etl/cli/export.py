@@ -57,7 +57,7 @@ def export(
     out: Path | None,
     spreadsheet_safe: bool,
 ) -> None:
-    r"""Write a table or view as CSV, lines of JSON or Parquet, in one consistent reading.
+    """Write a table or view as CSV, lines of JSON or Parquet, in one consistent reading.
 
     Rows are written as they are read, so that memory does not grow with them. --since takes what was updated, or found
     gone, since then. Times are UTC. Parquet needs pip install 'kore-etl[parquet]'.

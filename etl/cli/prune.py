@@ -40,7 +40,7 @@ def prune(
     dry_run: bool,
     output: str,
 ) -> int:
-    r"""Let go of old entries of the ledgers: runs, windows, rejected records. Tasks and their history stay.
+    """Let go of old entries of the ledgers: runs, windows, rejected records. Tasks and their history stay.
 
     Windows are merged, so that what is covered stays covered. A run that a task, a change or anything else names stays,
     and so does the latest of each command. A rejected record that goes is gone: the server may still have it. Exits 75

@@ -19,7 +19,7 @@ from etl.cli.options import Common, common_options, metrics_option, output_optio
 def reconcile(
     common: Common, select: tuple[str, ...], deep: bool, force: bool, metrics_file: Path | None, output: str
 ) -> int:
-    r"""Sync, then mark tasks that are gone from the server with deleted_at; no row is removed.
+    """Sync, then mark tasks that are gone from the server with deleted_at; no row is removed.
 
     The server's totals are compared with the tasks here, and ids are read only where they differ. A server that does
     not count its tasks takes --deep. A task that comes back is unmarked, here and in every sync. Exits 0 when done, 3

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def sync(
     common: Common, select: tuple[str, ...], full: bool, reconcile: bool, metrics_file: Path | None, output: str
 ) -> int:
-    r"""Bring the database up to date with what the server holds.
+    """Bring the database up to date with what the server holds.
 
     Only what is new or changed since the last sync is read. The first sync reads everything; one that was cut off goes
     on where it ended. Exits 0 when done, 3 with rejected records or unverified windows, 75 if another run is at work.

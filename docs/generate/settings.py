@@ -1,0 +1,91 @@
+"""Writes docs/reference/settings.md: every setting, from the model of settings and what the example says of each."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+
+from etl.settings.layers import variable
+from etl.settings.models import Settings, SourceSettings
+from etl.times import format_duration
+
+_DOCS = Path(__file__).resolve().parent.parent
+path = _DOCS / "reference" / "settings.md"
+_EXAMPLE = _DOCS.parent / "config" / "kore-etl.example.toml"
+
+_INTRODUCTION = """# The settings
+
+<!-- Made by `make references` from the program itself; change it there. -->
+
+A setting stands in a file, or in a variable, which goes before the file; some are options of a command, which go before
+both. A duration is a number of seconds, or such as `90s`, `5m`, `2h`, `7d`, `1h30m`.
+"""
+_SECRETS = {
+    "client_secret_file": "the path of a file that holds the secret and nothing else, relative to the settings",
+    "client_secret_env": "the name of a variable that holds the secret",
+}
+
+
+def text() -> str:
+    """Return the page."""
+    general = {key: field for key, field in Settings.model_fields.items() if key != "sources"}
+    return "\n".join(
+        [
+            _INTRODUCTION,
+            "## For all sources\n",
+            *(_section(key, field) for key, field in general.items()),
+            "## For each source\n",
+            "At the top of the file for all of them, or in one `[[source]]` table for each.\n",
+            *(_section(key, field) for key, field in SourceSettings.model_fields.items()),
+            *(_written(key, "", accepted, None) for key, accepted in _SECRETS.items()),
+        ]
+    )
+
+
+def _section(key: str, field: FieldInfo) -> str:
+    default = None if field.is_required() else field.default
+    return _written(key, "required" if field.is_required() else "", field.description or "", default)
+
+
+def _written(key: str, note: str, accepted: str, default: object) -> str:
+    lines = [f"### {key}\n"]
+    explained = _explanations().get(key)
+    if explained:
+        lines.append(f"{explained}\n")
+    lines += ["| | |", "| --- | --- |", f"| Accepted | {accepted.replace('|', chr(92) + '|')} |"]
+    value = _value(default)
+    lines.append(f"| Default | {note or (f'`{value}`' if value else 'not set')} |")
+    lines.append(f"| Variable | `{variable(key)}` |")
+    return "\n".join([*lines, ""])
+
+
+def _value(default: object) -> str:
+    match default:
+        case bool():
+            return str(default).lower()
+        case timedelta():
+            return format_duration(default)
+        case int() | str():
+            return str(default)
+        case _:
+            return ""
+
+
+def _explanations() -> dict[str, str]:
+    """Return what the example says above a setting that stands alone below its comment."""
+    found = {}
+    for block in _EXAMPLE.read_text("utf-8").split("\n\n"):
+        comment = [line[2:] for line in block.splitlines() if line.startswith("# ")]
+        keys = [match[1] for line in block.splitlines() if (match := re.match(r"(?:# )?([a-z_]+) = ", line))]
+        prose = [line for line in comment if not re.match(r"[a-z_]+ = ", line)]
+        if prose and keys and not prose[0].startswith("---"):
+            found |= dict.fromkeys(keys, " ".join(prose))
+    return found
+
+
+if __name__ == "__main__":
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text(), encoding="utf-8")

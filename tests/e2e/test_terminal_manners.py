@@ -1,0 +1,103 @@
+"""What every command owes to a person: help with an example, a hint at a slip, and a shell that completes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from etl.cli import cli
+from tests.conftest import clean_environment
+from tests.e2e.terminal import on_terminal
+
+
+def paths(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of every command there is."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        yield (*words, name)
+        if isinstance(command, click.Group):
+            yield from paths(command, (*words, name))
+
+
+COMMANDS = list(paths(cli))
+each_command = pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+
+
+@each_command
+def test_the_help_has_an_example_that_begins_with_the_program(words):
+    shown = CliRunner().invoke(cli, [*words, "--help"]).output
+    example = re.search(r"^  Example:\n((?:    .*\n)+)", shown, re.MULTILINE)
+    assert example, shown
+    assert re.search(r"^    .*kore-etl", example[1], re.MULTILINE), shown
+
+
+@each_command
+def test_every_example_is_a_command_with_options_that_exist(words):
+    shown = CliRunner().invoke(cli, [*words, "--help"]).output
+    for line in re.findall(r"kore-etl ([^|&>#\n]+)", shown.partition("Example:\n")[2].partition("\n\n")[0]):
+        options = [word.partition("=")[0] for word in line.split() if word.startswith("--")]
+        inner = [word for word in line.split() if not word.startswith("-")]
+        deepest = max((path for path in COMMANDS if list(path) == inner[: len(path)]), key=len)
+        told = CliRunner().invoke(cli, [*deepest, "--help"]).output
+        default = CliRunner().invoke(cli, [*deepest, "list", "--help"]).output  # of a group that stands for its list
+        assert all(option in told or option in default for option in options), line
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("chekc", "check"), ("runs shwo", "show"), ("schedule sytemd", "systemd"), ("db upgrad", "upgrade")],
+)
+def test_a_slip_is_answered_with_what_was_probably_meant(run_cli, typed, meant):
+    done = run_cli(*typed.split())
+    assert done.returncode == 2
+    assert f"id you mean '{meant}'?" in done.stderr
+
+
+class TestCompletion:
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_a_shell_is_given_its_script(self, run_cli, shell):
+        done = run_cli(env={"_KORE_ETL_COMPLETE": f"{shell}_source"})
+        assert done.returncode == 0
+        assert f"_KORE_ETL_COMPLETE={shell}_complete" in done.stdout
+
+    @pytest.mark.parametrize(
+        ("line", "completed"),
+        [("sta", "status"), ("watermark s", "show"), ("schedule sys", "systemd"), ("status --max", "--max-age")],
+    )
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_words_are_completed(self, run_cli, shell, line, completed):
+        words = f"kore-etl {line}"
+        environ = {"_KORE_ETL_COMPLETE": f"{shell}_complete", "COMP_WORDS": words}
+        environ["COMP_CWORD"] = line.split()[-1] if shell == "fish" else str(len(line.split()))
+        assert completed in run_cli(env=environ).stdout
+
+    def test_bash_completes_with_the_documented_line(self, tmp_path):
+        (tmp_path / "kore-etl").write_text(f'#!/bin/sh\nexec {sys.executable} -m etl "$@"\n')
+        (tmp_path / "kore-etl").chmod(0o755)
+        script = (
+            'eval "$(_KORE_ETL_COMPLETE=bash_source kore-etl)"; COMP_WORDS=(kore-etl stat); COMP_CWORD=1; '
+            '_kore_etl_completion kore-etl; echo "${COMPREPLY[@]}"'
+        )
+        environ = clean_environment(tmp_path)
+        environ["PATH"] = f"{tmp_path}:{environ['PATH']}"
+        done = subprocess.run(["bash", "-c", script], env=environ, capture_output=True, encoding="utf-8", check=True)
+        assert done.stdout == "status\n", done.stderr
+
+
+class TestNarrow:
+    @pytest.mark.parametrize("words", [["--help"], ["sync", "--help"], ["config", "show"], ["check"]], ids=" ".join)
+    def test_nothing_is_wider_than_forty_columns_but_what_cannot_be_broken(self, sandbox, tmp_path, words):
+        settings = {**sandbox(tasks=0).environment, "NO_COLOR": "1"}
+        code, shown = on_terminal(words, tmp_path, settings, columns=40)
+        assert code == 0
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+        if words[0] != "check":  # whose lines are folded by the terminal
+            assert [line for line in plain.splitlines() if len(line) > 80] == []
+        assert "Traceback" not in plain
