@@ -359,6 +359,12 @@ class TestSecret:
     def test_that_systemd_does_not_hold_either_is_missing(self, environ, folder):
         assert "client_secret (not set)" in problem({**environ, "CREDENTIALS_DIRECTORY": str(folder)})
 
+    def test_a_file_that_another_secret_overrules_is_not_read(self, write: Write) -> None:
+        write(SOURCE_TOML + 'client_secret_file = "nowhere"')
+        write(SECRET, "handed-over")
+        assert self.secret(load({"KORE_ETL_CLIENT_SECRET_FILE": "handed-over"}))[0] == SECRET
+        assert "cannot be read" in problem({})
+
     def test_file_of_another_kind_is_told(self, environ, write):
         write("client_secret_file = 7")
         assert "client_secret_file (config/kore-etl.toml): is no text" in problem(environ)
