@@ -51,7 +51,11 @@ def _spoiled(kind: str, reply: Reply, options: Options, now: float) -> Reply:
         return Reply(302, b"", headers={"Location": options.redirect_to})
     if kind == "wrong-type":
         return replace(reply, content_type="text/plain")
-    return replace(reply, body=reply.body[: len(reply.body) // 2]) if kind == "half" else reply
+    return replace(reply, body=_begun(reply.body, options)) if kind == "half" else reply
+
+
+def _begun(body: bytes, options: Options) -> bytes:
+    return body[: int(len(body) * options.broken_at)]
 
 
 _REFUSALS = {
@@ -70,14 +74,15 @@ _PLAIN = {
 class Line:
     """The open connection that a disturbed answer goes out on; ``stopping`` ends every stall."""
 
-    def __init__(self, connection: socket.socket, stopping: Event, seconds: float) -> None:
+    def __init__(self, connection: socket.socket, stopping: Event, options: Options) -> None:
         self._connection = connection
         self._stopping = stopping
-        self._until = time.monotonic() + seconds
+        self._options = options
+        self._until = time.monotonic() + options.stall_seconds
 
     def send(self, kind: str, head: Callable[[str], bytes], body: bytes) -> None:
         """Send in the fault's own way; the connection is of no more use afterwards."""
-        for piece, pause in _pieces(kind, head, body):
+        for piece, pause in _pieces(kind, head, body, _begun(body, self._options)):
             if self._is_over(pause):
                 return
             self._connection.sendall(piece)
@@ -94,17 +99,17 @@ class Line:
         return True
 
 
-def _pieces(kind: str, head: Callable[[str], bytes], body: bytes) -> Iterator[tuple[bytes, float]]:
+def _pieces(kind: str, head: Callable[[str], bytes], body: bytes, begun: bytes) -> Iterator[tuple[bytes, float]]:
     """What goes over the line, each piece after its pause; ``head`` takes the lines that tell the length."""
     whole = head(f"Content-Length: {len(body)}\r\n")
     forever = float("inf")
     if kind == "timeout":
         yield b"", forever
     elif kind == "stall":
-        yield whole + body[: len(body) // 2], 0
+        yield whole + begun, 0
         yield b"", forever
     elif kind == "cut":
-        yield whole + body[: len(body) // 2], 0
+        yield whole + begun, 0
     elif kind == "trickle":
         yield whole, 0
         yield from ((body[n : n + 1], TRICKLE_SECONDS) for n in range(len(body)))

@@ -52,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         if reply.fault == "reset":
             faults.reset(self.connection)
             return
-        line = faults.Line(self.connection, self.stopping, self.service.options.stall_seconds)
+        line = faults.Line(self.connection, self.stopping, self.service.options)
         line.send(reply.fault or "", lambda length: self._head(reply, length), reply.body)
 
     def _head(self, reply: Reply, length: str) -> bytes:

@@ -130,6 +130,7 @@ class Options:
 
     faults: Mapping[str, float] = field(default_factory=dict, metadata={"help": "Faults by kind, each with its rate."})
     stall_seconds: float = knob(120.0, "Longest that a stalling fault holds a connection.")
+    broken_at: float = knob(0.5, "Share of an answer after which the faults stall, cut and half break it off.")
     redirect_to: str = knob("https://elsewhere.invalid/", "Where the fault redirect points.")
     outage_after: int = knob(0, "Request after which every answer is 503 for a while; 0 never.")
     outage_seconds: float = knob(60.0, "How long that outage lasts.")
@@ -175,6 +176,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "duplicates": (0, 1),
     "shuffle": (0, 1),
     "foreign": (0, 1),
+    "broken_at": (0, 1),
     "clock_skew": (-1e9, 1e9),
 }
 

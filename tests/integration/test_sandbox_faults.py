@@ -76,6 +76,12 @@ def test_half_an_answer_that_claims_to_be_whole(faulty, post):
         answer.json()
 
 
+def test_where_an_answer_breaks_off_can_be_chosen(faulty, post):
+    lengths = [len(post(faulty("half", broken_at=share)).content) for share in (0, 0.1, 1)]
+    assert lengths[0] == 0
+    assert lengths[1] == lengths[2] // 10
+
+
 def test_an_answer_that_is_cut_off(faulty, post):
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
         post(faulty("cut"))
