@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from etl.cli.metrics import METRICS, PREFIX
+from tests.conftest import clean_environment
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 RULES = yaml.safe_load((CHECKOUT / "config/prometheus/kore-etl.rules.yml").read_text())["groups"]
@@ -60,14 +62,14 @@ def test_a_sync_writes_what_it_did(sandbox, environment, sqlite_url, run_cli, fi
     assert server.environment["KORE_ETL_CLIENT_SECRET"] not in file.read_text()
 
 
-def test_anyone_may_read_it_and_nothing_is_left_beside_it(sandbox, environment, sqlite_url, run_cli, file):
-    before = os.umask(0o077)
-    try:
-        run_cli("sync", env=environment(sandbox(tasks=20), sqlite_url) | {"KORE_ETL_METRICS_FILE": str(file)})
-    finally:
-        os.umask(before)
+def test_anyone_may_read_it_and_nothing_is_left_beside_it(sandbox, environment, sqlite_url, tmp_path, file):
+    env = environment(sandbox(tasks=20), sqlite_url) | {"KORE_ETL_METRICS_FILE": str(file)}
+    command = [sys.executable, "-m", "etl", "sync"]
+    subprocess.run(
+        command, cwd=tmp_path, env=clean_environment(tmp_path, env), umask=0o077, check=True, capture_output=True
+    )
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
-    assert [path.name for path in file.parent.iterdir() if "prom" in path.name] == [file.name]
+    assert [path.name for path in tmp_path.iterdir() if "prom" in path.name] == [file.name]
 
 
 @pytest.mark.parametrize("database_is_there", [True, False], ids=["refused", "no database"])
