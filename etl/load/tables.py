@@ -214,6 +214,7 @@ tasks = Table(
     Index(
         "ix_tasks_course",
         *("_id", "stream_id", "status_id", "created_at", "first_seen_at", "updated_at", "deleted_at", "forgotten_at"),
+        *("queue_id", "priority_id", "assignee_id", "due_at"),
     ),
     comment="one row a task, its newest version",
 )
