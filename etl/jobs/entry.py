@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from etl.extract.choosing import Name
 from etl.extract.query import Field
-from etl.extract.reading import Chunk
+from etl.jobs.intake import Taken
 from etl.jobs.run import Run
 from etl.load import windows
 from etl.load.store import Counts
@@ -46,17 +46,17 @@ class WindowEntry:
             self._known_end = max(self._columns["start"], self._tell_end())
         return self._known_end
 
-    def store(self, chunk: Chunk, *, watermark: datetime | None = None) -> Counts:
-        """Store a chunk with what it means for this window."""
-        self._rows += len(chunk.records)
-        self._total = chunk.total if self._total is None else self._total
-        if not chunk.settled:
-            self._doubt = chunk.reason
-        if chunk.covered_until is not None:
-            self.covered_until = min(chunk.covered_until, self._end)
+    def store(self, taken: Taken, *, watermark: datetime | None = None) -> Counts:
+        """Store what was taken with what it means for this window."""
+        self._rows += len(taken)
+        self._total = taken.total if self._total is None else self._total
+        if not taken.settled:
+            self._doubt = taken.reason
+        if taken.covered_until is not None:
+            self.covered_until = min(taken.covered_until, self._end)
             if self.covered_until >= self._end:
                 self._conclude()
-        return self._run.store(chunk, ledger=self._write, watermark=watermark)
+        return self._run.store(taken, ledger=self._write, watermark=watermark)
 
     def finish(self) -> None:
         """Close the window as read to its end."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from etl.extract.page import record_id
@@ -12,6 +14,40 @@ from etl.transform import Rejection, Stream, TaskRows, dropper, tombstone, trans
 
 Rejected = tuple[str, str | None, str]
 """The reason, the record's id where it has one, and its text."""
+
+_A_ROW = 1024  # bytes, about, beside the record's text
+
+
+@dataclass(slots=True)
+class Taken:
+    """What records are stored as, and what their reading says of them: as :class:`Chunk` has it."""
+
+    rows: list[TaskRows]
+    rejections: list[Rejected]
+    covered_until: datetime | None = None
+    total: int | None = None
+    settled: bool = True
+    reason: str = ""
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.rejections)
+
+    def weight(self) -> int:
+        """Return how much memory this takes, about, in bytes."""
+        texts = sum(len(str(each.task["raw"])) for each in self.rows) + sum(len(each[2]) for each in self.rejections)
+        return texts + _A_ROW * len(self)
+
+
+def joined(parts: Sequence[Taken]) -> Taken:
+    """Return what was taken in a row as one."""
+    return Taken(
+        rows=[rows for part in parts for rows in part.rows],
+        rejections=[rejection for part in parts for rejection in part.rejections],
+        covered_until=next((part.covered_until for part in reversed(parts) if part.covered_until is not None), None),
+        total=next((part.total for part in parts if part.total is not None), None),
+        settled=all(part.settled for part in parts),
+        reason=next((part.reason for part in parts if not part.settled), ""),
+    )
 
 
 class Intake:

@@ -66,7 +66,7 @@ def recorded_run(
         run = Run(
             engine, assignment.client, source, run_id=run_id, abilities=kept.set_by_hand(assignment.by_hand),
             by_hand=dict(assignment.by_hand), rules=assignment.rules, clock=clock, on_progress=on_progress,
-            before_fetch=turn.offer,
+            before_fetch=turn.offer, storing=turn.storing,
         )  # fmt: skip
         before = run.watermark()
         try:

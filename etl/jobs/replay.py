@@ -46,7 +46,7 @@ def _replay(run: Run, records: Sequence[kept.Kept]) -> int:
     if len(readable) < len(records):
         log.warning("replay.unreadable", records=len(records) - len(readable))
         run.tally.rejected += len(records) - len(readable)
-    run.store(Chunk([value for _, value in readable]))
+    run.store(run.take(Chunk([value for _, value in readable])))
     # Cut off here, the next replay finds these records stored already, and lets go of them then.
     with run.engine.begin() as connection:
         return kept.settle(connection, [record for record, _ in readable], run.id)

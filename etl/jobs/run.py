@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from etl.extract.client import Client
 from etl.extract.page import Page
 from etl.extract.query import Query
 from etl.extract.reading import Chunk
-from etl.jobs.intake import Intake, batch_of, unknown_keys_of
+from etl.jobs.intake import Intake, Taken, batch_of, unknown_keys_of
 from etl.load import counting, forgotten, rejected, runs, sources, unknown, watermarks
 from etl.load.engine import reading
 from etl.load.sources import Source
@@ -73,6 +74,7 @@ class Run:
         clock: Callable[[], datetime],
         on_progress: Callable[[Tally, int | None], None] = lambda _tally, _total: None,
         before_fetch: Callable[[], None] = lambda: None,
+        storing: AbstractContextManager[Any] = nullcontext(),  # noqa: B008 it holds nothing
     ) -> None:
         self.engine = engine
         self.client = client
@@ -92,6 +94,7 @@ class Run:
         self.intake = Intake(self.stream, drop_fields=rules.drop_fields, forgotten=known)
         self._on_progress = on_progress
         self._before_fetch = before_fetch
+        self._storing = storing
         self._contradicted: set[str] = set()
         self._met_keys: set[str] = set()
 
@@ -152,34 +155,40 @@ class Run:
         with reading(self.engine) as connection:
             return watermarks.read(connection, self.source.id)
 
+    def take(self, chunk: Chunk) -> Taken:
+        """Return what a chunk's records are stored as; nothing is written."""
+        rows, rejections = self.intake.take(chunk.records)
+        return Taken(rows, rejections, chunk.covered_until, chunk.total, chunk.settled, chunk.reason)
+
     def store(
         self,
-        chunk: Chunk,
+        taken: Taken,
         *,
         ledger: Callable[[Connection], int | None] = lambda _connection: None,
         watermark: datetime | None = None,
     ) -> Counts:
-        """Store a chunk, and what it covers, in one transaction.
+        """Store what was taken, and what it covers, in one transaction.
 
         ``ledger`` writes the window's row in that transaction and returns its id.
         """
-        rows, rejections = self.intake.take(chunk.records)
-        batches = [batch_of(each) for each in rows]
+        batches = [batch_of(each) for each in taken.rows]
+        rejections = list(taken.rejections)
         now = self.clock()
-        with self.engine.begin() as connection:
+        with self._storing, self.engine.begin() as connection:
             counts, left_out = store_what_fits(connection, batches, run_id=self.id, now=now)
             rejections += [(reason, batch.tasks[0]["_id"], batch.tasks[0]["raw"]) for batch, reason in left_out]
-            self._count(chunk, counts, len(rejections))
+            self._count(len(taken), counts, len(rejections))
             window_id = ledger(connection)
             origin = rejected.Origin(self.source.id, self.id, window_id)
             rejected.keep(connection, rejections, origin, now)
-            new_keys = unknown.keep(connection, self.source.id, self._unnoticed(rows), run_id=self.id, now=now)
+            unnoticed = self._unnoticed(taken.rows)
+            new_keys = unknown.keep(connection, self.source.id, unnoticed, run_id=self.id, now=now)
             if watermark is not None:
                 watermarks.advance(connection, self.source.id, watermark, run_id=self.id, now=now)
             runs.progress(connection, self.id, asdict(self.tally))
         for key in new_keys:
             log.info("key.unknown", key=key, see="kore-etl schema unknown")
-        self._on_progress(self.tally, chunk.total)
+        self._on_progress(self.tally, taken.total)
         return counts
 
     def advance(self, watermark: datetime) -> None:
@@ -229,10 +238,10 @@ class Run:
         self._met_keys |= new.keys()
         return new
 
-    def _count(self, chunk: Chunk, counts: Counts, rejections: int) -> None:
+    def _count(self, fetched: int, counts: Counts, rejections: int) -> None:
         self.count_requests()
         tally = self.tally
-        tally.fetched += len(chunk.records)
+        tally.fetched += fetched
         tally.inserted += counts.inserted
         tally.updated += counts.updated
         tally.unchanged += counts.unchanged + counts.repeated

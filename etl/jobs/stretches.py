@@ -13,7 +13,8 @@ from etl.extract.answers import SlowAnswerError
 from etl.extract.choosing import READERS, Name
 from etl.extract.page import Page
 from etl.extract.query import Field, Query
-from etl.extract.reading import EVERYTHING, Chunk, Fetch, Window
+from etl.extract.reading import EVERYTHING, Fetch, Window
+from etl.jobs.ahead import read_ahead
 from etl.jobs.entry import WindowEntry
 from etl.jobs.run import Run
 from etl.logs import bound
@@ -143,8 +144,9 @@ def _read_window(run: Run, stretch: Stretch, start: datetime, end: datetime | No
     told_end = partial(_ledger_end, run, stretch, end)
     entry = WindowEntry(run, stretch.job, stretch.field, stretch.reading, start, told_end)
     try:
-        for chunk in READERS[stretch.reading](_checked(run, stretch, start), window, run.abilities):
-            entry.store(chunk, watermark=_watermark(run, stretch, chunk))
+        chunks = READERS[stretch.reading](_checked(run, stretch, start), window, run.abilities)
+        for taken in read_ahead(chunks, run.take):
+            entry.store(taken, watermark=_watermark(run, stretch, taken.covered_until))
     except (RefusedError, SlowAnswerError) as error:
         entry.fail(error)
         raise _WindowFailed(entry.covered_until, error, was_open=asked_end == END_OF_TIME) from error
@@ -174,10 +176,10 @@ def _ledger_end(run: Run, stretch: Stretch, end: datetime | None) -> datetime:
     return min(end, run.opened_at()) if end is not None else run.opened_at()
 
 
-def _watermark(run: Run, stretch: Stretch, chunk: Chunk) -> datetime | None:
-    if not stretch.moves_watermark or chunk.covered_until is None:
+def _watermark(run: Run, stretch: Stretch, covered_until: datetime | None) -> datetime | None:
+    if not stretch.moves_watermark or covered_until is None:
         return None
-    return min(chunk.covered_until, run.opened_at() - run.rules.settle)
+    return min(covered_until, run.opened_at() - run.rules.settle)
 
 
 def _open_end(run: Run, start: datetime, rolling: Rolling) -> datetime:

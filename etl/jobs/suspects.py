@@ -43,7 +43,7 @@ class Suspects:
 
     def keep(self, records: list[Any], *, total: int | None = None) -> set[str]:
         """Store records, clear their tasks of suspicion, and return their ids."""
-        self.added += self.run.store(Chunk(records, None, total)).inserted
+        self.added += self.run.store(self.run.take(Chunk(records, None, total))).inserted
         ids = {clean_text(key) for record in records if (key := record_id(record)) is not None}
         self.clear(ids)
         return ids

@@ -61,7 +61,7 @@ def _read_unresolved(run: Run, way: Way, start: datetime, open_here: int) -> set
         return page
 
     for chunk in read_verified(fetch, window, run.abilities):
-        run.store(chunk)
+        run.store(run.take(chunk))
     return seen
 
 
@@ -76,7 +76,7 @@ def _read_slice(run: Run, way: Way, start: datetime, end: datetime) -> None:
     entry = WindowEntry(run, "sweep", way.field, "verified", begin, lambda: end)
     before = run.client.usage.requests
     for chunk in read_verified(run.fetch, window, run.abilities):
-        entry.store(replace(chunk, total=None))
+        entry.store(run.take(replace(chunk, total=None)))
         if run.client.usage.requests - before >= SLICE_REQUESTS and chunk.covered_until is not None:
             break
     entry.finish_early()

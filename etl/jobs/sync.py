@@ -15,6 +15,7 @@ from etl.extract.page import Page, record_id
 from etl.extract.probe import Finding
 from etl.extract.query import Query
 from etl.extract.reading import Chunk, Window, dated
+from etl.jobs.ahead import read_ahead
 from etl.jobs.doubting import check_filter, check_newest, find_witness
 from etl.jobs.entry import WindowEntry
 from etl.jobs.probing import beginning, get_to_know
@@ -108,14 +109,14 @@ def _read_changes(run: Run, since: datetime, held: datetime | None) -> bool:
         witness = find_witness(run)
         if witness is not None:
             check_newest(run, witness, Page(first.records))
-        counts = run.store(first)
+        counts = run.store(run.take(first))
         query = Query(limit=run.abilities.limit(), sort_by=("updatedAt", "desc"))
         if first.covered_until is None and _is_quiet(run, query, counts, first, _live(run), held):
             return False
         chunks = chain([replace(first, records=[])], chunks)
     entry = WindowEntry(run, "sync", "updatedAt", "newest", since, run.opened_at)
-    for chunk in chunks:
-        entry.store(chunk)
+    for taken in read_ahead(chunks, run.take):
+        entry.store(taken)
     entry.finish()
     return True
 
@@ -141,7 +142,7 @@ def _is_recent_quiet(run: Run, way: Way, since: datetime, mark: datetime, known:
     except RefusedError:
         return False  # so long a range is refused now: reading finds out what is not
     chunk = Chunk(page.records, None, page.total)
-    return _is_quiet(run, query, run.store(chunk), chunk, known, mark)
+    return _is_quiet(run, query, run.store(run.take(chunk)), chunk, known, mark)
 
 
 def _is_quiet(run: Run, query: Query, counts: Counts, page: Chunk, known: int, mark: datetime) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock as Mutex
 
 from sqlalchemy import Engine
 
@@ -21,12 +22,16 @@ _WAITED = 0.1  # seconds from which on another run had the turn
 
 
 class Turn:
-    """The right to fetch and store, held from its making on."""
+    """The right to fetch and store, held from its making on.
+
+    Who fetches offers it. Who stores meanwhile does so under ``storing``: it is taken while another run has the turn.
+    """
 
     def __init__(self, lock: Lock, *, makes_way: bool) -> None:
         self._lock = lock
         self._makes_way = makes_way
         self._since = 0.0
+        self.storing = Mutex()
         self.on_return: Callable[[float], None] = lambda _seconds: None
         self._take()
 
@@ -34,9 +39,10 @@ class Turn:
         """Let a waiting sync go first, if this run makes way and had its time; return when the turn is back."""
         if not self._makes_way or time.monotonic() - self._since < _TURN:
             return
-        self._lock.release()
-        time.sleep(_COURTESY)
-        waited = self._take()
+        with self.storing:
+            self._lock.release()
+            time.sleep(_COURTESY)
+            waited = self._take()
         if waited > _WAITED:
             self.on_return(waited)
 

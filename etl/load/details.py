@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, and_, bindparam, case, delete, func, or_
 
+from etl.load.bulk import fill
 from etl.load.detail_tables import CHILDREN, DIMENSIONS
 from etl.load.insert import insert_into
 
@@ -29,25 +30,34 @@ def store_people_and_queues(connection: Connection, details: Iterable[Details]) 
             _upsert(connection, table, rows)
 
 
-def replace_children(connection: Connection, details: Mapping[str, Details]) -> None:
-    """Put the children of tasks, given by the task's ``_id``, in the place of those that are stored."""
+def put_children(connection: Connection, details: Mapping[str, Details], *, replace: bool) -> None:
+    """Store the children of tasks, given by their ``_id``; if ``replace``, in the place of those that are there."""
     task_ids = list(details)
     for table in CHILDREN:
-        for start in range(0, len(task_ids), _IDS_AT_ONCE):
+        for start in range(0, len(task_ids) if replace else 0, _IDS_AT_ONCE):
             some = task_ids[start : start + _IDS_AT_ONCE]
             connection.execute(delete(table).where(table.c.task_id.in_(some)))
-        rows = [row for of_task in details.values() for row in of_task.get(table.name, ())]
-        if rows:
-            connection.execute(table.insert(), rows)
+        fill(connection, table, [row for of_task in details.values() for row in of_task.get(table.name, ())])
 
 
 def _merged(rows: Iterable[Row]) -> list[Row]:
     """Return one row an ``_id``, in order of it: each value from the newest mention that has one."""
     merged: dict[str, Row] = {}
-    for row in sorted(rows, key=_age):
+    for row in sorted(_distinct(rows), key=_age):
         known = merged.get(row["_id"], {})
         merged[row["_id"]] = known | {name: value for name, value in row.items() if value is not None or not known}
     return [merged[key] for key in sorted(merged)]
+
+
+def _distinct(rows: Iterable[Row]) -> Iterable[Row]:
+    """Return of mentions that say the same the newest: many tasks name the same few."""
+    newest: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        said = tuple([value for name, value in row.items() if name != "seen_at"])
+        known = newest.get(said)
+        if known is None or (row["seen_at"] or _NEVER) > (known["seen_at"] or _NEVER):
+            newest[said] = row
+    return newest.values()
 
 
 def _age(row: Row) -> tuple[datetime, list[str]]:

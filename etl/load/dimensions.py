@@ -42,7 +42,13 @@ def _latest_versions(rows: Iterable[Row], content: str) -> list[Row]:
 
     In order of ``_id``: two runs on two sources that share some would else wait for each other.
     """
-    distinct = {(row["_id"], row["seen_at"] or _NEVER, row[content] or ""): row for row in rows}
+    newest: dict[tuple[str, str], Row] = {}
+    for row in rows:  # many tasks show the same few versions
+        version = (row["_id"], row[content] or "")
+        known = newest.get(version)
+        if known is None or (row["seen_at"] or _NEVER) > (known["seen_at"] or _NEVER):
+            newest[version] = row
+    distinct = {(key, row["seen_at"] or _NEVER, text): row for (key, text), row in newest.items()}
     in_order = sorted(distinct)
     latest = {key: moment for key, moment, _content in in_order}
     return [distinct[version] for version in in_order if version[1] == latest[version[0]]]

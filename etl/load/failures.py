@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from etl.errors import DatabaseError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
     from sqlalchemy.engine import URL, ExceptionContext
 
 _MOST_SAID = 300
@@ -62,10 +66,23 @@ def raise_database_error(context: ExceptionContext) -> None:
         DatabaseError: anything else.
     """
     error, driver = context.original_exception, context.dialect.loaded_dbapi
-    if not isinstance(error, driver.Error):
-        return
+    if isinstance(error, driver.Error):
+        _raise(error, driver, context.engine.url if context.engine else None)
+
+
+@contextmanager
+def mapped(connection: Connection) -> Iterator[None]:
+    """Map what the driver raises where it is used without SQLAlchemy between; raises as above."""
+    driver: Any = connection.dialect.loaded_dbapi
+    try:
+        yield
+    except driver.Error as error:
+        _raise(error, driver, connection.engine.url)
+
+
+def _raise(error: BaseException, driver: Any, url: URL | None) -> NoReturn:
     said = _STATEMENT.sub("", " ".join(str(error).split()))
-    where = place(context.engine.url) if context.engine else "the database"
+    where = "the database" if url is None else place(url)
     message = f"{where}: {said[:_MOST_SAID]}; {_advice(said)}"
     if isinstance(error, driver.DataError) or getattr(error, "sqlstate", None) == _TOO_MUCH:
         raise UnstorableError(message, str(error).partition("\n")[0][:_SHORT]) from error

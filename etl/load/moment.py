@@ -49,12 +49,7 @@ class Moment(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Cut to the millisecond, which PostgreSQL would round to, perhaps into the future."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            message = f"{value} has no time zone"
-            raise ValueError(message)
-        return value.astimezone(UTC).replace(microsecond=value.microsecond // 1000 * 1000)
+        return None if value is None else _in_milliseconds(value)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Give UTC whatever the connection's time zone is."""
@@ -80,8 +75,20 @@ def _on_sqlite(element: moment_text, compiler: SQLCompiler, **options: Any) -> s
     return compiler.process(element.clauses, **options)
 
 
+def to_text(value: datetime) -> str:
+    """Return a moment as text that either database takes for it: without a zone, which is UTC."""
+    return (value if value.tzinfo is UTC else _in_milliseconds(value)).isoformat(" ", "milliseconds")[:23]
+
+
+def _in_milliseconds(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        message = f"{value} has no time zone"
+        raise ValueError(message)
+    return value.astimezone(UTC).replace(microsecond=value.microsecond // 1000 * 1000)
+
+
 def _to_text(value: datetime | None) -> str | None:
-    return None if value is None else value.isoformat(" ", "milliseconds")[:23]
+    return None if value is None else to_text(value)
 
 
 def _from_text(value: str | None) -> datetime | None:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, func, select, updat
 
 from etl.load import dimensions
 from etl.load.detail_tables import DIMENSIONS
-from etl.load.details import replace_children, store_people_and_queues
+from etl.load.details import put_children, store_people_and_queues
 from etl.load.rejected import digest_of
 from etl.load.tables import cases, priorities, rejected_records, sources, statuses, task_changes, tasks
 
@@ -33,7 +33,8 @@ def rewrite(connection: Connection, batch: Batch) -> None:
         dimensions.upsert(connection, table, rows)
     store_people_and_queues(connection, batch.details)
     _update(connection, tasks, batch.tasks)
-    replace_children(connection, {row["_id"]: behind for row, behind in zip(batch.tasks, batch.details, strict=True)})
+    details = {row["_id"]: behind for row, behind in zip(batch.tasks, batch.details, strict=True)}
+    put_children(connection, details, replace=True)
 
 
 def named(connection: Connection, table: Table, source_id: int) -> list[tuple[str, Any]]:

@@ -26,8 +26,9 @@ from sqlalchemy import (
 )
 
 from etl.load import dimensions, history
+from etl.load.bulk import fill
 from etl.load.deletions import inactive_since
-from etl.load.details import Details, replace_children, store_people_and_queues
+from etl.load.details import Details, put_children, store_people_and_queues
 from etl.load.dialect_options import create_temporary
 from etl.load.failures import UnstorableError
 from etl.load.insert import insert_into
@@ -98,14 +99,15 @@ def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -
     if not newest:
         return Counts()
     prepare(connection)
-    connection.execute(incoming.insert(), [task for task, _ in newest.values()])
+    fill(connection, incoming, [task for task, _ in newest.values()])
     counts = _classify(connection)
     counts.repeated = len(batch.tasks) - len(newest)
     if counts.updated:
         counts.changes = history.record(connection, incoming, changes=_is_changed(), run_id=run_id, now=now)
     if counts.inserted or counts.updated:
         written = _write(connection, run_id=run_id, now=now)
-        replace_children(connection, {key: newest[key][1] for key in written})
+        # Where no task was known before, none can have children.
+        put_children(connection, {key: newest[key][1] for key in written}, replace=counts.updated > 0)
     return counts
 
 
