@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+from etl.errors import RefusedError
 from etl.extract.abilities import SECOND, Abilities, ContradictedError, Question
 from etl.extract.page import Page, moment_of, record_id
 from etl.extract.query import Field, Query
@@ -16,6 +17,7 @@ from etl.extract.query import Field, Query
 Fetch = Callable[[Query], Page]
 
 EVERYTHING = Query()
+_FAR = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ def nothing_follows(fetch: Fetch, query: Query, page: Page, abilities: Abilities
     """Tell whether ``page``, the answer to ``query``, is the last one.
 
     Where the server gives no word, or contradicts itself, a page is the last one only if the place behind it is empty,
-    which is asked. So it is, too, where only a total says that a full page is the last one.
+    which is asked. So it is, too, where only a total says that a full page is the last one, and where only ``hasMore``
+    says that one is not which is not full.
     """
     is_full = abilities.is_full(len(page))
     if page.is_last(query.skip):
@@ -74,12 +77,32 @@ def nothing_follows(fetch: Fetch, query: Query, page: Page, abilities: Abilities
             return True
     elif is_full or _more_is_told(page, query.skip):
         return False
-    return not fetch(replace(query, skip=query.skip + len(page))).records
+    behind = fetch(replace(query, skip=query.skip + len(page)))
+    if behind.records and _ids(behind) == _ids(page):
+        return _is_all_that_comes(fetch, query, page)
+    return not behind.records
 
 
 def _more_is_told(page: Page, skip: int) -> bool:
-    """Tell whether the server says that there is more and no total denies it; a total alone may be too high."""
-    return page.has_more is True and (page.total is None or skip + len(page) < page.total)
+    """Tell whether the server says twice that there is more: either alone may be wrong."""
+    return page.has_more is True and page.total is not None and skip + len(page) < page.total
+
+
+def _is_all_that_comes(fetch: Fetch, query: Query, page: Page) -> bool:
+    """Tell whether a page is whole of which the place behind holds the same rows, because skip seems to be ignored.
+
+    Where no total decides, it is if it comes from a place, too, at which so few rows cannot be.
+    """
+    if page.total is not None:
+        return query.skip + len(page) >= page.total
+    try:
+        return _ids(fetch(replace(query, skip=query.skip + _FAR))) == _ids(page)
+    except RefusedError:
+        return False
+
+
+def _ids(page: Page) -> set[str | None]:
+    return {record_id(record) for record in page.records}
 
 
 def moments(page: Page, name: Field) -> list[datetime]:

@@ -17,6 +17,7 @@ from etl.extract.page import Page
 from etl.extract.query import Query
 from etl.extract.reading import Chunk
 from etl.jobs.intake import Intake, Taken, batch_of, unknown_keys_of
+from etl.jobs.strangers import Strangers
 from etl.load import counting, forgotten, rejected, runs, sources, unknown, watermarks
 from etl.load.engine import reading
 from etl.load.sources import Source
@@ -91,7 +92,9 @@ class Run:
         self.stream = Stream(source.id, source.stream_id)
         with reading(engine) as connection:
             known = forgotten.forgotten_ids(connection, source.id)
+            is_named = counting.any_of_stream(connection, source.id, source.stream_id)
         self.intake = Intake(self.stream, drop_fields=rules.drop_fields, forgotten=known)
+        self._strangers = Strangers(source.stream_id, is_named=is_named)
         self._on_progress = on_progress
         self._before_fetch = before_fetch
         self._storing = storing
@@ -158,7 +161,8 @@ class Run:
     def take(self, chunk: Chunk) -> Taken:
         """Return what a chunk's records are stored as; nothing is written."""
         rows, rejections = self.intake.take(chunk.records)
-        return Taken(rows, rejections, chunk.covered_until, chunk.total, chunk.settled, chunk.reason)
+        rows, strangers = self._strangers.turn_away(chunk.records, rows)
+        return Taken(rows, rejections + strangers, chunk.covered_until, chunk.total, chunk.settled, chunk.reason)
 
     def store(
         self,

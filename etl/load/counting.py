@@ -41,6 +41,12 @@ def any_stored_since(connection: Connection, source_id: int, moment: datetime) -
     return connection.execute(query).first() is not None
 
 
+def any_of_stream(connection: Connection, source_id: int, stream_id: str) -> bool:
+    """Tell whether any task of a source names this stream as its own."""
+    query = select(tasks.c["_id"]).where(tasks.c.source_id == source_id, tasks.c.stream_id == stream_id).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def creation_of_open(connection: Connection, source_id: int) -> dict[str, datetime]:
     """Return when each task was created that is not known to be gone, resolved or closed."""
     category = func.lower(func.coalesce(statuses.c.category, statuses.c.name, ""))
