@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Table, and_, bindparam, case, delete, func, or_
 
 from etl.load.bulk import fill
 from etl.load.detail_tables import CHILDREN, DIMENSIONS
-from etl.load.insert import insert_into
+from etl.load.insert import insert_by
 
 Row = dict[str, Any]
 Details = Mapping[str, Sequence[Row]]
@@ -65,8 +66,13 @@ def _age(row: Row) -> tuple[datetime, list[str]]:
 
 
 def _upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    told = [name for name in rows[0] if name not in _KEPT]
-    statement = insert_into(connection, table).values({name: bindparam(name) for name in rows[0]})
+    connection.execute(_upsert_of(connection.dialect.name, table, tuple(rows[0])), rows)
+
+
+@cache
+def _upsert_of(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
+    told = [name for name in names if name not in _KEPT]
+    statement = insert_by(dialect, table).values({name: bindparam(name) for name in names})
     new, old = statement.excluded, table.c
     later = and_(new.seen_at.is_not(None), or_(old.seen_at.is_(None), new.seen_at > old.seen_at))
     # Of two names at one instant always the same one, whichever came first.
@@ -77,6 +83,4 @@ def _upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         for name in told
     }
     values["seen_at"] = case((later, new.seen_at), else_=old.seen_at)
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["_id"], set_=values, where=or_(chosen, fills)), rows
-    )
+    return statement.on_conflict_do_update(index_elements=["_id"], set_=values, where=or_(chosen, fills))

@@ -6,13 +6,14 @@ longer than all else that a sync on SQLite imports of SQLAlchemy's dialects.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, text
+from sqlalchemy import text
 from sqlalchemy.schema import CreateTable
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, MetaData, Table
+    from sqlalchemy import Connection, Dialect, MetaData, Table
 
 # An index for text that the API does not limit: PostgreSQL's btree refuses some 2,700 bytes.
 ANY_LENGTH = {"index_method": "hash"}
@@ -23,11 +24,16 @@ IS_LIVE = {"where": "deleted_at is null and forgotten_at is null"}
 
 def create_temporary(connection: Connection, table: Table) -> None:
     """Make a temporary table for this connection, if it is not there, and empty it."""
-    if connection.dialect.name == "postgresql":
+    connection.exec_driver_sql(_creation(connection.dialect, table))
+    connection.exec_driver_sql(f"delete from {table.name}")  # noqa: S608 our own name
+
+
+@cache
+def _creation(dialect: Dialect, table: Table) -> str:
+    if dialect.name == "postgresql":
         # Empties its file at each commit, in which rows that are only deleted would stay as dead ones.
         table.dialect_options["postgresql"]["on_commit"] = "DELETE ROWS"
-    connection.execute(CreateTable(table, if_not_exists=True))
-    connection.execute(delete(table))
+    return str(CreateTable(table, if_not_exists=True).compile(dialect=dialect))
 
 
 def set_index_options(metadata: MetaData, connection: Connection, **_others: Any) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Table, Text, and_, bindparam, cast, func, or_
 
-from etl.load.insert import insert_into
+from etl.load.insert import insert_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,22 +20,29 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Keep the version that the newest task showed; of two at one instant always the same one, whichever came first."""
-    content = "raw" if "raw" in table.c else "ref_id"
-    latest = _latest_versions(rows, content)
+    latest = _latest_versions(rows, _content(table))
     if not latest:
         return
-    statement = insert_into(connection, table).values({name: bindparam(name) for name in latest[0]})
+    connection.execute(_upsert_of(connection.dialect.name, table, tuple(latest[0])), latest)
+
+
+@cache
+def _upsert_of(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
+    content = _content(table)
+    statement = insert_by(dialect, table).values({name: bindparam(name) for name in names})
     new, old = statement.excluded, table.c
     later = or_(new.seen_at > old.seen_at, and_(new.seen_at.is_not(None), old.seen_at.is_(None)))
     greater = func.coalesce(cast(new[content], Text), "") > func.coalesce(cast(old[content], Text), "")
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["_id"],
-            set_={name: new[name] for name in latest[0] if name != "_id"},
-            where=or_(later, and_(new.seen_at.is_not_distinct_from(old.seen_at), greater)),
-        ),
-        latest,
+    return statement.on_conflict_do_update(
+        index_elements=["_id"],
+        set_={name: new[name] for name in names if name != "_id"},
+        where=or_(later, and_(new.seen_at.is_not_distinct_from(old.seen_at), greater)),
     )
+
+
+def _content(table: Table) -> str:
+    """Name the column that tells two versions of one instant apart."""
+    return "raw" if "raw" in table.c else "ref_id"
 
 
 def _latest_versions(rows: Iterable[Row], content: str) -> list[Row]:

@@ -10,8 +10,13 @@ if TYPE_CHECKING:
 
 def insert_into(connection: Connection, table: Table) -> Any:
     """Return the insert whose ``on_conflict_do_update`` both databases spell alike."""
+    return insert_by(connection.dialect.name, table)
+
+
+def insert_by(dialect: str, table: Table) -> Any:
+    """Return the same for a dialect's name: of what is made once and kept."""
     # A dialect takes long to import: only that of the database at hand is.
-    if connection.dialect.name == "postgresql":
+    if dialect == "postgresql":
         from sqlalchemy.dialects import postgresql
 
         return postgresql.insert(table)

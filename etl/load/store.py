@@ -7,20 +7,20 @@ writes the history of what changes, and writes only rows that are new or changed
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cache
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
-    BindParameter,
     Column,
     ColumnElement,
     Connection,
     MetaData,
     Table,
     and_,
+    bindparam,
     case,
     func,
-    literal,
     or_,
     select,
 )
@@ -31,11 +31,11 @@ from etl.load.deletions import inactive_since
 from etl.load.details import Details, put_children, store_people_and_queues
 from etl.load.dialect_options import create_temporary
 from etl.load.failures import UnstorableError
-from etl.load.insert import insert_into
+from etl.load.insert import insert_by
 from etl.load.tables import cases, priorities, statuses, tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
 Row = dict[str, Any]
@@ -164,11 +164,16 @@ def _is_changed() -> ColumnElement[bool]:
 
 
 def _classify(connection: Connection) -> Counts:
+    total, inserted, updated, old = connection.execute(_classification()).one()
+    return Counts(inserted=inserted, updated=updated, stale=old, unchanged=total - inserted - updated - old)
+
+
+@cache
+def _classification() -> Any:
     new = tasks.c["_id"].is_(None)
     stale = and_(tasks.c["_id"].is_not(None), ~_is_not_older())
     query = select(func.count(), _count_if(new), _count_if(_is_changed()), _count_if(stale))
-    total, inserted, updated, old = connection.execute(query.select_from(incoming.outerjoin(tasks, _KEY))).one()
-    return Counts(inserted=inserted, updated=updated, stale=old, unchanged=total - inserted - updated - old)
+    return query.select_from(incoming.outerjoin(tasks, _KEY))
 
 
 def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
@@ -177,21 +182,23 @@ def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
 
 def _write(connection: Connection, *, run_id: int, now: datetime) -> Sequence[str]:
     """Write the rows that are new or changed and return their ids."""
-    own: Mapping[str, Any] = {"first_seen_at": now, "stored_at": now, "run_id": run_id}
-    deleted_at = inactive_since(incoming, _value(tasks, "deleted_at", now))
+    statement = _merge(connection.dialect.name)
+    return connection.execute(statement, {"now": now, "run": run_id}).scalars().all()
+
+
+@cache
+def _merge(dialect: str) -> Any:
+    now = bindparam("now", type_=tasks.c.stored_at.type)
+    own = {"first_seen_at": now, "stored_at": now, "run_id": bindparam("run", type_=tasks.c.run_id.type)}
     source = (
-        select(*(incoming.c[name] for name in _FROM_API), *(_value(tasks, name, own[name]) for name in own), deleted_at)
+        select(*(incoming.c[name] for name in _FROM_API), *own.values(), inactive_since(incoming, now))
         .select_from(incoming.outerjoin(tasks, _KEY))
         .where(or_(tasks.c["_id"].is_(None), _is_changed()))
     )
-    statement = insert_into(connection, tasks).from_select([*_FROM_API, *own, "deleted_at"], source)
+    statement = insert_by(dialect, tasks).from_select([*_FROM_API, *own, "deleted_at"], source)
     written = [name for name in (*_FROM_API, "stored_at", "run_id", "deleted_at") if name != "_id"]
     upsert = statement.on_conflict_do_update(
         index_elements=["_id"],
         set_={name: statement.excluded[name] for name in written},
     )
-    return connection.execute(upsert.returning(tasks.c["_id"])).scalars().all()
-
-
-def _value(table: Table, name: str, value: object) -> BindParameter[Any]:
-    return literal(value, table.c[name].type)
+    return upsert.returning(tasks.c["_id"])
