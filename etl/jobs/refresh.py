@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from etl.extract.answers import parse
 from etl.jobs.intake import batch_of
 from etl.jobs.run import Run
-from etl.load import reshaping, unknown
+from etl.load import courses, daily, reshaping, unknown
 from etl.load.engine import reading
 from etl.load.scrubbing import erasing, scrub
 from etl.load.store import joined
@@ -68,6 +68,9 @@ def refresh(run: Run) -> int:
     if dropped or before.transform != today.transform:
         tasks = sum(_rewrite(run, records) for records in _stored(run))
     with run.engine.begin() as connection:
+        if tasks:
+            daily.count_anew(connection)
+            courses.follow_all(connection)
         reshaping.remember_shape(connection, run.source.id, today.text())
     if dropped:
         scrub(run.engine, _TABLES)

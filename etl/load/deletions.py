@@ -27,6 +27,7 @@ from sqlalchemy import (
     update,
 )
 
+from etl.load import courses, daily
 from etl.load.dialect_options import create_temporary
 from etl.load.moment import Moment, moment_text
 from etl.load.tables import rejected_records, task_changes, tasks
@@ -165,5 +166,8 @@ def mark(connection: Connection, gone: Mapping[str, datetime | None], *, run_id:
         list(values), select(*values.values()).where(chosen, tasks.c.deleted_at.is_(None))
     )
     connection.execute(history)
+    daily.take_out(connection, gone)
     result = connection.execute(update(tasks).where(chosen).values(deleted_at=moment))
+    daily.add(connection, gone)
+    courses.follow(connection, gone)
     return result.rowcount

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, Table, Text
+from sqlalchemy import Column, Date, Float, ForeignKey, Index, Integer, Table, Text
 
 from etl.load.moment import Moment
 from etl.load.tables import metadata as metadata  # noqa: PLC0414 it knows all tables once this module is imported
@@ -109,6 +109,38 @@ task_fields = Table(
     Column("time", Moment, comment="the value, where it is a date or time"),
     Index(None, "key"),
     comment="the custom and system fields of each task that have a value",
+)
+
+status_stretches = Table(
+    "status_stretches",
+    metadata,
+    _task(),
+    Column("position", Integer, primary_key=True, autoincrement=False, comment="in their order, from 1"),
+    Column("status_id", Text),
+    Column("value", Text, comment="its name at that time"),
+    Column("started_at", Moment, nullable=False),
+    Column("ended_at", Moment, comment="null for the one that lasts"),
+    comment="the stretches of time in a status of each task that changed it, for task_status_intervals",
+)
+
+task_progress = Table(
+    "task_progress",
+    metadata,
+    _task(),
+    Column("first_response_at", Moment),
+    Column("first_resolved_at", Moment),
+    Column("last_resolved_at", Moment),
+    Column("reopened", Integer, nullable=False, comment="how often"),
+    comment="what the changes of its status say of each task that has some, for task_cycle_times",
+)
+
+daily_counts = Table(
+    "daily_counts",
+    metadata,
+    Column("stream_id", Text, primary_key=True),
+    Column("day", Date, primary_key=True, comment="in UTC"),
+    *(Column(name, Integer, nullable=False) for name in ("created", "resolved", "reopened", "deleted")),
+    comment="what daily_flow shows, kept up to date as tasks are written",
 )
 
 DIMENSIONS = (agents, queues, users)

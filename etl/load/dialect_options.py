@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 ANY_LENGTH = {"index_method": "hash"}
 # Of the few rows that are asked for by each run.
 IS_FORGOTTEN = {"where": "forgotten_at is not null"}
-IS_LIVE = {"where": "deleted_at is null and forgotten_at is null"}
 
 
 def create_temporary(connection: Connection, table: Table) -> None:

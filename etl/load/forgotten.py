@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert, or_, select, update
 
+from etl.load import courses, daily
 from etl.load.detail_tables import CHILDREN, users
 from etl.load.tables import cases, rejected_records, task_changes, tasks, unknown_keys
 
@@ -40,9 +41,11 @@ def erase(connection: Connection, row: Mapping[str, Any], *, run_id: int, now: d
     """
     task_id, source_id = row["_id"], row["source_id"]
     named = connection.execute(select(tasks.c.case_id, *_PERSONS).where(tasks.c["_id"] == task_id)).one_or_none()
+    daily.take_out(connection, [task_id])
     erased = {table.name: _delete(connection, table, table.c.task_id == task_id) for table in (*CHILDREN, task_changes)}
     erased["rejected_records"] = _delete(connection, rejected_records, _rejected(source_id, task_id))
     erased["unknown_keys"] = _delete(connection, unknown_keys, unknown_keys.c.task_id == task_id)
+    courses.follow(connection, [task_id])
     _leave(connection, {**row, "forgotten_at": now, "stored_at": now, "run_id": run_id}, now)
     if named is not None:
         case_id, *persons = named

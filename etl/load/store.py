@@ -25,7 +25,7 @@ from sqlalchemy import (
     select,
 )
 
-from etl.load import dimensions, history
+from etl.load import courses, daily, dimensions, history
 from etl.load.bulk import fill
 from etl.load.deletions import inactive_since
 from etl.load.details import Details, put_children, store_people_and_queues
@@ -92,6 +92,7 @@ def prepare(connection: Connection) -> None:
 
 def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -> Counts:
     """Write what is new or changed in ``batch``; the caller's transaction holds it together."""
+    is_meaning_changed = daily.is_meaning_changed(connection, batch.statuses)
     for table, rows in ((statuses, batch.statuses), (priorities, batch.priorities), (cases, batch.cases)):
         dimensions.upsert(connection, table, rows)
     store_people_and_queues(connection, batch.details)
@@ -103,11 +104,18 @@ def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -
     counts = _classify(connection)
     counts.repeated = len(batch.tasks) - len(newest)
     if counts.updated:
+        daily.take_out(connection, newest)
         counts.changes = history.record(connection, incoming, changes=_is_changed(), run_id=run_id, now=now)
     if counts.inserted or counts.updated:
         written = _write(connection, run_id=run_id, now=now)
         # Where no task was known before, none can have children.
         put_children(connection, {key: newest[key][1] for key in written}, replace=counts.updated > 0)
+        daily.add(connection, newest if counts.updated else written)
+    if counts.updated:
+        courses.follow(connection, newest)
+    if is_meaning_changed:
+        daily.count_anew(connection)
+        courses.follow_all(connection)
     return counts
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
     event,
 )
 
-from etl.load.dialect_options import ANY_LENGTH, IS_FORGOTTEN, IS_LIVE, set_index_options
+from etl.load.dialect_options import ANY_LENGTH, IS_FORGOTTEN, set_index_options
 from etl.load.json_text import JsonText
 from etl.load.moment import Moment
 
@@ -195,7 +195,7 @@ tasks = Table(
     Column("is_active", Boolean, comment="false: deactivated, which counts as deleted"),
     Column("is_breached", Boolean, comment="isBreached, as the API tells it"),
     Column("is_custom", Boolean, comment="isCustTsk, as the API tells it"),
-    Column("due_at", Moment, index=True),
+    Column("due_at", Moment),
     Column("created_at", Moment, index=True),
     Column("updated_at", Moment, index=True),
     Column("raw", Json, nullable=False, comment="the whole record as the API gave it"),
@@ -207,9 +207,12 @@ tasks = Table(
     Index(None, "ref_id", info=ANY_LENGTH),
     Index(None, "forgotten_at", info=IS_FORGOTTEN),
     # The views read these instead of whole rows.
-    Index("ix_tasks_open", "stream_id", "status_id", "priority_id", "queue_id", "created_at", "due_at", info=IS_LIVE),
-    Index("ix_tasks_load", "stream_id", "assignee_id", "status_id", "created_at", "due_at", info=IS_LIVE),
-    Index("ix_tasks_overdue", "due_at", "status_id", info=IS_LIVE),
+    Index(
+        "ix_tasks_state",
+        *("stream_id", "status_id", "priority_id", "queue_id", "assignee_id"),
+        *("created_at", "due_at", "deleted_at", "forgotten_at"),
+    ),
+    Index("ix_tasks_overdue", "due_at", "status_id", "deleted_at", "forgotten_at"),
     Index("ix_tasks_source_id", "source_id", "deleted_at", "forgotten_at"),
     Index(
         "ix_tasks_course",
@@ -238,6 +241,7 @@ task_changes = Table(
     Index("ix_task_changes_field", "field", "task_id", "changed_at", "seen_at", "old_id", "new_id"),
     comment="what changed on a task between two versions that were seen",
 )
+
 
 rejected_records = Table(
     "rejected_records",

@@ -38,6 +38,16 @@ VIEWS = (
         | _columns("stream_id"),
     ),
     View(
+        "status_history",
+        "the stretches of time in a status of each task that changed it; kept in status_stretches",
+        _columns("task_id position status_id value started_at ended_at"),
+    ),
+    View(
+        "status_course",
+        "what the changes of its status say of each task that has some; kept in task_progress",
+        _columns("task_id first_response_at first_resolved_at last_resolved_at reopened"),
+    ),
+    View(
         "task_status_intervals",
         "each stretch of time that a task was in one status",
         _columns("task_id status_id")
@@ -77,6 +87,13 @@ VIEWS = (
             "overdue": "how many of them have a due date that is past",
             "oldest_created_at": "",
         },
+    ),
+    View(
+        "daily_events",
+        "what each task counts for in daily_flow, and on which day; summed up in daily_counts",
+        _columns("task_id stream_id")
+        | {"day": "in UTC"}
+        | _columns("created resolved reopened deleted"),
     ),
     View(
         "daily_flow",

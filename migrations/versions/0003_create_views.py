@@ -2,7 +2,7 @@
 
 Their text is in ``migrations/views/0003``, one file a view and one text for both databases: what stands there in
 braces is a piece that is written as in ``PIECES``, its arguments after the colon, with "to" between two. One view has a
-text of its own for SQLite, which takes four times as long for the other, as PostgreSQL does for that. The comments are
+text of its own for SQLite, which looks up there only the names that a query asks for. The comments are
 those of etl/load/views.py; a test compares them.
 
 SQLite refuses to make a table anew while a view reads it. A later migration that does so drops the views first, in the
@@ -33,6 +33,10 @@ PIECES = {
     "new": f"({_CATEGORY} in ('open', 'new'))",
     "unresolved": "({0}.status_id is null or {0}.status_id not in ({done}))",
     "done": "select _id from statuses where {resolved:statuses}",
+    "step": (
+        "(case when coalesce({0}.new_id, '') in ({done}) then 1 else 0 end"
+        " - case when coalesce({0}.old_id, '') in ({done}) then 1 else 0 end)"
+    ),
     "at": "coalesce({0}.changed_at, {0}.seen_at)",
     "today": "{day:{now}}",
 }
@@ -60,9 +64,12 @@ DIALECTS = {
 
 COMMENTS = {
     "task_overview": "one row a task with the names of its status, priority and case; what is forgotten is left out",
+    "status_history": "the stretches of time in a status of each task that changed it; kept in status_stretches",
+    "status_course": "what the changes of its status say of each task that has some; kept in task_progress",
     "task_status_intervals": "each stretch of time that a task was in one status",
     "task_cycle_times": "one row a task: how long until the first response and until it was resolved, and reopenings",
     "open_backlog": "how many tasks are open now, by status, priority, queue and age",
+    "daily_events": "what each task counts for in daily_flow, and on which day; summed up in daily_counts",
     "daily_flow": "one row a day: how many tasks were created, resolved and reopened, and were open at its end",
     "agent_load": "how many open tasks each agent has now",
     "overdue_tasks": "the open tasks whose due date is past",
@@ -103,28 +110,46 @@ COLUMN_COMMENTS = {
 }
 FIELD = "status, priority, assignee, queue, name or due date"
 
-# The views that count open tasks read these instead of whole rows, and the others no more than they need of a task.
-LIVE = sa.text("deleted_at is null and forgotten_at is null")
-INDEXES: dict[str, tuple[str, list[str], sa.TextClause | None]] = {
-    "ix_tasks_open": (
+# The views that count tasks read the first of these instead of whole rows, and those of single tasks the others.
+INDEXES: dict[str, tuple[str, list[str]]] = {
+    "ix_tasks_state": (
         "tasks",
-        ["stream_id", "status_id", "priority_id", "queue_id", "created_at", "due_at"],
-        LIVE,
+        [
+            *("stream_id", "status_id", "priority_id", "queue_id", "assignee_id"),
+            *("created_at", "due_at", "deleted_at", "forgotten_at"),
+        ],
     ),
-    "ix_tasks_load": ("tasks", ["stream_id", "assignee_id", "status_id", "created_at", "due_at"], LIVE),
-    "ix_tasks_overdue": ("tasks", ["due_at", "status_id"], LIVE),
-    "ix_tasks_source_id": ("tasks", ["source_id", "deleted_at", "forgotten_at"], None),
+    "ix_tasks_overdue": ("tasks", ["due_at", "status_id", "deleted_at", "forgotten_at"]),
+    "ix_tasks_source_id": ("tasks", ["source_id", "deleted_at", "forgotten_at"]),
     "ix_tasks_course": (
         "tasks",
         ["_id", "stream_id", "status_id", "created_at", "first_seen_at", "updated_at", "deleted_at", "forgotten_at"],
-        None,
     ),
     "ix_task_changes_field": (
         "task_changes",
         ["field", "task_id", "changed_at", "seen_at", "old_id", "new_id"],
-        None,
     ),
 }
+
+
+class Timestamp3(sa.types.UserDefinedType[object]):
+    """A moment to the millisecond, on PostgreSQL."""
+
+    def get_col_spec(self, **_options: object) -> str:
+        """Return the column's type."""
+        return "TIMESTAMP(3) WITH TIME ZONE"
+
+
+COUNTS = ("created", "resolved", "reopened", "deleted")
+FIRST_FILL = """
+insert into status_stretches (task_id, position, status_id, value, started_at, ended_at)
+select task_id, position, status_id, value, started_at, ended_at from status_history;
+insert into task_progress (task_id, first_response_at, first_resolved_at, last_resolved_at, reopened)
+select task_id, first_response_at, first_resolved_at, last_resolved_at, reopened from status_course;
+insert into daily_counts (stream_id, day, created, resolved, reopened, deleted)
+select stream_id, day, sum(created), sum(resolved), sum(reopened), sum(deleted) from daily_events
+group by stream_id, day
+"""
 
 # As 0002 leaves it.
 TASK_OVERVIEW = """
@@ -179,9 +204,43 @@ def _quoted(text: str) -> str:
 
 def upgrade() -> None:
     """Create them."""
-    for name, (table, columns, where) in INDEXES.items():
-        op.create_index(name, table, columns, sqlite_where=where, postgresql_where=where)
+    for name, (table, columns) in INDEXES.items():
+        op.create_index(name, table, columns)
+    op.drop_index("ix_tasks_due_at", "tasks")  # the one for what is overdue begins alike
     dialect = op.get_bind().dialect.name
+    counts = [sa.Column(name, sa.Integer(), nullable=False) for name in COUNTS]
+    moment = Timestamp3() if dialect == "postgresql" else sa.DateTime()
+    op.create_table(
+        "status_stretches",
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False, comment="in their order, from 1"),
+        sa.Column("status_id", sa.Text()),
+        sa.Column("value", sa.Text(), comment="its name at that time"),
+        sa.Column("started_at", moment, nullable=False),
+        sa.Column("ended_at", moment, comment="null for the one that lasts"),
+        sa.ForeignKeyConstraint(["task_id"], ["tasks._id"], name=op.f("fk_status_stretches_task_id")),
+        sa.PrimaryKeyConstraint("task_id", "position", name=op.f("pk_status_stretches")),
+        comment="the stretches of time in a status of each task that changed it, for task_status_intervals",
+    )
+    op.create_table(
+        "task_progress",
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column("first_response_at", moment),
+        sa.Column("first_resolved_at", moment),
+        sa.Column("last_resolved_at", moment),
+        sa.Column("reopened", sa.Integer(), nullable=False, comment="how often"),
+        sa.ForeignKeyConstraint(["task_id"], ["tasks._id"], name=op.f("fk_task_progress_task_id")),
+        sa.PrimaryKeyConstraint("task_id", name=op.f("pk_task_progress")),
+        comment="what the changes of its status say of each task that has some, for task_cycle_times",
+    )
+    op.create_table(
+        "daily_counts",
+        sa.Column("stream_id", sa.Text(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False, comment="in UTC"),
+        *counts,
+        sa.PrimaryKeyConstraint("stream_id", "day", name=op.f("pk_daily_counts")),
+        comment="what daily_flow shows, kept up to date as tasks are written",
+    )
     op.execute("drop view task_overview")
     for name in COMMENTS:
         own = FOLDER / f"{name}.{dialect}.sql"
@@ -189,6 +248,8 @@ def upgrade() -> None:
         op.get_bind().exec_driver_sql(
             f"create view {name} as\n{text}".replace("%", "%%" if dialect != "sqlite" else "%")
         )
+    for statement in FIRST_FILL.split(";"):
+        op.execute(statement)
     if dialect == "postgresql":
         for name, comment in {**COMMENTS, "coverage_gaps": COVERAGE_GAPS}.items():
             op.execute(f"comment on view {name} is {_quoted(comment)}")
@@ -205,5 +266,8 @@ def downgrade() -> None:
     for name in reversed(COMMENTS):
         op.execute(f"drop view {name}")
     op.execute(TASK_OVERVIEW)
-    for name, (table, _columns, _where) in reversed(INDEXES.items()):
+    for table in ("daily_counts", "task_progress", "status_stretches"):
+        op.drop_table(table)
+    for name, (table, _columns) in reversed(INDEXES.items()):
         op.drop_index(name, table)
+    op.create_index("ix_tasks_due_at", "tasks", ["due_at"])

@@ -160,8 +160,8 @@ class TestCheck:
             database_url,
             "alter table tasks add column mine int",
             "alter table watermarks add column mine int",
-            "drop index ix_tasks_due_at",
-            "drop table rejected_records",
+            "drop index ix_tasks_updated_at",
+            "drop table unknown_keys",
         )
         done = db("check", "--output", "json")
         assert done.returncode == 6
@@ -172,8 +172,8 @@ class TestCheck:
         assert set(shown["differences"]) == {
             "remove_column tasks.mine",
             "remove_column watermarks.mine",
-            "add_index tasks.ix_tasks_due_at",
-            "add_table rejected_records",
+            "add_index tasks.ix_tasks_updated_at",
+            "add_table unknown_keys",
         }
 
     def test_names_every_kind_of_difference(self, run_cli, postgres_url):

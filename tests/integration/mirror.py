@@ -17,6 +17,28 @@ from etl.load.engine import open_engine, reading
 from etl.sandbox import Sandbox
 from etl.settings import load_settings
 
+_SUMS = "sum(created), sum(resolved), sum(reopened), sum(deleted)"
+_BY_DAY = (
+    f"select stream_id, day, {_SUMS} from {{0}} group by stream_id, day having {_SUMS.replace(',', ' <> 0 or')} <> 0"
+)
+_COUNTS, _EVENTS = _BY_DAY.format("daily_counts"), _BY_DAY.format("daily_events")
+MISCOUNTED = f"""
+select * from ({_COUNTS}) as counts except select * from ({_EVENTS}) as events
+union all
+select * from ({_EVENTS}) as events except select * from ({_COUNTS}) as counts
+"""
+
+_STRETCHES = "select task_id, position, status_id, value, started_at, ended_at from {0}"
+_PROGRESS = "select task_id, first_response_at, first_resolved_at, last_resolved_at, reopened from {0}"
+MISFOLLOWED = [
+    f"select * from ({kept}) as kept except select * from ({told}) as told"
+    f" union all select * from ({told}) as told except select * from ({kept}) as kept"
+    for kept, told in (
+        (_STRETCHES.format("status_stretches"), _STRETCHES.format("status_history")),
+        (_PROGRESS.format("task_progress"), _PROGRESS.format("status_course")),
+    )
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -86,13 +108,18 @@ class Mirror:
         return {row[0]: orjson.loads(row[1]) for row in self.rows("select _id, cast(raw as text) from tasks")}
 
     def differences(self) -> Differences:
-        """Compare every row, whole."""
+        """Compare every row, whole; that they are counted rightly by day must hold with any of them."""
+        assert self.miscounted() == []
         here, there = self.stored(), {task["_id"]: task for task in self.server.tasks()}
         return Differences(
             missing=there.keys() - here.keys(),
             stale={key for key in there.keys() & here.keys() if here[key] != there[key]},
             extra=here.keys() - there.keys(),
         )
+
+    def miscounted(self) -> list[Any]:
+        """Where what is kept for the views differs from what the tasks and their changes tell."""
+        return [row for query in (MISCOUNTED, *MISFOLLOWED) for row in self.rows(query)]
 
     def gaps(self) -> list[Any]:
         return self.rows("select * from coverage_gaps")

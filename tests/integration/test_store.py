@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table, delete, select, text, update
 from sqlalchemy.exc import StatementError
 
 from etl.errors import DatabaseError
+from etl.load.detail_tables import status_stretches, task_progress
 from etl.load.engine import reading
 from etl.load.store import Batch, Counts, store, store_what_fits
 from etl.load.tables import cases, priorities, statuses, task_changes, tasks
@@ -81,7 +82,7 @@ def history(database: Database) -> list[tuple[Any, ...]]:
 
 
 def delete_all(connection: Connection) -> None:
-    for table in (task_changes, *ALL):
+    for table in (status_stretches, task_progress, task_changes, *ALL):
         connection.execute(delete(table))
 
 

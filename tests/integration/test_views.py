@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -12,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from sqlalchemy import Connection, delete, insert, inspect, text, update
 
-from etl.load import watermarks, windows
-from etl.load.detail_tables import agents, queues
+from etl.load import courses, daily, watermarks, windows
+from etl.load.detail_tables import agents, queues, status_stretches, task_progress
 from etl.load.engine import reading
 from etl.load.moment import Moment
 from etl.load.rejected import Origin, keep
@@ -70,9 +72,19 @@ def add_changes(
             connection.execute(insert(task_changes).values(task_id=key, **row))
 
 
+@contextmanager
+def asking(database: Database) -> Iterator[Connection]:
+    """Give a connection to ask the views by, which tell of these tasks as if the program had written them."""
+    with database.engine.begin() as connection:
+        daily.count_anew(connection)
+        courses.follow_all(connection)
+    with reading(database.engine) as connection:
+        yield connection
+
+
 def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
     moments = ("started_at", "ended_at", "oldest_created_at", "watermark")
-    with reading(database.engine) as connection:
+    with asking(database) as connection:
         keys = connection.execute(text(query)).keys()
         typed = text(query).columns(**dict.fromkeys(set(keys) & set(moments), Moment))
         return [tuple(row) for row in connection.execute(typed)]
@@ -126,7 +138,7 @@ def test_moments_have_the_form_of_the_tables(history: Database) -> None:
         ("oldest_created_at", "open_backlog"),
         ("due_at", "overdue_tasks"),
     )
-    with reading(history.engine) as connection:
+    with asking(history) as connection:
         kinds = [type(connection.exec_driver_sql(f"select {name} from {rest}").scalar()) for name, rest in asked]
         in_table = connection.exec_driver_sql("select created_at from tasks").scalar()
         lasting = connection.exec_driver_sql(
@@ -223,7 +235,7 @@ def test_a_task_that_came_back_was_never_gone(history: Database) -> None:
 
 
 def cycle(database: Database) -> Row:
-    with reading(database.engine) as connection:
+    with asking(database) as connection:
         return dict(connection.execute(text("select * from task_cycle_times")).mappings().one())
 
 
@@ -457,7 +469,7 @@ def _histories(draw: some.DrawFn) -> tuple[str, datetime, datetime | None, list[
 @given(histories=some.lists(_histories(), min_size=1, max_size=6))
 def test_stretches_tile_a_tasks_life_and_all_views_agree_on_what_is_open(database: Database, histories: Any) -> None:
     with database.engine.begin() as connection:
-        for table in (task_changes, tasks, statuses):
+        for table in (status_stretches, task_progress, task_changes, tasks, statuses):
             connection.execute(delete(table))
     with_statuses(database)
     for place, (status, created, gone, changes) in enumerate(histories):

@@ -1,52 +1,10 @@
-with recursive done as (
-    select _id from statuses where {resolved:statuses}
-),
-known as (
-    select
-        _id, stream_id, status_id, deleted_at,
-        coalesce(created_at, first_seen_at) as created_at,
-        {day:coalesce(created_at, first_seen_at)} as created_on,
-        {day:case when updated_at < first_seen_at then updated_at else first_seen_at end} as known_on
-    from tasks
-    where forgotten_at is null
-),
-crossings as (
-    select
-        known.stream_id, known.known_on,
-        {day:case
-            when {at:task_changes} > known.deleted_at then known.deleted_at
-            when {at:task_changes} < known.created_at then known.created_at
-            else {at:task_changes}
-        end} as crossed_on,
-        case when coalesce(task_changes.new_id, '') in (select _id from done) then 1 else -1 end as step
-    from task_changes
-    join known on known._id = task_changes.task_id
-    where task_changes.field = 'status'
-    and (coalesce(task_changes.new_id, '') in (select _id from done))
-    <> (coalesce(task_changes.old_id, '') in (select _id from done))
-),
-events as (
-    select stream_id, created_on as day, count(*) as created, 0 as resolved, 0 as reopened, 0 as deleted
-    from known group by stream_id, created_on
-    union all
-    select stream_id, known_on, 0, count(*), 0, 0
-    from known where status_id in (select _id from done) group by stream_id, known_on
-    union all
-    select stream_id, known_on, 0, -sum(step), 0, 0
-    from crossings group by stream_id, known_on
-    union all
-    select stream_id, crossed_on, 0, count(case step when 1 then 1 end), count(case step when -1 then 1 end), 0
-    from crossings group by stream_id, crossed_on
-    union all
-    select stream_id, {day:deleted_at}, 0, 0, 0, count(*)
-    from known where deleted_at is not null and coalesce(status_id, '') not in (select _id from done) group by 1, 2
-),
-totals as (
+with recursive totals as (
     select
         stream_id,
         case when day > {today} then {today} else day end as day,
         sum(created) as created, sum(resolved) as resolved, sum(reopened) as reopened, sum(deleted) as deleted
-    from events
+    from daily_counts
+    where created <> 0 or resolved <> 0 or reopened <> 0 or deleted <> 0
     group by 1, 2
 ),
 days as (

@@ -4,31 +4,24 @@ with times as (
         tasks.stream_id,
         coalesce(tasks.created_at, tasks.first_seen_at) as created_at,
         tasks.deleted_at,
-        tasks.status_id,
-        min(case when {new:old} and not {new:new} then {at:task_changes} end) as first_response_at,
-        min(case when {resolved:new} and not {resolved:old} then {at:task_changes} end) as first_resolved_at,
-        max(case when {resolved:new} and not {resolved:old} then {at:task_changes} end) as last_resolved_at,
-        count(case when {resolved:old} and not {resolved:new} then 1 end) as reopened
+        task_progress.first_response_at,
+        task_progress.first_resolved_at,
+        case when tasks.status_id in ({done}) then task_progress.last_resolved_at end as resolved_at,
+        coalesce(task_progress.reopened, 0) as reopened
     from tasks
-    left join task_changes on task_changes.task_id = tasks._id and task_changes.field = 'status'
-    left join statuses as old on old._id = task_changes.old_id
-    left join statuses as new on new._id = task_changes.new_id
+    left join task_progress on task_progress.task_id = tasks._id
     where tasks.forgotten_at is null
-    group by tasks._id
 )
 select
-    times.task_id,
-    times.stream_id,
-    times.created_at,
-    times.first_response_at,
-    {seconds:times.created_at to times.first_response_at} as first_response_seconds,
-    times.first_resolved_at,
-    {seconds:times.created_at to times.first_resolved_at} as first_resolved_seconds,
-    case when {resolved:statuses} then times.last_resolved_at end as resolved_at,
-    case
-        when {resolved:statuses} then {seconds:times.created_at to times.last_resolved_at}
-    end as resolved_seconds,
-    times.reopened,
-    times.deleted_at
+    task_id,
+    stream_id,
+    created_at,
+    first_response_at,
+    {seconds:created_at to first_response_at} as first_response_seconds,
+    first_resolved_at,
+    {seconds:created_at to first_resolved_at} as first_resolved_seconds,
+    resolved_at,
+    {seconds:created_at to resolved_at} as resolved_seconds,
+    reopened,
+    deleted_at
 from times
-left join statuses on statuses._id = times.status_id
