@@ -8,7 +8,7 @@ INSTALLED = $(VENV)/installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo references test cover lint format format-check types check check-migrations wheel-check lock clean
+.PHONY: help venv demo references test cover lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,12 @@ check-migrations: venv ## See that models and migrations agree on both databases
 
 wheel-check: venv ## Build the wheel and run it from an empty environment in another folder
 	@.ci/wheel-check $(VENV)/bin/python
+
+bench: venv ## Measure against the limit and dlt and write docs/performance.md (ARGS=--quick: two minutes, not half an hour)
+	@$(RUN) benchmarks $(ARGS)
+
+bench-quick: venv ## See that a sync takes no more requests, statements, rows and bytes than before
+	@$(RUN) benchmarks.counting
 
 lock: venv ## Choose the newest versions that pyproject.toml allows
 	@$(RUN) uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --all-extras \
