@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "forget": ("etl.cli.forget:forget", "Erase what is stored of a task, for good."),
     "schema": ("etl.cli.schema:schema", "See what records have that the tables do not know."),
     "export": ("etl.cli.export:export", "Write a table or view as CSV, lines of JSON or Parquet."),
+    "report": ("etl.cli.report:report", "Write a page of numbers and charts to look at or to send."),
     "prune": ("etl.cli.prune:prune", "Let go of old runs, windows and rejected records."),
     "db": ("etl.cli.db:db", "Create the tables, or bring them to another version."),
     "schedule": ("etl.cli.schedule:schedule", "Print or install a timer for the sync: systemd or cron."),

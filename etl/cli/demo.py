@@ -14,6 +14,8 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -49,7 +51,14 @@ WHERE deleted_at IS NULL AND status_category NOT IN ('resolved', 'closed')
 GROUP BY 1
 ORDER BY overdue DESC, open DESC""",
 }
-_CHANGES = {"update": 120, "insert": 30}
+_CHANGES = {"update": 120, "insert": 12}
+_DAYS = 200  # of history
+_CHANGE = """
+INSERT INTO task_changes (task_id, field, old_id, new_id, old_value, new_value, changed_at, seen_at, run_id)
+VALUES (?, 'status', ?, ?, ?, ?, ?, ?, 1)"""
+_COUNT = """
+INSERT INTO daily_counts (stream_id, day, created, resolved, reopened, deleted)
+SELECT stream_id, day, sum(created), sum(resolved), sum(reopened), sum(deleted) FROM daily_events GROUP BY 1, 2"""
 _PATIENCE = 60  # seconds for the server to start, or to answer
 
 
@@ -75,6 +84,10 @@ def demo(tasks: int, keep: Path | None) -> None:
         url = settings["KORE_ETL_BASE_URL"]
         console.print(f"A server with {tasks:,} made-up tasks listens at {url}.\n")
         console.print(f"First sync:   {_told(*_sync(environment))}")
+        number = _remember(database, _call(url, "GET", "courses"))
+        console.print(
+            f"Given:        {number:,} changes of status of the months before, as earlier syncs would have seen them."
+        )
         _call(url, "POST", "change", _CHANGES)
         console.print(f"On the server {_CHANGES['update']} tasks are changed and {_CHANGES['insert']} are new.")
         console.print(f"Second sync:  {_told(*_sync(environment))}")
@@ -107,7 +120,8 @@ def _server(tasks: int, folder: Path) -> Iterator[dict[str, str]]:
     """Run the sandbox as a process; give the settings with which it is reached."""
     log, settings = folder / "sandbox.log", folder / "sandbox.env"
     command = _command(
-        *("sandbox", "--tasks", str(tasks), "--requests-per-minute", "0", "--port", "0", "--env-file", str(settings))
+        *("sandbox", "--tasks", str(tasks), "--pattern", "desk", "--days", str(_DAYS)),
+        *("--requests-per-minute", "0", "--port", "0", "--env-file", str(settings)),
     )
     with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:  # noqa: S603 - our own
         try:
@@ -130,7 +144,12 @@ def _further(keep: Path | None) -> str:
     if keep is None:
         return "With --keep DIR the database stays, for questions of your own."
     file = shlex.quote(str(keep / "kore-etl.db"))
-    return f"Ask it yourself:  sqlite3 {file}  (or, from Python 3.12 on: python3 -m sqlite3 {file})"
+    page = shlex.quote(str(keep / "report.html"))
+    url = shlex.quote(f"sqlite:///{keep / 'kore-etl.db'}")
+    return (
+        f"See it:           kore-etl report --database-url {url} --out {page} --open\n"
+        f"Ask it yourself:  sqlite3 {file}  (or, from Python 3.12 on: python3 -m sqlite3 {file})"
+    )
 
 
 def _command(*arguments: str) -> list[str]:
@@ -174,6 +193,25 @@ def _call(url: str, method: str, act: str, arguments: Mapping[str, int] | None =
     answer = requests.request(method, f"{url}/_sandbox/{act}", json=arguments, timeout=_PATIENCE)
     answer.raise_for_status()
     return answer.json()
+
+
+def _remember(database: Path, courses: Mapping[str, list[tuple[int, str, str]]]) -> int:
+    """Write the history that nobody was there to see, and count how many changes that is."""
+    changes = [
+        (key, *(one[1], other[1]), *(one[2], other[2]), *(_moment(other[0]), _moment(other[0])))
+        for key, course in courses.items()
+        for one, other in pairwise(course)
+    ]
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.executemany(_CHANGE, changes)
+        connection.execute("UPDATE tasks SET first_seen_at = created_at")
+        connection.execute("DELETE FROM daily_counts")
+        connection.execute(_COUNT)
+    return len(changes)
+
+
+def _moment(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(" ", "milliseconds")[:23]
 
 
 def _compared(database: Path, served: list[dict[str, Any]]) -> str:

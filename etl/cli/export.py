@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import click
 
@@ -105,24 +102,7 @@ def _write(connection: Connection, view: View, write: Write, out: Path | None) -
         count = write(sys.stdout.buffer, view.fields, view.read(connection))
         sys.stdout.buffer.flush()
         return count
-    with _whole_file(out) as file:
+    from etl.cli.whole_file import whole_file
+
+    with whole_file(out) as file:
         return write(file, view.fields, view.read(connection))
-
-
-@contextmanager
-def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Give a file that takes its place once the block is done, and leaves nothing behind if that fails."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        file = beside.open("xb")
-    except OSError as error:
-        raise ConfigError(f"--out {path}: cannot be written: {error.strerror}") from error
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        with suppress(OSError):
-            beside.unlink()

@@ -48,6 +48,10 @@ def _tasks(service: Service, _: Mapping[str, Any]) -> bytes:
     return b"[" + b",".join(service.texts()) + b"]"
 
 
+def _courses(service: Service, _: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(service.courses())
+
+
 def _requests(service: Service, _: Mapping[str, Any]) -> bytes:
     return orjson.dumps({"count": service.count, "log": service.requests()})
 
@@ -84,6 +88,7 @@ def _plain(value: object) -> object:
 
 _ACTS: dict[tuple[str, str], Callable[[Service, Mapping[str, Any]], bytes]] = {
     ("GET", "tasks"): _tasks,
+    ("GET", "courses"): _courses,
     ("GET", "requests"): _requests,
     ("POST", "reset-requests"): _reset_requests,
     ("POST", "change"): _change,

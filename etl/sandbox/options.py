@@ -34,7 +34,9 @@ FAULT_KINDS = (
 )
 
 #: What is settled once the server runs: where it listens and what it was filled with.
-FIXED = frozenset({"tasks", "seed", "shape", "days", "quiet_seconds", "round_to", "host", "port", "log_size"})
+FIXED = frozenset(
+    {"tasks", "seed", "shape", "pattern", "days", "quiet_seconds", "round_to", "host", "port", "log_size"}
+)
 
 _SECRET = "kore-etl-sandbox-client-secret-that-opens-nothing-but-this-sandbox"  # noqa: S105 - opens nothing real
 
@@ -59,6 +61,7 @@ class Options:
     tasks: int = knob(2000, "Tasks to begin with.")
     seed: int = knob(1, "Seed of all that is random: the tasks, the changes, the faults.")
     shape: Literal["full", "eight"] = knob("full", "Whole tasks of some 4 KB, or the sample's eight fields.")
+    pattern: Literal["even", "desk"] = knob("even", "Tasks spread evenly, or as a support desk has them.")
     days: float = knob(730.0, "Days of history over which the tasks were created.")
     quiet_seconds: float = knob(600.0, "Seconds before the start in which nothing was created or updated.")
     round_to: float = knob(0.0, "Seconds to which the first tasks' timestamps are rounded down; 0 is off.")

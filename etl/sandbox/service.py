@@ -48,8 +48,8 @@ class Service:
         self._gate = Gate()
         self._budget = Budget()
         self._outage_since: float | None = None
-        author = Author(options, Random(options.seed))
-        self._changes = Changes(self._store, author, self._random, self._now_ms)
+        self._author = Author(options, Random(options.seed))
+        self._changes = Changes(self._store, self._author, self._random, self._now_ms)
         self._changes.begin()
 
     def now(self) -> float:
@@ -123,6 +123,11 @@ class Service:
         with self._lock:
             self._changes.show()
             return [row.record for row in self._store.index("").rows]
+
+    def courses(self) -> dict[str, Any]:
+        """What each task of a desk went through: moments in milliseconds, and the status from then on, id and name."""
+        known = {} if self._author.desk is None else self._author.desk.courses
+        return {key: [(moment, each["_id"], each["name"]) for moment, each in course] for key, course in known.items()}
 
     def _now_ms(self) -> int:
         return int(self.now() * 1000)

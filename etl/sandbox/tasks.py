@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
+from etl.sandbox.desk import Desk
 from etl.sandbox.moments import DAY_MS, SECOND_MS, round_down, write_moment
 from etl.sandbox.options import Options
 from etl.sandbox.vocabulary import (
@@ -37,12 +38,17 @@ class Author:
         self._options = options
         self._random = random
         self._written = 0
+        self.desk = Desk(random) if options.pattern == "desk" else None
 
     def history(self, now: int) -> Iterator[Record]:
         """The tasks to begin with, the oldest first, none younger than the quiet time before ``now``."""
         until = now - int(self._options.quiet_seconds * SECOND_MS)
         since = until - int(self._options.days * DAY_MS)
         step = int(self._options.round_to * SECOND_MS)
+        if self.desk is not None:
+            for created in self.desk.arrivals(self._options.tasks, since, until):
+                yield self.write(created, until)
+            return
         moments = sorted(self._random.randint(since, until) for _ in range(self._options.tasks))
         for created in moments:
             updated = self._later(created, until)
@@ -52,10 +58,15 @@ class Author:
         """The next task, created and last updated at these moments."""
         self._written += 1
         record = self._sample(created, updated)
+        if self.desk is not None:
+            return self.desk.settle(self._whole(record, created), created, updated)
         return record if self._options.shape == "eight" else self._whole(record, created)
 
     def revise(self, record: Record, moment: int) -> Record:
         """The record as it is after somebody changed its name, status and priority at that moment."""
+        if self.desk is not None:
+            status = self.desk.advance(record)
+            return {**record, "status": status, "updatedAt": write_moment(moment), "updatedBy": self._person("u")}
         name = f"{self._subject()} (rev. {self._random.randrange(10_000)})"
         revised = {**record, "name": name, **self._state(), "updatedAt": write_moment(moment)}
         if "lname" in record:

@@ -16,10 +16,10 @@ def test_the_demo_syncs_twice_and_ends_equal_to_the_server(run_cli: Run, tmp_pat
     done = run_cli("demo", "--tasks", "300", "--keep", "here")
     assert done.returncode == 0, done.stderr
     assert re.search(r"First sync: .* 300 inserted, 0 updated", done.stdout)
-    assert re.search(r"Second sync: .* 30 inserted, 120 updated", done.stdout)
-    assert "the server holds 330 tasks, the database 330; 330 are equal" in done.stdout
+    assert re.search(r"Second sync: .* 12 inserted, 120 updated", done.stdout)
+    assert "the server holds 312 tasks, the database 312; 312 are equal" in done.stdout
     with closing(sqlite3.connect(tmp_path / "here" / "kore-etl.db")) as connection:
-        assert connection.execute("SELECT count(*) FROM task_overview").fetchone() == (330,)
+        assert connection.execute("SELECT count(*) FROM task_overview").fetchone() == (312,)
 
 
 def test_the_demo_ignores_the_settings_of_whoever_runs_it(run_cli: Run, tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[2]
 FOUNDATION = {"settings", "errors", "logs", "times"}
 ALLOWED = {
-    "cli": {"jobs", "extract", "transform", "load", "sandbox"} | FOUNDATION,
-    "jobs": {"extract", "transform", "load"} | FOUNDATION,
+    "cli": {"jobs", "extract", "transform", "load", "report", "sandbox"} | FOUNDATION,
+    "jobs": {"extract", "transform", "load", "report"} | FOUNDATION,
     "extract": FOUNDATION,
     "transform": FOUNDATION,
     "load": FOUNDATION,
+    "report": FOUNDATION,
     "sandbox": {"times"},
     "settings": {"errors", "times"},
     "logs": set(),
