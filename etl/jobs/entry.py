@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
+from etl.errors import DatabaseError
 from etl.extract.choosing import Name
 from etl.extract.query import Field
 from etl.jobs.intake import Taken
@@ -48,6 +50,7 @@ class WindowEntry:
 
     def store(self, taken: Taken, *, watermark: datetime | None = None) -> Counts:
         """Store what was taken with what it means for this window."""
+        before = self.covered_until, self._id
         self._rows += len(taken)
         self._total = taken.total if self._total is None else self._total
         if not taken.settled:
@@ -56,7 +59,11 @@ class WindowEntry:
             self.covered_until = min(taken.covered_until, self._end)
             if self.covered_until >= self._end:
                 self._conclude()
-        return self._run.store(taken, ledger=self._write, watermark=watermark)
+        try:
+            return self._run.store(taken, ledger=self._write, watermark=watermark)
+        except BaseException:  # nothing of it is stored, so that none of it is covered
+            self.covered_until, self._id = before
+            raise
 
     def finish(self) -> None:
         """Close the window as read to its end."""
@@ -76,7 +83,8 @@ class WindowEntry:
         """Close the window as far as it came."""
         self._state = "failed"
         self._doubt = str(error)
-        self._write_alone()
+        with suppress(DatabaseError):  # what went wrong first is what is told; the next run closes the row
+            self._write_alone()
 
     def _conclude(self) -> None:
         self._state = "unverified" if self._doubt else "verified"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine
 
-from etl.errors import EtlError
+from etl.errors import DatabaseError, EtlError
 from etl.extract.abilities import Abilities
 from etl.extract.client import Client
 from etl.jobs.refresh import refresh
@@ -73,7 +73,8 @@ def recorded_run(
             refresh(run)
             yield run
         except BaseException as error:
-            _close(run, before, state=_state(error), exit_code=exit_code_of(error), error=f"{error}" or repr(error))
+            with suppress(DatabaseError):  # what went wrong first is what is told; the next run closes the row
+                _close(run, before, state=_state(error), exit_code=exit_code_of(error), error=f"{error}" or repr(error))
             raise
         _close(run, before, state="finished", exit_code=outcome_of(run.tally), error=None)
 

@@ -1,0 +1,223 @@
+"""A server that fails, lies or means harm: nothing is lost, and whatever cannot be read exactly is told."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+from typing import Any
+
+import pytest
+
+from etl.sandbox.options import FAULT_KINDS
+from tests.faults.conftest import either
+from tests.faults.scene import Scene
+
+#: Faults that end a run at once: that they were met is told, and no further try could help.
+FINAL = {"redirect": {5}, "401": {4}}
+BOTH = [*map(str, either(("sqlite",), ("sqlite", "postgresql")))]
+HURRIED = {"timeout": "0.5s", "connect_timeout": "0.5s", "deadline": "60s"}
+
+
+@pytest.fixture(params=BOTH)
+def url(request: pytest.FixtureRequest) -> str:
+    return request.getfixturevalue(f"migrated_{'sqlite' if request.param == 'sqlite' else 'postgres'}_url")
+
+
+@pytest.fixture
+def apart(scene: Any, databases: Any, sandbox: Any, url: str) -> Callable[..., Scene]:
+    """Set a scene with a server and a database of its own."""
+    return lambda **options: scene(sandbox(**options), databases.copy(url), **HURRIED)
+
+
+def end(scene: Scene, *command: str, codes: set[int]) -> int:
+    """Run to an end that is one of these, in which no bug shows, and after which the database is sound."""
+    done = scene.run(*command, timeout=400)
+    assert done.returncode in codes, done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+    scene.check_soundness()
+    return done.returncode
+
+
+# Faults at a rate
+
+
+def weather(scene: Scene, kind: str, rate: float) -> tuple[str, float, list[int], int]:
+    """Sync twice, with changes between, through a fault that comes at a rate; then heal the server and sync again."""
+    often = rate > 0.2 and kind not in FINAL
+    codes = {0, *FINAL.get(kind, ()), *({3, 5} if often else ())}
+    ends = []
+    for _ in range(2):
+        scene.server.configure(faults={kind: rate})
+        ends.append(end(scene, "sync", codes=codes))
+        scene.server.change(update=20, insert=10)
+    scene.server.configure(faults={})
+    end(scene, "sync", codes={0})
+    return kind, rate, ends, len(scene.lost())
+
+
+@pytest.mark.parametrize("rate", either((0.15,), (0.05, 0.15, 0.4)))
+def test_each_fault_at_a_rate_loses_nothing(apart: Callable[..., Scene], ledger: Any, rate: float) -> None:
+    # Most of the time is spent waiting for the next try, so that many can be at it at once.
+    scenes = [
+        (apart(tasks=120, cap=15, seed=number, retry_after="seconds"), kind) for number, kind in enumerate(FAULT_KINDS)
+    ]
+    with ThreadPoolExecutor(6) as pool:
+        outcomes = list(pool.map(lambda each: weather(*each, rate), scenes))
+    met = [sum(entry["fault"] is not None for entry in each.server.requests) for each, _ in scenes]
+    for (kind, _, ends, lost), times in zip(outcomes, met, strict=True):
+        told = "ends " + ", ".join(map(str, ends))
+        ledger(
+            "api", f"fault `{kind}`, {rate:.0%} of the answers", scenes[0][0].place, trials=times, lost=lost, told=told
+        )
+    assert {kind: lost for kind, _, _, lost in outcomes if lost} == {}
+    assert sum(times > 0 for times in met) > len(met) * 2 // 3
+
+
+@pytest.mark.parametrize("share", either((0.0, 0.9), (0.0, 0.001, 0.1, 0.5, 0.9, 0.9999)))
+@pytest.mark.parametrize("kind", ["stall", "cut", "half"])
+def test_an_answer_that_breaks_off_anywhere_loses_nothing(
+    apart: Callable[..., Scene], ledger: Any, kind: str, share: float
+) -> None:
+    scene = apart(tasks=60, cap=15, faults={kind: 0.15}, broken_at=share, seed=7)
+    end(scene, "sync", codes={0})
+    ledger("api", f"`{kind}` after {share:.2%} of the answer", scene.place, trials=1, lost=len(scene.lost()))
+    assert scene.lost() == []
+
+
+def test_an_outage_in_the_middle_loses_nothing(apart: Callable[..., Scene], ledger: Any) -> None:
+    scene = apart(tasks=120, cap=15, outage_after=8, outage_seconds=either(2.0, 60.0))
+    end(scene, "sync", codes={0})
+    assert [entry["status"] for entry in scene.server.requests].count(503) > 0
+    ledger("api", f"outage of {either(2, 60)} s", scene.place, trials=1, lost=len(scene.lost()))
+    assert scene.lost() == []
+
+
+@pytest.mark.parametrize("way", ["newest", "keyset", "verified"])
+def test_a_sync_that_breaks_off_after_any_request_leaves_nothing_behind(
+    apart: Callable[..., Scene], ledger: Any, way: str
+) -> None:
+    options = {"newest": {}, "keyset": {"window_field": "updatedAt"}, "verified": {"sort": "ignored"}}[way]
+    scene = apart(tasks=60, cap=15, **options)
+    end(scene, "sync", codes={0})
+    trials = either(4, 10)
+    lost = 0
+    for answered in range(1, trials + 1):
+        scene.server.change(update=40, insert=3)
+        scene.server.reset_requests()
+        scene.server.configure(outage_after=answered, outage_seconds=1e6)
+        scene.run("sync", deadline="0.4s")
+        scene.check_soundness()
+        scene.server.configure(outage_after=0)
+        end(scene, "sync", codes={0})
+        if way != "verified":  # which reads again what changed in older windows little by little
+            lost += len(scene.lost())
+    end(scene, "sync", "--full", codes={0})
+    lost += len(scene.lost())
+    ledger("api", f"outage for good after any request, read by {way}", scene.place, trials=trials, lost=lost)
+    assert lost == 0
+
+
+# Lies
+
+LIES: dict[str, dict[str, Any]] = {
+    "hasMore always true": {"has_more": "always_true"},
+    "hasMore always true, no totals": {"has_more": "always_true", "totals": "missing"},
+    "neither hasMore nor totals": {"has_more": "missing", "totals": "null"},
+    "totals too high": {"totals": "high"},
+    "totals too low": {"totals": "low"},
+    "totals now too high, now too low, no hasMore": {"totals": "lying", "has_more": "null"},
+    "rows twice in a page": {"duplicates": 0.5},
+    "pages in no order": {"shuffle": 0.3},
+    "rows of another stream": {"foreign": 0.3},
+    "skip ignored": {"skip": "ignored"},
+    "skip ignored, hasMore always true": {"skip": "ignored", "has_more": "always_true"},
+    "dates ignored": {"dates": "ignored"},
+    "the same page whatever is asked": {"dates": "ignored", "skip": "ignored", "has_more": "always_true"},
+}
+WAYS = {
+    "createdAt, sorted": {},
+    "updatedAt, sorted": {"window_field": "updatedAt"},
+    "createdAt, unsorted": {"sort": "ignored"},
+    "updatedAt, unsorted": {"window_field": "updatedAt", "sort": "ignored"},
+}
+HONEST = {
+    "has_more": "present", "totals": "present", "duplicates": 0.0, "shuffle": 0.0, "foreign": 0.0, "skip": "obeyed",
+    "dates": "obeyed",
+}  # fmt: skip
+MOST_REQUESTS = 600  # an honest server of that size takes some 20
+
+
+def believed(scene: Scene, lie: dict[str, Any]) -> tuple[int, int]:
+    """Sync from a server that lies, then, once it is honest, in full: how the first ended, and what is lost."""
+    scene.server.configure(**lie)
+    code = end(scene, "sync", codes={0, 3, 5})
+    assert scene.server.request_count < MOST_REQUESTS
+    lost = len(scene.lost()) if code == 0 else 0
+    scene.server.configure(**HONEST)
+    scene.execute("update sources set capabilities = null")
+    assert end(scene, "sync", "--full", codes={0}) == 0
+    return code, lost + len(scene.lost())
+
+
+@pytest.mark.parametrize("way", either(("createdAt, sorted", "updatedAt, unsorted"), tuple(WAYS)))
+def test_a_lie_is_told_or_harmless_and_always_comes_to_an_end(
+    apart: Callable[..., Scene], ledger: Any, way: str
+) -> None:
+    scenes = [apart(tasks=100, cap=20, **WAYS[way]) for _ in LIES]
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(believed, scenes, LIES.values()))
+    for name, (code, lost) in zip(LIES, outcomes, strict=True):
+        ledger("api", f"{name} ({way})", scenes[0].place, trials=1, lost=lost, told=f"ends {code}")
+    assert {name: lost for name, (_, lost) in zip(LIES, outcomes, strict=True) if lost} == {}
+
+
+@pytest.mark.parametrize("number", range(either(2, 40)))
+def test_any_mixture_of_lies_comes_to_an_end(apart: Callable[..., Scene], ledger: Any, number: int) -> None:
+    choices = {
+        "window_field": ("createdAt", "updatedAt"), "sort": ("obeyed", "ignored"), "dates": ("obeyed", "ignored"),
+        "skip": ("obeyed", "ignored"), "ends": ("inclusive", "exclusive"), "tick": ("ms", "second"),
+        "has_more": ("present", "missing", "null", "always_true"), "totals": ("present", "missing", "high", "lying"),
+        "tie_break": ("id", "random"), "default_order": ("insertion", "newest"), "duplicates": (0.0, 0.3),
+        "shuffle": (0.0, 0.2), "foreign": (0.0, 0.2), "date_header": ("present", "missing"),
+    }  # fmt: skip
+    random = Random(number)
+    lie = {name: random.choice(values) for name, values in choices.items()}
+    scene = apart(tasks=100, cap=20)
+    code, lost = believed(scene, lie)
+    ledger("api", "a random mixture of lies", scene.place, trials=1, lost=lost, told=f"ends {code}")
+    assert lost == 0
+
+
+def test_rows_of_another_stream_are_kept_aside_and_told(apart: Callable[..., Scene]) -> None:
+    scene = apart(tasks=60, foreign=1.0)
+    end(scene, "sync", codes={3})
+    assert scene.lost() == []
+    assert scene.rejected() > 0
+
+
+# Elsewhere
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.2)
+        yield listener
+
+
+def test_no_one_else_is_ever_asked_wherever_an_answer_points(
+    apart: Callable[..., Scene], elsewhere: socket.socket, ledger: Any
+) -> None:
+    address = f"http://127.0.0.1:{elsewhere.getsockname()[1]}/caseManagement"
+    scene = apart(tasks=60, faults={"redirect": 1.0}, redirect_to=address)
+    done = scene.run("sync")
+    assert (done.returncode, scene.server.request_count) == (5, 1)
+    assert "set base_url to the final host" in done.stderr
+    with pytest.raises(TimeoutError):
+        elsewhere.accept()
+    scene.server.configure(faults={})
+    end(scene, "sync", codes={0})
+    ledger("api", "redirect to another host", scene.place, trials=1, lost=len(scene.lost()), told="never followed")
+    assert scene.lost() == []

