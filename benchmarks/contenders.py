@@ -33,6 +33,7 @@ class Contender:
     postgres: str = ""  # the address of databases, with {name} in it
     folder: Path = field(default_factory=Path)
     url: str = ""
+    name_of_database: str = ""
 
     def begin_anew(self, folder: Path) -> None:
         """Have an empty database from now on."""
@@ -40,9 +41,9 @@ class Contender:
         self.folder = Path(tempfile.mkdtemp(dir=folder))
         self.url = f"sqlite:///{self.folder}/tasks.db"
         if self.database == "postgresql":
-            name = f"bench_{next(_numbers)}"
-            self.url = self.postgres.format(name=name)
-            _administer(self.postgres, f"create database {name}")
+            self.name_of_database = f"bench_{next(_numbers)}"
+            self.url = self.postgres.format(name=self.name_of_database)
+            _administer(self.postgres, f"create database {self.name_of_database}")
 
     def drop(self) -> None:
         """Let go of the database."""
@@ -50,7 +51,7 @@ class Contender:
             return
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.database == "postgresql":
-            _administer(self.postgres, f"drop database {self.url.rpartition('/')[2].partition('?')[0]} with (force)")
+            _administer(self.postgres, f"drop database {self.name_of_database} with (force)")
         self.url = ""
 
     def sync(self, server: Server, **settings: str) -> Cost:
@@ -87,7 +88,9 @@ def contenders(postgres: str, dlt: Path | None) -> list[Contender]:
     if dlt is not None:
         theirs = (str(dlt), "benchmarks/with_dlt.py", "{port}", "{folder}", "{url}")
         found.append(Contender("dlt, SQLite", "sqlite", theirs))
-        found.append(Contender("dlt, PostgreSQL", "postgresql", theirs, postgres.replace("+psycopg", "")))
+        # dlt wants a host and a password; the socket's folder, behind them, goes before.
+        address = postgres.replace("+psycopg", "").replace("postgres:@/", "postgres:none@localhost/")
+        found.append(Contender("dlt, PostgreSQL", "postgresql", theirs, address))
     return found
 
 
@@ -120,6 +123,6 @@ def postgres_server(folder: Path) -> Iterator[str]:
 
 
 def _administer(postgres: str, statement: str) -> None:
-    address = postgres.format(name="postgres").replace("+psycopg", "")
+    address = postgres.format(name="postgres").replace("+psycopg", "").replace("none@localhost", "@")
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute(statement)  # type: ignore[call-overload]

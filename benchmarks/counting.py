@@ -29,16 +29,18 @@ EXPECTED = Path(__file__).with_name("expected.json")
 TASKS, CHANGES = 2000, 200
 LATENCY = 0.05
 MOST = 1.1
+_TIMES = 5  # a few of the counts depend on the millisecond in which a task is changed
 
 Counts = dict[str, dict[str, int]]
 
 
 def main() -> int:
     """Count, and compare or, with ``--write``, keep what was found."""
-    found = counted()
     if "--write" in sys.argv[1:]:
+        found = _largest([counted() for _ in range(_TIMES)])
         EXPECTED.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
         return 0
+    found = counted()
     expected: Counts = orjson.loads(EXPECTED.read_bytes())
     risen = False
     for step, counts in found.items():
@@ -63,6 +65,12 @@ def counted() -> Counts:
                 server.ask("/change", update=changes)
             found[step] = _counts_of_sync(server, url)
     return found
+
+
+def _largest(several: list[Counts]) -> Counts:
+    return {
+        step: {name: max(counts[step][name] for counts in several) for name in several[0][step]} for step in several[0]
+    }
 
 
 def _counts_of_sync(server: Server, url: str) -> dict[str, int]:

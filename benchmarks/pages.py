@@ -56,9 +56,10 @@ class Tasks:
         self._sort()
 
     def change(self, update: int) -> None:
-        """Give so many tasks another status, priority and name, and the present as their time."""
-        for name in self._random.sample(sorted(self._rows), update):
-            moment = int(time.time() * 1000)
+        """Give so many tasks another status, priority and name, each in one of the latest milliseconds."""
+        now = int(time.time() * 1000)
+        for place, name in enumerate(self._random.sample(sorted(self._rows), update)):
+            moment = now - update + place
             record = self._author.revise(orjson.loads(self._rows[name][3]), moment)
             self._rows[name] = _row(record | {"updatedAt": write_moment(moment)})
         self._sort()
