@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -67,6 +68,9 @@ class Running:
 
     def send_signal(self, number: int) -> None:
         os.kill(self.pid, number)
+
+    def ends_within(self, seconds: float) -> bool:
+        return bool(select.select([self._answer], [], [], seconds)[0])
 
     def wait(self, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Wait for its end; a process that takes longer is killed."""

@@ -1,0 +1,149 @@
+"""Clocks that are wrong, days that are special, and dates in every spelling."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from subprocess import run
+from sys import executable
+from typing import Any
+
+import pytest
+
+from etl.sandbox import Options, Sandbox
+from etl.times import parse_time
+from tests.faults.conftest import either
+from tests.faults.scene import Scene
+
+
+@pytest.fixture
+def at() -> Iterator[Callable[..., Sandbox]]:
+    """Start a sandbox whose clock began at a moment, and that filled with tasks of the days before it."""
+    with ExitStack() as stack:
+
+        def start(moment: datetime, **options: Any) -> Sandbox:
+            ahead = moment.timestamp() - time.time()
+            given = Options(**{"tasks": 80, "requests_per_minute": 0, "cap": 20, "days": 0.5, **options})
+            return stack.enter_context(Sandbox(given, clock=lambda: time.time() + ahead))
+
+        yield start
+
+
+def three_syncs(scene: Scene) -> int:
+    """Sync with changes between, see that the database is equal each time, and give how many tasks were lost."""
+    lost = 0
+    for command in (["sync"], ["sync"], ["reconcile"]):
+        done = scene.run(*command)
+        assert done.returncode == 0, done.stderr[-2000:]
+        scene.check_soundness()
+        lost += len(scene.lost())
+        scene.server.change(update=10, insert=5)
+    return lost
+
+
+CLOCKS = {
+    f"{hours:+d} h, tokens by {'that' if tokens else 'the true'} clock, dates on {dates}": {
+        "clock_skew": hours * 3600.0, "skew_tokens": tokens, "window_field": dates
+    }
+    for hours, tokens, dates in product((-1, 1), (True, False), ("createdAt", "updatedAt"))
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("clock", either([*CLOCKS][::5], [*CLOCKS]))
+def test_a_clock_that_is_wrong_loses_nothing(
+    scene: Any, sandbox: Any, migrated_sqlite_url: str, ledger: Any, clock: str
+) -> None:
+    ready = scene(sandbox(tasks=80, cap=20, **CLOCKS[clock]), migrated_sqlite_url)
+    lost = three_syncs(ready)
+    ledger("time", f"the server's clock {clock}", ready.place, trials=3, lost=lost)
+    assert lost == 0
+
+
+MOMENTS = {
+    "a leap day begins": datetime(2028, 2, 28, 23, 59, 58, tzinfo=UTC),
+    "a leap day ends": datetime(2028, 2, 29, 23, 59, 58, tzinfo=UTC),
+    "an hour is left out in spring": datetime(2027, 3, 28, 0, 59, 58, tzinfo=UTC),
+    "an hour comes twice in autumn": datetime(2027, 10, 31, 0, 59, 58, tzinfo=UTC),
+    "a year begins": datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC),
+    "1970": datetime(1970, 1, 3, tzinfo=UTC),
+    "32-bit time ends": datetime(2038, 1, 19, 3, 14, 6, tzinfo=UTC),
+    "9999": datetime(9999, 6, 1, tzinfo=UTC),
+}
+
+
+@pytest.mark.parametrize("place", either(("sqlite",), ("sqlite", "postgres")))
+@pytest.mark.parametrize("moment", either(("a leap day ends", "1970", "9999"), tuple(MOMENTS)))
+def test_a_special_day_loses_nothing(
+    scene: Any, at: Any, request: pytest.FixtureRequest, ledger: Any, moment: str, place: str
+) -> None:
+    ready = scene(at(MOMENTS[moment]), request.getfixturevalue(f"migrated_{place}_url"))
+    lost = three_syncs(ready)
+    ledger(
+        "time",
+        f"a sync while {moment}" if moment[0].isalpha() else f"the year {moment}",
+        ready.place,
+        trials=3,
+        lost=lost,
+    )
+    assert lost == 0
+
+
+@pytest.mark.parametrize(
+    "zone", either(("Pacific/Kiritimati",), ("Pacific/Kiritimati", "Europe/Berlin", "America/St_Johns"))
+)
+def test_the_machines_time_zone_is_no_matter(
+    scene: Any, sandbox: Any, migrated_sqlite_url: str, ledger: Any, zone: str
+) -> None:
+    ready = scene(sandbox(tasks=80, cap=20), migrated_sqlite_url)
+    environment = {**ready.environment(), "TZ": zone}
+    for _ in range(2):
+        done = run(
+            [executable, "-m", "etl", "sync"], env=environment, cwd=ready.folder, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert ready.lost() == []
+        ready.server.change(update=10)
+    ledger("time", f"TZ={zone}", ready.place, trials=2, lost=0)
+
+
+#: As a record may spell a moment, and which one it is.
+SPELLINGS = {
+    "2016-12-31T23:59:60Z": datetime(2017, 1, 1, tzinfo=UTC),
+    "2016-12-31T23:59:60.500Z": datetime(2017, 1, 1, 0, 0, 0, 500_000, tzinfo=UTC),
+    "1970-01-01T00:00:00.000Z": datetime(1970, 1, 1, tzinfo=UTC),
+    "1969-12-31T23:59:59.999Z": datetime(1969, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC),
+    "9999-12-31T23:59:59.999Z": datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC),
+    "2024-02-29T12:00:00.000Z": datetime(2024, 2, 29, 12, tzinfo=UTC),
+    "2025-05-28T12:00:00+14:00": datetime(2025, 5, 27, 22, tzinfo=UTC),
+    "2025-05-28T12:00:00-14:00": datetime(2025, 5, 29, 2, tzinfo=UTC),
+    "2025-03-30T02:30:00+01:00": datetime(2025, 3, 30, 1, 30, tzinfo=UTC),
+    "2025-05-28T12:00:00": datetime(2025, 5, 28, 12, tzinfo=UTC),
+    "2025-05-28": datetime(2025, 5, 28, tzinfo=UTC),
+}
+IMPOSSIBLE = ["2023-02-29T00:00:00Z", "2025-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+
+
+def test_a_date_in_any_spelling_is_stored_as_the_moment_that_it_is_or_kept_aside(
+    scene: Any, sandbox: Any, migrated_url: str, ledger: Any
+) -> None:
+    ready = scene(sandbox(tasks=20, cap=10), migrated_url)
+    dates = [*SPELLINGS, *IMPOSSIBLE]
+    odd = [
+        {"_id": f"ti-{number}", "name": date, "createdAt": "2025-05-28T00:00:00Z", "updatedAt": date}
+        for number, date in enumerate(dates)
+    ]
+    ready.server.put(odd)
+    done = ready.run("sync")
+    assert done.returncode == 3, done.stderr[-2000:]
+    found = dict(ready.rows("select name, updated_at from tasks where _id like 'ti-_' or _id like 'ti-__'"))
+    found = {date: moment if isinstance(moment, datetime) else parse_time(moment) for date, moment in found.items()}
+    assert found == SPELLINGS
+    assert ready.rejected() == len(IMPOSSIBLE)
+    mark = ready.watermark()
+    assert abs(mark - datetime.now(UTC)) < timedelta(minutes=10)
+    lost = set(ready.lost()) - {record["_id"] for record in odd if record["updatedAt"] in IMPOSSIBLE}
+    ledger("time", "dates in odd spellings", ready.place, trials=len(dates), lost=len(lost))
+    assert not lost

@@ -1,0 +1,71 @@
+"""Several runs at once on one source: one works, the others end at once; a killed one's lock is free at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.faults.conftest import either
+from tests.faults.proxy import Proxy
+from tests.faults.scene import Scene, kill
+
+
+def at_once(scenes: list[Scene]) -> list[int]:
+    """Start a sync in each scene at the same time, on a server that lets the first one wait; give the codes."""
+    server = scenes[0].server
+    server.configure(latency_ms=60_000)
+    with ThreadPoolExecutor(len(scenes)) as pool:
+        running = {pool.submit(process.wait) for process in [scene.start("sync") for scene in scenes]}
+        ended = set()
+        while len(running) > 1:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            ended |= done
+        # The one that is left still waits for its answer, at most the time after which it asks again.
+        server.configure(latency_ms=0)
+        return sorted(future.result().returncode for future in (*ended, *running))
+
+
+@pytest.mark.parametrize("count", [2, 5, 10])
+def test_of_many_at_once_one_works_and_the_others_end_at_once(
+    scene: Any, sandbox: Any, migrated_url: str, ledger: Any, count: int
+) -> None:
+    ready = scene(sandbox(tasks=60), migrated_url, timeout="1s")
+    rounds = either(1, 3)
+    for _ in range(rounds):
+        ready.server.change(update=20)
+        assert at_once([ready] * count) == [0, *[75] * (count - 1)]
+    ready.check_soundness()
+    ledger("together", f"{count} syncs at once", ready.place, trials=rounds, lost=len(ready.lost()))
+    assert ready.lost() == []
+    assert ready.value("select count(*) from sync_runs") == rounds
+
+
+def test_runs_of_several_machines_share_one_lock(
+    scene: Any, sandbox: Any, migrated_postgres_url: str, ledger: Any
+) -> None:
+    ready = scene(sandbox(tasks=60), migrated_postgres_url, timeout="1s")
+    with ExitStack() as stack:
+        machines = [ready.on(stack.enter_context(Proxy(ready.url)).url) for _ in range(2)]
+        assert at_once(machines * 2) == [0, 75, 75, 75]
+    ledger("together", "4 syncs at once from two machines", ready.place, trials=1, lost=len(ready.lost()))
+    assert ready.lost() == []
+
+
+def test_a_killed_ones_lock_is_free_at_once(scene: Any, sandbox: Any, migrated_url: str, ledger: Any) -> None:
+    ready = scene(sandbox(tasks=200, cap=20, latency_ms=5), migrated_url)
+    trials = either(2, 30)
+    for number in range(trials):
+        ready.server.change(update=20)
+        before = ready.server.request_count
+        process = ready.start("sync")
+        while ready.server.request_count < before + 1 + number % 3:
+            pass
+        kill(process)
+        done = ready.run("sync")
+        assert done.returncode == 0, done.stderr[-2000:]
+    ready.check_soundness()
+    ledger("together", "next run right after `kill -9`", ready.place, trials=trials, lost=len(ready.lost()))
+    assert ready.lost() == []
