@@ -8,7 +8,7 @@ INSTALLED = $(VENV)/installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo references test cover lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
+.PHONY: help venv demo references test browser-test cover lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,8 +26,12 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: venv ## See it work: a server, a first sync, some changes, a second sync, three answers
 	@$(RUN) etl demo --keep demo
 
-test: venv ## Run every test, on real SQLite and real PostgreSQL
+test: venv ## Run every test but browser-test, on real SQLite and real PostgreSQL
+	@echo "the tests in a real browser are left out: make browser-test"
 	@$(RUN) pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS)
+
+browser-test: venv ## See the report in a real browser (needs chromium on the system)
+	@$(RUN) pytest -m browser tests/browser $(ARGS)
 
 cover: venv ## Run every test and say which branches none of them takes
 	@$(RUN) pytest -n logical --maxprocesses 4 --dist worksteal --cov --cov-report term --cov-report html $(ARGS)

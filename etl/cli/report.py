@@ -39,13 +39,13 @@ class ZoneOption(click.ParamType):  # type: ignore[type-arg]  # generic for the 
 
 @click.command()
 @common_options
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default="report.html", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default="report.html", show_default=True, help="The file, put in place once it is whole.")
 @click.option("--since", type=DurationOption(), default="90d", show_default=True, metavar="TIME", help="How far back.")
 @click.option("--timezone", type=ZoneOption(), default="UTC", show_default=True, metavar="NAME", help="Whose days.")
 @click.option("--title", default="Support tasks", show_default=True, help="What stands at its top.")
 @click.option("--open", "open_it", is_flag=True, help="Show it in the browser.")
 def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, title: str, open_it: bool) -> None:
-    r"""Write a report of the tasks as one HTML file: headline numbers, charts, the oldest and the overdue ones.
+    """Write a report of the tasks as one HTML file: headline numbers, charts, the oldest and the overdue ones.
 
     The file holds all that it shows and asks nothing of any network, so it can be sent as it is; it names tasks and
     agents. Only the database is read. It needs pip install 'kore-etl[report]'.

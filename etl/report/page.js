@@ -197,10 +197,17 @@
 
   const roomFor = (drawing) => Math.max(220, Math.floor(drawing.clientWidth));
 
+  // Vega gives the element that it draws in a role of its own; the one around it keeps that of an image.
+  function emptied(drawing) {
+    const inner = document.createElement("div");
+    drawing.replaceChildren(inner);
+    return inner;
+  }
+
   async function draw(chart, drawing, rows) {
     chart.rows = rows;
     const filled = chart.spec.data.map((each) => (each.name === "rows" ? { ...each, values: rows } : each));
-    chart.embedding ??= vegaEmbed(drawing, { ...chart.spec, data: filled, width: roomFor(drawing) }, { mode: "vega", renderer: "svg", actions: false, defaultStyle: false, hover: false, tooltip: showTip });
+    chart.embedding ??= vegaEmbed(emptied(drawing), { ...chart.spec, data: filled, width: roomFor(drawing) }, { mode: "vega", renderer: "svg", actions: false, defaultStyle: false, hover: false, tooltip: showTip });
     const { view } = await chart.embedding;
     chart.width = roomFor(drawing);
     await view.data("rows", chart.rows).width(chart.width).resize().runAsync();
@@ -211,7 +218,8 @@
   function showTip(_handler, event, _item, value) {
     tip.hidden = value === null || value === undefined || value === "";
     if (tip.hidden) return;
-    tip.replaceChildren(...Object.entries(value).map(([name, text]) => {
+    const told = Object.entries(value), many = told.length > 5;
+    tip.replaceChildren(...told.filter(([, text]) => !many || text !== "0").map(([name, text]) => {
       const line = document.createElement("div");
       line.append(element("span", name), element("b", text));
       return line;

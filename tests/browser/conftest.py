@@ -1,0 +1,84 @@
+"""A real browser, and the report that it is to show: of the demo's tasks, some of them odd."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
+EVIL = "<script>document.title = 'run'</script>"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's chromium; where there is none, the tests fail and say what to do."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.fail("no chromium is installed, and the tests install nothing by themselves: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's database, with a second stream and a name that is markup."""
+    from etl.cli.demo import demo
+
+    folder = tmp_path_factory.mktemp("report")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+        demo.main(["--tasks", "600", "--keep", str(folder)], standalone_mode=False)
+    path = folder / "kore-etl.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO sources (id, name, base_url, account_id, stream_id, created_at)"
+            " SELECT 2, 'second', base_url, account_id, 'st-2', created_at FROM sources"
+        )
+        connection.execute("UPDATE tasks SET source_id = 2, stream_id = 'st-2' WHERE ref_id LIKE '%7'")
+        connection.execute("UPDATE tasks SET name = ?", (EVIL,))
+        connection.execute("UPDATE agents SET name = ? WHERE name LIKE 'J%'", (EVIL,))
+    return path
+
+
+@pytest.fixture(scope="session")
+def page_file(database: Path) -> Path:
+    """The report of that database."""
+    return _written(f"sqlite:///{database}", database.with_name("report.html"))
+
+
+@pytest.fixture(scope="session")
+def empty_page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a database without a single task."""
+    from etl.load import schema
+    from etl.load.engine import open_engine
+
+    folder = tmp_path_factory.mktemp("empty")
+    engine = open_engine(f"sqlite:///{folder / 'kore-etl.db'}")
+    schema.upgrade(engine)
+    engine.dispose()
+    return _written(f"sqlite:///{folder / 'kore-etl.db'}", folder / "report.html")
+
+
+def _written(url: str, path: Path) -> Path:
+    from etl.jobs.report import gather
+    from etl.load.engine import open_engine
+    from etl.report.page import write_page
+
+    engine = open_engine(url)
+    facts = gather(engine, now=datetime.now(UTC), period=timedelta(days=90), zone=ZoneInfo("Europe/Berlin"))
+    engine.dispose()
+    path.write_text(write_page(facts, "Support tasks"), encoding="utf-8")
+    return path

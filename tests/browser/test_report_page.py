@@ -1,0 +1,205 @@
+"""The report in a real browser: it draws, it filters, it asks nobody, and it fits a phone."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.conftest import EVIL
+
+pytestmark = pytest.mark.browser
+
+CHARTS = ("backlog", "flow", "ages", "agents", "queues", "stays", "heat")
+OPEN = "deleted_at IS NULL AND status_category NOT IN ('resolved', 'closed')"
+Show = Callable[..., Page]
+
+
+@pytest.fixture
+def show(browser: Browser) -> Iterator[Show]:
+    """Open a file at a width and in a scheme; at the end nothing was amiss, and nobody was asked for anything."""
+    trouble: list[str] = []
+    with ExitStack() as opened:
+
+        def show(path: Path, width: int = 1440, scheme: Any = "light", **options: Any) -> Page:
+            size: Any = {"width": width, "height": 900}
+            context = opened.enter_context(browser.new_context(viewport=size, color_scheme=scheme, **options))
+            page = context.new_page()
+            page.on("console", lambda message: trouble.append(message.text))
+            page.on("pageerror", lambda error: trouble.append(str(error)))
+            page.on(
+                "request", lambda request: request.url.startswith(("file:", "data:")) or trouble.append(request.url)
+            )
+            page.goto(path.as_uri())
+            if options.get("java_script_enabled", True):
+                page.wait_for_selector("html[data-state=drawn]")
+            return page
+
+        yield show
+    assert trouble == []
+
+
+def numbers(page: Page) -> dict[str, str]:
+    keys = ("open", "created", "resolved", "overdue", "median")
+    return {key: page.inner_text(f"#tile-{key} .value") for key in keys}
+
+
+def texts(page: Page, selector: str) -> list[str]:
+    return [" ".join(text.split()) for text in page.locator(selector).all_text_contents()]
+
+
+def asked(database: Path, condition: str = OPEN) -> Any:
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(f"SELECT count(*) FROM task_overview WHERE {condition}").fetchone()[0]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 768, 1440])
+def test_every_chart_is_drawn_within_the_width(show: Show, page_file: Path, width: int, scheme: str) -> None:
+    page = show(page_file, width, scheme)
+    found = page.evaluate(DRAWN)
+    assert [each["name"] for each in found] == list(CHARTS)
+    for each in found:
+        assert each["marks"] > 0, each
+        assert each["height"] > 60, each
+        assert 0 <= each["left"] < each["right"] <= width, each
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_chart_follows_the_window(show: Show, page_file: Path) -> None:
+    page = show(page_file, 1440)
+    page.set_viewport_size({"width": 375, "height": 900})
+    page.wait_for_function("document.querySelector('#chart-heat svg').clientWidth < 360")
+    assert all(each["right"] <= 375 for each in page.evaluate(DRAWN))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_what_is_behind_it(show: Show, page_file: Path, scheme: str) -> None:
+    page = show(page_file, 1440, scheme)
+    for selector in (
+        "h1",
+        ".made",
+        ".tile h2",
+        ".tile .note",
+        ".sentence",
+        ".legend li:visible",
+        ".late",
+        "footer li",
+        "td",
+    ):
+        assert page.locator(selector).first.evaluate(CONTRAST) >= 4.5, selector
+    assert page.locator("#chart-backlog svg text").first.evaluate(CONTRAST) >= 4.5
+
+
+def test_a_choice_changes_numbers_charts_and_tables(show: Show, page_file: Path, database: Path) -> None:
+    page = show(page_file)
+    before = texts(page, "#chart-agents tbody tr")
+    page.get_by_role("combobox", name="Queue").select_option(label="Billing")
+    page.wait_for_selector("html[data-state=drawn]")
+    wanted = asked(database, f"{OPEN} AND queue = 'Billing'")
+    assert 0 < wanted < asked(database)
+    assert numbers(page)["open"] == str(wanted)
+    assert texts(page, "#chart-agents tbody tr") != before
+    assert page.locator("#table-oldest tbody tr").count() == min(10, wanted)
+    page.get_by_role("combobox", name="Priority").select_option(label="Medium")
+    assert numbers(page)["open"] == str(asked(database, f"{OPEN} AND queue = 'Billing' AND priority = 'Medium'"))
+    assert set(texts(page, "#table-oldest tbody td:nth-child(4)")) == {"Medium"}
+    page.get_by_role("button", name="Show all").click()
+    page.wait_for_selector("html[data-state=drawn]")
+    assert numbers(page)["open"] == str(asked(database))
+    assert texts(page, "#chart-agents tbody tr") == before
+
+
+def test_a_stream_can_be_chosen(show: Show, page_file: Path, database: Path) -> None:
+    page = show(page_file)
+    page.get_by_role("combobox", name="Stream").select_option(label="second")
+    assert numbers(page)["open"] == str(asked(database, f"{OPEN} AND stream_id = 'st-2'"))
+
+
+def test_the_script_says_what_was_written_without_it(show: Show, page_file: Path) -> None:
+    plain, live = show(page_file, java_script_enabled=False), show(page_file)
+    assert numbers(plain) == numbers(live)
+    for selector in (".tile .note", ".sentence", "figure tbody tr", ".tasks tbody tr"):
+        assert texts(plain, selector) == texts(live, selector), selector
+        assert texts(plain, selector), selector
+
+
+def test_without_scripts_the_charts_are_there_and_the_filters_are_not(show: Show, page_file: Path) -> None:
+    page = show(page_file, java_script_enabled=False)
+    assert all(page.locator(f"#chart-{name} .drawing svg path").count() for name in CHARTS)
+    assert not page.locator("#filters").is_visible()
+
+
+def test_names_stay_text(show: Show, page_file: Path) -> None:
+    page = show(page_file)
+    assert page.title().startswith("Support tasks")
+    assert set(texts(page, "#table-oldest td.name")) == {EVIL}
+    assert any(EVIL in text for text in texts(page, "#chart-agents tbody th"))
+
+
+def test_a_mark_tells_its_numbers(show: Show, page_file: Path) -> None:
+    page = show(page_file)
+    page.locator("#chart-queues").scroll_into_view_if_needed()
+    page.locator("#chart-queues .role-mark path").first.hover()
+    page.locator("#chart-queues .role-mark path").last.hover()
+    page.wait_for_selector("#tip:visible")
+    assert "Queue" in page.inner_text("#tip")
+
+
+def test_every_chart_has_a_text_and_a_table_instead(show: Show, page_file: Path) -> None:
+    page = show(page_file)
+    for name in CHARTS:
+        drawing = page.locator(f"#chart-{name} [role=img]")
+        assert len(drawing.get_attribute("aria-label") or "") > 40, name
+        assert page.locator(f"#chart-{name} table th[scope=col]").count() >= 2, name
+        assert page.locator(f"#chart-{name} .drawing svg:not([aria-hidden=true])").count() == 0, name
+
+
+def test_everything_can_be_reached_by_the_keyboard(show: Show, page_file: Path) -> None:
+    page = show(page_file)
+    reached = []
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.name || document.activeElement.tagName"))
+    assert reached[:5] == ["A", "stream", "queue", "priority", "SUMMARY"]
+
+
+def test_printed_it_leaves_out_what_is_for_the_hand(show: Show, page_file: Path) -> None:
+    page = show(page_file, 1440, "dark")
+    page.emulate_media(media="print", color_scheme="light")
+    assert not page.locator("#filters").is_visible()
+    assert page.locator("#chart-heat svg").is_visible()
+    assert len(page.pdf()) > 10_000
+
+
+def test_without_tasks_it_says_so(show: Show, empty_page_file: Path) -> None:
+    page = show(empty_page_file)
+    assert numbers(page)["open"] == "0"
+    assert page.locator(".nothing:visible").count() == len(CHARTS) + 2
+    assert "No source was synced yet." in page.inner_text("footer")
+
+
+DRAWN = """() => [...document.querySelectorAll("figure")].map((figure) => {
+  const box = figure.querySelector(".drawing svg").getBoundingClientRect();
+  const marks = figure.querySelectorAll(".role-mark path").length;
+  return { name: figure.id.slice(6), marks, height: box.height, left: box.left, right: box.right };
+})"""
+CONTRAST = """(element) => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (text) => {
+    const linear = (p) => (p <= 0.04045 ? p / 12.92 : ((p + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = parse(text).map((part) => linear(part / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  let behind = element;
+  while (behind && parse(getComputedStyle(behind).backgroundColor)[3] === 0) behind = behind.parentElement;
+  const style = getComputedStyle(element);
+  const ink = element instanceof SVGElement ? style.fill : style.color;
+  const [a, b] = [light(ink), light(getComputedStyle(behind ?? document.body).backgroundColor)].sort((x, y) => y - x);
+  return (a + 0.05) / (b + 0.05);
+}"""
