@@ -11,12 +11,13 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[2]
 FOUNDATION = {"settings", "errors", "logs", "times"}
 ALLOWED = {
-    "cli": {"jobs", "extract", "transform", "load", "report", "sandbox"} | FOUNDATION,
+    "cli": {"jobs", "extract", "transform", "load", "report", "explore", "sandbox"} | FOUNDATION,
     "jobs": {"extract", "transform", "load", "report"} | FOUNDATION,
     "extract": FOUNDATION,
     "transform": FOUNDATION,
     "load": FOUNDATION,
     "report": FOUNDATION,
+    "explore": {"load"} | FOUNDATION,
     "sandbox": {"times"},
     "settings": {"errors", "times"},
     "logs": set(),

@@ -1,0 +1,69 @@
+"""What Datasette is told of the database: the comments of its tables, views and columns, labels, facets, questions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Table
+
+from etl.explore.questions import questions
+from etl.load.detail_tables import metadata
+from etl.load.views import VIEWS, View
+
+DATABASE = "tasks"  # its name in every address, whatever the file's is
+
+_LABELS = {
+    **dict.fromkeys(("sources", "statuses", "priorities", "agents", "queues", "users"), "name"),
+    **dict.fromkeys(("tasks", "cases"), "ref_id"),
+}
+# What only the views read.
+_HIDDEN = ("status_stretches", "task_progress", "daily_counts", "alembic_version")
+_OVERVIEW = {"facets": ["status", "priority", "queue", "assignee"], "facet_size": 15, "sort_desc": "updated_at"}
+_SEARCH = {
+    "title": "Search the names of tasks",
+    "description": "Tasks whose name holds all the words, whatever their case and accents, or whose number it is. "
+    "The 200 that changed last.",
+    "params": ["words"],
+    "hide_sql": True,
+    "sql": """\
+select _id, ref_id, name, status, priority, assignee, queue, created_at, updated_at, deleted_at
+from task_overview
+where holds_words(coalesce(name, '') || ' ' || coalesce(ref_id, '') || ' ' || coalesce(case_ref_id, ''), :words)
+order by updated_at desc
+limit 200""",
+}
+_START = f"""\
+<form action="/{DATABASE}/search" method="get"><p>
+<label for="words" style="width: auto">Search the names of tasks:</label>
+<input type="search" id="words" name="words"> <input type="submit" value="Search"></p></form>
+<p>Begin with <a href="/{DATABASE}/task_overview">task_overview</a>, one row a task, or with one of the ten questions
+below. Times are UTC. Nothing can be changed from here, and a sync may go on meanwhile.</p>"""
+
+
+def describe() -> dict[str, Any]:
+    """Return Datasette's metadata."""
+    tables = {name: _of_table(table) for name, table in metadata.tables.items()}
+    tables |= {view.name: _of_view(view) for view in VIEWS}
+    for name in _HIDDEN:
+        tables.setdefault(name, {})["hidden"] = True
+    tables["task_overview"] |= _OVERVIEW
+    database = {"description_html": _START, "tables": tables, "queries": {"search": _SEARCH, **_asked()}}
+    return {"title": "Support tasks", "databases": {DATABASE: database}}
+
+
+def _asked() -> dict[str, Any]:
+    return {
+        each.name: {"title": f"{number}. {each.title}", "sql": each.sql}
+        for number, each in enumerate(questions(), start=1)
+    }
+
+
+def _of_table(table: Table) -> dict[str, Any]:
+    told = {column.name: column.comment for column in table.columns if column.comment}
+    labels = {"label_column": _LABELS[table.name]} if table.name in _LABELS else {}
+    return {"description": table.comment or "", "columns": told, **labels}
+
+
+def _of_view(view: View) -> dict[str, Any]:
+    told = {name: comment for name, comment in view.columns.items() if comment}
+    return {"description": view.comment, "columns": told, "sortable_columns": list(view.columns)}

@@ -1,0 +1,108 @@
+"""Datasette in this process: the file opened for reading alone, and answers for callers on this machine alone."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import uvicorn
+from datasette.app import Datasette
+from datasette.database import Database
+from datasette.plugins import pm
+
+from etl.errors import ConfigError, DatabaseError
+from etl.explore import links
+from etl.explore.description import DATABASE, describe
+from etl.explore.words import holds_words
+
+HOST = "127.0.0.1"
+_SETTINGS = {
+    "allow_download": False,
+    "default_cache_ttl": 0,  # a sync may go on
+    "facet_time_limit_ms": 5000,
+    "sql_time_limit_ms": 20_000,
+    "suggest_facets": False,  # it would try out every column of every page
+    "truncate_cells_html": 160,
+}
+_PATIENCE = 2  # seconds for answers under way when it is to end
+_App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+
+class ReadOnly(Database):  # type: ignore[misc]  # Datasette has no types
+    """A SQLite file that no connection can write to; what a sync writes meanwhile is seen."""
+
+    def connect(self, write: bool = False) -> sqlite3.Connection:  # noqa: FBT001, FBT002 Datasette's signature
+        """Open the file, which another process may be writing to."""
+        if write:
+            raise PermissionError("the database is only looked at")
+        address = f"file:{quote(str(self.path))}?mode=ro"
+        connection = sqlite3.connect(address, uri=True, check_same_thread=False)
+        connection.execute("PRAGMA query_only = on")
+        connection.create_function(holds_words.__name__, 2, holds_words, deterministic=True)
+        self._all_file_connections.append(connection)
+        return connection
+
+
+def make_app(file: Path) -> _App:
+    """Return the application for a database file.
+
+    Raises:
+        DatabaseError: the file cannot be read.
+    """
+    from datasette import handle_exception  # whoever imports it before Datasette takes it out of the plugins
+
+    datasette = Datasette([], metadata=describe(), settings=_SETTINGS)
+    datasette.remove_database("_memory")
+    database = datasette.add_database(ReadOnly(datasette, str(file)), name=DATABASE)
+    try:
+        database.connect().execute("select 1 from task_overview limit 1").fetchall()
+    except sqlite3.Error as error:
+        message = f"{file}: cannot be read: {error}; run it as a user who may write to the file's folder"
+        raise DatabaseError(message) from error
+    # Where there is rich, each mistyped statement would fill the terminal with a traceback and all its values.
+    handle_exception.rich = None
+    if not pm.is_registered(links):
+        pm.register(links)
+    app: _App = datasette.app()
+    return app
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on this machine alone, at a free port for 0.
+
+    Raises:
+        ConfigError: the port is taken.
+    """
+    try:
+        return socket.create_server((HOST, port))
+    except OSError as error:
+        raise ConfigError(f"--port {port}: {error.strerror}; choose another, or 0 for a free one") from error
+
+
+def serve(app: _App, listening: socket.socket) -> None:
+    """Answer until SIGINT or SIGTERM."""
+    config = uvicorn.Config(
+        _for_this_machine(app, listening.getsockname()[1]),
+        log_level="warning",
+        lifespan="on",
+        timeout_graceful_shutdown=_PATIENCE,
+    )
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _for_this_machine(app: _App, port: int) -> _App:
+    """Refuse what is meant for another host: a page elsewhere that gives its own name this machine's address."""
+    own = {f"{name}:{port}".encode() for name in (HOST, "localhost")}
+
+    async def guarded(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan" or dict(scope["headers"]).get(b"host") in own:
+            await app(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 400, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": b"This is not the host that you asked for.\n"})
+
+    return guarded

@@ -1,0 +1,24 @@
+"""Searching names by words. An index for it would have to be written, and the database is only looked at."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+
+
+def holds_words(text: str | None, words: str | None) -> bool:
+    """Tell whether a text holds every one of the words, or parts of words, whatever their case and accents."""
+    folded = _folded(text or "")
+    return all(word in folded for word in _split(words or ""))
+
+
+@lru_cache(maxsize=32)
+def _split(words: str) -> tuple[str, ...]:
+    return tuple(_folded(words).split())
+
+
+def _folded(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    parts = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(each for each in parts if not unicodedata.combining(each))
