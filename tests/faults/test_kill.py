@@ -18,7 +18,7 @@ from tests.faults.scene import Databases, Scene, copy_after_power_loss, kill
 
 TASKS = 300
 SEED = 20_250_528
-TRIALS = either(2, 20)
+TRIALS = either(2, 17)
 MOST_ATTEMPTS = 4 * TRIALS  # a kill may come after the end
 
 

@@ -1,0 +1,44 @@
+"""What whatever bytes a server answers with must lead to: the first one chooses the status, the rest is the body."""
+
+from __future__ import annotations
+
+from etl.errors import EtlError
+from etl.extract.answers import judge
+from etl.extract.page import Page, moment_of, read_page, record_id
+from etl.jobs.intake import Intake, batch_of
+from etl.load.store import joined
+from etl.transform import Stream
+
+STATUSES = (200, 200, 200, 200, 201, 301, 400, 401, 403, 404, 412, 429, 500, 502, 503)
+OWN = Intake(Stream(1, "st-1"), drop_fields=["userInfo.emailId"], forgotten=frozenset({"ti-forgotten"}))
+
+
+def digest(content: bytes) -> int | None:
+    """Read an answer as a run does, and give the count of its records; None where it is no page.
+
+    Raises:
+        AssertionError: a record became neither a row nor a rejection with its text.
+    """
+    status = STATUSES[content[0] % len(STATUSES)] if content else 200
+    headers = {"Retry-After": content[1:9].decode("latin-1"), "Date": content[9:40].decode("latin-1")}
+    try:
+        page = read_page(judge(status, headers, content[1:]))
+    except EtlError as error:
+        refused = error
+    else:
+        return _taken(page)
+    assert str(refused).isprintable()
+    return None
+
+
+def _taken(page: Page) -> int:
+    for record in page.records:
+        record_id(record)
+        moment_of(record, "updatedAt")
+    page.is_last(0)
+    rows, rejections = OWN.take(page.records)
+    assert len(rows) + len(rejections) == len(page.records)
+    assert all(row.task["_id"] and row.task["raw"] for row in rows)
+    assert all(reason and raw for reason, _, raw in rejections)
+    joined([batch_of(row) for row in rows])
+    return len(page.records)

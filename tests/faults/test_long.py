@@ -1,0 +1,112 @@
+"""A day of syncs of a server that changes all the while: what they take stays what it was, and nothing is lost."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from structlog.testing import capture_logs
+
+from etl.cli.working import Work, work_on_sources
+from etl.jobs.sync import sync
+from etl.settings import load_settings
+from tests.conftest import CHECKOUT, clean_environment
+from tests.faults.conftest import either
+
+SPEED = 720  # a day in two minutes
+ROUNDS = either(24, 288)  # one each five minutes
+WARM = ROUNDS // 3
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server in a process of its own, seen over its control plane."""
+
+    environment: dict[str, str]
+
+    def tasks(self) -> list[Any]:
+        return requests.get(f"{self.environment['KORE_ETL_BASE_URL']}/_sandbox/tasks", timeout=60).json()
+
+
+@contextmanager
+def accelerated(folder: Path) -> Iterator[tuple[Served, subprocess.Popen[str]]]:
+    command = [sys.executable, str(CHECKOUT / "tests/faults/accelerated.py"), str(SPEED), "400", "10"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=clean_environment(folder), encoding="utf-8", **pipes) as process:
+        assert process.stdin
+        assert process.stdout
+        yield Served(json.loads(process.stdout.readline())), process
+        process.stdin.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What this process takes."""
+
+    memory: int
+    files: int
+    threads: int
+
+
+def synced(settings: Any) -> None:
+    with capture_logs():
+        assert work_on_sources(settings, Work("sync", sync), output="text") == 0
+
+
+def taken() -> Taken:
+    gc.collect()
+    memory = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE
+    return Taken(memory, len(list(Path("/proc/self/fd").iterdir())), threading.active_count())
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="what a process takes is read from Linux's /proc")
+def test_a_day_of_syncs_takes_no_more_at_its_end_than_at_its_beginning(
+    scene: Any, migrated_sqlite_url: str, ledger: Any, tmp_path: Path
+) -> None:
+    with accelerated(tmp_path) as (served, process):
+        ready = scene(served, migrated_sqlite_url)
+        settings = load_settings(None, ready.environment(), {}).settings
+        before = None
+        for number in range(ROUNDS):
+            if number == WARM:
+                before = taken()
+            synced(settings)
+        after = taken()
+        assert process.stdin
+        assert process.stdout
+        print("stop", file=process.stdin, flush=True)
+        assert process.stdout.readline() == "stopped\n"
+        synced(settings)
+        lost = ready.lost()
+        ready.check_soundness()
+        assert_growth_is_accounted_for(ready)
+    assert before is not None
+    grown = after.memory / before.memory - 1
+    told = f"memory {grown:+.1%}, files {after.files - before.files:+d}, threads {after.threads - before.threads:+d}"
+    ledger("long run", f"{ROUNDS} syncs, one each 5 minutes", "SQLite", trials=ROUNDS, lost=len(lost), told=told)
+    assert lost == []
+    assert (after.files, after.threads) == (before.files, before.threads)
+    assert grown < 0.1
+
+
+def assert_growth_is_accounted_for(ready: Any) -> None:
+    """There is a row for each task, run and change, and next to no room in the file that nothing takes."""
+    assert ready.value("select count(*) from tasks") == len(ready.served())
+    assert ready.value("select count(*) from sync_runs") == ROUNDS + 1
+    assert ready.value("select count(*) from sync_windows") <= ROUNDS + 3
+    never_changed = "select count(*) from task_changes where task_id not in (select _id from tasks)"
+    assert ready.value(never_changed) == 0
+    pages, free = ready.value("pragma page_count"), ready.value("pragma freelist_count")
+    assert free < pages / 10
