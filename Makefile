@@ -8,7 +8,7 @@ INSTALLED = $(VENV)/installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo references test browser-test cover lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
+.PHONY: help venv demo references screenshots test browser-test cover faults lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,8 +36,17 @@ browser-test: venv ## See the report in a real browser (needs chromium on the sy
 cover: venv ## Run every test and say which branches none of them takes
 	@$(RUN) pytest -n logical --maxprocesses 4 --dist worksteal --cov --cov-report term --cov-report html $(ARGS)
 
+screenshots: venv ## Make the pictures of docs/images from the demo's data (needs chromium): look at each
+	@$(RUN) docs.screenshots
+
 references: venv ## Write the pages of docs that are made from the program
 	@for page in docs/generate/*.py; do $(VENV)/bin/python $$page || exit; done
+
+faults: venv ## Break things hundreds of times around the command, and write docs/reliability.md
+	@rm -f faults.jsonl
+	@FAULTS=long FAULTS_LEDGER=$(CURDIR)/faults.jsonl \
+		$(RUN) pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS) tests/faults; ended=$$?; \
+		$(VENV)/bin/python tests/faults/table.py faults.jsonl docs/reliability.md; exit $$ended
 
 lint: venv ## Look for defects
 	@$(RUN) ruff check .
