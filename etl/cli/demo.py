@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -147,9 +148,18 @@ def _further(keep: Path | None) -> str:
     page = shlex.quote(str(keep / "report.html"))
     url = shlex.quote(f"sqlite:///{keep / 'kore-etl.db'}")
     return (
-        f"See it:           kore-etl report --database-url {url} --out {page} --open\n"
+        f"See it:           {_program()} report --database-url {url} --out {page} --open\n"
         f"Ask it yourself:  sqlite3 {file}  (or, from Python 3.12 on: python3 -m sqlite3 {file})"
     )
+
+
+def _program() -> str:
+    """The command as it can be typed here: by its name where that is found, else by its path."""
+    installed = Path(sys.executable).with_name("kore-etl")
+    found = shutil.which("kore-etl")
+    if (found is not None and Path(found).resolve() == installed.resolve()) or not installed.exists():
+        return "kore-etl"
+    return shlex.quote(os.path.relpath(installed))
 
 
 def _command(*arguments: str) -> list[str]:

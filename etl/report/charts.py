@@ -73,7 +73,7 @@ def _stays() -> Chart:
         alt.Tooltip("stays:Q", title="Stays", format=","),
     ]
     data, y = alt.Chart(named_data()), _names("status:N")
-    axis = alt.Axis(title="days", tickCount={"expr": "width / 70"}, titleAnchor="end")
+    axis = alt.Axis(title="days", tickCount={"expr": "width / 70"}, titleAnchor="end", labelFlush=False)
     x = alt.X("most:Q", axis=axis, scale=alt.Scale(domainMin=0))
     reach = data.mark_rule(color="var(--mark)", strokeWidth=2).encode(y=y, x=alt.X("median:Q", axis=axis), x2="most:Q")
     bars = data.mark_bar(color="var(--bar)").encode(y=y, x=alt.X("median:Q", axis=axis), tooltip=tips)
@@ -95,7 +95,9 @@ def _load(name: str, title: str, told: str) -> Chart:
             x=alt.X(
                 "value:Q",
                 stack="zero",
-                axis=alt.Axis(title=None, tickCount={"expr": "width / 70"}, tickMinStep=1, format=",d"),
+                axis=alt.Axis(
+                    title=None, tickCount={"expr": "width / 70"}, tickMinStep=1, format=",d", labelFlush=False
+                ),
             ),
             color=color(columns),
             order=alt.Order("place:Q"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sqlite3
 import subprocess
 from collections.abc import Callable
@@ -20,6 +21,16 @@ def test_the_demo_syncs_twice_and_ends_equal_to_the_server(run_cli: Run, tmp_pat
     assert "the server holds 312 tasks, the database 312; 312 are equal" in done.stdout
     with closing(sqlite3.connect(tmp_path / "here" / "kore-etl.db")) as connection:
         assert connection.execute("SELECT count(*) FROM task_overview").fetchone() == (312,)
+
+
+def test_the_demo_ends_by_telling_how_to_see_a_report_worth_looking_at(run_cli: Run, tmp_path: Path) -> None:
+    done = run_cli("demo", "--tasks", "300", "--keep", "here")
+    told = next(line for line in done.stdout.splitlines() if line.startswith("See it:"))
+    command = shlex.split(told.partition("report ")[2])
+    assert command.pop() == "--open"
+    assert run_cli("report", *command).returncode == 0
+    page = (tmp_path / "here" / "report.html").read_text(encoding="utf-8")
+    assert page.count('<p class="nothing" hidden>') == 9
 
 
 def test_the_demo_ignores_the_settings_of_whoever_runs_it(run_cli: Run, tmp_path: Path) -> None:
