@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from etl import logs
+from etl.cli.db_copy import copy
 from etl.cli.options import Common, common_options, output_option
 from etl.errors import ConfigError, DatabaseError
 
@@ -29,6 +30,9 @@ def db() -> None:
     Example:
       kore-etl db upgrade
     """
+
+
+db.add_command(copy)
 
 
 @db.command(short_help="Bring the tables to the newest version.")
