@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -81,7 +82,7 @@ def test_a_session_that_an_administrator_ends_is_told(
     ready.server.configure(latency_ms=30)
     process = ready.start("sync")
     while ready.server.request_count < after:
-        pass
+        time.sleep(0.002)
     with psycopg.connect(_as_administrator(pg_server), autocommit=True) as connection:
         connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [name])
     assert_told(process.wait(), "run again when PostgreSQL is back")
@@ -194,7 +195,7 @@ def test_a_server_restarted_in_the_middle_loses_nothing(cluster: Cluster, own: S
         before = own.server.request_count
         process = own.start("sync", *(["--full"] if number else []))
         while own.server.request_count < before + 8:
-            pass
+            time.sleep(0.002)
         cluster.control("-m", mode, "restart")
         assert_told(process.wait(), "run again when PostgreSQL is back")
     completes(own, ledger, f"server restarted ({mode}) in the middle of a run", trials=trials)

@@ -1,0 +1,284 @@
+"""What docs/security.md promises and no other test holds; and that each of its lines names a test that exists."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, inspect, text
+
+from etl.settings.models import Settings, SourceSettings
+from tests.conftest import CHECKOUT, clean_environment
+from tests.integration.test_client import Authority
+
+PAGE = CHECKOUT / "docs" / "security.md"
+SECRET = "Zq3+not-to-be-seen/7Q==not-to-be-seen"
+PASSWORD = "p4ssword-not-to-be-seen"
+
+#: What moves a terminal's cursor, rings, hides text, turns it round, or ends a line.
+CONTROLS = "\x1b[2J\x1b]0;owned\x07 \x9b31m \r\n \b\x7f \u202e \u2028 \u2066 \x00"
+#: What may end a value of SQL, a LIKE, a format, or a JSON path.
+QUOTES = "'); drop table tasks; -- \" ` \\ % %s %(x)s :x {0} $1 $.x ; \U0001f600"
+
+OBEYED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+# Injection
+
+
+def spoiled(record: dict[str, Any], words: str, number: int) -> dict[str, Any]:
+    """A record that says these words wherever a name may stand."""
+    named = {"_id": f"x-{number} {words}", "name": words, "displayName": words, "agentId": f"a-{number} {words}"}
+    return {
+        **record,
+        "_id": f"ti-{number} {words}",
+        "name": words,
+        "refId": words,
+        "caseRefId": words,
+        "status": {**named, "statusCategory": words, "desc": words},
+        "priority": {**named, "color": words},
+        "currAssignee": {**named, "aId": named["agentId"]},
+        "queues": [{**named, "type": words, "status": words}],
+        "participants": [{**named, "pStatus": words}],
+        "userInfo": {**named, "emailId": words},
+        "tags": [words],
+        "channel": [words],
+        "fields": [{**named, "selectedValue": words, "dataType": words}],
+        words: {"id": words, "displayName": words, "selectedValue": words},
+    }
+
+
+def test_no_name_is_taken_for_sql(sandbox: Any, run_cli: Any, environment: Any, migrated_url: str) -> None:
+    server = sandbox(tasks=20)
+    server.put([spoiled(record, QUOTES, number) for number, record in enumerate(server.tasks()[:6])])
+    given = environment(server, migrated_url)
+    for command in (["sync"], ["reconcile", "--deep"], ["sync", "--full"]):
+        done = run_cli(*command, env=given)
+        assert done.returncode == 0, done.stderr
+    server.put([{**record, "name": QUOTES * 2} for record in server.tasks() if QUOTES in record["_id"]])
+    assert run_cli("sync", "--full", env=given).returncode == 0
+    engine = create_engine(migrated_url)
+    with engine.connect() as connection:
+        stored = {
+            key: json.loads(raw) for key, raw in connection.execute(text("select _id, cast(raw as text) from tasks"))
+        }
+        assert {"tasks", "task_changes", "task_tags"} <= set(inspect(connection).get_table_names())
+        names = connection.execute(text("select distinct name from statuses")).scalars().all()
+    engine.dispose()
+    assert stored == {record["_id"]: record for record in server.tasks()}
+    assert QUOTES in names
+    for command in (["why", f"ti-0 {QUOTES}"], ["forget", f"ti-0 {QUOTES}", "--yes"], ["export", "--view", QUOTES]):
+        assert run_cli(*command, env=given).returncode in (0, 2, 3)
+
+
+READING = (
+    ["sync", "-v"], ["status"], ["runs"], ["why", f"ti-1 {CONTROLS}"], ["rejected", "list"], ["rejected", "show", "1"],
+    ["schema", "unknown"], ["watermark", "show"], ["probe"], ["check"], ["config", "show"], ["reconcile", "-v"],
+    ["no such command \x1b[2J"], ["why", "\x1b[2J"], ["export", "--view", "\x1b[2J"],
+)  # fmt: skip
+
+
+def test_no_name_is_obeyed_by_a_terminal_or_forges_a_line(
+    sandbox: Any, run_cli: Any, environment: Any, migrated_sqlite_url: str
+) -> None:
+    server = sandbox(tasks=10)
+    whole = server.tasks()
+    server.put([spoiled(record, CONTROLS, number) for number, record in enumerate(whole[:3])])
+    server.put([{"_id": f"ti-bad {CONTROLS}", "name": CONTROLS, "updatedAt": f"soon {CONTROLS}", CONTROLS: 1}])
+    given = environment(server, migrated_sqlite_url)
+    for command in READING:
+        done = run_cli(*(word.replace("\0", "") for word in command), env=given)
+        found = OBEYED.findall(done.stdout + done.stderr)
+        assert found == [], f"{command}: {found} in {done.stdout[-300:]!r} {done.stderr[-300:]!r}"
+        assert not any(line.startswith("owned") for line in (done.stdout + done.stderr).splitlines())
+
+
+def test_no_refusal_of_the_server_is_obeyed_by_a_terminal(
+    run_cli: Any, sandbox: Any, environment: Any, sqlite_url: str
+) -> None:
+    with answering(400, {"errors": [{"msg": f"no {CONTROLS} owned", "code": 400}]}) as url:
+        given = {**environment(sandbox(tasks=1), sqlite_url), "KORE_ETL_BASE_URL": url}
+        done = run_cli("sync", "-v", env=given)
+    assert done.returncode == 4
+    assert OBEYED.findall(done.stderr) == []
+
+
+class answering:  # noqa: N801 used as a function
+    """A server that gives everyone one answer; over TLS where a context is given."""
+
+    def __init__(self, status: int, body: object, context: ssl.SSLContext | None = None) -> None:
+        self.asked: list[str] = []
+        outer, content = self, json.dumps(body).encode()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                outer.asked.append(self.path)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.handle_error = lambda *_: None  # a client that hangs up is what is wanted
+        if context is not None:
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.scheme = "http" if context is None else "https"
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
+
+    def __enter__(self) -> str:
+        self.thread.start()
+        return f"{self.scheme}://127.0.0.1:{self.server.server_address[1]}"
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+EMPTY = {"results": [], "hasMore": False, "totalResults": 0, "limit": 10, "page": 1, "totalPages": 0}
+CARELESS = {
+    "of Python, curl and requests": {
+        "PYTHONHTTPSVERIFY": "0", "CURL_CA_BUNDLE": "", "REQUESTS_CA_BUNDLE": "", "SSL_CERT_FILE": ""
+    },
+    "that is none of ours": {"KORE_ETL_VERIFY": "false"},
+    "of an empty authority": {"KORE_ETL_CA_BUNDLE": ""},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CARELESS)
+def test_no_variable_turns_the_check_of_certificates_off(
+    run_cli: Any, sandbox: Any, environment: Any, sqlite_url: str, authority: Authority, name: str
+) -> None:
+    server = answering(200, EMPTY, authority.server)
+    with server as url:
+        given = {**environment(sandbox(tasks=1), sqlite_url), "KORE_ETL_BASE_URL": url, "KORE_ETL_DEADLINE": "0.4s"}
+        done = run_cli("sync", env={**given, **CARELESS[name]})
+    assert done.returncode in (2, 5), done.stderr
+    assert server.asked == []
+
+
+def test_an_authority_of_ones_own_is_trusted_once_it_is_named(
+    run_cli: Any, sandbox: Any, environment: Any, sqlite_url: str, authority: Authority
+) -> None:
+    server = answering(200, EMPTY, authority.server)
+    with server as url:
+        given = {**environment(sandbox(tasks=1), sqlite_url), "KORE_ETL_BASE_URL": url, "KORE_ETL_DEADLINE": "5s"}
+        run_cli("sync", env={**given, "KORE_ETL_CA_BUNDLE": authority.file})
+    assert server.asked != []
+
+
+def test_no_setting_is_about_turning_a_check_off() -> None:
+    names = {*Settings.model_fields, *SourceSettings.model_fields}
+    assert {name for name in names if re.search("verify|insecure|check|tls|ssl", name)} == set()
+
+
+# Secrets
+
+
+def test_no_secret_is_in_what_a_command_shows_or_in_its_arguments(
+    sandbox: Any, environment: Any, sqlite_url: str, tmp_path: Path
+) -> None:
+    server = sandbox(tasks=30, client_secret=SECRET, latency_ms=60)
+    given = clean_environment(tmp_path, environment(server, sqlite_url))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "etl", "sync", "-v"],
+        cwd=tmp_path, env=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
+    )  # fmt: skip
+    while not server.request_count and process.poll() is None:
+        time.sleep(0.005)
+    arguments = Path(f"/proc/{process.pid}/cmdline")
+    shown = arguments.read_text(encoding="utf-8") if arguments.exists() else ""
+    said, _ = process.communicate(timeout=60)
+    assert "not-to-be-seen" not in shown + said
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["config", "show"],
+        ["config", "show", "--output", "json"],
+        ["check"],
+        ["status"],
+        ["sync", "-v"],
+        ["db", "check"],
+    ],
+    ids=" ".join,
+)
+def test_no_password_of_a_database_is_shown(run_cli: Any, sandbox: Any, environment: Any, command: list[str]) -> None:
+    url = f"postgresql://etl:{PASSWORD}@127.0.0.1:1/tasks?connect_timeout=1&application_name=x"
+    done = run_cli(*command, env=environment(sandbox(tasks=1, client_secret=SECRET), url))
+    assert "not-to-be-seen" not in done.stdout + done.stderr
+
+
+# The program itself
+
+MODULES = sorted((CHECKOUT / "etl").rglob("*.py"))
+BUILT_IN = {"eval", "exec", "compile", "__import__"}
+METHODS = {"system", "popen", "mktemp"}
+
+
+@pytest.mark.parametrize(
+    "file", sorted((CHECKOUT / "etl").rglob("*.py")), ids=lambda file: str(file.relative_to(CHECKOUT))
+)
+def test_nothing_that_comes_from_outside_is_run(file: Path) -> None:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = node.func
+            assert getattr(called, "id", "") not in BUILT_IN, f"line {node.lineno}"
+            assert getattr(called, "attr", "") not in METHODS, f"line {node.lineno}"
+            assert not any(word.arg == "shell" for word in node.keywords), f"line {node.lineno}: shell"
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = {alias.name.partition(".")[0] for alias in node.names} | {
+                (getattr(node, "module", "") or "").partition(".")[0]
+            }
+            assert not names & {"pickle", "marshal", "shelve"}
+
+
+def test_every_dependency_is_locked_by_hash() -> None:
+    lock = (CHECKOUT / "requirements.lock").read_text(encoding="utf-8")
+    for requirement in re.split(r"\n(?=\S)", lock.strip()):
+        assert re.match(r"[\w.\[\],-]+==\S+", requirement), requirement[:60]
+        assert "--hash=sha256:" in requirement, requirement[:60]
+    assert not re.search(r"https?://|--index-url|--trusted-host", lock)
+    makefile = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
+    assert "--require-hashes -r requirements.lock" in makefile
+
+
+# The page
+
+
+def lines() -> Iterator[tuple[str, str]]:
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("| ") and "| Tests |" not in line and not line.startswith("| ---"):
+            *_, tests = (cell.strip() for cell in line.strip("|").split("|"))
+            yield line, tests
+
+
+@pytest.mark.parametrize(("line", "tests"), list(lines()), ids=lambda value: value[2:50])
+def test_every_line_of_the_threat_model_names_tests_that_exist(line: str, tests: str) -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", tests)
+    assert named, line
+    for file, name in named:
+        assert f"def {name}(" in (CHECKOUT / file).read_text(encoding="utf-8"), f"{file}::{name}"
