@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl.cli.options import Common, MomentOption, common_options, metrics_option, output_option, source_option
+from etl.cli.options import (
+    Common,
+    MomentOption,
+    common_options,
+    metrics_option,
+    output_option,
+    source_option,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from etl.jobs.backfill import Plan
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--until", type=MomentOption(), help="Where to end, not included; now if not given.")
 @click.option("--restart", is_flag=True, help="Begin anew, whatever an earlier backfill of the period has done.")
 @click.option("--plan", "only_plan", is_flag=True, help="Tell windows, requests and time; read and store no tasks.")
+@workers_option
 @metrics_option
 @output_option
 def backfill(
@@ -32,6 +41,7 @@ def backfill(
     until: datetime | None,
     restart: bool,
     only_plan: bool,
+    workers: int | None,
     metrics_file: Path | None,
     output: str,
 ) -> int:
@@ -54,7 +64,7 @@ def backfill(
     loaded = common.start({"metrics_file": metrics_file}, select=select)
     period = Period(since, until)
     if not only_plan:
-        work = Work("backfill", lambda run: job(run, period, restart=restart))
+        work = Work("backfill", lambda run: job(run, period, restart=restart, workers=workers))
         return work_on_sources(loaded.settings, work, output=output)
     rates = {source.name: source.requests_per_minute for source in loaded.settings.sources}
 

@@ -15,7 +15,7 @@ from etl.extract.client import Client
 from etl.extract.token import Identity, Token
 from etl.extract.transport import Endpoint
 from etl.jobs.recording import Assignment
-from etl.jobs.run import Rules
+from etl.jobs.rules import Rules
 from etl.load import runs
 from etl.load.engine import open_engine, reading
 from etl.load.schema import require_newest
@@ -91,6 +91,7 @@ class Builder:
             account_id=source.account_id,
             stream_id=source.stream_id,
             client=self.client(source),
+            more_clients=lambda: self.client(source),
             rules=Rules(
                 overlap=settings.overlap,
                 settle=settings.settle,

@@ -107,6 +107,12 @@ source_option = click.option(
 metrics_option = click.option(
     "--metrics-file", type=click.Path(path_type=Path), help="Write figures for Prometheus's textfile collector here."
 )
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(1, 32),
+    metavar="N",
+    help="Read so many windows of history at once; as many as budget and latency suggest if not given.",
+)
 output_option = click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What goes to stdout."
 )

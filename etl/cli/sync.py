@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etl.cli.options import Common, common_options, metrics_option, output_option, source_option
+from etl.cli.options import Common, common_options, metrics_option, output_option, source_option, workers_option
 
 if TYPE_CHECKING:
     from etl.cli.working import Job
@@ -18,10 +18,17 @@ if TYPE_CHECKING:
 @source_option
 @click.option("--full", is_flag=True, help="Read every window again, whatever the watermark.")
 @click.option("--reconcile", is_flag=True, help="Then mark what is gone from the server; see kore-etl reconcile.")
+@workers_option
 @metrics_option
 @output_option
 def sync(
-    common: Common, select: tuple[str, ...], full: bool, reconcile: bool, metrics_file: Path | None, output: str
+    common: Common,
+    select: tuple[str, ...],
+    full: bool,
+    reconcile: bool,
+    workers: int | None,
+    metrics_file: Path | None,
+    output: str,
 ) -> int:
     """Bring the database up to date with what the server holds.
 
@@ -36,14 +43,14 @@ def sync(
     from etl.cli.working import Work, work_on_sources
 
     loaded = common.start({"metrics_file": metrics_file}, select=select)
-    work = Work("sync", _reconcile(full=full) if reconcile else _sync(full=full))
+    work = Work("sync", _reconcile(full=full) if reconcile else _sync(full=full, workers=workers))
     return work_on_sources(loaded.settings, work, output=output)
 
 
-def _sync(*, full: bool) -> Job:
+def _sync(*, full: bool, workers: int | None) -> Job:
     from etl.jobs.sync import sync as job
 
-    return lambda run: job(run, full=full)
+    return lambda run: job(run, full=full, workers=workers)
 
 
 def _reconcile(*, full: bool) -> Job:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from threading import Lock, local
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ MINUTE = 60.0
 
 
 class Budget:
-    """Lets ``per_minute`` requests through in any sixty seconds and makes the next one wait."""
+    """Lets ``per_minute`` requests through in any sixty seconds, of all threads, and makes the next one wait."""
 
     def __init__(
         self,
@@ -33,16 +34,28 @@ class Budget:
         self._monotonic = monotonic
         self._sleep = sleep
         self._spent: deque[float] = deque()
+        self._lock = Lock()
+        self._mine = local()
 
     def take(self) -> None:
         """Return when one more request may be sent, and count it."""
-        while (wait := self.wait()) > 0:
+        while (wait := self._wait_or_take()) > 0:
             self._sleep(wait)
-        self._spent.append(self._monotonic())
+
+    def _wait_or_take(self) -> float:
+        with self._lock:
+            wait = self.wait()
+            if wait <= 0:
+                self._mine.moment = self._monotonic()
+                self._spent.append(self._mine.moment)
+            return wait
 
     def answered(self) -> None:
-        """Count the latest request from now on."""
-        self._spent[-1] = self._monotonic()
+        """Count this thread's latest request from now on."""
+        with self._lock:
+            self._spent.remove(self._mine.moment)
+            self._mine.moment = self._monotonic()
+            self._spent.append(self._mine.moment)
 
     def wait(self) -> float:
         """Return the seconds until a request may be sent."""

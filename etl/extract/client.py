@@ -41,7 +41,7 @@ class Usage:
 
 
 class Client:
-    """Asks one server for pages, within its account's budget."""
+    """Asks one server for pages, within its account's budget; ``latency`` is the shortest time that an answer took."""
 
     def __init__(  # noqa: PLR0913 what tests put in the place of time
         self,
@@ -56,6 +56,8 @@ class Client:
     ) -> None:
         self.usage = Usage()
         self.skew: timedelta | None = None
+        self.latency: float | None = None
+        self.per_minute = budget.per_minute
         self._deadline = endpoint.deadline
         self._token = token
         self._budget = budget
@@ -151,10 +153,13 @@ class Client:
         patience.prolong(self._monotonic() - before)  # the account's other requests are no fault of the server's
         token = self._token.text()
         self.usage.requests += 1
+        sent = self._monotonic()
         try:
             answer = self._transport.post(body, token, within=patience.left())
         finally:
             self._budget.answered()
+        took = self._monotonic() - sent
+        self.latency = took if self.latency is None else min(took, self.latency)
         self._note_date(answer.headers)
         page = judge(answer.status, answer.headers, answer.body)
         self._is_token_proven = True

@@ -12,6 +12,7 @@ from etl.extract.reading import Window, dated
 from etl.jobs.probing import beginning, get_to_know
 from etl.jobs.run import Run
 from etl.jobs.stretches import Stretch, read_stretch
+from etl.jobs.workers import read_in_parallel
 from etl.load import windows
 from etl.load.engine import reading
 from etl.logs import get_logger
@@ -43,10 +44,10 @@ class Plan:
     requests: int | None
 
 
-def backfill(run: Run, period: Period, *, restart: bool = False) -> None:
+def backfill(run: Run, period: Period, *, restart: bool = False, workers: int | None = None) -> None:
     """Read and store a period; one that was cut off goes on where it was committed last, unless ``restart``.
 
-    What is stored is never replaced by an older version.
+    What is stored is never replaced by an older version. ``workers`` is as for a sync.
     """
     finding = get_to_know(run)
     since = period.since or beginning(run, choose(run.abilities).field, finding)
@@ -57,7 +58,8 @@ def backfill(run: Run, period: Period, *, restart: bool = False) -> None:
         way = choose(run.abilities)
         begin = _reached(run, way, job, since) or since
         try:
-            read_stretch(run, Stretch(job, way.field, way.history, begin, period.until))
+            stretch = Stretch(job, way.field, way.history, begin, period.until)
+            read_stretch(run, replace(stretch, start=read_in_parallel(run, stretch, workers)))
         except ContradictedError as contradiction:
             run.accept(contradiction)
         else:

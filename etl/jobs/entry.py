@@ -24,11 +24,19 @@ log = get_logger()
 class WindowEntry:
     """What the ledger says of the window ``[start, end)``; ``covered_until`` is how far it is stored.
 
-    ``end`` is asked for once the server has answered.
+    ``end`` is asked for once the server has answered; ``spent`` counts the requests where others are made meanwhile.
     """
 
-    def __init__(
-        self, run: Run, job: str, field: Field, reading: Name, start: datetime, end: Callable[[], datetime]
+    def __init__(  # noqa: PLR0913 a row's columns
+        self,
+        run: Run,
+        job: str,
+        field: Field,
+        reading: Name,
+        start: datetime,
+        end: Callable[[], datetime],
+        *,
+        spent: Callable[[], int] | None = None,
     ) -> None:
         self.covered_until = start
         self._run = run
@@ -40,7 +48,8 @@ class WindowEntry:
         self._rows = 0
         self._total: int | None = None
         self._doubt = ""
-        self._requests_before = run.client.usage.requests
+        before = run.client.usage.requests
+        self._spent = spent or (lambda: run.client.usage.requests - before)
 
     @property
     def _end(self) -> datetime:
@@ -116,7 +125,7 @@ class WindowEntry:
             state=self._state,
             rows=self._rows,
             reported_total=self._total,
-            requests=run.client.usage.requests - self._requests_before,
+            requests=self._spent(),
             finished_at=None if self._state == "running" else run.clock(),
             error=self._doubt or None,
         )

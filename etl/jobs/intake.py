@@ -15,7 +15,7 @@ from etl.transform import Rejection, Stream, TaskRows, dropper, tombstone, trans
 Rejected = tuple[str, str | None, str]
 """The reason, the record's id where it has one, and its text."""
 
-_A_ROW = 1024  # bytes, about, beside the record's text
+_A_ROW = 8192  # bytes, about, beside the record's text
 
 
 @dataclass(slots=True)

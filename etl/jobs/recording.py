@@ -14,7 +14,8 @@ from etl.errors import DatabaseError, EtlError
 from etl.extract.abilities import Abilities
 from etl.extract.client import Client
 from etl.jobs.refresh import refresh
-from etl.jobs.run import Rules, Run, Tally
+from etl.jobs.rules import Rules, Tally
+from etl.jobs.run import Run
 from etl.jobs.turns import turn_of
 from etl.load import runs, sources, watermarks
 from etl.load.engine import reading
@@ -35,6 +36,7 @@ class Assignment:
     account_id: str
     stream_id: str
     client: Client
+    more_clients: Callable[[], Client]
     rules: Rules
     by_hand: Mapping[str, Any]
     settings: Mapping[str, Any]
@@ -66,7 +68,7 @@ def recorded_run(
         run = Run(
             engine, assignment.client, source, run_id=run_id, abilities=kept.set_by_hand(assignment.by_hand),
             by_hand=dict(assignment.by_hand), rules=assignment.rules, clock=clock, on_progress=on_progress,
-            before_fetch=turn.offer, storing=turn.storing,
+            before_fetch=turn.offer, storing=turn.storing, more_clients=assignment.more_clients,
         )  # fmt: skip
         before = run.watermark()
         try:

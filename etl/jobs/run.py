@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from etl.extract.page import Page
 from etl.extract.query import Query
 from etl.extract.reading import Chunk
 from etl.jobs.intake import Intake, Taken, batch_of, unknown_keys_of
+from etl.jobs.rules import Rules, Tally
 from etl.jobs.strangers import Strangers
 from etl.load import counting, forgotten, rejected, runs, sources, unknown, watermarks
 from etl.load.engine import reading
@@ -28,35 +29,6 @@ from etl.transform import Stream, TaskRows
 log = get_logger()
 
 _USUAL_PAGES = (50, 10)  # rows: what the API's sample asks for, and what it got
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a run counted; the names are those of ``sync_runs``."""
-
-    requests: int = 0
-    retries: int = 0
-    rate_limited: int = 0
-    windows: int = 0
-    unverified: int = 0
-    fetched: int = 0
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    stale: int = 0
-    rejected: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The settings that a run obeys."""
-
-    overlap: timedelta = timedelta(minutes=5)
-    settle: timedelta = timedelta(seconds=10)
-    start: datetime | None = None
-    window_least: timedelta | None = None
-    window_most: timedelta | None = None
-    drop_fields: tuple[str, ...] = ()
 
 
 class Run:
@@ -76,6 +48,7 @@ class Run:
         on_progress: Callable[[Tally, int | None], None] = lambda _tally, _total: None,
         before_fetch: Callable[[], None] = lambda: None,
         storing: AbstractContextManager[Any] = nullcontext(),  # noqa: B008 it holds nothing
+        more_clients: Callable[[], Client] | None = None,
     ) -> None:
         self.engine = engine
         self.client = client
@@ -98,10 +71,18 @@ class Run:
         self._on_progress = on_progress
         self._before_fetch = before_fetch
         self._storing = storing
+        self._more_clients = more_clients or (lambda: client)
+        self._helpers: list[Client] = []
         self._contradicted: set[str] = set()
         self._met_keys: set[str] = set()
 
-    def fetch(self, query: Query) -> Page:
+    def another_client(self) -> Client:
+        """Return one more client, for another thread; what it spends is this run's."""
+        client = self._more_clients()
+        self._helpers.append(client)
+        return client
+
+    def fetch(self, query: Query, *, client: Client | None = None) -> Page:
         """Ask for a page; where the server no longer takes so large a limit, ask for fewer rows and remember that.
 
         Raises:
@@ -109,13 +90,14 @@ class Run:
         """
         self._before_fetch()
         query = self._within_limit(query)
+        client = client or self.client
         try:
-            return self.client.fetch(query)
+            return client.fetch(query)
         except RefusedError:
             fewer = max((rows for rows in _USUAL_PAGES if query.limit and rows < query.limit), default=None)
             if fewer is None:
                 raise
-        page = self.client.fetch(replace(query, limit=fewer))  # refused as well: it is not the limit
+        page = client.fetch(replace(query, limit=fewer))  # refused as well: it is not the limit
         self.learn(
             self.abilities.learnt("page_rows", fewer, f"limit {query.limit} is refused, {fewer} is not"), "page_rows"
         )
@@ -231,9 +213,11 @@ class Run:
         self.learn(self.abilities.learnt(question, contradiction.answer, contradiction.evidence), question)
 
     def count_requests(self) -> None:
-        """Bring the tally up to what the client spent."""
-        usage, tally = self.client.usage, self.tally
-        tally.requests, tally.retries, tally.rate_limited = usage.requests, usage.retries, usage.rate_limited
+        """Bring the tally up to what the clients spent."""
+        spent = [client.usage for client in (self.client, *self._helpers)]
+        self.tally.requests = sum(usage.requests for usage in spent)
+        self.tally.retries = sum(usage.retries for usage in spent)
+        self.tally.rate_limited = sum(usage.rate_limited for usage in spent)
 
     def _unnoticed(self, rows: Sequence[TaskRows]) -> dict[str, tuple[str, str]]:
         """Return the keys that nothing here knows and that this run has not met before."""

@@ -22,6 +22,7 @@ from etl.jobs.probing import beginning, get_to_know
 from etl.jobs.run import Run
 from etl.jobs.stretches import Stretch, read_stretch
 from etl.jobs.sweep import sweep
+from etl.jobs.workers import read_in_parallel
 from etl.load import counting, evidence, watermarks, windows
 from etl.load.engine import reading
 from etl.load.store import Counts
@@ -33,8 +34,10 @@ log = get_logger()
 _LONGEST_HOLD = timedelta(hours=1)
 
 
-def sync(run: Run, *, full: bool = False) -> None:
+def sync(run: Run, *, full: bool = False, workers: int | None = None) -> None:
     """Read what is new or changed since the watermark, all of history at first or if ``full``, and store it.
+
+    ``workers`` read history, None being as many as the budget keeps busy.
 
     Where the server turns out to behave in another way than it was found to, fall back and go on in the same run.
 
@@ -47,7 +50,7 @@ def sync(run: Run, *, full: bool = False) -> None:
         try:
             mark = run.watermark()
             if full or mark is None:
-                read_history(run, way, finding, job="full" if full else "first")
+                read_history(run, way, finding, job="full" if full else "first", workers=workers)
             else:
                 catch_up(run, way, finding, mark)
         except ContradictedError as contradiction:
@@ -56,12 +59,13 @@ def sync(run: Run, *, full: bool = False) -> None:
             return
 
 
-def read_history(run: Run, way: Way, finding: Finding | None, *, job: str) -> None:
+def read_history(run: Run, way: Way, finding: Finding | None, *, job: str, workers: int | None = None) -> None:
     """Read all of history, then what changed meanwhile; a first sync that was cut off goes on where it ended."""
     start = beginning(run, way.field, finding)
     done = _already_read(run, way, start) if job == "first" else None
     begin = done.covered_until if done else start
-    read_stretch(run, Stretch(job, way.field, way.history, begin, moves_watermark=way.field == "updatedAt"))
+    stretch = Stretch(job, way.field, way.history, begin, moves_watermark=way.field == "updatedAt")
+    read_stretch(run, replace(stretch, start=read_in_parallel(run, stretch, workers)))
     if way.later == "newest":
         began = done.opened_at if done else run.opened_at()
         read_changes(run, began - run.rules.overlap)

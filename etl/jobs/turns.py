@@ -40,6 +40,8 @@ class Turn:
         if not self._makes_way or time.monotonic() - self._since < _TURN:
             return
         with self.storing:
+            if time.monotonic() - self._since < _TURN:
+                return  # another thread has just offered it
             self._lock.release()
             time.sleep(_COURTESY)
             waited = self._take()

@@ -14,7 +14,7 @@ from sqlalchemy import event, text
 from etl.errors import TransientApiError
 from etl.extract.client import Usage
 from etl.jobs.recording import Assignment, recorded_run
-from etl.jobs.run import Rules
+from etl.jobs.rules import Rules
 from etl.jobs.sync import sync
 from etl.load.engine import open_engine
 from etl.times import format_time

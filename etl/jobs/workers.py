@@ -1,0 +1,223 @@
+"""Several windows at once, where the latency of requests is what a long reading costs: many read, one stores.
+
+Disjoint windows of time are each read exactly as alone, in order of time, by as many workers as the budget keeps busy.
+Each has its own row in the ledger; what counts as covered is what is stored from the beginning on without a gap.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from contextvars import copy_context
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
+
+from etl.errors import RefusedError
+from etl.extract.answers import SlowAnswerError
+from etl.extract.choosing import READERS
+from etl.extract.client import Client
+from etl.extract.reading import Window, dated
+from etl.jobs.entry import WindowEntry
+from etl.jobs.intake import Taken, joined
+from etl.jobs.run import Run
+from etl.jobs.stretches import Stretch
+from etl.logs import bound, get_logger
+from etl.times import interval
+
+log = get_logger()
+
+MOST_WORKERS = 8
+_NOTICEABLE = 0.05  # seconds: what an answer takes of itself, where nothing is far
+_PAGES = 5  # of a window, about, at least: its last page is not full
+_WINDOWS_EACH = 8  # of a worker, at most: some are full, others empty
+_LEAST_WINDOWS = 4  # for which it is worth it
+_CHUNKS_EACH = 2  # that a worker may be ahead
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What a worker has to tell of a window: rows, or that it ended, with the requests so far."""
+
+    window: Window
+    requests: int
+    taken: Taken | None = None
+    error: BaseException | None = None
+
+
+def sensible_workers(run: Run, per_minute: int) -> int:
+    """Return how many workers the budget keeps busy at the latency measured so far."""
+    latency = run.client.latency
+    if latency is None or latency < _NOTICEABLE:
+        return 1
+    return max(1, min(MOST_WORKERS, math.ceil(per_minute / 60 * latency)))
+
+
+def read_in_parallel(run: Run, stretch: Stretch, workers: int | None) -> datetime:
+    """Read and store a stretch up to the server's time now, or its end; return up to where all of it is stored.
+
+    Where the server refuses a window, or answers too slowly, the rest is left to who reads one window after the other.
+
+    Raises:
+        ContradictedError, EtlError: as a window's reading does, once what came before is stored.
+    """
+    workers = sensible_workers(run, run.client.per_minute) if workers is None else workers
+    if workers < 2:
+        return stretch.start
+    try:
+        windows = _windows(run, stretch, workers)
+        return _read(run, stretch, windows, workers) if windows else stretch.start
+    except (RefusedError, SlowAnswerError) as error:
+        log.warning("workers.not_used", reason=str(error))
+        return stretch.start
+
+
+def _read(run: Run, stretch: Stretch, windows: list[Window], workers: int) -> datetime:
+    log.info("workers.started", workers=workers, windows=len(windows))
+    crew = _Crew(run, stretch, windows, workers)
+    try:
+        crew.store_all()
+    except (RefusedError, SlowAnswerError) as error:
+        log.warning("workers.stopped", reason=str(error))
+    finally:
+        crew.stop()
+    return crew.covered_until(stretch.start)
+
+
+def _windows(run: Run, stretch: Stretch, workers: int) -> list[Window]:
+    """Return disjoint windows from the beginning of the stretch on, by how many rows the server counts in it."""
+    query = replace(dated(Window(stretch.field, stretch.start, _end(run, stretch)), run.abilities), limit=1)
+    longest = run.abilities.longest_range
+    total = run.fetch(query).total if longest is None else None
+    if not run.client.usage.requests:
+        return []  # the server's time is not known yet
+    end = min(_end(run, stretch), run.opened_at()).replace(microsecond=0)
+    pages = _WINDOWS_EACH * workers * _PAGES if total is None else total / max(1, run.abilities.limit() - 1)
+    count = min(_WINDOWS_EACH * workers, int(pages / _PAGES))
+    if end <= stretch.start or count < _LEAST_WINDOWS:
+        return []
+    size = max(timedelta(seconds=1), (end - stretch.start) / count)
+    if longest is not None:
+        size = min(size, longest - 2 * run.abilities.smallest())
+    if size <= timedelta():
+        return []
+    return list(_split(stretch, end, timedelta(seconds=math.ceil(size.total_seconds()))))
+
+
+def _end(run: Run, stretch: Stretch) -> datetime:
+    return stretch.end or run.clock()
+
+
+def _split(stretch: Stretch, end: datetime, size: timedelta) -> Iterator[Window]:
+    start = stretch.start
+    while start < end:
+        upto = min(end, start + size)
+        yield Window(stretch.field, start, upto, None, stretch.filters)
+        start = upto
+
+
+class _Crew:
+    """Workers that read the windows, and their windows' rows in the ledger."""
+
+    def __init__(self, run: Run, stretch: Stretch, windows: list[Window], workers: int) -> None:
+        self._run = run
+        self._stretch = stretch
+        self._windows = windows
+        self._workers = workers
+        self._left = deque(windows)
+        self._told: SimpleQueue[_News] = SimpleQueue()
+        self._room: SimpleQueue[int] = SimpleQueue()
+        self._entries: dict[datetime, WindowEntry] = {}
+        self._requests: dict[datetime, int] = {}
+        self._done: set[datetime] = set()
+        for _ in range(_CHUNKS_EACH * workers):
+            self._room.put(1)
+        for _ in range(workers):
+            context = copy_context()
+            Thread(target=context.run, args=(self._work, run.another_client()), daemon=True).start()
+
+    def store_all(self) -> None:
+        """Store what the workers read until all windows are done, or one of them failed."""
+        while len(self._done) < len(self._windows):
+            news = [self._told.get()]
+            while not self._told.empty():
+                news.append(self._told.get())
+            for window in dict.fromkeys(each.window for each in news):
+                self._store([each for each in news if each.window is window])
+            for error in (each.error for each in news):
+                if error is not None:
+                    raise error
+
+    def covered_until(self, start: datetime) -> datetime:
+        """Return up to where all is stored without a gap."""
+        for window in self._windows:
+            if window.start not in self._done:
+                entry = self._entries.get(window.start)
+                return entry.covered_until if entry else window.start
+            start = window.end
+        return start
+
+    def stop(self) -> None:
+        """Let no worker ask again."""
+        self._left.clear()
+        for _ in range(self._workers):
+            self._room.put(0)
+
+    def _store(self, news: list[_News]) -> None:
+        window, last = news[0].window, news[-1]
+        self._requests[window.start] = last.requests
+        entry = self._entries.get(window.start) or self._opened(window)
+        rows = [each.taken for each in news if each.taken is not None]
+        with bound(window=interval(window.start, window.end)):
+            if rows:
+                entry.store(joined(rows))
+                for _ in rows:
+                    self._room.put(1)
+            if isinstance(last.error, Exception):
+                entry.fail(last.error)
+            elif last.taken is None and last.error is None:
+                entry.finish()
+                self._done.add(window.start)
+
+    def _opened(self, window: Window) -> WindowEntry:
+        stretch, start = self._stretch, window.start
+        entry = WindowEntry(
+            self._run, stretch.job, stretch.field, stretch.reading, start, partial(_end_of, window),
+            spent=lambda: self._requests[start],
+        )  # fmt: skip
+        self._entries[start] = entry
+        return entry
+
+    def _work(self, client: Client) -> None:
+        """Read one window after the other."""
+        while True:
+            try:
+                window = self._left.popleft()
+            except IndexError:
+                client.close()
+                return
+            before = client.usage.requests
+            error: BaseException | None = None
+            try:
+                if not self._read(client, window, before):
+                    return
+            except BaseException as failure:  # noqa: BLE001 raised where it is waited for
+                error = failure
+                self._left.clear()
+            self._told.put(_News(window, client.usage.requests - before, error=error))
+
+    def _read(self, client: Client, window: Window, before: int) -> bool:
+        """Read a window; tell whether that came to its end, and was not stopped."""
+        fetch = partial(self._run.fetch, client=client)
+        for chunk in READERS[self._stretch.reading](fetch, window, self._run.abilities):
+            if not self._room.get():
+                return False
+            self._told.put(_News(window, client.usage.requests - before, self._run.take(chunk)))
+        return True
+
+
+def _end_of(window: Window) -> datetime:
+    return window.end

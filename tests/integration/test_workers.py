@@ -1,0 +1,68 @@
+"""Several windows at once: exact, truthful after a crash, within the budget, and worth it where latency costs."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from etl.extract.budget import Budget
+from etl.jobs.backfill import Period, backfill
+from etl.jobs.sync import sync
+from tests.integration.mirror import NONE, Mirror
+
+FIELDS = {"dates on createdAt": "createdAt", "dates on updatedAt": "updatedAt"}
+
+
+@pytest.fixture
+def mirror(sandbox, migrated_sqlite_url):
+    return lambda settings=None, **options: Mirror(sandbox(**options), migrated_sqlite_url, **settings or {})
+
+
+@pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
+def test_a_first_sync_by_many_workers_is_exact_while_tasks_change(mirror, field):
+    mirrored = mirror(tasks=4000, shape="eight", window_field=field, churn_every=3, churn_change=5, churn_add=2)
+    outcome = mirrored.work("sync", lambda run: sync(run, workers=8))
+    mirrored.server.configure(churn_every=0)
+    mirrored.sync()
+    assert (outcome.exit_code, mirrored.differences(), mirrored.gaps()) == (0, NONE, [])
+    assert "workers.started" in [event["event"] for event in outcome.log]
+
+
+@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
+def test_a_backfill_by_many_workers_reads_all_of_its_period(mirror, sort):
+    mirrored = mirror(tasks=4000, shape="eight", sort=sort)
+    outcome = mirrored.work("backfill", lambda run: backfill(run, Period(), workers=4))
+    assert (outcome.exit_code, mirrored.differences()) == (0, NONE)
+
+
+@pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
+def test_a_first_sync_whose_workers_meet_an_outage_is_taken_up_without_a_gap(mirror, field):
+    mirrored = mirror({"deadline": "1"}, tasks=4000, shape="eight", window_field=field, outage_after=50)
+    cut_off = mirrored.work("sync", lambda run: sync(run, workers=8))
+    assert cut_off.exit_code == 5
+    assert 0 < mirrored.value("select count(*) from tasks") < 4000
+    mirrored.server.configure(outage_after=0)
+    resumed = mirrored.sync()
+    assert (resumed.exit_code, mirrored.differences(), mirrored.gaps()) == (0, NONE, [])
+
+
+def test_eight_workers_bring_several_times_as_much_as_one_where_each_answer_takes_its_time(mirror):
+    seconds = {}
+    mirrored = mirror(tasks=5000, shape="eight")
+    mirrored.sync()
+    for workers in (1, 8):
+        mirrored.server.configure(latency_ms=200.0)
+        began = time.monotonic()
+        mirrored.work("backfill", lambda run, workers=workers: backfill(run, Period(), workers=workers))
+        seconds[workers] = time.monotonic() - began
+    assert seconds[1] / seconds[8] >= 2  # 6 and more where nothing else is at work: see make bench
+
+
+def test_a_budget_counts_the_requests_of_all_threads():
+    budget = Budget(2, monotonic=lambda: 10.0)
+    budget.take()
+    budget.take()
+    assert budget.wait() > 0
+    budget.answered()
+    assert budget.wait() > 0
