@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections import Counter
 from contextlib import redirect_stderr
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def _counts_of_sync(server: Server, url: str) -> dict[str, int]:
     settings = load_settings(None, settings_for(server, url), {}).settings
     try:
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
-            code = work_on_sources(settings, Work("sync", sync), output="text")
+            code = work_on_sources(settings, Work("sync", partial(sync, workers=1)), output="text")
     finally:
         for target, name, listener in listeners:
             event.remove(target, name, listener)
