@@ -1,11 +1,13 @@
 """Putting many rows into a table that has none of them yet, by the quickest way of each database.
 
-PostgreSQL has COPY. SQLite takes many rows in one insert: it then works on them without Python, so that another thread
-can go on meanwhile, where row after row the two would wait for each other.
+Both go to the driver itself, past what SQLAlchemy does for each statement. PostgreSQL has COPY. SQLite takes many rows
+in one insert: it then works on them without Python, so that another thread can go on meanwhile, where row after row the
+two would wait for each other.
 """
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import cache
 from itertools import chain
 from operator import itemgetter
@@ -33,10 +35,16 @@ def fill(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     if connection.dialect.name == "postgresql":
         _copy(connection, table.name, names, values)
         return
-    for many in _ROWS_AT_ONCE:
-        while len(values) >= many:
-            some, values = values[:many], values[many:]
-            connection.exec_driver_sql(_insert(table.name, names, many), tuple(chain.from_iterable(some)))
+    _insert(connection, table.name, names, values)
+
+
+def _insert(connection: Connection, table: str, names: tuple[str, ...], values: list[Sequence[Any]]) -> None:
+    driver: Any = connection.connection.driver_connection
+    with mapped(connection), closing(driver.cursor()) as cursor:
+        for many in _ROWS_AT_ONCE:
+            while len(values) >= many:
+                some, values = values[:many], values[many:]
+                cursor.execute(_statement(table, names, many), tuple(chain.from_iterable(some)))
 
 
 def _plain(rows: Iterable[Row], names: tuple[str, ...], table: Table) -> list[Sequence[Any]]:
@@ -56,7 +64,7 @@ def _with_text(values: Iterable[Sequence[Any]], moments: Sequence[int]) -> Itera
 
 
 @cache
-def _insert(table: str, names: tuple[str, ...], rows: int) -> str:
+def _statement(table: str, names: tuple[str, ...], rows: int) -> str:
     marks = f"({', '.join('?' * len(names))})"
     return f"insert into {table} ({', '.join(names)}) values {', '.join([marks] * rows)}"  # noqa: S608 our own names
 
