@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import webbrowser
+from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +41,13 @@ class ZoneOption(click.ParamType):  # type: ignore[type-arg]  # generic for the 
 
 @click.command()
 @common_options
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default="report.html", show_default=True, help="The file, put in place once it is whole.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="report.html",
+    show_default=True,
+    help="The file, put in place once it is whole.",
+)
 @click.option("--since", type=DurationOption(), default="90d", show_default=True, metavar="TIME", help="How far back.")
 @click.option("--timezone", type=ZoneOption(), default="UTC", show_default=True, metavar="NAME", help="Whose days.")
 @click.option("--title", default="Support tasks", show_default=True, help="What stands at its top.")
@@ -62,10 +70,14 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
     from etl.cli.whole_file import whole_file
     from etl.jobs.report import gather
 
-    write_page = _page_writer()
-    with database_to_look_at(common.start(need_sources=False).settings) as engine:
+    runtime, write_page = _page_writer()
+    settings = common.start(need_sources=False).settings
+    with database_to_look_at(settings) as engine, ProcessPoolExecutor(1, get_context("spawn")) as beside:
+        # The scripts take seconds and much memory to put together, and need nothing of the database.
+        scripts = beside.submit(runtime)
         facts = gather(engine, now=now(), period=since, zone=timezone)
-    text = write_page(facts, title)
+        bundle = scripts.result()
+    text = write_page(facts, title, bundle)
     with whole_file(out) as file:
         file.write(text.encode())
     if common.verbosity >= 0:
@@ -75,9 +87,10 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
         raise ConfigError(f"--open: no browser was found; open {out} yourself")
 
 
-def _page_writer() -> Callable[[Facts, str], str]:
+def _page_writer() -> tuple[Callable[[], str], Callable[[Facts, str, str], str]]:
     try:
+        from etl.report.drawing import runtime
         from etl.report.page import write_page
     except ModuleNotFoundError as error:
         raise ConfigError(f"a report needs {error.name}; run: pip install 'kore-etl[report]'") from error
-    return write_page
+    return runtime, write_page

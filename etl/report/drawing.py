@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import vl_convert
@@ -10,7 +9,6 @@ import vl_convert
 Spec = dict[str, Any]
 
 
-@cache
 def runtime() -> str:
     """Vega as a script that defines ``vegaEmbed``."""
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")

@@ -22,8 +22,8 @@ _LISTED = 10
 _COUNTS = ("open", "flow", "moves", "weeks", "resolutions", "stays", "load", "arrivals")
 
 
-def write_page(facts: Facts, title: str) -> str:
-    """Return the whole page as HTML."""
+def write_page(facts: Facts, title: str, runtime: str) -> str:
+    """Return the whole page as HTML; ``runtime`` are the scripts of :func:`etl.report.drawing.runtime`."""
     rows = summary.rows(facts)
     drawn = charts(facts)
     zone = ZoneInfo(facts.zone)
@@ -41,7 +41,7 @@ def write_page(facts: Facts, title: str) -> str:
         charts=[_figure(chart, rows[chart.name], facts) for chart in drawn],
         colors=_color_variables(facts),
         style=_resource("page.css"),
-        vega=drawing.runtime(),
+        vega=runtime,
         script=_resource("page.js"),
         data=_json(_data(facts, drawn, title)),
         tables=_tables(facts, zone),

@@ -75,10 +75,11 @@ def empty_page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _written(url: str, path: Path) -> Path:
     from etl.jobs.report import gather
     from etl.load.engine import open_engine
+    from etl.report.drawing import runtime
     from etl.report.page import write_page
 
     engine = open_engine(url)
     facts = gather(engine, now=datetime.now(UTC), period=timedelta(days=90), zone=ZoneInfo("Europe/Berlin"))
     engine.dispose()
-    path.write_text(write_page(facts, "Support tasks"), encoding="utf-8")
+    path.write_text(write_page(facts, "Support tasks", runtime()), encoding="utf-8")
     return path
