@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, insert, or_, select, update
 
-from etl.load.tables import tasks, watermarks
+from etl.load.tables import sync_runs, tasks, watermarks
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -38,11 +38,13 @@ def put(connection: Connection, source_id: int, value: datetime, *, run_id: int,
 
 
 def is_behind(connection: Connection, source_id: int, task_ids: Collection[str]) -> bool:
-    """Tell whether one of these tasks was written after the watermark moved last.
+    """Tell whether one of these tasks was written, after the watermark moved last, by a run that did not end well.
 
-    A run that stored it and did not come to its end may have left others that were changed before it.
+    Such a run may have left others that were changed before it. One that came to its end left none, also where the
+    watermark stays behind what it stored, to let late rows show.
     """
     mark = select(watermarks).where(watermarks.c.source_id == source_id).subquery()
     later = or_(tasks.c.stored_at > mark.c.moved_at, tasks.c.run_id > mark.c.run_id)
     query = select(tasks.c["_id"]).join(mark, mark.c.source_id == tasks.c.source_id).where(later)
+    query = query.join(sync_runs, sync_runs.c.id == tasks.c.run_id).where(sync_runs.c.state != "finished")
     return connection.execute(query.where(tasks.c["_id"].in_(task_ids)).limit(1)).first() is not None
