@@ -8,7 +8,7 @@ INSTALLED = $(VENV)/installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo references screenshots test browser-test cover faults lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
+.PHONY: help venv demo docs references screenshots test browser-test cover faults lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ cover: venv ## Run every test and say which branches none of them takes
 
 screenshots: venv ## Make the pictures of docs/images from the demo's data (needs chromium): look at each
 	@$(RUN) docs.screenshots
+
+docs: venv ## Build the site of the documentation in site/; a link that leads nowhere fails it
+	@$(RUN) sphinx --fail-on-warning --keep-going --nitpicky --quiet --fresh-env --builder html docs site
+	@echo "the site is in site/index.html"
 
 references: venv ## Write the pages of docs that are made from the program
 	@for page in docs/generate/*.py; do $(VENV)/bin/python $$page || exit; done
@@ -79,5 +83,5 @@ lock: venv ## Choose the newest versions that pyproject.toml allows
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file requirements.lock
 
 clean: ## Remove what was made, the virtual environment too
-	rm -rf $(VENV) demo dist build htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site demo dist build htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

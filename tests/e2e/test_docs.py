@@ -1,9 +1,9 @@
 """What the pages show in a ``console`` block is run, and what comes out is compared with what they show.
 
 A page is one session from top to bottom, in a home folder of its own, against a server of its own. Where a page makes
-its settings itself (``kore-etl init``) there are none; else there are some in /etc/kore-etl, and one sync was made. On
-a page, ``...`` stands for what is left out: a part of a line, or lines. Times, ages, counts and widths of columns may
-differ; words, exit codes and their order may not.
+its settings itself (``kore-etl init``) there are none, where it takes those of a sandbox it has the server's; else
+there are some in /etc/kore-etl, and one sync was made. On a page, ``...`` stands for what is left out: a part of a
+line, or lines. Times, ages, counts and widths of columns may differ; words, exit codes and their order may not.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from tests.conftest import CHECKOUT, clean_environment
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 _FENCE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SERVER = "https://platform.kore.ai"
+# The line by which a page takes the settings of a sandbox of its own, if it does.
+_FROM_SANDBOX = "\n. ./sandbox.env\n"
 # As the pages call them.
 _IDS = {
     "account_id": "64f0c1d2e3a4b5c6d7e8f901",
@@ -65,6 +67,7 @@ class Session:
 
     def __init__(self, root: Path, url: str, secret: str) -> None:
         self._root, self._url, self._secret = root, url, secret
+        self._settings: dict[str, str] = {}
         self._home = root / "home"
         for folder in ("home", "bin", "etc/kore-etl", "var/lib/kore-etl", "opt/kore-etl/bin"):
             (root / folder).mkdir(parents=True)
@@ -73,6 +76,10 @@ class Session:
         _program(root / "bin/sudo", 'exec "$@"')
         for name in ("systemctl", "crontab", "loginctl"):
             _program(root / "bin" / name, "exit 0")
+
+    def take_settings(self, settings: dict[str, str]) -> None:
+        """Do as ``. ./sandbox.env`` does."""
+        self._settings = settings
 
     def make_settings(self) -> None:
         lines = [f'{name} = "{value}"' for name, value in _IDS.items()]
@@ -86,7 +93,7 @@ class Session:
 
     def run(self, command: str) -> str:
         """Run a command, and give what it writes as the pages have it."""
-        settings = {"NO_COLOR": "1", "CONFIGURATION_DIRECTORY": str(self._root / "etc/kore-etl")}
+        settings = {"NO_COLOR": "1", "CONFIGURATION_DIRECTORY": str(self._root / "etc/kore-etl"), **self._settings}
         environ = clean_environment(self._home, settings)
         environ["PATH"] = f"{self._root / 'bin'}:{environ['PATH']}"
         done = subprocess.run(
@@ -173,7 +180,9 @@ def test_a_page_shows_what_its_commands_write(page: Path, sandbox: Callable, tmp
     server = sandbox(tasks=120, **_IDS)
     session = Session(tmp_path / "machine", server.url, server.options.client_secret)
     found = steps(page)
-    if not any("kore-etl init" in step.command for step in found):
+    if _FROM_SANDBOX in page.read_text("utf-8"):
+        session.take_settings(server.environment)
+    elif not any("kore-etl init" in step.command for step in found):
         session.make_settings()
     for step in found:
         written = session.run(step.command)
