@@ -58,5 +58,8 @@ def _prepare(_app: Sphinx, page: str, source: list[str]) -> None:
 
 def _relations(diagram: re.Match[str]) -> str:
     found = re.findall(r"^ +(\w+) \|\|--o[{|] (\w+) : \"?(.*?)\"?$", diagram[1], re.MULTILINE)
-    rows = [f"| `{one}` | {words} | `{many}` |" for one, many, words in found]
-    return "\n".join(["| a row of | by | rows of |", "| --- | --- | --- |", *rows])
+    parents: dict[str, list[str]] = {}
+    for one, many, words in found:
+        parents.setdefault(many, []).append(f"`{one}` ({words.replace('_', chr(92) + '_')})")
+    rows = [f"| `{table}` | {', '.join(others)} |" for table, others in parents.items()]
+    return "\n".join(["| Rows of | belong to a row of |", "| --- | --- |", *rows])

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("etl.cli.schema:schema", "See what records have that the tables do not know."),
     "export": ("etl.cli.export:export", "Write a table or view as CSV, lines of JSON or Parquet."),
     "report": ("etl.cli.report:report", "Write a page of numbers and charts to look at or to send."),
+    "explore": ("etl.cli.explore:explore", "Show a SQLite database in the browser, to ask it questions."),
     "prune": ("etl.cli.prune:prune", "Let go of old runs, windows and rejected records."),
     "db": ("etl.cli.db:db", "Create the tables, or bring them to another version."),
     "schedule": ("etl.cli.schedule:schedule", "Print or install a timer for the sync: systemd or cron."),
