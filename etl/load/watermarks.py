@@ -38,13 +38,15 @@ def put(connection: Connection, source_id: int, value: datetime, *, run_id: int,
 
 
 def is_behind(connection: Connection, source_id: int, task_ids: Collection[str]) -> bool:
-    """Tell whether one of these tasks was written, after the watermark moved last, by a run that did not end well.
+    """Tell whether there may be changes after the watermark that are not stored, although these tasks are.
 
-    Such a run may have left others that were changed before it. One that came to its end left none, also where the
-    watermark stays behind what it stored, to let late rows show.
+    So it is where the run that moved it last, or one that stored one of the tasks since, did not come to its end: it
+    may have left others that were changed before them.
     """
     mark = select(watermarks).where(watermarks.c.source_id == source_id).subquery()
+    moved_by = select(sync_runs.c.state).join(mark, mark.c.run_id == sync_runs.c.id)
+    if connection.execute(moved_by).scalar() != "finished":
+        return True
     later = or_(tasks.c.stored_at > mark.c.moved_at, tasks.c.run_id > mark.c.run_id)
     query = select(tasks.c["_id"]).join(mark, mark.c.source_id == tasks.c.source_id).where(later)
-    query = query.join(sync_runs, sync_runs.c.id == tasks.c.run_id).where(sync_runs.c.state != "finished")
     return connection.execute(query.where(tasks.c["_id"].in_(task_ids)).limit(1)).first() is not None
