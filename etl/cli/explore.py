@@ -21,7 +21,7 @@ _STOPS = (signal.SIGINT, signal.SIGTERM)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Listen here; without it, at a free port.")
 @click.option("--open", "open_it", is_flag=True, help="Show it in the browser.")
 def explore(common: Common, port: int, open_it: bool) -> None:
-    r"""Show a SQLite database in the browser: its tables and views, a search, ten questions and any SQL of your own.
+    """Show a SQLite database in the browser: its tables and views, a search, ten questions and any SQL of your own.
 
     The database is only read, and syncs may go on meanwhile. It answers on this machine alone, but to everyone who
     works on it; Ctrl-C ends it. For PostgreSQL there is a dashboard for Grafana, config/grafana/kore-etl.json. It needs
