@@ -20,7 +20,8 @@ answers broken. Afterwards the database is compared with the server, row by row;
 are missing, stand in another version, or should not be there, once the next undisturbed run has ended. After a kill the
 database's own checks, its foreign keys and its watermark are looked at as well.
 
-`make faults` tries all of it and writes this page; `make test` tries a little of each.
+`make faults` tries all of it and writes this page; `make test` tries a little of each. The trials are those of the run
+that wrote the page; "told" is how the runs ended that met the fault, by their exit codes, where that differs.
 """
 GROUPS = {
     "kill": "Killed, or without power",

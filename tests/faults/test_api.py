@@ -84,7 +84,7 @@ def test_each_fault_at_a_rate_loses_nothing(apart: Callable[..., Scene], ledger:
     assert all(times for times, _, _ in outcomes)
 
 
-@pytest.mark.parametrize("share", either((0.0, 0.9), (0.0, 0.001, 0.1, 0.5, 0.9, 0.9999)))
+@pytest.mark.parametrize("share", either((0.9,), (0.0, 0.001, 0.1, 0.5, 0.9, 0.9999)))
 @pytest.mark.parametrize("kind", ["stall", "cut", "half"])
 def test_an_answer_that_breaks_off_anywhere_loses_nothing(
     apart: Callable[..., Scene], ledger: Any, kind: str, share: float
@@ -169,7 +169,7 @@ def believed(scene: Scene, lie: dict[str, Any]) -> tuple[int, int]:
     return code, lost + len(scene.lost())
 
 
-@pytest.mark.parametrize("way", either(("createdAt, sorted", "updatedAt, unsorted"), tuple(WAYS)))
+@pytest.mark.parametrize("way", either(("updatedAt, unsorted",), tuple(WAYS)))
 def test_a_lie_is_told_or_harmless_and_always_comes_to_an_end(
     apart: Callable[..., Scene], ledger: Any, way: str
 ) -> None:
