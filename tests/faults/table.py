@@ -37,15 +37,16 @@ GROUPS = {
 
 def main() -> None:
     """Write the page."""
-    ledger, page = map(Path, sys.argv[1:])
+    ledger, page = map(Path, sys.argv[1:3])
     lines = [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines()]
-    page.write_text(written(lines), encoding="utf-8")
+    page.write_text(written(lines, " ".join(sys.argv[3:])), encoding="utf-8")
 
 
-def written(lines: list[dict[str, Any]]) -> str:
+def written(lines: list[dict[str, Any]], note: str) -> str:
     trials, lost = (sum(line[name] for line in lines if line["group"] != "fuzzing") for name in ("trials", "lost"))
     versions = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.system()}"
     parts = [TOP, f"**{trials:,} trials, {lost:,} tasks lost** ({versions}; fuzzing not counted).\n"]
+    parts += [f"{note}\n"] if note else []
     for group, title in GROUPS.items():
         rows = joined([line for line in lines if line["group"] == group])
         if rows:
