@@ -91,9 +91,7 @@ VIEWS = (
     View(
         "daily_events",
         "what each task counts for in daily_flow, and on which day; summed up in daily_counts",
-        _columns("task_id stream_id")
-        | {"day": "in UTC"}
-        | _columns("created resolved reopened deleted"),
+        _columns("task_id stream_id") | {"day": "in UTC"} | _columns("created resolved reopened deleted"),
     ),
     View(
         "daily_flow",

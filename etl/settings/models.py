@@ -129,7 +129,8 @@ class Settings(_Model):
     log_file_keep: Whole = _accepted("a whole number from 1 to 1000", 5, ge=1, le=1000)
     metrics_file: OutputPath | None = _accepted("the path of a file that can be written, such as kore-etl.prom", None)
     on_failure: OnFailure | None = _accepted(
-        'a command such as ["/usr/local/bin/page", "kore-etl"], or https://HOST/PATH (http:// only to this machine)', None
+        'a command such as ["/usr/local/bin/page", "kore-etl"], or https://HOST/PATH (http:// only to this machine)',
+        None,
     )
     on_failure_timeout: Duration = _accepted(
         "a duration from 100ms to 1m, such as 10s", timedelta(seconds=10), ge=_TENTH, le=timedelta(minutes=1)

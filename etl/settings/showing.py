@@ -18,7 +18,8 @@ _TICK_NAMES = {length: name for name, length in TICKS.items()}
 def describe(settings: Settings) -> dict[str, Plain]:
     """Give every setting by its dotted key ("overlap", "source.NAME.base_url"), as it would be written in a file."""
     general = {key: getattr(settings, key) for key in type(settings).model_fields if key != "sources"}
-    described = {key: _plain(key, value) for key, value in general.items()}
+    described = {key: _plain(key, value) for key, value in general.items() if key != "on_failure"}
+    described["on_failure"] = _shown_action(settings.on_failure)
     for source in settings.sources:
         for key in type(source).model_fields:
             described[f"source.{source.name}.{key}"] = _plain(key, getattr(source, key))
@@ -26,8 +27,6 @@ def describe(settings: Settings) -> dict[str, Plain]:
 
 
 def _plain(key: str, value: object) -> Plain:
-    if key == "on_failure":
-        return _shown_action(value)
     match value:
         case SecretStr():
             return "***"
