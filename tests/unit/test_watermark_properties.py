@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +27,7 @@ class Asked:
 
     def __init__(self, server, patience):
         self.server, self.patience = server, patience
-        self.usage, self.skew = Usage(), timedelta()
+        self.usage, self.skew, self.latency, self.per_minute = Usage(), timedelta(), None, 60
 
     def fetch(self, query):
         self.usage.requests += 1
@@ -45,6 +46,7 @@ def run_once(engine, server, patience):
         account_id="account",
         stream_id="st-1",
         client=Asked(server, patience),
+        more_clients=partial(Asked, server, patience),
         rules=Rules(overlap=timedelta(seconds=30), settle=timedelta(seconds=1)),
         by_hand={},
         settings={},
