@@ -12,6 +12,7 @@ from etl.jobs.cells import Cells
 from etl.jobs.flows import Flows
 from etl.jobs.places import Key, Places, Sums
 from etl.jobs.status import Standing, standings
+from etl.load.daily import is_resolved
 from etl.load.engine import reading
 from etl.load.report import listing
 from etl.load.report.counting import RESOLVED, STAYED, Counting
@@ -59,7 +60,7 @@ class _Gathering:
         self._span = span
         self._steps = steps
         self._statuses = listing.status_rows(connection)
-        done = [row[0] for row in self._statuses if listing.is_done(row[1], row[2])]
+        done = [row[0] for row in self._statuses if is_resolved(row[2], row[1])]
         self._done = {place for place, row in enumerate(self._statuses) if row[0] in done}
         self._cells = Cells(connection, [row[0] for row in self._statuses])
         self._count = Counting(connection, span, self._cells.coding, done)

@@ -69,9 +69,10 @@ def is_meaning_changed(connection: Connection, rows: Sequence[Mapping[str, Any]]
     known = connection.execute(
         select(own["_id"], own.category, own.name).where(own["_id"].in_({row["_id"] for row in rows}))
     )
-    was_resolved = {row[0]: _is_resolved(row[1], row[2]) for row in known}
-    return any(was_resolved.get(row["_id"]) not in {None, _is_resolved(row["category"], row["name"])} for row in rows)
+    was_resolved = {row[0]: is_resolved(row[1], row[2]) for row in known}
+    return any(was_resolved.get(row["_id"]) not in {None, is_resolved(row["category"], row["name"])} for row in rows)
 
 
-def _is_resolved(category: str | None, name: str | None) -> bool:
+def is_resolved(category: str | None, name: str | None) -> bool:
+    """Tell whether a status is that of a resolved task: by its category, or by its name where it has none."""
     return (category if category is not None else name or "").lower() in RESOLVED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Connection, Text, and_, column, exists, or_, select, table
+from sqlalchemy import BigInteger, ColumnElement, Connection, Text, and_, column, exists, or_, select, table
 
 from etl.load.moment import Moment
 from etl.load.tables import (
@@ -147,10 +147,10 @@ def gaps(connection: Connection, source_id: int) -> list[tuple[datetime, datetim
     return [(row[0], row[1]) for row in connection.execute(query.order_by(_gaps.c.gap_start))]
 
 
-def unverified(connection: Connection, source_id: int) -> list[tuple[datetime, datetime]]:
-    """Return the stretches that could not be verified, and were not read again to their end since."""
+def is_read_again() -> ColumnElement[bool]:
+    """Tell of a window that a later one read all of it, and was verified."""
     again = sync_windows.alias("again")
-    read_again = exists().where(
+    return exists().where(
         again.c.source_id == _WINDOW.source_id,
         again.c.id > _WINDOW.id,
         again.c.field == _WINDOW.field,
@@ -158,8 +158,12 @@ def unverified(connection: Connection, source_id: int) -> list[tuple[datetime, d
         again.c.start_at <= _WINDOW.start_at,
         again.c.covered_until >= _WINDOW.end_at,
     )
+
+
+def unverified(connection: Connection, source_id: int) -> list[tuple[datetime, datetime]]:
+    """Return the stretches that could not be verified, and were not read again to their end since."""
     query = select(_WINDOW.start_at, _WINDOW.end_at).distinct()
-    query = query.where(_WINDOW.source_id == source_id, _WINDOW.state == "unverified", ~read_again)
+    query = query.where(_WINDOW.source_id == source_id, _WINDOW.state == "unverified", ~is_read_again())
     return [(row[0], row[1]) for row in connection.execute(query.order_by(_WINDOW.start_at))]
 
 

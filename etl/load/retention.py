@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, exists, func, or_, select, text, union, update
+from sqlalchemy import Connection, delete, func, or_, select, text, union, update
 
 from etl.load.detail_tables import metadata
+from etl.load.lookup import is_read_again
 from etl.load.tables import rejected_records, sync_runs, sync_windows
 
 if TYPE_CHECKING:
@@ -86,16 +87,7 @@ def _naming_runs() -> list[Column[Any]]:
 
 def _read_again(connection: Connection, *old: ColumnElement[bool]) -> list[int]:
     """Return the unverified windows that were verified by a later one."""
-    again = sync_windows.alias("again")
-    is_settled = exists().where(
-        again.c.source_id == _WINDOW.source_id,
-        again.c.id > _WINDOW.id,
-        again.c.field == _WINDOW.field,
-        again.c.state == "verified",
-        again.c.start_at <= _WINDOW.start_at,
-        again.c.covered_until >= _WINDOW.end_at,
-    )
-    query = select(_WINDOW.id).where(*old, _WINDOW.state == "unverified", is_settled)
+    query = select(_WINDOW.id).where(*old, _WINDOW.state == "unverified", is_read_again())
     return list(connection.execute(query).scalars())
 
 

@@ -12,15 +12,9 @@ from etl.load.report.coding import Coding
 from etl.load.report.local import Span
 from etl.load.tables import priorities, sources, statuses, tasks
 
-DONE = frozenset({"resolved", "closed", "completed", "done"})
 _TASK = tasks.c
 
 Rows = Sequence[Row[*tuple[Any, ...]]]
-
-
-def is_done(name: str | None, category: str | None) -> bool:
-    """Whether a status is that of a resolved task: by its category, or by its name where it has none."""
-    return (name or "" if category is None else category).lower() in DONE
 
 
 def status_rows(connection: Connection) -> Rows:
