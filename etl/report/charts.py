@@ -130,4 +130,5 @@ def _heat() -> Chart:
         )
         .properties(height=7 * 28)
     )
-    return Chart("heat", "When tasks arrive", [Column("hour", "Hour", "hour"), *columns], cells)
+    table = [Column("hour", "Hour", "hour"), *columns]
+    return Chart("heat", "When tasks arrive", table, cells, ramp="var(--heat)")

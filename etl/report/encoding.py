@@ -26,12 +26,13 @@ QUIET: dict[str, Any] = {"legend": None}
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a chart's table: its field, its title, and how its values are written."""
+    """A column of a chart's table: its field, its title, how its values are written, and how its marks look."""
 
     field: str
     title: str
     kind: str = "count"
     swatch: str = ""
+    mark: str = ""  # "line" or "dashed", where it is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Chart:
     columns: Sequence[Column]
     chart: Any  # an altair chart; its layers have types of their own
     bars: bool = False
+    ramp: str = ""  # the colour that is the stronger the more there are
 
     @property
     def legend(self) -> list[Column]:

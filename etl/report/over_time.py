@@ -47,8 +47,9 @@ def _step_title(facts: Facts) -> str:
 def flow(facts: Facts) -> Chart:
     """How many tasks were created and resolved."""
     columns = [
-        Column("created", "Created", swatch="var(--created)"), Column("resolved", "Resolved", swatch="var(--resolved)"),
-    ]  # fmt: skip
+        Column("created", "Created", swatch="var(--created)", mark="line"),
+        Column("resolved", "Resolved", swatch="var(--resolved)", mark="dashed"),
+    ]
     x, _ = _days(facts.unit)
     fold = alt.Chart(named_data()).transform_fold(["created", "resolved"], as_=["key", "value"])
     scale = alt.Scale(domain=["created", "resolved"], range=[[1, 0], [6, 3]])

@@ -182,6 +182,7 @@
     drawing.setAttribute("aria-label", `${figure.querySelector("h2").textContent}. ${sentence} The numbers are in the table below.`);
     drawing.hidden = empty;
     figure.querySelector(".nothing").hidden = !empty;
+    figure.querySelectorAll(".ramp").forEach((each) => { each.hidden = empty; });
     figure.querySelectorAll(".legend li").forEach((each) => { each.hidden = !rows.some((row) => row[each.dataset.field]); });
     figure.querySelector("tbody").replaceChildren(...rows.map((row) => {
       const line = document.createElement("tr");
@@ -195,7 +196,13 @@
     return empty ? null : draw(chart, drawing, rows);
   }
 
-  const roomFor = (drawing) => Math.max(220, Math.floor(drawing.clientWidth));
+  // On paper, drawn for its width: a drawing for the screen would be made small there, and its words with it.
+  const paper = { wide: 760, half: 364 };
+  let printing = false;
+  function roomFor(drawing) {
+    if (printing) return drawing.closest("#chart-backlog") ? paper.wide : paper.half;
+    return Math.max(220, Math.floor(drawing.clientWidth));
+  }
 
   // Vega gives the element that it draws in a role of its own; the one around it keeps that of an image.
   function emptied(drawing) {
@@ -235,7 +242,7 @@
     section.querySelector(".scroll").hidden = !lines.length;
     section.querySelector("tbody").replaceChildren(...lines.map(([cell, ref, title, status, assignee, created, due]) => {
       const [, queue, priority] = data.cells[cell], line = document.createElement("tr"), swatch = element("span", "", "swatch");
-      swatch.style.background = `var(--p${priority})`;
+      swatch.style.setProperty("--swatch", `var(--p${priority})`);
       const urgency = document.createElement("td");
       urgency.append(swatch, data.priorities[priority]);
       const head = element("th", ref);
@@ -276,12 +283,15 @@
   form.addEventListener("reset", () => { setTimeout(show); });
   form.addEventListener("submit", (event) => event.preventDefault());
   addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
-  new ResizeObserver(() => data.charts.forEach((chart) => {
+  const fit = () => data.charts.forEach((chart) => {
     const drawing = document.querySelector(`#chart-${chart.name} .drawing`);
     if (chart.view && !drawing.hidden && roomFor(drawing) !== chart.width) {
       chart.width = roomFor(drawing);
       chart.view.width(chart.width).resize().runAsync();
     }
-  })).observe(document.getElementById("charts"));
+  });
+  new ResizeObserver(fit).observe(document.getElementById("charts"));
+  addEventListener("beforeprint", () => { printing = true; fit(); });
+  addEventListener("afterprint", () => { printing = false; fit(); });
   show();
 })();

@@ -177,6 +177,17 @@ def test_printed_it_leaves_out_what_is_for_the_hand(show: Show, page_file: Path)
     assert len(page.pdf()) > 10_000
 
 
+def test_for_paper_the_charts_are_drawn_anew_so_that_their_words_stay_large(show: Show, page_file: Path) -> None:
+    page = show(page_file, 1440)
+    on_screen = page.evaluate(WIDTHS)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    within_a4 = 703  # pixels, of which a chart of half the width has somewhat less than half
+    assert all(width < 1.2 * within_a4 for width in page.evaluate(WIDTHS))
+    assert page.evaluate(WIDTHS)[-1] < 1.2 * within_a4 / 2
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(WIDTHS) == on_screen
+
+
 def test_without_tasks_it_says_so(show: Show, empty_page_file: Path) -> None:
     page = show(empty_page_file)
     assert numbers(page)["open"] == "0"
@@ -189,6 +200,7 @@ DRAWN = """() => [...document.querySelectorAll("figure")].map((figure) => {
   const marks = figure.querySelectorAll(".role-mark path").length;
   return { name: figure.id.slice(6), marks, height: box.height, left: box.left, right: box.right };
 })"""
+WIDTHS = "() => [...document.querySelectorAll('figure .drawing svg')].map((svg) => Number(svg.getAttribute('width')))"
 CONTRAST = """(element) => {
   const parse = (text) => text.match(/[\\d.]+/g).map(Number);
   const light = (text) => {
