@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from threading import Event, Thread
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -22,6 +21,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from etl import __version__
 from etl.errors import ApiError, TransientApiError
 from etl.extract.answers import SlowAnswerError
+from etl.extract.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 PATH = "/caseManagement/api/public/analytics/{stream_id}/getTasks"
 _CHUNK = 256 * 1024
 _LEAST_TIMEOUT = 0.001
-_SECONDS_BETWEEN_CUTS = 0.5
 _LINES_REMEMBERED = 4  # one is in use at a time
 
 
@@ -68,6 +67,7 @@ class Transport:
         self._url = endpoint.base_url + PATH.format(stream_id=quote(endpoint.stream_id, safe=""))
         self._adapter = _Adapter()
         self._session = _session(endpoint, self._adapter)
+        self._watch = Watch(self._adapter.cut)
 
     def knock(self, *, within: float) -> Mapping[str, str]:
         """Ask the host for its front page, without a token, and return the answer's headers, whatever the answer.
@@ -76,7 +76,7 @@ class Transport:
             TransientApiError, ApiError: no answer came, for a reason that the message tells.
         """
         endpoint = self._endpoint
-        with _cut_after(within, self._adapter) as is_over:
+        with self._watch.limit(within) as is_over:
             try:
                 with self._session.get(
                     endpoint.base_url,
@@ -100,7 +100,7 @@ class Transport:
         """
         endpoint = self._endpoint
         longest = min(within, endpoint.connect_timeout + 2 * endpoint.read_timeout)
-        with _cut_after(longest, self._adapter) as is_over:
+        with self._watch.limit(longest) as is_over:
             try:
                 answer = self._exchange(body, token, longest)
             except (requests.exceptions.RequestException, HTTPError, OSError, UnicodeError) as error:
@@ -111,20 +111,38 @@ class Transport:
 
     def close(self) -> None:
         """Close the connection."""
+        self._watch.close()
         self._session.close()
+
+    @cached_property
+    def _request(self) -> requests.PreparedRequest:
+        """The request, of which only the body, its length and the token differ from one time to the next."""
+        return self._session.prepare_request(requests.Request("POST", self._url, data=b"{}"))
+
+    @cached_property
+    def _way(self) -> Mapping[str, Any]:
+        """What the settings and the environment say of proxies and certificates, read once."""
+        endpoint = self._endpoint
+        proxies = _proxies(endpoint.base_url)
+        return self._session.merge_environment_settings(
+            self._url, proxies, stream=True, verify=endpoint.ca_bundle, cert=None
+        )
 
     def _exchange(self, body: bytes, token: str, longest: float) -> Answer:
         endpoint = self._endpoint
         timeouts = (min(endpoint.connect_timeout, longest), min(endpoint.read_timeout, longest))
-        with self._session.post(
-            self._url,
-            data=body,
-            headers={"auth": token},
+        request = self._request
+        request.body = body
+        request.headers["Content-Length"] = str(len(body))
+        request.headers["auth"] = token
+        if self._session.cookies:  # a gateway may know its clients by them
+            request.headers.pop("Cookie", None)
+            request.prepare_cookies(self._session.cookies)
+        with self._session.send(
+            request,
             timeout=(max(_LEAST_TIMEOUT, timeouts[0]), max(_LEAST_TIMEOUT, timeouts[1])),
             allow_redirects=False,
-            stream=True,
-            verify=endpoint.ca_bundle,
-            proxies=_proxies(endpoint.base_url),
+            **self._way,
         ) as response:
             return Answer(response.status_code, response.headers, self._read(response))
 
@@ -167,26 +185,6 @@ _REASONS: dict[type[Exception], str] = {
 
 def _stalled(error: Exception) -> bool:
     return any(isinstance(cause, ReadTimeoutError) for cause in error.args)
-
-
-@contextmanager
-def _cut_after(seconds: float, adapter: _Adapter) -> Iterator[Callable[[], bool]]:
-    """Cut the adapter's line if the block lasts longer; give a function that tells whether that was so."""
-    done, over = Event(), Event()
-
-    def watch() -> None:
-        if done.wait(max(0.0, seconds)):
-            return
-        over.set()
-        adapter.cut()
-        while not done.wait(_SECONDS_BETWEEN_CUTS):  # the line may have been in the making
-            adapter.cut()
-
-    Thread(target=watch, name="kore-etl-watch", daemon=True).start()
-    try:
-        yield over.is_set
-    finally:
-        done.set()
 
 
 class _Session(requests.Session):
@@ -253,6 +251,6 @@ def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _proxies(base_url: str) -> dict[str, Any] | None:
+def _proxies(base_url: str) -> dict[str, Any]:
     """Return what overrides the environment's proxies: plain http stays on this machine and needs none."""
-    return {"http": None, "all": None} if base_url.startswith("http://") else None
+    return {"http": None, "all": None} if base_url.startswith("http://") else {}

@@ -170,7 +170,7 @@ class Bare:
 
 def _length(request: bytes) -> int:
     lines = request.partition(b"\r\n\r\n")[0].decode("latin-1").lower().split("\r\n")
-    return next(int(line.partition(":")[2]) for line in lines if line.startswith("content-length:"))
+    return next((int(line.partition(":")[2]) for line in lines if line.startswith("content-length:")), 0)
 
 
 @pytest.fixture
@@ -552,6 +552,37 @@ class TestRequests:
         asking(server.url).fetch()
         assert (len(server.requests), proxy.requests) == (1, [])
 
+    @pytest.mark.parametrize("spared", ["", "127.0.0.1", "127.0.0.0/8"])
+    def test_what_leaves_the_machine_goes_through_the_proxy_of_the_environment(
+        self, bare, asking, monkeypatch, authority, spared
+    ):
+        proxy, server = bare(b"HTTP/1.1 502 Bad Gateway\r\n\r\n"), bare(http(), context=authority.server)
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", spared)
+        mine = asking(server.url, ca_bundle=authority.file, deadline=0.4)
+        if spared:
+            assert len(mine.fetch()) == 1
+            assert proxy.requests == []
+        else:
+            assert "the proxy failed; check HTTPS_PROXY" in str(mine.fails(TransientApiError))
+            assert proxy.requests[0].startswith(f"CONNECT 127.0.0.1:{server.port} HTTP".encode())
+
+    def test_a_cookie_of_the_gateway_goes_back_to_it(self, bare, asking):
+        server = bare(http(headers="Set-Cookie: node=a\r\n"), http(headers="Set-Cookie: node=b\r\n"), http())
+        mine = asking(server.url)
+        for _ in range(3):
+            mine.fetch()
+        assert [header(request, "cookie") for request in server.requests] == [None, "node=a", "node=b"]
+
+    def test_each_request_has_its_own_body(self, bare, asking):
+        server = bare(http(), http())
+        mine = asking(server.url)
+        mine.fetch(limit=7)
+        mine.fetch(limit=50, skip=1000)
+        bodies = [request.partition(b"\r\n\r\n")[2] for request in server.requests]
+        assert [json.loads(body) for body in bodies] == [{"skip": 0, "limit": 7}, {"skip": 1000, "limit": 50}]
+        assert [header(request, "content-length") for request in server.requests] == [str(len(body)) for body in bodies]
+
     def test_the_servers_time_is_known_by_its_answers_and_never_ahead(self, sandbox, asking):
         server = sandbox(tasks=1, clock_skew=7200.0)
         mine = asking(server)
@@ -664,4 +695,5 @@ def test_broken_heads_are_no_page_and_may_pass(bare, asking, answer):
     server = bare(answer, http())
     mine = asking(server.url, read_timeout=1.0)
     assert len(mine.fetch()) == 1
-    assert mine.client.usage.retries == 1
+    # Beside a request that may be lost since the server closes the line without a word of it.
+    assert len(server.requests) == 2
