@@ -49,8 +49,8 @@ references: venv ## Write the pages of docs that are made from the program
 faults: venv ## Break things hundreds of times around the command, and write docs/reliability.md
 	@rm -f faults.jsonl
 	@FAULTS=long FAULTS_LEDGER=$(CURDIR)/faults.jsonl \
-		$(RUN) pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS) tests/faults; ended=$$?; \
-		$(VENV)/bin/python tests/faults/table.py faults.jsonl docs/reliability.md; exit $$ended
+		$(RUN) pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS) tests/faults
+	@$(VENV)/bin/python tests/faults/table.py faults.jsonl docs/reliability.md
 
 lint: venv ## Look for defects
 	@$(RUN) ruff check .

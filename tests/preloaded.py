@@ -1,7 +1,8 @@
 """Runs ``kore-etl`` in processes that begin with its libraries already loaded: their import is most of a short run.
 
 Started as a process with the number of a socket, over which each message brings what one run needs. The package itself
-is not loaded beforehand: each run imports it anew, in a process of its own that ends as any other does.
+is not loaded beforehand, but for the modules of it that follow the number: each run imports it anew, in a process of
+its own that ends as any other does.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ LIBRARIES = (
 def main() -> None:
     """Fork for each message; the child that is to run returns from here and runs."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    for library in LIBRARIES:
-        importlib.import_module(library)
+    for module in (*LIBRARIES, *sys.argv[2:]):
+        importlib.import_module(module)
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that only watch
     while (asked := receive(control)) is not None:

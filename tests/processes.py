@@ -19,13 +19,13 @@ PRELOADED = Path(__file__).with_name("preloaded.py")
 
 
 class Preloaded:
-    """Starts processes of ``kore-etl`` until it is left."""
+    """Starts processes of ``kore-etl`` until it is left; modules that are named are loaded but once."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], *modules: str) -> None:
         self._control, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         with theirs:
             self._server = subprocess.Popen(
-                [sys.executable, str(PRELOADED), str(theirs.fileno())],
+                [sys.executable, str(PRELOADED), str(theirs.fileno()), *modules],
                 env=environment,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,

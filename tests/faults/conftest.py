@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conftest import clean_environment
 from tests.faults.scene import Databases, Scene
 from tests.processes import Preloaded
 
@@ -24,10 +25,20 @@ def either(short: Any, long: Any) -> Any:
     return long if LONG else short
 
 
+@pytest.fixture(scope="session")
+def _launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
+    # Faults are to meet a command at its work, and importing the package would be most of a short run.
+    parts = ["etl.load.schema", "etl.load.kept"]
+    parts += [f"etl.cli.{name}" for name in ("sync", "backfill", "reconcile", "rejected", "db", "working", "metrics")]
+    parts += [f"etl.jobs.{name}" for name in ("sync", "backfill", "reconcile", "replay", "checking")]
+    with Preloaded(clean_environment(tmp_path_factory.mktemp("launcher")), *parts) as launcher:
+        yield launcher
+
+
 @pytest.fixture
-def scene(tmp_path: Path, _preloaded: Preloaded) -> Callable[..., Scene]:
+def scene(tmp_path: Path, _launcher: Preloaded) -> Callable[..., Scene]:
     """Set a scene: ``scene(server, url, timeout="0.3s")``."""
-    return lambda server, url, **settings: Scene(server, url, tmp_path, _preloaded, settings)
+    return lambda server, url, **settings: Scene(server, url, tmp_path, _launcher, settings)
 
 
 @pytest.fixture
@@ -37,12 +48,25 @@ def databases(tmp_path: Path, pg_server: Callable[[str], str]) -> Databases:
 
 @pytest.fixture(scope="session")
 def ledger() -> Callable[..., None]:
-    """Put down what was tried: ``ledger("kill -9 in a first sync", "SQLite", trials=20, lost=0)``."""
+    """Put down what was tried: ``ledger("api", "an outage", "SQLite", of="60 s", trials=1, lost=0, ends={0})``.
+
+    ``of`` is which one it was of those that make one line of the page; ``ends`` is how the runs that met it exited.
+    """
     file = os.environ.get("FAULTS_LEDGER")
 
-    def note(group: str, fault: str, place: str, *, trials: int, lost: int, told: str = "") -> None:
-        line: dict[str, Any] = {"group": group, "fault": fault, "place": place}
-        line |= {"trials": trials, "lost": lost, "told": told}
+    def note(
+        group: str,
+        fault: str,
+        place: str | None,
+        *,
+        trials: int,
+        lost: int,
+        of: str = "",
+        ends: Any = (),
+        told: str = "",
+    ) -> None:
+        line: dict[str, Any] = {"group": group, "fault": fault, "of": of, "place": place}
+        line |= {"trials": trials, "lost": lost, "ends": sorted(ends), "told": told}
         if file:
             with Path(file).open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(line) + "\n")

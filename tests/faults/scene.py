@@ -14,7 +14,7 @@ from subprocess import CompletedProcess
 from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import Engine, Table, Text, and_, cast, func, select, text
+from sqlalchemy import Engine, Table, Text, and_, cast, func, literal, select, text, union_all
 
 from etl.load.detail_tables import CHILDREN, DIMENSIONS, metadata
 from etl.load.engine import open_engine, reading, sqlite_file
@@ -25,6 +25,10 @@ from tests.processes import Preloaded, Running
 
 #: Which run wrote a row, and when, is no part of what the server holds.
 OWN = frozenset({"first_seen_at", "stored_at", "run_id", "seen_at"})
+
+
+Reader = Callable[[Any], list[Any]]
+Content = Mapping[str, set[Any]]
 
 
 class Server(Protocol):
@@ -77,9 +81,15 @@ class Scene:
         finally:
             engine.dispose()
 
-    def rows(self, query: Any) -> list[Any]:
+    @contextmanager
+    def reader(self) -> Iterator[Reader]:
+        """Give what answers queries, all over one connection."""
         with self.engine() as engine, reading(engine) as connection:
-            return list(connection.execute(text(query) if isinstance(query, str) else query))
+            yield lambda query: list(connection.execute(text(query) if isinstance(query, str) else query))
+
+    def rows(self, query: Any) -> list[Any]:
+        with self.reader() as read:
+            return read(query)
 
     def value(self, query: Any) -> Any:
         ((value,),) = self.rows(query)
@@ -90,70 +100,54 @@ class Scene:
             for statement in statements:
                 connection.execute(text(statement), values)
 
-    def records(self) -> dict[str, Any]:
+    def records(self, read: Reader) -> dict[str, Any]:
         """Every task that is held to be there, whole, by its id."""
         query = select(tasks.c["_id"], cast(tasks.c.raw, Text)).where(tasks.c.deleted_at.is_(None))
-        return {key: orjson.loads(raw) for key, raw in self.rows(query)}
+        return {key: orjson.loads(raw) for key, raw in read(query)}
 
     def served(self) -> dict[str, Any]:
         return {record["_id"]: record for record in self.server.tasks()}
 
     def lost(self) -> list[str]:
         """The ids of tasks that are missing, that stand here in another version, or that the server has no more."""
-        here, there = self.records(), self.served()
+        with self.reader() as read:
+            here, there = self.records(read), self.served()
         return sorted(key for key in here.keys() | there.keys() if here.get(key) != there.get(key))
 
-    def uncovered(self) -> list[str]:
+    def uncovered(self, read: Reader) -> list[str]:
         """The ids of tasks that the watermark covers, and that are neither stored as they are served nor kept aside."""
-        mark = self.watermark()
+        mark = self.watermark(read)
         if mark is None:
             return []
-        here, aside = self.records(), {key for (key,) in self.rows(select(rejected_records.c.record_id))}
+        here, aside = self.records(read), {key for (key,) in read(select(rejected_records.c.record_id))}
         covered = {key: record for key, record in self.served().items() if _moment(record) <= mark and key not in aside}
         return [key for key, record in covered.items() if here.get(key) != record]
 
-    def watermark(self) -> Any:
-        return next((row[0] for row in self.rows(select(watermarks.c.value))), None)
+    def watermark(self, read: Reader | None = None) -> Any:
+        return next((row[0] for row in (read or self.rows)(select(watermarks.c.value))), None)
 
     def check_soundness(self) -> None:
         """The database is whole, each key that a row names exists, and the watermark covers what is stored alone."""
-        if self.is_sqlite:
-            assert self.rows("pragma integrity_check") == [("ok",)]
-            assert self.rows("pragma foreign_key_check") == []
-        assert self.orphans() == {}
-        assert self.uncovered() == []
+        with self.reader() as read:
+            if self.is_sqlite:
+                assert read("pragma integrity_check") == [("ok",)]
+                assert read("pragma foreign_key_check") == []
+            assert [row for row in read(ORPHANS) if row[1]] == []
+            assert self.uncovered(read) == []
 
-    def orphans(self) -> dict[str, int]:
-        """How many rows of each table name a row of another that is not there."""
-        found = {}
-        with self.engine() as engine, reading(engine) as connection:
-            known = set(engine.dialect.get_table_names(connection))
-            for table in (table for table in metadata.tables.values() if table.name in known):
-                for key in table.foreign_keys:
-                    if key.column.table.name in known:
-                        other = key.column.table.alias()
-                        there = select(other.c[key.column.name]).where(other.c[key.column.name] == key.parent).exists()
-                        query = select(func.count()).select_from(table).where(and_(key.parent.is_not(None), ~there))
-                        found[f"{table.name}.{key.parent.name}"] = connection.execute(query).scalar() or 0
-        return {name: count for name, count in found.items() if count}
-
-    def content(self) -> dict[str, set[Any]]:
+    def content(self) -> Content:
         """Every row of what mirrors the server, as values that are the same on both databases."""
-        return {
-            table.name: self._content(table) for table in (tasks, cases, statuses, priorities, *DIMENSIONS, *CHILDREN)
-        }
+        mirrors = (tasks, cases, statuses, priorities, *DIMENSIONS, *CHILDREN)
+        with self.reader() as read:
+            rows = ((table.name, read(_of_the_server(table))) for table in mirrors)
+            return {name: {tuple(map(_hashable, row)) for row in found} for name, found in rows}
 
-    def _content(self, table: Table) -> set[Any]:
-        own = [column for column in table.columns if column.name not in OWN]
-        columns = [column.is_not(None) if column.name == "deleted_at" else column for column in own]
-        return {tuple(map(_hashable, row)) for row in self.rows(select(*columns))}
-
-    def check_equality(self, twin: Scene) -> None:
+    def check_equality(self, theirs: Content) -> None:
         """Here is what an undisturbed sync of the same server gives, in every table and column.
 
         A status or a person that no task names any longer may be left over.
         """
-        mine, theirs = self.content(), twin.content()
+        mine = self.content()
         exact = {tasks.name, *(table.name for table in CHILDREN)}
         missing = {name: len(rows - mine[name]) for name, rows in theirs.items()}
         left_over = {name: len(mine[name] - rows) for name, rows in theirs.items() if name in exact}
@@ -192,6 +186,25 @@ def copy_after_power_loss(scene: Scene, target: Path, random: Any) -> str:
     return f"sqlite:///{target}"
 
 
+def _of_the_server(table: Table) -> Any:
+    """Ask for all of a table's rows but for what only says which run wrote them."""
+    own = [column for column in table.columns if column.name not in OWN]
+    return select(*(column.is_not(None) if column.name == "deleted_at" else column for column in own))
+
+
+def _orphans() -> str:
+    """Ask how many rows of each table name a row of another that is not there."""
+    counts = []
+    for table in metadata.tables.values():
+        for key in table.foreign_keys:
+            other = key.column.table.alias()
+            there = select(other.c[key.column.name]).where(other.c[key.column.name] == key.parent).exists()
+            query = select(literal(f"{table.name}.{key.parent.name}"), func.count())
+            counts.append(query.select_from(table).where(and_(key.parent.is_not(None), ~there)))
+    return str(union_all(*counts).compile(compile_kwargs={"literal_binds": True}))
+
+
+ORPHANS = _orphans()
 _numbers = itertools.count(1)
 
 

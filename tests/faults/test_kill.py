@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,21 +14,20 @@ import pytest
 
 from etl.load.rejected import digest_of
 from tests.faults.conftest import either
-from tests.faults.scene import Databases, Scene, copy_after_power_loss, kill
+from tests.faults.scene import Content, Databases, Scene, copy_after_power_loss, kill
 
-TASKS = 300
+TASKS, PAGE = either(120, 300), either(20, 50)
 SEED = 20_250_528
-TRIALS = int(os.environ.get("FAULTS_KILLS", either(2, 17)))  # of each job on each database
-MOST_ATTEMPTS = 10 * TRIALS  # a kill may come after the end
+MOST_ATTEMPTS = 10  # for each trial: a kill may come after the end
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A command, and the database in which it has something to do."""
+    """A command, the database in which it has something to do, and how often it is killed there."""
 
     command: tuple[str, ...]
     prepare: Callable[[Scene], None]
-    updates: bool = True  # brings the database up to date with the server by itself
+    trials: int = either(2, 20)
 
 
 def _nothing(_scene: Scene) -> None:
@@ -42,20 +40,20 @@ def _synced(scene: Scene) -> None:
 
 def _changed_since(scene: Scene) -> None:
     _synced(scene)
-    scene.server.change(update=120, insert=60)
+    scene.server.change(update=TASKS // 3, insert=TASKS // 5)
 
 
 def _deleted_since(scene: Scene) -> None:
     _synced(scene)
-    scene.server.change(delete=25, update=20)
+    scene.server.change(delete=TASKS // 12, update=20)
 
 
 def _rejected_then_mended(scene: Scene) -> None:
-    """Keep 150 records aside for their date, which is then mended: here and on the server."""
-    good = scene.server.tasks()[:150]
+    """Keep half of the records aside for their date, which is then mended: here and on the server."""
+    good = scene.server.tasks()[: TASKS // 2]
     scene.server.put([{**record, "updatedAt": "yesterday"} for record in good])
     assert scene.run("sync").returncode == 3
-    assert scene.rejected() == 150
+    assert scene.rejected() == TASKS // 2
     for record in good:
         raw = orjson.dumps(record).decode()
         scene.execute(
@@ -72,11 +70,11 @@ def _of_the_first_version(scene: Scene) -> None:
 
 JOBS = {
     "first sync": Job(("sync",), _nothing),
-    "later sync": Job(("sync",), _changed_since),
+    "later sync": Job(("sync",), _changed_since, either(1, 10)),
     "backfill": Job(("backfill",), _nothing),
     "reconcile": Job(("reconcile",), _deleted_since),
     "replay": Job(("rejected", "replay"), _rejected_then_mended),
-    "migration": Job(("db", "upgrade"), _of_the_first_version),
+    "migration": Job(("db", "upgrade"), _of_the_first_version, either(1, 20)),
 }
 
 
@@ -88,31 +86,32 @@ def job(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def prepared(job: str, sandbox: Any, scene: Any, migrated_url: str) -> Scene:
     """The server, and a database in which the job has its work before it."""
-    ready = scene(sandbox(tasks=TASKS), migrated_url)
+    ready = scene(sandbox(tasks=TASKS, cap=PAGE), migrated_url)
     JOBS[job].prepare(ready)
     ready.server.configure(latency_ms=4)
     return ready
 
 
 @pytest.fixture
-def undisturbed(job: str, prepared: Scene, databases: Databases) -> tuple[Scene, float]:
-    """What the job gives when nothing goes wrong, and the seconds that it takes."""
+def undisturbed(job: str, prepared: Scene, databases: Databases) -> tuple[Content, float]:
+    """What the database holds after the job when nothing goes wrong, and the seconds that it takes."""
     twin = prepared.on(databases.copy(prepared.url))
     began = time.monotonic()
     done = twin.run(*JOBS[job].command)
     assert done.returncode == 0, done.stderr
     lasted = time.monotonic() - began
     assert twin.lost() == []
-    return twin, lasted
+    return twin.content(), lasted
 
 
 def test_nothing_is_lost_wherever_it_is_killed(
-    job: str, prepared: Scene, undisturbed: tuple[Scene, float], databases: Databases, ledger: Any, tmp_path: Path
+    job: str, prepared: Scene, undisturbed: tuple[Content, float], databases: Databases, ledger: Any, tmp_path: Path
 ) -> None:
-    twin, lasted = undisturbed
+    content, lasted = undisturbed
+    trials = JOBS[job].trials
     random = Random(f"{SEED} {job} {prepared.place}")
     killed = lost = cuts = lost_in_cuts = 0
-    for attempt in range(MOST_ATTEMPTS):
+    for attempt in range(MOST_ATTEMPTS * trials):
         victim = prepared.on(databases.copy(prepared.url))
         process = victim.start(*JOBS[job].command)
         time.sleep(random.uniform(0.05, 1.0) * lasted)
@@ -123,20 +122,20 @@ def test_nothing_is_lost_wherever_it_is_killed(
         killed += 1
         if victim.is_sqlite:
             survivor = victim.on(copy_after_power_loss(victim, tmp_path / f"survivor-{attempt}.db", random))
-            lost_in_cuts += _lost_after(job, survivor, twin)
+            lost_in_cuts += _lost_after(job, survivor, content)
             cuts += 1
             databases.remove(survivor.url)
-        lost += _lost_after(job, victim, twin)
+        lost += _lost_after(job, victim, content)
         databases.remove(victim.url)
-        if killed == TRIALS:
+        if killed == trials:
             break
     ledger("kill", f"`kill -9` in the middle of a {job}", prepared.place, trials=killed, lost=lost)
     if cuts:
-        ledger("kill", f"power cut in the middle of a {job}", prepared.place, trials=cuts, lost=lost_in_cuts)
-    assert (killed, lost, lost_in_cuts) == (TRIALS, 0, 0)
+        ledger("kill", f"a power cut in the middle of a {job}", prepared.place, trials=cuts, lost=lost_in_cuts)
+    assert (killed, lost, lost_in_cuts) == (trials, 0, 0)
 
 
-def _lost_after(job: str, victim: Scene, twin: Scene) -> int:
+def _lost_after(job: str, victim: Scene, content: Content) -> int:
     """See that a database is sound after a kill, let the job come to its end, and count the tasks that are lost."""
     if job != "migration":  # a half-migrated database does not exist, but one of the first version has other tables
         victim.check_soundness()
@@ -145,5 +144,5 @@ def _lost_after(job: str, victim: Scene, twin: Scene) -> int:
     victim.check_soundness()
     lost = len(victim.lost())
     if not lost:
-        victim.check_equality(twin)
+        victim.check_equality(content)
     return lost

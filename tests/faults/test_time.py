@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from pathlib import Path
 from subprocess import run
 from sys import executable
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from etl.load.tables import sync_runs
 from etl.sandbox import Options, Sandbox
 from etl.times import parse_time
+from tests.conftest import CHECKOUT
 from tests.faults.conftest import either
 from tests.faults.scene import Scene
+
+SHIFTED = Path(__file__).with_name("shifted")
 
 
 @pytest.fixture
@@ -32,11 +39,14 @@ def at() -> Iterator[Callable[..., Sandbox]]:
         yield start
 
 
-def three_syncs(scene: Scene) -> int:
-    """Sync with changes between, see that the database is equal each time, and give how many tasks were lost."""
+def three_syncs(scene: Scene, **environment: str) -> int:
+    """Sync with changes between, see that the database is equal each time, and give how many tasks were lost.
+
+    With variables that mean something to Python when it starts, it is started anew for each.
+    """
     lost = 0
-    for command in (["sync"], ["sync"], ["reconcile"]):
-        done = scene.run(*command)
+    for command in ("sync", "sync", "reconcile"):
+        done = started_anew(scene, command, environment) if environment else scene.run(command)
         assert done.returncode == 0, done.stderr[-2000:]
         scene.check_soundness()
         lost += len(scene.lost())
@@ -44,22 +54,49 @@ def three_syncs(scene: Scene) -> int:
     return lost
 
 
-CLOCKS = {
-    f"{hours:+d} h, tokens by {'that' if tokens else 'the true'} clock, dates on {dates}": {
-        "clock_skew": hours * 3600.0, "skew_tokens": tokens, "window_field": dates
-    }
-    for hours, tokens, dates in product((-1, 1), (True, False), ("createdAt", "updatedAt"))
-}  # fmt: skip
+def started_anew(scene: Scene, command: str, environment: dict[str, str]) -> Any:
+    given = {**scene.environment(), **environment}
+    line = [executable, "-m", "etl", command]
+    return run(line, env=given, cwd=scene.folder, capture_output=True, check=False, encoding="utf-8")
 
 
-@pytest.mark.parametrize("clock", either([*CLOCKS][::5], [*CLOCKS]))
+DATES = ("createdAt", "updatedAt")
+CLOCKS = [*product((-1, 1), (True, False), DATES)]
+
+
+@pytest.mark.parametrize("clock", either(CLOCKS[::5], CLOCKS), ids=str)
 def test_a_clock_that_is_wrong_loses_nothing(
-    scene: Any, sandbox: Any, migrated_sqlite_url: str, ledger: Any, clock: str
+    scene: Any, sandbox: Any, migrated_sqlite_url: str, ledger: Any, clock: tuple[int, bool, str]
 ) -> None:
-    ready = scene(sandbox(tasks=80, cap=20, **CLOCKS[clock]), migrated_sqlite_url)
+    hours, tokens, dates = clock
+    server = sandbox(tasks=80, cap=20, clock_skew=hours * 3600.0, skew_tokens=tokens, window_field=dates)
+    ready = scene(server, migrated_sqlite_url)
     lost = three_syncs(ready)
-    ledger("time", f"the server's clock {clock}", ready.place, trials=3, lost=lost)
+    tokens_by = "it" if tokens else "the true time"
+    fault = f"the server's clock is wrong, tokens are checked by {tokens_by}"
+    ledger("time", fault, ready.place, of=f"{hours:+d} h", trials=3, lost=lost)
     assert lost == 0
+
+
+OWN_CLOCKS = [*product((-1, 1), DATES, ("sqlite", "postgres"))]
+
+
+@pytest.mark.parametrize("clock", either(OWN_CLOCKS[::7], OWN_CLOCKS), ids=str)
+def test_our_own_clock_that_is_wrong_loses_nothing(
+    scene: Any, sandbox: Any, request: pytest.FixtureRequest, ledger: Any, clock: tuple[int, str, str]
+) -> None:
+    hours, dates, place = clock
+    url = request.getfixturevalue(f"migrated_{place}_url")
+    ready = scene(sandbox(tasks=80, cap=20, window_field=dates), url)
+    began = datetime.now(UTC)
+    lost = three_syncs(ready, PYTHONPATH=f"{SHIFTED}{os.pathsep}{CHECKOUT}", SHIFTED_BY=str(hours * 3600))
+    ended = datetime.now(UTC)
+    ledger("time", "our own clock is wrong", ready.place, of=f"{hours:+d} h", trials=3, lost=lost)
+    assert lost == 0
+    away = timedelta(hours=hours)
+    runs = [moment.replace(tzinfo=UTC) for (moment,) in ready.rows(select(sync_runs.c.started_at))]
+    assert all(began <= moment - away <= ended for moment in runs), "this clock was to be shifted"
+    assert began - timedelta(minutes=1) < ready.watermark() <= ended, "the watermark goes by the server's clock"
 
 
 MOMENTS = {
@@ -81,13 +118,8 @@ def test_a_special_day_loses_nothing(
 ) -> None:
     ready = scene(at(MOMENTS[moment]), request.getfixturevalue(f"migrated_{place}_url"))
     lost = three_syncs(ready)
-    ledger(
-        "time",
-        f"a sync while {moment}" if moment[0].isalpha() else f"the year {moment}",
-        ready.place,
-        trials=3,
-        lost=lost,
-    )
+    fault = "a sync at a special moment" if moment[0].isalpha() else "a server in another year"
+    ledger("time", fault, ready.place, of=moment, trials=3, lost=lost)
     assert lost == 0
 
 
@@ -98,15 +130,9 @@ def test_the_machines_time_zone_is_no_matter(
     scene: Any, sandbox: Any, migrated_sqlite_url: str, ledger: Any, zone: str
 ) -> None:
     ready = scene(sandbox(tasks=80, cap=20), migrated_sqlite_url)
-    environment = {**ready.environment(), "TZ": zone}
-    for _ in range(2):
-        done = run(
-            [executable, "-m", "etl", "sync"], env=environment, cwd=ready.folder, capture_output=True, check=False
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        assert ready.lost() == []
-        ready.server.change(update=10)
-    ledger("time", f"TZ={zone}", ready.place, trials=2, lost=0)
+    lost = three_syncs(ready, TZ=zone)
+    ledger("time", "the machine's time zone", ready.place, of=zone, trials=3, lost=lost)
+    assert lost == 0
 
 
 #: As a record may spell a moment, and which one it is.

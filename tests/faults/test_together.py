@@ -15,16 +15,19 @@ from tests.faults.scene import Scene, kill
 
 
 def at_once(scenes: list[Scene]) -> list[int]:
-    """Start a sync in each scene at the same time, on a server that keeps the first one busy; give the codes."""
+    """Start a sync in each scene at the same time, on a server that lets none come to an end before all but one have.
+
+    Gives the codes.
+    """
     server = scenes[0].server
-    server.configure(latency_ms=3000)
+    server.configure(faults={"503": 1.0})
     with ThreadPoolExecutor(len(scenes)) as pool:
         running = {pool.submit(process.wait) for process in [scene.start("sync") for scene in scenes]}
         ended = set()
         while len(running) > 1:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             ended |= done
-        server.configure(latency_ms=0)
+        server.configure(faults={})
         return sorted(future.result().returncode for future in (*ended, *running))
 
 
@@ -38,7 +41,8 @@ def test_of_many_at_once_one_works_and_the_others_end_at_once(
         ready.server.change(update=20)
         assert at_once([ready] * count) == [0, *[75] * (count - 1)]
     ready.check_soundness()
-    ledger("together", f"{count} syncs at once", ready.place, trials=rounds, lost=len(ready.lost()))
+    trial = {"of": str(count), "trials": rounds, "lost": len(ready.lost()), "ends": {0, 75}}
+    ledger("together", "syncs at once: one works", ready.place, **trial)
     assert ready.lost() == []
     assert ready.value("select count(*) from sync_runs") == rounds
 
@@ -50,7 +54,8 @@ def test_runs_of_several_machines_share_one_lock(
     with ExitStack() as stack:
         machines = [ready.on(stack.enter_context(Proxy(ready.url)).url) for _ in range(2)]
         assert at_once(machines * 2) == [0, 75, 75, 75]
-    ledger("together", "4 syncs at once from two machines", ready.place, trials=1, lost=len(ready.lost()))
+    trial = {"of": "4", "trials": 1, "lost": len(ready.lost()), "ends": {0, 75}}
+    ledger("together", "syncs at once, from two machines: one works", ready.place, **trial)
     assert ready.lost() == []
 
 
@@ -67,5 +72,6 @@ def test_a_killed_ones_lock_is_free_at_once(scene: Any, sandbox: Any, migrated_u
         done = ready.run("sync")
         assert done.returncode == 0, done.stderr[-2000:]
     ready.check_soundness()
-    ledger("together", "next run right after `kill -9`", ready.place, trials=trials, lost=len(ready.lost()))
+    fault = "a run right after one that was killed: the lock is free"
+    ledger("together", fault, ready.place, trials=trials, lost=len(ready.lost()), ends={0})
     assert ready.lost() == []
