@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from etl.extract.abilities import Abilities, ContradictedError, Question
-from etl.extract.page import Page, moment_of, record_id
+from etl.extract.page import Page
 from etl.extract.query import Field, Query
 from etl.extract.reading import (
     Chunk,
@@ -104,7 +104,7 @@ def _latest(values: list[datetime], field: Field) -> datetime:
 
 
 def _anchor(page: Page, field: Field, last: datetime) -> str | None:
-    return next((record_id(record) for record in page.records if moment_of(record, field) == last), None)
+    return page.ids[page.moments(field).index(last)]
 
 
 def _check_ends(fetch: Fetch, window: Window, abilities: Abilities, page: Page, anchor: tuple[str, datetime]) -> None:
@@ -113,11 +113,11 @@ def _check_ends(fetch: Fetch, window: Window, abilities: Abilities, page: Page, 
     It may have been changed or be gone: then it does not come for these either.
     """
     key, moment = anchor
-    if abilities.ends_inclusive is not True or any(record_id(record) == key for record in page.records):
+    if abilities.ends_inclusive is not True or key in page.ids:
         return
     tick = abilities.smallest()
     around = fetch(replace(dated(window, abilities), start=moment - tick, end=moment + tick))
-    if any(record_id(record) == key and moment_of(record, window.field) == moment for record in around.records):
+    if anchor in zip(around.ids, around.moments(window.field), strict=True):
         raise ContradictedError("ends_inclusive", answer=False, evidence=f"{key} did not come from {moment} on")
 
 
@@ -126,8 +126,7 @@ def _query(window: Window, abilities: Abilities, start: datetime) -> Query:
 
 
 def _rows_before(page: Page, field: Field, moment: datetime) -> int:
-    found = (moment_of(record, field) for record in page.records)
-    return sum(1 for value in found if value is not None and value < moment)
+    return sum(1 for value in moments(page, field) if value < moment)
 
 
 def _tick(moment: datetime, abilities: Abilities) -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from etl.times import parse_time
@@ -11,12 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from etl.extract.query import Field
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Page:
     """The records of one answer; what the server leaves out is None.
 
-    ``total`` counts all rows that match the query, not only those from ``skip`` on.
+    ``total`` counts all rows that match the query, not only those from ``skip`` on. What its checks ask for again and
+    again is read from the records once.
     """
 
     records: list[Any]
@@ -25,11 +29,34 @@ class Page:
     total: int | None = None
 
     def __len__(self) -> int:
+        return self._size
+
+    @cached_property
+    def _size(self) -> int:
         return len(self.distinct())
+
+    @cached_property
+    def ids(self) -> list[str | None]:
+        """The id of each record."""
+        return [record_id(record) for record in self.records]
+
+    @cached_property
+    def updated(self) -> list[datetime | None]:
+        """When each record was updated, as far as that can be read."""
+        return [moment_of(record, "updatedAt") for record in self.records]
+
+    @cached_property
+    def created(self) -> list[datetime | None]:
+        """When each record was created, as far as that can be read."""
+        return [moment_of(record, "createdAt") for record in self.records]
+
+    def moments(self, field: Field) -> list[datetime | None]:
+        """Return the date of each record, None where it cannot be read."""
+        return self.updated if field == "updatedAt" else self.created
 
     def distinct(self) -> list[Any]:
         """Return the records, one that is given twice only once; one without an id is always its own."""
-        by_id = {record_id(record) or place: record for place, record in enumerate(self.records)}
+        by_id = {key or place: record for place, (key, record) in enumerate(zip(self.ids, self.records, strict=True))}
         return list(by_id.values())
 
     def is_last(self, skip: int) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from etl.errors import RefusedError
 from etl.extract.abilities import SECOND, Abilities, ContradictedError, Question
-from etl.extract.page import Page, moment_of, record_id
+from etl.extract.page import Page
 from etl.extract.query import Field, Query
 
 Fetch = Callable[[Query], Page]
@@ -102,13 +102,12 @@ def _is_all_that_comes(fetch: Fetch, query: Query, page: Page) -> bool:
 
 
 def _ids(page: Page) -> set[str | None]:
-    return {record_id(record) for record in page.records}
+    return set(page.ids)
 
 
 def moments(page: Page, name: Field) -> list[datetime]:
     """Return the readable values of a date field, in the page's order."""
-    found = (moment_of(record, name) for record in page.records)
-    return [moment for moment in found if moment is not None]
+    return [moment for moment in page.moments(name) if moment is not None]
 
 
 def is_sorted(values: list[datetime], *, descending: bool = False) -> bool:
@@ -122,9 +121,10 @@ def check_order(page: Page, field: Field, *, descending: bool = False) -> None:
 
     A row that is given twice stands in a wrong place once, which proves nothing.
     """
-    times = Counter(record_id(record) for record in page.records)
-    single = [record for record in page.records if times[record_id(record)] == 1]
-    if not is_sorted(moments(Page(single), field), descending=descending):
+    times = Counter(page.ids)
+    pairs = zip(page.ids, page.moments(field), strict=True)
+    single = [moment for key, moment in pairs if moment is not None and times[key] == 1]
+    if not is_sorted(single, descending=descending):
         question: Question = "sort_updated" if field == "updatedAt" else "sort_created"
         evidence = f"rows out of order although sorted by {field}"
         raise ContradictedError(question, answer=False, evidence=evidence)
@@ -149,7 +149,8 @@ def check_tick(page: Page, field: Field, start: datetime, abilities: Abilities) 
     """Raise :class:`ContradictedError` for rows that are in only because dates are cut to the second."""
     if abilities.tick is None or abilities.tick >= SECOND:
         return
-    early = [value for value in moments(page, field) if start.replace(microsecond=0) <= value < start]
+    second = start.replace(microsecond=0)
+    early = [value for value in moments(page, field) if second <= value < start]
     if early:
         raise ContradictedError("tick", SECOND, f"a row with {field} {early[0]} although the dates began {start}")
 

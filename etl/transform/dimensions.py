@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 
-from etl.transform.canonical import canonical
+import orjson
+
+from etl.transform.canonical import canonical, plain_canonical
 from etl.transform.rows import Row, Stream
 from etl.transform.stable import stable_id
 from etl.transform.text import boolean, cut, ident, number, text
 
+# A stream has a handful of statuses and priorities, each with every task that is in it. Longer ones are not kept.
+_REMEMBERED = 2048
+
+_Make = Callable[[object, Stream, str], Row | None]
+
 
 def status_row(value: object, stream: Stream, seen_at: datetime | None) -> Row | None:
     """The status as a row, from an object or a plain name; None where it has neither id nor name."""
-    row = _named_row(value, stream, ("sts-", "status"))
-    if row is None:
-        return None
-    keys = value if isinstance(value, dict) else {}
-    row["category"] = text(keys.get("statusCategory"))
-    row["seen_at"] = seen_at
-    return row
+    return _row(_status, value, stream, seen_at)
 
 
 def priority_row(value: object, stream: Stream, seen_at: datetime | None) -> Row | None:
     """The priority as a row, from an object or a plain name; None where it has neither id nor name."""
-    row = _named_row(value, stream, ("pr-", "priority"))
-    if row is None:
-        return None
-    keys = value if isinstance(value, dict) else {}
-    row["color"] = text(keys.get("color"))
-    row["score"] = number(keys.get("score"))
-    row["seen_at"] = seen_at
-    return row
+    return _row(_priority, value, stream, seen_at)
 
 
 def case_row(record: dict[str, object], stream: Stream, seen_at: datetime | None) -> Row | None:
@@ -42,8 +38,37 @@ def case_row(record: dict[str, object], stream: Stream, seen_at: datetime | None
     return {"_id": key, "source_id": stream.source_id, "ref_id": cut(reference), "seen_at": seen_at}
 
 
-def _named_row(value: object, stream: Stream, kind: tuple[str, str]) -> Row | None:
-    keys = value if isinstance(value, dict) else {"name": value}
+def _row(make: _Make, value: object, stream: Stream, seen_at: datetime | None) -> Row | None:
+    raw = plain_canonical(value)
+    if raw is None or len(raw) > _REMEMBERED:
+        row = make(value, stream, canonical(value))
+    else:
+        row = _remembered(make, raw, stream.source_id, stream.stream_id)
+    return row and {**row, "seen_at": seen_at}
+
+
+@lru_cache(maxsize=1024)
+def _remembered(make: _Make, raw: str, source_id: int, stream_id: str) -> Row | None:
+    return make(orjson.loads(raw), Stream(source_id, stream_id), raw)
+
+
+def _status(value: object, stream: Stream, raw: str) -> Row | None:
+    keys = _keys(value)
+    row = _named_row(keys, stream, ("sts-", "status"))
+    return row and {**row, "category": text(keys.get("statusCategory")), "raw": raw}
+
+
+def _priority(value: object, stream: Stream, raw: str) -> Row | None:
+    keys = _keys(value)
+    row = _named_row(keys, stream, ("pr-", "priority"))
+    return row and {**row, "color": text(keys.get("color")), "score": number(keys.get("score")), "raw": raw}
+
+
+def _keys(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {"name": value}
+
+
+def _named_row(keys: dict[str, object], stream: Stream, kind: tuple[str, str]) -> Row | None:
     name = text(keys.get("name"))
     key = ident(keys.get("_id")) or stable_id(stream.stream_id, *kind, name)
     if key is None:
@@ -56,5 +81,4 @@ def _named_row(value: object, stream: Stream, kind: tuple[str, str]) -> Row | No
         "description": text(keys.get("desc")),
         "is_enabled": boolean(keys.get("isEnabled")),
         "is_active": boolean(keys.get("isActive")),
-        "raw": canonical(value),
     }

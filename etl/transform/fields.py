@@ -19,19 +19,32 @@ _TIMES = ("date", "timestamp")
 
 @dataclass(slots=True)
 class _Field:
+    """A field in all its spellings; what one does not tell, the next one may."""
+
     field_id: str | None
     key: str
-    name: str | None
-    data_type: str | None
-    value: object
+    spellings: list[Mapping[str, object]]
 
-    def fill(self, other: _Field) -> None:
-        """Take from another spelling of the same field what is still missing."""
-        self.field_id = self.field_id or other.field_id
-        self.name = self.name or other.name
-        self.data_type = self.data_type or other.data_type
-        if _is_nothing(self.value):
-            self.value = other.value
+    def value(self) -> object:
+        for entry in self.spellings:
+            value = entry.get("selectedValue")
+            if not _is_nothing(value):
+                return value
+        return None
+
+    def name(self) -> str | None:
+        for entry in self.spellings:
+            name = text(entry.get("displayName"))
+            if name is not None:
+                return name
+        return None
+
+    def data_type(self) -> str | None:
+        for entry in self.spellings:
+            data_type = text(entry.get("dataType")) or text(_meta(entry).get("type"))
+            if data_type is not None:
+                return data_type
+        return None
 
 
 class _Fields:
@@ -46,25 +59,28 @@ class _Fields:
 
     def add(self, entry: Mapping[str, object], top_level_key: str = "") -> None:
         """Keep one spelling of a field; a field without id and name cannot be told from others and is left out."""
-        found = _read(entry, top_level_key)
-        if found is None:
+        field_id = ident(entry.get("_id")) or ident(entry.get("id"))
+        key = top_level_key or _key(entry) or field_id
+        if key is None:
             return
-        known = self._find(found)
+        name = key.lower()
+        known = self._find(field_id, name)
         if known is None:
-            known = found
-            self.all.append(found)
+            known = _Field(field_id, key, [entry])
+            self.all.append(known)
         else:
-            known.fill(found)
+            known.spellings.append(entry)
+            known.field_id = known.field_id or field_id
             known.key = top_level_key or known.key
         if known.field_id is not None:
             self._by_id.setdefault(known.field_id, known)
-        self._by_name.setdefault(found.key.lower(), known)
+        self._by_name.setdefault(name, known)
 
-    def _find(self, found: _Field) -> _Field | None:
-        if found.field_id is not None and found.field_id in self._by_id:
-            return self._by_id[found.field_id]
-        known = self._by_name.get(found.key.lower())
-        both_have_ids = known is not None and known.field_id is not None and found.field_id is not None
+    def _find(self, field_id: str | None, name: str) -> _Field | None:
+        if field_id is not None and field_id in self._by_id:
+            return self._by_id[field_id]
+        known = self._by_name.get(name)
+        both_have_ids = known is not None and known.field_id is not None and field_id is not None
         return None if both_have_ids else known
 
 
@@ -77,36 +93,39 @@ def field_rows(task_id: str, listed: object, named: Mapping[str, Mapping[str, ob
     for entry in entries(listed):
         if isinstance(entry, dict):
             fields.add(entry)
-    for key, value in named.items():
-        fields.add(value, key)
-    pairs = [(field, told) for field in fields.all if (told := _text(field.value)) is not None]
-    return tuple(_row(task_id, position, *pair) for position, pair in enumerate(pairs))
+    for key, entry in named.items():
+        fields.add(entry, key)
+    rows: list[Row] = []
+    for field in fields.all:
+        value = field.value()
+        told = _text(value)
+        if told is not None:
+            rows.append(_row(task_id, len(rows), field, (value, told)))
+    return tuple(rows)
 
 
-def _read(entry: Mapping[str, object], top_level_key: str) -> _Field | None:
+def _key(entry: Mapping[str, object]) -> str | None:
+    return text(entry.get("displayName")) or text(entry.get("lname")) or text(_meta(entry).get("name"))
+
+
+def _meta(entry: Mapping[str, object]) -> Mapping[str, object]:
     inner = entry.get("metaData")
-    meta = inner if isinstance(inner, dict) else {}
-    field_id = ident(entry.get("_id")) or ident(entry.get("id"))
-    name = text(entry.get("displayName"))
-    key = top_level_key or name or text(entry.get("lname")) or text(meta.get("name")) or field_id
-    if key is None:
-        return None
-    return _Field(
-        field_id, key, name, text(entry.get("dataType")) or text(meta.get("type")), entry.get("selectedValue")
-    )
+    return inner if isinstance(inner, dict) else {}
 
 
-def _row(task_id: str, position: int, field: _Field, value: str) -> Row:
+def _row(task_id: str, position: int, field: _Field, told: tuple[object, str]) -> Row:
+    value, as_text = told
+    data_type = field.data_type()
     return {
         "task_id": task_id,
         "position": position,
         "field_id": field.field_id,
         "key": cut(field.key),
-        "name": field.name,
-        "data_type": field.data_type,
-        "text": value,
-        "number": _number(field.value),
-        "time": _time(field.value, field.data_type),
+        "name": field.name(),
+        "data_type": data_type,
+        "text": as_text,
+        "number": _number(value),
+        "time": _time(value, data_type),
     }
 
 
@@ -115,9 +134,8 @@ def _is_nothing(value: object) -> bool:
 
 
 def _text(value: object) -> str | None:
-    if isinstance(value, dict | list):
-        return canonical(value) if value else None
-    return text(value)
+    told = text(value)
+    return canonical(value) if told is None and value and isinstance(value, dict | list) else told
 
 
 def _number(value: object) -> float | None:

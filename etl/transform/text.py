@@ -54,7 +54,7 @@ def clean(value: object) -> object:
 
 def text(value: object) -> str | None:
     """Text as it is; a number or boolean as JSON spells it; None for empty text and anything else."""
-    if isinstance(value, str):
+    if value is None or isinstance(value, str):
         return value or None
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -81,6 +81,8 @@ def digits(number: int) -> str:
 
 def ident(value: object) -> str | None:
     """A usable id, as sent: text that is not blank, or an integer, of at most LONGEST_ID characters; else None."""
+    if value is None:
+        return None
     if isinstance(value, int) and not isinstance(value, bool):
         value = digits(value)
     if not isinstance(value, str) or len(value) > LONGEST_ID or not value.strip():
@@ -90,7 +92,7 @@ def ident(value: object) -> str | None:
 
 def boolean(value: object) -> bool | None:
     """True or false from JSON's own, their spelling as text, 1 and 0; else None."""
-    if isinstance(value, bool):
+    if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
         return _BOOLEANS.get(value.strip().lower())

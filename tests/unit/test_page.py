@@ -103,3 +103,11 @@ def test_no_record_is_an_obstacle(record):
     record_id(record)
     moment_of(record, "updatedAt")
     moment_of({"updatedAt": record, "_id": record}, "updatedAt")
+
+
+def test_dates_and_ids_stand_where_their_records_do():
+    page = Page([{"_id": "a", "updatedAt": 1748433938807}, None, {"_id": 7, "createdAt": 1748433938807}, {"_id": "a"}])
+    assert page.ids == ["a", None, "7", "a"]
+    assert page.moments("updatedAt") == [MOMENT, None, None, None]
+    assert page.moments("createdAt") == [None, None, MOMENT, None]
+    assert len(page) == 3

@@ -122,3 +122,24 @@ def test_without_id_and_number_there_is_no_case(value):
     made = rows(caseId=value, caseRefId=value)
 
     assert (made.case, made.task["case_id"]) == (None, None)
+
+
+@pytest.mark.parametrize("key", ["status", "priority"])
+@pytest.mark.parametrize("value", ["Open", {"_id": "x-1", "name": "Open", "desc": "d"}], ids=repr)
+def test_each_task_has_a_row_of_its_own_of_what_many_tasks_have(key, value):
+    first = getattr(rows(**{key: value}, updatedAt="2025-05-28T12:00:00.000Z"), key)
+    second = getattr(rows(**{key: value}, updatedAt="2025-05-29T12:00:00.000Z"), key)
+    elsewhere = getattr(rows(Stream(8, "st-other"), **{key: value}), key)
+
+    first["name"] = "changed"
+
+    assert (second["name"], second["seen_at"].day) == ("Open", 29)
+    assert (elsewhere["source_id"], elsewhere["seen_at"]) == (8, None)
+    assert (second["_id"] == elsewhere["_id"]) is isinstance(value, dict)
+
+
+@pytest.mark.parametrize("length", [10, 2000, 5000])
+def test_statuses_that_differ_in_their_last_letter_differ(length):
+    made = [status({"_id": "sts-1", "desc": "x" * length + letter})["description"][-1] for letter in "abab"]
+
+    assert made == ["a", "b", "a", "b"]
