@@ -29,7 +29,7 @@ class Watch:
     @contextmanager
     def limit(self, seconds: float) -> Iterator[Callable[[], bool]]:
         """Cut if the block lasts longer; give a function that tells whether that was so."""
-        self._begin(time.monotonic() + max(0.0, seconds))
+        self._begin(time.monotonic() + seconds)
         try:
             yield lambda: self._is_over
         finally:
