@@ -23,16 +23,16 @@ IS_FORGOTTEN = {"where": "forgotten_at is not null"}
 
 def create_temporary(connection: Connection, table: Table) -> None:
     """Make a temporary table for this connection, if it is not there, and empty it."""
-    connection.exec_driver_sql(_creation(connection.dialect, table))
+    connection.exec_driver_sql(_creation(type(connection.dialect), table))
     connection.exec_driver_sql(f"delete from {table.name}")  # noqa: S608 our own name
 
 
-@cache
-def _creation(dialect: Dialect, table: Table) -> str:
-    if dialect.name == "postgresql":
+@cache  # by the kind: what a cache knows of a dialect itself stays in memory when its engine is gone
+def _creation(kind: type[Dialect], table: Table) -> str:
+    if kind.name == "postgresql":
         # Empties its file at each commit, in which rows that are only deleted would stay as dead ones.
         table.dialect_options["postgresql"]["on_commit"] = "DELETE ROWS"
-    return str(CreateTable(table, if_not_exists=True).compile(dialect=dialect))
+    return str(CreateTable(table, if_not_exists=True).compile(dialect=kind()))
 
 
 def set_index_options(metadata: MetaData, connection: Connection, **_others: Any) -> None:
