@@ -23,7 +23,8 @@ IS_FORGOTTEN = {"where": "forgotten_at is not null"}
 
 def create_temporary(connection: Connection, table: Table) -> None:
     """Make a temporary table for this connection, if it is not there, and empty it."""
-    connection.exec_driver_sql(_creation(type(connection.dialect), table))
+    kind: Any = type(connection.dialect)
+    connection.exec_driver_sql(_creation(kind, table))
     connection.exec_driver_sql(f"delete from {table.name}")  # noqa: S608 our own name
 
 
