@@ -55,6 +55,7 @@ class Taken:
     memory: int
     files: int
     threads: int
+    objects: int
 
 
 def synced(settings: Any) -> None:
@@ -65,7 +66,7 @@ def synced(settings: Any) -> None:
 def taken() -> Taken:
     gc.collect()
     process = psutil.Process()
-    return Taken(process.memory_info().rss, process.num_fds(), process.num_threads())
+    return Taken(process.memory_info().rss, process.num_fds(), process.num_threads(), len(gc.get_objects()))
 
 
 def test_a_day_of_syncs_takes_no_more_at_its_end_than_at_its_beginning(
@@ -75,12 +76,12 @@ def test_a_day_of_syncs_takes_no_more_at_its_end_than_at_its_beginning(
         ready = scene(served, migrated_sqlite_url)
         settings = load_settings(None, ready.environment(), {}).settings
         began, rounds = time.monotonic(), 0
-        before = None
+        before, warm = None, 0
         while time.monotonic() < began + SECONDS:
             synced(settings)
             rounds += 1
             if before is None and time.monotonic() > began + SECONDS / 3:
-                before = taken()
+                before, warm = taken(), rounds
         after = taken()
         assert process.stdin
         assert process.stdout
@@ -98,6 +99,7 @@ def test_a_day_of_syncs_takes_no_more_at_its_end_than_at_its_beginning(
     assert lost == []
     assert (after.files, after.threads) == (before.files, before.threads)
     assert grown < 0.1
+    assert after.objects - before.objects < 10 * (rounds - warm), "each sync left something behind"
 
 
 def assert_growth_is_accounted_for(ready: Any, runs: int) -> None:
