@@ -108,7 +108,13 @@ def test_a_damaged_file_is_told_and_not_overwritten(ready: Scene, ledger: Any, p
         if "lock" not in file.name:
             file.unlink()
     file_of(ready).write_bytes(whole)
-    completes(ready, ledger, "a damaged file, then restored", of=f"at {place * 100:.0f} %", end=done.returncode)
+    completes(
+        ready,
+        ledger,
+        "a file damaged at a part of its length, then restored",
+        of=f"{place * 100:.0f} %",
+        end=done.returncode,
+    )
 
 
 def test_a_table_that_someone_dropped_is_told(ready: Scene, ledger: Any) -> None:
