@@ -15,7 +15,7 @@ from threading import Thread
 from etl.extract.reading import Chunk
 from etl.jobs.intake import Taken, joined
 
-_MOST_WEIGHT = 2**20  # of what is read and not being stored yet
+_MOST_WEIGHT = 2**21  # of what is read and not being stored yet
 
 
 def read_ahead(chunks: Iterator[Chunk], take: Callable[[Chunk], Taken]) -> Iterator[Taken]:

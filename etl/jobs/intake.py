@@ -15,7 +15,10 @@ from etl.transform import Rejection, Stream, TaskRows, dropper, tombstone, trans
 Rejected = tuple[str, str | None, str]
 """The reason, the record's id where it has one, and its text."""
 
-_A_ROW = 8192  # bytes, about, beside the record's text
+# Bytes that the rows of a record take, about: for each, and for each character of its text. The more it says, the more
+# rows there are behind it.
+_EACH, _PER_CHARACTER = 2048, 4
+_BEHIND = tuple(table.name for table in (*DIMENSIONS, *CHILDREN))
 
 
 @dataclass(slots=True)
@@ -34,8 +37,10 @@ class Taken:
 
     def weight(self) -> int:
         """Return how much memory this takes, about, in bytes."""
-        texts = sum(len(str(each.task["raw"])) for each in self.rows) + sum(len(each[2]) for each in self.rejections)
-        return texts + _A_ROW * len(self)
+        characters = sum(len(str(each.task["raw"])) for each in self.rows) + sum(
+            len(each[2]) for each in self.rejections
+        )
+        return _EACH * len(self) + _PER_CHARACTER * characters
 
 
 def joined(parts: Sequence[Taken]) -> Taken:
@@ -70,14 +75,14 @@ class Intake:
         return tombstone(record) if self._forgotten and record_id(record) in self._forgotten else record
 
 
-def batch_of(rows: TaskRows) -> Batch:
-    """Return what is to be stored of a record."""
+def batch_of(rows: Sequence[TaskRows]) -> Batch:
+    """Return what is to be stored of records."""
     return Batch(
-        tasks=[rows.task],
-        statuses=[rows.status] if rows.status else (),
-        priorities=[rows.priority] if rows.priority else (),
-        cases=[rows.case] if rows.case else (),
-        details=[{table.name: getattr(rows, table.name) for table in (*DIMENSIONS, *CHILDREN)}],
+        tasks=[each.task for each in rows],
+        statuses=[each.status for each in rows if each.status],
+        priorities=[each.priority for each in rows if each.priority],
+        cases=[each.case for each in rows if each.case],
+        details=[{name: found for name in _BEHIND if (found := getattr(each, name))} for each in rows],
     )
 
 

@@ -19,7 +19,6 @@ from etl.jobs.run import Run
 from etl.load import courses, daily, reshaping, unknown
 from etl.load.engine import reading
 from etl.load.scrubbing import erasing, scrub
-from etl.load.store import joined
 from etl.load.tables import priorities, statuses
 from etl.logs import get_logger
 from etl.transform import TaskRows, dropper, transform
@@ -93,7 +92,7 @@ def _stored(run: Run) -> Iterator[list[tuple[str, Any]]]:
 def _rewrite(run: Run, records: list[tuple[str, Any]]) -> int:
     rows, _ = run.intake.take([record for _, record in records])
     with erasing(run.engine) as connection:
-        reshaping.rewrite(connection, joined([batch_of(each) for each in rows]))
+        reshaping.rewrite(connection, batch_of(rows))
     return len(records)
 
 

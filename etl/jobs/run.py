@@ -20,7 +20,7 @@ from etl.jobs.intake import Intake, Taken, batch_of, unknown_keys_of
 from etl.jobs.rules import Rules, Tally
 from etl.jobs.strangers import Strangers
 from etl.load import counting, forgotten, rejected, runs, sources, unknown, watermarks
-from etl.load.engine import reading
+from etl.load.engine import reading, storing
 from etl.load.sources import Source
 from etl.load.store import Counts, store_what_fits
 from etl.logs import get_logger
@@ -157,12 +157,11 @@ class Run:
 
         ``ledger`` writes the window's row in that transaction and returns its id.
         """
-        batches = [batch_of(each) for each in taken.rows]
         rejections = list(taken.rejections)
         now = self.clock()
-        with self._storing, self.engine.begin() as connection:
-            counts, left_out = store_what_fits(connection, batches, run_id=self.id, now=now)
-            rejections += [(reason, batch.tasks[0]["_id"], batch.tasks[0]["raw"]) for batch, reason in left_out]
+        with self._storing, storing(self.engine) as connection:
+            counts, left_out = store_what_fits(connection, taken.rows, batch_of, run_id=self.id, now=now)
+            rejections += [(reason, str(each.task["_id"]), str(each.task["raw"])) for each, reason in left_out]
             self._count(len(taken), counts, len(rejections))
             window_id = ledger(connection)
             origin = rejected.Origin(self.source.id, self.id, window_id)

@@ -6,15 +6,21 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Table, Text, and_, bindparam, cast, func, or_
+from sqlalchemy import Column, Connection, MetaData, Table, Text, and_, bindparam, cast, func, or_, select
 
+from etl.load.bulk import fill
+from etl.load.dialect_options import create_temporary
 from etl.load.insert import insert_by
+from etl.load.tables import cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 Row = dict[str, Any]
 
+_incoming_cases = Table(
+    "incoming_cases", MetaData(), *(Column(own.name, own.type) for own in cases.columns), prefixes=["TEMPORARY"]
+)
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -23,14 +29,32 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     latest = _latest_versions(rows, _content(table))
     if not latest:
         return
-    connection.execute(_upsert_of(connection.dialect.name, table, tuple(latest[0])), latest)
+    dialect, names = connection.dialect.name, tuple(latest[0])
+    if table is cases:  # there are about as many as tasks
+        create_temporary(connection, _incoming_cases)
+        fill(connection, _incoming_cases, latest)
+        connection.execute(_merge_of_cases(dialect, names))
+    else:
+        connection.execute(_upsert_of(dialect, table, names), latest)
 
 
 @cache
 def _upsert_of(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
-    content = _content(table)
     statement = insert_by(dialect, table).values({name: bindparam(name) for name in names})
-    new, old = statement.excluded, table.c
+    return _keeping_the_newest(statement, table, names)
+
+
+@cache
+def _merge_of_cases(dialect: str, names: tuple[str, ...]) -> Any:
+    own = _incoming_cases.c
+    greatest = func.row_number().over(partition_by=own["_id"], order_by=func.coalesce(own.ref_id, "").desc())
+    ranked = select(*(own[name] for name in names), greatest.label("place")).subquery()
+    rows = select(*(ranked.c[name] for name in names)).where(ranked.c.place == 1).order_by(ranked.c["_id"])
+    return _keeping_the_newest(insert_by(dialect, cases).from_select(names, rows), cases, names)
+
+
+def _keeping_the_newest(statement: Any, table: Table, names: tuple[str, ...]) -> Any:
+    content, new, old = _content(table), statement.excluded, table.c
     later = or_(new.seen_at > old.seen_at, and_(new.seen_at.is_not(None), old.seen_at.is_(None)))
     greater = func.coalesce(cast(new[content], Text), "") > func.coalesce(cast(old[content], Text), "")
     return statement.on_conflict_do_update(

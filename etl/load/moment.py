@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import DateTime, Text
+from sqlalchemy import Date, DateTime, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -73,6 +73,25 @@ def _on_postgresql(element: moment_text, compiler: SQLCompiler, **options: Any) 
 @compiles(moment_text, "sqlite")
 def _on_sqlite(element: moment_text, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(element.clauses, **options)
+
+
+class moment_day(FunctionElement[date]):  # noqa: N801 as above
+    """The day of a moment in UTC, as a column of days holds it."""
+
+    inherit_cache = True
+    type = Date()
+    name = "moment_day"
+
+
+@compiles(moment_day)
+def _day_on_postgresql(element: moment_day, compiler: SQLCompiler, **options: Any) -> str:
+    moment = compiler.process(element.clauses, **options)
+    return f"cast(({moment}) at time zone 'UTC' as date)"
+
+
+@compiles(moment_day, "sqlite")
+def _day_on_sqlite(element: moment_day, compiler: SQLCompiler, **options: Any) -> str:
+    return f"substr({compiler.process(element.clauses, **options)}, 1, 10)"
 
 
 def to_text(value: datetime) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import cache
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import (
     Column,
@@ -35,9 +35,10 @@ from etl.load.insert import insert_by
 from etl.load.tables import cases, priorities, statuses, tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
+Record = TypeVar("Record")
 Row = dict[str, Any]
 
 _OWN = ("first_seen_at", "stored_at", "run_id", "deleted_at", "forgotten_at")  # written here, not by the API
@@ -54,6 +55,7 @@ incoming = Table(
     prefixes=["TEMPORARY"],
 )
 _KEY = incoming.c["_id"] == tasks.c["_id"]
+_DELETED_AT = inactive_since(incoming, bindparam("seen", type_=tasks.c.stored_at.type))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,11 @@ def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -
         written = _write(connection, run_id=run_id, now=now)
         # Where no task was known before, none can have children.
         put_children(connection, {key: newest[key][1] for key in written}, replace=counts.updated > 0)
-        daily.add(connection, newest if counts.updated else written)
+        if counts.updated:
+            daily.add(connection, newest)
+        else:
+            known = newest.keys() - written
+            daily.add_first(connection, incoming, but=known, deleted_at=_DELETED_AT, now=now)
     if counts.updated:
         courses.follow(connection, newest)
     if is_meaning_changed:
@@ -120,29 +126,29 @@ def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -
 
 
 def store_what_fits(
-    connection: Connection, batches: Sequence[Batch], *, run_id: int, now: datetime
-) -> tuple[Counts, list[tuple[Batch, str]]]:
-    """Store batches, of one record each, together, but for those of which the database cannot hold a value.
+    connection: Connection,
+    records: Sequence[Record],
+    batch_of: Callable[[Sequence[Record]], Batch],
+    *,
+    run_id: int,
+    now: datetime,
+) -> tuple[Counts, list[tuple[Record, str]]]:
+    """Store records together, but for those of which the database cannot hold a value.
 
-    Return with the counts each batch that was left out, and why: the others do not suffer for it.
+    Return with the counts each record that was left out, and why: the others do not suffer for it.
     """
-    if not batches:
+    if not records:
         return Counts(), []
     try:
         with connection.begin_nested():
-            return store(connection, joined(batches), run_id=run_id, now=now), []
+            return store(connection, batch_of(records), run_id=run_id, now=now), []
     except UnstorableError as error:
-        if len(batches) == 1:
-            return Counts(), [(batches[0], f"the database cannot hold it: {error.reason}")]
-    half = len(batches) // 2
-    first, left_out = store_what_fits(connection, batches[:half], run_id=run_id, now=now)
-    second, others = store_what_fits(connection, batches[half:], run_id=run_id, now=now)
+        if len(records) == 1:
+            return Counts(), [(records[0], f"the database cannot hold it: {error.reason}")]
+    half = len(records) // 2
+    first, left_out = store_what_fits(connection, records[:half], batch_of, run_id=run_id, now=now)
+    second, others = store_what_fits(connection, records[half:], batch_of, run_id=run_id, now=now)
     return first + second, left_out + others
-
-
-def joined(batches: Sequence[Batch]) -> Batch:
-    """Return several batches as one."""
-    return Batch(*([row for batch in batches for row in getattr(batch, field.name)] for field in fields(Batch)))
 
 
 def _newest_of_each(batch: Batch) -> dict[str, tuple[Row, Details]]:

@@ -6,7 +6,6 @@ from etl.errors import EtlError
 from etl.extract.answers import judge
 from etl.extract.page import Page, moment_of, read_page, record_id
 from etl.jobs.intake import Intake, batch_of
-from etl.load.store import joined
 from etl.transform import Stream
 
 STATUSES = (200, 200, 200, 200, 201, 301, 400, 401, 403, 404, 412, 429, 500, 502, 503)
@@ -40,5 +39,5 @@ def _taken(page: Page) -> int:
     assert len(rows) + len(rejections) == len(page.records)
     assert all(row.task["_id"] and row.task["raw"] for row in rows)
     assert all(reason and raw for reason, _, raw in rejections)
-    joined([batch_of(row) for row in rows])
+    batch_of(rows)
     return len(page.records)

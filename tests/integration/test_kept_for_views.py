@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 from sqlalchemy import delete, text
 
@@ -72,6 +72,7 @@ def obey(database: Database, order: tuple[Any, ...], categories: dict[str, Any],
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(orders=[("write", [(0, 0, "s-1", False)]), ("mean", "s-1", "open"), ("mean", "s-1", None)])
 @given(orders=some.lists(some.one_of(writing, writing, meaning, marking, forgetting), min_size=1, max_size=8))
 def test_what_is_kept_follows_whatever_becomes_of_tasks(database: Database, orders: list[tuple[Any, ...]]) -> None:
     with database.engine.begin() as connection:
