@@ -10,87 +10,110 @@ those that undid that.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
 
-from etl.jobs.cells import Cells
 from etl.jobs.places import Sums
-from etl.load.report.counting import MOVED, OF_CREATED, OF_KNOWN, Counting
+from etl.load.report.changing import MOVED, OF_BOTH, OF_CREATED
+from etl.load.report.counting import CREATED, DELETED, KNOWN
+from etl.load.report.local import day_and_week
 
-CREATED, RESOLVED = 0, 1
+_CREATED, _RESOLVED = 0, 1
+_FIRST = date(1970, 1, 1)
 _GROWN, _EARLIER = 2, 3
-_THIS_WEEK, _LAST_WEEK = 1, 2
+_THIS_WEEK = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    """What one task does to the counts of a day: of which category one more or fewer is open, and is one resolved."""
+
+    grown: Sequence[tuple[int, int]]
+    resolved: int
+
+    @property
+    def of_open(self) -> int:
+        return sum(sign for _, sign in self.grown)
 
 
 class Flows:
     """Adds the counts up: by step of the charts, and for the last two weeks."""
 
-    def __init__(
-        self, cells: Cells, category: Callable[[int], int | None], not_seen: int, steps: Sequence[str]
-    ) -> None:
+    def __init__(self, category: Callable[[int], int | None], not_seen: int, steps: Sequence[date]) -> None:
         self.flow, self.moves, self.weeks = Sums(2), Sums(1), Sums(5)
-        self._cells = cells
         self._category = category
         self._not_seen = not_seen
-        self._steps = steps
+        self._steps = [(step - _FIRST).days for step in steps]
+        self._effects: dict[tuple[int, int, int], _Effect] = {}
+        self._times: dict[int, tuple[int | None, int]] = {}
 
-    def add(self, count: Counting) -> None:
-        """Take in what was created, came resolved, and was deleted."""
-        for cell, status, day, week, number in count.created():
-            self._created(self._cells.of(cell), (day, week), number, status)
-        for cell, day, week, number in count.came_resolved():
-            self._known(self._cells.of(cell), (day, week), number)
-        for cell, status, day, week, number in count.deleted():
-            self._grow(self._cells.of(cell), (day, week), self._category(status), -number)
+    def add(self, kind: int, cell: int, numbers: Sequence[int], number: int) -> None:
+        """Take in a count of what was created, was known to be resolved, or was deleted."""
+        *status, when = numbers
+        if kind == CREATED:
+            self._count(cell, when, _CREATED, number)
+            self._take(cell, when, _effect([(self._open(*status), 1)]), number)
+        elif kind == KNOWN:
+            self._take(cell, when, _effect([(self._not_seen, -1)], resolved=1), number)
+        elif kind == DELETED:
+            self._take(cell, when, _effect([(self._category(*status), -1)]), number)
 
-    def add_change(self, kind: int, cell: int, when: tuple[str, int], number: int, old: int, new: int) -> None:
+    def add_change(self, kind: int, cell: int, numbers: Sequence[int], number: int) -> None:
         """Take in a count of changes of status."""
-        take = {MOVED: self._moved, OF_CREATED: self._undone, OF_KNOWN: self._seen}[kind]
-        take(cell, when, number, old, new)
+        old, new, when = numbers
+        effect = self._effects.get((kind, old, new))
+        if effect is None:
+            effect = self._effects[kind, old, new] = self._effect_of(kind, old, new)
+        self._take(cell, when, effect, number)
 
-    def _created(self, cell: int, when: tuple[str, int], number: int, status: int) -> None:
-        self._count(cell, when, CREATED, number)
-        self._grow(cell, when, self._open(status), number)
-
-    def _known(self, cell: int, when: tuple[str, int], number: int) -> None:
-        self._count(cell, when, RESOLVED, number)
-        self._grow(cell, when, self._not_seen, -number)
-
-    def _moved(self, cell: int, when: tuple[str, int], number: int, old: int, new: int) -> None:
+    def _effect_of(self, kind: int, old: int, new: int) -> _Effect:
         before, after = self._category(old), self._category(new)
-        self._grow(cell, when, before, -number)
-        self._grow(cell, when, after, number)
-        if before is not None and after is None:
-            self._count(cell, when, RESOLVED, number)
-
-    def _undone(self, cell: int, when: tuple[str, int], number: int, old: int, new: int) -> None:
-        self._grow(cell, when, self._open(new), -number)
-        self._grow(cell, when, self._open(old), number)
-
-    def _seen(self, cell: int, when: tuple[str, int], number: int, old: int, new: int) -> None:
-        step = (self._category(new) is None) - (self._category(old) is None)
-        self._count(cell, when, RESOLVED, -step * number)
-        self._grow(cell, when, self._not_seen, step * number)
+        if kind == MOVED:
+            resolved = int(before is not None and after is None)
+            return _effect([(before, -1), (after, 1)], resolved)
+        undone = [(self._open(new), -1), (self._open(old), 1)] if kind in {OF_CREATED, OF_BOTH} else []
+        if kind == OF_CREATED:
+            return _effect(undone)
+        step = (after is None) - (before is None)
+        return _effect([*undone, (self._not_seen, step)], -step)
 
     def _open(self, status: int) -> int:
         category = self._category(status)
         return self._not_seen if category is None else category
 
-    def _count(self, cell: int, when: tuple[str, int], kind: int, number: int) -> None:
-        step = self._step(when[0])
+    def _take(self, cell: int, when: int, effect: _Effect, number: int) -> None:
+        step, week = self._time(when)
+        if effect.resolved:
+            self._count(cell, when, _RESOLVED, effect.resolved * number)
+        if step is not None:
+            for category, sign in effect.grown:
+                self.moves.add((cell, step, category), 0, sign * number)
+        if week == _THIS_WEEK:
+            self.weeks.add((cell,), _GROWN, effect.of_open * number)
+
+    def _count(self, cell: int, when: int, kind: int, number: int) -> None:
+        step, week = self._time(when)
         if step is not None:
             self.flow.add((cell, step), kind, number)
-        if when[1]:
-            self.weeks.add((cell,), kind if when[1] == _THIS_WEEK else _EARLIER + kind, number)
+        if week:
+            self.weeks.add((cell,), kind if week == _THIS_WEEK else _EARLIER + kind, number)
 
-    def _grow(self, cell: int, when: tuple[str, int], category: int | None, number: int) -> None:
-        if category is None:
-            return
-        step = self._step(when[0])
-        if step is not None:
-            self.moves.add((cell, step, category), 0, number)
-        if when[1] == _THIS_WEEK:
-            self.weeks.add((cell,), _GROWN, number)
+    def _time(self, when: int) -> tuple[int | None, int]:
+        """The step of the charts, None for one before them, and the week."""
+        found = self._times.get(when)
+        if found is None:
+            day, week = day_and_week(when)
+            place = bisect_right(self._steps, day) - 1
+            found = self._times[when] = (place if place >= 0 else None, week)
+        return found
 
-    def _step(self, day: str) -> int | None:
-        place = bisect_right(self._steps, day) - 1
-        return place if place >= 0 else None
+
+def _effect(grown: Sequence[tuple[int | None, int]], resolved: int = 0) -> _Effect:
+    """All that is left when what is undone at once is left out; None is the category of the resolved ones."""
+    sums: Counter[int] = Counter()
+    for category, sign in grown:
+        if category is not None:
+            sums[category] += sign
+    return _Effect([(category, sign) for category, sign in sums.items() if sign], resolved)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 Key = tuple[int, ...]
 
@@ -32,6 +33,11 @@ class Sums:
     def add(self, key: Key, place: int, number: int) -> None:
         """Add to one of a key's numbers."""
         self._sums[key][place] += number
+
+    def add_all(self, key: Key, numbers: Sequence[int]) -> None:
+        """Add to all of a key's numbers."""
+        for place, number in enumerate(numbers):
+            self._sums[key][place] += number
 
     def counts(self) -> dict[Key, list[int]]:
         """All keys that count anything, in order."""

@@ -8,15 +8,17 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
 
+from etl.jobs import status
 from etl.jobs.cells import Cells
 from etl.jobs.flows import Flows
-from etl.jobs.places import Key, Places, Sums
-from etl.jobs.status import Standing, standings
+from etl.jobs.places import Places, Sums
 from etl.load.daily import is_resolved
 from etl.load.engine import reading
 from etl.load.report import listing
-from etl.load.report.counting import RESOLVED, STAYED, Counting
-from etl.load.report.local import BOUNDS, Span
+from etl.load.report.changing import RESOLVED, STAYED, changes
+from etl.load.report.counting import ARRIVED, Counting
+from etl.load.report.local import BOUNDS, Span, day_and_week
+from etl.load.report.standing import OVERDUE, Open, Standing
 from etl.report.facts import Facts, Line, Source
 
 _LONG = timedelta(days=182)  # from here on a step of a chart is a week
@@ -30,7 +32,7 @@ def gather(engine: Engine, *, now: datetime, period: timedelta, zone: ZoneInfo) 
     unit, steps = _steps(now.astimezone(zone).date(), period)
     midnight = datetime.combine(date.fromisoformat(steps[0]), time(), zone)
     span = Span(min(midnight, now - _TWO_WEEKS), now, zone)
-    sources = [_source(each) for each in standings(engine, now=now)]
+    sources = [_source(each) for each in status.standings(engine, now=now)]
     with reading(engine) as connection:
         gathering = _Gathering(connection, span, steps)
         return gathering.facts(sources, unit)
@@ -44,7 +46,7 @@ def _steps(today: date, period: timedelta) -> tuple[str, list[str]]:
     return ("week" if length > 1 else "day"), [day.isoformat() for day in days if day <= today]
 
 
-def _source(each: Standing) -> Source:
+def _source(each: status.Standing) -> Source:
     state = each.last_run["state"] if each.last_run else None
     return Source(
         each.name, each.complete_until, state, each.tasks, each.rejected, each.gaps, each.unverified,
@@ -65,31 +67,36 @@ class _Gathering:
         self._cells = Cells(connection, [row[0] for row in self._statuses])
         self._count = Counting(connection, span, self._cells.coding, done)
         self._categories = Places(("open", "inProgress", "pending", _NOT_SEEN))
-        self._flows = Flows(self._cells, self._category, self._categories.of(_NOT_SEEN), steps)
+        self._flows = Flows(
+            self._category, self._categories.of(_NOT_SEEN), [date.fromisoformat(step) for step in steps]
+        )
         self._resolutions, self._stays = Sums(3), Sums(1)
         self._agents = Places()
+        self._opened, self._load, self._arrivals = Sums(2), Sums(2), Sums(1)
 
     def facts(self, sources: Sequence[Source], unit: str) -> Facts:
         """Ask everything, one statement after the other, in one consistent reading."""
-        opened, load, arrivals = self._open(), self._load(), self._arrivals()
-        self._flows.add(self._count)
-        self._changes()
+        standing = Standing(self._count, _LISTED)
+        self._take_open(standing)
+        self._take_recent()
+        self._take_changes()
+        lines = self._lines(standing)
         return Facts(
             now=self._span.now,
             since=self._span.since,
             zone=str(self._span.zone),
             steps=self._steps,
             unit=unit,
-            open=opened,
+            open=self._opened.counts(),
             flow=self._flows.flow.counts(),
             moves=self._flows.moves.counts(),
             weeks=self._flows.weeks.counts(),
             resolutions=self._resolutions.counts(),
             stays=self._stays.counts(),
-            load=load,
-            arrivals=arrivals,
-            oldest=self._lines(overdue=False),
-            overdue=self._lines(overdue=True),
+            load=self._load.counts(),
+            arrivals=self._arrivals.counts(),
+            oldest=lines[False],
+            overdue=lines[True],
             sources=sources,
             bounds=BOUNDS,
             categories=self._categories.names,
@@ -105,54 +112,48 @@ class _Gathering:
         _id, name, category = self._statuses[status] if status < len(self._statuses) else (None, None, None)
         return self._categories.of(category or name or "no status")
 
-    def _open(self) -> dict[Key, list[int]]:
-        sums = Sums(2)
-        for cell, status, band, overdue, number in self._count.open_now():
-            category = self._category(status)
-            assert category is not None  # noqa: S101 - only open ones were asked for
-            key = (self._cells.of(cell), category, -1 if band is None else band)
-            sums.add(key, 0, number)
-            sums.add(key, 1, overdue * number)
-        return sums.counts()
+    def _take_open(self, standing: Standing) -> None:
+        names = listing.agent_names(self._connection)
+        for found in standing.counts():
+            cell = self._cells.of(found.cell)
+            if isinstance(found, Open):
+                category = self._category(found.status)
+                assert category is not None  # noqa: S101 - only open ones were asked for
+                for band, numbers in found.bands.items():
+                    self._opened.add_all((cell, category, band), numbers)
+            else:
+                agent = found.assignee_id
+                name = "Nobody" if agent is None else names.get(agent) or "Unnamed"
+                self._load.add_all((cell, self._agents.of(name)), (found.number, found.overdue))
 
-    def _changes(self) -> None:
-        for kind, code, one, other, day, week, number in self._count.changes():
+    def _take_recent(self) -> None:
+        for kind, (code, *numbers), number in self._count.lately():
+            cell = self._cells.of(code)
+            if kind == ARRIVED:
+                self._arrivals.add((cell, *numbers), 0, number)
+            else:
+                self._flows.add(kind, cell, numbers, number)
+
+    def _take_changes(self) -> None:
+        for kind, (code, *numbers), number in changes(self._count):
             cell = self._cells.of(code)
             if kind == RESOLVED:
-                self._resolutions.add((cell, one), 0, number)
+                _, week = day_and_week(numbers[1])
+                self._resolutions.add((cell, numbers[0]), 0, number)
                 if week:
-                    self._resolutions.add((cell, one), week, number)
+                    self._resolutions.add((cell, numbers[0]), week, number)
             elif kind == STAYED:
-                # How long a task was resolved before somebody reopened it says nothing of the work on it.
-                if one in self._done:
-                    continue
-                self._stays.add((cell, one, other), 0, number)
+                self._stays.add((cell, *numbers), 0, number)
             else:
-                self._flows.add_change(kind, cell, (day, week), number, one, other)
+                self._flows.add_change(kind, cell, numbers, number)
 
-    def _load(self) -> dict[Key, list[int]]:
-        names, sums = listing.agent_names(self._connection), Sums(2)
-        for cell, agent, overdue, number in self._count.load():
-            name = "Nobody" if agent is None else names.get(agent) or "Unnamed"
-            key = (self._cells.of(cell), self._agents.of(name))
-            sums.add(key, 0, number)
-            sums.add(key, 1, overdue * number)
-        return sums.counts()
-
-    def _arrivals(self) -> dict[Key, list[int]]:
-        sums = Sums(1)
-        for cell, hour, number in self._count.arrivals():
-            weekday, of_day = map(int, hour.split())
-            sums.add((self._cells.of(cell), (weekday + 6) % 7 * 24 + of_day), 0, number)
-        return sums.counts()
-
-    def _lines(self, *, overdue: bool) -> list[Line]:
-        coding, conditions = self._cells.coding, self._count.is_open()
-        rows = listing.oldest(self._connection, coding, conditions, self._span, _LISTED, overdue=overdue)
-        return [
-            Line(
+    def _lines(self, standing: Standing) -> dict[bool, list[Line]]:
+        """The tasks that are overdue the longest, and those that are open so."""
+        found: dict[bool, list[Line]] = {False: [], True: []}
+        for row in standing.longest():
+            line = Line(
                 self._cells.of(row.cell), row.ref_id or row.key, row.name or "", row.status,
                 row.assignee or "", row.created_at, row.due_at,
-            )
-            for row in rows
-        ]  # fmt: skip
+            )  # fmt: skip
+            found[row.kind == OVERDUE].append(line)
+        return found

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, literal_column
-
-from etl.load.tables import tasks
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 Places = Mapping[str | None, int]
 
@@ -22,9 +21,13 @@ class Coding:
     priorities: Places
     statuses: Places
 
-    def cell(self) -> ColumnElement[int]:
-        """A number that tells a task's stream, queue and priority; see :meth:`parts`."""
-        columns = tasks.c
+    @property
+    def number_of_statuses(self) -> int:
+        """How many places statuses have, the last one included."""
+        return _size(self.statuses)
+
+    def cell(self, columns: ReadOnlyColumnCollection[str, Any]) -> ColumnElement[int]:
+        """A number that tells the stream, queue and priority of what has these columns; see :meth:`parts`."""
         stream = _placed(columns.stream_id, self.streams)
         queue = _placed(columns.queue_id, self.queues)
         priority = _placed(columns.priority_id, self.priorities)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Float, Text, case, literal_column
+from sqlalchemy import ColumnElement, Float, Integer, case, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 _STEP = timedelta(hours=1)
+_WEEKS = 3
 _SHORTEST, _RATIO, _BINS = 60.0, 1.35, 48
 
 #: Where one bin of durations ends and the next begins, in seconds: from a minute to some three years.
@@ -31,12 +33,13 @@ class Span:
     now: datetime
     zone: ZoneInfo
 
-    def day(self, moment: ColumnElement[Any]) -> ColumnElement[str]:
-        """The day of a moment, such as 2025-05-28."""
-        return self._local(moment, "day")
+    def when(self, moment: ColumnElement[Any]) -> ColumnElement[int]:
+        """The day and the week of a moment in one number, 0 for one before the stretch: see :func:`day_and_week`."""
+        later = self._local(moment, "day") * literal_column(str(_WEEKS)) + self.week(moment)
+        return case((moment < self.since, literal_column("0")), else_=later)
 
-    def hour(self, moment: ColumnElement[Any]) -> ColumnElement[str]:
-        """The weekday (Sunday is 0 or 7) and the hour of a moment, such as "3 14"."""
+    def hour(self, moment: ColumnElement[Any]) -> ColumnElement[int]:
+        """The hour of the week of a moment, from Monday's first, which is 0."""
         return self._local(moment, "hour")
 
     def week(self, moment: ColumnElement[Any]) -> ColumnElement[int]:
@@ -48,33 +51,40 @@ class Span:
             else_=literal_column("0"),
         )
 
-    def _local(self, moment: ColumnElement[Any], form: str) -> ColumnElement[str]:
-        *changes, last = self._offsets()
+    def _local(self, moment: ColumnElement[Any], form: str) -> ColumnElement[int]:
+        *changes, last = _offsets(self.since, self.now, self.zone)
         if not changes:
-            return local_text(moment, minutes=last[1], form=form)
-        pieces = [(moment < end, local_text(moment, minutes=offset, form=form)) for end, offset in changes]
-        return case(*pieces, else_=local_text(moment, minutes=last[1], form=form))
-
-    def _offsets(self) -> list[tuple[datetime, int]]:
-        """Until when which offset holds, in minutes east of UTC."""
-        found: list[tuple[datetime, int]] = []
-        moment = self.since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        while moment <= self.now:
-            offset = moment.astimezone(self.zone).utcoffset() or timedelta()
-            minutes = round(offset.total_seconds() / 60)
-            if found and found[-1][1] == minutes:
-                found.pop()
-            moment += _STEP
-            found.append((moment, minutes))
-        return found or [(self.now, 0)]
+            return local_number(moment, minutes=last[1], form=form)
+        pieces = [(moment < end, local_number(moment, minutes=offset, form=form)) for end, offset in changes]
+        return case(*pieces, else_=local_number(moment, minutes=last[1], form=form))
 
 
-class local_text(FunctionElement[str]):  # noqa: N801 written like a function of SQL
-    """A moment's day, or weekday and hour, so many minutes east of UTC."""
+def day_and_week(when: int) -> tuple[int, int]:
+    """The day, counted from that of 1970-01-01, and the week: 1 for the last seven days, 2 for the seven before."""
+    return divmod(when, _WEEKS)
+
+
+@lru_cache(maxsize=4)
+def _offsets(since: datetime, now: datetime, zone: ZoneInfo) -> list[tuple[datetime, int]]:
+    """Until when which offset holds, in minutes east of UTC."""
+    found: list[tuple[datetime, int]] = []
+    moment = since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    while moment <= now:
+        offset = moment.astimezone(zone).utcoffset() or timedelta()
+        minutes = round(offset.total_seconds() / 60)
+        if found and found[-1][1] == minutes:
+            found.pop()
+        moment += _STEP
+        found.append((moment, minutes))
+    return found or [(now, 0)]
+
+
+class local_number(FunctionElement[int]):  # noqa: N801 written like a function of SQL
+    """A moment's day, or hour of the week, so many minutes east of UTC, as a number."""
 
     inherit_cache = False  # offset and form are part of the text
-    type = Text()
-    name = "local_text"
+    type = Integer()
+    name = "local_number"
 
     def __init__(self, moment: ColumnElement[Any], *, minutes: int, form: str) -> None:
         super().__init__(moment)
@@ -82,20 +92,22 @@ class local_text(FunctionElement[str]):  # noqa: N801 written like a function of
         self.form = form
 
 
-@compiles(local_text)
-def _local_on_postgresql(element: local_text, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(local_number)
+def _local_on_postgresql(element: local_number, compiler: SQLCompiler, **options: Any) -> str:
     moment = compiler.process(element.clauses, **options)
-    form = {"day": "YYYY-MM-DD", "hour": "ID HH24"}[element.form]
-    return f"to_char(({moment}) at time zone 'UTC' + interval '{element.minutes} minutes', '{form}')"
+    local = f"(({moment}) at time zone 'UTC' + interval '{element.minutes} minutes')"
+    if element.form == "day":
+        return f"(cast({local} as date) - date '1970-01-01')"
+    return f"(extract(isodow from {local})::int * 24 - 24 + extract(hour from {local})::int)"
 
 
-@compiles(local_text, "sqlite")
-def _local_on_sqlite(element: local_text, compiler: SQLCompiler, **options: Any) -> str:
-    moment = compiler.process(element.clauses, **options)
-    if element.form == "day" and not element.minutes:
-        return f"substr({moment}, 1, 10)"
-    form = {"day": "%Y-%m-%d", "hour": "%w %H"}[element.form]
-    return f"strftime('{form}', {moment}, '{element.minutes:+} minutes')"
+@compiles(local_number, "sqlite")
+def _local_on_sqlite(element: local_number, compiler: SQLCompiler, **options: Any) -> str:
+    moment = f"{compiler.process(element.clauses, **options)}, '{element.minutes:+} minutes'"
+    if element.form == "day":  # a midnight is a whole number and a half there, and exact
+        return f"cast(julianday({moment}) - 2440587.5 as integer)"
+    # 1970 began on a Thursday.
+    return f"((cast(strftime('%s', {moment}) as integer) / 3600 + 72) % 168)"
 
 
 class seconds_between(FunctionElement[float]):  # noqa: N801 as above
