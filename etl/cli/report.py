@@ -73,8 +73,10 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
     runtime, write_page = _page_writer()
     settings = common.start(need_sources=False).settings
     with database_to_look_at(settings) as engine, ProcessPoolExecutor(1, get_context("spawn")) as beside:
-        # The scripts take seconds and much memory to put together, and need nothing of the database.
+        # The scripts take seconds and much memory to put together, and need nothing of the database. The memory is
+        # free again before it is needed for the drawing.
         scripts = beside.submit(runtime)
+        beside.shutdown(wait=False)
         facts = gather(engine, now=now(), period=since, zone=timezone)
         bundle = scripts.result()
     text = write_page(facts, title, bundle)

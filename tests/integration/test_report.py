@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import event, insert, text
 
 from etl.jobs.report import gather
 from etl.load import daily
@@ -51,7 +51,7 @@ def desk(database: Database) -> Database:
     return database
 
 
-def add(database: Database, key: str, status: str, created: datetime, **columns: Any) -> None:
+def add(database: Database, key: str, status: str | None, created: datetime, **columns: Any) -> None:
     row = {"_id": key, "source_id": 1, "stream_id": "s-1", "status_id": status, "created_at": created, "raw": "{}"}
     row |= {"ref_id": key, "name": key, "updated_at": created, "first_seen_at": created, "stored_at": created}
     row |= {"run_id": database.run_id, **columns}
@@ -184,6 +184,82 @@ def test_of_very_many_queues_the_smallest_are_one(desk: Database) -> None:
     assert "Other queues" in found.queues
 
 
+# --- what it reads ---
+
+
+def statements(database: Database) -> list[tuple[str, Any]]:
+    """What a report asks the database, with the values."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    facts(database)
+    event.remove(database.engine, "before_cursor_execute", note)
+    return asked
+
+
+def plan(database: Database) -> list[str]:
+    """How SQLite goes about all of that."""
+    asked = [each for each in statements(database) if each[0].startswith(("SELECT", "WITH"))]
+    with reading(database.engine) as connection:
+        return [
+            row[3]
+            for statement, parameters in asked
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+
+
+def test_tasks_are_asked_for_in_five_statements_however_many_there_are(desk: Database) -> None:
+    add(desk, "t-1", "Open", ago(1))
+    for number in range(20):
+        add(desk, f"u-{number}", "Doing", ago(number), queue_id="north", due_at=ago(number / 2))
+        change(desk, f"u-{number}", "Open", "Doing", ago(number / 3))
+    asked = [statement for statement, _ in statements(desk) if re.search(r"\btasks\b", statement)]
+    assert len(asked) == 5, asked
+
+
+def test_each_reading_of_all_tasks_is_of_an_index_that_holds_what_is_asked(sqlite_database: Database) -> None:
+    lines = plan(sqlite_database)
+    readings = [line for line in lines if re.match("SCAN (tasks|task_changes|before)", line)]
+    assert len(readings) == 4, readings
+    searches = [line for line in lines if re.match("SEARCH (task_changes|before)", line)]
+    assert len(searches) == 2, searches
+    assert all("USING COVERING INDEX" in line for line in readings + searches), readings + searches
+    # Whole rows are read of those alone that are listed.
+    rows = [line for line in lines if line.startswith("SEARCH tasks") and "COVERING" not in line]
+    assert rows == ["SEARCH tasks USING INDEX sqlite_autoindex_tasks_1 (_id=?)"]
+
+
+def test_open_tasks_are_counted_in_the_order_of_an_index_without_sorting_them(sqlite_database: Database) -> None:
+    lines = plan(sqlite_database)
+    place = lines.index("SCAN tasks USING COVERING INDEX ix_tasks_state")
+    assert lines[place - 1] == "MATERIALIZE alike"
+    assert not [line for line in lines[place : lines.index("SCAN alike")] if "TEMP B-TREE" in line]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_oldest_are_listed_however_the_tasks_are_spread_over_the_agents(desk: Database, seed: int) -> None:
+    dice, now = Random(seed), datetime.now(UTC)
+    for number in range(150):
+        queue, agent = dice.choice(["north", "south"]), dice.choice(["north", "south", None])
+        status = dice.choice(["Open", "Doing", "Waiting", "Shut"])
+        due = {"due_at": ago(dice.uniform(-20, 40))} if dice.random() < 0.7 else {}
+        gone = {"deleted_at": now} if dice.random() < 0.1 else {}
+        add(desk, f"t-{number:03}", status, ago(dice.uniform(0, 300)), queue_id=queue, assignee_id=agent, **due, **gone)
+    found = facts(desk, now=now)
+    query = """select ref_id from tasks where deleted_at is null and status_id <> 'Shut' and queue_id = '{queue}'
+        and {by} < '{now}' order by {by}, _id limit 10"""
+    for by, lines in (("created_at", found.oldest), ("due_at", found.overdue)):
+        for queue in ("north", "south"):
+            listed = [line.ref for line in lines if found.queues[found.cells[line.cell][1]] == queue]
+            with reading(desk.engine) as connection:
+                wanted = connection.execute(text(query.format(queue=queue, by=by, now=f"{now:%Y-%m-%d %H:%M:%S}")))
+                assert listed == list(wanted.scalars())
+                assert len(listed) == 10
+
+
 # --- the clock ---
 
 
@@ -218,6 +294,13 @@ def test_the_page_of_no_tasks_says_so(desk: Database) -> None:
     page = write_page(facts(desk), "Support tasks", RUNTIME)
     assert page.count('<p class="nothing">') == 9
     assert "No task is open." in page
+
+
+def test_a_database_without_a_status_or_a_queue_makes_a_report_too(database: Database) -> None:
+    add(database, "t-1", None, ago(1))
+    found = facts(database)
+    assert summary.headline(found).open == 1
+    assert [line.ref for line in found.oldest] == ["t-1"]
 
 
 def test_the_page_of_one_task_shows_it(desk: Database) -> None:

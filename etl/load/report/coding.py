@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, literal_column
+from sqlalchemy import ColumnElement, Integer, case, cast, literal_column
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 Places = Mapping[str | None, int]
@@ -65,4 +65,5 @@ def _placed(column: ColumnElement[Any], places: Places) -> ColumnElement[int]:
     ]
     if None in places:
         pieces.insert(0, (column.is_(None), literal_column(str(places[None]))))
-    return case(*pieces, else_=rest) if pieces else rest
+    # Bare, a number to group by would be that of a column.
+    return case(*pieces, else_=rest) if pieces else cast(rest, Integer)

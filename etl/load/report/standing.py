@@ -43,6 +43,7 @@ _OPEN, _LOAD, _BOUND = range(3)
 _MOST_BOUNDS = 2000  # of the largest cells; what the others hold is soon sorted
 #: The days at which the bands of age begin.
 AGES = (0, 1, 3, 7, 30, 90)
+_SUMS = 2 * (len(AGES) + 1)  # how many are in each band and in all, and how many of them overdue
 #: What a task has waited for the longest: to be resolved, or since it was due.
 OLDEST, OVERDUE = range(2)
 
@@ -122,20 +123,20 @@ class Standing:
     def _by_assignee(self, alike: CTE) -> Select[Any]:
         cell, assignee = self._count.coding.cell(alike.c), alike.c.assignee_id
         empty = _no(Moment), _no(Moment)
-        return select(_kind(_LOAD), cell, _no(Integer), assignee, *empty, *_sums(alike)).group_by(cell, assignee)
+        return select(_kind(_LOAD), cell, _no(Integer), assignee, *empty, *_sums(alike, 2)).group_by(cell, assignee)
 
     def _oldest(self, alike: CTE) -> Select[Any]:
         """Of each cell so many'th oldest of those that are the oldest of their group: the same of all is no younger."""
         now = self._count.span.now
         columns = {"oldest": func.coalesce(alike.c.oldest, now), "due": func.coalesce(alike.c.due, now)}
         labelled = [column.label(name) for name, column in columns.items()]
-        of_cell = select(self._count.coding.cell(alike.c).label("cell"), *labelled, *_each(alike)).subquery()
+        of_cell = select(self._count.coding.cell(alike.c).label("cell"), *labelled, alike.c.sum_0).subquery()
         placed = select(
             of_cell, *(_place(of_cell.c.cell, of_cell.c[name]).label(f"{name}_place") for name in columns)
         ).subquery()
         bounds = [func.max(when((placed.c[f"{name}_place"] == self._most, placed.c[name]))) for name in columns]
         empty = _no(Integer), _no(Text)
-        return select(_kind(_BOUND), placed.c.cell, *empty, *bounds, *_sums(placed)).group_by(placed.c.cell)
+        return select(_kind(_BOUND), placed.c.cell, *empty, *bounds, *_sums(placed, 1)).group_by(placed.c.cell)
 
     def _candidates(self) -> Select[Any]:
         """The open tasks that may be among the longest of their cell, and the bounds that tell."""
@@ -176,12 +177,10 @@ def _bands(sums: Sequence[int]) -> dict[int, tuple[int, int]]:
     return bands | {-1: (number - younger[-1][0], late - younger[-1][1])}
 
 
-def _each(found: CTE) -> list[ColumnElement[int]]:
-    return [found.c[f"sum_{place}"] for place in range(2 * (len(AGES) + 1))]
-
-
-def _sums(found: Any) -> list[ColumnElement[int]]:
-    return [cast(func.sum(each), Integer) for each in _each(found)]
+def _sums(found: Any, first: int = _SUMS) -> list[ColumnElement[int]]:
+    """The sums, or the first ones, with nothing for the others."""
+    told = [cast(func.sum(found.c[f"sum_{place}"]), Integer) for place in range(first)]
+    return told + [literal_column("0", Integer)] * (_SUMS - first)
 
 
 def _kind(kind: int) -> ColumnElement[int]:
