@@ -19,7 +19,7 @@ from etl.load.report.changing import RESOLVED, STAYED, changes
 from etl.load.report.counting import ARRIVED, Counting
 from etl.load.report.local import BOUNDS, Span, day_and_week
 from etl.load.report.standing import OVERDUE, Open, Standing
-from etl.report.facts import Facts, Line, Source
+from etl.report.facts import NOBODY, Facts, Line, Source
 
 _LONG = timedelta(days=182)  # from here on a step of a chart is a week
 _TWO_WEEKS = timedelta(days=15)  # are compared whatever the period is; a day more for the clocks
@@ -123,7 +123,7 @@ class _Gathering:
                     self._opened.add_all((cell, category, band), numbers)
             else:
                 agent = found.assignee_id
-                name = "Nobody" if agent is None else names.get(agent) or "Unnamed"
+                name = NOBODY if agent is None else names.get(agent) or "Unnamed"
                 self._load.add_all((cell, self._agents.of(name)), (found.number, found.overdue))
 
     def _take_recent(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from etl.report.encoding import QUIET, Chart, Column, amount, color, named_data, tooltips
-from etl.report.facts import BANDS, Facts
+from etl.report.facts import BANDS, NOBODY, Facts
 from etl.report.over_time import backlog, flow
 from etl.report.summary import WEEKDAYS
 
@@ -22,7 +22,8 @@ def charts(facts: Facts) -> list[Chart]:
         backlog(facts),
         flow(facts),
         _ages(facts),
-        _load("agents", "Open tasks by agent", "Agent"),
+        # How many nobody has is said beside it: they may be so many that the bars of the agents would vanish.
+        _load("agents", "Open tasks by agent", "Agent", f"datum.name !== '{NOBODY}' || datum.of === 0"),
         _load("queues", "Open tasks by queue", "Queue"),
         _stays(),
         _heat(),
@@ -81,12 +82,13 @@ def _stays() -> Chart:
     return Chart("stays", "Time spent in each status", columns, alt.layer(bars, reach, ends), bars=True)
 
 
-def _load(name: str, title: str, told: str) -> Chart:
+def _load(name: str, title: str, told: str, shown: str = "true") -> Chart:
     columns = [
         Column("on_time", "Not overdue", swatch="var(--bar)"), Column("overdue", "Overdue", swatch="var(--alarm)"),
     ]  # fmt: skip
     bars = (
         alt.Chart(named_data())
+        .transform_filter(shown)
         .transform_fold(["on_time", "overdue"], as_=["key", "value"])
         .transform_calculate(place="datum.key == 'overdue' ? 1 : 0")
         .mark_bar(stroke="var(--surface)", strokeWidth=1)

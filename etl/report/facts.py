@@ -9,6 +9,8 @@ from datetime import datetime
 Key = tuple[int, ...]
 Counts = Mapping[Key, Sequence[int]]
 
+#: Who has a task that no agent has.
+NOBODY = "Nobody"
 #: The bands of age of open tasks, and what they are called.
 BANDS = ("under 1 day", "1–3 days", "3–7 days", "1–4 weeks", "1–3 months", "over 3 months")
 

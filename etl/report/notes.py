@@ -51,7 +51,12 @@ def tiles(facts: Facts, head: Headline) -> list[Tile]:
         Tile("open", "Open now", words.count(head.open), grown(head.grown)),
         Tile("created", "Created in 7 days", words.count(head.created), before(head.created, head.created_before)),
         Tile("resolved", "Resolved in 7 days", words.count(head.resolved), before(head.resolved, head.resolved_before)),
-        Tile("overdue", "Overdue", words.count(head.overdue), f"{share}% of the open tasks"),
+        Tile(
+            "overdue",
+            "Overdue",
+            words.count(head.overdue),
+            f"{share}% of the open tasks" if head.open else "no task is open",
+        ),
         Tile("median", "Median time to resolve", *_median(head)),
         _freshness(facts),
     ]

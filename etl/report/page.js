@@ -116,7 +116,11 @@
 
   const rowsOf = {
     backlog, flow, ages, stays, heat,
-    agents: (chosen) => bars(data.load.filter(([cell]) => chosen[cell]).map(([, agent, open, late]) => [data.agents[agent], open, late])),
+    agents: (chosen) => {
+      const found = data.load.filter(([cell]) => chosen[cell]).map(([, agent, open, late]) => [data.agents[agent], open, late]);
+      const [agents, nobody] = [false, true].map((is) => bars(found.filter(([name]) => (name === "Nobody") === is)));
+      return [...agents, ...nobody.map((row) => ({ ...row, of: agents.length ? agents[0].of : 0 }))];
+    },
     queues: (chosen) => bars(data.open.filter(([cell]) => chosen[cell]).map(([cell, , , open, late]) => [data.queues[data.cells[cell][1]], open, late])),
   };
 
@@ -132,25 +136,29 @@
         : [length(head.median), `${length(head.medianWeek)} in the last 7 days`];
     return {
       open: [count(head.open), grown(head.grown)], created: [count(head.created), before(head.created, head.createdBefore)],
-      resolved: [count(head.resolved), before(head.resolved, head.resolvedBefore)], overdue: [count(head.overdue), `${share}% of the open tasks`], median,
+      resolved: [count(head.resolved), before(head.resolved, head.resolvedBefore)], overdue: [count(head.overdue), head.open ? `${share}% of the open tasks` : "no task is open"], median,
     };
   }
 
   const most = (rows) => {
     if (!rows.length) return "No task is open.";
-    const [first] = rows, name = first.name === "Nobody" ? "nobody" : first.name;
-    const told = `Most with ${name}: ${tasks(first.on_time + first.overdue)}, ${count(first.overdue)} of them overdue.`;
+    const [first] = rows, told = `Most with ${first.name}: ${tasks(first.on_time + first.overdue)}, ${count(first.overdue)} of them overdue.`;
     return rows.length === first.of ? told : `${told} The ${rows.length} largest of ${count(first.of)}.`;
   };
+  const agents = (rows) => {
+    const nobody = rows.filter((row) => row.name === "Nobody"), others = rows.filter((row) => row.name !== "Nobody");
+    const told = nobody.map((row) => `${tasks(row.on_time + row.overdue)} with nobody, ${count(row.overdue)} of them overdue.`);
+    return [...(others.length || !nobody.length ? [most(others)] : []), ...told].join(" ");
+  };
   const sentences = {
-    backlog: (rows) => `From ${count(rows[0].total)} to ${tasks(rows.at(-1).total)}, by the category of their status.`,
-    flow: (rows) => `${tasks(total(rows.map((row) => row.created)))} created and ${count(total(rows.map((row) => row.resolved)))} resolved in this time.${data.unit === "day" ? " The bold lines are the mean of 7 days." : ""}`,
+    backlog: (rows) => !rows.some((row) => row.total) ? "No task was open in this time." : `From ${count(rows[0].total)} to ${tasks(rows.at(-1).total)}, by the category of their status.`,
+    flow: (rows) => !rows.some((row) => row.created || row.resolved) ? "No task was created or resolved in this time." : `${tasks(total(rows.map((row) => row.created)))} created and ${count(total(rows.map((row) => row.resolved)))} resolved in this time.${data.unit === "day" ? " The bold lines are the mean of 7 days." : ""}`,
     ages: (rows) => {
       const sums = rows.map((row) => total(data.priorities.map((_, place) => row[`p${place}`])));
       return total(sums) ? `${Math.round(100 * total(sums.slice(4)) / total(sums))}% have been open for more than 4 weeks.` : "No task is open.";
     },
     stays: (rows) => rows.length ? "The bar is the median: half of the stays were shorter. The mark is where 9 of 10 had ended." : "No change of a status was recorded in this time.",
-    agents: most, queues: most,
+    agents, queues: most,
     heat: (rows) => {
       let best = [0, 0, 0];
       weekdays.forEach((name, place) => rows.forEach((row) => {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from etl.report import words
-from etl.report.facts import Facts
+from etl.report.facts import NOBODY, Facts
 from etl.report.summary import WEEKDAYS
 
 Rows = Sequence[Mapping[str, Any]]
@@ -15,11 +15,15 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 
 def _told_backlog(rows: Rows, _facts: Facts) -> str:
     first, last_one = rows[0]["total"], rows[-1]["total"]
+    if not any(row["total"] for row in rows):
+        return "No task was open in this time."
     return f"From {words.count(first)} to {words.tasks(last_one)}, by the category of their status."
 
 
 def _told_flow(rows: Rows, facts: Facts) -> str:
     created, resolved = (sum(row[name] for row in rows) for name in ("created", "resolved"))
+    if not created and not resolved:
+        return "No task was created or resolved in this time."
     smoothed = " The bold lines are the mean of 7 days." if facts.unit == "day" else ""
     return f"{words.tasks(created)} created and {words.count(resolved)} resolved in this time.{smoothed}"
 
@@ -43,9 +47,18 @@ def _told_bars(rows: Rows, _facts: Facts) -> str:
         return "No task is open."
     first = rows[0]
     number = first["on_time"] + first["overdue"]
-    name = "nobody" if first["name"] == "Nobody" else first["name"]
-    told = f"Most with {name}: {words.tasks(number)}, {words.count(first['overdue'])} of them overdue."
+    told = f"Most with {first['name']}: {words.tasks(number)}, {words.count(first['overdue'])} of them overdue."
     return told if len(rows) == first["of"] else f"{told} The {len(rows)} largest of {first['of']:,}."
+
+
+def _told_agents(rows: Rows, facts: Facts) -> str:
+    nobody = [row for row in rows if row["name"] == NOBODY]
+    others = [row for row in rows if row["name"] != NOBODY]
+    told = [_told_bars(others, facts)] if others or not nobody else []
+    for row in nobody:
+        number, overdue = row["on_time"] + row["overdue"], row["overdue"]
+        told.append(f"{words.tasks(number)} with nobody, {words.count(overdue)} of them overdue.")
+    return " ".join(told)
 
 
 def _told_heat(rows: Rows, _facts: Facts) -> str:
@@ -63,7 +76,7 @@ SENTENCES: dict[str, Callable[[Rows, Facts], str]] = {
     "flow": _told_flow,
     "ages": _told_ages,
     "stays": _told_stays,
-    "agents": _told_bars,
+    "agents": _told_agents,
     "queues": _told_bars,
     "heat": _told_heat,
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Any
 
-from etl.report.facts import BANDS, Facts
+from etl.report.facts import BANDS, NOBODY, Facts
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MOST_BARS = 12
@@ -62,7 +62,7 @@ def rows(facts: Facts) -> dict[str, list[Row]]:
         "ages": _ages(facts),
         "stays": _stays(facts),
         "heat": _heat(facts),
-        "agents": _bars((facts.agents[key[1]], numbers) for key, numbers in facts.load.items()),
+        "agents": _agents(facts),
         "queues": _bars((facts.queues[facts.cells[key[0]][1]], numbers) for key, numbers in facts.open.items()),
     }
 
@@ -150,6 +150,14 @@ def _heat(facts: Facts) -> list[Row]:
     for (_cell, hour), (number,) in facts.arrivals.items():
         found[hour] += number
     return [{"hour": hour, **{name: found[24 * day + hour] for day, name in enumerate(WEEKDAYS)}} for hour in range(24)]
+
+
+def _agents(facts: Facts) -> list[Row]:
+    """The agents with the most tasks, of how many agents each; at the end those that nobody has."""
+    found = [(facts.agents[key[1]], numbers) for key, numbers in facts.load.items()]
+    agents = _bars(each for each in found if each[0] != NOBODY)
+    number = agents[0]["of"] if agents else 0
+    return agents + [{**row, "of": number} for row in _bars(each for each in found if each[0] == NOBODY)]
 
 
 def _bars(found: Iterable[tuple[str, Sequence[int]]]) -> list[Row]:
