@@ -75,7 +75,7 @@ wheel-check: venv ## Build the wheel and run it from an empty environment in ano
 bench: venv ## Measure against the limit and dlt and write docs/performance.md (ARGS=--quick: two minutes, not half an hour)
 	@$(RUN) benchmarks $(ARGS)
 
-bench-quick: venv ## See that a sync takes no more requests, statements, rows and bytes than before
+bench-quick: venv ## See that a sync takes no more requests, statements, steps, rows and bytes than before
 	@$(RUN) benchmarks.counting
 
 lock: venv ## Choose the newest versions that pyproject.toml allows

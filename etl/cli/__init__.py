@@ -104,7 +104,9 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
     # Hardly anything that importing and starting makes is garbage: to look for it costs more than it frees.
     gc.set_threshold(50_000, 20, 20)
-    sys.exit(run(_dispatch, list(sys.argv[1:] if args is None else args)))
+    code = run(_dispatch, list(sys.argv[1:] if args is None else args))
+    gc.freeze()  # likewise at the end, when Python would go through all of it once more
+    sys.exit(code)
 
 
 def _dispatch(args: list[str]) -> object:

@@ -20,18 +20,19 @@ from etl.load.report.changing import MOVED, OF_BOTH, OF_CREATED
 from etl.load.report.counting import CREATED, DELETED, KNOWN
 from etl.load.report.local import day_and_week
 
-_CREATED, _RESOLVED = 0, 1
+_CREATED, _RESOLVED, _REOPENED = range(3)
 _FIRST = date(1970, 1, 1)
-_GROWN, _EARLIER = 2, 3
+_EARLIER, _GROWN = 3, 6
 _THIS_WEEK = 1
 
 
 @dataclass(frozen=True, slots=True)
 class _Effect:
-    """What one task does to the counts of a day: of which category one more or fewer is open, and is one resolved."""
+    """What one task does to the counts of a day: of which category one more or fewer is open, and is one resolved or reopened."""
 
     grown: Sequence[tuple[int, int]]
     resolved: int
+    reopened: int = 0
 
     @property
     def of_open(self) -> int:
@@ -42,7 +43,7 @@ class Flows:
     """Adds the counts up: by step of the charts, and for the last two weeks."""
 
     def __init__(self, category: Callable[[int], int | None], not_seen: int, steps: Sequence[date]) -> None:
-        self.flow, self.moves, self.weeks = Sums(2), Sums(1), Sums(5)
+        self.flow, self.moves, self.weeks = Sums(3), Sums(1), Sums(7)
         self._category = category
         self._not_seen = not_seen
         self._steps = [(step - _FIRST).days for step in steps]
@@ -71,8 +72,8 @@ class Flows:
     def _effect_of(self, kind: int, old: int, new: int) -> _Effect:
         before, after = self._category(old), self._category(new)
         if kind == MOVED:
-            resolved = int(before is not None and after is None)
-            return _effect([(before, -1), (after, 1)], resolved)
+            resolved, reopened = before is not None and after is None, before is None and after is not None
+            return _effect([(before, -1), (after, 1)], int(resolved), int(reopened))
         undone = [(self._open(new), -1), (self._open(old), 1)] if kind in {OF_CREATED, OF_BOTH} else []
         if kind == OF_CREATED:
             return _effect(undone)
@@ -83,10 +84,16 @@ class Flows:
         category = self._category(status)
         return self._not_seen if category is None else category
 
+    def is_shown(self, when: int) -> bool:
+        """Whether a moment is in the stretch that the charts show."""
+        return self._time(when)[0] is not None
+
     def _take(self, cell: int, when: int, effect: _Effect, number: int) -> None:
         step, week = self._time(when)
         if effect.resolved:
             self._count(cell, when, _RESOLVED, effect.resolved * number)
+        if effect.reopened:
+            self._count(cell, when, _REOPENED, effect.reopened * number)
         if step is not None:
             for category, sign in effect.grown:
                 self.moves.add((cell, step, category), 0, sign * number)
@@ -110,10 +117,10 @@ class Flows:
         return found
 
 
-def _effect(grown: Sequence[tuple[int | None, int]], resolved: int = 0) -> _Effect:
+def _effect(grown: Sequence[tuple[int | None, int]], resolved: int = 0, reopened: int = 0) -> _Effect:
     """All that is left when what is undone at once is left out; None is the category of the resolved ones."""
     sums: Counter[int] = Counter()
     for category, sign in grown:
         if category is not None:
             sums[category] += sign
-    return _Effect([(category, sign) for category, sign in sums.items() if sign], resolved)
+    return _Effect([(category, sign) for category, sign in sums.items() if sign], resolved, reopened)

@@ -10,7 +10,7 @@ from etl.extract.probe import Finding, probe
 from etl.extract.query import Field, Query
 from etl.extract.reading import moments
 from etl.jobs.run import Run
-from etl.load import counting, sources
+from etl.load import runs, sources
 from etl.load.engine import reading
 from etl.logs import get_logger
 
@@ -45,7 +45,7 @@ def _may_tell_more(run: Run) -> bool:
     if run.source.probed_at is None:
         return True
     with reading(run.engine) as connection:
-        return counting.any_stored_since(connection, run.source.id, run.source.probed_at)
+        return runs.have_stored_since(connection, run.source.id, run.source.probed_at)
 
 
 def beginning(run: Run, field: Field, finding: Finding | None) -> datetime:

@@ -19,19 +19,19 @@ from etl.load.report.changing import RESOLVED, STAYED, changes
 from etl.load.report.counting import ARRIVED, Counting
 from etl.load.report.local import BOUNDS, Span, day_and_week
 from etl.load.report.standing import OVERDUE, Open, Standing
-from etl.report.facts import NOBODY, Facts, Line, Source
+from etl.report.facts import NOBODY, NOT_RECORDED, Facts, Line, Source
 
 _LONG = timedelta(days=182)  # from here on a step of a chart is a week
 _TWO_WEEKS = timedelta(days=15)  # are compared whatever the period is; a day more for the clocks
 _LISTED = 10
-_NOT_SEEN = "not recorded"
+_SHOWN, _LATELY = 0, 1  # of resolutions: in the period, in the last seven days
 
 
 def gather(engine: Engine, *, now: datetime, period: timedelta, zone: ZoneInfo) -> Facts:
     """Return what a report shows of all sources, from so long ago until now, by the days of a time zone."""
     unit, steps = _steps(now.astimezone(zone).date(), period)
     midnight = datetime.combine(date.fromisoformat(steps[0]), time(), zone)
-    span = Span(min(midnight, now - _TWO_WEEKS), now, zone)
+    span = Span(min(midnight, now - _TWO_WEEKS), midnight, now, zone)
     sources = [_source(each) for each in status.standings(engine, now=now)]
     with reading(engine) as connection:
         gathering = _Gathering(connection, span, steps)
@@ -66,11 +66,11 @@ class _Gathering:
         self._done = {place for place, row in enumerate(self._statuses) if row[0] in done}
         self._cells = Cells(connection, [row[0] for row in self._statuses])
         self._count = Counting(connection, span, self._cells.coding, done)
-        self._categories = Places(("open", "inProgress", "pending", _NOT_SEEN))
+        self._categories = Places(("open", "inProgress", "pending", NOT_RECORDED))
         self._flows = Flows(
-            self._category, self._categories.of(_NOT_SEEN), [date.fromisoformat(step) for step in steps]
+            self._category, self._categories.of(NOT_RECORDED), [date.fromisoformat(step) for step in steps]
         )
-        self._resolutions, self._stays = Sums(3), Sums(1)
+        self._resolutions, self._stays = Sums(2), Sums(1)
         self._agents = Places()
         self._opened, self._load, self._arrivals = Sums(2), Sums(2), Sums(1)
 
@@ -138,10 +138,11 @@ class _Gathering:
         for kind, (code, *numbers), number in changes(self._count):
             cell = self._cells.of(code)
             if kind == RESOLVED:
-                _, week = day_and_week(numbers[1])
-                self._resolutions.add((cell, numbers[0]), 0, number)
-                if week:
-                    self._resolutions.add((cell, numbers[0]), week, number)
+                duration, when = numbers
+                if self._flows.is_shown(when):
+                    self._resolutions.add((cell, duration), _SHOWN, number)
+                if day_and_week(when)[1] == _LATELY:
+                    self._resolutions.add((cell, duration), _LATELY, number)
             elif kind == STAYED:
                 self._stays.add((cell, *numbers), 0, number)
             else:

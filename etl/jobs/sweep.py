@@ -17,7 +17,7 @@ from etl.extract.verified import read_verified
 from etl.jobs.entry import WindowEntry
 from etl.jobs.run import Run
 from etl.jobs.stretches import Stretch, read_stretch
-from etl.load import counting, windows
+from etl.load import counting, deletions, windows
 from etl.load.engine import reading
 from etl.logs import get_logger
 
@@ -48,7 +48,7 @@ def _read_unresolved(run: Run, way: Way, start: datetime, open_here: int) -> set
     """Read the unresolved tasks and return their ids; None where the server does not seem to obey that filter."""
     window = Window(way.field, start, run.opened_at(), filters=Query(unresolved=True))
     with reading(run.engine) as connection:
-        live = counting.live_tasks(connection, run.source.id)
+        live = deletions.count(connection, run.source.id)
     first = run.fetch(Query(unresolved=True, limit=1))
     if first.total is not None and first.total >= live and open_here < live:
         log.info("sweep.unresolved_ignored", total=first.total, known=live)

@@ -23,7 +23,7 @@ from etl.jobs.run import Run
 from etl.jobs.stretches import Stretch, read_stretch
 from etl.jobs.sweep import sweep
 from etl.jobs.workers import read_in_parallel
-from etl.load import counting, evidence, watermarks, windows
+from etl.load import deletions, evidence, watermarks, windows
 from etl.load.engine import reading
 from etl.load.store import Counts
 from etl.logs import bound, get_logger
@@ -176,7 +176,9 @@ def _ends_at(run: Run, query: Query, known: int) -> bool:
 
 def _live(run: Run, since: datetime | None = None) -> int:
     with reading(run.engine) as connection:
-        return counting.live_tasks(connection, run.source.id, field="updatedAt", since=since)
+        if since is None:
+            return deletions.count(connection, run.source.id)
+        return deletions.count_since(connection, run.source.id, "updatedAt", since)
 
 
 def _already_read(run: Run, way: Way, start: datetime) -> windows.Progress | None:

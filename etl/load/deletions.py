@@ -30,6 +30,7 @@ from sqlalchemy import (
 from etl.load import courses, daily
 from etl.load.dialect_options import create_temporary
 from etl.load.moment import Moment, moment_text
+from etl.load.ownership import is_of
 from etl.load.tables import rejected_records, task_changes, tasks
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ Versions = dict[str, "datetime | None"]  # updated_at by _id: which version of a
 
 _COLUMNS = {"createdAt": tasks.c.created_at, "updatedAt": tasks.c.updated_at}
 
+_NOT_GONE, _GONE = tasks.c.deleted_at.is_(None), tasks.c.deleted_at.is_not(None)
 _MOST_PARAMETERS = 500  # of one statement
 
 _gone = Table(
@@ -64,12 +66,18 @@ def is_present() -> ColumnElement[bool]:
 
 def count(connection: Connection, source_id: int) -> int:
     """Count the tasks of a source that the server should still give."""
-    return _number(connection, source_id, is_present())
+    # Apart from each other, since the first of the two is counted in the index alone.
+    return sum(_number(connection, tasks.c.source_id == source_id, each) for each in (_NOT_GONE, _GONE & is_present()))
 
 
 def count_marked(connection: Connection, source_id: int) -> int:
     """Count the tasks of a source that are taken for gone."""
-    return _number(connection, source_id, not_(func.coalesce(is_present(), false())))
+    return _number(connection, tasks.c.source_id == source_id, _GONE, not_(func.coalesce(is_present(), false())))
+
+
+def count_since(connection: Connection, source_id: int, field: Field, start: datetime) -> int:
+    """Count the tasks from a moment of a field on that the server should still give."""
+    return _number(connection, is_of(source_id), is_present(), _COLUMNS[field] >= start)
 
 
 def count_rejected(connection: Connection, source_id: int) -> int:
@@ -80,11 +88,11 @@ def count_rejected(connection: Connection, source_id: int) -> int:
 
 def count_between(connection: Connection, source_id: int, field: Field, start: datetime, end: datetime) -> int:
     """Count the tasks in ``[start, end)`` of a field that the server should still give."""
-    return _number(connection, source_id, is_present(), *_between(field, start, end))
+    return _number(connection, is_of(source_id), is_present(), *_between(field, start, end))
 
 
-def _number(connection: Connection, source_id: int, *conditions: ColumnElement[bool]) -> int:
-    query = select(func.count()).select_from(tasks).where(tasks.c.source_id == source_id, *conditions)
+def _number(connection: Connection, *conditions: ColumnElement[bool]) -> int:
+    query = select(func.count()).select_from(tasks).where(*conditions)
     return int(connection.execute(query).scalar_one())
 
 
@@ -95,8 +103,8 @@ def _between(field: Field, start: datetime, end: datetime) -> tuple[ColumnElemen
 def reach(connection: Connection, source_id: int, field: Field) -> tuple[datetime | None, datetime | None]:
     """Return the first and the last value of a field among the tasks that the server should still give."""
     column = _COLUMNS[field]
-    query = select(func.min(column), func.max(column)).where(tasks.c.source_id == source_id, is_present())
-    first, last = connection.execute(query).one()
+    query = select(column).where(is_of(source_id), is_present(), column.is_not(None)).limit(1)
+    first, last = (connection.execute(query.order_by(order)).scalar() for order in (column.asc(), column.desc()))
     return first, last
 
 
@@ -106,7 +114,7 @@ def value_at(
     """Return the field's value in the row that has so many rows of ``[start, end)`` before it."""
     query = (
         select(_COLUMNS[field])
-        .where(tasks.c.source_id == source_id, is_present(), *_between(field, start, end))
+        .where(is_of(source_id), is_present(), *_between(field, start, end))
         .order_by(_COLUMNS[field])
         .offset(place)
         .limit(1)
@@ -125,7 +133,7 @@ def versions_without(connection: Connection, source_id: int, field: Field) -> Ve
 
 
 def _versions(connection: Connection, source_id: int, *conditions: ColumnElement[bool]) -> Versions:
-    query = select(tasks.c["_id"], tasks.c.updated_at).where(tasks.c.source_id == source_id, is_present(), *conditions)
+    query = select(tasks.c["_id"], tasks.c.updated_at).where(is_of(source_id), is_present(), *conditions)
     return {row[0]: row[1] for row in connection.execute(query)}
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select, true
 
+from etl.load.ownership import is_of
 from etl.load.tables import tasks
 
 _APART = timedelta(seconds=5)
@@ -29,9 +30,7 @@ def witness(connection: Connection, source_id: int, *, created_before: datetime 
     old = true() if created_before is None else tasks.c.created_at < created_before - _APART
     query = (
         select(tasks.c["_id"], tasks.c.created_at, tasks.c.updated_at)
-        .where(
-            tasks.c.source_id == source_id, tasks.c.deleted_at.is_(None), tasks.c.created_at < tasks.c.updated_at, old
-        )
+        .where(is_of(source_id), tasks.c.deleted_at.is_(None), tasks.c.created_at < tasks.c.updated_at, old)
         .order_by(tasks.c.updated_at.desc())
         .limit(_LOOKED_AT)
     )
@@ -43,7 +42,7 @@ def grain(connection: Connection, source_id: int) -> timedelta:
     """Return to what the server rounds its timestamps, as far as the latest changes show; zero is nothing coarse."""
     query = (
         select(tasks.c.updated_at)
-        .where(tasks.c.source_id == source_id, tasks.c.updated_at.is_not(None))
+        .where(is_of(source_id), tasks.c.updated_at.is_not(None))
         .order_by(tasks.c.updated_at.desc())
         .limit(_LOOKED_AT)
     )

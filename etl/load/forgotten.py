@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert,
 
 from etl.load import courses, daily
 from etl.load.detail_tables import CHILDREN, users
+from etl.load.ownership import is_of
 from etl.load.tables import cases, rejected_records, task_changes, tasks, unknown_keys
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _PERSONS = (tasks.c.user_id, tasks.c.created_by_id, tasks.c.updated_by_id)
 
 def forgotten_ids(connection: Connection, source_id: int) -> frozenset[str]:
     """Return the tasks of a source whose content must not come back."""
-    query = select(tasks.c["_id"]).where(tasks.c.source_id == source_id, tasks.c.forgotten_at.is_not(None))
+    query = select(tasks.c["_id"]).where(is_of(source_id), tasks.c.forgotten_at.is_not(None))
     return frozenset(connection.execute(query).scalars())
 
 

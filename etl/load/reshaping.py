@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, func, select, updat
 from etl.load import dimensions
 from etl.load.detail_tables import DIMENSIONS
 from etl.load.details import put_children, store_people_and_queues
+from etl.load.ownership import is_of
 from etl.load.rejected import digest_of
 from etl.load.tables import cases, priorities, rejected_records, sources, statuses, task_changes, tasks
 
@@ -23,7 +24,7 @@ Row = dict[str, Any]
 def records(connection: Connection, source_id: int, *, after: str, most: int) -> list[tuple[str, Any]]:
     """Return the next tasks of a source in the order of their ids, each with its stored record."""
     key = tasks.c["_id"]
-    query = select(key, tasks.c.raw).where(tasks.c.source_id == source_id, key > after).order_by(key).limit(most)
+    query = select(key, tasks.c.raw).where(is_of(source_id), key > after).order_by(key).limit(most)
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 

@@ -46,6 +46,14 @@ def begin(connection: Connection, source_id: int, command: str, *, settings: Map
     return int(key[0])
 
 
+def have_stored_since(connection: Connection, source_id: int, moment: datetime) -> bool:
+    """Tell whether any run that was at work after a moment has stored a new or changed task."""
+    run = sync_runs.c
+    after = or_(run.finished_at.is_(None), run.finished_at > moment)
+    query = select(run.id).where(run.source_id == source_id, after, run.inserted + run.updated > 0).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def progress(connection: Connection, run_id: int, counts: Mapping[str, Any]) -> None:
     """Bring the row's counts up to date."""
     connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(**counts))

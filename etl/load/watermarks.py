@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, insert, or_, select, update
 
+from etl.load.ownership import is_of
 from etl.load.tables import sync_runs, tasks, watermarks
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def is_behind(connection: Connection, source_id: int, task_ids: Collection[str])
     if connection.execute(moved_by).scalar() != "finished":
         return True
     later = or_(tasks.c.stored_at > mark.c.moved_at, tasks.c.run_id > mark.c.run_id)
-    query = select(tasks.c["_id"]).join(mark, mark.c.source_id == tasks.c.source_id).where(later)
+    query = select(tasks.c["_id"]).join(mark, is_of(source_id)).where(later)
     # One that came to its end left none, also where the watermark stays behind what it stored, to let late rows show.
     query = query.join(sync_runs, sync_runs.c.id == tasks.c.run_id).where(sync_runs.c.state != "finished")
     return connection.execute(query.where(tasks.c["_id"].in_(task_ids)).limit(1)).first() is not None

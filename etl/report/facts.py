@@ -11,8 +11,10 @@ Counts = Mapping[Key, Sequence[int]]
 
 #: Who has a task that no agent has.
 NOBODY = "Nobody"
+#: The category of tasks of a time in which nobody saw their status.
+NOT_RECORDED = "not recorded"
 #: The bands of age of open tasks, and what they are called.
-BANDS = ("under 1 day", "1–3 days", "3–7 days", "1–4 weeks", "1–3 months", "over 3 months")
+BANDS = ("under 1 day", "1–3 days", "3–7 days", "7–30 days", "30–90 days", "over 90 days")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,10 @@ class Facts:
     the place of a cell, and the others are, with the values that they count:
 
     - ``open``: category, band of age: open, overdue
-    - ``flow``: step: created, resolved
+    - ``flow``: step: created, resolved, reopened
     - ``moves``: step, category: by how many the open ones grew
-    - ``weeks``: none: created, resolved and grown in the last seven days; created and resolved in the seven before
-    - ``resolutions``: bin of duration: how many, in the last seven days, in the seven before
+    - ``weeks``: none: created, resolved and reopened in the last seven days and in the seven before; grown in the last
+    - ``resolutions``: bin of duration: how many, in the last seven days
     - ``stays``: status, bin of duration: how many
     - ``load``: agent: open, overdue
     - ``arrivals``: hour of the week from Monday's first: created

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from etl.report import words
 from etl.report.encoding import Chart
-from etl.report.facts import Facts, Source
+from etl.report.facts import NOT_RECORDED, Facts, Source
 from etl.report.summary import Headline
 
 Rows = Sequence[Mapping[str, Any]]
@@ -39,16 +39,19 @@ class Completeness:
 
 def period(facts: Facts) -> str:
     """The stretch of time that the charts show."""
+    return f"{_first_day(facts)} to {words.day(facts.now, ZoneInfo(facts.zone))}"
+
+
+def _first_day(facts: Facts) -> str:
     zone = ZoneInfo(facts.zone)
-    first = datetime.fromisoformat(facts.steps[0]).replace(tzinfo=zone)
-    return f"{words.day(first, zone)} to {words.day(facts.now, zone)}"
+    return words.day(datetime.fromisoformat(facts.steps[0]).replace(tzinfo=zone), zone)
 
 
 def tiles(facts: Facts, head: Headline) -> list[Tile]:
     """The headline numbers, in their order."""
     share = round(100 * head.overdue / head.open) if head.open else 0
     return [
-        Tile("open", "Open now", words.count(head.open), grown(head.grown)),
+        Tile("open", "Open now", words.count(head.open), grown(head.grown, head.reopened, head.deleted)),
         Tile("created", "Created in 7 days", words.count(head.created), before(head.created, head.created_before)),
         Tile("resolved", "Resolved in 7 days", words.count(head.resolved), before(head.resolved, head.resolved_before)),
         Tile(
@@ -57,16 +60,16 @@ def tiles(facts: Facts, head: Headline) -> list[Tile]:
             words.count(head.overdue),
             f"{share}% of the open tasks" if head.open else "no task is open",
         ),
-        Tile("median", "Median time to resolve", *_median(head)),
+        Tile("median", "Median time to resolve", *_median(head, facts)),
         _freshness(facts),
     ]
 
 
-def grown(number: int) -> str:
-    """How that compares with a week ago."""
-    if not number:
-        return "as many as a week ago"
-    return f"{abs(number):,} {'more' if number > 0 else 'fewer'} than a week ago"
+def grown(number: int, reopened: int, deleted: int) -> str:
+    """How that compares with a week ago, and what beside creations and resolutions made the difference."""
+    told = f"{abs(number):,} {'more' if number > 0 else 'fewer'} than a week ago" if number else "as many as a week ago"
+    others = [f"{count:,} {what}" for count, what in ((reopened, "reopened"), (deleted, "deleted")) if count > 0]
+    return "; ".join(filter(None, [told, ", ".join(others)]))
 
 
 def before(number: int, earlier: int) -> str:
@@ -75,12 +78,12 @@ def before(number: int, earlier: int) -> str:
     return f"{earlier:,} in the 7 days before{change}"
 
 
-def _median(head: Headline) -> tuple[str, str]:
+def _median(head: Headline, facts: Facts) -> tuple[str, str]:
+    since = f"since {_first_day(facts)}"
+    week = None if head.median_week is None else f"last 7 days: {words.length(head.median_week)}"
     if head.median is None:
-        return "–", "no resolution was recorded"
-    if head.median_week is None:
-        return words.length(head.median), f"of {words.tasks(head.seen)}; none in 7 days"
-    return words.length(head.median), f"{words.length(head.median_week)} in the last 7 days"
+        return "–", f"none {since}; {week}" if week else "no resolution was recorded"
+    return words.length(head.median), f"{since}; {week or 'none in 7 days'}"
 
 
 def _freshness(facts: Facts) -> Tile:
@@ -153,11 +156,16 @@ def _missing(source: Source, zone: ZoneInfo) -> list[str]:
 
 def explanations(facts: Facts) -> list[str]:
     """What the words of the report mean."""
-    return [
+    said = [
         "A task is open until its status is of the category resolved, closed, completed or done.",
         "Overdue is an open task whose due date is past; tasks without a due date are never overdue.",
         f"Days, weekdays and hours are those of {facts.zone}. The 7 days end with this report.",
         "The time to resolve runs from a task's creation, nights and weekends included, where the resolution was seen.",
-        "A task that was reopened counts once for each resolution.",
-        "“Not recorded” are tasks that were open before they were first read: when they were worked on is not known.",
+        "A task that was reopened is open again, and counts once for each resolution.",
+        f"The open tasks of a {facts.unit} are those at its end.",
     ]
+    if any(facts.categories[category] == NOT_RECORDED for _cell, _step, category in facts.moves):
+        said.append(
+            "“Not recorded” are tasks that were open before they were first read: when they were worked on is not known."
+        )
+    return said

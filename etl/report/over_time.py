@@ -67,8 +67,9 @@ def flow(facts: Facts) -> Chart:
         weekly = smooth.mark_line(strokeWidth=2.5, strokeJoin="round").encode(y=amount(None, "mean:Q", None), **look)
         lines = alt.layer(daily, weekly)
     title = f"Created and resolved a {facts.unit}"
-    table = [Column("day", _step_title(facts), "day"), *columns]
-    return Chart("flow", title, table, _over_time(columns, facts, lines, 220))
+    told = [*columns, Column("reopened", "Reopened")]
+    table = [Column("day", _step_title(facts), "day"), *told]
+    return Chart("flow", title, table, _over_time(told, facts, lines, 220))
 
 
 def _days(unit: str) -> tuple[alt.X, alt.Tooltip]:

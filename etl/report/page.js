@@ -47,15 +47,16 @@
   }
 
   function headline(chosen) {
-    const weeks = [0, 0, 0, 0, 0];
+    const weeks = [0, 0, 0, 0, 0, 0, 0];
     for (const [cell, ...numbers] of data.weeks) if (chosen[cell]) numbers.forEach((number, place) => { weeks[place] += number; });
     const all = new Map(), week = new Map();
     let open = 0, overdue = 0;
     for (const [cell, place, number, lately] of data.resolutions) if (chosen[cell]) { add(all, place, number); if (lately) add(week, place, lately); }
     for (const [cell, , , number, late] of data.open) if (chosen[cell]) { open += number; overdue += late; }
+    const [created, resolved, reopened, createdBefore, resolvedBefore, , grown] = weeks;
     return {
-      open, overdue, created: weeks[0], resolved: weeks[1], grown: weeks[2], createdBefore: weeks[3], resolvedBefore: weeks[4],
-      median: quantile(all, 0.5), medianWeek: quantile(week, 0.5), seen: total([...all.values()]),
+      open, overdue, created, resolved, reopened, createdBefore, resolvedBefore, grown, deleted: created + reopened - resolved - grown,
+      median: quantile(all, 0.5), medianWeek: quantile(week, 0.5),
     };
   }
 
@@ -73,8 +74,8 @@
   }
 
   function flow(chosen) {
-    const rows = data.steps.map((step) => ({ day: Date.parse(step), created: 0, resolved: 0 }));
-    for (const [cell, step, created, resolved] of data.flow) if (chosen[cell]) { rows[step].created += created; rows[step].resolved += resolved; }
+    const rows = data.steps.map((step) => ({ day: Date.parse(step), created: 0, resolved: 0, reopened: 0 }));
+    for (const [cell, step, ...numbers] of data.flow) if (chosen[cell]) ["created", "resolved", "reopened"].forEach((name, place) => { rows[step][name] += numbers[place]; });
     rows.forEach((row) => { row.resolved = Math.max(0, row.resolved); });
     return rows;
   }
@@ -126,16 +127,19 @@
 
   // --- words ---
 
-  const grown = (number) => number ? `${count(Math.abs(number))} ${number > 0 ? "more" : "fewer"} than a week ago` : "as many as a week ago";
+  const grown = (head) => [
+    head.grown ? `${count(Math.abs(head.grown))} ${head.grown > 0 ? "more" : "fewer"} than a week ago` : "as many as a week ago",
+    ["reopened", "deleted"].filter((what) => head[what] > 0).map((what) => `${count(head[what])} ${what}`).join(", "),
+  ].filter(Boolean).join("; ");
   const before = (number, earlier) => `${count(earlier)} in the 7 days before${number === earlier ? "" : ` (${number > earlier ? "+" : "−"}${count(Math.abs(number - earlier))})`}`;
 
   function tiles(head) {
     const share = head.open ? Math.round(100 * head.overdue / head.open) : 0;
-    const median = head.median === null ? ["–", "no resolution was recorded"]
-      : head.medianWeek === null ? [length(head.median), `of ${tasks(head.seen)}; none in 7 days`]
-        : [length(head.median), `${length(head.medianWeek)} in the last 7 days`];
+    const since = `since ${date(Date.parse(data.steps[0]), "UTC")}`, week = head.medianWeek === null ? null : `last 7 days: ${length(head.medianWeek)}`;
+    const median = head.median !== null ? [length(head.median), `${since}; ${week ?? "none in 7 days"}`]
+      : ["–", week ? `none ${since}; ${week}` : "no resolution was recorded"];
     return {
-      open: [count(head.open), grown(head.grown)], created: [count(head.created), before(head.created, head.createdBefore)],
+      open: [count(head.open), grown(head)], created: [count(head.created), before(head.created, head.createdBefore)],
       resolved: [count(head.resolved), before(head.resolved, head.resolvedBefore)], overdue: [count(head.overdue), head.open ? `${share}% of the open tasks` : "no task is open"], median,
     };
   }
@@ -152,10 +156,15 @@
   };
   const sentences = {
     backlog: (rows) => !rows.some((row) => row.total) ? "No task was open in this time." : `From ${count(rows[0].total)} to ${tasks(rows.at(-1).total)}, by the category of their status.`,
-    flow: (rows) => !rows.some((row) => row.created || row.resolved) ? "No task was created or resolved in this time." : `${tasks(total(rows.map((row) => row.created)))} created and ${count(total(rows.map((row) => row.resolved)))} resolved in this time.${data.unit === "day" ? " The bold lines are the mean of 7 days." : ""}`,
+    flow: (rows) => {
+      const [created, resolved, reopened] = ["created", "resolved", "reopened"].map((name) => total(rows.map((row) => row[name])));
+      if (!created && !resolved && !reopened) return "No task was created or resolved in this time.";
+      const done = reopened ? `, ${count(resolved)} resolved and ${count(reopened)} reopened` : ` and ${count(resolved)} resolved`;
+      return `${tasks(created)} created${done} in this time.${data.unit === "day" ? " The bold lines are the mean of 7 days." : ""}`;
+    },
     ages: (rows) => {
       const sums = rows.map((row) => total(data.priorities.map((_, place) => row[`p${place}`])));
-      return total(sums) ? `${Math.round(100 * total(sums.slice(4)) / total(sums))}% have been open for more than 4 weeks.` : "No task is open.";
+      return total(sums) ? `${Math.round(100 * total(sums.slice(4)) / total(sums))}% have been open for more than 30 days.` : "No task is open.";
     },
     stays: (rows) => rows.length ? "The bar is the median: half of the stays were shorter. The mark is where 9 of 10 had ended." : "No change of a status was recorded in this time.",
     agents, queues: most,

@@ -21,11 +21,14 @@ def _told_backlog(rows: Rows, _facts: Facts) -> str:
 
 
 def _told_flow(rows: Rows, facts: Facts) -> str:
-    created, resolved = (sum(row[name] for row in rows) for name in ("created", "resolved"))
-    if not created and not resolved:
+    created, resolved, reopened = (sum(row[name] for row in rows) for name in ("created", "resolved", "reopened"))
+    if not created and not resolved and not reopened:
         return "No task was created or resolved in this time."
     smoothed = " The bold lines are the mean of 7 days." if facts.unit == "day" else ""
-    return f"{words.tasks(created)} created and {words.count(resolved)} resolved in this time.{smoothed}"
+    done = [f"{words.tasks(created)} created", f"{words.count(resolved)} resolved"]
+    if reopened:
+        done.append(f"{words.count(reopened)} reopened")
+    return f"{words.listed(done)} in this time.{smoothed}"
 
 
 def _told_ages(rows: Rows, facts: Facts) -> str:
@@ -33,7 +36,7 @@ def _told_ages(rows: Rows, facts: Facts) -> str:
     old = sum(row[f"p{place}"] for row in rows[4:] for place in places)
     whole = sum(row[f"p{place}"] for row in rows for place in places)
     share = round(100 * old / whole) if whole else 0
-    return f"{share}% have been open for more than 4 weeks." if whole else "No task is open."
+    return f"{share}% have been open for more than 30 days." if whole else "No task is open."
 
 
 def _told_stays(rows: Rows, _facts: Facts) -> str:

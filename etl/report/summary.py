@@ -30,6 +30,8 @@ class Headline:
     created_before: int
     resolved: int
     resolved_before: int
+    reopened: int
+    deleted: int
     overdue: int
     median: float | None
     median_week: float | None
@@ -38,16 +40,19 @@ class Headline:
 
 def headline(facts: Facts) -> Headline:
     """The numbers at the top."""
-    weeks = [sum(column) for column in zip(*facts.weeks.values(), strict=True)] or [0] * 5
-    bins = _columns(((key[1], numbers) for key, numbers in facts.resolutions.items()), 3)
+    weeks = [sum(column) for column in zip(*facts.weeks.values(), strict=True)] or [0] * 7
+    created, resolved, reopened, created_before, resolved_before, _, grown = weeks
+    bins = _columns(((key[1], numbers) for key, numbers in facts.resolutions.items()), 2)
     return Headline(
         open=sum(numbers[0] for numbers in facts.open.values()),
         overdue=sum(numbers[1] for numbers in facts.open.values()),
-        created=weeks[0],
-        resolved=weeks[1],
-        grown=weeks[2],
-        created_before=weeks[3],
-        resolved_before=weeks[4],
+        grown=grown,
+        created=created,
+        created_before=created_before,
+        resolved=resolved,
+        resolved_before=resolved_before,
+        reopened=reopened,
+        deleted=created + reopened - resolved - grown,  # while open: what else made the open ones fewer
         median=quantile(bins[0], 0.5, facts.bounds),
         median_week=quantile(bins[1], 0.5, facts.bounds),
         seen=sum(bins[0].values()),
@@ -112,9 +117,12 @@ def _backlog(facts: Facts) -> list[Row]:
 
 
 def _flow(facts: Facts) -> list[Row]:
-    created, resolved = _columns(((key[1], numbers) for key, numbers in facts.flow.items()), 2)
+    created, resolved, reopened = _columns(((key[1], numbers) for key, numbers in facts.flow.items()), 3)
     return [
-        {"day": _milliseconds(day), "created": created[step], "resolved": max(0, resolved[step])}
+        {
+            **{"day": _milliseconds(day), "created": created[step]},
+            **{"resolved": max(0, resolved[step]), "reopened": reopened[step]},
+        }
         for step, day in enumerate(facts.steps)
     ]
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from tests.integration.mirror import NONE, Mirror
 
@@ -28,6 +32,44 @@ def test_twenty_thousand_tasks_come_in_hardly_more_requests_than_they_must(mirro
     assert first.requests <= MOST_AT_FIRST
     assert (first.exit_code, mirrored.differences()) == (0, NONE)
     assert mirrored.sync().requests <= 2
+
+
+@pytest.fixture
+def sqlite_steps() -> Iterator[Callable[[], int]]:
+    """Tells how many steps SQLite's virtual machine took since it was asked last."""
+    steps = [0]
+
+    def count() -> None:
+        steps[0] += 1
+
+    def connect(connection: Any, _: Any) -> None:
+        connection.set_progress_handler(count, 1)
+
+    def taken() -> int:
+        number, steps[0] = steps[0], 0
+        return number
+
+    event.listen(Pool, "connect", connect)
+    yield taken
+    event.remove(Pool, "connect", connect)
+
+
+@pytest.mark.parametrize("changes", [0, 60])
+@pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
+def test_a_sync_takes_the_database_no_longer_the_more_tasks_it_holds(sandbox, tmp_path, sqlite_steps, field, changes):
+    steps = {}
+    for tasks in (500, 4500):
+        server = sandbox(tasks=tasks, shape="eight", window_field=field)
+        mirrored = Mirror(server, f"sqlite:///{tmp_path}/{tasks}.db")
+        for _ in range(3):
+            mirrored.sync()
+        server.change(update=changes)
+        sqlite_steps()
+        mirrored.sync()
+        steps[tasks] = sqlite_steps()
+        assert mirrored.differences() == NONE
+    # Going by an index through all tasks, to count them, takes four steps for each.
+    assert steps[4500] < 1.25 * steps[500] + 5 * 4000, steps
 
 
 @pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)

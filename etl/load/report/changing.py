@@ -59,7 +59,10 @@ def _found(count: Counting) -> Select[Any]:
         "moved": count.span.when(change.moved),
         "took": case((change.is_resolution, seconds)),
         "stayed": case(
-            (change.was_open, seconds_between(func.coalesce(change.began, change.since_created), change.moved))
+            (
+                change.was_open & count.span.shows(change.moved),
+                seconds_between(func.coalesce(change.began, change.since_created), change.moved),
+            )
         ),
     }
     return select(*(column.label(name) for name, column in columns.items()))

@@ -79,7 +79,7 @@ class Counting:
             "cell": coding.cell(_TASK),
             "status": coding.status(_TASK.status_id),
             "created": case((created, span.when(CREATED_AT))),
-            "hour": case((created, span.hour(CREATED_AT))),
+            "hour": case((created & span.shows(CREATED_AT), span.hour(CREATED_AT))),
             "known": case((known & resolved, span.when(KNOWN_AT))),
             "deleted": case((deleted, span.when(_TASK.deleted_at))),
         }

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Float, Integer, case, literal_column
+from sqlalchemy import ColumnElement, Float, Integer, case, literal_column, true
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -27,11 +27,19 @@ BOUNDS = tuple(_SHORTEST * _RATIO**number for number in range(_BINS))
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The stretch of time that is looked at, ``now`` its end, and the clock by which days are told."""
+    """The stretch of time that is looked at, ``now`` its end, and the clock by which days are told.
+
+    What is shown begins at ``shown``, which is later where two weeks are compared in the report of a shorter time.
+    """
 
     since: datetime
+    shown: datetime
     now: datetime
     zone: ZoneInfo
+
+    def shows(self, moment: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Whether a moment of the stretch is in what is shown."""
+        return true() if self.shown <= self.since else self.shown <= moment
 
     def when(self, moment: ColumnElement[Any]) -> ColumnElement[int]:
         """The day and the week of a moment in one number, 0 for one before the stretch: see :func:`day_and_week`."""
