@@ -28,7 +28,7 @@ _THIS_WEEK = 1
 
 @dataclass(frozen=True, slots=True)
 class _Effect:
-    """What one task does to the counts of a day: of which category one more or fewer is open, and is one resolved or reopened."""
+    """What one task does to a day: one more or fewer is open in a category, one is resolved, one is reopened."""
 
     grown: Sequence[tuple[int, int]]
     resolved: int

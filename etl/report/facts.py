@@ -9,6 +9,8 @@ from datetime import datetime
 Key = tuple[int, ...]
 Counts = Mapping[Key, Sequence[int]]
 
+#: From more days than these on, weekdays make the course of single days hard to see.
+MANY_DAYS = 21
 #: Who has a task that no agent has.
 NOBODY = "Nobody"
 #: The category of tasks of a time in which nobody saw their status.
@@ -93,3 +95,8 @@ class Facts:
     oldest: Sequence[Line]
     overdue: Sequence[Line]
     sources: Sequence[Source]
+
+    @property
+    def is_smoothed(self) -> bool:
+        """Whether there are so many days that the mean of seven shows more than each of them."""
+        return self.unit == "day" and len(self.steps) > MANY_DAYS

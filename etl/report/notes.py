@@ -166,6 +166,6 @@ def explanations(facts: Facts) -> list[str]:
     ]
     if any(facts.categories[category] == NOT_RECORDED for _cell, _step, category in facts.moves):
         said.append(
-            "“Not recorded” are tasks that were open before they were first read: when they were worked on is not known."
+            "“Not recorded” are tasks that were done when they were first read: their status before is not known."
         )
     return said

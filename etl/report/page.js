@@ -160,7 +160,7 @@
       const [created, resolved, reopened] = ["created", "resolved", "reopened"].map((name) => total(rows.map((row) => row[name])));
       if (!created && !resolved && !reopened) return "No task was created or resolved in this time.";
       const done = reopened ? `, ${count(resolved)} resolved and ${count(reopened)} reopened` : ` and ${count(resolved)} resolved`;
-      return `${tasks(created)} created${done} in this time.${data.unit === "day" ? " The bold lines are the mean of 7 days." : ""}`;
+      return `${tasks(created)} created${done} in this time.${data.smoothed ? " The bold lines are the mean of 7 days." : ""}`;
     },
     ages: (rows) => {
       const sums = rows.map((row) => total(data.priorities.map((_, place) => row[`p${place}`])));

@@ -116,7 +116,7 @@ def _data(facts: Facts, drawn: Sequence[Chart], title: str) -> dict[str, Any]:
         "title": title,
         "now": round(facts.now.timestamp() * 1000),
         "zone": facts.zone,
-        "unit": facts.unit,
+        "smoothed": facts.is_smoothed,
         "steps": facts.steps,
         "streams": facts.streams,
         "queues": facts.queues,

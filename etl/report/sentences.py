@@ -24,7 +24,7 @@ def _told_flow(rows: Rows, facts: Facts) -> str:
     created, resolved, reopened = (sum(row[name] for row in rows) for name in ("created", "resolved", "reopened"))
     if not created and not resolved and not reopened:
         return "No task was created or resolved in this time."
-    smoothed = " The bold lines are the mean of 7 days." if facts.unit == "day" else ""
+    smoothed = " The bold lines are the mean of 7 days." if facts.is_smoothed else ""
     done = [f"{words.tasks(created)} created", f"{words.count(resolved)} resolved"]
     if reopened:
         done.append(f"{words.count(reopened)} reopened")

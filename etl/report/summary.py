@@ -35,7 +35,6 @@ class Headline:
     overdue: int
     median: float | None
     median_week: float | None
-    seen: int
 
 
 def headline(facts: Facts) -> Headline:
@@ -55,7 +54,6 @@ def headline(facts: Facts) -> Headline:
         deleted=created + reopened - resolved - grown,  # while open: what else made the open ones fewer
         median=quantile(bins[0], 0.5, facts.bounds),
         median_week=quantile(bins[1], 0.5, facts.bounds),
-        seen=sum(bins[0].values()),
     )
 
 
@@ -120,8 +118,10 @@ def _flow(facts: Facts) -> list[Row]:
     created, resolved, reopened = _columns(((key[1], numbers) for key, numbers in facts.flow.items()), 3)
     return [
         {
-            **{"day": _milliseconds(day), "created": created[step]},
-            **{"resolved": max(0, resolved[step]), "reopened": reopened[step]},
+            "day": _milliseconds(day),
+            "created": created[step],
+            "resolved": max(0, resolved[step]),
+            "reopened": reopened[step],
         }
         for step, day in enumerate(facts.steps)
     ]

@@ -60,6 +60,12 @@ def page_file(database: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def week_page_file(database: Path) -> Path:
+    """The report of its last days."""
+    return _written(f"sqlite:///{database}", database.with_name("week.html"), days=7)
+
+
+@pytest.fixture(scope="session")
 def empty_page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a database without a single task."""
     from etl.load import schema
@@ -72,14 +78,14 @@ def empty_page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _written(f"sqlite:///{folder / 'kore-etl.db'}", folder / "report.html")
 
 
-def _written(url: str, path: Path) -> Path:
+def _written(url: str, path: Path, days: int = 90) -> Path:
     from etl.jobs.report import gather
     from etl.load.engine import open_engine
     from etl.report.drawing import runtime
     from etl.report.page import write_page
 
     engine = open_engine(url)
-    facts = gather(engine, now=datetime.now(UTC), period=timedelta(days=90), zone=ZoneInfo("Europe/Berlin"))
+    facts = gather(engine, now=datetime.now(UTC), period=timedelta(days=days), zone=ZoneInfo("Europe/Berlin"))
     engine.dispose()
     path.write_text(write_page(facts, "Support tasks", runtime()), encoding="utf-8")
     return path

@@ -71,6 +71,12 @@ def test_every_chart_is_drawn_within_the_width(show: Show, page_file: Path, widt
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_of_few_days_each_has_its_own_label(show: Show, week_page_file: Path) -> None:
+    page = show(week_page_file)
+    days = [label for label in texts(page, "#chart-backlog svg .role-axis-label text") if " " in label]
+    assert len(days) == len(set(days)) == 8
+
+
 def test_a_chart_follows_the_window(show: Show, page_file: Path) -> None:
     page = show(page_file, 1440)
     page.set_viewport_size({"width": 375, "height": 900})
@@ -121,7 +127,9 @@ def test_a_stream_can_be_chosen(show: Show, page_file: Path, database: Path) -> 
     assert numbers(page)["open"] == str(asked(database, f"{OPEN} AND stream_id = 'st-2'"))
 
 
-def test_the_script_says_what_was_written_without_it(show: Show, page_file: Path) -> None:
+@pytest.mark.parametrize("days", ["page_file", "week_page_file"])
+def test_the_script_says_what_was_written_without_it(show: Show, request: pytest.FixtureRequest, days: str) -> None:
+    page_file = request.getfixturevalue(days)
     plain, live = show(page_file, java_script_enabled=False), show(page_file)
     assert numbers(plain) == numbers(live)
     for selector in (".tile .note", ".sentence", "figure tbody tr", ".tasks tbody tr"):

@@ -17,7 +17,7 @@ from etl.load import daily
 from etl.load.detail_tables import agents, queues
 from etl.load.engine import reading
 from etl.load.tables import priorities, statuses, task_changes, tasks
-from etl.report import summary
+from etl.report import notes, summary
 from etl.report.facts import Facts
 from etl.report.page import write_page
 from tests.integration.conftest import Database
@@ -125,9 +125,9 @@ def test_the_last_two_weeks_are_compared_by_the_hour(desk: Database) -> None:
 def test_a_resolution_counts_from_the_creation(desk: Database) -> None:
     add(desk, "t-1", "Solved", ago(10), updated_at=ago(8))
     change(desk, "t-1", "Open", "Solved", ago(8))
-    head = summary.headline(facts(desk))
-    assert head.seen == 1
-    assert head.median == pytest.approx(2 * 86_400, rel=0.2)
+    found = facts(desk)
+    assert sum(shown for shown, _ in found.resolutions.values()) == 1
+    assert summary.headline(found).median == pytest.approx(2 * 86_400, rel=0.2)
 
 
 def test_a_stay_lasts_from_one_change_to_the_next(desk: Database) -> None:
@@ -138,6 +138,39 @@ def test_a_stay_lasts_from_one_change_to_the_next(desk: Database) -> None:
     assert stays["Open"]["median"] == pytest.approx(1, rel=0.2)
     assert stays["Waiting"]["median"] == pytest.approx(7, rel=0.2)
     assert stays.keys() == {"Open", "Waiting"}
+
+
+def test_what_makes_the_open_ones_more_or_fewer_adds_up(desk: Database) -> None:
+    now = datetime.now(UTC)
+    for number in range(5):
+        add(desk, f"old-{number}", "Open", now - timedelta(days=20))
+    add(desk, "new", "Open", now - timedelta(days=1))
+    add(desk, "again", "Doing", now - timedelta(days=20), updated_at=now - timedelta(days=2))
+    change(desk, "again", "Open", "Solved", now - timedelta(days=10))
+    change(desk, "again", "Solved", "Doing", now - timedelta(days=2))
+    for number in range(3):
+        add(desk, f"gone-{number}", "Open", now - timedelta(days=20), deleted_at=now - timedelta(days=3))
+    add(desk, "gone-when-done", "Shut", now - timedelta(days=20), deleted_at=now - timedelta(days=3))
+    found = facts(desk, now=now)
+    head = summary.headline(found)
+    assert (head.open, head.created, head.resolved, head.reopened, head.deleted, head.grown) == (7, 1, 0, 1, 3, -1)
+    assert notes.tiles(found, head)[0].note == "1 fewer than a week ago; 1 reopened, 3 deleted"
+    assert sum(row["reopened"] for row in summary.rows(found)["flow"]) == 1
+
+
+def test_a_short_period_shows_nothing_from_before_it_though_two_weeks_are_compared(desk: Database) -> None:
+    for key, days in (("t-1", 1), ("t-2", 6), ("t-3", 12)):
+        add(desk, key, "Solved", ago(days), updated_at=ago(days - 0.5))
+        change(desk, key, "Open", "Solved", ago(days - 0.5))
+    found = facts(desk, days=3)
+    rows, head = summary.rows(found), summary.headline(found)
+    assert sum(row["created"] for row in rows["flow"]) == 1
+    assert sum(sum(numbers) for numbers in found.arrivals.values()) == 1
+    assert [row["stays"] for row in rows["stays"]] == [1]
+    assert sum(shown for shown, _ in found.resolutions.values()) == 1
+    assert (head.created, head.created_before) == (2, 1)
+    assert head.median is not None
+    assert head.median_week is not None
 
 
 # --- what is open ---
@@ -155,7 +188,7 @@ def test_open_tasks_are_counted_by_age_priority_queue_and_agent(desk: Database) 
     high, low = (f"p{names.index(name)}" for name in ("High", "Low"))
     assert [(row["band"], row[high], row[low]) for row in rows["ages"] if row[high] or row[low]] == [
         ("1–3 days", 1, 0),
-        ("over 3 months", 0, 1),
+        ("over 90 days", 0, 1),
     ]
     assert rows["queues"] == [{"name": "north", "on_time": 1, "overdue": 1, "of": 1}]
     assert {row["name"]: row["overdue"] for row in rows["agents"]} == {"south": 0, "Nobody": 1}
