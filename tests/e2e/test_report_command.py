@@ -58,3 +58,30 @@ def test_a_folder_that_is_not_there_is_told(run_cli: Run, migrated_sqlite_url: s
     done = run_cli("report", "--out", "missing/report.html", env={"KORE_ETL_DATABASE_URL": migrated_sqlite_url})
     assert done.returncode == 2
     assert "--out missing/report.html: cannot be written" in done.stderr
+    assert "choose a file in a folder that is there" in done.stderr
+
+
+def test_what_is_no_file_is_written_into_and_not_replaced(
+    run_cli: Run, migrated_sqlite_url: str, tmp_path: Path
+) -> None:
+    device = tmp_path / "out"
+    device.symlink_to("/dev/stdout")
+    done = run_cli("report", "--quiet", "--out", str(device), env={"KORE_ETL_DATABASE_URL": migrated_sqlite_url})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("<!DOCTYPE html>")
+    assert device.is_symlink()
+
+
+def test_a_link_to_the_file_stays_a_link_and_the_file_as_private_as_it_was(
+    run_cli: Run, migrated_sqlite_url: str, tmp_path: Path
+) -> None:
+    shown = tmp_path / "www" / "support.html"
+    shown.parent.mkdir()
+    shown.write_text("the one before")
+    shown.chmod(0o640)
+    link = tmp_path / "report.html"
+    link.symlink_to(shown)
+    assert run_cli("report", env={"KORE_ETL_DATABASE_URL": migrated_sqlite_url}).returncode == 0
+    assert link.is_symlink()
+    assert shown.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert shown.stat().st_mode & 0o777 == 0o640
