@@ -90,11 +90,12 @@
     const bins = new Map();
     for (const [cell, status, place, number] of data.stays) {
       if (!chosen[cell]) continue;
-      if (!bins.has(status)) bins.set(status, new Map());
-      add(bins.get(status), place, number);
+      const name = data.statuses[status];
+      if (!bins.has(name)) bins.set(name, new Map());
+      add(bins.get(name), place, number);
     }
     const rows = [...bins].map(([status, each]) => ({
-      status: data.statuses[status], median: quantile(each, 0.5) / day, most: quantile(each, 0.9) / day, stays: total([...each.values()]),
+      status, median: quantile(each, 0.5) / day, most: quantile(each, 0.9) / day, stays: total([...each.values()]),
     }));
     return rows.sort((one, other) => other.median - one.median || (one.status < other.status ? -1 : 1));
   }

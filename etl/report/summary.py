@@ -138,12 +138,12 @@ def _ages(facts: Facts) -> list[Row]:
 
 
 def _stays(facts: Facts) -> list[Row]:
-    bins: dict[int, Counter[int]] = {}
+    bins: dict[str, Counter[int]] = {}  # by name: two streams may each have a status of the same one
     for (_cell, status, place), (number,) in facts.stays.items():
-        bins.setdefault(status, Counter())[place] += number
+        bins.setdefault(facts.statuses[status], Counter())[place] += number
     found = [
         {
-            "status": facts.statuses[status],
+            "status": status,
             "median": (quantile(each, 0.5, facts.bounds) or 0) / _DAY,
             "most": (quantile(each, 0.9, facts.bounds) or 0) / _DAY,
             "stays": sum(each.values()),

@@ -173,6 +173,16 @@ def test_a_short_period_shows_nothing_from_before_it_though_two_weeks_are_compar
     assert head.median_week is not None
 
 
+def test_statuses_of_the_same_name_are_one(desk: Database) -> None:
+    with desk.engine.begin() as connection:
+        other = {"_id": "Open-2", "source_id": 1, "name": "Open", "category": "open", "raw": "{}"}
+        connection.execute(insert(statuses).values(**other))
+    for number, status in enumerate(("Open", "Open-2")):
+        add(desk, f"t-{number}", "Doing", ago(10), updated_at=ago(8))
+        change(desk, f"t-{number}", status, "Doing", ago(8))
+    assert [(row["status"], row["stays"]) for row in summary.rows(facts(desk))["stays"]] == [("Open", 2)]
+
+
 # --- what is open ---
 
 
