@@ -36,8 +36,9 @@ _START = f"""\
 <form action="/{DATABASE}/search" method="get"><p>
 <label for="words" style="width: auto">Search the names of tasks:</label>
 <input type="search" id="words" name="words"> <input type="submit" value="Search"></p></form>
-<p>Begin with <a href="/{DATABASE}/task_overview">task_overview</a>, one row a task, or with one of the ten questions
-below. Times are UTC. Nothing can be changed from here, and a sync may go on meanwhile.</p>"""
+<p>Begin with <a href="/{DATABASE}/task_overview">task_overview</a>, one row a task, or with one of the
+<a href="/{DATABASE}#queries">ten questions</a>. Times are UTC. Nothing can be changed from here, and a sync may go on
+meanwhile.</p>"""
 
 
 def describe() -> dict[str, Any]:
@@ -48,7 +49,7 @@ def describe() -> dict[str, Any]:
         tables.setdefault(name, {})["hidden"] = True
     tables["task_overview"] |= _OVERVIEW
     database = {"description_html": _START, "tables": tables, "queries": {"search": _SEARCH, **_asked()}}
-    return {"title": "Support tasks", "databases": {DATABASE: database}}
+    return {"title": "Support tasks", "description_html": _START, "databases": {DATABASE: database}}
 
 
 def _asked() -> dict[str, Any]:

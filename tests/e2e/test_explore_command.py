@@ -51,6 +51,8 @@ def test_it_shows_everything_changes_nothing_and_ends_clean(explored: tuple) -> 
         answer = requests.get(f"{address}{page}", timeout=30)
         assert answer.status_code == 200, page
         assert "//" not in "".join(part.split('"')[0] for part in answer.text.split('src="')[1:]), page
+    for page in ("", DATABASE):
+        assert 'name="words"' in requests.get(f"{address}{page}", timeout=30).text, "no search to begin with"
     overview = requests.get(f"{database}/task_overview", timeout=30).text
     assert "as people say it" in overview
     assert 'data-column="assignee"' in overview, "no facets"
