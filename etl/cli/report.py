@@ -86,7 +86,7 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
         size = len(text.encode()) / 1e6
         click.echo(f"kore-etl: the report is in {out} ({size:.1f} MB); open it in a browser", err=True)
     if open_it and not webbrowser.open(out.resolve().as_uri()):
-        raise ConfigError(f"--open: no browser was found; open {out} yourself")
+        click.echo(f"kore-etl: no browser was found; open {out} yourself", err=True)
 
 
 def _page_writer() -> tuple[Callable[[], str], Callable[[Facts, str, str], str]]:

@@ -85,3 +85,13 @@ def test_a_link_to_the_file_stays_a_link_and_the_file_as_private_as_it_was(
     assert link.is_symlink()
     assert shown.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert shown.stat().st_mode & 0o777 == 0o640
+
+
+def test_where_there_is_no_browser_the_report_is_made_and_that_is_said(
+    run_cli: Run, migrated_sqlite_url: str, tmp_path: Path
+) -> None:
+    machine = {"PATH": str(tmp_path), "DISPLAY": "", "WAYLAND_DISPLAY": ""}
+    done = run_cli("report", "--open", env={"KORE_ETL_DATABASE_URL": migrated_sqlite_url, **machine})
+    assert done.returncode == 0, done.stderr
+    assert "no browser was found; open report.html yourself" in done.stderr
+    assert (tmp_path / "report.html").exists()
