@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from etl.report.encoding import QUIET, Chart, Column, amount, color, named_data, tooltips
+from etl.report.encoding import QUIET, Chart, Column, amount, color, named_data, tooltips, whole_ticks
 from etl.report.facts import BANDS, NOBODY, Facts
 from etl.report.over_time import backlog, flow
 from etl.report.summary import WEEKDAYS
@@ -97,9 +97,7 @@ def _load(name: str, title: str, told: str, shown: str = "true") -> Chart:
             x=alt.X(
                 "value:Q",
                 stack="zero",
-                axis=alt.Axis(
-                    title=None, tickCount={"expr": "width / 70"}, tickMinStep=1, format=",d", labelFlush=False
-                ),
+                axis=alt.Axis(title=None, format=",d", labelFlush=False, **whole_ticks("x", "width / 70")),
             ),
             color=color(columns),
             order=alt.Order("place:Q"),

@@ -89,7 +89,13 @@ def tooltips(columns: Sequence[Column], *more: alt.Tooltip) -> list[alt.Tooltip]
     return [*more, *(alt.Tooltip(f"{each.field}:Q", title=each.title, format=",") for each in columns)]
 
 
+def whole_ticks(channel: str, most: str) -> dict[str, Any]:
+    """Ticks at whole numbers alone, so many at most: of a few tasks, halves would be told as wholes, some twice."""
+    return {"tickCount": {"expr": f"min({most}, domain('{channel}')[1])"}, "tickMinStep": 1}
+
+
 def amount(title: str | None, field: str = "value:Q", stack: Any = "zero") -> alt.Y:
     """Whole numbers upwards from 0."""
-    axis = alt.Axis(title=title, tickCount=4, format=",d", titleAnchor="start", tickMinStep=1)
-    return alt.Y(field, stack=stack, axis=axis, scale=alt.Scale(nice=4, zero=True))
+    axis = alt.Axis(title=title, format=",d", titleAnchor="start", **whole_ticks("y", "4"))
+    scale = alt.Scale(nice=4, domainMin=0)  # said, because a running mean of naught may be a hair less
+    return alt.Y(field, stack=stack, axis=axis, scale=scale)

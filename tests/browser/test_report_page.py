@@ -73,7 +73,7 @@ def test_every_chart_is_drawn_within_the_width(show: Show, page_file: Path, widt
 
 def test_of_few_days_each_has_its_own_label(show: Show, week_page_file: Path) -> None:
     page = show(week_page_file)
-    days = [label for label in texts(page, "#chart-backlog svg .role-axis-label text") if " " in label]
+    days = [label for label in texts(page, f"#chart-backlog {LABELS}") if " " in label]
     assert len(days) == len(set(days)) == 8
 
 
@@ -119,6 +119,22 @@ def test_a_choice_changes_numbers_charts_and_tables(show: Show, page_file: Path,
     page.wait_for_selector("html[data-state=drawn]")
     assert numbers(page)["open"] == str(asked(database))
     assert texts(page, "#chart-agents tbody tr") == before
+
+
+def test_of_a_few_tasks_no_number_stands_twice_on_an_axis(show: Show, page_file: Path) -> None:
+    page = show(page_file)
+    seen = set()
+    for queue in page.locator("select[name=queue] option").all_text_contents():
+        page.get_by_role("combobox", name="Queue").select_option(label=queue)
+        for priority in page.locator("select[name=priority] option").all_text_contents():
+            page.get_by_role("combobox", name="Priority").select_option(label=priority)
+            page.wait_for_selector("html[data-state=drawn]")
+            for name in ("backlog", "flow", "ages", "agents", "queues"):
+                labels = texts(page, f"#chart-{name}:has(.drawing:not([hidden])) {LABELS}")
+                whole = [label for label in labels if label.isdecimal()]
+                assert len(whole) == len(set(whole)), (queue, priority, name, labels)
+                seen.update(whole[-1:])
+    assert "1" in seen
 
 
 def test_a_stream_can_be_chosen(show: Show, page_file: Path, database: Path) -> None:
@@ -203,6 +219,7 @@ def test_without_tasks_it_says_so(show: Show, empty_page_file: Path) -> None:
     assert "No source was synced yet." in page.inner_text("footer")
 
 
+LABELS = "svg .role-axis-label text"
 DRAWN = """() => [...document.querySelectorAll("figure")].map((figure) => {
   const box = figure.querySelector(".drawing svg").getBoundingClientRect();
   const marks = figure.querySelectorAll(".role-mark path").length;
