@@ -103,7 +103,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     from etl.cli.ending import run
 
     # Hardly anything that importing and starting makes is garbage: to look for it costs more than it frees.
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(10_000, 20, 20)
     code = run(_dispatch, list(sys.argv[1:] if args is None else args))
     gc.freeze()  # likewise at the end, when Python would go through all of it once more
     sys.exit(code)

@@ -17,7 +17,7 @@ Rejected = tuple[str, str | None, str]
 
 # Bytes that the rows of a record take, about: for each, and for each character of its text. The more it says, the more
 # rows there are behind it.
-_EACH, _PER_CHARACTER = 2048, 4
+_EACH, _PER_CHARACTER = 4096, 4
 _BEHIND = tuple(table.name for table in (*DIMENSIONS, *CHILDREN))
 
 

@@ -21,8 +21,9 @@ from etl.jobs.rules import Rules, Tally
 from etl.jobs.strangers import Strangers
 from etl.load import counting, forgotten, rejected, runs, sources, unknown, watermarks
 from etl.load.engine import reading, storing
+from etl.load.failures import UnstorableError
 from etl.load.sources import Source
-from etl.load.store import Counts, store_what_fits
+from etl.load.store import Counts, store_together, store_what_fits
 from etl.logs import get_logger
 from etl.transform import Stream, TaskRows
 
@@ -157,10 +158,22 @@ class Run:
 
         ``ledger`` writes the window's row in that transaction and returns its id.
         """
+        try:
+            return self._store(taken, ledger, watermark, store_together)
+        except UnstorableError:  # so seldom that only then it is worth what leaving a record out takes
+            return self._store(taken, ledger, watermark, store_what_fits)
+
+    def _store(
+        self,
+        taken: Taken,
+        ledger: Callable[[Connection], int | None],
+        watermark: datetime | None,
+        how: Callable[..., tuple[Counts, list[tuple[TaskRows, str]]]],
+    ) -> Counts:
         rejections = list(taken.rejections)
         now = self.clock()
         with self._storing, storing(self.engine) as connection:
-            counts, left_out = store_what_fits(connection, taken.rows, batch_of, run_id=self.id, now=now)
+            counts, left_out = how(connection, taken.rows, batch_of, run_id=self.id, now=now)
             rejections += [(reason, str(each.task["_id"]), str(each.task["raw"])) for each, reason in left_out]
             self._count(len(taken), counts, len(rejections))
             window_id = ledger(connection)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-_ROWS_AT_ONCE = (100, 10, 1)  # of one insert: few sizes, so that each is prepared once
+_ROWS_AT_ONCE = (25, 5, 1)  # of one insert: few sizes, so that each is prepared once
 
 
 def fill(connection: Connection, table: Table, rows: Sequence[Row]) -> None:

@@ -24,15 +24,14 @@ if TYPE_CHECKING:
 
 _BUSY_TIMEOUT = 30  # seconds that SQLite waits for another writer
 _CONNECT_TIMEOUT = 10  # seconds, PostgreSQL
-# Ids come in no order: what is not kept of an index is read again for most rows. And what a page of the file holds is
-# changed by many commits: the log is long enough that it is not copied over after each few.
-_CACHE, _LOG = 8_000, 4_000  # KB; pages of 4 KB
+# What a page of the file holds is changed by many commits: the log is long enough that it is not copied over after each
+# few. The cache is left as small as it is: a larger one takes memory, and hardly less time where ids come in no order.
+_LOG = 4_000  # pages of 4 KB
 _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=NORMAL",
     "foreign_keys=ON",
     "temp_store=MEMORY",
-    f"cache_size=-{_CACHE}",
     f"wal_autocheckpoint={_LOG}",
 )
 # A client whose machine died is noticed within some two minutes: its session holds the lock of its source.

@@ -125,6 +125,22 @@ def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -
     return counts
 
 
+def store_together(
+    connection: Connection,
+    records: Sequence[Record],
+    batch_of: Callable[[Sequence[Record]], Batch],
+    *,
+    run_id: int,
+    now: datetime,
+) -> tuple[Counts, list[tuple[Record, str]]]:
+    """Store records, none of which is left out.
+
+    Raises:
+        UnstorableError: the database cannot hold a value of one of them; the transaction is to be taken back.
+    """
+    return (store(connection, batch_of(records), run_id=run_id, now=now) if records else Counts()), []
+
+
 def store_what_fits(
     connection: Connection,
     records: Sequence[Record],
@@ -135,13 +151,12 @@ def store_what_fits(
 ) -> tuple[Counts, list[tuple[Record, str]]]:
     """Store records together, but for those of which the database cannot hold a value.
 
-    Return with the counts each record that was left out, and why: the others do not suffer for it.
+    Return with the counts each record that was left out, and why: the others do not suffer for it. So that a part can
+    be taken back, SQLite keeps a copy in memory of all that it changes.
     """
-    if not records:
-        return Counts(), []
     try:
         with connection.begin_nested():
-            return store(connection, batch_of(records), run_id=run_id, now=now), []
+            return store_together(connection, records, batch_of, run_id=run_id, now=now)
     except UnstorableError as error:
         if len(records) == 1:
             return Counts(), [(records[0], f"the database cannot hold it: {error.reason}")]

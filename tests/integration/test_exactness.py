@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from tests.integration.mirror import NONE, Mirror
+from etl.extract.reading import Chunk
+from tests.integration.mirror import NONE, Differences, Mirror
 
 TASKS = 600
 
@@ -236,3 +237,22 @@ def test_the_comparison_sees_a_value_that_differs_and_rows_that_only_one_side_ha
     mirrored.server.remove([second["_id"]])
     found = mirrored.differences()
     assert (found.missing, found.stale, found.extra) == ({"ti-new"}, {first["_id"]}, {second["_id"]})
+
+
+def test_a_record_that_postgresql_cannot_hold_is_kept_aside_and_all_around_it_stored_and_counted_once(
+    sandbox, postgres_url
+):
+    server = sandbox(tasks=130, shape="eight")
+    mirrored = Mirror(server, postgres_url)
+
+    def store(run):
+        taken = run.take(Chunk(server.tasks()))
+        taken.rows[60].task["raw"] = '{"number":1e400000}'
+        return {"stored": run.store(taken).inserted}
+
+    assert mirrored.work("sync", store).exit_code == 3
+    odd = server.tasks()[60]["_id"]
+    assert mirrored.differences() == Differences(missing={odd})
+    ((record, reason),) = mirrored.rows("select record_id, reason from rejected_records")
+    assert (record, reason.partition(":")[0]) == (odd, "the database cannot hold it")
+    assert mirrored.rows("select fetched, inserted, rejected from sync_runs") == [(130, 129, 1)]
