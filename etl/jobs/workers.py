@@ -1,7 +1,8 @@
 """Several windows at once, where the latency of requests is what a long reading costs: many read, one stores.
 
 Disjoint windows of time are each read exactly as alone, in order of time, by as many workers as the budget keeps busy.
-Each has its own row in the ledger; what counts as covered is what is stored from the beginning on without a gap.
+Where none is left, who still reads leaves half of the rest of its window to who has nothing to do. Each window has its
+own row in the ledger; what counts as covered is what is stored from the beginning on without a gap.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from etl.errors import RefusedError
 from etl.extract.answers import SlowAnswerError
 from etl.extract.choosing import READERS
 from etl.extract.client import Client
-from etl.extract.reading import Window, dated
+from etl.extract.reading import Chunk, Window, dated
 from etl.jobs.entry import WindowEntry
 from etl.jobs.intake import Taken, joined
 from etl.jobs.run import Run
@@ -36,16 +37,21 @@ _PAGES = 5  # of a window, about, at least: its last page is not full
 _WINDOWS_EACH = 8  # of a worker, at most: some are full, others empty
 _LEAST_WINDOWS = 4  # for which it is worth it
 _CHUNKS_EACH = 2  # that a worker may be ahead
+_PARTS = 32  # of a window, that may become one of their own
 
 
 @dataclass(frozen=True, slots=True)
 class _News:
-    """What a worker has to tell of a window: rows, or that it ended, with the requests so far."""
+    """What a worker has to tell of a window: rows, or that it ended, with the requests so far.
+
+    ``rest`` are windows of what was not read of it, to be read as others are.
+    """
 
     window: Window
     requests: int
     taken: Taken | None = None
     error: BaseException | None = None
+    rest: tuple[Window, ...] = ()
 
 
 def sensible_workers(run: Run, per_minute: int) -> int:
@@ -127,12 +133,17 @@ class _Crew:
         self._stretch = stretch
         self._windows = windows
         self._workers = workers
-        self._left = deque(windows)
+        self._left: SimpleQueue[Window | None] = SimpleQueue()
+        self._idle: deque[None] = deque()
+        self._is_over = False
+        self._least = (windows[0].end - windows[0].start) / _PARTS
         self._told: SimpleQueue[_News] = SimpleQueue()
         self._room: SimpleQueue[int] = SimpleQueue()
         self._entries: dict[datetime, WindowEntry] = {}
         self._requests: dict[datetime, int] = {}
         self._done: set[datetime] = set()
+        for window in windows:
+            self._left.put(window)
         for _ in range(_CHUNKS_EACH * workers):
             self._room.put(1)
         for _ in range(workers):
@@ -162,8 +173,9 @@ class _Crew:
 
     def stop(self) -> None:
         """Let no worker ask again."""
-        self._left.clear()
+        self._is_over = True
         for _ in range(self._workers):
+            self._left.put(None)
             self._room.put(0)
 
     def _store(self, news: list[_News]) -> None:
@@ -178,9 +190,18 @@ class _Crew:
                     self._room.put(1)
             if isinstance(last.error, Exception):
                 entry.fail(last.error)
+            elif last.rest:
+                entry.finish_early()
+                self._cut(window, last.rest)
             elif last.taken is None and last.error is None:
                 entry.finish()
                 self._done.add(window.start)
+
+    def _cut(self, window: Window, rest: tuple[Window, ...]) -> None:
+        """Let a window end where others go on."""
+        place = self._windows.index(window)
+        self._windows[place : place + 1] = [replace(window, end=rest[0].start), *rest]
+        self._done.add(window.start)
 
     def _opened(self, window: Window) -> WindowEntry:
         stretch, start = self._stretch, window.start
@@ -194,29 +215,42 @@ class _Crew:
     def _work(self, client: Client) -> None:
         """Read one window after the other."""
         while True:
-            try:
-                window = self._left.popleft()
-            except IndexError:
+            self._idle.append(None)
+            window = self._left.get()
+            self._idle.pop()
+            if window is None or self._is_over:
                 client.close()
                 return
             before = client.usage.requests
             error: BaseException | None = None
+            rest: tuple[Window, ...] = ()
             try:
-                if not self._read(client, window, before):
-                    return
+                rest = self._read(client, window, before)
             except BaseException as failure:  # noqa: BLE001 raised where it is waited for
-                error = failure
-                self._left.clear()
-            self._told.put(_News(window, client.usage.requests - before, error=error))
+                error, self._is_over = failure, True
+            self._told.put(_News(window, client.usage.requests - before, error=error, rest=rest))
+            for part in rest:
+                self._left.put(part)
 
-    def _read(self, client: Client, window: Window, before: int) -> bool:
-        """Read a window; tell whether that came to its end, and was not stopped."""
+    def _read(self, client: Client, window: Window, before: int) -> tuple[Window, ...]:
+        """Read a window, to its end or up to what another worker shall share; return what is left of it."""
         fetch = partial(self._run.fetch, client=client)
         for chunk in READERS[self._stretch.reading](fetch, window, self._run.abilities):
             if not self._room.get():
-                return False
+                return ()  # stopped: nobody listens any more
             self._told.put(_News(window, client.usage.requests - before, self._run.take(chunk)))
-        return True
+            if self._idle and self._left.empty() and (rest := self._shared(window, chunk)):
+                return rest
+        return ()
+
+    def _shared(self, window: Window, chunk: Chunk) -> tuple[Window, ...]:
+        """Return the two halves of what is left of a window, none if that is too little to be shared."""
+        start = chunk.covered_until
+        is_last = chunk.total is not None and chunk.total - len(chunk.records) < self._run.abilities.limit()
+        if start is None or start <= window.start or is_last or window.end - start < self._least:
+            return ()
+        middle = (start + (window.end - start) / 2).replace(microsecond=0)
+        return (replace(window, start=start, end=middle), replace(window, start=middle)) if start < middle else ()
 
 
 def _end_of(window: Window) -> datetime:

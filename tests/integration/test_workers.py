@@ -36,6 +36,21 @@ def test_a_backfill_by_many_workers_reads_all_of_its_period(mirror, sort):
     assert (outcome.exit_code, mirrored.differences()) == (0, NONE)
 
 
+def test_a_window_that_holds_nearly_all_is_shared_by_those_who_have_nothing_to_do(mirror):
+    mirrored = mirror(tasks=2000, shape="eight", window_field="createdAt", latency_ms=20.0)
+    crowd = [
+        {**task, "createdAt": f"2026-03-01T{place // 60 % 24:02}:{place % 60:02}:00.{place % 1000:03}Z"}
+        for place, task in enumerate(mirrored.server.tasks()[10:])
+    ]
+    mirrored.server.put(crowd)
+    outcome = mirrored.work("sync", lambda run: sync(run, workers=4))
+    (begun,) = [event["windows"] for event in outcome.log if event["event"] == "workers.started"]
+    assert (outcome.exit_code, mirrored.differences(), mirrored.gaps()) == (0, NONE, [])
+    assert mirrored.value("select count(*) from sync_windows where job = 'first' and state = 'verified'") > begun + 2
+    ends = mirrored.rows("select start_at, covered_until from sync_windows where job = 'first' order by start_at, id")
+    assert [start for start, _ in ends[1:]] == [end for _, end in ends[:-1]]
+
+
 @pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
 def test_a_first_sync_whose_workers_meet_an_outage_is_taken_up_without_a_gap(mirror, field):
     mirrored = mirror({"deadline": "1"}, tasks=4000, shape="eight", window_field=field, outage_after=50)
