@@ -2,12 +2,16 @@
 
 Whoever stores takes all that is ready at once. So where the server is slow each page is stored as it comes, and where
 the database is, it writes more rows with each transaction.
+
+Two threads that both run Python wait for each other. So the one that reads goes on once the other has laid out what it
+stores, and the database works by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
+from dataclasses import replace
 from math import inf
 from queue import SimpleQueue
 from threading import Thread
@@ -71,12 +75,21 @@ class _Ahead:
                     break
                 last = self._taken.get()
             if found:
-                self._fetched.put(sum(taken.weight() for taken in found))
-                yield joined(found)
+                yield from self._handed_over(found)
             if isinstance(last, BaseException):
                 raise last
             if last is None:
                 return
+
+    def _handed_over(self, found: list[Taken]) -> Iterator[Taken]:
+        fetched = [sum(taken.weight() for taken in found)]
+
+        def go_on() -> None:
+            if fetched:
+                self._fetched.put(fetched.pop())
+
+        yield replace(joined(found), on_laid_out=go_on)
+        go_on()
 
     def stop(self) -> None:
         """Let the reading end before its next request."""

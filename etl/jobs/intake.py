@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,7 +23,10 @@ _BEHIND = tuple(table.name for table in (*DIMENSIONS, *CHILDREN))
 
 @dataclass(slots=True)
 class Taken:
-    """What records are stored as, and what their reading says of them: as :class:`Chunk` has it."""
+    """What records are stored as, and what their reading says of them: as :class:`Chunk` has it.
+
+    ``on_laid_out`` is called once the database has the rows before it, and works by itself.
+    """
 
     rows: list[TaskRows]
     rejections: list[Rejected]
@@ -31,6 +34,7 @@ class Taken:
     total: int | None = None
     settled: bool = True
     reason: str = ""
+    on_laid_out: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
         return len(self.rows) + len(self.rejections)

@@ -173,7 +173,9 @@ class Run:
         rejections = list(taken.rejections)
         now = self.clock()
         with self._storing, storing(self.engine) as connection:
-            counts, left_out = how(connection, taken.rows, batch_of, run_id=self.id, now=now)
+            counts, left_out = how(
+                connection, taken.rows, batch_of, run_id=self.id, now=now, on_laid_out=taken.on_laid_out
+            )
             rejections += [(reason, str(each.task["_id"]), str(each.task["raw"])) for each, reason in left_out]
             self._count(len(taken), counts, len(rejections))
             window_id = ledger(connection)

@@ -92,8 +92,18 @@ def prepare(connection: Connection) -> None:
     create_temporary(connection, incoming)
 
 
-def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -> Counts:
-    """Write what is new or changed in ``batch``; the caller's transaction holds it together."""
+def store(
+    connection: Connection,
+    batch: Batch,
+    *,
+    run_id: int,
+    now: datetime,
+    on_laid_out: Callable[[], None] = lambda: None,
+) -> Counts:
+    """Write what is new or changed in ``batch``; the caller's transaction holds it together.
+
+    ``on_laid_out`` is called once the database has most before it, and works by itself.
+    """
     is_meaning_changed = daily.is_meaning_changed(connection, batch.statuses)
     for table, rows in ((statuses, batch.statuses), (priorities, batch.priorities), (cases, batch.cases)):
         dimensions.upsert(connection, table, rows)
@@ -108,6 +118,7 @@ def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -
     if counts.updated:
         daily.take_out(connection, newest)
         counts.changes = history.record(connection, incoming, changes=_is_changed(), run_id=run_id, now=now)
+    on_laid_out()
     if counts.inserted or counts.updated:
         written = _write(connection, run_id=run_id, now=now)
         # Where no task was known before, none can have children.
@@ -132,13 +143,16 @@ def store_together(
     *,
     run_id: int,
     now: datetime,
+    on_laid_out: Callable[[], None] = lambda: None,
 ) -> tuple[Counts, list[tuple[Record, str]]]:
     """Store records, none of which is left out.
 
     Raises:
         UnstorableError: the database cannot hold a value of one of them; the transaction is to be taken back.
     """
-    return (store(connection, batch_of(records), run_id=run_id, now=now) if records else Counts()), []
+    if not records:
+        return Counts(), []
+    return store(connection, batch_of(records), run_id=run_id, now=now, on_laid_out=on_laid_out), []
 
 
 def store_what_fits(
@@ -148,6 +162,7 @@ def store_what_fits(
     *,
     run_id: int,
     now: datetime,
+    on_laid_out: Callable[[], None] = lambda: None,
 ) -> tuple[Counts, list[tuple[Record, str]]]:
     """Store records together, but for those of which the database cannot hold a value.
 
@@ -156,7 +171,7 @@ def store_what_fits(
     """
     try:
         with connection.begin_nested():
-            return store_together(connection, records, batch_of, run_id=run_id, now=now)
+            return store_together(connection, records, batch_of, run_id=run_id, now=now, on_laid_out=on_laid_out)
     except UnstorableError as error:
         if len(records) == 1:
             return Counts(), [(records[0], f"the database cannot hold it: {error.reason}")]
