@@ -84,10 +84,6 @@ class Flows:
         category = self._category(status)
         return self._not_seen if category is None else category
 
-    def is_shown(self, when: int) -> bool:
-        """Whether a moment is in the stretch that the charts show."""
-        return self._time(when)[0] is not None
-
     def _take(self, cell: int, when: int, effect: _Effect, number: int) -> None:
         step, week = self._time(when)
         if effect.resolved:

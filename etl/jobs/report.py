@@ -15,16 +15,16 @@ from etl.jobs.places import Places, Sums
 from etl.load.daily import is_resolved
 from etl.load.engine import reading
 from etl.load.report import listing
-from etl.load.report.changing import RESOLVED, STAYED, changes
+from etl.load.report.changing import LATELY, RESOLVED, STAYED, changes
 from etl.load.report.counting import ARRIVED, Counting
-from etl.load.report.local import BOUNDS, Span, day_and_week
+from etl.load.report.local import BOUNDS, Span
 from etl.load.report.standing import OVERDUE, Open, Standing
 from etl.report.facts import NOBODY, NOT_RECORDED, Facts, Line, Source
 
 _LONG = timedelta(days=182)  # from here on a step of a chart is a week
 _TWO_WEEKS = timedelta(days=15)  # are compared whatever the period is; a day more for the clocks
 _LISTED = 10
-_SHOWN, _LATELY = 0, 1  # of resolutions: in the period, in the last seven days
+_RESOLUTIONS = {RESOLVED: 0, LATELY: 1}  # in the period, in the last seven days
 
 
 def gather(engine: Engine, *, now: datetime, period: timedelta, zone: ZoneInfo) -> Facts:
@@ -137,12 +137,8 @@ class _Gathering:
     def _take_changes(self) -> None:
         for kind, (code, *numbers), number in changes(self._count):
             cell = self._cells.of(code)
-            if kind == RESOLVED:
-                duration, when = numbers
-                if self._flows.is_shown(when):
-                    self._resolutions.add((cell, duration), _SHOWN, number)
-                if day_and_week(when)[1] == _LATELY:
-                    self._resolutions.add((cell, duration), _LATELY, number)
+            if kind in _RESOLUTIONS:
+                self._resolutions.add((cell, *numbers), _RESOLUTIONS[kind], number)
             elif kind == STAYED:
                 self._stays.add((cell, *numbers), 0, number)
             else:

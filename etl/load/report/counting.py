@@ -9,13 +9,14 @@ rows in no order, where an index that holds all that is asked for is read in one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, literal_column, or_, select, union_all
+from sqlalchemy import ColumnElement, Connection, Row, Select, Subquery, case, func, or_, select
 
 from etl.load.report.coding import Coding
-from etl.load.report.local import Span
+from etl.load.report.local import Span, milliseconds
 from etl.load.report.packing import Packing
 from etl.load.tables import tasks
 
@@ -23,8 +24,8 @@ _TASK = tasks.c
 CREATED_AT = func.coalesce(_TASK.created_at, _TASK.first_seen_at)
 #: When a task that came resolved was resolved at the latest.
 KNOWN_AT = case((_TASK.updated_at < _TASK.first_seen_at, _TASK.updated_at), else_=_TASK.first_seen_at)
-_AT_ONCE = 2000
-WHENS = 1 << 24  # more than there are days and weeks
+_AT_ONCE = 250  # so few that they are gone before Python looks what of them is garbage
+WHENS = 10_000_001  # more than there are days and weeks; and odd, so that packed numbers spread over a dictionary
 _BY_TIME, _BY_HOUR = Packing((WHENS,)), Packing((168,))
 
 #: The kinds of counts of tasks that are new, or were resolved or deleted lately.
@@ -43,22 +44,22 @@ class Counting:
         self._connection = connection
         self._of_status = Packing((coding.number_of_statuses, WHENS))
 
-    def lately(self) -> Iterator[tuple[int, list[int], int]]:
+    def lately(self) -> Iterator[tuple[int, tuple[int, ...], int]]:
         """Tasks of the stretch, in four ways: the kind, its numbers, how many.
 
         CREATED: by cell, status now and when; ARRIVED: by cell and hour of the week; KNOWN: those that are resolved, by
         cell and when they were first known; DELETED: by cell, last status and when.
         """
-        found = self._recent().cte("found").prefix_with("materialized").c
+        task, span = self._recent().c, self.span
         packings = {CREATED: self._of_status, ARRIVED: _BY_HOUR, KNOWN: _BY_TIME, DELETED: self._of_status}
         numbers: dict[int, tuple[ColumnElement[int], ...]] = {
-            CREATED: (found.cell, found.status, found.created),
-            ARRIVED: (found.cell, found.hour),
-            KNOWN: (found.cell, found.known),
-            DELETED: (found.cell, found.status, found.deleted),
+            CREATED: (task.cell, task.status, span.when(task.created)),
+            ARRIVED: (task.cell, case((span.shows(task.created), span.hour(task.created)))),
+            KNOWN: (task.cell, span.when(task.known)),
+            DELETED: (task.cell, task.status, span.when(task.deleted)),
         }
-        counts = [counted(kind, packings[kind], *each).where(each[-1].is_not(None)) for kind, each in numbers.items()]
-        for kind, packed, number in self.run(union_all(*counts)):
+        columns = {kind: packings[kind].packed(*each) for kind, each in numbers.items()}
+        for kind, packed, number in self.tallied(columns):
             yield kind, packings[kind].unpacked(packed), number
 
     def is_open(self) -> tuple[ColumnElement[bool], ...]:
@@ -70,29 +71,34 @@ class Counting:
         """Give the rows of a statement, some at a time."""
         yield from self._connection.execution_options(yield_per=_AT_ONCE).execute(query)
 
-    def _recent(self) -> Select[Any]:
-        """One row a task, in short values, null for what was not in the stretch."""
-        span, coding = self.span, self.coding
-        created, known, deleted = (span.since <= each for each in (CREATED_AT, KNOWN_AT, _TASK.deleted_at))
+    def tallied(self, columns: Mapping[int, ColumnElement[int]]) -> Iterator[tuple[int, int, int]]:
+        """Of the numbers in each column, except nulls: which column it is, the number, and how often it is there.
+
+        To count them here takes less than to have the database sort them, as few are the same.
+        """
+        tallies: dict[int, Counter[int | None]] = {kind: Counter() for kind in columns}
+        rows = self._connection.execution_options(yield_per=_AT_ONCE).execute(select(*columns.values()))
+        for some in rows.partitions():
+            for tally, numbers in zip(tallies.values(), zip(*some, strict=True), strict=True):
+                tally.update(numbers)
+        for kind, tally in tallies.items():
+            yield from ((kind, packed, number) for packed, number in tally.items() if packed is not None)
+
+    def _recent(self) -> Subquery:
+        """The tasks of the stretch, and when what happened to them in it did."""
         resolved = func.coalesce(_TASK.status_id, "").in_(self.done)
         columns: dict[str, ColumnElement[Any]] = {
-            "cell": coding.cell(_TASK),
-            "status": coding.status(_TASK.status_id),
-            "created": case((created, span.when(CREATED_AT))),
-            "hour": case((created & span.shows(CREATED_AT), span.hour(CREATED_AT))),
-            "known": case((known & resolved, span.when(KNOWN_AT))),
-            "deleted": case((deleted, span.when(_TASK.deleted_at))),
+            "cell": self.coding.cell(_TASK),
+            "status": self.coding.status(_TASK.status_id),
+            "created": case((self.span.since <= CREATED_AT, milliseconds(CREATED_AT))),
+            "known": case(((self.span.since <= KNOWN_AT) & resolved, milliseconds(KNOWN_AT))),
+            "deleted": case((self.span.since <= _TASK.deleted_at, milliseconds(_TASK.deleted_at))),
         }
+        happened = (self.span.since <= each for each in (CREATED_AT, KNOWN_AT, _TASK.deleted_at))
         named = [column.label(name) for name, column in columns.items()]
-        return select(*named).where(or_(created, known, deleted), _TASK.forgotten_at.is_(None))
+        return worked_out_once(select(*named).where(or_(*happened), _TASK.forgotten_at.is_(None)))
 
 
-def counted(kind: int, packing: Packing, *by: ColumnElement[int]) -> Select[Any]:
-    """How many rows there are of each of these numbers."""
-    key = packing.packed(*by)
-    columns: list[ColumnElement[Any]] = [
-        literal_column(str(kind)).label("kind"),
-        key.label("key"),
-        func.count().label("n"),
-    ]
-    return select(*columns).group_by(key)
+def worked_out_once(query: Select[Any]) -> Subquery:
+    """Keep a subquery apart: merged into what is around it, its expressions would be worked out wherever they stand."""
+    return query.offset(0).subquery()

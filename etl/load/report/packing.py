@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, cast, literal_column
@@ -21,10 +22,16 @@ class Packing:
             found = found * literal_column(str(size)) + other
         return found
 
-    def unpacked(self, number: int) -> list[int]:
+    def unpacked(self, number: int) -> tuple[int, ...]:
         """The numbers that one was made of."""
-        found = []
-        for size in reversed(self.sizes):
-            number, last = divmod(number, size)
-            found.append(last)
-        return [number, *reversed(found)]
+        first, last = divmod(number, self.sizes[-1])
+        return *_split(first, self.sizes[:-1]), last
+
+
+@lru_cache(maxsize=20_000)  # the first of them are met over and over, each time with another last one
+def _split(number: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    found = []
+    for size in reversed(sizes):
+        number, last = divmod(number, size)
+        found.append(last)
+    return number, *reversed(found)
