@@ -14,10 +14,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 
 from etl.jobs.places import Sums
 from etl.load.report.changing import MOVED, OF_BOTH, OF_CREATED
-from etl.load.report.counting import CREATED, DELETED, KNOWN
+from etl.load.report.counting import CREATED, KNOWN
 from etl.load.report.local import day_and_week
 
 _CREATED, _RESOLVED, _REOPENED = range(3)
@@ -47,7 +48,7 @@ class Flows:
         self._category = category
         self._not_seen = not_seen
         self._steps = [(step - _FIRST).days for step in steps]
-        self._effects: dict[tuple[int, int, int], _Effect] = {}
+        self._effect_of_task, self._effect_of_change = cache(self._of_task), cache(self._of_change)
         self._times: dict[int, tuple[int | None, int]] = {}
 
     def add(self, kind: int, cell: int, numbers: Sequence[int], number: int) -> None:
@@ -55,21 +56,19 @@ class Flows:
         *status, when = numbers
         if kind == CREATED:
             self._count(cell, when, _CREATED, number)
-            self._take(cell, when, _effect([(self._open(*status), 1)]), number)
-        elif kind == KNOWN:
-            self._take(cell, when, _effect([(self._not_seen, -1)], resolved=1), number)
-        elif kind == DELETED:
-            self._take(cell, when, _effect([(self._category(*status), -1)]), number)
+        self._take(cell, when, self._effect_of_task(kind, *status), number)
 
     def add_change(self, kind: int, cell: int, numbers: Sequence[int], number: int) -> None:
         """Take in a count of changes of status."""
         old, new, when = numbers
-        effect = self._effects.get((kind, old, new))
-        if effect is None:
-            effect = self._effects[kind, old, new] = self._effect_of(kind, old, new)
-        self._take(cell, when, effect, number)
+        self._take(cell, when, self._effect_of_change(kind, old, new), number)
 
-    def _effect_of(self, kind: int, old: int, new: int) -> _Effect:
+    def _of_task(self, kind: int, status: int | None = None) -> _Effect:
+        if kind == KNOWN or status is None:
+            return _effect([(self._not_seen, -1)], resolved=1)
+        return _effect([(self._open(status), 1) if kind == CREATED else (self._category(status), -1)])
+
+    def _of_change(self, kind: int, old: int, new: int) -> _Effect:
         before, after = self._category(old), self._category(new)
         if kind == MOVED:
             resolved, reopened = before is not None and after is None, before is None and after is not None

@@ -140,6 +140,17 @@ def test_a_stay_lasts_from_one_change_to_the_next(desk: Database) -> None:
     assert stays.keys() == {"Open", "Waiting"}
 
 
+def test_lengths_are_told_apart_to_the_millisecond(desk: Database) -> None:
+    for number, seconds in enumerate((59.999, 60, 80.999, 81)):
+        begun = ago(10) + timedelta(hours=number, milliseconds=number)
+        add(desk, f"t-{number}", "Solved", begun, updated_at=ago(8))
+        change(desk, f"t-{number}", "Open", "Solved", begun + timedelta(seconds=seconds))
+    found = facts(desk)
+    lengths = {length: numbers for (_, _, length), numbers in found.stays.items()}
+    assert lengths == {0: [1], 1: [2], 2: [1]}
+    assert {length: numbers[0] for (_, length), numbers in found.resolutions.items()} == {0: 1, 1: 2, 2: 1}
+
+
 def test_what_makes_the_open_ones_more_or_fewer_adds_up(desk: Database) -> None:
     now = datetime.now(UTC)
     for number in range(5):

@@ -38,13 +38,17 @@ def changes(count: Counting) -> Iterator[tuple[int, tuple[int, ...], int]]:
         MOVED: (*course, span.when(change.moved)),
         OF_CREATED: (*course, change.created),
         OF_KNOWN: (*course, change.known),
-        OF_BOTH: (*course, change.both),
+        OF_BOTH: (*course, change.created),
         RESOLVED: resolved,
         LATELY: resolved,
         STAYED: (change.cell, change.old, bin_of(stay)),
     }
     is_resolution = change.was_open & ~change.is_open
+    apart = change.created.is_distinct_from(change.known)
     conditions = {
+        OF_CREATED: apart,
+        OF_KNOWN: apart,
+        OF_BOTH: ~apart,
         RESOLVED: is_resolution & (change.moved >= milliseconds_of(span.shown)),
         LATELY: is_resolution & (span.week(change.moved) == 1),
         STAYED: change.was_open & span.shows(change.moved),
@@ -75,7 +79,7 @@ def _changes(count: Counting) -> Subquery:
     task, coding = _tasks(count), count.coding
     was_open = func.coalesce(_CHANGE.old_id, "").not_in(count.done)
     columns: dict[str, ColumnElement[Any]] = {
-        **{name: task.c[name] for name in ("cell", "created", "known", "both", "since_created", "deleted")},
+        **{name: task.c[name] for name in ("cell", "created", "known", "since_created", "deleted")},
         "old": coding.status(_CHANGE.old_id),
         "new": coding.status(_CHANGE.new_id),
         "was_open": was_open,
@@ -96,12 +100,10 @@ def _tasks(count: Counting) -> Subquery:
     created, known = (
         case((milliseconds_of(span.since) <= each, span.when(each))) for each in (task.since_created, task.since_known)
     )
-    both = created == known
     columns: dict[str, ColumnElement[Any]] = {
         **{name: task[name] for name in ("key", "cell", "since_created", "deleted")},
-        "created": case((both, None), else_=created),
-        "known": case((both, None), else_=known),
-        "both": case((both, created)),
+        "created": created,
+        "known": known,
     }
     return worked_out_once(select(*(column.label(name) for name, column in columns.items())))
 
