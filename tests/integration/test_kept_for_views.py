@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 from sqlalchemy import delete, text
@@ -93,3 +95,14 @@ def test_daily_flow_is_asked_without_reading_any_task(sqlite_database: Database)
     read = {row[3].split()[1] for row in plan if row[3].startswith(("SCAN", "SEARCH"))}
     assert "daily_counts" in read
     assert not read & {"tasks", "task_changes"}
+
+
+@pytest.mark.parametrize("view", ["daily_events", "status_history", "status_course"])
+@pytest.mark.parametrize("number", [1, 80, 500])
+def test_what_some_tasks_tell_is_found_by_their_ids_alone(sqlite_database: Database, view: str, number: int) -> None:
+    asked = f"explain query plan select * from {view} where task_id in ({', '.join('?' * number)})"
+    with reading(sqlite_database.engine) as connection:
+        steps = [row[3] for row in connection.exec_driver_sql(asked, tuple(map(str, range(number))))]
+    read = [step for step in steps if re.match(r"(SCAN|SEARCH) (tasks|task_changes)\b", step)]
+    assert read
+    assert [step for step in read if "_id=?" not in step or "status_id" in step] == []
