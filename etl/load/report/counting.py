@@ -76,13 +76,14 @@ class Counting:
 
         To count them here takes less than to have the database sort them, as few are the same.
         """
-        tallies: dict[int, Counter[int | None]] = {kind: Counter() for kind in columns}
+        tallies: dict[int, Counter[Any]] = {kind: Counter() for kind in columns}
         rows = self._connection.execution_options(yield_per=_AT_ONCE).execute(select(*columns.values()))
         for some in rows.partitions():
             for tally, numbers in zip(tallies.values(), zip(*some, strict=True), strict=True):
                 tally.update(numbers)
         for kind, tally in tallies.items():
-            yield from ((kind, packed, number) for packed, number in tally.items() if packed is not None)
+            del tally[None]
+            yield from ((kind, packed, number) for packed, number in sorted(tally.items()))  # one page from one reading
 
     def _recent(self) -> Subquery:
         """The tasks of the stretch, and when what happened to them in it did."""
