@@ -1,6 +1,6 @@
-"""The counts of tasks that a report is made of: each a statement that both databases run, each row of many tasks.
+"""The counts of tasks that a report is made of, each of a statement that both databases run.
 
-Every row tells a cell, the stream, the queue and the priority of its tasks, by which a report is filtered. How the
+Every count tells a cell, the stream, the queue and the priority of its tasks, by which a report is filtered. How the
 backlog stood on a day is worked out backwards from how it stands now: what is counted here is what changed when.
 
 Conditions are on coalesced columns on purpose: an index on one of them would lead to hundreds of thousands of whole
