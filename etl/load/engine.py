@@ -7,6 +7,7 @@ start and never fails half-way; :func:`reading` gives one that takes no write lo
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,6 @@ _CONNECT_TIMEOUT = 10  # seconds, PostgreSQL
 # few. The cache is left as small as it is: a larger one takes memory, and hardly less time where ids come in no order.
 _LOG = 4_000  # pages of 4 KB
 _PRAGMAS = (
-    "journal_mode=WAL",
     "synchronous=NORMAL",
     "foreign_keys=ON",
     "temp_store=MEMORY",
@@ -131,9 +131,24 @@ def _make_private(path: Path) -> None:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions begin where _begin_sqlite says, not where the driver guesses
     cursor = connection.cursor()
+    _turn_to_log(cursor)
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _turn_to_log(cursor: Any) -> None:
+    """Turn to a write-ahead log; where another program does so just now, SQLite gives up without waiting for it."""
+    last = time.monotonic() + _BUSY_TIMEOUT
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except Exception as error:
+            if "database is locked" not in str(error) or time.monotonic() > last:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
