@@ -115,6 +115,13 @@ def postgres_url(pg_server: Callable[[str], str]) -> Iterator[str]:
 
 
 @pytest.fixture
+def another_postgres_url(pg_server: Callable[[str], str]) -> Iterator[str]:
+    """One more, beside it."""
+    with _postgres_database(pg_server, "template1") as url:
+        yield url
+
+
+@pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """A SQLite file that does not exist yet."""
     return f"sqlite:///{tmp_path / 'kore-etl.db'}"

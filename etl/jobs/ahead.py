@@ -19,15 +19,18 @@ from threading import Thread
 from etl.extract.reading import Chunk
 from etl.jobs.intake import Taken, joined
 
-_MOST_WEIGHT = 2**21  # of what is read and not being stored yet
+# Bytes of what is read and not being stored yet. New rows are the cheaper the more are stored at once. Of changed ones
+# SQLite holds in memory whatever pages they are on, with their indexes: for each some twenty, where there are many.
+OF_NEW, OF_CHANGED = 2**22, 2**20
 
 
-def read_ahead(chunks: Iterator[Chunk], take: Callable[[Chunk], Taken]) -> Iterator[Taken]:
+def read_ahead(chunks: Iterator[Chunk], take: Callable[[Chunk], Taken], *, most: int) -> Iterator[Taken]:
     """Yield what ``take`` makes of the chunks, several in a row as one; what they raise comes behind what they gave.
 
-    The next request may be under way when a chunk is yielded. None is made once this iterator is closed.
+    What is read and not being stored yet takes about ``most`` bytes at the most, or is one chunk. The next request may
+    be under way when a chunk is yielded. None is made once this iterator is closed.
     """
-    ahead = _Ahead(chunks, take)
+    ahead = _Ahead(chunks, take, most)
     context = copy_context()
     Thread(target=context.run, args=(ahead.read,), name="kore-etl-reader", daemon=True).start()
     try:
@@ -42,9 +45,10 @@ class _Ahead:
     Both are queues that wait without a line of Python, which a signal could break off halfway.
     """
 
-    def __init__(self, chunks: Iterator[Chunk], take: Callable[[Chunk], Taken]) -> None:
+    def __init__(self, chunks: Iterator[Chunk], take: Callable[[Chunk], Taken], most: int) -> None:
         self._chunks = chunks
         self._take = take
+        self._most = most
         self._taken: SimpleQueue[Taken | BaseException | None] = SimpleQueue()
         self._fetched: SimpleQueue[float] = SimpleQueue()
 
@@ -57,7 +61,7 @@ class _Ahead:
                 taken = self._take(chunk)
                 weight += taken.weight()
                 self._taken.put(taken)
-                while weight > _MOST_WEIGHT or not self._fetched.empty():
+                while weight > self._most or not self._fetched.empty():
                     weight -= self._fetched.get()
                 if weight == -inf:
                     return

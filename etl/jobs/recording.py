@@ -13,11 +13,12 @@ from sqlalchemy import Engine
 from etl.errors import DatabaseError, EtlError
 from etl.extract.abilities import Abilities
 from etl.extract.client import Client
+from etl.jobs.ahead import OF_NEW
 from etl.jobs.refresh import refresh
 from etl.jobs.rules import Rules, Tally
 from etl.jobs.run import Run
 from etl.jobs.turns import turn_of
-from etl.load import runs, sources, watermarks
+from etl.load import indexes, runs, sources, watermarks
 from etl.load.engine import reading
 from etl.load.sources import Source
 from etl.logs import get_logger
@@ -70,15 +71,17 @@ def recorded_run(
             by_hand=dict(assignment.by_hand), rules=assignment.rules, clock=clock, on_progress=on_progress,
             before_fetch=turn.offer, storing=turn.storing, more_clients=assignment.more_clients,
         )  # fmt: skip
-        before = run.watermark()
         try:
             refresh(run)
+            if run.watermark_before is None and indexes.put_off(engine):
+                run.most_ahead = OF_NEW
             yield run
+            _make_indexes(engine, run_id)
         except BaseException as error:
             with suppress(DatabaseError):  # what went wrong first is what is told; the next run closes the row
-                _close(run, before, state=_state(error), exit_code=exit_code_of(error), error=f"{error}" or repr(error))
+                _close(run, state=_state(error), exit_code=exit_code_of(error), error=f"{error}" or repr(error))
             raise
-        _close(run, before, state="finished", exit_code=outcome_of(run.tally), error=None)
+        _close(run, state="finished", exit_code=outcome_of(run.tally), error=None)
 
 
 def outcome_of(tally: Tally) -> int:
@@ -111,11 +114,22 @@ def _register(engine: Engine, assignment: Assignment, now: datetime) -> Source:
         )
 
 
-def _close(run: Run, before: datetime | None, *, state: str, exit_code: int, error: str | None) -> None:
+def _make_indexes(engine: Engine, run_id: int) -> None:
+    """Make the indexes that a first load put off: without them what is stored is right, and only slower to ask."""
+    try:
+        made = indexes.make_missing(engine)
+    except DatabaseError as error:
+        log.warning("indexes.missing", run=run_id, error=f"{error}", then="the next run makes them")
+    else:
+        if made:
+            log.debug("indexes.made", run=run_id, indexes=made)
+
+
+def _close(run: Run, *, state: str, exit_code: int, error: str | None) -> None:
     run.count_requests()
     with reading(run.engine) as connection:
         after = watermarks.read(connection, run.source.id)
-    counts = {**asdict(run.tally), "watermark_before": before, "watermark_after": after}
+    counts = {**asdict(run.tally), "watermark_before": run.watermark_before, "watermark_after": after}
     with run.engine.begin() as connection:
         runs.finish(
             connection, run.id, state=state, exit_code=exit_code, counts=counts, now=run.clock(), error=error

@@ -16,6 +16,7 @@ from etl.extract.client import Client
 from etl.extract.page import Page
 from etl.extract.query import Query
 from etl.extract.reading import Chunk
+from etl.jobs.ahead import OF_CHANGED, OF_NEW
 from etl.jobs.intake import Intake, Taken, batch_of, unknown_keys_of
 from etl.jobs.rules import Rules, Tally
 from etl.jobs.strangers import Strangers
@@ -67,7 +68,9 @@ class Run:
         with reading(engine) as connection:
             known = forgotten.forgotten_ids(connection, source.id)
             is_named = counting.any_of_stream(connection, source.id, source.stream_id)
+            self.watermark_before = watermarks.read(connection, source.id)
         self.intake = Intake(self.stream, drop_fields=rules.drop_fields, forgotten=known)
+        self.most_ahead = OF_CHANGED if engine.dialect.name == "sqlite" else OF_NEW
         self._strangers = Strangers(source.stream_id, is_named=is_named)
         self._on_progress = on_progress
         self._before_fetch = before_fetch

@@ -145,7 +145,7 @@ def _read_window(run: Run, stretch: Stretch, start: datetime, end: datetime | No
     entry = WindowEntry(run, stretch.job, stretch.field, stretch.reading, start, told_end)
     try:
         chunks = READERS[stretch.reading](_checked(run, stretch, start), window, run.abilities)
-        for taken in read_ahead(chunks, run.take):
+        for taken in read_ahead(chunks, run.take, most=run.most_ahead):
             entry.store(taken, watermark=_watermark(run, stretch, taken.covered_until))
     except (RefusedError, SlowAnswerError) as error:
         entry.fail(error)

@@ -119,7 +119,7 @@ def _read_changes(run: Run, since: datetime, held: datetime | None) -> bool:
             return False
         chunks = chain([replace(first, records=[])], chunks)
     entry = WindowEntry(run, "sync", "updatedAt", "newest", since, run.opened_at)
-    for taken in read_ahead(chunks, run.take):
+    for taken in read_ahead(chunks, run.take, most=run.most_ahead):
         entry.store(taken)
     entry.finish()
     return True

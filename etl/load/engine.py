@@ -89,6 +89,24 @@ def storing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+@contextmanager
+def sorting_in_files(engine: Engine) -> Iterator[Connection]:
+    """Give a connection on which SQLite sorts in files: an index of a million tasks is not sorted in memory."""
+    with engine.connect() as connection:
+        _keep_temporary(connection, "FILE")
+        try:
+            yield connection
+        finally:
+            _keep_temporary(connection, "MEMORY")
+
+
+def _keep_temporary(connection: Connection, where: str) -> None:
+    """Say where SQLite keeps what is temporary; not within a transaction, and temporary tables are dropped."""
+    if connection.dialect.name == "sqlite" and not connection.invalidated:
+        driver: Any = connection.connection.driver_connection
+        driver.execute(f"PRAGMA temp_store={where}")
+
+
 def sqlite_file(engine: Engine) -> Path | None:
     """Return the true path of a SQLite database, None for one in memory or on a server."""
     return _file_of(engine.url)

@@ -1,7 +1,8 @@
 """Bringing a database to the schema that this version works with.
 
-Whether anything is to be done is one query against the numbers of the files in ``migrations/versions``; alembic, which
-takes long to import, is loaded only when there is.
+Whether anything is to be done is one query against the numbers of the files in ``migrations/versions``. An empty
+database is given at once what all of them leave, as it stands in ``migrations/snapshot``; alembic, which takes time and
+memory to import, is loaded only for one that has tables of an earlier version.
 """
 
 from __future__ import annotations
@@ -63,7 +64,11 @@ def require_newest(engine: Engine, *, migrate: bool) -> None:
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Apply the migrations up to ``revision``, all or none."""
+    """Apply the migrations up to ``revision``, all or none; an empty database is brought to the newest at once."""
+    if revision == "head" and current(engine) is None:
+        _make_all(engine)
+        if current(engine) == newest():
+            return
     from alembic import command
 
     with _config_for(engine) as config:
@@ -74,19 +79,29 @@ def downgrade(engine: Engine, revision: str) -> None:
     """Take migrations back to ``revision`` ("base" for all), all or none."""
     from alembic import command
 
+    from etl.load.indexes import make_missing
+
+    if current(engine) == newest():
+        make_missing(engine)  # a migration that made an index takes it away
     with _config_for(engine) as config:
         command.downgrade(config, revision)
 
 
 def differences(engine: Engine) -> list[Any]:
-    """Return what alembic finds different between the tables in code and those in the database."""
+    """Return what alembic finds different between the tables in code and those in the database.
+
+    Indexes that a first load has put off are none of it.
+    """
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
     from etl.load.detail_tables import metadata
+    from etl.load.indexes import missing
 
     with reading(engine) as connection:
-        return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata))
+        put_off = missing(connection)
+        found = compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
+        return [each for each in found if each[0] != "add_index" or each[1].name not in put_off]
 
 
 @contextmanager
@@ -101,6 +116,21 @@ def migrating(engine: Engine) -> Iterator[Connection]:
                 _refuse_broken_keys(connection)
         finally:
             _foreign_keys(connection, on=True)
+
+
+def snapshot(dialect: str) -> Path:
+    """Return the file of the statements that bring an empty database to the newest migration."""
+    return migrations_folder() / "snapshot" / f"{dialect}.sql"
+
+
+def _make_all(engine: Engine) -> None:
+    """Make all tables and views, if no migration has run here, nor another process done so just now."""
+    with migrating(engine) as connection:
+        if inspect(connection).has_table("alembic_version"):
+            return
+        for statement in snapshot(connection.dialect.name).read_text("utf-8").split(";\n"):
+            if statement.strip():
+                connection.exec_driver_sql(statement)
 
 
 @contextmanager

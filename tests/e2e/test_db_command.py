@@ -160,7 +160,7 @@ class TestCheck:
             database_url,
             "alter table tasks add column mine int",
             "alter table watermarks add column mine int",
-            "drop index ix_tasks_updated_at",
+            "drop index ix_tasks_forgotten_at",
             "drop table unknown_keys",
         )
         done = db("check", "--output", "json")
@@ -172,7 +172,7 @@ class TestCheck:
         assert set(shown["differences"]) == {
             "remove_column tasks.mine",
             "remove_column watermarks.mine",
-            "add_index tasks.ix_tasks_updated_at",
+            "add_index tasks.ix_tasks_forgotten_at",
             "add_table unknown_keys",
         }
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy import Engine, Table, Text, and_, cast, func, literal, select, text, union_all
 
+from etl.load import indexes
 from etl.load.detail_tables import CHILDREN, DIMENSIONS, metadata
 from etl.load.engine import open_engine, reading, sqlite_file
 from etl.load.tables import cases, priorities, rejected_records, statuses, tasks, watermarks
@@ -144,10 +145,12 @@ class Scene:
             return {name: {tuple(map(_hashable, row)) for row in found} for name, found in rows}
 
     def check_equality(self, theirs: Content) -> None:
-        """Here is what an undisturbed sync of the same server gives, in every table and column.
+        """Here is what an undisturbed sync of the same server gives, in every table and column, and every index.
 
         A status or a person that no task names any longer may be left over.
         """
+        with self.engine() as engine, reading(engine) as connection:
+            assert indexes.missing(connection) == []
         mine = self.content()
         exact = {tasks.name, *(table.name for table in CHILDREN)}
         missing = {name: len(rows - mine[name]) for name, rows in theirs.items()}

@@ -1,0 +1,150 @@
+"""A first load goes without the indexes that it does not ask by, and a run that comes to its end leaves them all."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.engine import make_url
+
+from etl.errors import DatabaseError
+from etl.load import indexes, schema
+from etl.load.engine import open_engine, reading
+from tests.integration.conftest import Database
+
+A_TASK = """
+insert into tasks (_id, source_id, stream_id, raw, first_seen_at, stored_at, run_id)
+values ('t-1', 1, 's-1', '{}', '2025-05-28 12:05:38.807', '2025-05-28 12:05:38.807', 1)
+"""
+
+
+def missing(engine: Engine) -> list[str]:
+    with reading(engine) as connection:
+        return list(indexes.missing(connection))
+
+
+def said(engine: Engine) -> Any:
+    """All that the database tells of the indexes."""
+    found = inspect(engine)
+    return {
+        table: {
+            index["name"]: (index["column_names"], index["unique"], f"{index.get('dialect_options', {}).values()}")
+            for index in found.get_indexes(table)
+            if index["name"] != "ix_tasks_forgotten_at"
+        }
+        for table in ("tasks", "cases", "task_queues", "task_participants", "task_tags", "task_channels", "task_fields")
+    }
+
+
+def test_they_are_made_again_as_they_were(database: Database) -> None:
+    before = said(database.engine)
+    assert indexes.put_off(database.engine)
+    assert missing(database.engine) == [*indexes.late()]
+    assert all(table and not said(database.engine)[name] for name, table in before.items())
+    assert indexes.make_missing(database.engine) == len(indexes.late())
+    assert said(database.engine) == before
+    assert indexes.make_missing(database.engine) == 0
+
+
+def test_they_stay_where_there_is_a_task(database: Database) -> None:
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(A_TASK)
+    assert not indexes.put_off(database.engine)
+    assert missing(database.engine) == []
+
+
+def test_each_that_is_made_stays_made_where_a_later_one_cannot_be(sqlite_database: Database) -> None:
+    engine, third = sqlite_database.engine, [*indexes.late()][2]
+    indexes.put_off(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"create table {third} (one int)")
+    with pytest.raises(DatabaseError, match=third):
+        indexes.make_missing(engine)
+    assert missing(engine) == [*indexes.late()][2:]
+
+
+def test_on_postgresql_they_stay_where_another_session_reads_the_tables(postgres_database: Database) -> None:
+    engine = postgres_database.engine
+    with engine.begin() as reader:
+        reader.execute(text("select count(*) from tasks"))
+        indexes.put_off(engine)
+    assert missing(engine) == []
+
+
+def test_on_postgresql_they_stay_where_the_role_may_not_drop_them(postgres_database: Database) -> None:
+    with postgres_database.engine.begin() as connection:
+        connection.execute(text("create role clerk login"))
+        connection.execute(text("grant select, insert, update, delete on all tables in schema public to clerk"))
+    engine = open_engine(make_url(f"{postgres_database.engine.url}").set(username="clerk").render_as_string())
+    try:
+        indexes.put_off(engine)
+        assert missing(engine) == []
+        assert indexes.make_missing(engine) == 0
+    finally:
+        engine.dispose()
+        with postgres_database.engine.begin() as connection:
+            connection.execute(text("drop owned by clerk"))
+            connection.execute(text("drop role clerk"))
+
+
+def test_sqlite_goes_back_to_keeping_what_is_temporary_in_memory(sqlite_database: Database) -> None:
+    indexes.put_off(sqlite_database.engine)
+    indexes.make_missing(sqlite_database.engine)
+    with reading(sqlite_database.engine) as connection:
+        assert connection.exec_driver_sql("PRAGMA temp_store").scalar() == 2
+
+
+class TestSyncing:
+    """With the command itself, on a file: what it does to a server's database is the same."""
+
+    @pytest.fixture
+    def sync(
+        self, sandbox: Callable[..., Any], environment: Callable[..., Any], sqlite_url: str, run_cli: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        settings = environment(sandbox(tasks=300), sqlite_url)
+        return lambda *arguments: run_cli(*(arguments or ("sync",)), env=settings)
+
+    def test_a_first_sync_stores_without_them_and_ends_with_them(
+        self, sync: Callable[..., Any], sqlite_url: str
+    ) -> None:
+        done = sync("sync", "-vv")
+        assert done.returncode == 0
+        assert f'"indexes.made", "run": 1, "indexes": {len(indexes.late())}' in done.stderr
+        engine = open_engine(sqlite_url)
+        assert missing(engine) == []
+        assert schema.differences(engine) == []
+        engine.dispose()
+
+    def test_those_that_a_killed_run_left_out_are_no_fault_and_made_by_the_next(
+        self, sync: Callable[..., Any], sqlite_url: str
+    ) -> None:
+        assert sync().returncode == 0
+        with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+            for name in indexes.late():
+                connection.execute(f"drop index {name}")
+        assert sync("db", "check").returncode == 0
+        assert sync().returncode == 0
+        engine = open_engine(sqlite_url)
+        assert missing(engine) == []
+        engine.dispose()
+
+    def test_one_that_cannot_be_made_is_told_and_the_sync_is_none_the_worse(
+        self, sync: Callable[..., Any], sqlite_url: str
+    ) -> None:
+        assert sync().returncode == 0
+        with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+            connection.execute("drop index ix_tasks_state")
+            connection.execute("create table ix_tasks_state (one int)")
+        done = sync()
+        assert done.returncode == 0
+        assert "indexes.missing" in done.stderr
+        assert "the next run makes them" in done.stderr
+        with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+            connection.execute("drop table ix_tasks_state")
+        assert "indexes.missing" not in sync().stderr
+        engine = open_engine(sqlite_url)
+        assert missing(engine) == []
+        engine.dispose()
