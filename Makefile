@@ -75,7 +75,7 @@ check-migrations: venv ## See that models, migrations and snapshot agree on both
 wheel-check: venv ## Build the wheel and run it from an empty environment in another folder
 	@.ci/wheel-check $(VENV)/bin/python
 
-bench: venv ## Measure against the limit and dlt and write docs/performance.md (ARGS=--quick: two minutes, not half an hour)
+bench: venv ## Measure against the limit and dlt and write docs/performance.md (ARGS=--quick: two minutes, not an hour)
 	@$(RUN) benchmarks $(ARGS)
 
 bench-quick: venv ## See that a sync takes no more requests, statements, steps, rows and bytes than before

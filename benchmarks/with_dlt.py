@@ -12,6 +12,8 @@ import sys
 def main(port: str, folder: str, url: str) -> None:
     """Sync all tasks that are new or changed."""
     os.environ.update(RUNTIME__DLTHUB_TELEMETRY="false", RUNTIME__LOG_LEVEL="ERROR")
+    if not url.startswith("postgresql"):
+        os.environ["LOAD__WORKERS"] = "1"  # several find the database locked from some 100,000 tasks on, and give up
     import dlt
     from dlt.sources.rest_api import rest_api_source
 

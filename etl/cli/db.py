@@ -42,17 +42,23 @@ db.add_command(copy)
 def upgrade(common: Common, revision: str, output: str) -> None:
     """Bring the tables to the newest version, or to REVISION; all of it or nothing.
 
+    Indexes that a first sync has put off and not come to make are made as well.
+
     \b
     Example:
       kore-etl db upgrade
       kore-etl db upgrade 0001 --database-url postgresql://etl@localhost/support
     """
     from etl.load import schema
+    from etl.load.indexes import make_missing
 
     with _opened(common, make=True) as engine, _readable(revision):
         before = schema.current(engine)
         schema.upgrade(engine, _number(revision))
+        made = make_missing(engine) if schema.current(engine) == schema.newest() else 0
         _tell_move(common, engine, before, output)
+        if made:
+            _say(common, f"{_where(engine)}: made {made} index{'es' if made > 1 else ''} that a first sync had put off")
 
 
 @db.command(short_help="Take the tables back to an earlier version.")

@@ -18,6 +18,7 @@ from etl.extract.query import Direction, Query
 from etl.extract.reading import Window
 from etl.extract.walking import walk
 from etl.jobs.comparing import BEGINNING_OF_TIME, Comparison
+from etl.jobs.first_load import end_load
 from etl.jobs.run import Run
 from etl.jobs.suspects import IncompleteError, Suspects
 from etl.jobs.sync import sync
@@ -51,6 +52,7 @@ def reconcile(run: Run, *, deep: bool = False, force: bool = False, full: bool =
         EtlError: as :func:`sync` does.
     """
     sync(run, full=full)
+    end_load(run)  # what follows counts by them
     requests = run.client.usage.requests
     if run.tally.unverified:
         raise IncompleteError("the sync left unverified windows, so no task is taken for deleted; sync again")

@@ -13,17 +13,14 @@ from sqlalchemy import Engine
 from etl.errors import DatabaseError, EtlError
 from etl.extract.abilities import Abilities
 from etl.extract.client import Client
-from etl.jobs.ahead import OF_NEW
+from etl.jobs.first_load import begin_load, end_load
 from etl.jobs.refresh import refresh
 from etl.jobs.rules import Rules, Tally
 from etl.jobs.run import Run
 from etl.jobs.turns import turn_of
-from etl.load import indexes, runs, sources, watermarks
+from etl.load import runs, sources, watermarks
 from etl.load.engine import reading
 from etl.load.sources import Source
-from etl.logs import get_logger
-
-log = get_logger()
 
 INTERRUPTED, TERMINATED, INCOMPLETE = 130, 143, 3
 
@@ -73,10 +70,9 @@ def recorded_run(
         )  # fmt: skip
         try:
             refresh(run)
-            if run.watermark_before is None and indexes.put_off(engine):
-                run.most_ahead = OF_NEW
+            begin_load(run)
             yield run
-            _make_indexes(engine, run_id)
+            end_load(run)
         except BaseException as error:
             with suppress(DatabaseError):  # what went wrong first is what is told; the next run closes the row
                 _close(run, state=_state(error), exit_code=exit_code_of(error), error=f"{error}" or repr(error))
@@ -112,17 +108,6 @@ def _register(engine: Engine, assignment: Assignment, now: datetime) -> Source:
             stream_id=assignment.stream_id,
             now=now,
         )
-
-
-def _make_indexes(engine: Engine, run_id: int) -> None:
-    """Make the indexes that a first load put off: without them what is stored is right, and only slower to ask."""
-    try:
-        made = indexes.make_missing(engine)
-    except DatabaseError as error:
-        log.warning("indexes.missing", run=run_id, error=f"{error}", then="the next run makes them")
-    else:
-        if made:
-            log.debug("indexes.made", run=run_id, indexes=made)
 
 
 def _close(run: Run, *, state: str, exit_code: int, error: str | None) -> None:

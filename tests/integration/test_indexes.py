@@ -131,6 +131,20 @@ class TestSyncing:
         assert missing(engine) == []
         engine.dispose()
 
+    def test_a_reconcile_that_reads_everything_first_has_them_for_its_comparing(self, sync: Callable[..., Any]) -> None:
+        said = sync("reconcile", "-vv").stderr
+        assert 0 < said.index('"indexes.made"') < said.index('"reconcile.finished"')
+
+    def test_they_can_be_made_by_hand(self, sync: Callable[..., Any], sqlite_url: str) -> None:
+        assert sync("db", "upgrade").returncode == 0
+        engine = open_engine(sqlite_url)
+        indexes.put_off(engine)
+        done = sync("db", "upgrade")
+        assert f"made {len(indexes.late())} indexes that a first sync had put off\n" in done.stderr
+        assert missing(engine) == []
+        assert "put off" not in sync("db", "upgrade").stderr
+        engine.dispose()
+
     def test_one_that_cannot_be_made_is_told_and_the_sync_is_none_the_worse(
         self, sync: Callable[..., Any], sqlite_url: str
     ) -> None:
