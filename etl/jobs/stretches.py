@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from etl.errors import EtlError, RefusedError
-from etl.extract.abilities import END_OF_TIME
+from etl.extract.abilities import END_OF_TIME, MILLISECOND
 from etl.extract.answers import SlowAnswerError
 from etl.extract.choosing import READERS, Name
 from etl.extract.page import Page
@@ -179,7 +179,8 @@ def _ledger_end(run: Run, stretch: Stretch, end: datetime | None) -> datetime:
 def _watermark(run: Run, stretch: Stretch, covered_until: datetime | None) -> datetime | None:
     if not stretch.moves_watermark or covered_until is None:
         return None
-    return min(covered_until, run.opened_at() - run.rules.settle)
+    # What is covered ends before that moment, of which more may be on the next page; a watermark is covered itself.
+    return min(covered_until - MILLISECOND, run.opened_at() - run.rules.settle)
 
 
 def _open_end(run: Run, start: datetime, rolling: Rolling) -> datetime:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import either
-from tests.faults.independent_server import FAILURES, IndependentServer
+from tests.faults.independent_server import FAILURES, IndependentServer, error
 from tests.faults.scene import Databases, kill
 
 DATES = ("createdAt", "updatedAt")
@@ -30,6 +30,39 @@ def test_an_independent_server_is_mirrored_whatever_happens(
         scenes = [scene(stack.enter_context(server), url) for server, url in zip(servers, urls, strict=True)]
         for _ in pool.map(_mirror, scenes, [ledger] * len(scenes)):
             pass
+
+
+class StoppingServer(IndependentServer):
+    """Answers so many requests and none after them; groups of tasks share the millisecond of their last change."""
+
+    failing = 0.0
+    a_second = 10**6
+    token_life = 10**6
+
+    def __init__(self, count: int, *, answers: int) -> None:
+        super().__init__(count, filter_on="updatedAt")
+        self.left = answers
+        in_order = sorted(self.records.values(), key=lambda record: record["updatedAt"])
+        for place, record in enumerate(in_order):
+            record["updatedAt"] = in_order[place - place % 7]["updatedAt"]
+
+    def _answer(self, request: Any, body: bytes) -> tuple[int, Any]:
+        self.left -= 1
+        return super()._answer(request, body) if self.left >= 0 else (400, error("Invalid StreamId", 400))
+
+
+def test_the_watermark_of_a_reading_that_is_broken_off_covers_no_task_that_is_not_stored(
+    scene: Any, databases: Databases, migrated_sqlite_url: str
+) -> None:
+    marks = []
+    for answers in range(8, 16):
+        with StoppingServer(240, answers=answers) as server:
+            ready = scene(server, databases.copy(migrated_sqlite_url))
+            done = ready.run("sync")
+            assert done.returncode not in (0, 3), done.stderr
+            ready.check_soundness()
+            marks.append(ready.watermark())
+    assert len({mark for mark in marks if mark}) > 3
 
 
 def _mirror(ready: Any, ledger: Any) -> None:
