@@ -66,10 +66,12 @@ def read_history(run: Run, way: Way, finding: Finding | None, *, job: str, worke
     begin = done.covered_until if done else start
     stretch = Stretch(job, way.field, way.history, begin, moves_watermark=way.field == "updatedAt")
     read_stretch(run, replace(stretch, start=read_in_parallel(run, stretch, workers)))
+    began = done.opened_at if done else run.opened_at()
     if way.later == "newest":
-        began = done.opened_at if done else run.opened_at()
         read_changes(run, began - run.rules.overlap)
-    run.advance(run.opened_at() - run.rules.settle)
+    # What changed since a run that was cut off no request tells where only sweeps find it: they look from there on.
+    reached = began if way.later == "sweep" else run.opened_at()
+    run.advance(reached - run.rules.settle)
 
 
 def catch_up(run: Run, way: Way, finding: Finding | None, mark: datetime) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, text
 
@@ -85,6 +85,7 @@ def shown(moment):
     days=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(1, 40)), min_size=1, max_size=4),
     cap=st.integers(2, 7),
 )
+@example(steps=[0], days=[(1, 3, 11), (1, 0, 40)], cap=2)  # cut off before it is known whether sortBy is obeyed
 @settings(max_examples=12)
 def test_the_watermark_is_never_ahead_of_what_is_stored_and_never_goes_back(
     migrated_file, field, ordered, steps, days, cap
