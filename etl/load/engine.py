@@ -93,18 +93,18 @@ def storing(engine: Engine) -> Iterator[Connection]:
 def sorting_in_files(engine: Engine) -> Iterator[Connection]:
     """Give a connection on which SQLite sorts in files: an index of a million tasks is not sorted in memory."""
     with engine.connect() as connection:
-        _keep_temporary(connection, "FILE")
+        set_pragma(connection, "temp_store=FILE")  # drops temporary tables
         try:
             yield connection
         finally:
-            _keep_temporary(connection, "MEMORY")
+            set_pragma(connection, "temp_store=MEMORY")
 
 
-def _keep_temporary(connection: Connection, where: str) -> None:
-    """Say where SQLite keeps what is temporary; not within a transaction, and temporary tables are dropped."""
+def set_pragma(connection: Connection, pragma: str) -> None:
+    """Set one of SQLite that cannot be set within a transaction; nothing on PostgreSQL."""
     if connection.dialect.name == "sqlite" and not connection.invalidated:
         driver: Any = connection.connection.driver_connection
-        driver.execute(f"PRAGMA temp_store={where}")
+        driver.execute(f"PRAGMA {pragma}")
 
 
 def sqlite_file(engine: Engine) -> Path | None:

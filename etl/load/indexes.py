@@ -71,15 +71,11 @@ def make_missing(engine: Engine) -> int:
         names = missing(connection)
     if names:
         with sorting_in_files(engine) as connection:
+            set_index_options(metadata, connection)
             for name in names:
                 with connection.begin():
-                    _make(connection, late()[name])
+                    connection.execute(CreateIndex(late()[name], if_not_exists=True))
     return len(names)
-
-
-def _make(connection: Connection, index: Index) -> None:
-    set_index_options(metadata, connection)
-    connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def _holds_tasks(connection: Connection) -> bool:

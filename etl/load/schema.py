@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine, inspect, text
 
 from etl.errors import DatabaseError
-from etl.load.engine import reading
+from etl.load.engine import reading, set_pragma
 from etl.load.failures import place
 
 if TYPE_CHECKING:
@@ -108,14 +108,14 @@ def differences(engine: Engine) -> list[Any]:
 def migrating(engine: Engine) -> Iterator[Connection]:
     """Give a connection in a transaction in which migrations may run: all of them count, or none."""
     with engine.connect() as connection:
-        _foreign_keys(connection, on=False)
+        set_pragma(connection, "foreign_keys=OFF")  # SQLite changes a table by making it anew, which they would hinder
         try:
             with connection.begin():
                 _take_turns(connection)
                 yield connection
                 _refuse_broken_keys(connection)
         finally:
-            _foreign_keys(connection, on=True)
+            set_pragma(connection, "foreign_keys=ON")
 
 
 def snapshot(dialect: str) -> Path:
@@ -157,13 +157,6 @@ def _refuse_encoding(connection: Connection) -> None:
     if encoding != "UTF8":
         message = f"{place(connection.engine.url)}: its encoding {encoding} cannot hold every task's text"
         raise DatabaseError(f"{message}; create the database with ENCODING 'UTF8'")
-
-
-def _foreign_keys(connection: Connection, *, on: bool) -> None:
-    """SQLite changes a table by making it anew, which its foreign keys would hinder."""
-    if connection.dialect.name == "sqlite" and not connection.invalidated:
-        driver: Any = connection.connection.driver_connection
-        driver.execute(f"PRAGMA foreign_keys={'ON' if on else 'OFF'}")
 
 
 def _refuse_broken_keys(connection: Connection) -> None:
