@@ -75,7 +75,7 @@ def backfill(
 
 
 def _told(name: str, plan: Plan, per_minute: int, *, as_text: bool) -> dict[str, Any]:
-    from etl.extract.budget import Budget
+    from etl.extract.http.rate_limiter import Budget
 
     seconds = None if plan.requests is None else Budget(per_minute).seconds_for(plan.requests)
     if as_text:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
-from etl.extract.budget import MINUTE, Budget
-from etl.extract.client import Client
-from etl.extract.token import Identity, Token
-from etl.extract.transport import Endpoint
+from etl.extract.http.auth import Identity, Token
+from etl.extract.http.client import Client
+from etl.extract.http.rate_limiter import MINUTE, Budget
+from etl.extract.http.transport import Endpoint
 from etl.jobs.recording import Assignment
 from etl.jobs.rules import Rules
 from etl.load import runs

@@ -14,8 +14,8 @@ from etl.cli.options import Common, MomentOption, common_options, source_option
 from etl.errors import ApiError, ConfigError
 
 if TYPE_CHECKING:
-    from etl.extract.client import Client
-    from etl.extract.query import Query
+    from etl.extract.http.client import Client
+    from etl.extract.http.query import Query
     from etl.settings import Settings, SourceSettings
 
 INCOMPLETE = 3
@@ -118,7 +118,7 @@ def fetch(common: Common, select: tuple[str, ...], read_on: bool, raw: bool, **g
 
 
 def _query(given: dict[str, Any]) -> Query:
-    from etl.extract.query import Query
+    from etl.extract.http.query import Query
 
     query = Query(**{name: value for name, value in given.items() if value is not None and value != ()})
     try:
@@ -148,7 +148,7 @@ class _Reading:
 
     def read(self, *, read_on: bool) -> int:
         """Print the page, or all pages; return the exit code."""
-        from etl.extract.page import record_id
+        from etl.extract.http.page import record_id
 
         code = 0
         before: list[str | None] = []
@@ -164,7 +164,7 @@ class _Reading:
         return code
 
     def _answers(self, *, read_on: bool) -> Iterator[dict[str, Any]]:
-        from etl.extract.page import read_page
+        from etl.extract.http.page import read_page
 
         query = self.query
         while True:

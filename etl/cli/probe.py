@@ -13,7 +13,7 @@ from etl.cli.options import Common, common_options, output_option, source_option
 from etl.logs import clean
 
 if TYPE_CHECKING:
-    from etl.extract.abilities import Abilities
+    from etl.extract.capabilities import Abilities
     from etl.jobs.run import Run
     from etl.settings import Settings
 

@@ -16,7 +16,7 @@ from math import inf
 from queue import SimpleQueue
 from threading import Thread
 
-from etl.extract.reading import Chunk
+from etl.extract.paging.base import Chunk
 from etl.jobs.intake import Taken, joined
 
 # Bytes of what is read and not being stored yet. New rows are the cheaper the more are stored at once. Of changed ones

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from etl.extract.abilities import END_OF_TIME, ContradictedError
-from etl.extract.choosing import Way, choose
-from etl.extract.reading import Window, dated
+from etl.extract.capabilities import END_OF_TIME, ContradictedError
+from etl.extract.paging.base import Window, dated
+from etl.extract.paging.strategy import Way, choose
 from etl.jobs.probing import beginning, get_to_know
 from etl.jobs.run import Run
 from etl.jobs.stretches import Stretch, read_stretch

@@ -13,9 +13,9 @@ from urllib.request import getproxies, proxy_bypass
 from sqlalchemy import Engine
 
 from etl.errors import ApiError, AuthError, DatabaseError, EtlError, LockedError, RefusedError
-from etl.extract.answers import BadTokenError, UnusableAnswerError
-from etl.extract.budget import Budget
-from etl.extract.query import Query
+from etl.extract.http.query import Query
+from etl.extract.http.rate_limiter import Budget
+from etl.extract.http.responses import BadTokenError, UnusableAnswerError
 from etl.jobs.findings import Finding, failed, ok, unknown, warning
 from etl.jobs.recording import Assignment
 from etl.load import status

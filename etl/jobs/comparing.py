@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from etl.errors import RefusedError
-from etl.extract.abilities import END_OF_TIME, MILLISECOND
-from etl.extract.page import Page, moment_of, record_id
-from etl.extract.query import Direction
-from etl.extract.reading import Window, check_dates, check_order, dated, nothing_follows
-from etl.extract.walking import walk
+from etl.extract.capabilities import END_OF_TIME, MILLISECOND
+from etl.extract.http.page import Page, moment_of, record_id
+from etl.extract.http.query import Direction
+from etl.extract.paging.base import Window, check_dates, check_order, dated, nothing_follows
+from etl.extract.paging.offset import walk
 from etl.jobs.run import Run
 from etl.jobs.suspects import IncompleteError, Suspects
 from etl.load import deletions

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from etl.extract.abilities import SECOND, ContradictedError
-from etl.extract.page import Page, moment_of, record_id
-from etl.extract.query import Query
-from etl.extract.reading import moments
+from etl.extract.capabilities import SECOND, ContradictedError
+from etl.extract.http.page import Page, moment_of, record_id
+from etl.extract.http.query import Query
+from etl.extract.paging.base import moments
 from etl.jobs.run import Run
 from etl.load import evidence
 from etl.load.engine import reading

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from etl.errors import DatabaseError
-from etl.extract.choosing import Name
-from etl.extract.query import Field
+from etl.extract.http.query import Field
+from etl.extract.paging.strategy import Name
 from etl.jobs.intake import Taken
 from etl.jobs.run import Run
 from etl.load import windows

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from etl.extract.page import record_id
+from etl.extract.http.page import record_id
 from etl.load.detail_tables import CHILDREN, DIMENSIONS
 from etl.load.store import Batch
 from etl.transform import Rejection, Stream, TaskRows, dropper, tombstone, transform

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from etl.errors import RefusedError
-from etl.extract.abilities import Abilities
-from etl.extract.probe import Finding, probe
-from etl.extract.query import Field, Query
-from etl.extract.reading import moments
+from etl.extract.capabilities import Abilities
+from etl.extract.http.query import Field, Query
+from etl.extract.paging.base import moments
+from etl.extract.probe.experiments import Finding, probe
 from etl.jobs.run import Run
 from etl.load import runs, sources
 from etl.load.engine import reading

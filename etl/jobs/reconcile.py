@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from etl.extract.abilities import END_OF_TIME, ContradictedError
-from etl.extract.choosing import READERS, choose
-from etl.extract.query import Direction, Query
-from etl.extract.reading import Window
-from etl.extract.walking import walk
+from etl.extract.capabilities import END_OF_TIME, ContradictedError
+from etl.extract.http.query import Direction, Query
+from etl.extract.paging.base import Window
+from etl.extract.paging.offset import walk
+from etl.extract.paging.strategy import READERS, choose
 from etl.jobs.comparing import BEGINNING_OF_TIME, Comparison
 from etl.jobs.first_load import end_load
 from etl.jobs.run import Run

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Engine
 
 from etl.errors import DatabaseError, EtlError
-from etl.extract.abilities import Abilities
-from etl.extract.client import Client
+from etl.extract.capabilities import Abilities
+from etl.extract.http.client import Client
 from etl.jobs.first_load import begin_load, end_load
 from etl.jobs.refresh import refresh
 from etl.jobs.rules import Rules, Tally

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 
-from etl.extract.answers import parse
+from etl.extract.http.responses import parse
 from etl.jobs.intake import batch_of
 from etl.jobs.run import Run
 from etl.load import courses, daily, reshaping, unknown

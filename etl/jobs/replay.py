@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from etl.extract.answers import parse
-from etl.extract.reading import Chunk
+from etl.extract.http.responses import parse
+from etl.extract.paging.base import Chunk
 from etl.jobs.run import Run
 from etl.load import kept
 from etl.load.engine import reading

@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from etl.errors import ApiError, RefusedError
-from etl.extract.abilities import END_OF_TIME, SECOND, Abilities, ContradictedError
-from etl.extract.client import Client
-from etl.extract.page import Page
-from etl.extract.query import Query
-from etl.extract.reading import Chunk
+from etl.extract.capabilities import END_OF_TIME, SECOND, Abilities, ContradictedError
+from etl.extract.http.client import Client
+from etl.extract.http.page import Page
+from etl.extract.http.query import Query
+from etl.extract.paging.base import Chunk
 from etl.jobs.ahead import OF_CHANGED, OF_NEW
 from etl.jobs.intake import Intake, Taken, batch_of, unknown_keys_of
 from etl.jobs.rules import Rules, Tally

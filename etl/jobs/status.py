@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from etl.extract.abilities import Abilities
-from etl.extract.choosing import choose
+from etl.extract.capabilities import Abilities
+from etl.extract.paging.strategy import choose
 from etl.load import lookup, status
 from etl.load.engine import reading
 

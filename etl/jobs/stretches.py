@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from etl.errors import EtlError, RefusedError
-from etl.extract.abilities import END_OF_TIME, MILLISECOND
-from etl.extract.answers import SlowAnswerError
-from etl.extract.choosing import READERS, Name
-from etl.extract.page import Page
-from etl.extract.query import Field, Query
-from etl.extract.reading import EVERYTHING, Fetch, Window
+from etl.extract.capabilities import END_OF_TIME, MILLISECOND
+from etl.extract.http.page import Page
+from etl.extract.http.query import Field, Query
+from etl.extract.http.responses import SlowAnswerError
+from etl.extract.paging.base import EVERYTHING, Fetch, Window
+from etl.extract.paging.strategy import READERS, Name
 from etl.jobs.ahead import read_ahead
 from etl.jobs.entry import WindowEntry
 from etl.jobs.run import Run

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from etl.errors import EtlError
-from etl.extract.page import moment_of, record_id
-from etl.extract.query import Field
-from etl.extract.reading import Chunk
+from etl.extract.http.page import moment_of, record_id
+from etl.extract.http.query import Field
+from etl.extract.paging.base import Chunk
 from etl.jobs.run import Run
 from etl.load import deletions
 from etl.load.engine import reading

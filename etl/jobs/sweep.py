@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from etl.extract.choosing import Way
-from etl.extract.page import Page, record_id
-from etl.extract.query import Query
-from etl.extract.reading import Window
-from etl.extract.verified import read_verified
+from etl.extract.http.page import Page, record_id
+from etl.extract.http.query import Query
+from etl.extract.paging.base import Window
+from etl.extract.paging.split_windows import read_verified
+from etl.extract.paging.strategy import Way
 from etl.jobs.entry import WindowEntry
 from etl.jobs.run import Run
 from etl.jobs.stretches import Stretch, read_stretch

@@ -8,13 +8,13 @@ from functools import partial
 from itertools import chain
 
 from etl.errors import RefusedError
-from etl.extract.abilities import END_OF_TIME, ContradictedError
-from etl.extract.choosing import Way, choose
-from etl.extract.newest import read_newest
-from etl.extract.page import Page, record_id
-from etl.extract.probe import Finding
-from etl.extract.query import Query
-from etl.extract.reading import Chunk, Window, dated
+from etl.extract.capabilities import END_OF_TIME, ContradictedError
+from etl.extract.http.page import Page, record_id
+from etl.extract.http.query import Query
+from etl.extract.paging.base import Chunk, Window, dated
+from etl.extract.paging.newest_first import read_newest
+from etl.extract.paging.strategy import Way, choose
+from etl.extract.probe.experiments import Finding
 from etl.jobs.ahead import read_ahead
 from etl.jobs.doubting import check_filter, check_newest, find_witness
 from etl.jobs.entry import WindowEntry

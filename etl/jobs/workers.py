@@ -18,10 +18,10 @@ from queue import SimpleQueue
 from threading import Thread
 
 from etl.errors import RefusedError
-from etl.extract.answers import SlowAnswerError
-from etl.extract.choosing import READERS
-from etl.extract.client import Client
-from etl.extract.reading import Chunk, Window, dated
+from etl.extract.http.client import Client
+from etl.extract.http.responses import SlowAnswerError
+from etl.extract.paging.base import Chunk, Window, dated
+from etl.extract.paging.strategy import READERS
 from etl.jobs.entry import WindowEntry
 from etl.jobs.intake import Taken, joined
 from etl.jobs.run import Run

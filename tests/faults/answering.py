@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from etl.errors import EtlError
-from etl.extract.answers import judge
-from etl.extract.page import Page, moment_of, read_page, record_id
+from etl.extract.http.page import Page, moment_of, read_page, record_id
+from etl.extract.http.responses import judge
 from etl.jobs.intake import Intake, batch_of
 from etl.transform import Stream
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from etl.extract.abilities import MILLISECOND, SECOND, Abilities
-from etl.extract.budget import Budget
-from etl.extract.client import Client, Endpoint
-from etl.extract.experiment import MOST_REQUESTS
-from etl.extract.page import moment_of
-from etl.extract.probe import Finding, probe
-from etl.extract.token import Identity, Token
+from etl.extract.capabilities import MILLISECOND, SECOND, Abilities
+from etl.extract.http.auth import Identity, Token
+from etl.extract.http.client import Client, Endpoint
+from etl.extract.http.page import moment_of
+from etl.extract.http.rate_limiter import Budget
+from etl.extract.probe.experiments import Finding, probe
+from etl.extract.probe.session import MOST_REQUESTS
 from etl.sandbox import Sandbox
 
 DAY = timedelta(days=1)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from etl.extract.budget import Budget
+from etl.extract.http.rate_limiter import Budget
 from etl.jobs.backfill import Period, backfill
 from etl.jobs.sync import sync
 from tests.integration.mirror import NONE, Mirror

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.extract.budget import MINUTE, Budget
+from etl.extract.http.rate_limiter import MINUTE, Budget
 
 seconds = st.floats(0, 200, allow_nan=False)
 

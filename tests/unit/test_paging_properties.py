@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.extract.abilities import END_OF_TIME, SECOND, Abilities, ContradictedError
-from etl.extract.keyset import read_keyset
-from etl.extract.newest import read_newest
-from etl.extract.reading import Window
-from etl.extract.verified import read_verified
+from etl.extract.capabilities import END_OF_TIME, SECOND, Abilities, ContradictedError
+from etl.extract.paging.base import Window
+from etl.extract.paging.keyset import read_keyset
+from etl.extract.paging.newest_first import read_newest
+from etl.extract.paging.split_windows import read_verified
 from tests.unit.server import BEGIN, MILLISECOND, Server
 
 DAY = timedelta(days=1)

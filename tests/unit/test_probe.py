@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from etl.errors import RefusedError
-from etl.extract.abilities import MILLISECOND, SECOND, Abilities
-from etl.extract.amounts import EARLY
-from etl.extract.answers import SlowAnswerError
-from etl.extract.experiment import MOST_REQUESTS, largest_taken
-from etl.extract.page import Page, moment_of
-from etl.extract.probe import Finding, probe
-from etl.extract.query import Query
+from etl.extract.capabilities import MILLISECOND, SECOND, Abilities
+from etl.extract.http.page import Page, moment_of
+from etl.extract.http.query import Query
+from etl.extract.http.responses import SlowAnswerError
+from etl.extract.probe.experiments import Finding, probe
+from etl.extract.probe.limits import EARLY
+from etl.extract.probe.session import MOST_REQUESTS, largest_taken
 from etl.times import format_time
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

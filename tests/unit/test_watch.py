@@ -8,7 +8,7 @@ from threading import Semaphore, Thread
 
 import pytest
 
-from etl.extract.watch import Watch
+from etl.extract.http.deadline import Watch
 
 LONG = 60.0
 PATIENCE = 10.0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, text
 
 from etl.errors import TransientApiError
-from etl.extract.client import Usage
+from etl.extract.http.client import Usage
 from etl.jobs.recording import Assignment, recorded_run
 from etl.jobs.rules import Rules
 from etl.jobs.sync import sync

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.errors import RefusedError
-from etl.extract.abilities import Abilities
-from etl.extract.reading import Window
-from etl.extract.verified import read_verified
+from etl.extract.capabilities import Abilities
+from etl.extract.paging.base import Window
+from etl.extract.paging.split_windows import read_verified
 from etl.jobs.stretches import Rolling
 from tests.unit.server import BEGIN, MILLISECOND, Server
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from etl.extract.query import Field
+    from etl.extract.http.query import Field
 
 
 @dataclass(frozen=True)

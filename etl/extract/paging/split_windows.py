@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from etl.extract.abilities import Abilities
-from etl.extract.page import Page
-from etl.extract.reading import Chunk, Fetch, Window, check_dates, check_tick, dated, nothing_follows
-from etl.extract.walking import walk
+from etl.extract.capabilities import Abilities
+from etl.extract.http.page import Page
+from etl.extract.paging.base import Chunk, Fetch, Window, check_dates, check_tick, dated, nothing_follows
+from etl.extract.paging.offset import walk
 
 _FILL = 0.7  # of a page: how full the next window is meant to be, since density varies
 _GROWTH = 8.0

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from etl.errors import RefusedError
-from etl.extract.abilities import DEFAULT_PAGE_ROWS, Abilities, Question
-from etl.extract.answers import SlowAnswerError
-from etl.extract.page import Page, record_id
-from etl.extract.query import Field, Query
-from etl.extract.reading import Fetch
+from etl.extract.capabilities import DEFAULT_PAGE_ROWS, Abilities, Question
+from etl.extract.http.page import Page, record_id
+from etl.extract.http.query import Field, Query
+from etl.extract.http.responses import SlowAnswerError
+from etl.extract.paging.base import Fetch
 
 MOST_REQUESTS = 12
 _QUOTED = re.compile('"(.*)"', re.DOTALL)

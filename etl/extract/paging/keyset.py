@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from etl.extract.abilities import Abilities, ContradictedError, Question
-from etl.extract.page import Page
-from etl.extract.query import Field, Query
-from etl.extract.reading import (
+from etl.extract.capabilities import Abilities, ContradictedError, Question
+from etl.extract.http.page import Page
+from etl.extract.http.query import Field, Query
+from etl.extract.paging.base import (
     Chunk,
     Fetch,
     Window,
@@ -24,7 +24,7 @@ from etl.extract.reading import (
     moments,
     nothing_follows,
 )
-from etl.extract.walking import walk
+from etl.extract.paging.offset import walk
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _MOST_SECOND_LOOKS = 3

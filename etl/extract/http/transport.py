@@ -20,8 +20,8 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from etl import __version__
 from etl.errors import ApiError, TransientApiError
-from etl.extract.answers import SlowAnswerError
-from etl.extract.watch import Watch
+from etl.extract.http.deadline import Watch
+from etl.extract.http.responses import SlowAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

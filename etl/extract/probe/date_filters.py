@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from etl.extract.abilities import END_OF_TIME, MILLISECOND, SECOND
-from etl.extract.amounts import EARLY
-from etl.extract.experiment import Experiment
-from etl.extract.page import Page, moment_of
-from etl.extract.query import Field, Query
-from etl.extract.reading import moments
+from etl.extract.capabilities import END_OF_TIME, MILLISECOND, SECOND
+from etl.extract.http.page import Page, moment_of
+from etl.extract.http.query import Field, Query
+from etl.extract.paging.base import moments
+from etl.extract.probe.limits import EARLY
+from etl.extract.probe.session import Experiment
 from etl.times import format_time
 
 _DAY = timedelta(days=1)

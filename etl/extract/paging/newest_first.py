@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from etl.extract.abilities import Abilities
-from etl.extract.page import Page, moment_of, record_id
-from etl.extract.query import Query
-from etl.extract.reading import Chunk, Fetch, Window, check_order, moments, nothing_follows
+from etl.extract.capabilities import Abilities
+from etl.extract.http.page import Page, moment_of, record_id
+from etl.extract.http.query import Query
+from etl.extract.paging.base import Chunk, Fetch, Window, check_order, moments, nothing_follows
 
 _PAGES_REMEMBERED = 8
 _MOST_STEPS_BACK = 1000

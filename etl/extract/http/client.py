@@ -12,16 +12,16 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 from tenacity.stop import stop_base
 
 from etl.errors import TransientApiError
-from etl.extract.answers import BadTokenError, SlowAnswerError, UnusableAnswerError, judge, read_date
-from etl.extract.page import Page, read_page
-from etl.extract.transport import Endpoint, Transport
+from etl.extract.http.page import Page, read_page
+from etl.extract.http.responses import BadTokenError, SlowAnswerError, UnusableAnswerError, judge, read_date
+from etl.extract.http.transport import Endpoint, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from etl.extract.budget import Budget
-    from etl.extract.query import Query
-    from etl.extract.token import Token
+    from etl.extract.http.auth import Token
+    from etl.extract.http.query import Query
+    from etl.extract.http.rate_limiter import Budget
 
 _LEAST_WAIT = 0.5  # seconds
 _MINUTE = 60.0

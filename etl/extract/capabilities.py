@@ -11,7 +11,7 @@ from etl.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from etl.extract.query import Field
+    from etl.extract.http.query import Field
 
 MILLISECOND = timedelta(milliseconds=1)
 SECOND = timedelta(seconds=1)

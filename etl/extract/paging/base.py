@@ -10,9 +10,9 @@ from itertools import pairwise
 from typing import Any
 
 from etl.errors import RefusedError
-from etl.extract.abilities import SECOND, Abilities, ContradictedError, Question
-from etl.extract.page import Page
-from etl.extract.query import Field, Query
+from etl.extract.capabilities import SECOND, Abilities, ContradictedError, Question
+from etl.extract.http.page import Page
+from etl.extract.http.query import Field, Query
 
 Fetch = Callable[[Query], Page]
 

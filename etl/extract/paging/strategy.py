@@ -15,14 +15,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from etl.extract.keyset import read_keyset
-from etl.extract.newest import read_newest
-from etl.extract.verified import read_verified
+from etl.extract.paging.keyset import read_keyset
+from etl.extract.paging.newest_first import read_newest
+from etl.extract.paging.split_windows import read_verified
 
 if TYPE_CHECKING:
-    from etl.extract.abilities import Abilities
-    from etl.extract.query import Field
-    from etl.extract.reading import Reader
+    from etl.extract.capabilities import Abilities
+    from etl.extract.http.query import Field
+    from etl.extract.paging.base import Reader
 
 Name = Literal["keyset", "verified", "newest"]
 READERS: dict[Name, Reader] = {"keyset": read_keyset, "verified": read_verified, "newest": read_newest}

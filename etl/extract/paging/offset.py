@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from etl.errors import RefusedError
-from etl.extract.abilities import Abilities
-from etl.extract.page import Page, record_id
-from etl.extract.query import Query
-from etl.extract.reading import Chunk, Fetch, nothing_follows
+from etl.extract.capabilities import Abilities
+from etl.extract.http.page import Page, record_id
+from etl.extract.http.query import Query
+from etl.extract.paging.base import Chunk, Fetch, nothing_follows
 
 _MOST_WALKS = 6
 _IMPATIENT_WALKS = 3  # begin anew where the anchor is gone

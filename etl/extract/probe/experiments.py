@@ -10,13 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from etl.extract.abilities import Abilities, Question
-from etl.extract.amounts import first_page, learn_range, page_of
-from etl.extract.dates import learn_dates
-from etl.extract.experiment import Experiment, OutOfRequests
-from etl.extract.page import Page
-from etl.extract.query import Field
-from etl.extract.reading import Fetch, is_sorted, moments
+from etl.extract.capabilities import Abilities, Question
+from etl.extract.http.page import Page
+from etl.extract.http.query import Field
+from etl.extract.paging.base import Fetch, is_sorted, moments
+from etl.extract.probe.date_filters import learn_dates
+from etl.extract.probe.limits import first_page, learn_range, page_of
+from etl.extract.probe.session import Experiment, OutOfRequests
 from etl.times import format_time
 
 

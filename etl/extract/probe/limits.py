@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from etl.extract.abilities import DEFAULT_PAGE_ROWS, END_OF_TIME, SECOND
-from etl.extract.experiment import Experiment, largest_taken
-from etl.extract.page import Page, moment_of, record_id
-from etl.extract.query import Field, Query
+from etl.extract.capabilities import DEFAULT_PAGE_ROWS, END_OF_TIME, SECOND
+from etl.extract.http.page import Page, moment_of, record_id
+from etl.extract.http.query import Field, Query
+from etl.extract.probe.session import Experiment, largest_taken
 
 EARLY = datetime.fromisoformat("1970-01-02T00:00:00+00:00")
 _MANY = 1000
