@@ -36,7 +36,7 @@ def unknown(common: Common, output: str) -> None:
     from etl.cli.printing import print_json, print_table
     from etl.load import unknown as load
     from etl.load.engine import reading
-    from etl.transform.keys import KNOWN
+    from etl.transform.known_keys import KNOWN
 
     with existing_database(common.start(need_sources=False).settings) as engine, reading(engine) as connection:
         found = [entry for entry in load.entries(connection) if entry["key"] not in KNOWN]

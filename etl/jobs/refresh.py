@@ -22,8 +22,8 @@ from etl.load.scrubbing import erasing, scrub
 from etl.load.tables import priorities, statuses
 from etl.logs import get_logger
 from etl.transform import TaskRows, dropper, transform
-from etl.transform.canonical import canonical
-from etl.transform.spread import history_fields, people_columns
+from etl.transform.canonical_json import canonical
+from etl.transform.field_lineage import history_fields, people_columns
 
 log = get_logger()
 

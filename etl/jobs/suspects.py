@@ -14,7 +14,7 @@ from etl.jobs.run import Run
 from etl.load import deletions
 from etl.load.engine import reading
 from etl.logs import get_logger
-from etl.transform.text import clean_text
+from etl.transform.values import clean_text
 
 log = get_logger()
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 from etl.load import lookup
 from etl.load.engine import reading
 from etl.times import format_time
-from etl.transform.text import clean_text
+from etl.transform.values import clean_text
 
 Row = dict[str, Any]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from etl.transform.keys import KNOWN
+from etl.transform.known_keys import KNOWN
 
 
 def dropper(paths: Sequence[str]) -> Callable[[object], object]:

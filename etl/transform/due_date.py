@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from etl.transform.text import moment
+from etl.transform.values import moment
 
 _NAMES = frozenset({"duedate", "eta"})
 

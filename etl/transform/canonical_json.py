@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import orjson
 
-from etl.transform.text import clean_items, clean_text, digits
+from etl.transform.values import clean_items, clean_text, digits
 
 Container = dict[str, object] | list[object]
 

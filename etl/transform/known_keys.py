@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from etl.transform.canonical import shown
-from etl.transform.text import cut
+from etl.transform.canonical_json import shown
+from etl.transform.values import cut
 
 KNOWN = frozenset(
     [
