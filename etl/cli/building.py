@@ -16,9 +16,9 @@ from etl.extract.http.rate_limiter import MINUTE, Budget
 from etl.extract.http.transport import Endpoint
 from etl.jobs.recording import Assignment
 from etl.jobs.rules import Rules
-from etl.load import runs
-from etl.load.engine import open_engine, reading
-from etl.load.schema import require_newest
+from etl.load.database.engine import open_engine, reading
+from etl.load.ledger import runs
+from etl.load.schema.migrate import require_newest
 from etl.logs import get_logger
 from etl.settings import describe
 

@@ -91,7 +91,7 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[Finding]]:
 
     from etl.jobs import database_check as checks
     from etl.jobs.findings import failed
-    from etl.load.engine import open_engine
+    from etl.load.database.engine import open_engine
 
     settings = loaded.settings
     url = make_url(settings.database_url)

@@ -49,13 +49,13 @@ def upgrade(common: Common, revision: str, output: str) -> None:
       kore-etl db upgrade
       kore-etl db upgrade 0001 --database-url postgresql://etl@localhost/support
     """
-    from etl.load import schema
-    from etl.load.indexes import make_missing
+    from etl.load.schema import migrate
+    from etl.load.schema.deferred_indexes import make_missing
 
     with _opened(common, make=True) as engine, _readable(revision):
-        before = schema.current(engine)
-        schema.upgrade(engine, _number(revision))
-        made = make_missing(engine) if schema.current(engine) == schema.newest() else 0
+        before = migrate.current(engine)
+        migrate.upgrade(engine, _number(revision))
+        made = make_missing(engine) if migrate.current(engine) == migrate.newest() else 0
         _tell_move(common, engine, before, output)
         if made:
             _say(common, f"{_where(engine)}: made {made} index{'es' if made > 1 else ''} that a first sync had put off")
@@ -75,13 +75,13 @@ def downgrade(common: Common, revision: str, yes: bool, output: str) -> None:
     Example:
       kore-etl db downgrade base --yes
     """
-    from etl.load import schema
+    from etl.load.schema import migrate
 
     with _opened(common) as engine, _readable(revision):
-        before = schema.current(engine)
+        before = migrate.current(engine)
         if before is not None and not yes:
             _confirm(engine, revision)
-        schema.downgrade(engine, _number(revision))
+        migrate.downgrade(engine, _number(revision))
         _tell_move(common, engine, before, output)
 
 
@@ -95,12 +95,12 @@ def current(common: Common, output: str) -> None:
     Example:
       kore-etl db current
     """
-    from etl.load import schema
+    from etl.load.schema import migrate
 
     with _opened(common) as engine:
-        at = schema.current(engine)
+        at = migrate.current(engine)
     if output == "json":
-        _print_json({"current": at, "newest": schema.newest()})
+        _print_json({"current": at, "newest": migrate.newest()})
     else:
         click.echo(at or EMPTY)
 
@@ -117,10 +117,10 @@ def check(common: Common, output: str) -> None:
     Example:
       kore-etl db check && kore-etl sync
     """
-    from etl.load import schema
+    from etl.load.schema import migrate
 
     with _opened(common) as engine:
-        at, newest = schema.current(engine), schema.newest()
+        at, newest = migrate.current(engine), migrate.newest()
         found = _differences(engine) if at == newest else []
         where = _where(engine)
     if output == "json":
@@ -138,7 +138,7 @@ def _opened(common: Common, *, make: bool = False) -> Iterator[Engine]:
     """Give the database of the settings; a SQLite file that is not there is made only if ``make`` says so."""
     from sqlalchemy.engine import make_url
 
-    from etl.load.engine import open_engine
+    from etl.load.database.engine import open_engine
 
     settings = common.start(need_sources=False).settings
     url = make_url(settings.database_url)
@@ -156,13 +156,13 @@ def _readable(revision: str) -> Iterator[None]:
     """Say in our words what alembic makes of a revision that is none."""
     from alembic.util.exc import CommandError
 
-    from etl.load import schema
+    from etl.load.schema import migrate
 
     try:
         yield
     except CommandError as error:
         raise ConfigError(
-            f"revision {revision}: {error}; accepted: a number up to {schema.newest()}, head or {EMPTY}"
+            f"revision {revision}: {error}; accepted: a number up to {migrate.newest()}, head or {EMPTY}"
         ) from error
 
 
@@ -179,9 +179,9 @@ def _confirm(engine: Engine, revision: str) -> None:
 
 
 def _tell_move(common: Common, engine: Engine, before: str | None, output: str) -> None:
-    from etl.load import schema
+    from etl.load.schema import migrate
 
-    after = schema.current(engine)
+    after = migrate.current(engine)
     if output == "json":
         _print_json({"from": before, "to": after, "changed": before != after})
     moved = f"went from {before or EMPTY} to {after or EMPTY}"
@@ -191,10 +191,10 @@ def _tell_move(common: Common, engine: Engine, before: str | None, output: str) 
 
 def _differences(engine: Engine) -> list[str]:
     """Tell what differs in our own tables."""
-    from etl.load import schema
-    from etl.load.tables import metadata
+    from etl.load.schema import migrate
+    from etl.load.schema.tables import metadata
 
-    found = schema.differences(engine)
+    found = migrate.differences(engine)
     flat = [each for entry in found for each in (entry if isinstance(entry, list) else [entry])]
     return [_described(each) for each in flat if _table_of(each) in metadata.tables]
 

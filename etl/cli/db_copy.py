@@ -30,8 +30,8 @@ def copy(common: Common, target_url: str, output: str) -> None:
       kore-etl db copy --to postgresql://kore@db.example.com/kore
     """
     from etl.cli.opening import database_to_look_at
-    from etl.load.copying import copy_database
-    from etl.load.engine import open_engine
+    from etl.jobs.maintenance.copy import copy_database
+    from etl.load.database.engine import open_engine
 
     settings = common.start(need_sources=False).settings
     target_url = common.load({"database_url": target_url}, need_sources=False).settings.database_url

@@ -33,7 +33,7 @@ def explore(common: Common, port: int, open_it: bool) -> None:
       kore-etl explore --port 8001 --database-url sqlite:///kore-etl.db
     """
     from etl.cli.opening import database_to_look_at
-    from etl.load.engine import sqlite_file
+    from etl.load.database.engine import sqlite_file
 
     settings = common.start(need_sources=False).settings
     _refuse_postgresql(settings.database_url)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from etl.cli.formats import Write
-    from etl.load.export import View
+    from etl.load.queries.export import View
 
 
 class SinceOption(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
@@ -71,8 +71,8 @@ def export(
         raise click.UsageError("Parquet is nothing for a terminal: add --out FILE.")
     from etl.cli.formats import FORMATS, write_csv
     from etl.cli.opening import existing_database
-    from etl.load.engine import reading
-    from etl.load.export import find_view
+    from etl.load.database.engine import reading
+    from etl.load.queries.export import find_view
 
     write = partial(write_csv, spreadsheet_safe=True) if spreadsheet_safe else FORMATS[form]
     settings = common.start(need_sources=False).settings
@@ -88,9 +88,9 @@ def export(
 
 
 def _limit_to(connection: Connection, view: View, name: str) -> None:
-    from etl.load import lookup
+    from etl.load.queries import tasks
 
-    known = {source["name"]: source for source in lookup.known_sources(connection)}
+    known = {source["name"]: source for source in tasks.known_sources(connection)}
     if name not in known:
         accepted = ", ".join(known) or "none is synced yet"
         raise ConfigError(f"--source {name!r}: no such source; accepted: {accepted}")

@@ -48,8 +48,8 @@ def forget(common: Common, task_id: str, yes: bool, output: str) -> int:
 def _sources_of(settings: Settings, task_id: str) -> tuple[object, ...]:
     """Return the source in the settings that the task is of."""
     from etl.cli.opening import existing_database
-    from etl.load.engine import reading
-    from etl.load.lookup import places_of
+    from etl.load.database.engine import reading
+    from etl.load.queries.tasks import places_of
 
     with existing_database(settings) as engine, reading(engine) as connection:
         places = places_of(connection, task_id)

@@ -15,7 +15,7 @@ from etl.errors import ConfigError
 from etl.times import format_time
 
 if TYPE_CHECKING:
-    from etl.load.export import Field
+    from etl.load.queries.export import Field
 
 Rows = Iterable[Sequence[Any]]
 Write = Callable[[BinaryIO, Sequence["Field"], Rows], int]

@@ -113,8 +113,8 @@ def _of_source(ending: Ending, engine: Engine | None) -> dict[Sample, float]:
 
 def _last_success(command: str, ending: Ending, engine: Engine | None) -> datetime | None:
     """Return when a run of the command last came to its end, None where the database cannot tell."""
-    from etl.load import status
-    from etl.load.engine import reading
+    from etl.load.database.engine import reading
+    from etl.load.queries import status
 
     run = None
     with suppress(EtlError):  # as above

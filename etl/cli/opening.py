@@ -41,8 +41,8 @@ def database_to_look_at(settings: Settings) -> Iterator[Engine]:
 def _existing(settings: Settings, *, migrate: bool) -> Iterator[Engine]:
     from sqlalchemy.engine import make_url
 
-    from etl.load.engine import open_engine
-    from etl.load.schema import require_newest
+    from etl.load.database.engine import open_engine
+    from etl.load.schema.migrate import require_newest
 
     url = make_url(settings.database_url)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from etl.jobs.prune import Ages, Pruned
-    from etl.load.status import Row
+    from etl.load.queries.status import Row
 
 _DAY = timedelta(days=1)
 
@@ -67,11 +67,11 @@ def prune(
 
 
 def _chosen(engine: Engine, select: Sequence[str]) -> list[Row]:
-    from etl.load import lookup
-    from etl.load.engine import reading
+    from etl.load.database.engine import reading
+    from etl.load.queries import tasks
 
     with reading(engine) as connection:
-        known = lookup.known_sources(connection)
+        known = tasks.known_sources(connection)
     names = [source["name"] for source in known]
     for name in select:
         if name not in names:

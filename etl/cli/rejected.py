@@ -45,11 +45,11 @@ def list_(common: Common, source: str | None, output: str) -> None:
       kore-etl rejected list --output json | jq '.[].reason'
     """
     from etl.cli.printing import print_json, print_table
-    from etl.load import kept
+    from etl.load.ledger import quarantine
 
     with _connected(common.start(need_sources=False).settings) as connection:
         _require_source(connection, source)
-        found = kept.entries(connection, source=source)
+        found = quarantine.entries(connection, source=source)
     if output == "json":
         print_json(found)
     elif found:
@@ -128,7 +128,7 @@ def drop(common: Common, numbers: tuple[int, ...], yes: bool, output: str) -> No
     """
     from etl.cli.opening import existing_database
     from etl.cli.printing import print_json
-    from etl.load import kept
+    from etl.load.ledger import quarantine
 
     ids = sorted(set(numbers))
     with existing_database(common.start(need_sources=False).settings) as engine:
@@ -137,7 +137,7 @@ def drop(common: Common, numbers: tuple[int, ...], yes: bool, output: str) -> No
         if not yes:
             _confirm(ids)
         with engine.begin() as connection:
-            dropped = kept.drop(connection, ids)
+            dropped = quarantine.drop(connection, ids)
     if output == "json":
         print_json({"dropped": dropped})
     elif common.verbosity >= 0:
@@ -147,16 +147,16 @@ def drop(common: Common, numbers: tuple[int, ...], yes: bool, output: str) -> No
 @contextmanager
 def _connected(settings: Settings) -> Iterator[Connection]:
     from etl.cli.opening import existing_database
-    from etl.load.engine import reading
+    from etl.load.database.engine import reading
 
     with existing_database(settings) as engine, reading(engine) as connection:
         yield connection
 
 
 def _found(connection: Connection, ids: Sequence[int], *, whole: bool = False) -> list[dict[str, Any]]:
-    from etl.load import kept
+    from etl.load.ledger import quarantine
 
-    found = kept.entries(connection, ids, whole=whole)
+    found = quarantine.entries(connection, ids, whole=whole)
     missing = set(ids) - {entry["id"] for entry in found}
     if missing:
         numbers = ", ".join(map(str, sorted(missing)))
@@ -165,21 +165,21 @@ def _found(connection: Connection, ids: Sequence[int], *, whole: bool = False) -
 
 
 def _require_source(connection: Connection, name: str | None) -> None:
-    from etl.load import lookup
+    from etl.load.queries import tasks
 
-    names = [source["name"] for source in lookup.known_sources(connection)]
+    names = [source["name"] for source in tasks.known_sources(connection)]
     if name is not None and name not in names:
         raise ConfigError(f"--source {name!r}: no such source; accepted: {', '.join(names) or 'none is synced yet'}")
 
 
 def _sources_of(settings: Settings, ids: Sequence[int] | None) -> tuple[SourceSettings, ...]:
     """Return the sources in the settings whose kept records are meant."""
-    from etl.load import kept
+    from etl.load.ledger import quarantine
 
     with _connected(settings) as connection:
         if ids is not None:
             _found(connection, ids)
-        places = kept.places(connection, ids)
+        places = quarantine.places(connection, ids)
     known = {(source.account_id, source.stream_id): source for source in settings.sources}
     others = [place.name for place in places if (place.account_id, place.stream_id) not in known]
     if ids is not None and others:

@@ -40,8 +40,8 @@ def list_(common: Common, source: str | None, failed: bool, limit: int, output: 
     """
     from etl.cli.opening import database_to_look_at
     from etl.cli.printing import print_json, print_table
-    from etl.load import status
-    from etl.load.engine import reading
+    from etl.load.database.engine import reading
+    from etl.load.queries import status
 
     with database_to_look_at(common.start(need_sources=False).settings) as engine, reading(engine) as connection:
         found = status.run_rows(connection, source=source, failed=failed, limit=limit)
@@ -69,8 +69,8 @@ def show(common: Common, number: int, output: str) -> None:
     from etl.cli.opening import database_to_look_at
     from etl.cli.printing import print_json, print_record, print_table
     from etl.errors import ConfigError
-    from etl.load import status
-    from etl.load.engine import reading
+    from etl.load.database.engine import reading
+    from etl.load.queries import status
 
     with database_to_look_at(common.start(need_sources=False).settings) as engine, reading(engine) as connection:
         run = status.run_row(connection, number)

@@ -34,8 +34,8 @@ def unknown(common: Common, output: str) -> None:
     """
     from etl.cli.opening import existing_database
     from etl.cli.printing import print_json, print_table
-    from etl.load import unknown as load
-    from etl.load.engine import reading
+    from etl.load.database.engine import reading
+    from etl.load.upsert import schema_drift as load
     from etl.transform.known_keys import KNOWN
 
     with existing_database(common.start(need_sources=False).settings) as engine, reading(engine) as connection:

@@ -44,8 +44,8 @@ def show(common: Common, output: str) -> None:
     from etl.cli.building import now
     from etl.cli.opening import database_to_look_at
     from etl.cli.printing import ago, print_json, print_table
-    from etl.load import status
-    from etl.load.engine import reading
+    from etl.load.database.engine import reading
+    from etl.load.queries import status
 
     with database_to_look_at(common.start(need_sources=False).settings) as engine, reading(engine) as connection:
         rows = status.source_rows(connection)
@@ -77,8 +77,8 @@ def set_(common: Common, moment: datetime, source: str | None, force: bool, yes:
     """
     from etl.cli.building import now, open_database
     from etl.cli.working import Work, work_on_sources
-    from etl.load import status
-    from etl.load.engine import reading
+    from etl.load.database.engine import reading
+    from etl.load.queries import status
 
     loaded = common.start(select=(source,) if source else ())
     chosen = _only(loaded.settings.sources)
@@ -117,7 +117,7 @@ def _confirm(name: str, known: datetime | None, moment: datetime) -> None:
 
 
 def _move(run: Run, moment: datetime, *, force: bool, tell: bool) -> dict[str, Any]:
-    from etl.load import watermarks
+    from etl.load.ledger import watermarks
     from etl.times import format_time
 
     known = run.watermark()

@@ -13,8 +13,8 @@ from etl.jobs.probing import beginning, get_to_know
 from etl.jobs.run import Run
 from etl.jobs.stretches import Stretch, read_stretch
 from etl.jobs.workers import read_in_parallel
-from etl.load import windows
-from etl.load.engine import reading
+from etl.load.database.engine import reading
+from etl.load.ledger import windows
 from etl.logs import get_logger
 
 log = get_logger()

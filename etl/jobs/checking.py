@@ -18,9 +18,9 @@ from etl.extract.http.rate_limiter import Budget
 from etl.extract.http.responses import BadTokenError, UnusableAnswerError
 from etl.jobs.findings import Finding, failed, ok, unknown, warning
 from etl.jobs.recording import Assignment
-from etl.load import status
-from etl.load.engine import reading
-from etl.load.lock import named_lock
+from etl.load.database.engine import reading
+from etl.load.database.locks import named_lock
+from etl.load.queries import status
 
 _WRONG_CLOCK = timedelta(seconds=30)
 _ACCESS = ("token", "scope", "stream")

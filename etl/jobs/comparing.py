@@ -26,8 +26,8 @@ from etl.extract.paging.base import Window, check_dates, check_order, dated, not
 from etl.extract.paging.offset import walk
 from etl.jobs.run import Run
 from etl.jobs.suspects import IncompleteError, Suspects
-from etl.load import deletions
-from etl.load.engine import reading
+from etl.load.database.engine import reading
+from etl.load.queries import deletions
 
 BEGINNING_OF_TIME = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 

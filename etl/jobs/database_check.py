@@ -11,8 +11,8 @@ from sqlalchemy import Engine, text
 
 from etl.errors import DatabaseError, EtlError
 from etl.jobs.findings import Finding, failed, ok, unknown, warning
-from etl.load import schema
-from etl.load.engine import reading
+from etl.load.database.engine import reading
+from etl.load.schema import migrate as schema
 
 _LITTLE, _LEAST = 1024**3, 100 * 1024**2  # bytes
 

@@ -13,15 +13,15 @@ from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Query
 from etl.extract.paging.base import moments
 from etl.jobs.run import Run
-from etl.load import evidence
-from etl.load.engine import reading
-from etl.load.evidence import Witness
+from etl.load.database.engine import reading
+from etl.load.queries import canaries
+from etl.load.queries.canaries import Witness
 
 
 def find_witness(run: Run, *, created_before: datetime | None = None) -> Witness | None:
     """Return the task that was changed last, well after it was created."""
     with reading(run.engine) as connection:
-        return evidence.witness(connection, run.source.id, created_before=created_before)
+        return canaries.witness(connection, run.source.id, created_before=created_before)
 
 
 def check_filter(run: Run, witness: Witness, page: Page) -> None:

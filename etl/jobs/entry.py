@@ -14,8 +14,8 @@ from etl.extract.http.query import Field
 from etl.extract.paging.strategy import Name
 from etl.jobs.intake import Taken
 from etl.jobs.run import Run
-from etl.load import windows
-from etl.load.store import Counts
+from etl.load.ledger import windows
+from etl.load.upsert.tasks import Counts
 from etl.logs import get_logger
 
 log = get_logger()

@@ -6,9 +6,9 @@ from typing import Any
 
 from etl.errors import ConfigError
 from etl.jobs.run import Run
-from etl.load import forgotten
-from etl.load.engine import reading
-from etl.load.scrubbing import erasing, scrub
+from etl.load.database.engine import reading
+from etl.load.database.secure_delete import erasing, scrub
+from etl.load.ledger import erased as forgotten
 from etl.transform import TaskRows, tombstone, transform
 
 _TABLES = ("tasks", "task_changes", "rejected_records", "users", "cases", "task_fields", "task_tags", "unknown_keys")

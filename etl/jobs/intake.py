@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from etl.extract.http.page import record_id
-from etl.load.detail_tables import CHILDREN, DIMENSIONS
-from etl.load.store import Batch
+from etl.load.schema.detail_tables import CHILDREN, DIMENSIONS
+from etl.load.upsert.tasks import Batch
 from etl.transform import Rejection, Stream, TaskRows, dropper, tombstone, transform
 
 Rejected = tuple[str, str | None, str]

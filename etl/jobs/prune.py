@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from etl.jobs.turns import turn_of
-from etl.load import retention
-from etl.load.status import Row
+from etl.load.ledger import retention
+from etl.load.queries.status import Row
 
 COMMAND = "prune"
 

@@ -22,8 +22,8 @@ from etl.jobs.first_load import end_load
 from etl.jobs.run import Run
 from etl.jobs.suspects import IncompleteError, Suspects
 from etl.jobs.sync import sync
-from etl.load import deletions
-from etl.load.engine import reading
+from etl.load.database.engine import reading
+from etl.load.queries import deletions
 from etl.logs import get_logger
 
 log = get_logger()

@@ -18,9 +18,9 @@ from etl.jobs.refresh import refresh
 from etl.jobs.rules import Rules, Tally
 from etl.jobs.run import Run
 from etl.jobs.turns import turn_of
-from etl.load import runs, sources, watermarks
-from etl.load.engine import reading
-from etl.load.sources import Source
+from etl.load.database.engine import reading
+from etl.load.ledger import runs, sources, watermarks
+from etl.load.ledger.sources import Source
 
 INTERRUPTED, TERMINATED, INCOMPLETE = 130, 143, 3
 

@@ -16,10 +16,10 @@ from sqlalchemy import Connection
 from etl.extract.http.responses import parse
 from etl.jobs.intake import batch_of
 from etl.jobs.run import Run
-from etl.load import courses, daily, reshaping, unknown
-from etl.load.engine import reading
-from etl.load.scrubbing import erasing, scrub
-from etl.load.tables import priorities, statuses
+from etl.load.database.engine import reading
+from etl.load.database.secure_delete import erasing, scrub
+from etl.load.schema.tables import priorities, statuses
+from etl.load.upsert import daily_counts, rewrite, schema_drift, status_intervals
 from etl.logs import get_logger
 from etl.transform import TaskRows, dropper, transform
 from etl.transform.canonical_json import canonical
@@ -68,9 +68,9 @@ def refresh(run: Run) -> int:
         tasks = sum(_rewrite(run, records) for records in _stored(run))
     with run.engine.begin() as connection:
         if tasks:
-            daily.count_anew(connection)
-            courses.follow_all(connection)
-        reshaping.remember_shape(connection, run.source.id, today.text())
+            daily_counts.count_anew(connection)
+            status_intervals.follow_all(connection)
+        rewrite.remember_shape(connection, run.source.id, today.text())
     if dropped:
         scrub(run.engine, _TABLES)
     if tasks:
@@ -82,7 +82,7 @@ def _stored(run: Run) -> Iterator[list[tuple[str, Any]]]:
     last = ""
     while True:
         with reading(run.engine) as connection:
-            found = reshaping.records(connection, run.source.id, after=last, most=_AT_ONCE)
+            found = rewrite.records(connection, run.source.id, after=last, most=_AT_ONCE)
         if not found:
             return
         yield found
@@ -92,7 +92,7 @@ def _stored(run: Run) -> Iterator[list[tuple[str, Any]]]:
 def _rewrite(run: Run, records: list[tuple[str, Any]]) -> int:
     rows, _ = run.intake.take([record for _, record in records])
     with erasing(run.engine) as connection:
-        reshaping.rewrite(connection, batch_of(rows))
+        rewrite.rewrite(connection, batch_of(rows))
     return len(records)
 
 
@@ -101,13 +101,13 @@ def _clear(run: Run, paths: frozenset[str]) -> None:
     source_id, drop = run.source.id, dropper(sorted(paths))
     whole, names = history_fields(paths)
     with erasing(run.engine) as connection:
-        reshaping.clear_history(connection, source_id, whole=whole, names=names)
-        reshaping.clear_people(connection, source_id, people_columns(paths))
-        unknown.drop_all(connection, source_id)
-        for number, raw in reshaping.rejected(connection, source_id):
+        rewrite.clear_history(connection, source_id, whole=whole, names=names)
+        rewrite.clear_people(connection, source_id, people_columns(paths))
+        schema_drift.drop_all(connection, source_id)
+        for number, raw in rewrite.rejected(connection, source_id):
             less = canonical(drop(parse(raw.encode())))
             if less != raw:
-                reshaping.rewrite_rejected(connection, source_id, number, less)
+                rewrite.rewrite_rejected(connection, source_id, number, less)
         _clear_named(run, connection, drop)
 
 
@@ -115,8 +115,8 @@ def _clear_named(run: Run, connection: Connection, drop: Callable[[object], obje
     for table, key in ((statuses, "status"), (priorities, "priority")):
         empty = {column.name: None for column in table.columns if column.nullable and column.name != "seen_at"}
         rows = []
-        for row_id, record in reshaping.named(connection, table, run.source.id):
+        for row_id, record in rewrite.named(connection, table, run.source.id):
             made = transform(drop({"_id": "t", key: record}), run.stream)
             row = (getattr(made, key) if isinstance(made, TaskRows) else None) or {"raw": "null"}
             rows.append(empty | {name: row[name] for name in row if name in {*empty, "raw"}} | {"_id": row_id})
-        reshaping.rewrite_named(connection, table, rows)
+        rewrite.rewrite_named(connection, table, rows)

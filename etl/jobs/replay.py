@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from etl.extract.http.responses import parse
 from etl.extract.paging.base import Chunk
 from etl.jobs.run import Run
-from etl.load import kept
-from etl.load.engine import reading
+from etl.load.database.engine import reading
+from etl.load.ledger import quarantine
 from etl.logs import get_logger
 
 log = get_logger()
@@ -31,16 +31,16 @@ def replay(run: Run, ids: Sequence[int] | None = None) -> Replayed:
     A stored row is never replaced by an older version. What is still bad stays, with today's reason.
     """
     with reading(run.engine) as connection:
-        waiting = kept.replayable(connection, run.source.id, ids)
+        waiting = quarantine.replayable(connection, run.source.id, ids)
     released = 0
     for start in range(0, len(waiting), _AT_ONCE):
         with reading(run.engine) as connection:
-            records = kept.read(connection, waiting[start : start + _AT_ONCE])
+            records = quarantine.read(connection, waiting[start : start + _AT_ONCE])
         released += _replay(run, records)
     return Replayed(len(waiting), released)
 
 
-def _replay(run: Run, records: Sequence[kept.Kept]) -> int:
+def _replay(run: Run, records: Sequence[quarantine.Kept]) -> int:
     parsed = [(record, parse(record.raw.encode())) for record in records]
     readable = [(record, value) for record, value in parsed if value is not None or record.raw == "null"]
     if len(readable) < len(records):
@@ -49,4 +49,4 @@ def _replay(run: Run, records: Sequence[kept.Kept]) -> int:
     run.store(run.take(Chunk([value for _, value in readable])))
     # Cut off here, the next replay finds these records stored already, and lets go of them then.
     with run.engine.begin() as connection:
-        return kept.settle(connection, [record for record, _ in readable], run.id)
+        return quarantine.settle(connection, [record for record, _ in readable], run.id)

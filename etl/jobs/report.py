@@ -12,13 +12,13 @@ from etl.jobs import status
 from etl.jobs.cells import Cells
 from etl.jobs.flows import Flows
 from etl.jobs.places import Places, Sums
-from etl.load.daily import is_resolved
-from etl.load.engine import reading
+from etl.load.database.engine import reading
 from etl.load.report import listing
 from etl.load.report.changing import LATELY, RESOLVED, STAYED, changes
 from etl.load.report.counting import ARRIVED, Counting
 from etl.load.report.local import BOUNDS, Span
 from etl.load.report.standing import OVERDUE, Open, Standing
+from etl.load.upsert.daily_counts import is_resolved
 from etl.report.facts import NOBODY, NOT_RECORDED, Facts, Line, Source
 
 _LONG = timedelta(days=182)  # from here on a step of a chart is a week

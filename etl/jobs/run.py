@@ -20,11 +20,13 @@ from etl.jobs.ahead import OF_CHANGED, OF_NEW
 from etl.jobs.intake import Intake, Taken, batch_of, unknown_keys_of
 from etl.jobs.rules import Rules, Tally
 from etl.jobs.strangers import Strangers
-from etl.load import counting, forgotten, rejected, runs, sources, unknown, watermarks
-from etl.load.engine import reading, storing
-from etl.load.failures import UnstorableError
-from etl.load.sources import Source
-from etl.load.store import Counts, store_together, store_what_fits
+from etl.load.database.engine import reading, storing
+from etl.load.database.errors import UnstorableError
+from etl.load.ledger import erased, rejected_records, runs, sources, watermarks
+from etl.load.ledger.sources import Source
+from etl.load.queries import statistics
+from etl.load.upsert import schema_drift
+from etl.load.upsert.tasks import Counts, store_together, store_what_fits
 from etl.logs import get_logger
 from etl.transform import Stream, TaskRows
 
@@ -66,8 +68,8 @@ class Run:
         self._latest_opening = END_OF_TIME
         self.stream = Stream(source.id, source.stream_id)
         with reading(engine) as connection:
-            known = forgotten.forgotten_ids(connection, source.id)
-            is_named = counting.any_of_stream(connection, source.id, source.stream_id)
+            known = erased.forgotten_ids(connection, source.id)
+            is_named = statistics.any_of_stream(connection, source.id, source.stream_id)
             self.watermark_before = watermarks.read(connection, source.id)
         self.intake = Intake(self.stream, drop_fields=rules.drop_fields, forgotten=known)
         self.most_ahead = OF_CHANGED if engine.dialect.name == "sqlite" else OF_NEW
@@ -136,7 +138,7 @@ class Run:
 
     def _latest_certain_moment(self) -> datetime:
         with reading(self.engine) as connection:
-            newest = counting.newest_update(connection, self.source.id, not_after=self._started)
+            newest = statistics.newest_update(connection, self.source.id, not_after=self._started)
         return min(self._started, newest or self._started - timedelta(days=1))
 
     def watermark(self) -> datetime | None:
@@ -182,10 +184,10 @@ class Run:
             rejections += [(reason, str(each.task["_id"]), str(each.task["raw"])) for each, reason in left_out]
             self._count(len(taken), counts, len(rejections))
             window_id = ledger(connection)
-            origin = rejected.Origin(self.source.id, self.id, window_id)
-            rejected.keep(connection, rejections, origin, now)
+            origin = rejected_records.Origin(self.source.id, self.id, window_id)
+            rejected_records.keep(connection, rejections, origin, now)
             unnoticed = self._unnoticed(taken.rows)
-            new_keys = unknown.keep(connection, self.source.id, unnoticed, run_id=self.id, now=now)
+            new_keys = schema_drift.keep(connection, self.source.id, unnoticed, run_id=self.id, now=now)
             if watermark is not None:
                 watermarks.advance(connection, self.source.id, watermark, run_id=self.id, now=now)
             runs.progress(connection, self.id, asdict(self.tally))

@@ -10,8 +10,9 @@ from sqlalchemy import Connection, Engine
 
 from etl.extract.capabilities import Abilities
 from etl.extract.paging.strategy import choose
-from etl.load import lookup, status
-from etl.load.engine import reading
+from etl.load.database.engine import reading
+from etl.load.queries import status
+from etl.load.queries import tasks as lookup
 
 Row = dict[str, Any]
 Stretch = tuple[datetime, datetime]

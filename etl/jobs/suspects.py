@@ -11,8 +11,8 @@ from etl.extract.http.page import moment_of, record_id
 from etl.extract.http.query import Field
 from etl.extract.paging.base import Chunk
 from etl.jobs.run import Run
-from etl.load import deletions
-from etl.load.engine import reading
+from etl.load.database.engine import reading
+from etl.load.queries import deletions
 from etl.logs import get_logger
 from etl.transform.values import clean_text
 

@@ -17,8 +17,9 @@ from etl.extract.paging.strategy import Way
 from etl.jobs.entry import WindowEntry
 from etl.jobs.run import Run
 from etl.jobs.stretches import Stretch, read_stretch
-from etl.load import counting, deletions, windows
-from etl.load.engine import reading
+from etl.load.database.engine import reading
+from etl.load.ledger import windows
+from etl.load.queries import deletions, statistics
 from etl.logs import get_logger
 
 log = get_logger()
@@ -41,7 +42,7 @@ def sweep(run: Run, way: Way, since: datetime, start: datetime) -> None:
 
 def _open_here(run: Run) -> dict[str, datetime]:
     with reading(run.engine) as connection:
-        return counting.creation_of_open(connection, run.source.id)
+        return statistics.creation_of_open(connection, run.source.id)
 
 
 def _read_unresolved(run: Run, way: Way, start: datetime, open_here: int) -> set[str] | None:

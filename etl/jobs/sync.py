@@ -23,9 +23,10 @@ from etl.jobs.run import Run
 from etl.jobs.stretches import Stretch, read_stretch
 from etl.jobs.sweep import sweep
 from etl.jobs.workers import read_in_parallel
-from etl.load import deletions, evidence, watermarks, windows
-from etl.load.engine import reading
-from etl.load.store import Counts
+from etl.load.database.engine import reading
+from etl.load.ledger import watermarks, windows
+from etl.load.queries import canaries, deletions
+from etl.load.upsert.tasks import Counts
 from etl.logs import bound, get_logger
 from etl.times import interval
 
@@ -95,7 +96,7 @@ def _overlap(run: Run) -> timedelta:
 
 def _grain(run: Run) -> timedelta:
     with reading(run.engine) as connection:
-        return evidence.grain(connection, run.source.id)
+        return canaries.grain(connection, run.source.id)
 
 
 def read_changes(run: Run, since: datetime, *, held: datetime | None = None) -> bool:

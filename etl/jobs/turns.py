@@ -13,8 +13,8 @@ from threading import Lock as Mutex
 
 from sqlalchemy import Engine
 
-from etl.load.lock import Lock, held, named_lock
-from etl.load.runs import BACKGROUND
+from etl.load.database.locks import Lock, held, named_lock
+from etl.load.ledger.runs import BACKGROUND
 
 _TURN = 1.0  # seconds that a backfill keeps the turn
 _COURTESY = 0.02  # seconds in which a waiting sync can take it

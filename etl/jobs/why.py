@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from etl.load import lookup
-from etl.load.engine import reading
+from etl.load.database.engine import reading
+from etl.load.queries import tasks as lookup
 from etl.times import format_time
 from etl.transform.values import clean_text
 

@@ -220,7 +220,7 @@ class TestSignals:
             (["etl.jobs.sync", "contextlib"], "went on, closed"),
             (["etl.jobs.sync", "urllib3.connectionpool", "queue", "threading"], "went on, closed"),
             (["etl.jobs.sync", "sqlalchemy.engine.base"], "went on, closed"),
-            (["etl.jobs.sync", "sqlalchemy.engine.base", "etl.load.engine"], "went on, closed"),
+            (["etl.jobs.sync", "sqlalchemy.engine.base", "etl.load.database.engine"], "went on, closed"),
         ],
         ids=lambda value: value[-1] if isinstance(value, list) else "",
     )

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from etl.load.engine import open_engine
-from etl.load.lock import held, named_lock
+from etl.load.database.engine import open_engine
+from etl.load.database.locks import held, named_lock
 from tests.conftest import clean_environment
 
 QUESTIONS = [

@@ -21,8 +21,8 @@ from sqlalchemy import create_engine
 from etl import __version__, errors
 from etl.cli import cli, ending
 from etl.jobs.recording import INCOMPLETE
-from etl.load.detail_tables import metadata
-from etl.load.views import VIEWS
+from etl.load.schema.detail_tables import metadata
+from etl.load.schema.views import VIEWS
 from etl.settings.layers import KNOWN_KEYS, variable
 from etl.settings.models import Settings, SourceSettings
 from etl.times import format_duration, parse_duration

@@ -28,7 +28,7 @@ def either(short: Any, long: Any) -> Any:
 @pytest.fixture(scope="session")
 def _launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
     # Faults are to meet a command at its work, and importing the package would be most of a short run.
-    parts = ["etl.load.schema", "etl.load.kept"]
+    parts = ["etl.load.schema.migrate", "etl.load.ledger.quarantine"]
     parts += [f"etl.cli.{name}" for name in ("sync", "backfill", "reconcile", "rejected", "db", "working", "metrics")]
     parts += [f"etl.jobs.{name}" for name in ("sync", "backfill", "reconcile", "replay", "checking")]
     with Preloaded(clean_environment(tmp_path_factory.mktemp("launcher")), *parts) as launcher:

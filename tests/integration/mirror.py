@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from etl.cli.working import Work, work_on_sources
 from etl.jobs.backfill import Period, backfill
 from etl.jobs.sync import sync
-from etl.load.engine import open_engine, reading
+from etl.load.database.engine import open_engine, reading
 from etl.sandbox import Sandbox
 from etl.settings import load_settings
 

@@ -17,7 +17,7 @@ from etl.errors import ConfigError
 from etl.jobs.forget import forget
 from etl.jobs.reconcile import reconcile
 from etl.jobs.replay import replay
-from etl.load.engine import open_engine, reading
+from etl.load.database.engine import open_engine, reading
 from tests.integration.mirror import NONE, Mirror
 
 SECRET = "uma.secret@example.com"

@@ -51,7 +51,7 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
 
 
 def part(name: str) -> str | None:
-    """Which part of etl a module belongs to: "load" for etl.load.store, None for what is not of etl."""
+    """Which part of etl a module belongs to: "load" for etl.load.upsert.tasks, None for what is not of etl."""
     top, _, rest = name.partition(".")
     return (rest.split(".")[0] or "__init__") if top == "etl" else None
 
@@ -93,9 +93,9 @@ def test_a_migration_imports_nothing_of_etl(path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        pytest.param("import etl.load.store", {"etl.load.store"}, id="import"),
-        pytest.param("from etl.load import store", {"etl.load.store"}, id="from"),
-        pytest.param("from ..load import store", {"etl.load.store"}, id="relative"),
+        pytest.param("import etl.load.upsert.tasks", {"etl.load.upsert.tasks"}, id="import"),
+        pytest.param("from etl.load import store", {"etl.load.upsert.tasks"}, id="from"),
+        pytest.param("from ..load import store", {"etl.load.upsert.tasks"}, id="relative"),
         pytest.param("from . import budget", {"etl.extract.http.rate_limiter"}, id="the package itself"),
         pytest.param("from etl import load", {"etl.load"}, id="from the top"),
         pytest.param("def f():\n    import etl.load", {"etl.load"}, id="inside a function"),

@@ -17,7 +17,7 @@ from etl.extract.http.client import Usage
 from etl.jobs.recording import Assignment, recorded_run
 from etl.jobs.rules import Rules
 from etl.jobs.sync import sync
-from etl.load.engine import open_engine
+from etl.load.database.engine import open_engine
 from etl.times import format_time
 from tests.unit.server import BEGIN, MILLISECOND, Server
 

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Subquery, case, f
 from etl.load.report.coding import Coding
 from etl.load.report.local import Span, milliseconds
 from etl.load.report.packing import Packing
-from etl.load.tables import tasks
+from etl.load.schema.tables import tasks
 
 _TASK = tasks.c
 CREATED_AT = func.coalesce(_TASK.created_at, _TASK.first_seen_at)
