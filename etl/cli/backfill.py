@@ -21,7 +21,7 @@ from etl.cli.options import (
 
 if TYPE_CHECKING:
     from etl.jobs.backfill import Plan
-    from etl.jobs.run import Run
+    from etl.jobs.pipeline.run import Run
 
 
 @click.command()

@@ -14,8 +14,8 @@ from etl.extract.http.auth import Identity, Token
 from etl.extract.http.client import Client
 from etl.extract.http.rate_limiter import MINUTE, Budget
 from etl.extract.http.transport import Endpoint
-from etl.jobs.recording import Assignment
-from etl.jobs.rules import Rules
+from etl.jobs.pipeline.lifecycle import Assignment
+from etl.jobs.pipeline.options import Rules
 from etl.load.database.engine import open_engine, reading
 from etl.load.ledger import runs
 from etl.load.schema.migrate import require_newest

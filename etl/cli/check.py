@@ -18,7 +18,7 @@ from etl.errors import ConfigError, EtlError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.jobs.findings import Finding
+    from etl.jobs.diagnostics.check_results import Finding
     from etl.settings import Loaded
 
 _COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "cyan"}
@@ -40,7 +40,7 @@ def check(common: Common, select: tuple[str, ...], output: str) -> int:
       kore-etl check --output json | jq '.findings[] | select(.state != "ok")'
     """
     from etl.cli.printing import print_json
-    from etl.jobs.findings import worst
+    from etl.jobs.diagnostics.check_results import worst
 
     found = []
     for finding in _findings(common, select):
@@ -54,7 +54,7 @@ def check(common: Common, select: tuple[str, ...], output: str) -> int:
 
 
 def _findings(common: Common, select: Sequence[str]) -> Iterator[Finding]:
-    from etl.jobs.findings import failed
+    from etl.jobs.diagnostics.check_results import failed
 
     logs.configure(common.verbosity)
     try:
@@ -73,7 +73,7 @@ def _findings(common: Common, select: Sequence[str]) -> Iterator[Finding]:
 
 
 def _settings(loaded: Loaded) -> Iterator[Finding]:
-    from etl.jobs.findings import ok, warning
+    from etl.jobs.diagnostics.check_results import ok, warning
 
     names = ", ".join(str(path) for path in loaded.files) or "the environment"
     count = len(loaded.settings.sources)
@@ -89,8 +89,8 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[Finding]]:
     """Return the database where it can be opened without making it, and what is found of it."""
     from sqlalchemy.engine import make_url
 
-    from etl.jobs import database_check as checks
-    from etl.jobs.findings import failed
+    from etl.jobs.diagnostics import database_check as checks
+    from etl.jobs.diagnostics.check_results import failed
     from etl.load.database.engine import open_engine
 
     settings = loaded.settings
@@ -115,7 +115,7 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[Finding]]:
 
 def _sources(loaded: Loaded, engine: Engine | None) -> Iterator[Finding]:
     from etl.cli.building import Builder
-    from etl.jobs.checking import check_source
+    from etl.jobs.diagnostics.preflight import check_source
 
     builder = Builder(loaded.settings, engine)
     for source in loaded.settings.sources:

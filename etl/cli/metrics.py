@@ -89,7 +89,7 @@ def _of_run(command: str, ending: Ending) -> dict[Sample, float]:
 
 def _of_source(ending: Ending, engine: Engine | None) -> dict[Sample, float]:
     """Return how the source stands, nothing where the database cannot tell: that is why the run failed, and is told."""
-    from etl.jobs.status import standings
+    from etl.jobs.diagnostics.status import standings
 
     try:
         found = standings(engine, now=ending.ended, source=ending.name) if engine is not None else []

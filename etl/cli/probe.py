@@ -14,7 +14,7 @@ from etl.logs import clean
 
 if TYPE_CHECKING:
     from etl.extract.capabilities import Abilities
-    from etl.jobs.run import Run
+    from etl.jobs.pipeline.run import Run
     from etl.settings import Settings
 
 BY_HAND = "set by hand"
@@ -71,7 +71,7 @@ def probe(common: Common, select: tuple[str, ...], anew: bool, output: str) -> i
 def probe_sources(settings: Settings, *, anew: bool, output: str) -> int:
     """Probe each source, print what was found, and return the exit code."""
     from etl.cli.working import Work, work_on_sources
-    from etl.jobs.probing import get_to_know
+    from etl.jobs.pipeline.discovery import get_to_know
 
     tables: dict[str, list[Answer]] = {}
 

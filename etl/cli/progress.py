@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from etl.jobs.rules import Tally
+from etl.jobs.pipeline.options import Tally
 from etl.logs import get_logger
 
 log = get_logger()

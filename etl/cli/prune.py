@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from etl.jobs.prune import Ages, Pruned
+    from etl.jobs.maintenance.prune import Ages, Pruned
     from etl.load.queries.status import Row
 
 _DAY = timedelta(days=1)
@@ -58,7 +58,7 @@ def prune(
         if age is not None and age < _DAY:
             raise click.UsageError(f"--{name} {age}: is under a day, in which a run may need what it wrote.")
     from etl.cli.opening import existing_database
-    from etl.jobs.prune import Ages
+    from etl.jobs.maintenance.prune import Ages
 
     with existing_database(common.start(need_sources=False).settings) as engine:
         code, done = _prune_each(engine, _chosen(engine, select), Ages(**ages), dry_run=dry_run)
@@ -83,7 +83,7 @@ def _chosen(engine: Engine, select: Sequence[str]) -> list[Row]:
 
 def _prune_each(engine: Engine, sources: Sequence[Row], ages: Ages, *, dry_run: bool) -> tuple[int, list[Pruned]]:
     from etl.cli.building import now
-    from etl.jobs.prune import prune as job
+    from etl.jobs.maintenance.prune import prune as job
 
     code, done = 0, []
     for source in sources:

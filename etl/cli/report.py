@@ -68,7 +68,7 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
     from etl.cli.building import now
     from etl.cli.opening import database_to_look_at
     from etl.cli.whole_file import whole_file
-    from etl.jobs.report import gather
+    from etl.jobs.report.gather import gather
 
     runtime, write_page = _page_writer()
     settings = common.start(need_sources=False).settings

@@ -14,7 +14,7 @@ from etl.cli.options import Common, common_options, output_option
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from etl.jobs.status import Standing
+    from etl.jobs.diagnostics.status import Standing
 
 STALE = 3
 
@@ -39,7 +39,7 @@ def status(common: Common, source: str | None, max_age: timedelta | None, output
     from etl.cli.opening import database_to_look_at
     from etl.cli.printing import print_json
     from etl.errors import ConfigError
-    from etl.jobs.status import standings
+    from etl.jobs.diagnostics.status import standings
 
     moment = now()
     with database_to_look_at(common.start(need_sources=False).settings) as engine:

@@ -54,6 +54,6 @@ def _sync(*, full: bool, workers: int | None) -> Job:
 
 
 def _reconcile(*, full: bool) -> Job:
-    from etl.jobs.reconcile import reconcile as job  # only where it is asked for: it has much to import
+    from etl.jobs.reconcile.job import reconcile as job  # only where it is asked for: it has much to import
 
     return lambda run: job(run, full=full)

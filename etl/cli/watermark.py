@@ -13,7 +13,7 @@ from etl.cli.options import Common, MomentOption, common_options, output_option
 from etl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from etl.jobs.run import Run
+    from etl.jobs.pipeline.run import Run
     from etl.settings import SourceSettings
 
 _SHOWN = ("source", "watermark", "age", "moved_at", "run_id")

@@ -18,9 +18,9 @@ from etl.cli.progress import progress_display
 from etl.cli.signals import graceful
 from etl.cli.telling import Ending, Telling
 from etl.errors import DatabaseError, EtlError, LockedError
-from etl.jobs.recording import INCOMPLETE, exit_code_of, outcome_of, recorded_run
-from etl.jobs.rules import Tally
-from etl.jobs.run import Run
+from etl.jobs.pipeline.lifecycle import INCOMPLETE, exit_code_of, outcome_of, recorded_run
+from etl.jobs.pipeline.options import Tally
+from etl.jobs.pipeline.run import Run
 from etl.settings import Settings, SourceSettings
 from etl.times import format_time
 

@@ -9,10 +9,10 @@ from datetime import datetime
 from etl.extract.capabilities import END_OF_TIME, ContradictedError
 from etl.extract.paging.base import Window, dated
 from etl.extract.paging.strategy import Way, choose
-from etl.jobs.probing import beginning, get_to_know
-from etl.jobs.run import Run
-from etl.jobs.stretches import Stretch, read_stretch
-from etl.jobs.workers import read_in_parallel
+from etl.jobs.pipeline.discovery import beginning, get_to_know
+from etl.jobs.pipeline.run import Run
+from etl.jobs.pipeline.windows import Stretch, read_stretch
+from etl.jobs.pipeline.workers import read_in_parallel
 from etl.load.database.engine import reading
 from etl.load.ledger import windows
 from etl.logs import get_logger

@@ -14,9 +14,9 @@ from etl.extract.http.query import Query
 from etl.extract.paging.base import Window
 from etl.extract.paging.split_windows import read_verified
 from etl.extract.paging.strategy import Way
-from etl.jobs.entry import WindowEntry
-from etl.jobs.run import Run
-from etl.jobs.stretches import Stretch, read_stretch
+from etl.jobs.pipeline.run import Run
+from etl.jobs.pipeline.window_record import WindowEntry
+from etl.jobs.pipeline.windows import Stretch, read_stretch
 from etl.load.database.engine import reading
 from etl.load.ledger import windows
 from etl.load.queries import deletions, statistics

@@ -15,14 +15,14 @@ from etl.extract.paging.base import Chunk, Window, dated
 from etl.extract.paging.newest_first import read_newest
 from etl.extract.paging.strategy import Way, choose
 from etl.extract.probe.experiments import Finding
-from etl.jobs.ahead import read_ahead
-from etl.jobs.doubting import check_filter, check_newest, find_witness
-from etl.jobs.entry import WindowEntry
-from etl.jobs.probing import beginning, get_to_know
-from etl.jobs.run import Run
-from etl.jobs.stretches import Stretch, read_stretch
+from etl.jobs.pipeline.discovery import beginning, get_to_know
+from etl.jobs.pipeline.drift import check_filter, check_newest, find_witness
+from etl.jobs.pipeline.prefetch import read_ahead
+from etl.jobs.pipeline.run import Run
+from etl.jobs.pipeline.window_record import WindowEntry
+from etl.jobs.pipeline.windows import Stretch, read_stretch
+from etl.jobs.pipeline.workers import read_in_parallel
 from etl.jobs.sweep import sweep
-from etl.jobs.workers import read_in_parallel
 from etl.load.database.engine import reading
 from etl.load.ledger import watermarks, windows
 from etl.load.queries import canaries, deletions

@@ -79,7 +79,7 @@ def empty_page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _written(url: str, path: Path, days: int = 90) -> Path:
-    from etl.jobs.report import gather
+    from etl.jobs.report.gather import gather
     from etl.load.database.engine import open_engine
     from etl.report.drawing import runtime
     from etl.report.page import write_page

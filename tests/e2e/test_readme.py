@@ -20,7 +20,7 @@ from sqlalchemy import create_engine
 
 from etl import __version__, errors
 from etl.cli import cli, ending
-from etl.jobs.recording import INCOMPLETE
+from etl.jobs.pipeline.lifecycle import INCOMPLETE
 from etl.load.schema.detail_tables import metadata
 from etl.load.schema.views import VIEWS
 from etl.settings.layers import KNOWN_KEYS, variable

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import event, insert, text
 
-from etl.jobs.report import gather
+from etl.jobs.report.gather import gather
 from etl.load.database.engine import reading
 from etl.load.schema.detail_tables import agents, queues
 from etl.load.schema.tables import priorities, statuses, task_changes, tasks

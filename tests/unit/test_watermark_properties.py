@@ -14,8 +14,8 @@ from sqlalchemy import event, text
 
 from etl.errors import TransientApiError
 from etl.extract.http.client import Usage
-from etl.jobs.recording import Assignment, recorded_run
-from etl.jobs.rules import Rules
+from etl.jobs.pipeline.lifecycle import Assignment, recorded_run
+from etl.jobs.pipeline.options import Rules
 from etl.jobs.sync import sync
 from etl.load.database.engine import open_engine
 from etl.times import format_time

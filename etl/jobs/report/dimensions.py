@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from sqlalchemy import Connection
 
-from etl.jobs.places import Key, Places
+from etl.jobs.report.name_index import Key, Places
 from etl.load.report import listing
 from etl.load.report.coding import Coding
 from etl.report.facts import Priority

@@ -24,8 +24,8 @@ from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Direction
 from etl.extract.paging.base import Window, check_dates, check_order, dated, nothing_follows
 from etl.extract.paging.offset import walk
-from etl.jobs.run import Run
-from etl.jobs.suspects import IncompleteError, Suspects
+from etl.jobs.pipeline.run import Run
+from etl.jobs.reconcile.candidates import IncompleteError, Suspects
 from etl.load.database.engine import reading
 from etl.load.queries import deletions
 

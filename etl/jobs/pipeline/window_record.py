@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from etl.errors import DatabaseError
 from etl.extract.http.query import Field
 from etl.extract.paging.strategy import Name
-from etl.jobs.intake import Taken
-from etl.jobs.run import Run
+from etl.jobs.pipeline.batch import Taken
+from etl.jobs.pipeline.run import Run
 from etl.load.ledger import windows
 from etl.load.upsert.tasks import Counts
 from etl.logs import get_logger

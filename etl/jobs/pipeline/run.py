@@ -16,10 +16,10 @@ from etl.extract.http.client import Client
 from etl.extract.http.page import Page
 from etl.extract.http.query import Query
 from etl.extract.paging.base import Chunk
-from etl.jobs.ahead import OF_CHANGED, OF_NEW
-from etl.jobs.intake import Intake, Taken, batch_of, unknown_keys_of
-from etl.jobs.rules import Rules, Tally
-from etl.jobs.strangers import Strangers
+from etl.jobs.pipeline.batch import Intake, Taken, batch_of, unknown_keys_of
+from etl.jobs.pipeline.options import Rules, Tally
+from etl.jobs.pipeline.prefetch import OF_CHANGED, OF_NEW
+from etl.jobs.pipeline.stream_filter import Strangers
 from etl.load.database.engine import reading, storing
 from etl.load.database.errors import UnstorableError
 from etl.load.ledger import erased, rejected_records, runs, sources, watermarks

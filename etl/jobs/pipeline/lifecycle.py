@@ -13,11 +13,11 @@ from sqlalchemy import Engine
 from etl.errors import DatabaseError, EtlError
 from etl.extract.capabilities import Abilities
 from etl.extract.http.client import Client
-from etl.jobs.first_load import begin_load, end_load
-from etl.jobs.refresh import refresh
-from etl.jobs.rules import Rules, Tally
-from etl.jobs.run import Run
-from etl.jobs.turns import turn_of
+from etl.jobs.maintenance.rebuild import refresh
+from etl.jobs.pipeline.first_load import begin_load, end_load
+from etl.jobs.pipeline.lease import turn_of
+from etl.jobs.pipeline.options import Rules, Tally
+from etl.jobs.pipeline.run import Run
 from etl.load.database.engine import reading
 from etl.load.ledger import runs, sources, watermarks
 from etl.load.ledger.sources import Source

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from etl.errors import DatabaseError
-from etl.jobs.ahead import OF_NEW
-from etl.jobs.run import Run
+from etl.jobs.pipeline.prefetch import OF_NEW
+from etl.jobs.pipeline.run import Run
 from etl.load.schema import deferred_indexes
 from etl.logs import get_logger
 

@@ -17,10 +17,10 @@ from etl.extract.http.query import Direction, Query
 from etl.extract.paging.base import Window
 from etl.extract.paging.offset import walk
 from etl.extract.paging.strategy import READERS, choose
-from etl.jobs.comparing import BEGINNING_OF_TIME, Comparison
-from etl.jobs.first_load import end_load
-from etl.jobs.run import Run
-from etl.jobs.suspects import IncompleteError, Suspects
+from etl.jobs.pipeline.first_load import end_load
+from etl.jobs.pipeline.run import Run
+from etl.jobs.reconcile.candidates import IncompleteError, Suspects
+from etl.jobs.reconcile.count_comparison import BEGINNING_OF_TIME, Comparison
 from etl.jobs.sync import sync
 from etl.load.database.engine import reading
 from etl.load.queries import deletions

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
-from etl.jobs.turns import turn_of
+from etl.jobs.pipeline.lease import turn_of
 from etl.load.ledger import retention
 from etl.load.queries.status import Row
 

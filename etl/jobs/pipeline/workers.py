@@ -22,10 +22,10 @@ from etl.extract.http.client import Client
 from etl.extract.http.responses import SlowAnswerError
 from etl.extract.paging.base import Chunk, Window, dated
 from etl.extract.paging.strategy import READERS
-from etl.jobs.entry import WindowEntry
-from etl.jobs.intake import Taken, joined
-from etl.jobs.run import Run
-from etl.jobs.stretches import Stretch
+from etl.jobs.pipeline.batch import Taken, joined
+from etl.jobs.pipeline.run import Run
+from etl.jobs.pipeline.window_record import WindowEntry
+from etl.jobs.pipeline.windows import Stretch
 from etl.logs import bound, get_logger
 from etl.times import interval
 

@@ -14,9 +14,9 @@ from etl.extract.http.query import Field, Query
 from etl.extract.http.responses import SlowAnswerError
 from etl.extract.paging.base import EVERYTHING, Fetch, Window
 from etl.extract.paging.strategy import READERS, Name
-from etl.jobs.ahead import read_ahead
-from etl.jobs.entry import WindowEntry
-from etl.jobs.run import Run
+from etl.jobs.pipeline.prefetch import read_ahead
+from etl.jobs.pipeline.run import Run
+from etl.jobs.pipeline.window_record import WindowEntry
 from etl.logs import bound
 from etl.times import interval
 

@@ -9,7 +9,7 @@ from etl.extract.capabilities import Abilities
 from etl.extract.http.query import Field, Query
 from etl.extract.paging.base import moments
 from etl.extract.probe.experiments import Finding, probe
-from etl.jobs.run import Run
+from etl.jobs.pipeline.run import Run
 from etl.load.database.engine import reading
 from etl.load.ledger import runs, sources
 from etl.logs import get_logger

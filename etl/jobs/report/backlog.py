@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 
-from etl.jobs.places import Sums
+from etl.jobs.report.name_index import Sums
 from etl.load.report.changing import MOVED, OF_BOTH, OF_CREATED
 from etl.load.report.counting import CREATED, KNOWN
 from etl.load.report.local import day_and_week

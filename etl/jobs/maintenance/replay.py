@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from etl.extract.http.responses import parse
 from etl.extract.paging.base import Chunk
-from etl.jobs.run import Run
+from etl.jobs.pipeline.run import Run
 from etl.load.database.engine import reading
 from etl.load.ledger import quarantine
 from etl.logs import get_logger

@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
 
-from etl.jobs import status
-from etl.jobs.cells import Cells
-from etl.jobs.flows import Flows
-from etl.jobs.places import Places, Sums
+from etl.jobs.diagnostics import status
+from etl.jobs.report.backlog import Flows
+from etl.jobs.report.dimensions import Cells
+from etl.jobs.report.name_index import Places, Sums
 from etl.load.database.engine import reading
 from etl.load.report import listing
 from etl.load.report.changing import LATELY, RESOLVED, STAYED, changes

@@ -10,7 +10,7 @@ from etl.errors import EtlError
 from etl.extract.http.page import moment_of, record_id
 from etl.extract.http.query import Field
 from etl.extract.paging.base import Chunk
-from etl.jobs.run import Run
+from etl.jobs.pipeline.run import Run
 from etl.load.database.engine import reading
 from etl.load.queries import deletions
 from etl.logs import get_logger

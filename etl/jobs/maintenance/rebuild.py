@@ -14,8 +14,8 @@ import orjson
 from sqlalchemy import Connection
 
 from etl.extract.http.responses import parse
-from etl.jobs.intake import batch_of
-from etl.jobs.run import Run
+from etl.jobs.pipeline.batch import batch_of
+from etl.jobs.pipeline.run import Run
 from etl.load.database.engine import reading
 from etl.load.database.secure_delete import erasing, scrub
 from etl.load.schema.tables import priorities, statuses

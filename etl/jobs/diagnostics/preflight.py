@@ -16,8 +16,8 @@ from etl.errors import ApiError, AuthError, DatabaseError, EtlError, LockedError
 from etl.extract.http.query import Query
 from etl.extract.http.rate_limiter import Budget
 from etl.extract.http.responses import BadTokenError, UnusableAnswerError
-from etl.jobs.findings import Finding, failed, ok, unknown, warning
-from etl.jobs.recording import Assignment
+from etl.jobs.diagnostics.check_results import Finding, failed, ok, unknown, warning
+from etl.jobs.pipeline.lifecycle import Assignment
 from etl.load.database.engine import reading
 from etl.load.database.locks import named_lock
 from etl.load.queries import status

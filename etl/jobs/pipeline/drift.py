@@ -12,7 +12,7 @@ from etl.extract.capabilities import SECOND, ContradictedError
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Query
 from etl.extract.paging.base import moments
-from etl.jobs.run import Run
+from etl.jobs.pipeline.run import Run
 from etl.load.database.engine import reading
 from etl.load.queries import canaries
 from etl.load.queries.canaries import Witness

@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from threading import Thread
 
 from etl.extract.paging.base import Chunk
-from etl.jobs.intake import Taken, joined
+from etl.jobs.pipeline.batch import Taken, joined
 
 # Bytes of what is read and not being stored yet. New rows are the cheaper the more are stored at once. Of changed ones
 # SQLite holds in memory whatever pages they are on, with their indexes: for each some twenty, where there are many.

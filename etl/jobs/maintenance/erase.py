@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from etl.errors import ConfigError
-from etl.jobs.run import Run
+from etl.jobs.pipeline.run import Run
 from etl.load.database.engine import reading
 from etl.load.database.secure_delete import erasing, scrub
 from etl.load.ledger import erased as forgotten
