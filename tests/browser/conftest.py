@@ -35,7 +35,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's database, with a second stream and a name that is markup."""
-    from etl.cli.demo import demo
+    from etl.cli.commands.setup.demo import demo
 
     folder = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:

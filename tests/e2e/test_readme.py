@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from sqlalchemy import create_engine
 
 from etl import __version__, errors
-from etl.cli import cli, ending
+from etl.cli import cli, exit_codes
 from etl.jobs.pipeline.lifecycle import INCOMPLETE
 from etl.load.schema.detail_tables import metadata
 from etl.load.schema.views import VIEWS
@@ -238,7 +238,7 @@ def test_every_name_in_code_is_a_setting_a_table_or_a_column(document: Path) -> 
 def test_the_exit_codes_are_those_of_the_program() -> None:
     shown = [int(code) for code, _ in first_table(section(README, "Exit codes"))[1:]]
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.EtlError)]
-    endings = {ending.BUG, ending.USAGE, ending.INTERRUPTED, ending.CLOSED_PIPE, ending.TERMINATED}
+    endings = {exit_codes.BUG, exit_codes.USAGE, exit_codes.INTERRUPTED, exit_codes.CLOSED_PIPE, exit_codes.TERMINATED}
     assert shown == sorted({0, INCOMPLETE, *endings, *(kind.exit_code for kind in kinds)})
 
 
