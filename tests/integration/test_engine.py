@@ -149,7 +149,7 @@ UNPRIVILEGED = """
 import os, sys
 import alembic.command, alembic.config, alembic.autogenerate, alembic.runtime.migration
 from etl.errors import DatabaseError
-from etl.load import schema
+from etl.load.schema import migrate as schema
 from etl.load.database.engine import open_engine
 open_engine("sqlite://").connect().close()  # imports the driver while that can be read
 if os.geteuid() == 0:  # root may write anything
@@ -235,7 +235,7 @@ def stored_ids(engine: Engine) -> list[str]:
 LIMITED = """
 import resource, signal, sys
 from etl.errors import DatabaseError
-from etl.load import schema
+from etl.load.schema import migrate as schema
 from etl.load.database.engine import open_engine
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))

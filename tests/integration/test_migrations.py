@@ -437,7 +437,7 @@ def test_tables_of_something_else_are_left_alone(engine: Engine) -> None:
 START = """
 import sys
 from sqlalchemy import event
-from etl.load import schema
+from etl.load.schema import migrate as schema
 from etl.load.database.engine import open_engine
 engine = open_engine(sys.argv[1])
 """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def migrations_folder() -> Path:
     """Return the folder of migrations: inside the installed package, or at the top of the checkout."""
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parents[2]
     installed = package / "migrations"
     return installed if installed.is_dir() else package.parent / "migrations"
 
