@@ -26,7 +26,7 @@ from etl.errors import ApiError, AuthError, EtlError, RefusedError, TransientApi
 from etl.extract.http.auth import Identity, Token
 from etl.extract.http.client import Client
 from etl.extract.http.query import Query
-from etl.extract.http.rate_limiter import MINUTE, Budget
+from etl.extract.http.rate_limiter import MINUTE, RateLimiter
 from etl.extract.http.responses import BadTokenError, SlowAnswerError, UnusableAnswerError
 from etl.extract.http.transport import Endpoint
 from etl.sandbox import Options, Sandbox
@@ -71,7 +71,7 @@ class Asking:
         clock = clock or self.time.clock
         self.told: list[tuple[str, float]] = []
         self._on_retry = on_retry
-        self.budget = Budget(per_minute, monotonic=self.time.monotonic, sleep=self.time.sleep)
+        self.budget = RateLimiter(per_minute, monotonic=self.time.monotonic, sleep=self.time.sleep)
         self.client = Client(
             endpoint,
             Token(identity, clock),

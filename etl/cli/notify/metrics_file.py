@@ -21,7 +21,7 @@ from etl.logs import get_logger
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.cli.notify.outcome import Ending
+    from etl.cli.notify.outcome import Outcome
 
 log = get_logger()
 
@@ -56,7 +56,7 @@ _MODE = 0o644  # node_exporter is another user
 Sample = tuple[str, tuple[str, ...]]
 
 
-def write_metrics(path: Path, command: str, ending: Ending, engine: Engine | None) -> None:
+def write_metrics(path: Path, command: str, ending: Outcome, engine: Engine | None) -> None:
     """Write the file anew, whole or not at all.
 
     Raises:
@@ -72,7 +72,7 @@ def write_metrics(path: Path, command: str, ending: Ending, engine: Engine | Non
     _replace(path, _as_text(values))
 
 
-def _of_run(command: str, ending: Ending) -> dict[Sample, float]:
+def _of_run(command: str, ending: Outcome) -> dict[Sample, float]:
     labels = (ending.name, ending.stream_id, command)
     values: dict[str, float] = {
         "last_run_timestamp_seconds": ending.ended.timestamp(),
@@ -87,12 +87,12 @@ def _of_run(command: str, ending: Ending) -> dict[Sample, float]:
     return told | rows
 
 
-def _of_source(ending: Ending, engine: Engine | None) -> dict[Sample, float]:
+def _of_source(ending: Outcome, engine: Engine | None) -> dict[Sample, float]:
     """Return how the source stands, nothing where the database cannot tell: that is why the run failed, and is told."""
-    from etl.jobs.diagnostics.status import standings
+    from etl.jobs.diagnostics.status import source_statuses
 
     try:
-        found = standings(engine, now=ending.ended, source=ending.name) if engine is not None else []
+        found = source_statuses(engine, now=ending.ended, source=ending.name) if engine is not None else []
     except EtlError:
         found = []
     told: dict[Sample, float] = {}
@@ -111,7 +111,7 @@ def _of_source(ending: Ending, engine: Engine | None) -> dict[Sample, float]:
     return told
 
 
-def _last_success(command: str, ending: Ending, engine: Engine | None) -> datetime | None:
+def _last_success(command: str, ending: Outcome, engine: Engine | None) -> datetime | None:
     """Return when a run of the command last came to its end, None where the database cannot tell."""
     from etl.load.database.engine import reading
     from etl.load.queries import status

@@ -16,7 +16,7 @@ from etl.times import format_time
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from etl.cli.notify.outcome import Ending
+    from etl.cli.notify.outcome import Outcome
     from etl.settings import Settings
 
 log = get_logger()
@@ -35,7 +35,7 @@ class _NoticeError(Exception):
     """The notice did not get through; the text holds nothing of the address or the answer."""
 
 
-def summary(command: str, ending: Ending) -> dict[str, Any]:
+def summary(command: str, ending: Outcome) -> dict[str, Any]:
     """Return what is told of an ending."""
     return {
         "program": "kore-etl",
@@ -54,7 +54,7 @@ def summary(command: str, ending: Ending) -> dict[str, Any]:
     }
 
 
-def give_notice(settings: Settings, command: str, ending: Ending) -> None:
+def give_notice(settings: Settings, command: str, ending: Outcome) -> None:
     """Tell of a failure; that it cannot be told is a warning in the log, and no more."""
     import orjson
 

@@ -1,4 +1,4 @@
-"""Telling those outside how a run ended: Prometheus by a file, whoever is on duty by a command or a webhook.
+"""Notifier those outside how a run ended: Prometheus by a file, whoever is on duty by a command or a webhook.
 
 Neither stops the work nor changes its exit code: what fails here is a warning in the log.
 """
@@ -24,7 +24,7 @@ _TOLD_OF = range(1, 7)
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class Outcome:
     """How the work of a command on a source ended; ``budget_used`` is the last minute's share of the budget."""
 
     name: str
@@ -39,14 +39,14 @@ class Ending:
     budget_used: float = 0.0
 
 
-class Telling:
+class Notifier:
     """Tells of each source's ending as the settings say."""
 
     def __init__(self, settings: Settings, command: str) -> None:
         self._settings = settings
         self._command = command
 
-    def tell(self, ending: Ending, engine: Engine | None) -> None:
+    def tell(self, ending: Outcome, engine: Engine | None) -> None:
         """Write the figures, and give notice of a failure."""
         if self._settings.metrics_file is not None and ending.exit_code != _LOCKED:
             self._write_metrics(ending, engine)
@@ -60,7 +60,7 @@ class Telling:
             return False
         return exit_code != _INCOMPLETE or self._settings.notify_incomplete
 
-    def _write_metrics(self, ending: Ending, engine: Engine | None) -> None:
+    def _write_metrics(self, ending: Outcome, engine: Engine | None) -> None:
         from etl.cli.notify.metrics_file import write_metrics
 
         path = self._settings.metrics_file

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from etl.extract.http.auth import Token
     from etl.extract.http.query import Query
-    from etl.extract.http.rate_limiter import Budget
+    from etl.extract.http.rate_limiter import RateLimiter
 
 _LEAST_WAIT = 0.5  # seconds
 _MINUTE = 60.0
@@ -47,7 +47,7 @@ class Client:
         self,
         endpoint: Endpoint,
         token: Token,
-        budget: Budget,
+        budget: RateLimiter,
         *,
         clock: Callable[[], datetime],
         on_retry: Callable[[str, float], None] = lambda _reason, _seconds: None,
@@ -93,13 +93,13 @@ class Client:
         )
         return retrying(self._ask, body, patience)
 
-    def knock(self) -> None:
+    def ping(self) -> None:
         """Learn that the host can be reached, and its time, without a request that counts.
 
         Raises:
             TransientApiError, ApiError: it cannot.
         """
-        self._note_date(self._transport.knock(within=_KNOCK))
+        self._note_date(self._transport.ping(within=_KNOCK))
 
     def ask_once(self, query: Query) -> dict[str, Any]:
         """Return the answer to one request, which is never sent again; its token goes by the server's time if known.
@@ -149,7 +149,7 @@ class Client:
 
     def _send(self, body: bytes, patience: _Patience) -> dict[str, Any]:
         before = self._monotonic()
-        self._budget.take()
+        self._budget.acquire()
         patience.prolong(self._monotonic() - before)  # the account's other requests are no fault of the server's
         token = self._token.text()
         self.usage.requests += 1

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from etl.extract.capabilities import Abilities
+from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Query
-from etl.extract.paging.base import Chunk, Fetch, Window, check_order, moments, nothing_follows
+from etl.extract.paging.base import Chunk, Fetch, Window, check_order, is_last_page, moments
 
 _PAGES_REMEMBERED = 8
 _MOST_STEPS_BACK = 1000
@@ -24,13 +24,13 @@ _MOST_REPEATS = 2
 _Version = tuple[str | None, datetime | None]
 
 
-def read_newest(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[Chunk]:
+def read_newest_first(fetch: Fetch, window: Window, capabilities: ServerCapabilities) -> Iterator[Chunk]:
     """Yield what was updated since ``window.start``, newest first; only the last chunk covers anything."""
     skip, steps_back, repeats, doubt = 0, 0, 0, ""
     tie, tied = None, set[_Version]()  # the last row of a page of which all share one instant, and all such rows
     overlaps, floor = False, None
     known: deque[set[_Version]] = deque(maxlen=_PAGES_REMEMBERED)
-    query = replace(window.filters, sort_by=("updatedAt", "desc"), limit=abilities.limit())
+    query = replace(window.filters, sort_by=("updatedAt", "desc"), limit=capabilities.limit())
     while True:
         asked = replace(query, skip=skip)
         page = fetch(asked)
@@ -53,7 +53,7 @@ def read_newest(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[
         known.append(set(versions))
         if tie is not None and _is_shuffled(tie, tied, versions):
             doubt = f"more rows than a page share updatedAt {tie[1]}, and come in another order each time"
-        if _is_done(fetch, asked, page, window, abilities):
+        if _is_done(fetch, asked, page, window, capabilities):
             yield Chunk(page.records, window.end, page.total, settled=not doubt, reason=doubt)
             return
         yield Chunk(page.records, None, page.total)
@@ -94,7 +94,7 @@ def _onwards(versions: list[_Version]) -> tuple[int | None, datetime | None]:
     return (first - 1, last) if first > 1 else (None, None)
 
 
-def _is_done(fetch: Fetch, asked: Query, page: Page, window: Window, abilities: Abilities) -> bool:
+def _is_done(fetch: Fetch, asked: Query, page: Page, window: Window, capabilities: ServerCapabilities) -> bool:
     if min(moments(page, "updatedAt"), default=window.start) < window.start:
         return True
-    return nothing_follows(fetch, asked, page, abilities)
+    return is_last_page(fetch, asked, page, capabilities)

@@ -16,20 +16,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from etl.extract.paging.keyset import read_keyset
-from etl.extract.paging.newest_first import read_newest
-from etl.extract.paging.split_windows import read_verified
+from etl.extract.paging.newest_first import read_newest_first
+from etl.extract.paging.split_windows import read_split_windows
 
 if TYPE_CHECKING:
-    from etl.extract.capabilities import Abilities
+    from etl.extract.capabilities import ServerCapabilities
     from etl.extract.http.query import Field
     from etl.extract.paging.base import Reader
 
 Name = Literal["keyset", "verified", "newest"]
-READERS: dict[Name, Reader] = {"keyset": read_keyset, "verified": read_verified, "newest": read_newest}
+READERS: dict[Name, Reader] = {"keyset": read_keyset, "verified": read_split_windows, "newest": read_newest_first}
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ReadStrategy:
     """How a source is read: history by windows of ``field``, and later syncs by ``later``."""
 
     field: Field
@@ -37,10 +37,10 @@ class Way:
     later: Literal["windows", "newest", "sweep"]
 
 
-def choose(abilities: Abilities) -> Way:
-    """Return the cheapest exact way."""
-    by: Field = abilities.window_field or "createdAt"
-    history: Literal["keyset", "verified"] = "keyset" if abilities.sorts(by) else "verified"
+def choose_strategy(capabilities: ServerCapabilities) -> ReadStrategy:
+    """Return the cheapest exact strategy."""
+    by: Field = capabilities.window_field or "createdAt"
+    history: Literal["keyset", "verified"] = "keyset" if capabilities.sorts(by) else "verified"
     if by == "updatedAt":
-        return Way(by, history, "windows")
-    return Way(by, history, "newest" if abilities.sorts("updatedAt") else "sweep")
+        return ReadStrategy(by, history, "windows")
+    return ReadStrategy(by, history, "newest" if capabilities.sorts("updatedAt") else "sweep")

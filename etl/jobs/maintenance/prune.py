@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
-from etl.jobs.pipeline.lease import turn_of
+from etl.jobs.pipeline.lease import hold_source
 from etl.load.ledger import retention
 from etl.load.queries.status import Row
 
@@ -40,7 +40,7 @@ def prune(engine: Engine, source: Row, ages: Ages, *, now: datetime, dry_run: bo
         LockedError: another run works on the source.
     """
     with (
-        turn_of(engine, COMMAND, stream_id=source["stream_id"], name=source["name"]),
+        hold_source(engine, COMMAND, stream_id=source["stream_id"], name=source["name"]),
         engine.connect() as connection,
         connection.begin() as transaction,
     ):

@@ -57,7 +57,7 @@ def refresh(run: Run) -> int:
 
     Cut off, it is done again by the next run.
     """
-    before, today = shape_from(run.source.shape), Shape(dropped=frozenset(run.rules.drop_fields))
+    before, today = shape_from(run.source.shape), Shape(dropped=frozenset(run.options.drop_fields))
     if before == today:
         return 0
     dropped = today.dropped - before.dropped

@@ -1,4 +1,4 @@
-"""Storing what was rejected once and is good by today's rules, from the kept texts: no request is made."""
+"""Storing what was rejected once and is good by today's options, from the kept texts: no request is made."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _replay(run: Run, records: Sequence[quarantine.Kept]) -> int:
     readable = [(record, value) for record, value in parsed if value is not None or record.raw == "null"]
     if len(readable) < len(records):
         log.warning("replay.unreadable", records=len(records) - len(readable))
-        run.tally.rejected += len(records) - len(readable)
+        run.counters.rejected += len(records) - len(readable)
     run.store(run.take(Chunk([value for _, value in readable])))
     # Cut off here, the next replay finds these records stored already, and lets go of them then.
     with run.engine.begin() as connection:

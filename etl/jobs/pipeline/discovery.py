@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from etl.errors import RefusedError
-from etl.extract.capabilities import Abilities
+from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.query import Field, Query
 from etl.extract.paging.base import moments
-from etl.extract.probe.experiments import Finding, probe
+from etl.extract.probe.experiments import ProbeResult, probe
 from etl.jobs.pipeline.run import Run
 from etl.load.database.engine import reading
 from etl.load.ledger import runs, sources
@@ -20,23 +20,23 @@ _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 _NEAR_ENOUGH = timedelta(days=31)
 
 
-def get_to_know(run: Run, *, anew: bool = False, again: bool = False) -> Finding | None:
+def ensure_capabilities(run: Run, *, anew: bool = False, again: bool = False) -> ProbeResult | None:
     """Ask what is not known of the server yet; return what that found, None where nothing had to be asked.
 
     ``anew`` asks for what is known too; ``again`` for what was asked in vain, although nothing is new since.
     """
-    if not anew and not (run.abilities.unknown() and (again or _may_tell_more(run))):
+    if not anew and not (run.capabilities.unknown() and (again or _may_tell_more(run))):
         return None
-    known = Abilities().set_by_hand(run.by_hand) if anew else run.abilities
-    finding = probe(run.client.fetch, known)
-    changed = [name for name in finding.abilities.questions() if _differ(name, run.abilities, finding.abilities)]
-    learnt = [name for name in changed if getattr(run.abilities, name) is None]
-    run.learn(finding.abilities, *(name for name in changed if name not in learnt))
-    log.info("probe.finished", requests=finding.requests, learnt=learnt, unknown=run.abilities.unknown())
-    return finding
+    known = ServerCapabilities().with_overrides(run.overrides) if anew else run.capabilities
+    probed = probe(run.client.fetch, known)
+    changed = [name for name in probed.capabilities.questions() if _differ(name, run.capabilities, probed.capabilities)]
+    learnt = [name for name in changed if getattr(run.capabilities, name) is None]
+    run.learn(probed.capabilities, *(name for name in changed if name not in learnt))
+    log.info("probe.finished", requests=probed.requests, learnt=learnt, unknown=run.capabilities.unknown())
+    return probed
 
 
-def _differ(name: str, before: Abilities, after: Abilities) -> bool:
+def _differ(name: str, before: ServerCapabilities, after: ServerCapabilities) -> bool:
     return bool(getattr(before, name) != getattr(after, name))
 
 
@@ -48,13 +48,13 @@ def _may_tell_more(run: Run) -> bool:
         return runs.have_stored_since(connection, run.source.id, run.source.probed_at)
 
 
-def beginning(run: Run, field: Field, finding: Finding | None) -> datetime:
+def history_start(run: Run, field: Field, probed: ProbeResult | None) -> datetime:
     """Return where history begins: as set, as kept, as the probe saw it, or as a few more requests tell."""
-    if run.rules.start is not None:
-        return run.rules.start
+    if run.options.start is not None:
+        return run.options.start
     if run.source.history_start is not None:
         return run.source.history_start
-    found = finding.beginnings.get(field) if finding is not None else None
+    found = probed.earliest.get(field) if probed is not None else None
     start = found or _search_beginning(run, field)
     if start is None:
         return run.opened_at() - _NEAR_ENOUGH
@@ -69,8 +69,8 @@ def _search_beginning(run: Run, field: Field) -> datetime | None:
 
     None where there are no rows at all yet: then history has no beginning to be kept.
     """
-    is_sorted = run.abilities.sorts(field)
-    page = run.fetch(Query(limit=run.abilities.limit(), sort_by=(field, "asc") if is_sorted else None))
+    is_sorted = run.capabilities.sorts(field)
+    page = run.fetch(Query(limit=run.capabilities.limit(), sort_by=(field, "asc") if is_sorted else None))
     if not page.records:
         return None
     if is_sorted or page.is_last(0):

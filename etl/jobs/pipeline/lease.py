@@ -1,4 +1,4 @@
-"""Who works on a source, and when: one sync and one backfill may be under way, and they take turns, the sync first.
+"""The right to work on a source: one sync and one backfill may run, and the sync goes first.
 
 Each holds the lock of its own kind for its whole life, so that a second of the kind ends at once. Both fetch and store
 only while they hold the turn. A sync keeps it; a backfill offers it now and then, between two pages.
@@ -21,7 +21,7 @@ _COURTESY = 0.02  # seconds in which a waiting sync can take it
 _WAITED = 0.1  # seconds from which on another run had the turn
 
 
-class Turn:
+class SourceLease:
     """The right to fetch and store, held from its making on.
 
     Who fetches offers it. Who stores meanwhile does so under ``storing``: it is taken while another run has the turn.
@@ -60,7 +60,7 @@ class Turn:
 
 
 @contextmanager
-def turn_of(engine: Engine, command: str, *, stream_id: str, name: str) -> Iterator[Turn]:
+def hold_source(engine: Engine, command: str, *, stream_id: str, name: str) -> Iterator[SourceLease]:
     """Give a command its turn on a source.
 
     Raises:
@@ -68,7 +68,7 @@ def turn_of(engine: Engine, command: str, *, stream_id: str, name: str) -> Itera
     """
     kind = "backfill" if command in BACKGROUND else "sync"
     with held(named_lock(engine, f"{kind} {stream_id}"), f"source {name}"):
-        turn = Turn(named_lock(engine, f"turn {stream_id}"), makes_way=command in BACKGROUND)
+        turn = SourceLease(named_lock(engine, f"turn {stream_id}"), makes_way=command in BACKGROUND)
         try:
             yield turn
         finally:

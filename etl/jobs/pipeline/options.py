@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 
 @dataclass(slots=True)
-class Tally:
+class RunCounters:
     """What a run counted; the names are those of ``sync_runs``."""
 
     requests: int = 0
@@ -24,7 +24,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class SyncOptions:
     """The settings that a run obeys."""
 
     overlap: timedelta = timedelta(minutes=5)

@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from etl.errors import ApiError, RefusedError
-from etl.extract.capabilities import END_OF_TIME, SECOND, Abilities, ContradictedError
+from etl.extract.capabilities import END_OF_TIME, SECOND, CapabilityDriftError, ServerCapabilities
 from etl.extract.http.client import Client
 from etl.extract.http.page import Page
 from etl.extract.http.query import Query
 from etl.extract.paging.base import Chunk
 from etl.jobs.pipeline.batch import Intake, Taken, batch_of, unknown_keys_of
-from etl.jobs.pipeline.options import Rules, Tally
+from etl.jobs.pipeline.options import RunCounters, SyncOptions
 from etl.jobs.pipeline.prefetch import OF_CHANGED, OF_NEW
 from etl.jobs.pipeline.stream_filter import Strangers
 from etl.load.database.engine import reading, storing
@@ -45,11 +45,11 @@ class Run:
         source: Source,
         *,
         run_id: int,
-        abilities: Abilities,
-        by_hand: dict[str, Any],
-        rules: Rules,
+        capabilities: ServerCapabilities,
+        overrides: dict[str, Any],
+        options: SyncOptions,
         clock: Callable[[], datetime],
-        on_progress: Callable[[Tally, int | None], None] = lambda _tally, _total: None,
+        on_progress: Callable[[RunCounters, int | None], None] = lambda _tally, _total: None,
         before_fetch: Callable[[], None] = lambda: None,
         storing: AbstractContextManager[Any] = nullcontext(),  # noqa: B008 it holds nothing
         more_clients: Callable[[], Client] | None = None,
@@ -58,11 +58,11 @@ class Run:
         self.client = client
         self.source = source
         self.id = run_id
-        self.abilities = abilities
-        self.rules = rules
+        self.capabilities = capabilities
+        self.options = options
         self.clock = clock
-        self.tally = Tally()
-        self.by_hand = by_hand
+        self.counters = RunCounters()
+        self.overrides = overrides
         self._started = clock()
         self._opened_at: datetime | None = None
         self._latest_opening = END_OF_TIME
@@ -71,7 +71,7 @@ class Run:
             known = erased.forgotten_ids(connection, source.id)
             is_named = statistics.any_of_stream(connection, source.id, source.stream_id)
             self.watermark_before = watermarks.read(connection, source.id)
-        self.intake = Intake(self.stream, drop_fields=rules.drop_fields, forgotten=known)
+        self.intake = Intake(self.stream, drop_fields=options.drop_fields, forgotten=known)
         self.most_ahead = OF_CHANGED if engine.dialect.name == "sqlite" else OF_NEW
         self._strangers = Strangers(source.stream_id, is_named=is_named)
         self._on_progress = on_progress
@@ -105,12 +105,13 @@ class Run:
                 raise
         page = client.fetch(replace(query, limit=fewer))  # refused as well: it is not the limit
         self.learn(
-            self.abilities.learnt("page_rows", fewer, f"limit {query.limit} is refused, {fewer} is not"), "page_rows"
+            self.capabilities.with_answer("page_rows", fewer, f"limit {query.limit} is refused, {fewer} is not"),
+            "page_rows",
         )
         return page
 
     def _within_limit(self, query: Query) -> Query:
-        most = self.abilities.page_rows
+        most = self.capabilities.page_rows
         return replace(query, limit=most) if query.limit and most and query.limit > most else query
 
     def opened_at(self) -> datetime:
@@ -190,10 +191,10 @@ class Run:
             new_keys = schema_drift.keep(connection, self.source.id, unnoticed, run_id=self.id, now=now)
             if watermark is not None:
                 watermarks.advance(connection, self.source.id, watermark, run_id=self.id, now=now)
-            runs.progress(connection, self.id, asdict(self.tally))
+            runs.progress(connection, self.id, asdict(self.counters))
         for key in new_keys:
             log.info("key.unknown", key=key, see="kore-etl schema unknown")
-        self._on_progress(self.tally, taken.total)
+        self._on_progress(self.counters, taken.total)
         return counts
 
     def advance(self, watermark: datetime) -> None:
@@ -201,42 +202,42 @@ class Run:
         with self.engine.begin() as connection:
             watermarks.advance(connection, self.source.id, watermark, run_id=self.id, now=self.clock())
 
-    def learn(self, abilities: Abilities, *questions: str) -> None:
+    def learn(self, capabilities: ServerCapabilities, *questions: str) -> None:
         """Keep what was found out, and say what changed."""
-        before, self.abilities = self.abilities, abilities.set_by_hand(self.by_hand)
+        before, self.capabilities = self.capabilities, capabilities.with_overrides(self.overrides)
         for question in questions:
             log.warning(
                 "probe.changed",
                 question=question,
                 before=getattr(before, question),
-                now=getattr(self.abilities, question),
-                evidence=self.abilities.evidence.get(question),
+                now=getattr(self.capabilities, question),
+                evidence=self.capabilities.evidence.get(question),
             )
         with self.engine.begin() as connection:
-            sources.remember(connection, self.source.id, abilities.to_json(), self.clock())
+            sources.remember(connection, self.source.id, capabilities.to_json(), self.clock())
 
-    def accept(self, contradiction: ContradictedError) -> None:
+    def accept(self, drift: CapabilityDriftError) -> None:
         """Take over what the server just showed; raise where it shows that nothing known of it holds.
 
         Raises:
             ApiError: the same question was contradicted before in this run, or what was contradicted is set by hand.
         """
-        question = contradiction.question
-        if question in self.by_hand and self.by_hand[question] is not None:
-            message = f"{contradiction}; it is set by hand: correct or remove the setting {question}"
-            raise ApiError(message) from contradiction
-        if question in self._contradicted or contradiction.answer == "neither":
-            message = f"{contradiction}; what this server does cannot be read exactly"
-            raise ApiError(message) from contradiction
+        question = drift.question
+        if question in self.overrides and self.overrides[question] is not None:
+            message = f"{drift}; it is set by hand: correct or remove the setting {question}"
+            raise ApiError(message) from drift
+        if question in self._contradicted or drift.answer == "neither":
+            message = f"{drift}; what this server does cannot be read exactly"
+            raise ApiError(message) from drift
         self._contradicted.add(question)
-        self.learn(self.abilities.learnt(question, contradiction.answer, contradiction.evidence), question)
+        self.learn(self.capabilities.with_answer(question, drift.answer, drift.evidence), question)
 
     def count_requests(self) -> None:
-        """Bring the tally up to what the clients spent."""
+        """Bring the counters up to what the clients spent."""
         spent = [client.usage for client in (self.client, *self._helpers)]
-        self.tally.requests = sum(usage.requests for usage in spent)
-        self.tally.retries = sum(usage.retries for usage in spent)
-        self.tally.rate_limited = sum(usage.rate_limited for usage in spent)
+        self.counters.requests = sum(usage.requests for usage in spent)
+        self.counters.retries = sum(usage.retries for usage in spent)
+        self.counters.rate_limited = sum(usage.rate_limited for usage in spent)
 
     def _unnoticed(self, rows: Sequence[TaskRows]) -> dict[str, tuple[str, str]]:
         """Return the keys that nothing here knows and that this run has not met before."""
@@ -247,13 +248,13 @@ class Run:
 
     def _count(self, fetched: int, counts: Counts, rejections: int) -> None:
         self.count_requests()
-        tally = self.tally
-        tally.fetched += fetched
-        tally.inserted += counts.inserted
-        tally.updated += counts.updated
-        tally.unchanged += counts.unchanged + counts.repeated
-        tally.stale += counts.stale
-        tally.rejected += rejections
+        counters = self.counters
+        counters.fetched += fetched
+        counters.inserted += counts.inserted
+        counters.updated += counts.updated
+        counters.unchanged += counts.unchanged + counts.repeated
+        counters.stale += counts.stale
+        counters.rejected += rejections
 
 
 def _whole(moment: datetime) -> datetime:

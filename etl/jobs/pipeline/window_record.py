@@ -97,9 +97,9 @@ class WindowEntry:
 
     def _conclude(self) -> None:
         self._state = "unverified" if self._doubt else "verified"
-        self._run.tally.windows += 1
+        self._run.counters.windows += 1
         if self._doubt:
-            self._run.tally.unverified += 1
+            self._run.counters.unverified += 1
             log.warning("window.unverified", start=self._columns["start"], end=self._end, reason=self._doubt)
 
     def _write_alone(self) -> None:

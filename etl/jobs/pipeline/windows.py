@@ -1,4 +1,4 @@
-"""Reading a stretch of time in rolling windows: as long as the server takes them, each with its row in the ledger."""
+"""Read a time range in windows as long as the server takes, each with its row in the ledger."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _MOST_SLOW = 4  # windows in a row that came too late, before it is the server's
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class TimeRange:
     """``[start, end)`` of a field, to be read for a job; without an end, up to the server's time when the run began.
 
-    Such an open stretch is read on for what changes meanwhile, without counting on it. ``moves_watermark`` lets the
+    Such an open range is read on for what changes meanwhile, without counting on it. ``moves_watermark`` lets the
     watermark follow what is covered: only where ``field`` is updatedAt and all before ``start`` is stored.
     ``check_first`` is shown the first page before anything of it is stored, and may raise.
     """
@@ -44,7 +44,7 @@ class Stretch:
 
 
 @dataclass(slots=True)
-class Rolling:
+class WindowSizer:
     """How long the next window may be."""
 
     size: timedelta | None
@@ -76,46 +76,46 @@ class Rolling:
             self.most, self.refused = self.size, True  # what was refused once would be again
 
 
-def read_stretch(run: Run, stretch: Stretch) -> None:
-    """Read and store a stretch, window by window.
+def read_windows(run: Run, time_range: TimeRange) -> None:
+    """Read and store a time_range, window by window.
 
     Raises:
-        ContradictedError: the server is not as it was found to be; what was stored stays, the ledger tells how far.
+        CapabilityDriftError: the server is not as it was found to be; what was stored stays, the ledger tells how far.
         EtlError: as the client raises it, once the shortest window fails too.
     """
-    rolling = _rolling(run)
-    start = stretch.start
-    while (last := _last(run, stretch)) is None or start < last:
-        end = rolling.next_end(start, last)
+    sizer = _window_sizer(run)
+    start = time_range.start
+    while (last := _last(run, time_range)) is None or start < last:
+        end = sizer.next_end(start, last)
         try:
             with bound(window=interval(start, end)):
-                start = _read_window(run, stretch, start, end, rolling)
+                start = _read_window(run, time_range, start, end, sizer)
         except _WindowFailed as failure:
             start = failure.covered_until
             if failure.was_open and isinstance(failure.error, RefusedError):
                 _stop_asking_openly(run, failure.error)
             else:
-                rolling.shrink((end or run.surely_opened_by()) - start, failure.error)
+                sizer.shrink((end or run.surely_opened_by()) - start, failure.error)
         else:
-            _remember(run, rolling)
-            rolling.grow()
+            _remember(run, sizer)
+            sizer.grow()
 
 
 def _stop_asking_openly(run: Run, error: RefusedError) -> None:
-    run.learn(run.abilities.learnt("any_range", answer=False, evidence=str(error)), "any_range")
+    run.learn(run.capabilities.with_answer("any_range", answer=False, evidence=str(error)), "any_range")
 
 
-def _remember(run: Run, rolling: Rolling) -> None:
+def _remember(run: Run, sizer: WindowSizer) -> None:
     """Keep what range was taken once longer ones had been refused."""
-    if rolling.refused and rolling.most is not None and rolling.most != run.abilities.longest_range:
-        evidence = f"{rolling.most} was answered, a longer range refused"
-        run.learn(run.abilities.learnt("longest_range", rolling.most, evidence), "longest_range")
+    if sizer.refused and sizer.most is not None and sizer.most != run.capabilities.longest_range:
+        evidence = f"{sizer.most} was answered, a longer range refused"
+        run.learn(run.capabilities.with_answer("longest_range", sizer.most, evidence), "longest_range")
 
 
-def _last(run: Run, stretch: Stretch) -> datetime | None:
-    """Return the stretch's end, None as long as the server's time is not known."""
-    if stretch.end is not None:
-        return stretch.end
+def _last(run: Run, time_range: TimeRange) -> datetime | None:
+    """Return the range's end, None as long as the server's time is not known."""
+    if time_range.end is not None:
+        return time_range.end
     return run.opened_at() if run.client.usage.requests else None
 
 
@@ -127,26 +127,28 @@ class _WindowFailed(Exception):  # noqa: N818 not an error of its own: carries o
         self.was_open = was_open
 
 
-def _rolling(run: Run) -> Rolling:
-    tick, longest = run.abilities.smallest(), run.abilities.longest_range
+def _window_sizer(run: Run) -> WindowSizer:
+    tick, longest = run.capabilities.smallest(), run.capabilities.longest_range
     # A tick may be added at each end of what is asked for, so that no row on an end is left out.
-    most = max(tick, longest - 2 * tick) if longest else run.rules.window_most
-    least = max(tick, run.rules.window_least or timedelta())
-    return Rolling(size=most, least=least, most=most)
+    most = max(tick, longest - 2 * tick) if longest else run.options.window_most
+    least = max(tick, run.options.window_least or timedelta())
+    return WindowSizer(size=most, least=least, most=most)
 
 
-def _read_window(run: Run, stretch: Stretch, start: datetime, end: datetime | None, rolling: Rolling) -> datetime:
+def _read_window(
+    run: Run, time_range: TimeRange, start: datetime, end: datetime | None, sizer: WindowSizer
+) -> datetime:
     """Read one window to its end and return where the next one starts."""
-    is_open = stretch.end is None and (end is None or end == _last(run, stretch))
-    asked_end = _open_end(run, start, rolling) if end is None or is_open else end
-    enough = run.surely_opened_by if stretch.end is None else None
-    window = Window(stretch.field, start, asked_end, enough, stretch.filters)
-    told_end = partial(_ledger_end, run, stretch, end)
-    entry = WindowEntry(run, stretch.job, stretch.field, stretch.reading, start, told_end)
+    is_open = time_range.end is None and (end is None or end == _last(run, time_range))
+    asked_end = _open_end(run, start, sizer) if end is None or is_open else end
+    enough = run.surely_opened_by if time_range.end is None else None
+    window = Window(time_range.field, start, asked_end, enough, time_range.filters)
+    told_end = partial(_ledger_end, run, time_range, end)
+    entry = WindowEntry(run, time_range.job, time_range.field, time_range.reading, start, told_end)
     try:
-        chunks = READERS[stretch.reading](_checked(run, stretch, start), window, run.abilities)
+        chunks = READERS[time_range.reading](_checked(run, time_range, start), window, run.capabilities)
         for taken in read_ahead(chunks, run.take, most=run.most_ahead):
-            entry.store(taken, watermark=_watermark(run, stretch, taken.covered_until))
+            entry.store(taken, watermark=_watermark(run, time_range, taken.covered_until))
     except (RefusedError, SlowAnswerError) as error:
         entry.fail(error)
         raise _WindowFailed(entry.covered_until, error, was_open=asked_end == END_OF_TIME) from error
@@ -157,9 +159,9 @@ def _read_window(run: Run, stretch: Stretch, start: datetime, end: datetime | No
     return entry.covered_until
 
 
-def _checked(run: Run, stretch: Stretch, start: datetime) -> Fetch:
-    """Return what fetches for a window; the first page of the stretch is checked."""
-    pending = [stretch.check_first] if stretch.check_first is not None and start == stretch.start else []
+def _checked(run: Run, time_range: TimeRange, start: datetime) -> Fetch:
+    """Return what fetches for a window; the first page of the range is checked."""
+    pending = [time_range.check_first] if time_range.check_first is not None and start == time_range.start else []
 
     def fetch(query: Query) -> Page:
         page = run.fetch(query)
@@ -170,21 +172,21 @@ def _checked(run: Run, stretch: Stretch, start: datetime) -> Fetch:
     return fetch
 
 
-def _ledger_end(run: Run, stretch: Stretch, end: datetime | None) -> datetime:
-    if stretch.end is not None and end is not None:
+def _ledger_end(run: Run, time_range: TimeRange, end: datetime | None) -> datetime:
+    if time_range.end is not None and end is not None:
         return end
     return min(end, run.opened_at()) if end is not None else run.opened_at()
 
 
-def _watermark(run: Run, stretch: Stretch, covered_until: datetime | None) -> datetime | None:
-    if not stretch.moves_watermark or covered_until is None:
+def _watermark(run: Run, time_range: TimeRange, covered_until: datetime | None) -> datetime | None:
+    if not time_range.moves_watermark or covered_until is None:
         return None
     # What is covered ends before that moment, of which more may be on the next page; a watermark is covered itself.
-    return min(covered_until - MILLISECOND, run.opened_at() - run.rules.settle)
+    return min(covered_until - MILLISECOND, run.opened_at() - run.options.settle)
 
 
-def _open_end(run: Run, start: datetime, rolling: Rolling) -> datetime:
-    if run.abilities.any_range is False and run.client.usage.requests:
+def _open_end(run: Run, start: datetime, sizer: WindowSizer) -> datetime:
+    if run.capabilities.any_range is False and run.client.usage.requests:
         near = run.surely_opened_by() if run.client.skew is not None else run.clock() + _NEAR
-        return max(near, start + run.abilities.smallest()) if rolling.most is None else start + rolling.most
-    return END_OF_TIME if rolling.most is None else start + rolling.most
+        return max(near, start + run.capabilities.smallest()) if sizer.most is None else start + sizer.most
+    return END_OF_TIME if sizer.most is None else start + sizer.most

@@ -20,12 +20,12 @@ from threading import Thread
 from etl.errors import RefusedError
 from etl.extract.http.client import Client
 from etl.extract.http.responses import SlowAnswerError
-from etl.extract.paging.base import Chunk, Window, dated
+from etl.extract.paging.base import Chunk, Window, window_query
 from etl.extract.paging.strategy import READERS
 from etl.jobs.pipeline.batch import Taken, joined
 from etl.jobs.pipeline.run import Run
 from etl.jobs.pipeline.window_record import WindowEntry
-from etl.jobs.pipeline.windows import Stretch
+from etl.jobs.pipeline.windows import TimeRange
 from etl.logs import bound, get_logger
 from etl.times import interval
 
@@ -62,75 +62,77 @@ def sensible_workers(run: Run, per_minute: int) -> int:
     return max(1, min(MOST_WORKERS, math.ceil(per_minute / 60 * latency)))
 
 
-def read_in_parallel(run: Run, stretch: Stretch, workers: int | None) -> datetime:
-    """Read and store a stretch up to the server's time now, or its end; return up to where all of it is stored.
+def read_in_parallel(run: Run, time_range: TimeRange, workers: int | None) -> datetime:
+    """Read and store a range up to the server's time now, or its end; return up to where all of it is stored.
 
     Where the server refuses a window, or answers too slowly, the rest is left to who reads one window after the other.
 
     Raises:
-        ContradictedError, EtlError: as a window's reading does, once what came before is stored.
+        CapabilityDriftError, EtlError: as a window's reading does, once what came before is stored.
     """
     workers = sensible_workers(run, run.client.per_minute) if workers is None else workers
     if workers < 2:
-        return stretch.start
+        return time_range.start
     try:
-        windows = _windows(run, stretch, workers)
-        return _read(run, stretch, windows, workers) if windows else stretch.start
+        windows = _windows(run, time_range, workers)
+        return _read(run, time_range, windows, workers) if windows else time_range.start
     except (RefusedError, SlowAnswerError) as error:
         log.warning("workers.not_used", reason=str(error))
-        return stretch.start
+        return time_range.start
 
 
-def _read(run: Run, stretch: Stretch, windows: list[Window], workers: int) -> datetime:
+def _read(run: Run, time_range: TimeRange, windows: list[Window], workers: int) -> datetime:
     log.info("workers.started", workers=workers, windows=len(windows))
-    crew = _Crew(run, stretch, windows, workers)
+    crew = _Crew(run, time_range, windows, workers)
     try:
         crew.store_all()
     except (RefusedError, SlowAnswerError) as error:
         log.warning("workers.stopped", reason=str(error))
     finally:
         crew.stop()
-    return crew.covered_until(stretch.start)
+    return crew.covered_until(time_range.start)
 
 
-def _windows(run: Run, stretch: Stretch, workers: int) -> list[Window]:
-    """Return disjoint windows from the beginning of the stretch on, by how many rows the server counts in it."""
-    query = replace(dated(Window(stretch.field, stretch.start, _end(run, stretch)), run.abilities), limit=1)
-    longest = run.abilities.longest_range
+def _windows(run: Run, time_range: TimeRange, workers: int) -> list[Window]:
+    """Return disjoint windows from the beginning of the range on, by how many rows the server counts in it."""
+    query = replace(
+        window_query(Window(time_range.field, time_range.start, _end(run, time_range)), run.capabilities), limit=1
+    )
+    longest = run.capabilities.longest_range
     total = run.fetch(query).total if longest is None else None
     if not run.client.usage.requests:
         return []  # the server's time is not known yet
-    end = min(_end(run, stretch), run.opened_at()).replace(microsecond=0)
-    pages = _WINDOWS_EACH * workers * _PAGES if total is None else total / max(1, run.abilities.limit() - 1)
+    end = min(_end(run, time_range), run.opened_at()).replace(microsecond=0)
+    pages = _WINDOWS_EACH * workers * _PAGES if total is None else total / max(1, run.capabilities.limit() - 1)
     count = min(_WINDOWS_EACH * workers, int(pages / _PAGES))
-    if end <= stretch.start or count < _LEAST_WINDOWS:
+    if end <= time_range.start or count < _LEAST_WINDOWS:
         return []
-    size = max(timedelta(seconds=1), (end - stretch.start) / count)
+    size = max(timedelta(seconds=1), (end - time_range.start) / count)
     if longest is not None:
-        size = min(size, longest - 2 * run.abilities.smallest())
+        size = min(size, longest - 2 * run.capabilities.smallest())
     if size <= timedelta():
         return []
-    return list(_split(stretch, end, timedelta(seconds=math.ceil(size.total_seconds()))))
+    return list(_split(time_range, end, timedelta(seconds=math.ceil(size.total_seconds()))))
 
 
-def _end(run: Run, stretch: Stretch) -> datetime:
-    return stretch.end or run.clock()
+def _end(run: Run, time_range: TimeRange) -> datetime:
+    return time_range.end or run.clock()
 
 
-def _split(stretch: Stretch, end: datetime, size: timedelta) -> Iterator[Window]:
-    start = stretch.start
+def _split(time_range: TimeRange, end: datetime, size: timedelta) -> Iterator[Window]:
+    start = time_range.start
     while start < end:
         upto = min(end, start + size)
-        yield Window(stretch.field, start, upto, None, stretch.filters)
+        yield Window(time_range.field, start, upto, None, time_range.filters)
         start = upto
 
 
 class _Crew:
     """Workers that read the windows, and their windows' rows in the ledger."""
 
-    def __init__(self, run: Run, stretch: Stretch, windows: list[Window], workers: int) -> None:
+    def __init__(self, run: Run, time_range: TimeRange, windows: list[Window], workers: int) -> None:
         self._run = run
-        self._stretch = stretch
+        self._time_range = time_range
         self._windows = windows
         self._workers = workers
         self._left: SimpleQueue[Window | None] = SimpleQueue()
@@ -204,9 +206,9 @@ class _Crew:
         self._done.add(window.start)
 
     def _opened(self, window: Window) -> WindowEntry:
-        stretch, start = self._stretch, window.start
+        time_range, start = self._time_range, window.start
         entry = WindowEntry(
-            self._run, stretch.job, stretch.field, stretch.reading, start, partial(_end_of, window),
+            self._run, time_range.job, time_range.field, time_range.reading, start, partial(_end_of, window),
             spent=lambda: self._requests[start],
         )  # fmt: skip
         self._entries[start] = entry
@@ -235,7 +237,7 @@ class _Crew:
     def _read(self, client: Client, window: Window, before: int) -> tuple[Window, ...]:
         """Read a window, to its end or up to what another worker shall share; return what is left of it."""
         fetch = partial(self._run.fetch, client=client)
-        for chunk in READERS[self._stretch.reading](fetch, window, self._run.abilities):
+        for chunk in READERS[self._time_range.reading](fetch, window, self._run.capabilities):
             if not self._room.get():
                 return ()  # stopped: nobody listens any more
             self._told.put(_News(window, client.usage.requests - before, self._run.take(chunk)))
@@ -246,7 +248,7 @@ class _Crew:
     def _shared(self, window: Window, chunk: Chunk) -> tuple[Window, ...]:
         """Return the two halves of what is left of a window, none if that is too little to be shared."""
         start = chunk.covered_until
-        is_last = chunk.total is not None and chunk.total - len(chunk.records) < self._run.abilities.limit()
+        is_last = chunk.total is not None and chunk.total - len(chunk.records) < self._run.capabilities.limit()
         if start is None or start <= window.start or is_last or window.end - start < self._least:
             return ()
         middle = (start + (window.end - start) / 2).replace(microsecond=0)

@@ -27,7 +27,7 @@ class IncompleteError(EtlError):
     exit_code = 3
 
 
-class Suspects:
+class DeletionCandidates:
     """Gathers what is missing; ``most`` of them are believed without being forced to."""
 
     def __init__(self, run: Run, field: Field, *, force: bool) -> None:
@@ -73,10 +73,10 @@ class Suspects:
         self.compared += len(here)
         placed = {key for key in missing if moment_of(records[key], self.field) is not None}
         self.unplaced |= {key: here[key] for key in missing - placed}
-        self.suspect({key: here[key] for key in placed})
+        self.add({key: here[key] for key in placed})
         return placed
 
-    def suspect(self, missing: deletions.Versions) -> None:
+    def add(self, missing: deletions.Versions) -> None:
         """Add to those under suspicion.
 
         Raises:
@@ -98,8 +98,8 @@ class Suspects:
         return here - len(self.gone) + rejected
 
     def doubt(self, start: datetime, end: datetime, reason: str) -> None:
-        """Tell of a stretch that could not be read whole, in which nothing is taken for deleted."""
-        self.run.tally.unverified += 1
+        """Tell of a range that could not be read whole, in which nothing is taken for deleted."""
+        self.run.counters.unverified += 1
         log.warning("reconcile.unverified", start=start, end=end, reason=reason)
 
     def check(self, gone: int) -> None:

@@ -18,7 +18,7 @@ _LARGEST = 2**31 - 1  # of an Integer; more tasks than that is no count but a mi
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class WindowRow:
     """A row of the ledger: ``[start, end)`` of ``field``, committed from its start up to ``covered_until``."""
 
     id: int
@@ -71,7 +71,7 @@ def note(connection: Connection, window_id: int, **values: object) -> None:
     connection.execute(update(sync_windows).where(sync_windows.c.id == window_id).values(**values))
 
 
-def of_job(connection: Connection, source_id: int, job: str, *, since: datetime | None = None) -> Sequence[Stretch]:
+def of_job(connection: Connection, source_id: int, job: str, *, since: datetime | None = None) -> Sequence[WindowRow]:
     """Return the windows of a job on a source, oldest stretch first."""
     columns = sync_windows.c
     query = select(
@@ -80,7 +80,7 @@ def of_job(connection: Connection, source_id: int, job: str, *, since: datetime 
     ).where(columns.source_id == source_id, columns.job == job)  # fmt: skip
     if since is not None:
         query = query.where(columns.opened_at >= since)
-    return [Stretch(*row) for row in connection.execute(query.order_by(columns.start_at, columns.id))]
+    return [WindowRow(*row) for row in connection.execute(query.order_by(columns.start_at, columns.id))]
 
 
 def latest_of_job(connection: Connection, source_id: int, job: str) -> datetime | None:

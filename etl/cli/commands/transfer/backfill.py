@@ -75,9 +75,9 @@ def backfill(
 
 
 def _told(name: str, plan: Plan, per_minute: int, *, as_text: bool) -> dict[str, Any]:
-    from etl.extract.http.rate_limiter import Budget
+    from etl.extract.http.rate_limiter import RateLimiter
 
-    seconds = None if plan.requests is None else Budget(per_minute).seconds_for(plan.requests)
+    seconds = None if plan.requests is None else RateLimiter(per_minute).seconds_for(plan.requests)
     if as_text:
         click.echo(_sentence(name, plan, per_minute, seconds))
     return {"plan": asdict(plan) | {"seconds": seconds}}
