@@ -12,9 +12,9 @@ import jwt
 import pytest
 import requests
 
-from etl.sandbox import control
 from etl.sandbox.options import Options
-from etl.sandbox.service import Service
+from etl.sandbox.server import control
+from etl.sandbox.server.service import Service
 
 
 @pytest.fixture

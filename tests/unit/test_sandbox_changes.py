@@ -6,7 +6,7 @@ import pytest
 
 from etl.sandbox import Options
 from etl.sandbox.moments import read_moment
-from etl.sandbox.service import Service
+from etl.sandbox.server.service import Service
 
 
 class Clock:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from etl.sandbox.moments import read_moment, write_moment
 from etl.sandbox.options import Options
-from etl.sandbox.query import Finder
-from etl.sandbox.request import read_request
+from etl.sandbox.server.query import Finder
+from etl.sandbox.server.request import read_request
 from etl.sandbox.store import Store
 
 MOMENTS = st.integers(0, 4000)

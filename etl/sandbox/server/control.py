@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from etl.sandbox.errors import Refusal, Reply, refuse
 from etl.sandbox.options import option_types
-from etl.sandbox.service import Service
+from etl.sandbox.server.replies import Refusal, Reply, refuse
+from etl.sandbox.server.service import Service
 
 PREFIX = "/_sandbox/"
 _COUNTS = ("update", "insert", "delete")

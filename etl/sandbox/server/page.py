@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from etl.sandbox.errors import Reply
 from etl.sandbox.options import Options
-from etl.sandbox.request import Asked
+from etl.sandbox.server.replies import Reply
+from etl.sandbox.server.request import Asked
 from etl.sandbox.store import Row
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from etl.sandbox.errors import Refusal
 from etl.sandbox.moments import DAY_MS, read_moment
 from etl.sandbox.options import Options
+from etl.sandbox.server.replies import Refusal
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
-from etl.sandbox.handler import Handler
 from etl.sandbox.options import Options
-from etl.sandbox.service import Service
+from etl.sandbox.server.handler import Handler
+from etl.sandbox.server.service import Service
 
 
 class Sandbox:

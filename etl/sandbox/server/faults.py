@@ -11,9 +11,9 @@ from dataclasses import replace
 from random import Random
 from threading import Event
 
-from etl.sandbox.budget import exceeded
-from etl.sandbox.errors import Refusal, Reply, refuse
 from etl.sandbox.options import Options
+from etl.sandbox.server.rate_limiter import exceeded
+from etl.sandbox.server.replies import Refusal, Reply, refuse
 
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 HTML_TYPE = "text/html; charset=utf-8"

@@ -6,8 +6,8 @@ from collections import deque
 from email.utils import formatdate
 from math import ceil
 
-from etl.sandbox.errors import Refusal
 from etl.sandbox.options import Options
+from etl.sandbox.server.replies import Refusal
 
 MESSAGE = "You've exceeded the per-minute rate limit. Please wait for sometime before retrying."
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from etl.sandbox.budget import Budget
-from etl.sandbox.errors import Refusal
 from etl.sandbox.options import Options
+from etl.sandbox.server.rate_limiter import Budget
+from etl.sandbox.server.replies import Refusal
 
 NOW = 1_750_000_000.5
 

@@ -10,15 +10,15 @@ from random import Random
 from threading import RLock
 from typing import Any, Protocol
 
-from etl.sandbox import faults
-from etl.sandbox.auth import Gate
-from etl.sandbox.budget import Budget
 from etl.sandbox.changes import Changes
-from etl.sandbox.errors import Refusal, Reply, refuse
 from etl.sandbox.options import Options
-from etl.sandbox.pages import write_page
-from etl.sandbox.query import Finder
-from etl.sandbox.request import read_body, read_request
+from etl.sandbox.server import faults
+from etl.sandbox.server.auth import Gate
+from etl.sandbox.server.page import write_page
+from etl.sandbox.server.query import Finder
+from etl.sandbox.server.rate_limiter import Budget
+from etl.sandbox.server.replies import Refusal, Reply, refuse
+from etl.sandbox.server.request import read_body, read_request
 from etl.sandbox.store import Store
 from etl.sandbox.tasks import Author
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, NamedTuple
 
-from etl.sandbox.filters import wanted
 from etl.sandbox.moments import SECOND_MS, round_down
 from etl.sandbox.options import Options
-from etl.sandbox.request import Asked
+from etl.sandbox.server.filters import wanted
+from etl.sandbox.server.request import Asked
 from etl.sandbox.store import VALUES, Index, Row, Store, TieBreak
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import jwt
 
-from etl.sandbox.errors import Refusal
 from etl.sandbox.options import Options
+from etl.sandbox.server.replies import Refusal
 
 CLOCK_TOLERANCE = 60
 LONGEST_WITH_JTI = 3600

@@ -7,9 +7,9 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from threading import Event
 
-from etl.sandbox import control, faults
-from etl.sandbox.errors import Refusal, Reply, refuse
-from etl.sandbox.service import PREFIX, SUFFIX, Service
+from etl.sandbox.server import control, faults
+from etl.sandbox.server.replies import Refusal, Reply, refuse
+from etl.sandbox.server.service import PREFIX, SUFFIX, Service
 
 
 class Handler(BaseHTTPRequestHandler):
