@@ -19,9 +19,9 @@ from typing import Any
 
 import orjson
 
-from etl.sandbox.moments import write_moment
+from etl.sandbox.data.generator import Author
+from etl.sandbox.data.timestamps import write_moment
 from etl.sandbox.options import Options
-from etl.sandbox.tasks import Author
 
 MOST_ROWS = 50
 FIELDS = ("createdAt", "updatedAt")

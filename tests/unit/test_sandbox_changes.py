@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etl.sandbox import Options
-from etl.sandbox.moments import read_moment
+from etl.sandbox.data.timestamps import read_moment
 from etl.sandbox.server.service import Service
 
 

@@ -7,11 +7,11 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.sandbox.moments import read_moment, write_moment
+from etl.sandbox.data.store import Store
+from etl.sandbox.data.timestamps import read_moment, write_moment
 from etl.sandbox.options import Options
 from etl.sandbox.server.query import Finder
 from etl.sandbox.server.request import read_request
-from etl.sandbox.store import Store
 
 MOMENTS = st.integers(0, 4000)
 TASKS = st.lists(st.tuples(MOMENTS, MOMENTS), min_size=1, max_size=25)

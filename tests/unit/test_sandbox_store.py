@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.sandbox.moments import write_moment
-from etl.sandbox.store import VALUES, Store
+from etl.sandbox.data.store import VALUES, Store
+from etl.sandbox.data.timestamps import write_moment
 
 IDS = st.sampled_from([f"ti-{n}" for n in range(12)])
 MOMENTS = st.integers(0, 5)

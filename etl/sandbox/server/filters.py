@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from etl.sandbox.moments import read_moment
+from etl.sandbox.data.store import Row
+from etl.sandbox.data.timestamps import read_moment
 from etl.sandbox.options import Options
-from etl.sandbox.store import Row
 
 Record = Mapping[str, Any]
 Test = Callable[[Record], bool]

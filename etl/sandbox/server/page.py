@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
+from etl.sandbox.data.store import Row
 from etl.sandbox.options import Options
 from etl.sandbox.server.replies import Reply
 from etl.sandbox.server.request import Asked
-from etl.sandbox.store import Row
 
 
 def write_page(rows: list[Row], total: int, asked: Asked, options: Options, random: Random) -> Reply:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, NamedTuple
 
-from etl.sandbox.moments import SECOND_MS, round_down
+from etl.sandbox.data.store import VALUES, Index, Row, Store, TieBreak
+from etl.sandbox.data.timestamps import SECOND_MS, round_down
 from etl.sandbox.options import Options
 from etl.sandbox.server.filters import wanted
 from etl.sandbox.server.request import Asked
-from etl.sandbox.store import VALUES, Index, Row, Store, TieBreak
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from etl.sandbox.moments import DAY_MS, read_moment
+from etl.sandbox.data.timestamps import DAY_MS, read_moment
 from etl.sandbox.options import Options
 from etl.sandbox.server.replies import Refusal
 

@@ -10,7 +10,9 @@ from random import Random
 from threading import RLock
 from typing import Any, Protocol
 
-from etl.sandbox.changes import Changes
+from etl.sandbox.data.changes import Changes
+from etl.sandbox.data.generator import Author
+from etl.sandbox.data.store import Store
 from etl.sandbox.options import Options
 from etl.sandbox.server import faults
 from etl.sandbox.server.auth import Gate
@@ -19,8 +21,6 @@ from etl.sandbox.server.query import Finder
 from etl.sandbox.server.rate_limiter import Budget
 from etl.sandbox.server.replies import Refusal, Reply, refuse
 from etl.sandbox.server.request import read_body, read_request
-from etl.sandbox.store import Store
-from etl.sandbox.tasks import Author
 
 PREFIX = "/caseManagement/api/public/analytics/"
 SUFFIX = "/getTasks"

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import orjson
 
-from etl.sandbox.moments import read_moment
+from etl.sandbox.data.timestamps import read_moment
 
 Value = int | str
 TieBreak = Literal["id", "insertion"]

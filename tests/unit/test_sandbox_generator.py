@@ -7,9 +7,9 @@ from random import Random
 import orjson
 import pytest
 
-from etl.sandbox.moments import DAY_MS, read_moment, round_down, write_moment
+from etl.sandbox.data.generator import Author
+from etl.sandbox.data.timestamps import DAY_MS, read_moment, round_down, write_moment
 from etl.sandbox.options import Options
-from etl.sandbox.tasks import Author
 
 NOW = 1_750_000_000_123
 SAMPLE = ["_id", "caseId", "caseRefId", "name", "priority", "status", "createdAt", "updatedAt"]

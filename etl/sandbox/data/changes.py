@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
-from etl.sandbox.moments import SECOND_MS, round_down, write_moment
+from etl.sandbox.data.generator import Author, Record
+from etl.sandbox.data.store import Store
+from etl.sandbox.data.timestamps import SECOND_MS, round_down, write_moment
 from etl.sandbox.options import Options
-from etl.sandbox.store import Store
-from etl.sandbox.tasks import Author, Record
 
 #: Begins the name of a record that has no usable id of its own; nobody changes such a one.
 ODD = "?"

@@ -11,8 +11,8 @@ from itertools import accumulate
 from random import Random
 from typing import Any
 
-from etl.sandbox.moments import DAY_MS, SECOND_MS, write_moment
-from etl.sandbox.vocabulary import PEOPLE, PRIORITIES, QUEUES, STATUSES, identifier
+from etl.sandbox.data.sample_values import PEOPLE, PRIORITIES, QUEUES, STATUSES, identifier
+from etl.sandbox.data.timestamps import DAY_MS, SECOND_MS, write_moment
 
 Record = dict[str, Any]
 Course = list[tuple[int, Record]]

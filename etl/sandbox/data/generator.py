@@ -9,10 +9,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from etl.sandbox.desk import Desk
-from etl.sandbox.moments import DAY_MS, SECOND_MS, round_down, write_moment
-from etl.sandbox.options import Options
-from etl.sandbox.vocabulary import (
+from etl.sandbox.data.sample_values import (
     CHANNELS,
     CUSTOM_FIELDS,
     PEOPLE,
@@ -24,6 +21,9 @@ from etl.sandbox.vocabulary import (
     SUBJECTS,
     identifier,
 )
+from etl.sandbox.data.support_desk import Desk
+from etl.sandbox.data.timestamps import DAY_MS, SECOND_MS, round_down, write_moment
+from etl.sandbox.options import Options
 
 Record = dict[str, Any]
 HOUR_MS = 3600 * SECOND_MS
