@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etl.sandbox import Options
-from etl.sandbox.data.timestamps import read_moment
+from etl.sandbox.data.timestamps import parse_timestamp
 from etl.sandbox.server.service import Service
 
 
@@ -60,7 +60,7 @@ def test_a_change_carries_the_servers_time(clock):
     clock.seconds += 0.25
     ids = change(service, update=1, insert=1)
     stamps = {by_id(service)[row_id]["updatedAt"] for kind in ("updated", "inserted") for row_id in ids[kind]}
-    assert {read_moment(stamp) for stamp in stamps} == {int((clock.seconds + 3600) * 1000)}
+    assert {parse_timestamp(stamp) for stamp in stamps} == {int((clock.seconds + 3600) * 1000)}
 
 
 def test_a_clock_that_goes_back_does_not_take_changes_with_it(clock):
@@ -94,7 +94,7 @@ def test_a_late_change_shows_the_old_task_until_its_time_and_then_its_earlier_da
     assert by_id(service) == before
     clock.seconds += 0.2
     after = by_id(service)
-    assert {read_moment(after[row_id]["updatedAt"]) for row_id in ids["updated"] + ids["inserted"]} == {made}
+    assert {parse_timestamp(after[row_id]["updatedAt"]) for row_id in ids["updated"] + ids["inserted"]} == {made}
     assert not set(ids["deleted"]) & set(after)
 
 
@@ -105,7 +105,7 @@ def test_a_late_change_builds_on_one_that_does_not_show_yet(clock):
     change(service, update=1)
     last = int(clock.seconds * 1000)
     clock.seconds += 2
-    assert read_moment(service.records()[0]["updatedAt"]) == last
+    assert parse_timestamp(service.records()[0]["updatedAt"]) == last
 
 
 def test_a_task_whose_deletion_does_not_show_yet_is_left_alone(clock):
@@ -121,7 +121,7 @@ def test_a_deleted_task_may_come_as_inactive(clock):
     clock.seconds += 1
     task = changed(service, "deleted", delete=1)
     assert task["isActive"] is False
-    assert read_moment(task["updatedAt"]) == int(clock.seconds * 1000)
+    assert parse_timestamp(task["updatedAt"]) == int(clock.seconds * 1000)
 
 
 def test_odd_records_are_kept_as_given_and_never_changed(clock):

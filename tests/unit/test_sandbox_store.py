@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.sandbox.data.store import VALUES, Store
-from etl.sandbox.data.timestamps import write_moment
+from etl.sandbox.data.timestamps import format_timestamp
 
 IDS = st.sampled_from([f"ti-{n}" for n in range(12)])
 MOMENTS = st.integers(0, 5)
@@ -16,7 +16,12 @@ INDEXES = [(field, tie) for field in VALUES for tie in ("id", "insertion")]
 
 
 def task(row_id, created, updated):
-    return {"_id": row_id, "name": row_id, "createdAt": write_moment(created), "updatedAt": write_moment(updated)}
+    return {
+        "_id": row_id,
+        "name": row_id,
+        "createdAt": format_timestamp(created),
+        "updatedAt": format_timestamp(updated),
+    }
 
 
 def write(store, writes):

@@ -1,4 +1,4 @@
-"""Whether a token is one that the vendor's server would take."""
+"""Checks tokens as the vendor's server does."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _CHECKS: jwt.types.Options = {
 }
 
 
-class Gate:
-    """Checks tokens, and remembers those that may not come again."""
+class TokenChecker:
+    """Checks tokens, and remembers the ids of those that work only once."""
 
     def __init__(self) -> None:
         self._used: set[str] = set()
 
-    def admit(self, token: str | None, options: Options, now: float) -> Mapping[str, Any]:
+    def check(self, token: str | None, options: Options, now: float) -> Mapping[str, Any]:
         """The token's claims; raises Refusal (401) for one that is not accepted at ``now``, in seconds."""
         claims = _decode(token, options)
         _check_dates(claims, options, now)

@@ -7,14 +7,14 @@ from functools import partial
 from typing import Any
 
 from etl.sandbox.data.store import Row
-from etl.sandbox.data.timestamps import read_moment
+from etl.sandbox.data.timestamps import parse_timestamp
 from etl.sandbox.options import Options
 
 Record = Mapping[str, Any]
 Test = Callable[[Record], bool]
 
 
-def wanted(filters: Mapping[str, Any], options: Options, me: object) -> Callable[[Row], bool] | None:
+def row_filter(filters: Mapping[str, Any], options: Options, me: object) -> Callable[[Row], bool] | None:
     """Whether a row passes all filters; None if nothing is filtered. ``me`` is whose tasks ``mytask`` means."""
     unfinished = bool(filters.get("unresolved")) and options.unresolved == "obeyed"
     tests = list(_tests(filters, options, me))
@@ -39,8 +39,8 @@ def _tests(filters: Mapping[str, Any], options: Options, me: object) -> Iterable
     for key, names in _NAMES.items():
         if chosen := {str(each).lower() for each in filters.get(key, ())}:
             yield partial(_is_chosen, chosen, names)
-    if due := read_moment(filters.get("dueDate")):
-        yield lambda record: read_moment(record.get("dueDate")) == due
+    if due := parse_timestamp(filters.get("dueDate")):
+        yield lambda record: parse_timestamp(record.get("dueDate")) == due
     for asked in filters.get("customFields", ()):
         yield partial(_has_field, asked)
 

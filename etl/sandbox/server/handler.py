@@ -1,4 +1,4 @@
-"""One HTTP connection: its requests are handed to the service, its answers go out in one write each."""
+"""One HTTP connection: hands its requests to the service and sends each answer in one write."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
     def _reply(self, body: bytes) -> Reply:
         path = self.path.partition("?")[0]
         if path.startswith(control.PREFIX):
-            return control.answer(self.service, self.command, path, body, self.client_address[0])
+            return control.handle(self.service, self.command, path, body, self.client_address[0])
         if not path.startswith(PREFIX) or not path.endswith(SUFFIX):
             return self._refuse(Refusal(404, "Not Found"))
         if self.command != "POST":
@@ -52,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         if reply.fault == "reset":
             faults.reset(self.connection)
             return
-        line = faults.Line(self.connection, self.stopping, self.service.options)
+        line = faults.DisturbedConnection(self.connection, self.stopping, self.service.options)
         line.send(reply.fault or "", lambda length: self._head(reply, length), reply.body)
 
     def _head(self, reply: Reply, length: str) -> bytes:

@@ -11,16 +11,16 @@ import orjson
 from etl.sandbox.data.store import Row
 from etl.sandbox.options import Options
 from etl.sandbox.server.replies import Reply
-from etl.sandbox.server.request import Asked
+from etl.sandbox.server.request import PageRequest
 
 
-def write_page(rows: list[Row], total: int, asked: Asked, options: Options, random: Random) -> Reply:
+def write_page(rows: list[Row], total: int, request: PageRequest, options: Options, random: Random) -> Reply:
     """The answer with these rows, out of ``total`` that match."""
-    texts = [_text(row, asked.columns) for row in _disturbed(rows, options, random)]
+    texts = [_text(row, request.columns) for row in _disturbed(rows, options, random)]
     if rows and options.foreign and random.random() < options.foreign:
-        texts.append(_stranger(random.choice(rows), random))
-    about = _about(len(rows), total, asked, options, random)
-    body = b'{"results":[' + b",".join(texts) + b"]," + orjson.dumps(about)[1:]
+        texts.append(_foreign_row(random.choice(rows), random))
+    metadata = _metadata(len(rows), total, request, options, random)
+    body = b'{"results":[' + b",".join(texts) + b"]," + orjson.dumps(metadata)[1:]
     return Reply(200, body, len(texts))
 
 
@@ -43,26 +43,26 @@ def _disturbed(rows: list[Row], options: Options, random: Random) -> list[Row]:
     return given
 
 
-def _stranger(row: Row, random: Random) -> bytes:
+def _foreign_row(row: Row, random: Random) -> bytes:
     """A row like this one, of a stream that was not asked for."""
     record = row.record if row.plain and isinstance(row.record, dict) else {}
-    stranger = {"_id": f"ti-{random.getrandbits(128):032x}", "iId": "st-00000000-not-the-stream-asked-for"}
-    return orjson.dumps({**record, **stranger})
+    foreign = {"_id": f"ti-{random.getrandbits(128):032x}", "iId": "st-00000000-not-the-stream-asked-for"}
+    return orjson.dumps({**record, **foreign})
 
 
-def _about(given: int, total: int, asked: Asked, options: Options, random: Random) -> dict[str, Any]:
-    about: dict[str, Any] = {"page": asked.skip // asked.limit + 1, "limit": asked.limit}
+def _metadata(given: int, total: int, request: PageRequest, options: Options, random: Random) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"page": request.skip // request.limit + 1, "limit": request.limit}
     if options.has_more != "missing":
-        more = asked.skip + given < total or options.has_more == "always_true"
-        about["hasMore"] = None if options.has_more == "null" else more
+        more = request.skip + given < total or options.has_more == "always_true"
+        metadata["hasMore"] = None if options.has_more == "null" else more
     if options.totals != "missing":
-        told = _told(total, options.totals, random)
-        about["totalPages"] = None if told is None else ceil(told / asked.limit)
-        about["totalResults"] = told
-    return about
+        told = _shown_total(total, options.totals, random)
+        metadata["totalPages"] = None if told is None else ceil(told / request.limit)
+        metadata["totalResults"] = told
+    return metadata
 
 
-def _told(total: int, totals: str, random: Random) -> int | None:
+def _shown_total(total: int, totals: str, random: Random) -> int | None:
     if totals == "null":
         return None
     if totals == "lying":

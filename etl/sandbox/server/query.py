@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 from etl.sandbox.data.store import VALUES, Index, Row, Store, TieBreak
 from etl.sandbox.data.timestamps import SECOND_MS, round_down
 from etl.sandbox.options import Options
-from etl.sandbox.server.filters import wanted
-from etl.sandbox.server.request import Asked
+from etl.sandbox.server.filters import row_filter
+from etl.sandbox.server.request import PageRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """A stretch of ordered rows; a page of it costs only its own rows."""
+    """A range of ordered rows; a page of it costs only its own rows."""
 
     rows: Sequence[Row]
     start: int
@@ -42,36 +42,36 @@ class Order(NamedTuple):
 
 
 class Finder:
-    """Answers requests from a store; the last answer is kept, since the next page of it is asked next."""
+    """Answers requests from a store; keeps the last answer, since its next page is usually asked for next."""
 
     def __init__(self, store: Store, random: Random) -> None:
         self._store = store
         self._random = random
         self._last: tuple[object, Matches] | None = None
 
-    def page(self, asked: Asked, options: Options, me: object) -> tuple[list[Row], int]:
+    def page(self, request: PageRequest, options: Options, me: object) -> tuple[list[Row], int]:
         """The page's rows and how many rows match in all; ``me`` is whom the token speaks for."""
-        order = _order(asked, options)
-        matches = self._matches(asked, options, order, me)
-        skip = asked.skip if options.skip == "obeyed" else 0
+        order = _order(request, options)
+        matches = self._matches(request, options, order, me)
+        skip = request.skip if options.skip == "obeyed" else 0
         if options.tie_break == "random" and order.field:
-            return self._shuffled_ties(matches, VALUES[order.field], skip, asked.limit), len(matches)
-        return matches.page(skip, asked.limit), len(matches)
+            return self._shuffled_ties(matches, VALUES[order.field], skip, request.limit), len(matches)
+        return matches.page(skip, request.limit), len(matches)
 
-    def _matches(self, asked: Asked, options: Options, order: Order, me: object) -> Matches:
-        key = (self._store.version, options, asked.start, asked.end, order, asked.filters, me)
+    def _matches(self, request: PageRequest, options: Options, order: Order, me: object) -> Matches:
+        key = (self._store.version, options, request.start, request.end, order, request.filters, me)
         if self._last and self._last[0] == key:
             return self._last[1]
-        matches = self._find(asked, options, order, me)
+        matches = self._find(request, options, order, me)
         self._last = (key, matches)
         return matches
 
-    def _find(self, asked: Asked, options: Options, order: Order, me: object) -> Matches:
+    def _find(self, request: PageRequest, options: Options, order: Order, me: object) -> Matches:
         tie: TieBreak = "insertion" if options.tie_break == "insertion" else "id"
         ordered = self._store.index(order.field, tie)
         dated = self._store.index(options.window_field, tie)
-        start, stop = _stretch(dated, asked, options)
-        keep = wanted(asked.filters, options, me)
+        start, stop = _date_range(dated, request, options)
+        keep = row_filter(request.filters, options, me)
         if keep is None and stop - start == len(dated.rows):
             return Matches(ordered.rows, 0, len(ordered.rows), order.descending)
         if keep is None and dated is ordered:
@@ -97,15 +97,15 @@ class Finder:
         return mixed[skip - low : skip - low + limit]
 
 
-def _order(asked: Asked, options: Options) -> Order:
-    if options.sort == "obeyed" and asked.sort_field in options.sort_fields and asked.sort_field in VALUES:
-        return Order(asked.sort_field, asked.descending)
+def _order(request: PageRequest, options: Options) -> Order:
+    if options.sort == "obeyed" and request.sort_field in options.sort_fields and request.sort_field in VALUES:
+        return Order(request.sort_field, request.descending)
     return Order("createdAt", descending=True) if options.default_order == "newest" else Order("", descending=False)
 
 
-def _stretch(dated: Index, asked: Asked, options: Options) -> tuple[int, int]:
+def _date_range(dated: Index, request: PageRequest, options: Options) -> tuple[int, int]:
     """The positions of the rows between the dates, by the server's rules of ends and ticks."""
-    low, high = asked.start, asked.end
+    low, high = request.start, request.end
     if options.dates == "ignored":
         return dated.between(None, None)
     tick = SECOND_MS if options.tick == "second" else 1

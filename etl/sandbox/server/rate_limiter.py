@@ -1,4 +1,4 @@
-"""The account's budget of requests: so many in any minute, so many in any second."""
+"""Sliding-window rate limiter: N requests in any minute, M in any second."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from etl.sandbox.server.replies import Refusal
 MESSAGE = "You've exceeded the per-minute rate limit. Please wait for sometime before retrying."
 
 
-class Budget:
-    """Remembers when requests were let through; those refused do not count."""
+class RateLimiter:
+    """Remembers when requests were accepted; refused ones do not count."""
 
     def __init__(self) -> None:
         self._minute: deque[float] = deque()
         self._second: deque[float] = deque()
 
-    def spend(self, options: Options, monotonic: float, now: float) -> None:
-        """Count a request; raises Refusal if there is no budget left for it."""
+    def acquire(self, options: Options, monotonic: float, now: float) -> None:
+        """Count a request; raises Refusal where a limit is reached."""
         spans = (
             (self._minute, options.requests_per_minute, options.minute_seconds),
             (self._second, options.requests_per_second, 1.0),
@@ -36,7 +36,9 @@ class Budget:
 
 
 def exceeded(options: Options, wait: float, now: float) -> Refusal:
-    """The refusal past the budget, which may tell how many seconds to wait."""
-    told = {"seconds": str(ceil(wait)), "date": formatdate(ceil(now + wait), usegmt=True)}.get(options.retry_after)
-    headers = {} if told is None else {"Retry-After": told}
+    """The refusal of a request past the limit; it may carry Retry-After."""
+    retry_after = {"seconds": str(ceil(wait)), "date": formatdate(ceil(now + wait), usegmt=True)}.get(
+        options.retry_after
+    )
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
     return Refusal(options.rate_limit_status, MESSAGE, 429, headers)

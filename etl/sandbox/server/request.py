@@ -8,13 +8,13 @@ from typing import Any
 
 import orjson
 
-from etl.sandbox.data.timestamps import DAY_MS, read_moment
+from etl.sandbox.data.timestamps import DAY_MS, parse_timestamp
 from etl.sandbox.options import Options
 from etl.sandbox.server.replies import Refusal
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PageRequest:
     """What a request asks for; None stands for a key that was left out."""
 
     skip: int
@@ -48,7 +48,7 @@ def _is_names(value: object) -> bool:
 
 
 def _is_date(value: object) -> bool:
-    return isinstance(value, str) and (not value or read_moment(value) is not None)
+    return isinstance(value, str) and (not value or parse_timestamp(value) is not None)
 
 
 def _is_sort(value: object) -> bool:
@@ -92,19 +92,19 @@ def read_body(body: bytes) -> dict[str, Any]:
     return asked
 
 
-def read_request(body: Mapping[str, Any], options: Options, now: int) -> Asked:
+def read_request(body: Mapping[str, Any], options: Options, now: int) -> PageRequest:
     """The typed request; raises Refusal for a wrong type, or for more than the server's rules allow."""
     _check_types(body, strict=options.strict)
     limit = _limit(body, options)
     skip = body.get("skip", 0)
     if options.max_skip and skip + limit > options.max_skip:
         raise Refusal(options.max_skip_status, f"Result window is too large: at most {options.max_skip}")
-    start, end = read_moment(body.get("startDate")), read_moment(body.get("endDate"))
+    start, end = parse_timestamp(body.get("startDate")), parse_timestamp(body.get("endDate"))
     _check_range(start, end, options, now)
     field, descending = _sort(body.get("sortBy"))
     columns = tuple(body.get("selectedColumns", ()))
     filters = {key: value for key, value in body.items() if key in KEYS and key not in _PLAIN}
-    return Asked(skip, limit, start, end, field, descending, columns, filters)
+    return PageRequest(skip, limit, start, end, field, descending, columns, filters)
 
 
 def _check_types(body: Mapping[str, Any], *, strict: bool) -> None:

@@ -11,14 +11,14 @@ from threading import RLock
 from typing import Any, Protocol
 
 from etl.sandbox.data.changes import Changes
-from etl.sandbox.data.generator import Author
+from etl.sandbox.data.generator import TaskGenerator
 from etl.sandbox.data.store import Store
 from etl.sandbox.options import Options
 from etl.sandbox.server import faults
-from etl.sandbox.server.auth import Gate
+from etl.sandbox.server.auth import TokenChecker
 from etl.sandbox.server.page import write_page
 from etl.sandbox.server.query import Finder
-from etl.sandbox.server.rate_limiter import Budget
+from etl.sandbox.server.rate_limiter import RateLimiter
 from etl.sandbox.server.replies import Refusal, Reply, refuse
 from etl.sandbox.server.request import read_body, read_request
 
@@ -45,12 +45,12 @@ class Service:
         self._random = Random(f"{options.seed} behaviour")
         self._store = Store()
         self._finder = Finder(self._store, self._random)
-        self._gate = Gate()
-        self._budget = Budget()
+        self._token_checker = TokenChecker()
+        self._rate_limiter = RateLimiter()
         self._outage_since: float | None = None
-        self._author = Author(options, Random(options.seed))
-        self._changes = Changes(self._store, self._author, self._random, self._now_ms)
-        self._changes.begin()
+        self._generator = TaskGenerator(options, Random(options.seed))
+        self._changes = Changes(self._store, self._generator, self._random, self._now_ms)
+        self._changes.load_history()
 
     def now(self) -> float:
         """The server's clock, in seconds since 1970."""
@@ -67,7 +67,7 @@ class Service:
                 reply = self._read(asked, me=self._admit(stream_id, headers))
             except Refusal as refusal:
                 reply = refuse(refusal, self.options.error_key)
-            reply = self._spoil(reply)
+            reply = self._apply_faults(reply)
             self._churn("after")
             self.note(asked, reply)
             return reply
@@ -79,7 +79,7 @@ class Service:
     def change(self, *, update: int, insert: int, delete: int, same_instant: bool) -> dict[str, list[str]]:
         """Change random tasks, as ``Changes.make`` does."""
         with self._lock:
-            self._changes.show()
+            self._changes.apply_due()
             return self._changes.make(
                 self.options, update=update, insert=insert, delete=delete, same_instant=same_instant
             )
@@ -105,7 +105,7 @@ class Service:
         with self._lock:
             self.count = 0
             self.log.clear()
-            self._budget = Budget()
+            self._rate_limiter = RateLimiter()
 
     def requests(self) -> list[dict[str, Any]]:
         """The log so far."""
@@ -115,19 +115,21 @@ class Service:
     def texts(self) -> list[bytes]:
         """The JSON text of every record that is served now, in order of insertion."""
         with self._lock:
-            self._changes.show()
+            self._changes.apply_due()
             return [row.text for row in self._store.index("").rows]
 
     def records(self) -> list[Any]:
         """Every record that is served now, in order of insertion."""
         with self._lock:
-            self._changes.show()
+            self._changes.apply_due()
             return [row.record for row in self._store.index("").rows]
 
-    def courses(self) -> dict[str, Any]:
+    def status_histories(self) -> dict[str, Any]:
         """What each task of a desk went through: moments in milliseconds, and the status from then on, id and name."""
-        known = {} if self._author.desk is None else self._author.desk.courses
-        return {key: [(moment, each["_id"], each["name"]) for moment, each in course] for key, course in known.items()}
+        known = {} if self._generator.desk is None else self._generator.desk.status_histories
+        return {
+            key: [(moment, each["_id"], each["name"]) for moment, each in history] for key, history in known.items()
+        }
 
     def _now_ms(self) -> int:
         return int(self.now() * 1000)
@@ -136,24 +138,24 @@ class Service:
         """Whom the token speaks for; raises Refusal for a request that is not let in."""
         options = self.options
         token_clock = self.now() if options.skew_tokens else self._clock()
-        claims = self._gate.admit(headers.get("auth"), options, token_clock)
+        claims = self._token_checker.check(headers.get("auth"), options, token_clock)
         if headers.get("AccountId") != options.account_id:
             raise Refusal(401, "the account is not the app's", 4002)
         if stream_id != options.stream_id:
             raise Refusal(options.wrong_stream, "Invalid StreamId", 4002 if options.wrong_stream == 401 else 400)
-        self._budget.spend(options, time.monotonic(), self.now())
+        self._rate_limiter.acquire(options, time.monotonic(), self.now())
         return claims.get("sub")
 
     def _read(self, body: Mapping[str, Any], me: object) -> Reply:
-        self._changes.show()
+        self._changes.apply_due()
         asked = read_request(body, self.options, self._now_ms())
         rows, total = self._finder.page(asked, self.options, me)
         return write_page(rows, total, asked, self.options, self._random)
 
-    def _spoil(self, reply: Reply) -> Reply:
+    def _apply_faults(self, reply: Reply) -> Reply:
         """Let an outage or a fault take the place of the answer, but never of a refusal."""
         kind = "503" if self._is_out() else faults.draw(self.options, self._random)
-        return reply if kind is None or reply.status != 200 else faults.spoil(kind, reply, self.options, self.now())
+        return reply if kind is None or reply.status != 200 else faults.apply(kind, reply, self.options, self.now())
 
     def _is_out(self) -> bool:
         if not self.options.outage_after or self.count <= self.options.outage_after:
