@@ -53,7 +53,7 @@ def _status_histories(service: Service, _: Mapping[str, Any]) -> bytes:
 
 
 def _requests(service: Service, _: Mapping[str, Any]) -> bytes:
-    return orjson.dumps({"count": service.count, "log": service.requests()})
+    return orjson.dumps({"count": service.request_count, "log": service.requests})
 
 
 def _reset_requests(service: Service, _: Mapping[str, Any]) -> bytes:
@@ -78,7 +78,7 @@ def _remove(service: Service, arguments: Mapping[str, Any]) -> bytes:
 
 
 def _options(service: Service, arguments: Mapping[str, Any]) -> bytes:
-    options = service.configure(arguments)
+    options = service.configure(**arguments)
     return orjson.dumps({name: _plain(getattr(options, name)) for name in option_types()})
 
 

@@ -12,7 +12,7 @@ from random import Random
 from threading import Event
 
 from etl.sandbox.options import Options
-from etl.sandbox.server.rate_limiter import exceeded
+from etl.sandbox.server.access import exceeded
 from etl.sandbox.server.replies import Refusal, Reply, refuse
 
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"

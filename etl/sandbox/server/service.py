@@ -1,4 +1,4 @@
-"""The server without its sockets: a getTasks request in, its answer out, one at a time."""
+"""The server without its sockets: answers one getTasks request after the other."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from typing import Any, Protocol
 
 from etl.sandbox.data.changes import Changes
 from etl.sandbox.data.generator import TaskGenerator
-from etl.sandbox.data.store import Store
+from etl.sandbox.data.store import Row, Store
 from etl.sandbox.options import Options
 from etl.sandbox.server import faults
-from etl.sandbox.server.auth import TokenChecker
-from etl.sandbox.server.page import write_page
+from etl.sandbox.server.access import RateLimiter, TokenChecker
+from etl.sandbox.server.protocol import read_body, read_request, write_page
 from etl.sandbox.server.query import Finder
-from etl.sandbox.server.rate_limiter import RateLimiter
 from etl.sandbox.server.replies import Refusal, Reply, refuse
-from etl.sandbox.server.request import read_body, read_request
 
 PREFIX = "/caseManagement/api/public/analytics/"
 SUFFIX = "/getTasks"
@@ -38,8 +36,8 @@ class Service:
 
     def __init__(self, options: Options, clock: Callable[[], float] = time.time) -> None:
         self.options = options
-        self.count = 0
-        self.log: deque[dict[str, Any]] = deque(maxlen=options.log_size)
+        self.request_count = 0
+        self._log: deque[dict[str, Any]] = deque(maxlen=options.log_size)
         self._clock = clock
         self._lock = RLock()
         self._random = Random(f"{options.seed} behaviour")
@@ -59,7 +57,7 @@ class Service:
     def get_tasks(self, stream_id: str, headers: Headers, body: bytes) -> Reply:
         """Answer a request, and write it to the log."""
         with self._lock:
-            self.count += 1
+            self.request_count += 1
             self._churn("before")
             asked: Any = None
             try:
@@ -69,15 +67,14 @@ class Service:
                 reply = refuse(refusal, self.options.error_key)
             reply = self._apply_faults(reply)
             self._churn("after")
-            self.note(asked, reply)
+            line = {"body": asked, "status": reply.status, "rows": reply.rows, "fault": reply.fault}
+            self._log.append(line)
             return reply
 
-    def note(self, body: Any, reply: Reply) -> None:
-        """Write a line to the log."""
-        self.log.append({"body": body, "status": reply.status, "rows": reply.rows, "fault": reply.fault})
-
-    def change(self, *, update: int, insert: int, delete: int, same_instant: bool) -> dict[str, list[str]]:
-        """Change random tasks, as ``Changes.make`` does."""
+    def change(
+        self, update: int = 0, insert: int = 0, delete: int = 0, *, same_instant: bool = False
+    ) -> dict[str, list[str]]:
+        """Update and delete random tasks, add new ones; gives the ids ``updated``, ``inserted`` and ``deleted``."""
         with self._lock:
             self._changes.apply_due()
             return self._changes.make(
@@ -85,47 +82,49 @@ class Service:
             )
 
     def put(self, records: Iterable[Any]) -> list[str]:
-        """Store records as they are, as ``Changes.put`` does."""
+        """Store records exactly as given, however odd, in place of those with the same ``_id``; gives their names."""
         with self._lock:
             return self._changes.put(records)
 
     def remove(self, names: Iterable[str]) -> None:
-        """Take records away at once."""
+        """Remove records at once."""
         with self._lock:
             self._changes.remove(names)
 
-    def configure(self, changes: Mapping[str, Any]) -> Options:
-        """Behave differently from now on; raises ValueError for an option that is not accepted."""
+    def configure(self, **changes: Any) -> Options:
+        """Behave differently from the next request on; raises ValueError for what is not accepted."""
         with self._lock:
             self.options = self.options.changed(changes)
             return self.options
 
-    def reset_requests(self) -> None:
-        """Begin counting anew, with an empty log and a whole budget."""
-        with self._lock:
-            self.count = 0
-            self.log.clear()
-            self._rate_limiter = RateLimiter()
-
+    @property
     def requests(self) -> list[dict[str, Any]]:
-        """The log so far."""
+        """The getTasks requests so far, each with body, status, rows and fault; only the last ones of many."""
         with self._lock:
-            return list(self.log)
+            return list(self._log)
+
+    def reset_requests(self) -> None:
+        """Forget the requests: the count is 0, the log empty, the rate limit not used."""
+        with self._lock:
+            self.request_count = 0
+            self._log.clear()
+            self._rate_limiter = RateLimiter()
 
     def texts(self) -> list[bytes]:
         """The JSON text of every record that is served now, in order of insertion."""
-        with self._lock:
-            self._changes.apply_due()
-            return [row.text for row in self._store.index("").rows]
+        return [row.text for row in self._rows()]
 
-    def records(self) -> list[Any]:
+    def tasks(self) -> list[Any]:
         """Every record that is served now, in order of insertion."""
+        return [row.record for row in self._rows()]
+
+    def _rows(self) -> list[Row]:
         with self._lock:
             self._changes.apply_due()
-            return [row.record for row in self._store.index("").rows]
+            return list(self._store.index("").rows)
 
     def status_histories(self) -> dict[str, Any]:
-        """What each task of a desk went through: moments in milliseconds, and the status from then on, id and name."""
+        """The statuses of each task of a support desk: since when in milliseconds, the status's id, its name."""
         known = {} if self._generator.desk is None else self._generator.desk.status_histories
         return {
             key: [(moment, each["_id"], each["name"]) for moment, each in history] for key, history in known.items()
@@ -158,7 +157,7 @@ class Service:
         return reply if kind is None or reply.status != 200 else faults.apply(kind, reply, self.options, self.now())
 
     def _is_out(self) -> bool:
-        if not self.options.outage_after or self.count <= self.options.outage_after:
+        if not self.options.outage_after or self.request_count <= self.options.outage_after:
             return False
         if self._outage_since is None:
             self._outage_since = time.monotonic()
@@ -166,13 +165,8 @@ class Service:
 
     def _churn(self, moment: str) -> None:
         options = self.options
-        if options.churn_every and options.churn_when == moment and self.count % options.churn_every == 0:
-            self.change(
-                update=options.churn_change,
-                insert=options.churn_add,
-                delete=options.churn_delete,
-                same_instant=False,
-            )
+        if options.churn_every and options.churn_when == moment and self.request_count % options.churn_every == 0:
+            self.change(options.churn_change, options.churn_add, options.churn_delete)
 
     def date_header(self) -> str | None:
         """The Date header of an answer given now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etl.sandbox.options import Options
-from etl.sandbox.server.rate_limiter import RateLimiter
+from etl.sandbox.server.access import RateLimiter
 from etl.sandbox.server.replies import Refusal
 
 NOW = 1_750_000_000.5
