@@ -145,7 +145,7 @@ def test_every_question_is_answered_in_the_shape_that_is_shown(
     assert answers == {question.title: shape(question.columns, question.sample) for question in asked}
 
 
-def test_there_are_ten_questions_and_only_one_of_them_differs_between_databases() -> None:
+def test_one_of_ten_questions_differs_between_databases() -> None:
     for dialect in ("sqlite", "postgresql"):
         asked = [question for question in questions(README) if question.dialect in ("", dialect)]
         assert [question.title.split(".")[0] for question in asked] == [str(number) for number in range(1, 11)]
@@ -204,7 +204,7 @@ def test_the_settings_that_are_shown_are_accepted(run_cli: Run, tmp_path: Path) 
     assert written == {key: in_force[key] for key in written}
 
 
-def test_the_table_of_settings_gives_their_variables_and_defaults() -> None:
+def test_the_table_of_settings_has_variables_and_defaults() -> None:
     for name, shown_variable, default, _ in first_table(section(README, "Your own account"))[1:]:
         key = name.strip("`")
         assert key in KNOWN_KEYS
@@ -261,7 +261,7 @@ def test_every_message_that_is_explained_is_one_of_the_program() -> None:
     assert sorted(part for part in parts if part and not any(part in text for text in texts)) == []
 
 
-def test_every_explained_message_has_an_exit_code_of_the_program_or_none() -> None:
+def test_explained_messages_have_an_exit_code_or_none() -> None:
     codes = {code for code, _ in first_table(section(README, "Exit codes"))[1:]}
     assert {code for _, code, _ in first_table(section(README, "Troubleshooting"))[1:]} <= codes | {""}
 
@@ -269,14 +269,14 @@ def test_every_explained_message_has_an_exit_code_of_the_program_or_none() -> No
 # --- the diagram ---
 
 
-def test_the_diagram_shows_every_relation_between_tables_and_no_other() -> None:
+def test_the_diagram_shows_exactly_the_relations() -> None:
     (diagram,) = fenced(README, "mermaid")
     shown = set(re.findall(r"^ +(\w+) \|\|--o[{|] (\w+) :", diagram, re.MULTILINE))
     keys = {(key.column.table.name, table.name) for table in metadata.tables.values() for key in table.foreign_keys}
     assert shown == keys
 
 
-def test_the_columns_in_the_diagram_exist_and_are_marked_rightly() -> None:
+def test_the_diagrams_columns_exist_and_are_marked_right() -> None:
     (diagram,) = fenced(README, "mermaid")
     entities = dict(re.findall(r"^ +(\w+) \{\n(.*?)^ +\}", diagram, re.MULTILINE | re.DOTALL))
     assert set(entities) == set(metadata.tables)

@@ -196,9 +196,7 @@ def test_no_setting_is_about_turning_a_check_off() -> None:
 # Secrets
 
 
-def test_no_secret_is_in_what_a_command_shows_or_in_its_arguments(
-    sandbox: Any, environment: Any, sqlite_url: str, tmp_path: Path
-) -> None:
+def test_no_secret_is_in_output_or_arguments(sandbox: Any, environment: Any, sqlite_url: str, tmp_path: Path) -> None:
     server = sandbox(tasks=30, client_secret=SECRET, latency_ms=60)
     given = clean_environment(tmp_path, environment(server, sqlite_url))
     process = subprocess.Popen(

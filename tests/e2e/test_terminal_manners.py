@@ -102,7 +102,7 @@ class TestCompletion:
 
 class TestNarrow:
     @pytest.mark.parametrize("words", [["--help"], ["sync", "--help"], ["config", "show"], ["check"]], ids=" ".join)
-    def test_nothing_is_wider_than_forty_columns_but_what_cannot_be_broken(self, sandbox, tmp_path, words):
+    def test_output_fits_forty_columns_where_it_can_be_broken(self, sandbox, tmp_path, words):
         settings = {**sandbox(tasks=0).environment, "NO_COLOR": "1"}
         code, shown = on_terminal(words, tmp_path, settings, columns=40)
         assert code == 0

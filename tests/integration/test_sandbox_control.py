@@ -205,7 +205,7 @@ def test_options_come_from_the_command_line_and_the_environment(started, call):
     assert {name: options[name] for name in expected} == expected
 
 
-def test_without_options_the_command_behaves_as_the_defaults_say(started, call):
+def test_without_options_the_command_has_the_defaults(started, call):
     _, told = started()
     options = call(told["KORE_ETL_BASE_URL"], "GET", "options").json()
     assert options == {**options, "tasks": 2000, "cap": 50, "requests_per_minute": 60, "faults": {}, "public_key": ""}

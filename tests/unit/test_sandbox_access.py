@@ -19,7 +19,7 @@ def refused(limiter, options, moment):
     return None
 
 
-def test_a_request_past_the_minute_is_refused_until_the_first_is_a_minute_old():
+def test_a_request_past_the_minutes_limit_is_refused():
     limiter, options = RateLimiter(), Options(requests_per_minute=2)
     outcomes = [refused(limiter, options, moment) is None for moment in (0, 10, 20, 59.9, 60, 60.1, 70)]
     assert outcomes == [True, True, False, False, True, False, True]

@@ -81,7 +81,7 @@ def test_changes_are_rounded_only_when_asked(clock):
     assert changed(service, "updated", update=1)["updatedAt"].endswith(":00:00.000Z")
 
 
-def test_a_late_change_shows_the_old_task_until_its_time_and_then_its_earlier_date(clock):
+def test_a_late_change_shows_after_its_delay_with_its_date(clock):
     service = serve(clock, visible_after=2)
     before = by_id(service)
     made = int(clock.seconds * 1000)

@@ -44,7 +44,7 @@ def test_ids_are_all_different():
     assert len({each["_id"] for each in tasks(tasks=2000)}) == 2000
 
 
-def test_nothing_happened_in_the_quiet_time_nor_before_the_history():
+def test_nothing_happened_in_the_quiet_time_or_too_early():
     for each in tasks(quiet_seconds=3600, days=10):
         created, updated = parse_timestamp(each["createdAt"]), parse_timestamp(each["updatedAt"])
         assert NOW - 3_600_000 - 10 * DAY_MS <= created <= updated <= NOW - 3_600_000
@@ -68,7 +68,7 @@ def test_custom_fields_come_in_both_spellings():
         assert each["new field"]["selectedValue"] == listed["selectedValue"]
 
 
-def test_there_are_customers_statuses_without_an_id_and_names_beyond_ascii():
+def test_there_are_statuses_without_id_and_names_beyond_ascii():
     made = tasks()
     assert any("_id" not in each["status"] for each in made)
     assert any("_id" not in each["priority"] for each in made)
@@ -80,7 +80,7 @@ def test_a_due_date_comes_in_each_of_its_spellings():
     assert "" in {each.get("dueDate") for each in tasks()}
 
 
-def test_a_revision_moves_updated_at_and_nothing_that_names_the_task():
+def test_a_revision_moves_updated_at_and_keeps_the_ids():
     generator = TaskGenerator(Options(tasks=1), Random(1))
     before = next(generator.history(NOW))
     after = generator.revise(before, NOW + 5)

@@ -77,7 +77,7 @@ def test_an_odd_record_comes_out_as_it_went_in(record):
     assert len(store) == 1
 
 
-def test_a_record_whose_date_cannot_be_read_is_found_where_it_was_stored():
+def test_a_record_with_a_bad_date_is_found_where_stored():
     store = Store()
     store.put({"_id": "a", "updatedAt": "yesterday"}, "a", 7)
     assert store.index("updatedAt").between(7, 7) == (0, 1)
