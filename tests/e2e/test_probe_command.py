@@ -145,9 +145,7 @@ def test_writes_json_for_a_pipe(run_cli, sandbox, environment, migrated_sqlite_u
     assert 88 < source["clock_skew"] < 91
 
 
-def test_shows_each_source_and_ends_with_the_code_of_the_one_that_fails(
-    run_cli, sandbox, migrated_sqlite_url, tmp_path
-):
+def test_shows_each_source_and_ends_with_the_failing_code(run_cli, sandbox, migrated_sqlite_url, tmp_path):
     server = sandbox(tasks=20)
     settings = server.environment
     lines = [

@@ -138,7 +138,7 @@ def test_a_run_stays_as_long_as_anything_names_it(prune, aged):
     }
 
 
-def test_windows_that_follow_on_each_other_become_one_and_no_gap_opens(prune, aged):
+def test_adjoining_windows_become_one_without_a_gap(prune, aged):
     points = [NOW - 200 * HOUR + number * HOUR for number in range(100)]
     put_windows(
         aged,

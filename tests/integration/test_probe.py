@@ -160,7 +160,7 @@ def test_learns_from_a_single_task_what_it_can_show(sandbox):
     assert probed.requests == 5
 
 
-def test_learns_little_from_a_single_task_that_was_never_updated(sandbox):
+def test_learns_little_from_one_task_never_updated(sandbox):
     probed = examine_only(sandbox(tasks=0), a_task(updated=CREATED))
     known = {"page_rows": 50, "any_range": True}
     assert answers(probed) == {**dict.fromkeys(COMMON), **known}
@@ -231,12 +231,12 @@ def test_leaves_the_tick_unknown_where_two_ticks_end_together(sandbox, moment, t
     assert examine_only(sandbox(tasks=0, tick="second"), a_task(created=moment)).capabilities.tick == tick
 
 
-def test_finds_the_tick_by_a_moment_at_which_no_two_ticks_end_together(sandbox):
+def test_finds_the_tick_by_a_moment_that_tells_ticks_apart(sandbox):
     edge = a_task(created="2025-02-01T08:00:00.999Z")
     assert examine_only(sandbox(tasks=0, tick="second"), edge, a_task("ti-2")).capabilities.tick == SECOND
 
 
-def test_leaves_unknown_what_dates_filter_on_where_they_filter_nothing(examine):
+def test_leaves_the_filtered_field_unknown_without_a_filter(examine):
     probed, _, _ = examine(dates="ignored")
     unknown = {"window_field": None, "ends_inclusive": None, "tick": None}
     assert answers(probed) == {**COMMON, **unknown}
@@ -244,13 +244,13 @@ def test_leaves_unknown_what_dates_filter_on_where_they_filter_nothing(examine):
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 3])
-def test_is_not_misled_by_a_few_tasks_that_come_whatever_the_dates(sandbox, tasks):
+def test_is_not_misled_by_tasks_that_ignore_the_dates(sandbox, tasks):
     records = [a_task(f"ti-{number}", updated=f"2025-03-04T17:30:0{number}.456Z") for number in range(tasks)]
     probed = examine_only(sandbox(tasks=0, dates="ignored"), *records)
     assert probed.capabilities.window_field is None
 
 
-def test_is_not_misled_by_tasks_between_two_moments_that_come_whatever_the_dates(sandbox):
+def test_is_not_misled_by_a_span_that_ignores_the_dates(sandbox):
     others = many("a", "2025-03-03T08:00:00.001Z", "2025-03-08T08:00:00.001Z")
     probed = examine_only(sandbox(tasks=0, dates="ignored"), *others, a_task("ti-z", updated="2025-03-07T08:00:00Z"))
     assert probed.capabilities.window_field is None
@@ -290,13 +290,13 @@ def test_tells_where_history_begins(examine):
         assert probed.earliest[field] == min(moment_of(task, field) for task in server.tasks())
 
 
-def test_tells_where_history_begins_from_a_page_that_holds_it_all(examine):
+def test_knows_where_history_begins_from_one_full_page(examine):
     probed, server, _ = examine(tasks=30, sort="ignored")
     for field in ("createdAt", "updatedAt"):
         assert probed.earliest[field] == min(moment_of(task, field) for task in server.tasks())
 
 
-def test_finds_the_longest_range_although_a_task_is_dated_at_the_end_of_time(sandbox):
+def test_finds_the_longest_range_despite_a_far_future_task(sandbox):
     server = sandbox(tasks=60, window_field="updatedAt", max_range_days=31)
     probed = examine_only(server, a_task(updated="9999-12-31T23:59:59.999Z"))
     assert probed.capabilities.longest_range == 31 * DAY
@@ -306,7 +306,7 @@ def test_does_not_guess_where_history_begins(examine):
     assert examine(sort="ignored")[0].earliest == {}
 
 
-def test_keeps_to_twelve_requests_and_to_what_it_found_until_then(examine):
+def test_keeps_to_twelve_requests_and_what_they_showed(examine):
     probed, server, _ = examine(cap_mode="refuse", cap=137, ends="exclusive", tick="second", max_range_days=31)
     assert probed.requests == server.request_count == MOST_REQUESTS
     expected = {**COMMON, "page_rows": 137, "ends_inclusive": False}

@@ -239,7 +239,7 @@ bodies = st.binary() | (json_values | answers).map(lambda value: json.dumps(valu
 @example(200, b'{"errors": [[]]}')
 @example(200, b'{"errors": {"msg": {}}}')
 @example(401, b'{"errors": [{"msg": "\\ud800", "code": 1e999}]}')
-def test_whatever_comes_is_a_page_or_an_error_that_a_person_is_told(status, body):
+def test_any_answer_is_a_page_or_a_readable_error(status, body):
     page, error = outcome(status, body)
     if error is None:
         assert isinstance(page["results"], list)

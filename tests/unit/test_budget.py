@@ -89,7 +89,7 @@ def test_no_minute_ever_holds_more(per_minute, requests):
     st.floats(0, 90),
     st.lists(st.floats(0, 30), min_size=1, max_size=30),
 )
-def test_no_minute_holds_more_together_with_what_an_earlier_run_spent(per_minute, spent, ended_ago, pauses):
+def test_an_earlier_runs_requests_count_in_the_minute(per_minute, spent, ended_ago, pauses):
     clock = Clock()
     budget = clock.budget(per_minute)
     budget.preload_usage(spent, ended_ago)

@@ -94,7 +94,7 @@ class TestTick:
         assert found.capabilities.tick == tick
 
     @pytest.mark.parametrize("tick", [MINUTE, HOUR], ids=str)
-    def test_is_found_where_an_end_is_left_out_and_the_field_is_known(self, tick):
+    def test_is_found_where_ends_are_excluded_and_the_field_known(self, tick):
         found = Server(keeps=half_open(tick)).probe(ServerCapabilities(window_field="createdAt", ends_inclusive=False))
         assert found.capabilities.tick == tick
 
@@ -252,7 +252,7 @@ class TestRows:
     def test_that_are_fewer_than_before_count(self, cap, expected):
         assert Server(cap=cap).probe(ServerCapabilities(page_rows=20)).capabilities.page_rows == expected
 
-    def test_are_unknown_again_where_what_was_known_is_refused_and_few_rows_show_nothing_else(self):
+    def test_are_unknown_again_where_the_known_value_is_refused(self):
         def fetch(query: Query) -> Page:
             if query.limit > 100:
                 raise RefusedError("too many")
@@ -280,7 +280,7 @@ class TestRows:
         assert probe(lambda _: page, ServerCapabilities(page_rows=20)).capabilities.page_rows == 20
 
 
-def test_an_order_that_rows_of_one_moment_cannot_show_stays_unknown():
+def test_rows_of_one_moment_leave_the_order_unknown():
     task = a_task(1)
     page = Page([{**task, "_id": f"ti-{number}"} for number in range(50)], 50, has_more=True, total=120)
     found = probe(lambda _: page, ServerCapabilities())

@@ -87,9 +87,7 @@ def shown(moment):
 )
 @example(steps=[0], days=[(1, 3, 11), (1, 0, 40)], cap=2)  # cut off before it is known whether sortBy is obeyed
 @settings(max_examples=12)
-def test_the_watermark_is_never_ahead_of_what_is_stored_and_never_goes_back(
-    migrated_file, field, ordered, steps, days, cap
-):
+def test_the_watermark_is_never_ahead_and_never_goes_back(migrated_file, field, ordered, steps, days, cap):
     server = Server(window_field=field, cap=cap, sorted=ordered, most_requests=100_000)
     with tempfile.TemporaryDirectory() as folder:
         engine = open_engine(f"sqlite:///{shutil.copy(migrated_file, folder)}")

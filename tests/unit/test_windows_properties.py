@@ -23,7 +23,7 @@ sizes = st.none() | spans
 
 @given(span=spans, size=sizes, least=spans, limit=spans)
 @settings(max_examples=200)
-def test_rolling_windows_tile_without_gap_or_overlap_whatever_is_refused(span, size, least, limit):
+def test_windows_tile_without_gap_or_overlap(span, size, least, limit):
     end, least, limit = BEGIN + span, min(least, timedelta(hours=1)), max(limit, span / 500)
     sizer = WindowSizer(size=size and max(size, span / 500), least=least, most=None)
     start, taken = BEGIN, []

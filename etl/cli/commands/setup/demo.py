@@ -85,7 +85,7 @@ def demo(tasks: int, keep: Path | None) -> None:
         url = settings["KORE_ETL_BASE_URL"]
         console.print(f"A server with {tasks:,} made-up tasks listens at {url}.\n")
         console.print(f"First sync:   {_told(*_sync(environment))}")
-        number = _remember(database, _call(url, "GET", "courses"))
+        number = _remember(database, _call(url, "GET", "status-histories"))
         console.print(
             f"Given:        {number:,} changes of status of the months before, as earlier syncs would have seen them."
         )

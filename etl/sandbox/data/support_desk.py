@@ -1,7 +1,6 @@
 """Tasks as a support desk has them: they come in office hours, are worked on, wait, are resolved, and some are stuck.
 
-Each task goes through a course of statuses, of which the server shows the last. The others are remembered, so that a
-history can be told which nobody was there to watch.
+Each task has a history of statuses. The server shows only the last one; the demo asks for the whole history.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ from itertools import accumulate
 from random import Random
 from typing import Any
 
-from etl.sandbox.moments import DAY_MS, SECOND_MS, write_moment
-from etl.sandbox.vocabulary import PEOPLE, PRIORITIES, QUEUES, STATUSES, identifier
+from etl.sandbox.data.sample_values import PEOPLE, PRIORITIES, QUEUES, STATUSES, identifier
+from etl.sandbox.data.timestamps import DAY_MS, SECOND_MS, format_timestamp
 
 Record = dict[str, Any]
-Course = list[tuple[int, Record]]
+StatusHistory = list[tuple[int, Record]]
 
 HOUR_MS = 3600 * SECOND_MS
 _HOURS = (1, 1, 1, 1, 1, 2, 4, 9, 18, 26, 28, 24, 17, 20, 25, 24, 20, 15, 10, 7, 5, 4, 3, 2)
@@ -31,36 +30,36 @@ _QUEUE_WEIGHTS = (24, 30, 17, 9, 7, 13)
 _STUCK, _WAITING, _REOPENED = 0.08, 0.45, 0.05
 
 
-class Desk:
-    """Decides when tasks come and what becomes of each."""
+class SupportDesk:
+    """Decides when tasks are created and which statuses each of them has."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        self.courses: dict[str, Course] = {}
+        self.status_histories: dict[str, StatusHistory] = {}
 
     def arrivals(self, number: int, since: int, until: int) -> list[int]:
-        """So many moments, in order, as busy as hours and weekdays are."""
+        """The creation times of this number of tasks, in order: more in office hours and at the start of a week."""
         hours = range(since // HOUR_MS, until // HOUR_MS)
         busy = list(accumulate(_HOURS[hour % 24] * _WEEKDAYS[(hour // 24 + _THURSDAY) % 7] for hour in hours))
         chosen = self._random.choices(hours, cum_weights=busy, k=number)
         return sorted(min(until, hour * HOUR_MS + self._random.randrange(HOUR_MS)) for hour in chosen)
 
-    def settle(self, record: Record, created: int, until: int) -> Record:
-        """The record as it is at ``until``; its course is remembered."""
+    def with_history(self, record: Record, created: int, until: int) -> Record:
+        """The record as it is at ``until``; keeps its status history."""
         priority = self._priority()
-        course = list(self._course(priority["name"], created, until))
-        self.courses[record["_id"]] = course
-        record |= {"priority": priority, "status": course[-1][1], "updatedAt": write_moment(course[-1][0])}
-        return record | self._assignment(course, created) | self._deadline(priority["name"], created)
+        history = list(self._status_history(priority["name"], created, until))
+        self.status_histories[record["_id"]] = history
+        record |= {"priority": priority, "status": history[-1][1], "updatedAt": format_timestamp(history[-1][0])}
+        return record | self._assignment(history, created) | self._deadline(priority["name"], created)
 
-    def advance(self, record: Record) -> Record:
-        """The status that it gets next, if any."""
+    def next_status(self, record: Record) -> Record:
+        """The status that the record gets next."""
         name = record["status"]["name"]
         if name in {_RESOLVED["name"], _CLOSED["name"]}:
             return _WORKED_ON if self._random.random() < _REOPENED else _CLOSED
         return self._random.choices((_WORKED_ON, _PENDING, _RESOLVED), (5, 3, 6))[0]
 
-    def _course(self, priority: str, created: int, until: int) -> Iterator[tuple[int, Record]]:
+    def _status_history(self, priority: str, created: int, until: int) -> Iterator[tuple[int, Record]]:
         pace = _URGENCY[priority][1] * (self._random.uniform(8, 30) if self._random.random() < _STUCK else 1)
         moment = created
         yield moment, _OPEN
@@ -87,12 +86,12 @@ class Desk:
     def _priority(self) -> Record:
         return self._random.choices(PRIORITIES, [_URGENCY[each["name"]][0] for each in PRIORITIES])[0]
 
-    def _assignment(self, course: Course, created: int) -> Record:
+    def _assignment(self, history: StatusHistory, created: int) -> Record:
         name = self._random.choices(QUEUES, _QUEUE_WEIGHTS)[0]
-        moment = write_moment(created)
+        moment = format_timestamp(created)
         queue = {"_id": identifier("qu", name), "name": name, "type": "queue", "status": "active", "startTime": moment}
         queued: Record = {"assigneeType": "queues", "currAssignee": {}, "queues": [queue], "participants": []}
-        if self._random.random() > (0.3 if len(course) == 1 else 0.95):
+        if self._random.random() > (0.3 if len(history) == 1 else 0.95):
             return queued
         person = self._random.choices(PEOPLE, range(len(PEOPLE) + 4, 4, -1))[0]
         agent = {"agentId": identifier("a", person), "aId": identifier("a", person), "name": person}
@@ -101,4 +100,4 @@ class Desk:
 
     def _deadline(self, priority: str, created: int) -> Record:
         due = created + int(_URGENCY[priority][2] * DAY_MS * self._random.uniform(0.8, 1.3))
-        return {"ETA": "", "dueDate": self._random.choices((write_moment(due), due, ""), (6, 2, 2))[0]}
+        return {"ETA": "", "dueDate": self._random.choices((format_timestamp(due), due, ""), (6, 2, 2))[0]}

@@ -1,7 +1,4 @@
-"""Made-up tasks: the same for the same seed, as wide and as odd as real ones.
-
-A draft is the part that costs little to keep; the record is what the API would give.
-"""
+"""Makes up tasks: the same ones for the same seed, with all fields and oddities of real ones."""
 
 from __future__ import annotations
 
@@ -9,10 +6,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from etl.sandbox.desk import Desk
-from etl.sandbox.moments import DAY_MS, SECOND_MS, round_down, write_moment
-from etl.sandbox.options import Options
-from etl.sandbox.vocabulary import (
+from etl.sandbox.data.sample_values import (
     CHANNELS,
     CUSTOM_FIELDS,
     PEOPLE,
@@ -24,6 +18,9 @@ from etl.sandbox.vocabulary import (
     SUBJECTS,
     identifier,
 )
+from etl.sandbox.data.support_desk import SupportDesk
+from etl.sandbox.data.timestamps import DAY_MS, SECOND_MS, format_timestamp, round_down
+from etl.sandbox.options import Options
 
 Record = dict[str, Any]
 HOUR_MS = 3600 * SECOND_MS
@@ -31,14 +28,14 @@ _SHORT_STATUS = ("name", "statusCategory")
 _SHORT_PRIORITY = ("name", "color")
 
 
-class Author:
-    """Writes tasks one after the other, numbering them; all that is random comes from its generator."""
+class TaskGenerator:
+    """Makes up one task after the other and numbers them."""
 
     def __init__(self, options: Options, random: Random) -> None:
         self._options = options
         self._random = random
         self._written = 0
-        self.desk = Desk(random) if options.pattern == "desk" else None
+        self.desk = SupportDesk(random) if options.pattern == "desk" else None
 
     def history(self, now: int) -> Iterator[Record]:
         """The tasks to begin with, the oldest first, none younger than the quiet time before ``now``."""
@@ -47,28 +44,28 @@ class Author:
         step = int(self._options.round_to * SECOND_MS)
         if self.desk is not None:
             for created in self.desk.arrivals(self._options.tasks, since, until):
-                yield self.write(created, until)
+                yield self.new_task(created, until)
             return
         moments = sorted(self._random.randint(since, until) for _ in range(self._options.tasks))
         for created in moments:
             updated = self._later(created, until)
-            yield self.write(round_down(created, step), round_down(updated, step))
+            yield self.new_task(round_down(created, step), round_down(updated, step))
 
-    def write(self, created: int, updated: int) -> Record:
+    def new_task(self, created: int, updated: int) -> Record:
         """The next task, created and last updated at these moments."""
         self._written += 1
         record = self._sample(created, updated)
         if self.desk is not None:
-            return self.desk.settle(self._whole(record, created), created, updated)
+            return self.desk.with_history(self._whole(record, created), created, updated)
         return record if self._options.shape == "eight" else self._whole(record, created)
 
     def revise(self, record: Record, moment: int) -> Record:
         """The record as it is after somebody changed its name, status and priority at that moment."""
         if self.desk is not None:
-            status = self.desk.advance(record)
-            return {**record, "status": status, "updatedAt": write_moment(moment), "updatedBy": self._person("u")}
+            status = self.desk.next_status(record)
+            return {**record, "status": status, "updatedAt": format_timestamp(moment), "updatedBy": self._person("u")}
         name = f"{self._subject()} (rev. {self._random.randrange(10_000)})"
-        revised = {**record, "name": name, **self._state(), "updatedAt": write_moment(moment)}
+        revised = {**record, "name": name, **self._state(), "updatedAt": format_timestamp(moment)}
         if "lname" in record:
             revised["lname"] = name.lower()
             revised["updatedBy"] = self._person("u")
@@ -91,8 +88,8 @@ class Author:
             "caseRefId": f"CS{number:06d}",
             "name": self._subject(),
             **self._state(),
-            "createdAt": write_moment(created),
-            "updatedAt": write_moment(updated),
+            "createdAt": format_timestamp(created),
+            "updatedAt": format_timestamp(updated),
         }
 
     def _state(self) -> Record:
@@ -145,23 +142,23 @@ class Author:
         if kind == "agent":
             record["currAssignee"] = agent
             record["participants"] = [
-                {**each, "pStatus": "active", "assignedAt": write_moment(created + n * HOUR_MS)}
+                {**each, "pStatus": "active", "assignedAt": format_timestamp(created + n * HOUR_MS)}
                 for n, each in enumerate((self._agent(), agent))
             ]
         return record
 
     def _queue(self, created: int) -> Record:
         name = self._random.choice(QUEUES)
-        moment = write_moment(created + self._random.randrange(HOUR_MS))
+        moment = format_timestamp(created + self._random.randrange(HOUR_MS))
         return {"_id": identifier("qu", name), "name": name, "type": "queue", "status": "active", "startTime": moment}
 
     def _deadline(self, created: int) -> Record:
         """ETA and dueDate in each of their spellings: ISO, epoch milliseconds, empty, left out."""
         due = created + self._random.randrange(1, 30) * DAY_MS
         spelling = self._random.randrange(5)
-        record: Record = {"ETA": write_moment(due - DAY_MS) if spelling in (0, 3) else ""}
+        record: Record = {"ETA": format_timestamp(due - DAY_MS) if spelling in (0, 3) else ""}
         if spelling < 4:
-            record["dueDate"] = (write_moment(due), due, "", due)[spelling]
+            record["dueDate"] = (format_timestamp(due), due, "", due)[spelling]
         return record
 
     def _custom(self) -> Record:

@@ -1,4 +1,4 @@
-"""What goes wrong on the way: answers of a gateway, and connections that misbehave."""
+"""Faults: wrong answers, answers of a gateway, and connections that break or stall."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import replace
 from random import Random
 from threading import Event
 
-from etl.sandbox.budget import exceeded
-from etl.sandbox.errors import Refusal, Reply, refuse
 from etl.sandbox.options import Options
+from etl.sandbox.server.access import exceeded
+from etl.sandbox.server.replies import Refusal, Reply, refuse
 
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 HTML_TYPE = "text/html; charset=utf-8"
@@ -33,13 +33,13 @@ def draw(options: Options, random: Random) -> str | None:
     return None
 
 
-def spoil(kind: str, reply: Reply, options: Options, now: float) -> Reply:
-    """The answer that the fault makes of a good one; what only disturbs its sending is left to ``send``."""
-    spoiled = _spoiled(kind, reply, options, now)
-    return replace(spoiled, fault=kind)
+def apply(kind: str, reply: Reply, options: Options, now: float) -> Reply:
+    """The good answer with the fault in it; faults in DISTURBED change how it is sent, by ``send``."""
+    faulty = _with_fault(kind, reply, options, now)
+    return replace(faulty, fault=kind)
 
 
-def _spoiled(kind: str, reply: Reply, options: Options, now: float) -> Reply:
+def _with_fault(kind: str, reply: Reply, options: Options, now: float) -> Reply:
     if kind == "429":
         return refuse(exceeded(options, 1.0, now), options.error_key)
     if kind in _REFUSALS:
@@ -51,10 +51,10 @@ def _spoiled(kind: str, reply: Reply, options: Options, now: float) -> Reply:
         return Reply(302, b"", headers={"Location": options.redirect_to})
     if kind == "wrong-type":
         return replace(reply, content_type="text/plain")
-    return replace(reply, body=_begun(reply.body, options)) if kind == "half" else reply
+    return replace(reply, body=_truncated(reply.body, options)) if kind == "half" else reply
 
 
-def _begun(body: bytes, options: Options) -> bytes:
+def _truncated(body: bytes, options: Options) -> bytes:
     return body[: int(len(body) * options.broken_at)]
 
 
@@ -71,8 +71,8 @@ _PLAIN = {
 }
 
 
-class Line:
-    """The open connection that a disturbed answer goes out on; ``stopping`` ends every stall."""
+class DisturbedConnection:
+    """The open connection of an answer in DISTURBED; ``stopping`` ends every stall."""
 
     def __init__(self, connection: socket.socket, stopping: Event, options: Options) -> None:
         self._connection = connection
@@ -81,13 +81,13 @@ class Line:
         self._until = time.monotonic() + options.stall_seconds
 
     def send(self, kind: str, head: Callable[[str], bytes], body: bytes) -> None:
-        """Send in the fault's own way; the connection is of no more use afterwards."""
-        for piece, pause in _pieces(kind, head, body, _begun(body, self._options)):
-            if self._is_over(pause):
+        """Send in the fault's own way; the connection must be closed afterwards."""
+        for piece, pause in _pieces(kind, head, body, _truncated(body, self._options)):
+            if self._must_end(pause):
                 return
             self._connection.sendall(piece)
 
-    def _is_over(self, pause: float) -> bool:
+    def _must_end(self, pause: float) -> bool:
         """Wait; tells whether the client has gone, the sandbox stops or the stall has lasted long enough."""
         until = min(self._until, time.monotonic() + pause)
         while not self._stopping.is_set():
@@ -99,17 +99,17 @@ class Line:
         return True
 
 
-def _pieces(kind: str, head: Callable[[str], bytes], body: bytes, begun: bytes) -> Iterator[tuple[bytes, float]]:
+def _pieces(kind: str, head: Callable[[str], bytes], body: bytes, truncated: bytes) -> Iterator[tuple[bytes, float]]:
     """What goes over the line, each piece after its pause; ``head`` takes the lines that tell the length."""
     whole = head(f"Content-Length: {len(body)}\r\n")
     forever = float("inf")
     if kind == "timeout":
         yield b"", forever
     elif kind == "stall":
-        yield whole + begun, 0
+        yield whole + truncated, 0
         yield b"", forever
     elif kind == "cut":
-        yield whole + begun, 0
+        yield whole + truncated, 0
     elif kind == "trickle":
         yield whole, 0
         yield from ((body[n : n + 1], TRICKLE_SECONDS) for n in range(len(body)))

@@ -1,4 +1,4 @@
-"""The control plane: how a test that runs the sandbox as a process looks into it and changes it."""
+"""The control API under ``/_sandbox/``: reads and changes a sandbox that runs as a process."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 
 import orjson
 
-from etl.sandbox.errors import Refusal, Reply, refuse
 from etl.sandbox.options import option_types
-from etl.sandbox.service import Service
+from etl.sandbox.server.replies import Refusal, Reply, refuse
+from etl.sandbox.server.service import Service
 
 PREFIX = "/_sandbox/"
 _COUNTS = ("update", "insert", "delete")
 
 
-def answer(service: Service, method: str, path: str, body: bytes, client: str) -> Reply:
-    """Do what the path names; a client on another machine is refused."""
-    act = _ACTS.get((method, path[len(PREFIX) :]))
+def handle(service: Service, method: str, path: str, body: bytes, client: str) -> Reply:
+    """Answer a control request; refuses a client on another machine."""
+    route = _ROUTES.get((method, path[len(PREFIX) :]))
     if not ip_address(client.removeprefix("::ffff:")).is_loopback:
         return _refuse(403, "the control plane serves the sandbox's own machine only")
-    if act is None:
+    if route is None:
         return _refuse(
-            404, f"{method} {path} is none of " + ", ".join(f"{each} {PREFIX}{name}" for each, name in _ACTS)
+            404, f"{method} {path} is none of " + ", ".join(f"{each} {PREFIX}{name}" for each, name in _ROUTES)
         )
     try:
-        return Reply(200, act(service, _arguments(body)))
+        return Reply(200, route(service, _arguments(body)))
     except (KeyError, TypeError, ValueError) as error:
         return _refuse(400, f"{type(error).__name__}: {error}")
 
@@ -48,12 +48,12 @@ def _tasks(service: Service, _: Mapping[str, Any]) -> bytes:
     return b"[" + b",".join(service.texts()) + b"]"
 
 
-def _courses(service: Service, _: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(service.courses())
+def _status_histories(service: Service, _: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(service.status_histories())
 
 
 def _requests(service: Service, _: Mapping[str, Any]) -> bytes:
-    return orjson.dumps({"count": service.count, "log": service.requests()})
+    return orjson.dumps({"count": service.request_count, "log": service.requests})
 
 
 def _reset_requests(service: Service, _: Mapping[str, Any]) -> bytes:
@@ -78,7 +78,7 @@ def _remove(service: Service, arguments: Mapping[str, Any]) -> bytes:
 
 
 def _options(service: Service, arguments: Mapping[str, Any]) -> bytes:
-    options = service.configure(arguments)
+    options = service.configure(**arguments)
     return orjson.dumps({name: _plain(getattr(options, name)) for name in option_types()})
 
 
@@ -86,9 +86,9 @@ def _plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-_ACTS: dict[tuple[str, str], Callable[[Service, Mapping[str, Any]], bytes]] = {
+_ROUTES: dict[tuple[str, str], Callable[[Service, Mapping[str, Any]], bytes]] = {
     ("GET", "tasks"): _tasks,
-    ("GET", "courses"): _courses,
+    ("GET", "status-histories"): _status_histories,
     ("GET", "requests"): _requests,
     ("POST", "reset-requests"): _reset_requests,
     ("POST", "change"): _change,

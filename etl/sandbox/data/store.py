@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import orjson
 
-from etl.sandbox.moments import read_moment
+from etl.sandbox.data.timestamps import parse_timestamp
 
 Value = int | str
 TieBreak = Literal["id", "insertion"]
@@ -62,7 +62,7 @@ def make_row(record: Any, row_id: str, sequence: int, now: int) -> Row:
 
 
 def _moment(value: object, otherwise: int) -> int:
-    moment = read_moment(value)
+    moment = parse_timestamp(value)
     return otherwise if moment is None else moment
 
 

@@ -5,28 +5,89 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
-from http.server import ThreadingHTTPServer
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
-from etl.sandbox.handler import Handler
 from etl.sandbox.options import Options
-from etl.sandbox.service import Service
+from etl.sandbox.server import control, faults
+from etl.sandbox.server.replies import Refusal, Reply, refuse
+from etl.sandbox.server.service import PREFIX, SUFFIX, Service
 
 
-class Sandbox:
-    """A stand-in for the vendor's getTasks server, on a real socket.
+class Handler(BaseHTTPRequestHandler):
+    """Serves getTasks and, to the same machine only, the control plane under ``/_sandbox/``."""
 
-    It listens from ``start`` (or ``with``) on; ``url`` is then what ``KORE_ETL_BASE_URL`` takes. ``clock`` gives
-    seconds since 1970. The methods do what the control plane does over HTTP.
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    service: Service
+    stopping: Event
+
+    def do_GET(self) -> None:
+        """Answer a request, whatever its method."""
+        reply = self._reply(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        if reply.fault in faults.DISTURBED:
+            self._disturb(reply)
+        else:
+            self.wfile.write(self._head(reply, f"Content-Length: {len(reply.body)}\r\n") + reply.body)
+
+    do_POST = do_PUT = do_DELETE = do_PATCH = do_GET  # noqa: N815 - the names that http.server looks for
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the method overridden
+        """Keep the terminal quiet; the sandbox has a log of its own."""
+
+    def _reply(self, body: bytes) -> Reply:
+        path = self.path.partition("?")[0]
+        if path.startswith(control.PREFIX):
+            return control.handle(self.service, self.command, path, body, self.client_address[0])
+        if not path.startswith(PREFIX) or not path.endswith(SUFFIX):
+            return self._refuse(Refusal(404, "Not Found"))
+        if self.command != "POST":
+            return self._refuse(Refusal(405, "Method Not Allowed"))
+        time.sleep(self.service.options.latency_ms / 1000)
+        return self.service.get_tasks(path[len(PREFIX) : -len(SUFFIX)], self.headers, body)
+
+    def _refuse(self, refusal: Refusal) -> Reply:
+        return refuse(refusal, self.service.options.error_key)
+
+    def _disturb(self, reply: Reply) -> None:
+        self.close_connection = True
+        if reply.fault == "reset":
+            faults.reset(self.connection)
+            return
+        line = faults.DisturbedConnection(self.connection, self.stopping, self.service.options)
+        line.send(reply.fault or "", lambda length: self._head(reply, length), reply.body)
+
+    def _head(self, reply: Reply, length: str) -> bytes:
+        lines = [f"HTTP/1.1 {reply.status} {_phrase(reply.status)}", f"Content-Type: {reply.content_type}"]
+        if date := self.service.date_header():
+            lines.append(f"Date: {date}")
+        lines += [f"{name}: {value}" for name, value in reply.headers.items()]
+        if self.close_connection:
+            lines.append("Connection: close")
+        return ("\r\n".join(lines) + "\r\n" + length + "\r\n").encode("latin-1")
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
+
+
+class Sandbox(Service):
+    """The service on a real socket.
+
+    It listens from ``start`` (or ``with``) on; ``url`` is then what ``KORE_ETL_BASE_URL`` takes.
     """
 
     def __init__(self, options: Options | None = None, *, clock: Callable[[], float] = time.time) -> None:
-        self._service = Service(options or Options(), clock)
+        super().__init__(options or Options(), clock)
         self._stopping = Event()
-        self._port = self._service.options.port
+        self._port = self.options.port
         self._server: _Server | None = None
         self._thread: Thread | None = None
 
@@ -40,10 +101,9 @@ class Sandbox:
 
     def start(self) -> Self:
         """Listen; raises OSError if the address or the port cannot be had."""
-        options = self.options
-        handler = type("SandboxHandler", (Handler,), {"service": self._service, "stopping": self._stopping})
+        handler = type("SandboxHandler", (Handler,), {"service": self, "stopping": self._stopping})
         self._stopping.clear()
-        self._server = _Server((options.host, self._port), handler)
+        self._server = _Server((self.options.host, self._port), handler)
         self._port = int(self._server.server_address[1])
         self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True, name="sandbox")
         self._thread.start()
@@ -59,11 +119,6 @@ class Sandbox:
         self._server.close_connections()
         self._server.server_close()
         self._server = self._thread = None
-
-    @property
-    def options(self) -> Options:
-        """How the sandbox behaves now."""
-        return self._service.options
 
     @property
     def port(self) -> int:
@@ -89,42 +144,6 @@ class Sandbox:
             "KORE_ETL_CLIENT_ID": options.client_id,
             "KORE_ETL_CLIENT_SECRET": options.client_secret,
         }
-
-    @property
-    def requests(self) -> list[dict[str, Any]]:
-        """The getTasks requests so far, each with body, status, rows and fault; only the last ones of many."""
-        return self._service.requests()
-
-    @property
-    def request_count(self) -> int:
-        """How many getTasks requests came, refused ones included."""
-        return self._service.count
-
-    def reset_requests(self) -> None:
-        """Begin counting anew, with an empty log and a whole budget."""
-        self._service.reset_requests()
-
-    def tasks(self) -> list[Any]:
-        """Every record as it is served now, in order of insertion."""
-        return self._service.records()
-
-    def change(
-        self, update: int = 0, insert: int = 0, delete: int = 0, *, same_instant: bool = False
-    ) -> dict[str, list[str]]:
-        """Update and delete random tasks, add new ones; gives the ids ``updated``, ``inserted`` and ``deleted``."""
-        return self._service.change(update=update, insert=insert, delete=delete, same_instant=same_instant)
-
-    def put(self, records: Iterable[Any]) -> list[str]:
-        """Store records exactly as given, however odd, in place of those with the same ``_id``; gives their names."""
-        return self._service.put(records)
-
-    def remove(self, names: Iterable[str]) -> None:
-        """Take records away at once."""
-        self._service.remove(names)
-
-    def configure(self, **changes: Any) -> Options:
-        """Behave differently from the next request on; raises ValueError for what is not accepted."""
-        return self._service.configure(changes)
 
 
 class _Server(ThreadingHTTPServer):

@@ -1,4 +1,4 @@
-"""Changes to the stored tasks: made at once, shown when the server's delay is over, in the order they were made."""
+"""Changes to the stored tasks. Each one is made at once and shown after the server's delay."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
-from etl.sandbox.moments import SECOND_MS, round_down, write_moment
+from etl.sandbox.data.generator import Record, TaskGenerator
+from etl.sandbox.data.store import Store
+from etl.sandbox.data.timestamps import SECOND_MS, format_timestamp, round_down
 from etl.sandbox.options import Options
-from etl.sandbox.store import Store
-from etl.sandbox.tasks import Author, Record
 
-#: Begins the name of a record that has no usable id of its own; nobody changes such a one.
+#: Begins the name of a record that has no usable id of its own; ``make`` never changes such a record.
 ODD = "?"
 Change = tuple[int, str, Any, bool]
 
@@ -20,9 +20,9 @@ Change = tuple[int, str, Any, bool]
 class Changes:
     """Writes to a store as the server's users do; ``now`` is the server's clock in milliseconds."""
 
-    def __init__(self, store: Store, author: Author, random: Random, now: Callable[[], int]) -> None:
+    def __init__(self, store: Store, generator: TaskGenerator, random: Random, now: Callable[[], int]) -> None:
         self._store = store
-        self._author = author
+        self._generator = generator
         self._random = random
         self._now = now
         self._last = 0
@@ -30,10 +30,10 @@ class Changes:
         self._pending: deque[Change] = deque()
         self._latest: dict[str, tuple[Any, bool]] = {}
 
-    def begin(self) -> None:
+    def load_history(self) -> None:
         """Fill the store with its history."""
         now = self._now()
-        for record in self._author.history(now):
+        for record in self._generator.history(now):
             self._store.put(record, record["_id"], now)
 
     def make(
@@ -61,12 +61,12 @@ class Changes:
         return names
 
     def remove(self, names: Iterable[str]) -> None:
-        """Take records away at once, without a trace."""
+        """Remove records at once, whatever the option ``deletes`` says."""
         for name in names:
             self._store.delete(name)
 
-    def show(self) -> None:
-        """Let the store show what is due by now."""
+    def apply_due(self) -> None:
+        """Apply the changes whose delay is over."""
         while self._pending and self._pending[0][0] <= self._now():
             _, row_id, record, gone = self._pending.popleft()
             self._apply(row_id, record, gone=gone)
@@ -86,17 +86,17 @@ class Changes:
     def _revise(self, options: Options, row_id: str, moment: int) -> None:
         record = self._current(row_id)
         if isinstance(record, dict):
-            self._write(options, row_id, self._author.revise(record, moment))
+            self._write(options, row_id, self._generator.revise(record, moment))
 
     def _insert(self, options: Options, moment: int) -> str:
-        record = self._author.write(moment, moment)
+        record = self._generator.new_task(moment, moment)
         self._write(options, record["_id"], record)
         return str(record["_id"])
 
     def _delete(self, options: Options, row_id: str, moment: int) -> None:
         record = self._current(row_id)
         if options.deletes == "inactive" and isinstance(record, dict):
-            self._write(options, row_id, {**record, "isActive": False, "updatedAt": write_moment(moment)})
+            self._write(options, row_id, {**record, "isActive": False, "updatedAt": format_timestamp(moment)})
         else:
             self._write(options, row_id, None, gone=True)
 

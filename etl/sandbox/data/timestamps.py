@@ -1,6 +1,6 @@
-"""Moments as whole milliseconds since 1970, which is all that the sandbox compares.
+"""Timestamps as whole milliseconds since 1970.
 
-Read and written here, apart from the program's own dates, so that a mistake in those cannot hide in both places.
+The sandbox shares no date code with the program, so that no mistake can hide in both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ SECOND_MS = 1000
 DAY_MS = 86_400_000
 
 
-def read_moment(value: object) -> int | None:
+def parse_timestamp(value: object) -> int | None:
     """Read an ISO 8601 text (no zone is UTC) or epoch milliseconds; None for anything else."""
     if isinstance(value, bool):
         return None
@@ -29,7 +29,7 @@ def read_moment(value: object) -> int | None:
     return (aware - EPOCH) // MILLISECOND
 
 
-def write_moment(moment: int) -> str:
+def format_timestamp(moment: int) -> str:
     """Write milliseconds the way that the API does: ``2025-05-26T18:30:00.000Z``."""
     return (EPOCH + moment * MILLISECOND).isoformat(timespec="milliseconds")[:-6] + "Z"
 

@@ -1,4 +1,4 @@
-"""A request that the server does not serve, with the answer that says so."""
+"""The two results of a request: a reply, or a refusal that becomes one."""
 
 from __future__ import annotations
 

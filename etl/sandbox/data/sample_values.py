@@ -1,4 +1,4 @@
-"""What the made-up tasks are made of: a customer's own statuses, priorities, queues, people and fields."""
+"""The values of the made-up tasks: statuses, priorities, queues, people, subjects and custom fields."""
 
 from __future__ import annotations
 

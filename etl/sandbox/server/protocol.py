@@ -1,20 +1,23 @@
-"""The body of a getTasks request, checked and typed."""
+"""The JSON of getTasks: reads and checks a request, writes the page that answers it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import ceil
+from random import Random
 from typing import Any
 
 import orjson
 
-from etl.sandbox.errors import Refusal
-from etl.sandbox.moments import DAY_MS, read_moment
+from etl.sandbox.data.store import Row
+from etl.sandbox.data.timestamps import DAY_MS, parse_timestamp
 from etl.sandbox.options import Options
+from etl.sandbox.server.replies import Refusal, Reply
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PageRequest:
     """What a request asks for; None stands for a key that was left out."""
 
     skip: int
@@ -48,7 +51,7 @@ def _is_names(value: object) -> bool:
 
 
 def _is_date(value: object) -> bool:
-    return isinstance(value, str) and (not value or read_moment(value) is not None)
+    return isinstance(value, str) and (not value or parse_timestamp(value) is not None)
 
 
 def _is_sort(value: object) -> bool:
@@ -92,19 +95,19 @@ def read_body(body: bytes) -> dict[str, Any]:
     return asked
 
 
-def read_request(body: Mapping[str, Any], options: Options, now: int) -> Asked:
+def read_request(body: Mapping[str, Any], options: Options, now: int) -> PageRequest:
     """The typed request; raises Refusal for a wrong type, or for more than the server's rules allow."""
     _check_types(body, strict=options.strict)
     limit = _limit(body, options)
     skip = body.get("skip", 0)
     if options.max_skip and skip + limit > options.max_skip:
         raise Refusal(options.max_skip_status, f"Result window is too large: at most {options.max_skip}")
-    start, end = read_moment(body.get("startDate")), read_moment(body.get("endDate"))
+    start, end = parse_timestamp(body.get("startDate")), parse_timestamp(body.get("endDate"))
     _check_range(start, end, options, now)
     field, descending = _sort(body.get("sortBy"))
     columns = tuple(body.get("selectedColumns", ()))
     filters = {key: value for key, value in body.items() if key in KEYS and key not in _PLAIN}
-    return Asked(skip, limit, start, end, field, descending, columns, filters)
+    return PageRequest(skip, limit, start, end, field, descending, columns, filters)
 
 
 def _check_types(body: Mapping[str, Any], *, strict: bool) -> None:
@@ -140,3 +143,59 @@ def _sort(asked: object) -> tuple[str | None, bool]:
         field, order = next(iter(asked.items()))
         return field, order in ("desc", -1)
     return (asked, False) if isinstance(asked, str) and asked else (None, False)
+
+
+def write_page(rows: list[Row], total: int, request: PageRequest, options: Options, random: Random) -> Reply:
+    """The answer with these rows, out of ``total`` that match."""
+    texts = [_text(row, request.columns) for row in _disturbed(rows, options, random)]
+    if rows and options.foreign and random.random() < options.foreign:
+        texts.append(_foreign_row(random.choice(rows), random))
+    metadata = _metadata(len(rows), total, request, options, random)
+    body = b'{"results":[' + b",".join(texts) + b"]," + orjson.dumps(metadata)[1:]
+    return Reply(200, body, len(texts))
+
+
+def _text(row: Row, columns: tuple[str, ...]) -> bytes:
+    if not columns:
+        return row.text
+    record = row.record
+    if not isinstance(record, dict):
+        return row.text
+    return orjson.dumps({key: record[key] for key in ("_id", *columns) if key in record})
+
+
+def _disturbed(rows: list[Row], options: Options, random: Random) -> list[Row]:
+    """The rows as a faulty server gives them now and then: one of them twice, all of them mixed."""
+    given = list(rows)
+    if given and options.duplicates and random.random() < options.duplicates:
+        given.insert(random.randrange(len(given) + 1), random.choice(given))
+    if options.shuffle and random.random() < options.shuffle:
+        random.shuffle(given)
+    return given
+
+
+def _foreign_row(row: Row, random: Random) -> bytes:
+    """A row like this one, of a stream that was not asked for."""
+    record = row.record if row.plain and isinstance(row.record, dict) else {}
+    foreign = {"_id": f"ti-{random.getrandbits(128):032x}", "iId": "st-00000000-not-the-stream-asked-for"}
+    return orjson.dumps({**record, **foreign})
+
+
+def _metadata(given: int, total: int, request: PageRequest, options: Options, random: Random) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"page": request.skip // request.limit + 1, "limit": request.limit}
+    if options.has_more != "missing":
+        more = request.skip + given < total or options.has_more == "always_true"
+        metadata["hasMore"] = None if options.has_more == "null" else more
+    if options.totals != "missing":
+        told = _shown_total(total, options.totals, random)
+        metadata["totalPages"] = None if told is None else ceil(told / request.limit)
+        metadata["totalResults"] = told
+    return metadata
+
+
+def _shown_total(total: int, totals: str, random: Random) -> int | None:
+    if totals == "null":
+        return None
+    if totals == "lying":
+        totals = random.choice(("high", "low"))
+    return {"high": total + 3 + total // 10, "low": max(0, total - 3 - total // 10)}.get(totals, total)

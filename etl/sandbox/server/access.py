@@ -1,14 +1,17 @@
-"""Whether a token is one that the vendor's server would take."""
+"""Who is let in: requests with a good token, up to the account's rate limit."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
+from email.utils import formatdate
+from math import ceil
 from typing import Any
 
 import jwt
 
-from etl.sandbox.errors import Refusal
 from etl.sandbox.options import Options
+from etl.sandbox.server.replies import Refusal
 
 CLOCK_TOLERANCE = 60
 LONGEST_WITH_JTI = 3600
@@ -22,13 +25,13 @@ _CHECKS: jwt.types.Options = {
 }
 
 
-class Gate:
-    """Checks tokens, and remembers those that may not come again."""
+class TokenChecker:
+    """Checks tokens, and remembers the ids of those that work only once."""
 
     def __init__(self) -> None:
         self._used: set[str] = set()
 
-    def admit(self, token: str | None, options: Options, now: float) -> Mapping[str, Any]:
+    def check(self, token: str | None, options: Options, now: float) -> Mapping[str, Any]:
         """The token's claims; raises Refusal (401) for one that is not accepted at ``now``, in seconds."""
         claims = _decode(token, options)
         _check_dates(claims, options, now)
@@ -69,3 +72,38 @@ def _check_dates(claims: Mapping[str, Any], options: Options, now: float) -> Non
         raise Refusal(401, "error verifying the jwt: jwt expired", 4002)
     if options.token_lifetime and issued is not None and now >= issued + options.token_lifetime:
         raise Refusal(401, "error verifying the jwt: jwt expired", 4002)
+
+
+MESSAGE = "You've exceeded the per-minute rate limit. Please wait for sometime before retrying."
+
+
+class RateLimiter:
+    """Remembers when requests were accepted; refused ones do not count."""
+
+    def __init__(self) -> None:
+        self._minute: deque[float] = deque()
+        self._second: deque[float] = deque()
+
+    def acquire(self, options: Options, monotonic: float, now: float) -> None:
+        """Count a request; raises Refusal where a limit is reached."""
+        spans = (
+            (self._minute, options.requests_per_minute, options.minute_seconds),
+            (self._second, options.requests_per_second, 1.0),
+        )
+        for moments, most, span in spans:
+            while moments and moments[0] <= monotonic - span:
+                moments.popleft()
+            if most and len(moments) >= most:
+                raise exceeded(options, moments[-most] + span - monotonic, now)
+        for moments, most, _ in spans:
+            if most:
+                moments.append(monotonic)
+
+
+def exceeded(options: Options, wait: float, now: float) -> Refusal:
+    """The refusal of a request past the limit; it may carry Retry-After."""
+    retry_after = {"seconds": str(ceil(wait)), "date": formatdate(ceil(now + wait), usegmt=True)}.get(
+        options.retry_after
+    )
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    return Refusal(options.rate_limit_status, MESSAGE, 429, headers)

@@ -7,9 +7,9 @@ from random import Random
 import orjson
 import pytest
 
-from etl.sandbox.moments import DAY_MS, read_moment, round_down, write_moment
+from etl.sandbox.data.generator import TaskGenerator
+from etl.sandbox.data.timestamps import DAY_MS, format_timestamp, parse_timestamp, round_down
 from etl.sandbox.options import Options
-from etl.sandbox.tasks import Author
 
 NOW = 1_750_000_000_123
 SAMPLE = ["_id", "caseId", "caseRefId", "name", "priority", "status", "createdAt", "updatedAt"]
@@ -17,7 +17,7 @@ SAMPLE = ["_id", "caseId", "caseRefId", "name", "priority", "status", "createdAt
 
 def tasks(now=NOW, **options):
     chosen = Options(**{"tasks": 400, **options})
-    return list(Author(chosen, Random(chosen.seed)).history(now))
+    return list(TaskGenerator(chosen, Random(chosen.seed)).history(now))
 
 
 def test_the_same_seed_makes_the_same_tasks():
@@ -44,9 +44,9 @@ def test_ids_are_all_different():
     assert len({each["_id"] for each in tasks(tasks=2000)}) == 2000
 
 
-def test_nothing_happened_in_the_quiet_time_nor_before_the_history():
+def test_nothing_happened_in_the_quiet_time_or_too_early():
     for each in tasks(quiet_seconds=3600, days=10):
-        created, updated = read_moment(each["createdAt"]), read_moment(each["updatedAt"])
+        created, updated = parse_timestamp(each["createdAt"]), parse_timestamp(each["updatedAt"])
         assert NOW - 3_600_000 - 10 * DAY_MS <= created <= updated <= NOW - 3_600_000
 
 
@@ -68,7 +68,7 @@ def test_custom_fields_come_in_both_spellings():
         assert each["new field"]["selectedValue"] == listed["selectedValue"]
 
 
-def test_there_are_customers_statuses_without_an_id_and_names_beyond_ascii():
+def test_there_are_statuses_without_id_and_names_beyond_ascii():
     made = tasks()
     assert any("_id" not in each["status"] for each in made)
     assert any("_id" not in each["priority"] for each in made)
@@ -80,11 +80,11 @@ def test_a_due_date_comes_in_each_of_its_spellings():
     assert "" in {each.get("dueDate") for each in tasks()}
 
 
-def test_a_revision_moves_updated_at_and_nothing_that_names_the_task():
-    author = Author(Options(tasks=1), Random(1))
-    before = next(author.history(NOW))
-    after = author.revise(before, NOW + 5)
-    assert after["updatedAt"] == write_moment(NOW + 5)
+def test_a_revision_moves_updated_at_and_keeps_the_ids():
+    generator = TaskGenerator(Options(tasks=1), Random(1))
+    before = next(generator.history(NOW))
+    after = generator.revise(before, NOW + 5)
+    assert after["updatedAt"] == format_timestamp(NOW + 5)
     assert after["name"] != before["name"]
     assert {key: after[key] for key in ("_id", "createdAt", "caseId", "fields")} == {
         key: before[key] for key in ("_id", "createdAt", "caseId", "fields")
@@ -108,12 +108,12 @@ def test_a_revision_moves_updated_at_and_nothing_that_names_the_task():
     ids=str,
 )
 def test_moments_are_read_to_the_millisecond(text, moment):
-    assert read_moment(text) == moment
+    assert parse_timestamp(text) == moment
 
 
 @pytest.mark.parametrize("moment", [0, 1, NOW, -1, 253_402_300_799_999])
 def test_a_written_moment_reads_the_same(moment):
-    assert read_moment(write_moment(moment)) == moment
+    assert parse_timestamp(format_timestamp(moment)) == moment
 
 
 @pytest.mark.parametrize(("moment", "step", "rounded"), [(1999, 1000, 1000), (-1, 1000, -1000), (1999, 0, 1999)])
