@@ -91,9 +91,9 @@ class Builder:
             account_id=source.account_id,
             stream_id=source.stream_id,
             client=self.client(source),
-            more_clients=lambda: self.client(source),
+            make_client=lambda: self.client(source),
             options=SyncOptions(
-                overlap=settings.overlap,
+                lookback=settings.overlap,
                 settle=settings.settle,
                 start=source.start,
                 window_least=settings.window_least,

@@ -20,13 +20,13 @@ from etl.cli.signals import graceful
 from etl.errors import DatabaseError, EtlError, LockedError
 from etl.jobs.pipeline.lifecycle import INCOMPLETE, exit_code_of, outcome_of, start_run
 from etl.jobs.pipeline.options import RunCounters
-from etl.jobs.pipeline.run import Run
+from etl.jobs.pipeline.run import RunContext
 from etl.settings import Settings, SourceSettings
 from etl.times import format_time
 
 log = logs.get_logger()
 
-Job = Callable[[Run], Mapping[str, Any] | None]
+Job = Callable[[RunContext], Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _work_on(
     try:
         with progress_display(source.name) as show:
             frame = start_run(
-                engine, source_spec, work.command, clock=now, on_progress=show, on_return=builder.take_over
+                engine, source_spec, work.command, clock=now, on_progress=show, after_wait=builder.take_over
             )
             with frame as run, logs.bound(run=run.id):
                 report.run = run
@@ -110,7 +110,7 @@ class _Report:
     """What is told of the work on a source: one event in the log, one object in the JSON, one line of an error."""
 
     def __init__(self, name: str) -> None:
-        self.run: Run | None = None
+        self.run: RunContext | None = None
         self.more: Mapping[str, Any] = {}
         self.exit_code = 0
         self._name = name
@@ -182,7 +182,7 @@ class _Report:
 
     def _watermark(self) -> str | None:
         try:
-            watermark = self.run.watermark() if self.run else None
+            watermark = self.run.store.watermark() if self.run else None
         except DatabaseError:  # which may be why the work failed
             return None
         return format_time(watermark) if watermark else None

@@ -5,11 +5,13 @@ from __future__ import annotations
 from etl.errors import EtlError
 from etl.extract.http.page import Page, moment_of, read_page, record_id
 from etl.extract.http.responses import judge
-from etl.jobs.pipeline.batch import Intake, batch_of
+from etl.jobs.pipeline.batch import BatchTransformer
 from etl.transform import Stream
 
 STATUSES = (200, 200, 200, 200, 201, 301, 400, 401, 403, 404, 412, 429, 500, 502, 503)
-OWN = Intake(Stream(1, "st-1"), drop_fields=["userInfo.emailId"], forgotten=frozenset({"ti-forgotten"}))
+OWN = BatchTransformer(
+    Stream(1, "st-1"), drop_fields=["userInfo.emailId"], erased=frozenset({"ti-forgotten"}), is_stream_named=False
+)
 
 
 def digest(content: bytes) -> int | None:
@@ -25,19 +27,18 @@ def digest(content: bytes) -> int | None:
     except EtlError as error:
         refused = error
     else:
-        return _taken(page)
+        return _transformed(page)
     assert str(refused).isprintable()
     return None
 
 
-def _taken(page: Page) -> int:
+def _transformed(page: Page) -> int:
     for record in page.records:
         record_id(record)
         moment_of(record, "updatedAt")
     page.is_last(0)
-    rows, rejections = OWN.take(page.records)
-    assert len(rows) + len(rejections) == len(page.records)
-    assert all(row.task["_id"] and row.task["raw"] for row in rows)
-    assert all(reason and raw for reason, _, raw in rejections)
-    batch_of(rows)
+    batch = OWN.transform(page)
+    assert len(batch) == len(page.records)
+    assert all(task["_id"] and task["raw"] for task in batch.tasks)
+    assert all(reason and raw for reason, _, raw in batch.rejected)
     return len(page.records)

@@ -22,7 +22,8 @@ from etl.errors import DatabaseError, EtlError
 from etl.load.database.engine import open_engine, reading
 from etl.load.schema import migrate
 from etl.load.schema.tables import tasks
-from etl.load.upsert.tasks import Batch, store
+from etl.load.upsert.batch import Batch
+from etl.load.upsert.store import store
 from tests.conftest import CHECKOUT, clean_environment
 from tests.integration.conftest import NOW, Database
 from tests.integration.test_store import task

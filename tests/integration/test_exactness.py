@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from etl.extract.paging.base import Chunk
+from etl.extract.http.page import Page
 from tests.integration.mirror import NONE, Differences, Mirror
 
 TASKS = 600
@@ -244,9 +244,9 @@ def test_a_record_too_odd_for_postgresql_is_rejected_alone(sandbox, postgres_url
     mirrored = Mirror(server, postgres_url)
 
     def store(run):
-        taken = run.take(Chunk(server.tasks()))
-        taken.rows[60].task["raw"] = '{"number":1e400000}'
-        return {"stored": run.store(taken).inserted}
+        batch = run.transformer.transform(Page(server.tasks()))
+        batch.tasks[60]["raw"] = '{"number":1e400000}'
+        return {"stored": run.writer.store(batch).counts.inserted}
 
     assert mirrored.work("sync", store).exit_code == 3
     odd = server.tasks()[60]["_id"]

@@ -23,7 +23,8 @@ from etl.load.ledger.rejected_records import Origin, keep
 from etl.load.schema import migrate as schema
 from etl.load.schema.detail_tables import CHILDREN, DIMENSIONS, metadata, status_stretches, task_progress
 from etl.load.schema.tables import task_changes, tasks, unknown_keys
-from etl.load.upsert.tasks import Batch, store
+from etl.load.upsert.batch import Batch
+from etl.load.upsert.store import store
 from tests.conftest import CHECKOUT, clean_environment
 
 NOW = datetime(2025, 5, 28, 12, 5, 38, 807_000, tzinfo=UTC)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -18,7 +17,9 @@ from etl.errors import DatabaseError
 from etl.load.database.engine import reading
 from etl.load.schema.detail_tables import status_stretches, task_progress
 from etl.load.schema.tables import cases, priorities, statuses, task_changes, tasks
-from etl.load.upsert.tasks import Batch, Counts, store, store_what_fits
+from etl.load.upsert.batch import Batch, Rejected, merge
+from etl.load.upsert.store import store, store_what_fits
+from etl.load.upsert.tasks import Counts
 from tests.integration.conftest import NOW, Database, minute
 
 Row = dict[str, Any]
@@ -472,13 +473,9 @@ def test_integers_of_any_size_stay_whole_in_raw(database: Database) -> None:
 TOO_MUCH = '{"number":1e400000}'
 
 
-def as_one(batches: Sequence[Batch]) -> Batch:
-    return Batch(*([row for batch in batches for row in getattr(batch, own.name)] for own in fields(Batch)))
-
-
-def fitting(database: Database, *batches: Batch) -> tuple[Counts, list[tuple[Batch, str]]]:
+def fitting(database: Database, *batches: Batch) -> tuple[Counts, list[Rejected]]:
     with database.engine.begin() as connection:
-        return store_what_fits(connection, batches, as_one, run_id=database.run_id, now=NOW)
+        return store_what_fits(connection, merge(batches), run_id=database.run_id, now=NOW)
 
 
 def test_records_that_fit_are_stored_in_one_go(database: Database) -> None:
@@ -490,7 +487,7 @@ def test_a_record_too_odd_for_postgresql_spares_its_batch(postgres_database: Dat
     batches[5] = Batch([task("too much", raw=TOO_MUCH)])
     counts, left_out = fitting(postgres_database, *batches)
     assert counts == Counts(inserted=8)
-    assert left_out == [(batches[5], "the database cannot hold it: value overflows numeric format")]
+    assert left_out == [("the database cannot hold it: value overflows numeric format", "too much", TOO_MUCH)]
     assert set(content(postgres_database)) == {f"t-{number}" for number in range(9) if number != 5}
 
 
@@ -500,7 +497,7 @@ def test_a_status_too_odd_for_postgresql_rejects_its_record(
     good = Batch([task("t-1", 0, status_id="s")], [named("s", 0, name="Open")])
     bad = Batch([task("t-2", 1, status_id="s")], [named("s", 1, name="Closed", raw=TOO_MUCH)])
     counts, left_out = fitting(postgres_database, good, bad)
-    assert (counts, [batch for batch, _reason in left_out]) == (Counts(inserted=1), [bad])
+    assert (counts, [key for _reason, key, _raw in left_out]) == (Counts(inserted=1), ["t-2"])
     assert content(postgres_database, statuses)["s"]["name"] == "Open"
 
 

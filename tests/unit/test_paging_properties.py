@@ -87,18 +87,18 @@ def known(server, **answers):
 
 def read(reader, server, capabilities, start=BEGIN, end=END_OF_TIME):
     """Return the newest version read of each task, and whether the reading was sure of itself; as a job would."""
-    versions, settled = {}, True
+    versions, verified = {}, True
     try:
-        for chunk in reader(server.fetch, Window(server.window_field, start, end), capabilities):
-            settled &= chunk.settled
-            for record in chunk.records:
+        for page in reader(server.fetch, Window(server.window_field, start, end), capabilities):
+            verified &= page.verified
+            for record in page.records:
                 versions[record["_id"]] = max(record["version"], versions.get(record["_id"], 0))
-    except CapabilityDriftError as contradiction:
-        if contradiction.question != "ends_inclusive":  # all that totals may be wrong about while tasks change
+    except CapabilityDriftError as drift:
+        if drift.question != "ends_inclusive":  # all that totals may be wrong about while tasks change
             raise
-        learnt = capabilities.with_answer("ends_inclusive", answer=False, evidence="")
-        return read(reader, server, learnt, start, end)
-    return versions, settled
+        corrected = capabilities.with_answer("ends_inclusive", answer=False, evidence="")
+        return read(reader, server, corrected, start, end)
+    return versions, verified
 
 
 @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
@@ -109,8 +109,8 @@ def test_keyset_misses_no_task_that_stays_as_it_is(field, knows, server, seconds
     fill(server, seconds, field)
     untouched = interleave(server, happenings)
     capabilities = known(server) if knows else known(server, ends_inclusive=None, tick=None)
-    versions, settled = read(read_keyset, server, capabilities)
-    assert untouched <= versions.keys() or not settled
+    versions, verified = read(read_keyset, server, capabilities)
+    assert untouched <= versions.keys() or not verified
 
 
 @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
@@ -122,8 +122,8 @@ def test_verified_windows_miss_no_task_that_stays_as_it_is(field, knows, server,
     fill(server, seconds, field)
     untouched = interleave(server, happenings)
     capabilities = known(server) if knows else known(server, ends_inclusive=None, tick=None)
-    versions, settled = read(read_split_windows, server, capabilities, end=server.now + DAY)
-    assert untouched <= versions.keys() or not settled
+    versions, verified = read(read_split_windows, server, capabilities, end=server.now + DAY)
+    assert untouched <= versions.keys() or not verified
 
 
 @given(server=servers, seconds=many_steps, happenings=changes)
@@ -131,8 +131,8 @@ def test_verified_windows_miss_no_task_that_stays_as_it_is(field, knows, server,
 def test_newest_first_misses_no_task_that_stays_as_it_is(server, seconds, happenings):
     fill(server, seconds)
     untouched = interleave(server, happenings)
-    versions, settled = read(read_newest_first, server, known(server))
-    assert untouched <= versions.keys() or not settled
+    versions, verified = read(read_newest_first, server, known(server))
+    assert untouched <= versions.keys() or not verified
 
 
 @given(server=servers, gone=st.integers(1, 9), request=st.integers(2, 5))
@@ -145,8 +145,8 @@ def test_newest_first_steps_back_where_what_was_read_vanishes(server, gone, requ
                 asked.delete(name)
 
     server.meanwhile = meanwhile
-    versions, settled = read(read_newest_first, server, known(server))
-    assert settled
+    versions, verified = read(read_newest_first, server, known(server))
+    assert verified
     assert server.tasks.keys() <= versions.keys()
 
 
@@ -155,8 +155,8 @@ def test_newest_first_steps_back_where_what_was_read_vanishes(server, gone, requ
 def test_newest_first_misses_no_task_in_shuffled_ties(server, seconds):
     fill(server, seconds)
     server.stable = False
-    versions, settled = read(read_newest_first, server, known(server))
-    assert server.tasks.keys() == versions.keys() or not settled
+    versions, verified = read(read_newest_first, server, known(server))
+    assert server.tasks.keys() == versions.keys() or not verified
 
 
 @pytest.mark.parametrize("reader", [read_keyset, read_newest_first, read_split_windows])
@@ -167,12 +167,12 @@ def test_after_a_quiet_pass_every_newest_version_is_there(reader, server, second
     fill(server, seconds)
     began = server.now
     interleave(server, happenings)
-    first, settled = read(reader, server, known(server), end=server.now + DAY)
+    first, verified = read(reader, server, known(server), end=server.now + DAY)
     server.meanwhile = lambda _server: None
     second, quiet = read(reader, server, known(server), start=began - SECOND, end=server.now + DAY)
     newest = {name: max(first.get(name, 0), second.get(name, 0)) for name in server.tasks}
     assert quiet
-    assert newest == {name: task[2] for name, task in server.tasks.items()} or not settled
+    assert newest == {name: task[2] for name, task in server.tasks.items()} or not verified
 
 
 @pytest.mark.parametrize("reader", [read_keyset, read_newest_first, read_split_windows])

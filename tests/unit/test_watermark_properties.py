@@ -46,8 +46,8 @@ def run_once(engine, server, patience):
         account_id="account",
         stream_id="st-1",
         client=Asked(server, patience),
-        more_clients=partial(Asked, server, patience),
-        rules=SyncOptions(overlap=timedelta(seconds=30), settle=timedelta(seconds=1)),
+        make_client=partial(Asked, server, patience),
+        options=SyncOptions(lookback=timedelta(seconds=30), settle=timedelta(seconds=1)),
         overrides={},
         settings={},
     )

@@ -65,11 +65,11 @@ def test_verified_windows_cover_all_from_start_to_end_in_order(span, seconds, ca
         asked.append(query)
         return server.fetch(query)
 
-    chunks = list(read_split_windows(fetch, Window("updatedAt", BEGIN, end), capabilities))
-    covered = [chunk.covered_until for chunk in chunks if chunk.covered_until is not None]
+    pages = list(read_split_windows(fetch, Window("updatedAt", BEGIN, end), capabilities))
+    covered = [page.checkpoint for page in pages if page.checkpoint is not None]
     assert covered == sorted(covered)
     assert covered[-1] == end
-    assert {record["_id"] for chunk in chunks for record in chunk.records} == set(server.tasks)
+    assert {record["_id"] for page in pages for record in page.records} == set(server.tasks)
 
 
 def test_what_is_refused_down_to_the_shortest_window_is_raised():

@@ -1,4 +1,4 @@
-"""What all ways of reading share: a window to read, the chunks that a reading gives, and when it is at its end."""
+"""What all read strategies share: the window, its queries, the checks of a page, and which page is the last."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import SECOND, CapabilityDriftError, Question, ServerCapabilities
@@ -22,36 +21,21 @@ _FAR = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The stretch ``[start, end)`` of a date field.
+    """The range ``[start, end)`` of a date field.
 
-    A reading may stop once it is past ``enough``: what changes after that moment belongs to the next run. It is asked
-    for once a page is there, because only then the server's time is known.
+    Reading may stop behind ``stop_after``: later changes belong to the next run. It is called once a page is there,
+    because the server's time is not known before.
     ``filters`` narrows what is read to, for example, the unresolved tasks.
     """
 
     field: Field
     start: datetime
     end: datetime
-    enough: Callable[[], datetime] | None = None
+    stop_after: Callable[[], datetime] | None = None
     filters: Query = EVERYTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Records to store together.
-
-    Once they are stored, all of the window before ``covered_until`` is; None leaves that as it was. ``settled`` is
-    False where the reading could not prove that nothing is missing, for the ``reason`` given.
-    """
-
-    records: list[Any]
-    covered_until: datetime | None = None
-    total: int | None = None
-    settled: bool = True
-    reason: str = ""
-
-
-Reader = Callable[[Fetch, Window, ServerCapabilities], Iterator[Chunk]]
+Reader = Callable[[Fetch, Window, ServerCapabilities], Iterator[Page]]
 
 
 def window_query(

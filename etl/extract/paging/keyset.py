@@ -14,7 +14,6 @@ from etl.extract.capabilities import CapabilityDriftError, Question, ServerCapab
 from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
 from etl.extract.paging.base import (
-    Chunk,
     Fetch,
     Window,
     check_dates,
@@ -30,7 +29,7 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _MOST_SECOND_LOOKS = 3
 
 
-def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) -> Iterator[Chunk]:
+def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) -> Iterator[Page]:
     """Yield a window's rows, oldest first, page by page."""
     start, expected, anchor = window.start, None, None
     while True:
@@ -45,18 +44,18 @@ def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) 
         if expected is not None and page.total is not None and page.total < expected.total:
             yield from expected.look_again(fetch, capabilities, query)
         if is_last_page(fetch, query, page, capabilities):
-            yield Chunk(page.records, window.end, page.total)
+            yield page.covering(window.end)
             return
         last = _latest(values, window.field)
-        if window.enough is not None and last > window.enough():
-            yield Chunk(page.records, window.enough(), page.total)
+        if window.stop_after is not None and last > window.stop_after():
+            yield page.covering(window.stop_after())
             return
         if _tick(last, capabilities) > _tick(start, capabilities):
-            yield Chunk(page.records, last, page.total)
+            yield page.covering(last)
             expected = _Expectation.after(page, window, capabilities, start, last)
             start, anchor = last, _anchor(page, window.field, last)
         else:
-            yield Chunk(page.records)
+            yield Page(page.records)
             instant = _tick(start, capabilities)
             end = instant + capabilities.smallest()
             yield from read_by_offset(
@@ -64,7 +63,7 @@ def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) 
             )
             start, expected, anchor = end, None, None
         if start >= window.end:
-            yield Chunk([], window.end)
+            yield Page([], checkpoint=window.end)
             return
 
 
@@ -85,11 +84,11 @@ class _Expectation:
             return None  # which rows the next request leaves out is not known to the row
         return cls(window, start, last, page.total - _rows_before(page, window.field, last))
 
-    def look_again(self, fetch: Fetch, capabilities: ServerCapabilities, query: Query) -> Iterator[Chunk]:
+    def look_again(self, fetch: Fetch, capabilities: ServerCapabilities, query: Query) -> Iterator[Page]:
         """Read both pages once more: rows that left account for the smaller total, or some were withheld."""
         for _ in range(_MOST_SECOND_LOOKS):
             page, following = fetch(_query(self._window, capabilities, self._start)), fetch(query)
-            yield Chunk(page.records + following.records)
+            yield Page(page.records + following.records)
             before = _rows_before(page, self._window.field, self._last)
             if page.total is None or following.total is None or page.total - before <= following.total:
                 return

@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.page import Page
-from etl.extract.paging.base import Chunk, Fetch, Window, check_dates, check_tick, is_last_page, window_query
+from etl.extract.paging.base import Fetch, Window, check_dates, check_tick, is_last_page, window_query
 from etl.extract.paging.offset import read_by_offset
 
 _FILL = 0.7  # of a page: how full the next window is meant to be, since density varies
 _GROWTH = 8.0
 
 
-def read_split_windows(fetch: Fetch, window: Window, capabilities: ServerCapabilities) -> Iterator[Chunk]:
+def read_split_windows(fetch: Fetch, window: Window, capabilities: ServerCapabilities) -> Iterator[Page]:
     """Yield a window's rows, in order of time from piece to piece, in none within a piece."""
     start, size = window.start, window.end - window.start
     while start < window.end:
@@ -28,11 +28,11 @@ def read_split_windows(fetch: Fetch, window: Window, capabilities: ServerCapabil
         check_dates(page, window.field, query.start or start, query.end or end)
         check_tick(page, window.field, query.start or start, capabilities)
         if is_last_page(fetch, query, page, capabilities):
-            yield Chunk(page.records, end, page.total)
+            yield page.covering(end)
             size = (end - start) * _growth(len(page), capabilities)
             start = end
         elif end - start > capabilities.smallest():
-            yield Chunk(page.records)
+            yield Page(page.records)
             size = (end - start) * _shrinkage(page, capabilities)
         else:
             yield from read_by_offset(fetch, query, capabilities, end)

@@ -1,4 +1,4 @@
-"""ProbeResult out what a server does, with a handful of requests: each question has its own small session.
+"""Find out what a server does with a handful of requests; each question has its own small experiment.
 
 What the rows at hand cannot show stays unknown. Nothing is concluded from what an answer might show by chance: an
 order counts as obeyed only if both directions came back in order and differ.

@@ -63,7 +63,7 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
     age = _seconds(now, complete)
     capabilities = ServerCapabilities.from_json(source["capabilities"])
     live, deleted = status.task_counts(connection, key)
-    sweeps = source["capabilities"] is not None and choose_strategy(capabilities).later == "sweep"
+    sweeps = source["capabilities"] is not None and choose_strategy(capabilities).changes == "sweep"
     answers = capabilities.to_json()
     del answers["evidence"]
     return SourceStatus(

@@ -1,4 +1,4 @@
-"""The frame of every run: the lock, the run's row, and that both are closed however the run ends."""
+"""The frame of every run: the lease, the run's row in the ledger, and that both are closed however the run ends."""
 
 from __future__ import annotations
 
@@ -11,30 +11,35 @@ from typing import Any
 from sqlalchemy import Engine
 
 from etl.errors import DatabaseError, EtlError
-from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.client import Client
-from etl.jobs.maintenance.rebuild import refresh
+from etl.jobs.maintenance.rebuild import rebuild
+from etl.jobs.pipeline.batch import BatchTransformer
+from etl.jobs.pipeline.discovery import CapabilityTracker
+from etl.jobs.pipeline.fetcher import Fetcher
 from etl.jobs.pipeline.first_load import begin_load, end_load
-from etl.jobs.pipeline.lease import hold_source
+from etl.jobs.pipeline.lease import SourceLease, hold_source
 from etl.jobs.pipeline.options import RunCounters, SyncOptions
-from etl.jobs.pipeline.run import Run
-from etl.load.database.engine import reading
-from etl.load.ledger import runs, sources, watermarks
-from etl.load.ledger.sources import Source
+from etl.jobs.pipeline.run import RunContext
+from etl.jobs.pipeline.server_clock import ServerClock
+from etl.jobs.pipeline.source_store import SourceStore
+from etl.jobs.pipeline.writer import BatchWriter, Progress
+from etl.load.ledger import erased, runs, sources
+from etl.load.queries import statistics
+from etl.transform import Stream
 
 INTERRUPTED, TERMINATED, INCOMPLETE = 130, 143, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSpec:
-    """A source to work on: how it is called and where it is, what the settings say, and who asks."""
+    """A source as the settings describe it, with the clients that reach it."""
 
     name: str
     base_url: str
     account_id: str
     stream_id: str
     client: Client
-    more_clients: Callable[[], Client]
+    make_client: Callable[[], Client]
     options: SyncOptions
     overrides: Mapping[str, Any]
     settings: Mapping[str, Any]
@@ -43,38 +48,35 @@ class SourceSpec:
 @contextmanager
 def start_run(
     engine: Engine,
-    source_spec: SourceSpec,
+    spec: SourceSpec,
     command: str,
     *,
     clock: Callable[[], datetime],
-    on_progress: Callable[[RunCounters, int | None], None] = lambda _tally, _total: None,
-    on_return: Callable[[str, float], None] = lambda _account, _seconds: None,
-) -> Iterator[Run]:
+    on_progress: Progress = lambda _counters, _total: None,
+    after_wait: Callable[[str, float], None] = lambda _account, _seconds: None,
+) -> Iterator[RunContext]:
     """Give a run whose row in ``sync_runs`` is closed at the end, with its counts, its exit code and its error.
 
-    ``on_return`` is told the account and the seconds for which another run of the source went first.
+    ``after_wait`` is told the account and the seconds for which another run of the source went first.
 
     Raises:
         LockedError: another run works on this source.
     """
-    with hold_source(engine, command, stream_id=source_spec.stream_id, name=source_spec.name) as turn:
-        turn.on_return = lambda seconds: on_return(source_spec.account_id, seconds)
-        source = _register(engine, source_spec, clock())
-        with engine.begin() as connection:
-            run_id = runs.begin(connection, source.id, command, settings=source_spec.settings, now=clock())
-        kept = ServerCapabilities.from_json(source.capabilities)
-        run = Run(
-            engine, source_spec.client, source, run_id=run_id, capabilities=kept.with_overrides(source_spec.overrides),
-            overrides=dict(source_spec.overrides), options=source_spec.options, clock=clock, on_progress=on_progress,
-            before_fetch=turn.offer, storing=turn.storing, more_clients=source_spec.more_clients,
-        )  # fmt: skip
+    with hold_source(
+        engine,
+        command,
+        stream_id=spec.stream_id,
+        name=spec.name,
+        after_wait=lambda seconds: after_wait(spec.account_id, seconds),
+    ) as lease:
+        run = _build(engine, spec, command, lease, clock, on_progress)
         try:
-            refresh(run)
+            rebuild(run)
             begin_load(run)
             yield run
             end_load(run)
         except BaseException as error:
-            with suppress(DatabaseError):  # what went wrong first is what is told; the next run closes the row
+            with suppress(DatabaseError):  # the first error is told; the next run closes the row
                 _close(run, state=_state(error), exit_code=exit_code_of(error), error=f"{error}" or repr(error))
             raise
         _close(run, state="finished", exit_code=outcome_of(run.counters), error=None)
@@ -94,28 +96,63 @@ def exit_code_of(error: BaseException) -> int:
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else TERMINATED
 
 
+def _build(
+    engine: Engine,
+    spec: SourceSpec,
+    command: str,
+    lease: SourceLease,
+    clock: Callable[[], datetime],
+    on_progress: Progress,
+) -> RunContext:
+    with engine.begin() as connection:
+        source = sources.register(
+            connection,
+            name=spec.name,
+            base_url=spec.base_url,
+            account_id=spec.account_id,
+            stream_id=spec.stream_id,
+            now=clock(),
+        )
+        run_id = runs.begin(connection, source.id, command, settings=spec.settings, now=clock())
+    store, counters = SourceStore(engine, source.id), RunCounters()
+    capabilities = CapabilityTracker(spec.client, store, source, spec.overrides, clock)
+    fetch = Fetcher(spec.client, capabilities, lease, spec.make_client)
+    server_clock = ServerClock(spec.client, clock, store)
+    transformer = BatchTransformer(
+        Stream(source.id, source.stream_id),
+        drop_fields=spec.options.drop_fields,
+        erased=store.read(erased.forgotten_ids),
+        is_stream_named=store.read(statistics.any_of_stream, source.stream_id),
+    )
+    writer = BatchWriter(
+        store, run_id, counters, fetch=fetch, lease=lease, server_clock=server_clock, clock=clock,
+        on_progress=on_progress,
+    )  # fmt: skip
+    return RunContext(
+        id=run_id,
+        source=source,
+        options=spec.options,
+        clock=clock,
+        counters=counters,
+        store=store,
+        capabilities=capabilities,
+        fetch=fetch,
+        server_clock=server_clock,
+        transformer=transformer,
+        writer=writer,
+        watermark_before=store.watermark(),
+    )
+
+
 def _state(error: BaseException) -> str:
     return "failed" if isinstance(error, Exception) else "interrupted"
 
 
-def _register(engine: Engine, source_spec: SourceSpec, now: datetime) -> Source:
-    with engine.begin() as connection:
-        return sources.register(
-            connection,
-            name=source_spec.name,
-            base_url=source_spec.base_url,
-            account_id=source_spec.account_id,
-            stream_id=source_spec.stream_id,
-            now=now,
-        )
-
-
-def _close(run: Run, *, state: str, exit_code: int, error: str | None) -> None:
-    run.count_requests()
-    with reading(run.engine) as connection:
-        after = watermarks.read(connection, run.source.id)
-    counts = {**asdict(run.counters), "watermark_before": run.watermark_before, "watermark_after": after}
-    with run.engine.begin() as connection:
+def _close(run: RunContext, *, state: str, exit_code: int, error: str | None) -> None:
+    run.writer.count_requests()
+    marks = {"watermark_before": run.watermark_before, "watermark_after": run.store.watermark()}
+    with run.store.engine.begin() as connection:
         runs.finish(
-            connection, run.id, state=state, exit_code=exit_code, counts=counts, now=run.clock(), error=error
+            connection, run.id, state=state, exit_code=exit_code, counts={**asdict(run.counters), **marks},
+            now=run.clock(), error=error,
         )  # fmt: skip

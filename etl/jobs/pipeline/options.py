@@ -25,9 +25,9 @@ class RunCounters:
 
 @dataclass(frozen=True, slots=True)
 class SyncOptions:
-    """The settings that a run obeys."""
+    """The settings that a run obeys; ``lookback`` is the setting ``overlap``."""
 
-    overlap: timedelta = timedelta(minutes=5)
+    lookback: timedelta = timedelta(minutes=5)
     settle: timedelta = timedelta(seconds=10)
     start: datetime | None = None
     window_least: timedelta | None = None

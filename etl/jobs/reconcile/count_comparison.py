@@ -24,9 +24,8 @@ from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Direction
 from etl.extract.paging.base import Window, check_dates, check_order, is_last_page, window_query
 from etl.extract.paging.offset import read_by_offset
-from etl.jobs.pipeline.run import Run
+from etl.jobs.pipeline.run import RunContext
 from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError
-from etl.load.database.engine import reading
 from etl.load.queries import deletions
 
 BEGINNING_OF_TIME = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -71,11 +70,11 @@ class _Range:
 class CountComparison:
     """Goes through a source's history, as far as it has to, and candidates what is gone."""
 
-    def __init__(self, run: Run, candidates: DeletionCandidates) -> None:
+    def __init__(self, run: RunContext, candidates: DeletionCandidates) -> None:
         self._run = run
-        self._suspects = candidates
+        self._candidates = candidates
         self._field = candidates.field
-        self._is_sorted = run.capabilities.sorts(candidates.field)
+        self._is_sorted = run.capabilities.current.sorts(candidates.field)
         self._reach = _MOST_REACH
 
     def find(self, total: int) -> None:
@@ -85,44 +84,43 @@ class CountComparison:
             IncompleteError: the server's totals contradict its rows, or there are more deletions than are believed.
         """
         start, end = self._ends()
-        with reading(self._run.engine) as connection:
-            undated = len(deletions.versions_without(connection, self._run.source.id, self._field))
+        undated = len(self._run.store.read(deletions.versions_without, self._field))
         left = [_Range(start, end, max(0, total - undated))]
         most = self._most_requests(total, start, end)
         while left:
             time_range = left.pop()
-            here = self._suspects.count(time_range.start, time_range.end)
+            here = self._candidates.count(time_range.start, time_range.end)
             if here == time_range.there:
-                self._suspects.compared += here
+                self._candidates.compared += here
                 continue
-            if self._run.client.usage.requests > most:
+            if self._run.fetch.requests > most:
                 raise _contradiction("they differ wherever one looks")
             left += [part for part in reversed(self._look(time_range, here)) if part.start < part.end]
 
     def _ends(self) -> tuple[datetime, datetime]:
         """Return all of time, or as much as there are tasks in where long ranges are refused."""
-        if self._run.capabilities.any_range is True:
+        if self._run.capabilities.current.any_range is True:
             return BEGINNING_OF_TIME, END_OF_TIME
-        return self._suspects.reach()
+        return self._candidates.reach()
 
     def _most_requests(self, total: int, start: datetime, end: datetime) -> int:
         """Return where to give up: at twice what reading everything takes."""
         run = self._run
-        pages = max(total, self._suspects.live) / max(1, run.capabilities.limit() - 2)
-        longest = run.capabilities.longest_range
+        pages = max(total, self._candidates.live) / max(1, run.capabilities.current.limit() - 2)
+        longest = run.capabilities.current.longest_range
         ranges = (end - start) / longest if longest else 0
-        return run.client.usage.requests + 20 + math.ceil(2 * (pages + ranges))
+        return run.fetch.requests + 20 + math.ceil(2 * (pages + ranges))
 
     def _look(self, time_range: _Range, here: int) -> list[_Range]:
         """Ask for a part of a time_range, and return what has to be looked at after that."""
-        page = self._run.capabilities.limit()
+        page = self._run.capabilities.current.limit()
         count, skip = plan(here, time_range.there, page, reach=self._reach, is_sorted=self._is_sorted)
         if time_range.halve:
             count, skip = here // 2, 0
         end = self._cut(time_range, count) if count < here or time_range.halve else time_range.end
         if end is None:
             return self._walk(time_range)
-        longest = self._run.capabilities.longest_range
+        longest = self._run.capabilities.current.longest_range
         if longest is not None and end - time_range.start > longest:
             start = self._value_at(time_range.start, time_range.end, 0)
             if start is None:
@@ -134,27 +132,27 @@ class CountComparison:
     def _read(self, time_range: _Range, end: datetime, skip: int) -> list[_Range]:
         window = Window(self._field, time_range.start, end)
         sort_by: tuple[str, Direction] | None = (self._field, "asc") if self._is_sorted else None
-        query = replace(window_query(window, self._run.capabilities), skip=skip, sort_by=sort_by)
-        if self._run.capabilities.ends_inclusive and end < END_OF_TIME:
+        query = replace(window_query(window, self._run.capabilities.current), skip=skip, sort_by=sort_by)
+        if self._run.capabilities.current.ends_inclusive and end < END_OF_TIME:
             query = replace(query, end=end - MILLISECOND)  # exact, as it is the last of an instant of any length
         try:
             page = self._run.fetch(query)
         except RefusedError:
             if not skip:
                 raise
-            self._reach = (skip + self._run.capabilities.limit()) // 2
+            self._reach = (skip + self._run.capabilities.current.limit()) // 2
             return [time_range]
         total = _checked_total(page, skip)
         check_dates(page, self._field, query.start or time_range.start, query.end or end)
-        ids = self._suspects.keep(page.records)
+        ids = self._candidates.keep(page)
         rest = _Range(end, time_range.end, max(0, time_range.there - total))
         read = replace(time_range, end=end, there=total)
         if (
             skip == 0
             and _distinct(page) >= total
-            and is_last_page(self._run.fetch, query, page, self._run.capabilities)
+            and is_last_page(self._run.fetch, query, page, self._run.capabilities.current)
         ):
-            self._suspects.judge(time_range.start, end, ids)
+            self._candidates.judge(time_range.start, end, ids)
             return [rest]
         return [*self._judge_part(read, skip, page, ids), rest]
 
@@ -169,7 +167,7 @@ class CountComparison:
         last = time_range.end if is_last else min(self._floor(values[-1]), time_range.end)
         if not time_range.start <= first < last:
             return [replace(time_range, halve=True)]
-        self._suspects.judge(first, last, ids)
+        self._candidates.judge(first, last, ids)
         before = skip + sum(value < first for value in values) if skip else 0
         behind = time_range.there - skip - sum(value < last for value in values)
         return [_Range(time_range.start, first, before), _Range(last, time_range.end, behind)]
@@ -185,14 +183,14 @@ class CountComparison:
         """Read a range that cannot be split, such as one instant with many rows."""
         ids: set[str] = set()
         settled, reason = True, ""
-        query = window_query(Window(self._field, time_range.start, time_range.end), self._run.capabilities)
-        for chunk in read_by_offset(self._run.fetch, query, self._run.capabilities, time_range.end):
-            ids |= self._suspects.keep(chunk.records)
-            settled, reason = settled and chunk.settled, reason or chunk.reason
+        query = window_query(Window(self._field, time_range.start, time_range.end), self._run.capabilities.current)
+        for page in read_by_offset(self._run.fetch, query, self._run.capabilities.current, time_range.end):
+            ids |= self._candidates.keep(page)
+            settled, reason = settled and page.verified, reason or page.reason
         if settled:
-            self._suspects.judge(time_range.start, time_range.end, ids)
+            self._candidates.judge(time_range.start, time_range.end, ids)
         else:
-            self._suspects.doubt(time_range.start, time_range.end, reason)
+            self._candidates.mark_unverified(time_range.start, time_range.end, reason)
         return []
 
     def _cut(self, time_range: _Range, place: int) -> datetime | None:
@@ -201,21 +199,20 @@ class CountComparison:
         if value is None:
             return None
         cut = self._floor(value)
-        if not self._suspects.count(time_range.start, cut):
+        if not self._candidates.count(time_range.start, cut):
             after = self._value_at(self._next_tick(value), time_range.end, 0)
             cut = time_range.end if after is None else self._floor(after)
         return cut if time_range.start < cut < time_range.end else None
 
     def _value_at(self, start: datetime, end: datetime, place: int) -> datetime | None:
-        with reading(self._run.engine) as connection:
-            return deletions.value_at(connection, self._run.source.id, self._field, start, end, place=place)
+        return self._run.store.read(deletions.value_at, self._field, start, end, place=place)
 
     def _floor(self, moment: datetime) -> datetime:
         """Return the beginning of the instant, as the server tells instants apart."""
-        return moment - (moment - BEGINNING_OF_TIME) % self._run.capabilities.smallest()
+        return moment - (moment - BEGINNING_OF_TIME) % self._run.capabilities.current.smallest()
 
     def _next_tick(self, moment: datetime) -> datetime:
-        return self._floor(moment) + self._run.capabilities.smallest()
+        return self._floor(moment) + self._run.capabilities.current.smallest()
 
 
 def _checked_total(page: Page, skip: int) -> int:

@@ -18,11 +18,10 @@ from etl.extract.paging.base import Window
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.strategy import READERS, choose_strategy
 from etl.jobs.pipeline.first_load import end_load
-from etl.jobs.pipeline.run import Run
+from etl.jobs.pipeline.run import RunContext
 from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError
 from etl.jobs.reconcile.count_comparison import BEGINNING_OF_TIME, CountComparison
 from etl.jobs.sync import sync
-from etl.load.database.engine import reading
 from etl.load.queries import deletions
 from etl.logs import get_logger
 
@@ -42,7 +41,7 @@ class Reconciled:
     requests: int
 
 
-def reconcile(run: Run, *, deep: bool = False, force: bool = False, full: bool = False) -> Mapping[str, Any]:
+def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full: bool = False) -> Mapping[str, Any]:
     """Sync, then mark what is gone from the server; return the counts.
 
     ``deep`` reads every id, instead of comparing totals. ``force`` believes any number of deletions.
@@ -53,31 +52,29 @@ def reconcile(run: Run, *, deep: bool = False, force: bool = False, full: bool =
     """
     sync(run, full=full)
     end_load(run)  # what follows counts by them
-    requests = run.client.usage.requests
+    requests = run.fetch.requests
     if run.counters.unverified:
         raise IncompleteError("the sync left unverified windows, so no task is taken for deleted; sync again")
-    with reading(run.engine) as connection:
-        marked_before = deletions.count_marked(connection, run.source.id)
+    marked_before = run.store.read(deletions.count_marked)
     candidates, marked = _insist(run, deep=deep, force=force)
-    with reading(run.engine) as connection:
-        returned = marked_before + marked - deletions.count_marked(connection, run.source.id)
-    spent = run.client.usage.requests - requests
+    returned = marked_before + marked - run.store.read(deletions.count_marked)
+    spent = run.fetch.requests - requests
     done = Reconciled(candidates.compared, marked, returned, candidates.added, spent)
     log.info("reconcile.finished", **asdict(done))
     return {"reconcile": asdict(done)}
 
 
-def _insist(run: Run, *, deep: bool, force: bool) -> tuple[DeletionCandidates, int]:
+def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandidates, int]:
     """Begin anew where the server turns out to behave in another way than it was found to."""
     while True:
-        candidates = DeletionCandidates(run, choose_strategy(run.capabilities).field, force=force)
+        candidates = DeletionCandidates(run, choose_strategy(run.capabilities.current).field, force=force)
         try:
             return candidates, _find_and_mark(run, candidates, deep=deep)
         except CapabilityDriftError as drift:
-            run.accept(drift)
+            run.capabilities.correct(drift)
 
 
-def _find_and_mark(run: Run, candidates: DeletionCandidates, *, deep: bool) -> int:
+def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: bool) -> int:
     total = run.fetch(Query(limit=1)).total
     if deep:
         _read_everything(run, candidates)
@@ -91,15 +88,14 @@ def _find_and_mark(run: Run, candidates: DeletionCandidates, *, deep: bool) -> i
             CountComparison(run, candidates).find(total)
     if candidates.gone:
         _look_again(run, candidates)
-    with run.engine.begin() as connection:
-        marked = deletions.mark(connection, candidates.gone, run_id=run.id, now=run.clock())
+    marked = run.store.write(deletions.mark, candidates.gone, run_id=run.id, now=run.clock())
     if total is not None and candidates.live - marked > total:
         run.counters.unverified += 1
         log.warning("reconcile.left", tasks=candidates.live - marked - total, hint="kore-etl reconcile --deep")
     return marked
 
 
-def _look_again(run: Run, candidates: DeletionCandidates) -> None:
+def _look_again(run: RunContext, candidates: DeletionCandidates) -> None:
     """Clear of suspicion what is among the latest, and make sure that the server counts no task that is suspected.
 
     Raises:
@@ -109,9 +105,10 @@ def _look_again(run: Run, candidates: DeletionCandidates) -> None:
     for attempt in range(_MOST_SECOND_LOOKS):
         if attempt or candidates.field == "updatedAt":
             _read_latest(run, candidates)
-        sort_by: tuple[str, Direction] | None = ("updatedAt", "desc") if run.capabilities.sorts("updatedAt") else None
-        page = run.fetch(Query(limit=run.capabilities.limit(), sort_by=sort_by))
-        candidates.keep(page.records, total=page.total)
+        capabilities = run.capabilities.current
+        sort_by: tuple[str, Direction] | None = ("updatedAt", "desc") if capabilities.sorts("updatedAt") else None
+        page = run.fetch(Query(limit=capabilities.limit(), sort_by=sort_by))
+        candidates.keep(page)
         expected = candidates.left()
         if page.total is None or page.total <= expected:
             return
@@ -123,31 +120,30 @@ def _look_again(run: Run, candidates: DeletionCandidates) -> None:
     raise IncompleteError(message)
 
 
-def _read_latest(run: Run, candidates: DeletionCandidates) -> None:
+def _read_latest(run: RunContext, candidates: DeletionCandidates) -> None:
     """Read what changed since before the sync, on to the very end: a task may have moved there since it was missed."""
-    since = (run.opened_at() - run.options.overlap).replace(microsecond=0)
-    longest = run.capabilities.longest_range
+    since = (run.server_clock.earliest_start() - run.options.lookback).replace(microsecond=0)
+    longest = run.capabilities.current.longest_range
     window = Window(candidates.field, since, since + longest if longest else END_OF_TIME)
-    for chunk in READERS[choose_strategy(run.capabilities).history](run.fetch, window, run.capabilities):
-        candidates.keep(chunk.records, total=chunk.total)
-        if not chunk.settled:
-            raise IncompleteError(f"the latest changes could not be read, so no task is marked: {chunk.reason}")
+    for page in READERS[choose_strategy(run.capabilities.current).history](run.fetch, window, run.capabilities.current):
+        candidates.keep(page)
+        if not page.verified:
+            raise IncompleteError(f"the latest changes could not be read, so no task is marked: {page.reason}")
 
 
-def _read_everything(run: Run, candidates: DeletionCandidates) -> None:
+def _read_everything(run: RunContext, candidates: DeletionCandidates) -> None:
     """Suspect all that a reading of the whole history does not find."""
     for window in _windows(run, candidates):
         _read_window(run, candidates, window)
-    with reading(run.engine) as connection:
-        undated = candidates.unplaced | deletions.versions_without(connection, run.source.id, candidates.field)
+    undated = candidates.unplaced | run.store.read(deletions.versions_without, candidates.field)
     if undated:
         _look_for(run, candidates, undated)
 
 
-def _windows(run: Run, candidates: DeletionCandidates) -> Iterator[Window]:
+def _windows(run: RunContext, candidates: DeletionCandidates) -> Iterator[Window]:
     """Give the time in which there are tasks, as long as the server takes it, and where it can be what is around it."""
     first, last = candidates.reach()
-    longest = run.capabilities.longest_range
+    longest = run.capabilities.current.longest_range
     ends = [first]
     while longest and ends[-1] + longest < last:
         ends.append(ends[-1] + longest)
@@ -157,34 +153,35 @@ def _windows(run: Run, candidates: DeletionCandidates) -> Iterator[Window]:
             yield Window(candidates.field, start, end)
 
 
-def _read_window(run: Run, candidates: DeletionCandidates, window: Window) -> None:
+def _read_window(run: RunContext, candidates: DeletionCandidates, window: Window) -> None:
     """Judge a window piece by piece, each as soon as it is read whole."""
     start, doubt = window.start, ""
     ids: set[str] = set()
     latest: set[str] = set()
-    for chunk in READERS[choose_strategy(run.capabilities).history](run.fetch, window, run.capabilities):
-        here = candidates.keep(chunk.records, total=chunk.total)
+    for page in READERS[choose_strategy(run.capabilities.current).history](run.fetch, window, run.capabilities.current):
+        here = candidates.keep(page)
         ids |= here
-        if not chunk.settled:
-            doubt = chunk.reason
+        if not page.verified:
+            doubt = page.reason
             candidates.clear(latest)  # the doubt may be about the piece before
-        if chunk.covered_until is None:
+        if page.checkpoint is None:
             continue
-        end = min(chunk.covered_until, window.end)
+        end = min(page.checkpoint, window.end)
         if doubt:
-            candidates.doubt(start, end, doubt)
+            candidates.mark_unverified(start, end, doubt)
         else:
             latest = candidates.judge(start, end, ids)
         start, doubt, ids = end, "", here  # the next piece begins with this one's last row
 
 
-def _look_for(run: Run, candidates: DeletionCandidates, undated: deletions.Versions) -> None:
+def _look_for(run: RunContext, candidates: DeletionCandidates, undated: deletions.Versions) -> None:
     """Read without dates, to judge the tasks that are in no window because they have none."""
     left = dict(undated)
-    for chunk in read_by_offset(run.fetch, Query(limit=run.capabilities.limit()), run.capabilities, END_OF_TIME):
-        for key in candidates.keep(chunk.records, total=chunk.total):
+    capabilities = run.capabilities.current
+    for page in read_by_offset(run.fetch, Query(limit=capabilities.limit()), capabilities, END_OF_TIME):
+        for key in candidates.keep(page):
             left.pop(key, None)
-        if not chunk.settled:
-            candidates.doubt(BEGINNING_OF_TIME, END_OF_TIME, chunk.reason)
+        if not page.verified:
+            candidates.mark_unverified(BEGINNING_OF_TIME, END_OF_TIME, page.reason)
             return
     candidates.add(left)

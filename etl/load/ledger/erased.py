@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert,
 from etl.load.schema.detail_tables import CHILDREN, users
 from etl.load.schema.predicates import is_of
 from etl.load.schema.tables import cases, rejected_records, task_changes, tasks, unknown_keys
-from etl.load.upsert import daily_counts, status_intervals
+from etl.load.upsert import derived
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,12 +42,12 @@ def erase(connection: Connection, row: Mapping[str, Any], *, run_id: int, now: d
     """
     task_id, source_id = row["_id"], row["source_id"]
     named = connection.execute(select(tasks.c.case_id, *_PERSONS).where(tasks.c["_id"] == task_id)).one_or_none()
-    daily_counts.take_out(connection, [task_id])
-    erased = {table.name: _delete(connection, table, table.c.task_id == task_id) for table in (*CHILDREN, task_changes)}
-    erased["rejected_records"] = _delete(connection, rejected_records, _rejected(source_id, task_id))
-    erased["unknown_keys"] = _delete(connection, unknown_keys, unknown_keys.c.task_id == task_id)
-    status_intervals.follow(connection, [task_id])
-    _leave(connection, {**row, "forgotten_at": now, "stored_at": now, "run_id": run_id}, now)
+    with derived.refreshed(connection, [task_id]):
+        of_task = (*CHILDREN, task_changes)
+        erased = {table.name: _delete(connection, table, table.c.task_id == task_id) for table in of_task}
+        erased["rejected_records"] = _delete(connection, rejected_records, _rejected(source_id, task_id))
+        erased["unknown_keys"] = _delete(connection, unknown_keys, unknown_keys.c.task_id == task_id)
+        _leave(connection, {**row, "forgotten_at": now, "stored_at": now, "run_id": run_id}, now)
     if named is not None:
         case_id, *persons = named
         of_another = exists().where(tasks.c.case_id == cases.c["_id"])

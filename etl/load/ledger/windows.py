@@ -19,14 +19,14 @@ _LARGEST = 2**31 - 1  # of an Integer; more tasks than that is no count but a mi
 
 @dataclass(frozen=True, slots=True)
 class WindowRow:
-    """A row of the ledger: ``[start, end)`` of ``field``, committed from its start up to ``covered_until``."""
+    """A row of the ledger: ``[start, end)`` of ``field``, committed from its start up to ``checkpoint``."""
 
     id: int
     job: str
     field: str
     start: datetime
     end: datetime
-    covered_until: datetime
+    checkpoint: datetime
     state: str
     opened_at: datetime
 
@@ -94,7 +94,7 @@ def latest_of_job(connection: Connection, source_id: int, job: str) -> datetime 
 class Progress:
     """How far a job came without a gap, and the server's time when the first of its windows was opened."""
 
-    covered_until: datetime
+    checkpoint: datetime
     opened_at: datetime
 
 
@@ -104,7 +104,7 @@ def progress(connection: Connection, source_id: int, job: str, field: str, start
     reached = start
     for entry in found:
         if entry.start <= reached:
-            reached = max(reached, entry.covered_until)
+            reached = max(reached, entry.checkpoint)
     if reached <= start:
         return None
     return Progress(reached, min(entry.opened_at for entry in found))

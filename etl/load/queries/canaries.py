@@ -25,7 +25,7 @@ class Canary:
     updated: datetime
 
 
-def canary(connection: Connection, source_id: int, *, created_before: datetime | None = None) -> Canary | None:
+def find_canary(connection: Connection, source_id: int, *, created_before: datetime | None = None) -> Canary | None:
     """Return the task that was changed last, of those whose change and creation are well apart."""
     old = true() if created_before is None else tasks.c.created_at < created_before - _APART
     query = (

@@ -15,23 +15,21 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    case,
     exists,
     false,
     func,
     insert,
     literal,
     not_,
-    or_,
     select,
     update,
 )
 
 from etl.load.database.dialect_options import create_temporary
 from etl.load.database.types import Moment, moment_text
-from etl.load.schema.predicates import is_of
+from etl.load.schema.predicates import is_of, is_present
 from etl.load.schema.tables import rejected_records, task_changes, tasks
-from etl.load.upsert import daily_counts, status_intervals
+from etl.load.upsert import derived
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -52,16 +50,6 @@ _gone = Table(
     Column("updated_at", Moment),
     prefixes=["TEMPORARY"],
 )
-
-
-def inactive_since(row: Table, otherwise: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return since when a task is inactive by its own record, ``otherwise`` if that has no dates; NULL if it is not."""
-    return case((row.c.is_active.is_(False), func.coalesce(row.c.updated_at, row.c.created_at, otherwise)))
-
-
-def is_present() -> ColumnElement[bool]:
-    """Tell of a stored task that, for all that is known, the server still gives it, be it as inactive."""
-    return or_(tasks.c.deleted_at.is_(None), tasks.c.deleted_at == inactive_since(tasks, tasks.c.stored_at))
 
 
 def count(connection: Connection, source_id: int) -> int:
@@ -137,11 +125,11 @@ def _versions(connection: Connection, source_id: int, *conditions: ColumnElement
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def records(connection: Connection, ids: Collection[str]) -> dict[str, Any]:
-    """Return the whole records of tasks by their ids."""
+def records(connection: Connection, source_id: int, ids: Collection[str]) -> dict[str, Any]:
+    """Return the whole records of a source's tasks by their ids."""
     found: dict[str, Any] = {}
     for some in _portions(sorted(ids)):
-        query = select(tasks.c["_id"], tasks.c.raw).where(tasks.c["_id"].in_(some))
+        query = select(tasks.c["_id"], tasks.c.raw).where(is_of(source_id), tasks.c["_id"].in_(some))
         found |= {row[0]: row[1] for row in connection.execute(query)}
     return found
 
@@ -150,7 +138,9 @@ def _portions(ids: list[str]) -> Iterator[list[str]]:
     return (ids[place : place + _MOST_PARAMETERS] for place in range(0, len(ids), _MOST_PARAMETERS))
 
 
-def mark(connection: Connection, gone: Mapping[str, datetime | None], *, run_id: int, now: datetime) -> int:
+def mark(
+    connection: Connection, source_id: int, gone: Mapping[str, datetime | None], *, run_id: int, now: datetime
+) -> int:
     """Mark tasks as deleted, with a row of history each, and return how many; the caller's transaction holds it.
 
     A task that was stored in another version since, or is marked already, is left as it is.
@@ -160,7 +150,8 @@ def mark(connection: Connection, gone: Mapping[str, datetime | None], *, run_id:
     create_temporary(connection, _gone)
     connection.execute(_gone.insert(), [{"_id": key, "updated_at": version} for key, version in gone.items()])
     is_meant = (_gone.c["_id"] == tasks.c["_id"]) & _gone.c.updated_at.is_not_distinct_from(tasks.c.updated_at)
-    chosen = exists(select(literal(1)).select_from(_gone).where(is_meant).correlate(tasks)) & is_present()
+    is_listed = exists(select(literal(1)).select_from(_gone).where(is_meant).correlate(tasks))
+    chosen = is_listed & is_of(source_id) & is_present()
     moment = literal(now, tasks.c.deleted_at.type)
     values = {
         "task_id": tasks.c["_id"],
@@ -173,9 +164,7 @@ def mark(connection: Connection, gone: Mapping[str, datetime | None], *, run_id:
     history = insert(task_changes).from_select(
         list(values), select(*values.values()).where(chosen, tasks.c.deleted_at.is_(None))
     )
-    connection.execute(history)
-    daily_counts.take_out(connection, gone)
-    result = connection.execute(update(tasks).where(chosen).values(deleted_at=moment))
-    daily_counts.add(connection, gone)
-    status_intervals.follow(connection, gone)
+    with derived.refreshed(connection, gone):
+        connection.execute(history)
+        result = connection.execute(update(tasks).where(chosen).values(deleted_at=moment))
     return result.rowcount

@@ -16,7 +16,7 @@ from etl.load.upsert.children import put_children, store_people_and_queues
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from etl.load.upsert.tasks import Batch
+    from etl.load.upsert.batch import Batch
 
 Row = dict[str, Any]
 

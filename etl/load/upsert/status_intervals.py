@@ -1,7 +1,6 @@
-"""Following the status of tasks as they are written: what ``task_status_intervals`` and ``task_cycle_times`` show.
+"""Keeps the rows that ``task_status_intervals`` and ``task_cycle_times`` show.
 
-Two views tell what a task's changes say, ``status_history`` and ``status_course``; two tables keep that, so that no
-question has to work it out for all of history.
+Two views compute them from a task's changes. Two tables keep the result, so that no question computes all of history.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ _IDS_AT_ONCE = 500
 _KEPT = (("status_history", status_stretches), ("status_course", task_progress))
 
 
-def follow(connection: Connection, ids: Iterable[str]) -> None:
-    """Keep what the changes of these tasks say now."""
+def replace(connection: Connection, ids: Iterable[str]) -> None:
+    """Replace the rows of these tasks by what their changes say now."""
     every = list(ids)
     for start in range(0, len(every), _IDS_AT_ONCE):
         some = every[start : start + _IDS_AT_ONCE]
@@ -29,8 +28,8 @@ def follow(connection: Connection, ids: Iterable[str]) -> None:
             _keep(connection, view, kept, some)
 
 
-def follow_all(connection: Connection) -> None:
-    """Keep what the changes of all tasks say now: what a status means has changed, or when tasks were created."""
+def rebuild(connection: Connection) -> None:
+    """Replace the rows of all tasks by what their changes say now."""
     for view, kept in _KEPT:
         connection.execute(delete(kept))
         _keep(connection, view, kept)

@@ -13,7 +13,7 @@ from etl.cli.options import Common, MomentOption, common_options, output_option
 from etl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from etl.jobs.pipeline.run import Run
+    from etl.jobs.pipeline.run import RunContext
     from etl.settings import SourceSettings
 
 _SHOWN = ("source", "watermark", "age", "moved_at", "run_id")
@@ -93,7 +93,7 @@ def set_(common: Common, moment: datetime, source: str | None, force: bool, yes:
     if not yes:
         _confirm(chosen.name, known, moment)
 
-    def move(run: Run) -> dict[str, Any]:
+    def move(run: RunContext) -> dict[str, Any]:
         return _move(run, moment, force=force, tell=common.verbosity >= 0)
 
     return work_on_sources(loaded.settings, Work("watermark", move), output=output)
@@ -116,14 +116,13 @@ def _confirm(name: str, known: datetime | None, moment: datetime) -> None:
     click.confirm(text, abort=True, err=True)
 
 
-def _move(run: Run, moment: datetime, *, force: bool, tell: bool) -> dict[str, Any]:
+def _move(run: RunContext, moment: datetime, *, force: bool, tell: bool) -> dict[str, Any]:
     from etl.load.ledger import watermarks
     from etl.times import format_time
 
-    known = run.watermark()
+    known = run.store.watermark()
     _refuse_ahead(known, moment, force=force)
-    with run.engine.begin() as connection:
-        watermarks.put(connection, run.source.id, moment, run_id=run.id, now=run.clock())
+    run.store.write(watermarks.put, moment, run_id=run.id, now=run.clock())
     if tell:
         click.echo(f"kore-etl: {run.source.name}: {_consequence(known, moment)}", err=True)
     return {"before": format_time(known) if known else None, "after": format_time(moment)}

@@ -21,7 +21,7 @@ from etl.cli.options import (
 
 if TYPE_CHECKING:
     from etl.jobs.backfill import Plan
-    from etl.jobs.pipeline.run import Run
+    from etl.jobs.pipeline.run import RunContext
 
 
 @click.command()
@@ -68,7 +68,7 @@ def backfill(
         return work_on_sources(loaded.settings, work, output=output)
     rates = {source.name: source.requests_per_minute for source in loaded.settings.sources}
 
-    def tell(run: Run) -> dict[str, Any]:
+    def tell(run: RunContext) -> dict[str, Any]:
         return _told(run.source.name, plan(run, period), rates[run.source.name], as_text=output == "text")
 
     return work_on_sources(loaded.settings, Work("backfill", tell), output=output)
