@@ -87,8 +87,10 @@ class Options:
 
     window_field: Literal["createdAt", "updatedAt"] = option("createdAt", "Field that startDate and endDate filter on.")
     dates: Literal["obeyed", "ignored"] = option("obeyed", "Whether they filter at all.")
-    ends: Literal["inclusive", "exclusive"] = option("inclusive", "Whether a row exactly on an end is in.")
-    tick: Literal["ms", "second"] = option("ms", "Whether dates are compared to the millisecond or cut to the second.")
+    ends: Literal["inclusive", "exclusive", "half_open"] = option(
+        "inclusive", "Whether a row exactly on an end is in; half_open includes the start only."
+    )
+    tick: Literal["ms", "second", "minute", "hour", "day"] = option("ms", "To what dates are cut before comparing.")
     max_range_days: float = option(0.0, "Longest range of dates, in days; 0 is any.")
     max_range_status: Literal[400, 412] = option(412, "Status for a longer one.")
 

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from etl.sandbox.data.store import VALUES, Index, Row, Store, TieBreak
-from etl.sandbox.data.timestamps import SECOND_MS, parse_timestamp, round_down
+from etl.sandbox.data.timestamps import DAY_MS, SECOND_MS, parse_timestamp, round_down
 from etl.sandbox.options import Options
 from etl.sandbox.server.protocol import PageRequest
 
@@ -32,6 +32,9 @@ class Matches:
             return list(self.rows[self.start + skip : min(self.stop, self.start + skip + limit)])
         high = max(self.start, self.stop - skip)
         return list(reversed(self.rows[max(self.start, high - limit) : high]))
+
+
+_TICKS = {"ms": 1, "second": SECOND_MS, "minute": 60 * SECOND_MS, "hour": 3600 * SECOND_MS, "day": DAY_MS}
 
 
 class Order(NamedTuple):
@@ -108,12 +111,11 @@ def _date_range(dated: Index, request: PageRequest, options: Options) -> tuple[i
     low, high = request.start, request.end
     if options.dates == "ignored":
         return dated.between(None, None)
-    tick = SECOND_MS if options.tick == "second" else 1
-    beyond = tick if options.ends == "exclusive" else 0
+    tick = _TICKS[options.tick]
     if low is not None:
-        low = round_down(low, tick) + beyond
+        low = round_down(low, tick) + (tick if options.ends == "exclusive" else 0)
     if high is not None:
-        high = round_down(high, tick) + tick - 1 - beyond
+        high = round_down(high, tick) - 1 + (tick if options.ends == "inclusive" else 0)
     return dated.between(low, high)
 
 
