@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
-from etl.load import schema
+from etl.load.schema import migrate
 from tests.conftest import clean_environment
 
-NEWEST = schema.newest()
+NEWEST = migrate.newest()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from etl.cli.init import _places
+from etl.cli.commands.setup.init import _places
 from etl.cli.options import Common
 from tests.e2e.terminal import on_terminal
 

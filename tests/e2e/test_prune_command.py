@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, insert, select, text, update
 
-from etl.load.engine import open_engine
-from etl.load.lock import held, named_lock
-from etl.load.tables import rejected_records, sync_runs, sync_windows
+from etl.load.database.engine import open_engine
+from etl.load.database.locks import held, named_lock
+from etl.load.schema.tables import rejected_records, sync_runs, sync_windows
 from tests.integration.mirror import Mirror
 
 NOW = datetime.now(UTC)

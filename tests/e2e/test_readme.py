@@ -19,10 +19,10 @@ from click.testing import CliRunner
 from sqlalchemy import create_engine
 
 from etl import __version__, errors
-from etl.cli import cli, ending
-from etl.jobs.recording import INCOMPLETE
-from etl.load.detail_tables import metadata
-from etl.load.views import VIEWS
+from etl.cli import cli, exit_codes
+from etl.jobs.pipeline.lifecycle import INCOMPLETE
+from etl.load.schema.detail_tables import metadata
+from etl.load.schema.views import VIEWS
 from etl.settings.layers import KNOWN_KEYS, variable
 from etl.settings.models import Settings, SourceSettings
 from etl.times import format_duration, parse_duration
@@ -243,7 +243,7 @@ def test_names_in_code_are_settings_tables_or_columns() -> None:
 def test_the_exit_codes_are_those_of_the_program() -> None:
     shown = [int(code) for code, _ in first_table(section(README, "Exit codes"))[1:]]
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.EtlError)]
-    endings = {ending.BUG, ending.USAGE, ending.INTERRUPTED, ending.CLOSED_PIPE, ending.TERMINATED}
+    endings = {exit_codes.BUG, exit_codes.USAGE, exit_codes.INTERRUPTED, exit_codes.CLOSED_PIPE, exit_codes.TERMINATED}
     assert shown == sorted({0, INCOMPLETE, *endings, *(kind.exit_code for kind in kinds)})
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from etl.cli.units import _word
+from etl.scheduling.systemd import _word
 from tests.conftest import clean_environment
 
 CHECKOUT = Path(__file__).resolve().parents[2]

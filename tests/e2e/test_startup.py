@@ -22,7 +22,16 @@ except SystemExit as end:
 """
 NEVER_IN_A_QUIET_SYNC = {
     *("alembic", "cryptography", "hypothesis", "jwt", "logging.handlers", "multiprocessing", "prometheus_client"),
-    *("pyarrow", "rich", "tomli_w", "xml", "etl.cli.metrics", "etl.cli.notice", "etl.jobs.reconcile", "etl.sandbox"),
+    *(
+        "pyarrow",
+        "rich",
+        "tomli_w",
+        "xml",
+        "etl.cli.notify.metrics_file",
+        "etl.cli.notify.on_failure",
+        "etl.jobs.reconcile.job",
+        "etl.sandbox",
+    ),
 }
 NEVER_AT_ONCE = NEVER_IN_A_QUIET_SYNC | {
     *("asyncio", "email", "http", "orjson", "pydantic", "pydantic_settings", "requests", "sqlalchemy", "ssl"),

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from etl.load.engine import open_engine
-from etl.load.lock import named_lock
+from etl.load.database.engine import open_engine
+from etl.load.database.locks import named_lock
 from tests.e2e.terminal import on_terminal
 from tests.integration.mirror import Mirror
 

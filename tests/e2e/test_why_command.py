@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from sqlalchemy import text
 
-from etl.load.engine import open_engine
+from etl.load.database.engine import open_engine
 from etl.sandbox import Sandbox
 from tests.integration.mirror import Mirror
 

@@ -23,12 +23,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from etl.errors import ApiError, AuthError, EtlError, RefusedError, TransientApiError
-from etl.extract.answers import BadTokenError, SlowAnswerError, UnusableAnswerError
-from etl.extract.budget import MINUTE, Budget
-from etl.extract.client import Client
-from etl.extract.query import Query
-from etl.extract.token import Identity, Token
-from etl.extract.transport import Endpoint
+from etl.extract.http.auth import Identity, Token
+from etl.extract.http.client import Client
+from etl.extract.http.query import Query
+from etl.extract.http.rate_limiter import MINUTE, RateLimiter
+from etl.extract.http.responses import BadTokenError, SlowAnswerError, UnusableAnswerError
+from etl.extract.http.transport import Endpoint
 from etl.sandbox import Options, Sandbox
 from etl.sandbox.options import FAULT_KINDS
 
@@ -71,7 +71,7 @@ class Asking:
         clock = clock or self.time.clock
         self.told: list[tuple[str, float]] = []
         self._on_retry = on_retry
-        self.budget = Budget(per_minute, monotonic=self.time.monotonic, sleep=self.time.sleep)
+        self.budget = RateLimiter(per_minute, monotonic=self.time.monotonic, sleep=self.time.sleep)
         self.client = Client(
             endpoint,
             Token(identity, clock),

@@ -12,9 +12,9 @@ import pytest
 import requests
 from sqlalchemy import insert, select, text
 
-from etl.load.detail_tables import metadata
-from etl.load.engine import open_engine, reading
-from etl.load.tables import sync_runs
+from etl.load.database.engine import open_engine, reading
+from etl.load.schema.detail_tables import metadata
+from etl.load.schema.tables import sync_runs
 
 
 def rows(url: str) -> dict[str, list[tuple[Any, ...]]]:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, select
 
-from etl.load.detail_tables import CHILDREN, agents, task_fields, task_participants, task_tags, users
-from etl.load.engine import reading
-from etl.load.store import Batch, store
+from etl.load.database.engine import reading
+from etl.load.schema.detail_tables import CHILDREN, agents, task_fields, task_participants, task_tags, users
+from etl.load.upsert.tasks import Batch, store
 from tests.integration.conftest import NOW, Database, minute
 from tests.integration.test_store import task
 

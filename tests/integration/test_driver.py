@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from etl.errors import ConfigError
-from etl.load.engine import open_engine
+from etl.load.database.engine import open_engine
 
 
 def test_a_missing_driver_is_an_error_that_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from etl.extract.reading import Chunk
+from etl.extract.paging.base import Chunk
 from tests.integration.mirror import NONE, Differences, Mirror
 
 TASKS = 600

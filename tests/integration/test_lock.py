@@ -15,14 +15,14 @@ import pytest
 from sqlalchemy import Engine, text
 
 from etl.errors import DatabaseError, LockedError
-from etl.load.engine import open_engine
-from etl.load.lock import held, named_lock
+from etl.load.database.engine import open_engine
+from etl.load.database.locks import held, named_lock
 from tests.conftest import CHECKOUT, clean_environment
 
 HOLD = """
 import sys
-from etl.load.engine import open_engine
-from etl.load.lock import held, named_lock
+from etl.load.database.engine import open_engine
+from etl.load.database.locks import held, named_lock
 with held(named_lock(open_engine(sys.argv[1]), "sync s-1"), "source main"):
     print("held", flush=True)
     input()

@@ -16,13 +16,14 @@ import pytest
 from sqlalchemy import Connection, Engine, insert, inspect, text
 
 from etl.errors import DatabaseError
-from etl.load import runs, schema, sources, watermarks, windows
-from etl.load.detail_tables import CHILDREN, DIMENSIONS, metadata, status_stretches, task_progress
-from etl.load.engine import open_engine, reading
-from etl.load.moment import Moment
-from etl.load.rejected import Origin, keep
-from etl.load.store import Batch, store
-from etl.load.tables import task_changes, tasks, unknown_keys
+from etl.load.database.engine import open_engine, reading
+from etl.load.database.types import Moment
+from etl.load.ledger import runs, sources, watermarks, windows
+from etl.load.ledger.rejected_records import Origin, keep
+from etl.load.schema import migrate as schema
+from etl.load.schema.detail_tables import CHILDREN, DIMENSIONS, metadata, status_stretches, task_progress
+from etl.load.schema.tables import task_changes, tasks, unknown_keys
+from etl.load.upsert.tasks import Batch, store
 from tests.conftest import CHECKOUT, clean_environment
 
 NOW = datetime(2025, 5, 28, 12, 5, 38, 807_000, tzinfo=UTC)
@@ -434,8 +435,8 @@ def test_tables_of_something_else_are_left_alone(engine: Engine) -> None:
 START = """
 import sys
 from sqlalchemy import event
-from etl.load import schema
-from etl.load.engine import open_engine
+from etl.load.schema import migrate as schema
+from etl.load.database.engine import open_engine
 engine = open_engine(sys.argv[1])
 """
 TOGETHER = """

@@ -14,10 +14,10 @@ from sqlalchemy import inspect, text
 from sqlalchemy.engine import make_url
 
 from etl.errors import ConfigError
-from etl.jobs.forget import forget
-from etl.jobs.reconcile import reconcile
-from etl.jobs.replay import replay
-from etl.load.engine import open_engine, reading
+from etl.jobs.maintenance.erase import forget
+from etl.jobs.maintenance.replay import replay
+from etl.jobs.reconcile.job import reconcile
+from etl.load.database.engine import open_engine, reading
 from tests.integration.mirror import NONE, Mirror
 
 SECRET = "uma.secret@example.com"

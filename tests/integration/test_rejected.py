@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from etl.load import rejected, windows
-from etl.load.engine import reading
-from etl.load.rejected import Origin
-from etl.load.tables import rejected_records
+from etl.load.database.engine import reading
+from etl.load.ledger import rejected_records as rejected
+from etl.load.ledger import windows
+from etl.load.ledger.rejected_records import Origin
+from etl.load.schema.tables import rejected_records
 from tests.integration.conftest import NOW, Database, minute
 
 Rejected = tuple[str, str | None, str]

@@ -8,8 +8,8 @@ import orjson
 import pytest
 from sqlalchemy import text
 
-from etl.jobs.replay import replay
-from etl.load.engine import open_engine
+from etl.jobs.maintenance.replay import replay
+from etl.load.database.engine import open_engine
 from tests.integration.mirror import Mirror, Outcome
 
 NEIGHBOURS = 300

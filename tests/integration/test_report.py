@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import event, insert, text
 
-from etl.jobs.report import gather
-from etl.load import daily
-from etl.load.detail_tables import agents, queues
-from etl.load.engine import reading
-from etl.load.tables import priorities, statuses, task_changes, tasks
+from etl.jobs.report.gather import gather
+from etl.load.database.engine import reading
+from etl.load.schema.detail_tables import agents, queues
+from etl.load.schema.tables import priorities, statuses, task_changes, tasks
+from etl.load.upsert import daily_counts
 from etl.report import notes, summary
 from etl.report.facts import Facts
 from etl.report.page import write_page
@@ -100,7 +100,7 @@ def test_each_day_is_counted_as_the_view_counts_it(desk: Database, seed: int) ->
     for number in range(40):
         live(desk, f"t-{number}", dice)
     with desk.engine.begin() as connection:
-        daily.count_anew(connection)
+        daily_counts.count_anew(connection)
     rows = summary.rows(facts(desk))
     counted = {
         datetime.fromtimestamp(backlog["day"] / 1000, UTC).date().isoformat(): (

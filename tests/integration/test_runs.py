@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import select
 
 from etl import __version__
-from etl.load import runs, windows
-from etl.load.engine import reading
-from etl.load.tables import sync_runs, sync_windows
+from etl.load.database.engine import reading
+from etl.load.ledger import runs, windows
+from etl.load.schema.tables import sync_runs, sync_windows
 from tests.integration.conftest import NOW, Database, minute
 
 COUNTS = {

@@ -15,10 +15,10 @@ from sqlalchemy import Connection, Table, delete, select, text, update
 from sqlalchemy.exc import StatementError
 
 from etl.errors import DatabaseError
-from etl.load.detail_tables import status_stretches, task_progress
-from etl.load.engine import reading
-from etl.load.store import Batch, Counts, store, store_what_fits
-from etl.load.tables import cases, priorities, statuses, task_changes, tasks
+from etl.load.database.engine import reading
+from etl.load.schema.detail_tables import status_stretches, task_progress
+from etl.load.schema.tables import cases, priorities, statuses, task_changes, tasks
+from etl.load.upsert.tasks import Batch, Counts, store, store_what_fits
 from tests.integration.conftest import NOW, Database, minute
 
 Row = dict[str, Any]

@@ -14,13 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from sqlalchemy import Connection, delete, insert, inspect, text, update
 
-from etl.load import courses, daily, watermarks, windows
-from etl.load.detail_tables import agents, queues, status_stretches, task_progress
-from etl.load.engine import reading
-from etl.load.moment import Moment
-from etl.load.rejected import Origin, keep
-from etl.load.tables import priorities, statuses, task_changes, tasks
-from etl.load.views import VIEWS
+from etl.load.database.engine import reading
+from etl.load.database.types import Moment
+from etl.load.ledger import watermarks, windows
+from etl.load.ledger.rejected_records import Origin, keep
+from etl.load.schema.detail_tables import agents, queues, status_stretches, task_progress
+from etl.load.schema.tables import priorities, statuses, task_changes, tasks
+from etl.load.schema.views import VIEWS
+from etl.load.upsert import daily_counts, status_intervals
 from tests.conftest import CHECKOUT
 from tests.integration.conftest import NOW, Database
 
@@ -76,8 +77,8 @@ def add_changes(
 def asking(database: Database) -> Iterator[Connection]:
     """Give a connection to ask the views by, which tell of these tasks as if the program had written them."""
     with database.engine.begin() as connection:
-        daily.count_anew(connection)
-        courses.follow_all(connection)
+        daily_counts.count_anew(connection)
+        status_intervals.follow_all(connection)
     with reading(database.engine) as connection:
         yield connection
 

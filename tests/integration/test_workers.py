@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from etl.extract.budget import Budget
+from etl.extract.http.rate_limiter import RateLimiter
 from etl.jobs.backfill import Period, backfill
 from etl.jobs.sync import sync
 from tests.integration.mirror import NONE, Mirror
@@ -75,9 +75,9 @@ def test_eight_workers_are_several_times_as_fast_as_one(mirror):
 
 
 def test_a_budget_counts_the_requests_of_all_threads():
-    budget = Budget(2, monotonic=lambda: 10.0)
-    budget.take()
-    budget.take()
+    budget = RateLimiter(2, monotonic=lambda: 10.0)
+    budget.acquire()
+    budget.acquire()
     assert budget.wait() > 0
     budget.answered()
     assert budget.wait() > 0

@@ -14,7 +14,7 @@ FOUNDATION = {"settings", "errors", "logs", "times"}
 #: What each part of etl may import besides itself. A dotted name is a package inside of a part: its rule is about its
 #: neighbours there. Where one package has such a rule, each of its neighbours has one.
 ALLOWED = {
-    "cli": {"jobs", "extract", "transform", "load", "report", "explore", "sandbox"} | FOUNDATION,
+    "cli": {"jobs", "extract", "transform", "load", "report", "explore", "sandbox", "scheduling"} | FOUNDATION,
     "jobs": {"extract", "transform", "load", "report"} | FOUNDATION,
     "extract": FOUNDATION,
     "transform": FOUNDATION,
@@ -22,6 +22,7 @@ ALLOWED = {
     "report": FOUNDATION,
     "explore": {"load"} | FOUNDATION,
     "sandbox": {"times"},
+    "scheduling": FOUNDATION,
     "sandbox.server": {"sandbox.data", "sandbox.options"},
     "sandbox.data": {"sandbox.options"},
     "settings": {"errors", "times"},

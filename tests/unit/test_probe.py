@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from etl.errors import RefusedError
-from etl.extract.abilities import MILLISECOND, SECOND, Abilities
-from etl.extract.amounts import EARLY
-from etl.extract.answers import SlowAnswerError
-from etl.extract.experiment import MOST_REQUESTS, largest_taken
-from etl.extract.page import Page, moment_of
-from etl.extract.probe import Finding, probe
-from etl.extract.query import Query
+from etl.extract.capabilities import MILLISECOND, SECOND, ServerCapabilities
+from etl.extract.http.page import Page, moment_of
+from etl.extract.http.query import Query
+from etl.extract.http.responses import SlowAnswerError
+from etl.extract.probe.experiments import ProbeResult, probe
+from etl.extract.probe.limits import EARLY
+from etl.extract.probe.session import MOST_REQUESTS, largest_taken
 from etl.times import format_time
 from tests.unit.server import Server
 
@@ -36,8 +36,8 @@ def serve(**options: Any) -> Server:
     return server
 
 
-def probe_server(known: Abilities | None = None, **options: Any) -> Finding:
-    return probe(serve(**options).fetch, known or Abilities())
+def probe_server(known: ServerCapabilities | None = None, **options: Any) -> ProbeResult:
+    return probe(serve(**options).fetch, known or ServerCapabilities())
 
 
 class TestTick:
@@ -45,21 +45,21 @@ class TestTick:
     @pytest.mark.parametrize("tick", [MILLISECOND, SECOND, MINUTE, HOUR, DAY], ids=str)
     def test_is_found_however_coarse(self, tick, field):
         found = probe_server(window_field=field, tick=tick)
-        assert (found.abilities.window_field, found.abilities.ends_inclusive) == (field, True)
-        assert found.abilities.tick == tick
+        assert (found.capabilities.window_field, found.capabilities.ends_inclusive) == (field, True)
+        assert found.capabilities.tick == tick
         assert found.requests <= MOST_REQUESTS
 
     @pytest.mark.parametrize("tick", [MILLISECOND, SECOND], ids=str)
     def test_is_that_of_the_coarser_end_where_one_end_is_left_out(self, tick):
         found = probe_server(tick=tick, options={"ends": "half_open"})
-        assert (found.abilities.window_field, found.abilities.ends_inclusive) == ("createdAt", False)
-        assert found.abilities.tick == tick
+        assert (found.capabilities.window_field, found.capabilities.ends_inclusive) == ("createdAt", False)
+        assert found.capabilities.tick == tick
 
     @pytest.mark.parametrize("tick", [MINUTE, HOUR], ids=str)
     def test_is_found_where_ends_are_excluded_and_the_field_known(self, tick):
-        known = Abilities(window_field="createdAt", ends_inclusive=False)
+        known = ServerCapabilities(window_field="createdAt", ends_inclusive=False)
         found = probe_server(known, tick=tick, options={"ends": "half_open"})
-        assert found.abilities.tick == tick
+        assert found.capabilities.tick == tick
 
 
 class TestRefusals:
@@ -68,26 +68,26 @@ class TestRefusals:
             return "startDate must be before endDate" if query.start and query.start == query.end else None
 
         found = probe_server(window_field="updatedAt", refuses=refuses)
-        assert (found.abilities.window_field, found.abilities.ends_inclusive) == ("updatedAt", None)
-        assert found.abilities.tick == MILLISECOND
+        assert (found.capabilities.window_field, found.capabilities.ends_inclusive) == ("updatedAt", None)
+        assert found.capabilities.tick == MILLISECOND
 
     def test_of_sort_by_are_told_from_those_of_a_limit(self):
         found = probe_server(refuses=lambda query: "sortBy must be a string" if query.sort_by else None, cap=90)
-        assert (found.abilities.sort_updated, found.abilities.sort_created) == (False, False)
-        assert found.abilities.page_rows == 90
-        assert found.abilities.any_range is True
+        assert (found.capabilities.sort_updated, found.capabilities.sort_created) == (False, False)
+        assert found.capabilities.page_rows == 90
+        assert found.capabilities.any_range is True
 
     def test_of_one_sort_field_concern_no_other(self):
         def refuses(query: Query) -> str | None:
             return "unknown field createdAt" if query.sort_by and query.sort_by[0] == "createdAt" else None
 
         found = probe_server(refuses=refuses)
-        assert (found.abilities.sort_updated, found.abilities.sort_created) == (True, False)
-        assert found.abilities.any_range is True
+        assert (found.capabilities.sort_updated, found.capabilities.sort_created) == (True, False)
+        assert found.capabilities.any_range is True
 
     def test_of_everything_end_the_probe(self):
         found = probe_server(refuses=lambda _: "not today")
-        assert found.abilities == Abilities()
+        assert found.capabilities == ServerCapabilities()
         assert found.requests <= 6
 
     @pytest.mark.parametrize(
@@ -105,19 +105,19 @@ class TestRefusals:
     def test_of_a_limit_name_the_largest_or_let_it_be_searched_for(self, words, cost, most):
         server = serve(cap=10_000)
         server.refuses = lambda query: words.format(most, more=most + 1) if query.limit > most else None
-        found = probe(server.fetch, Abilities())
-        assert found.abilities.page_rows == most
+        found = probe(server.fetch, ServerCapabilities())
+        assert found.capabilities.page_rows == most
         assert [query.start for query in server.asked].index(EARLY) <= cost
 
     def test_that_name_no_usable_number_do_not_matter(self):
         server = serve(cap=10_000)
         server.refuses = lambda query: "limit 99999999999999999999 " * 9 if query.limit > 50 else None
-        assert probe(server.fetch, Abilities()).abilities.page_rows == 50
+        assert probe(server.fetch, ServerCapabilities()).capabilities.page_rows == 50
 
     def test_of_a_limit_that_was_taken_before_lead_to_a_smaller_one(self):
-        known = Abilities(page_rows=500)
+        known = ServerCapabilities(page_rows=500)
         found = probe_server(known, refuses=lambda query: "too many" if query.limit > 100 else None, cap=100)
-        assert found.abilities.page_rows == 100
+        assert found.capabilities.page_rows == 100
 
 
 class TestRange:
@@ -140,8 +140,8 @@ class TestRange:
             return words.format(days) if too_long else None
 
         finding = probe_server(refuses=refuses)
-        assert finding.abilities.any_range is False
-        assert finding.abilities.longest_range == timedelta(days=found)
+        assert finding.capabilities.any_range is False
+        assert finding.capabilities.longest_range == timedelta(days=found)
 
     def test_counts_as_refused_where_rows_are_withheld(self):
         server = serve()
@@ -151,8 +151,8 @@ class TestRange:
             is_long = query.start and query.end and query.end - query.start > timedelta(days=31)
             return Page([], page.limit, has_more=False, total=0) if is_long else page
 
-        found = probe(fetch, Abilities())
-        assert (found.abilities.any_range, found.abilities.longest_range) == (False, timedelta(days=31))
+        found = probe(fetch, ServerCapabilities())
+        assert (found.capabilities.any_range, found.capabilities.longest_range) == (False, timedelta(days=31))
 
     def test_stays_unknown_until_it_is_searched_for_to_the_end(self):
         def refuses(query: Query) -> str | None:
@@ -161,15 +161,15 @@ class TestRange:
             return "too long" if query.start and query.end - query.start > timedelta(days=400) else None
 
         server = serve(refuses=refuses, cap=1000)
-        found = probe(server.fetch, Abilities())
+        found = probe(server.fetch, ServerCapabilities())
         assert found.requests == MOST_REQUESTS
-        assert (found.abilities.any_range, found.abilities.longest_range) == (None, None)
-        assert probe(server.fetch, found.abilities).abilities.longest_range == timedelta(days=366)
+        assert (found.capabilities.any_range, found.capabilities.longest_range) == (None, None)
+        assert probe(server.fetch, found.capabilities).capabilities.longest_range == timedelta(days=366)
 
     def test_stays_unknown_where_every_range_is_refused(self):
         found = probe_server(refuses=lambda query: "no dates" if query.start else None)
-        assert (found.abilities.any_range, found.abilities.longest_range) == (None, None)
-        assert (found.abilities.sort_updated, found.abilities.sort_created) == (True, True)
+        assert (found.capabilities.any_range, found.capabilities.longest_range) == (None, None)
+        assert (found.capabilities.sort_updated, found.capabilities.sort_created) == (True, True)
 
 
 class TestSlowAnswers:
@@ -179,7 +179,7 @@ class TestSlowAnswers:
                 raise SlowAnswerError("no answer")
             return None
 
-        assert probe_server(refuses=refuses, cap=10_000).abilities.page_rows == 100
+        assert probe_server(refuses=refuses, cap=10_000).capabilities.page_rows == 100
 
     def test_to_a_usual_query_end_the_probe(self):
         def refuses(query: Query) -> str | None:
@@ -208,12 +208,12 @@ class TestRows:
     )
     def test_of_a_page_count_only_with_a_word_of_the_server(self, limit, total, has_more, expected):
         rows = [a_task(number) for number in range(7)]
-        found = probe(lambda _: Page(rows, limit, has_more, total), Abilities())
-        assert found.abilities.page_rows == expected
+        found = probe(lambda _: Page(rows, limit, has_more, total), ServerCapabilities())
+        assert found.capabilities.page_rows == expected
 
     @pytest.mark.parametrize(("cap", "expected"), [(10, 10), (20, 20), (50, 20)])
     def test_that_are_fewer_than_before_count(self, cap, expected):
-        assert probe_server(Abilities(page_rows=20), cap=cap).abilities.page_rows == expected
+        assert probe_server(ServerCapabilities(page_rows=20), cap=cap).capabilities.page_rows == expected
 
     def test_are_unknown_again_where_the_known_value_is_refused(self):
         def fetch(query: Query) -> Page:
@@ -221,7 +221,7 @@ class TestRows:
                 raise RefusedError("too many")
             return Page([a_task(1), a_task(2)], None, has_more=False, total=2)
 
-        assert probe(fetch, Abilities(page_rows=500)).abilities.page_rows is None
+        assert probe(fetch, ServerCapabilities(page_rows=500)).capabilities.page_rows is None
 
     def test_beyond_what_was_asked_for_do_not_count(self):
         def fetch(query: Query) -> Page:
@@ -229,26 +229,26 @@ class TestRows:
                 raise RefusedError("at most 50")
             return Page([a_task(number) for number in range(60)], None, has_more=True, total=2000)
 
-        assert probe(fetch, Abilities()).abilities.page_rows == 50
+        assert probe(fetch, ServerCapabilities()).capabilities.page_rows == 50
 
     def test_are_asked_for_in_plenty_only_once(self):
         server = serve(cap=10_000)
-        probe(server.fetch, Abilities())
+        probe(server.fetch, ServerCapabilities())
         assert [query.limit for query in server.asked if query.limit > 50] == [1000]
 
     def test_that_are_repeated_or_too_many_do_not_count(self):
         rows = [a_task(number) for number in range(50)]
         page = Page([*rows, rows[7]], 50, has_more=True, total=2000)
-        assert probe(lambda _: page, Abilities()).abilities.page_rows == 50
-        assert probe(lambda _: page, Abilities(page_rows=20)).abilities.page_rows == 20
+        assert probe(lambda _: page, ServerCapabilities()).capabilities.page_rows == 50
+        assert probe(lambda _: page, ServerCapabilities(page_rows=20)).capabilities.page_rows == 20
 
 
 def test_rows_of_one_moment_leave_the_order_unknown():
     task = a_task(1)
     page = Page([{**task, "_id": f"ti-{number}"} for number in range(50)], 50, has_more=True, total=120)
-    found = probe(lambda _: page, Abilities())
-    assert (found.abilities.sort_updated, found.abilities.sort_created) == (None, None)
-    assert found.beginnings == {}
+    found = probe(lambda _: page, ServerCapabilities())
+    assert (found.capabilities.sort_updated, found.capabilities.sort_created) == (None, None)
+    assert found.earliest == {}
 
 
 @pytest.mark.parametrize("most", [*range(12), 99])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from etl.extract.query import Query
+from etl.extract.http.query import Query
 
 MOMENT = datetime(2025, 5, 26, 18, 30, tzinfo=UTC)
 

@@ -624,7 +624,7 @@ class TestValues:
 
 
 class TestExample:
-    LINE = re.compile(r"^# (?P<assignment>(?P<key>[a-z_]+) = (?P<value>.+?))(?:\s{2,}#.*)?$", re.MULTILINE)
+    LINE = re.compile(r"^# (?P<source_spec>(?P<key>[a-z_]+) = (?P<value>.+?))(?:\s{2,}#.*)?$", re.MULTILINE)
 
     def test_names_every_setting(self):
         text = EXAMPLE.read_text()
@@ -633,11 +633,11 @@ class TestExample:
 
     def test_shows_values_that_are_accepted(self, folder):
         (folder / "company-ca.pem").touch()
-        commented = [match["assignment"] for match in self.LINE.finditer(EXAMPLE.read_text())]
+        commented = [match["source_spec"] for match in self.LINE.finditer(EXAMPLE.read_text())]
         assert len(commented) > 20
         skipped = ("client_secret", "client_id", "account_id", "base_url", "ca_bundle")
-        for assignment in commented:
-            ((key, value),) = tomllib.loads(assignment).items()
+        for source_spec in commented:
+            ((key, value),) = tomllib.loads(source_spec).items()
             if not key.startswith(skipped):
                 load({**ENVIRON, ("KORE_ETL_SOURCE_NAME" if key == "name" else f"KORE_ETL_{key.upper()}"): str(value)})
 

@@ -8,7 +8,7 @@ from threading import Semaphore, Thread
 
 import pytest
 
-from etl.extract.watch import Watch
+from etl.extract.http.deadline import Deadline
 
 LONG = 60.0
 PATIENCE = 10.0
@@ -24,7 +24,7 @@ class Watched:
     def __init__(self) -> None:
         self.cuts = Semaphore(0)
         self._before = threads()
-        self.watch = Watch(self.cuts.release)
+        self.watch = Deadline(self.cuts.release)
 
     def is_cut(self) -> bool:
         return self.cuts.acquire(timeout=PATIENCE)
