@@ -35,7 +35,10 @@ FAULT_KINDS = (
 
 #: What is settled once the server runs: where it listens and what it was filled with.
 FIXED = frozenset(
-    {"tasks", "seed", "shape", "pattern", "days", "quiet_seconds", "round_to", "host", "port", "log_size"}
+    {
+        *("tasks", "seed", "shape", "pattern", "days", "quiet_seconds", "round_to", "null_created", "null_updated"),
+        *("host", "port", "log_size"),
+    }
 )
 
 _SECRET = "kore-etl-sandbox-client-secret-that-opens-nothing-but-this-sandbox"  # noqa: S105 - opens nothing real
@@ -65,6 +68,8 @@ class Options:
     days: float = option(730.0, "Days of history over which the tasks were created.")
     quiet_seconds: float = option(600.0, "Seconds before the start in which nothing was created or updated.")
     round_to: float = option(0.0, "Seconds to which the first tasks' timestamps are rounded down; 0 is off.")
+    null_created: float = option(0.0, "Share of the made-up tasks without a createdAt.")
+    null_updated: float = option(0.0, "Share of the made-up tasks without an updatedAt.")
     round_changes: bool = flag("Round the timestamps of later changes as well.")
 
     account_id: str = option("5a4db0c5c0ffee0000000001", "Account that is accepted.")
@@ -81,14 +86,21 @@ class Options:
 
     requests_per_minute: int = option(60, "Requests per sliding minute; 0 is unlimited.")
     requests_per_second: int = option(0, "Requests per sliding second; 0 is unlimited.")
+    requests_per_hour: int = option(0, "Requests per sliding hour; 0 is unlimited.")
+    hour_seconds: float = option(3600.0, "Length of that hour, for tests in a hurry.")
     minute_seconds: float = option(60.0, "Length of that minute, for tests in a hurry.")
     rate_limit_status: int = option(429, "Status of a request past the budget.")
     retry_after: Literal["none", "seconds", "date"] = option("none", "Form of its Retry-After header.")
 
     window_field: Literal["createdAt", "updatedAt"] = option("createdAt", "Field that startDate and endDate filter on.")
     dates: Literal["obeyed", "ignored"] = option("obeyed", "Whether they filter at all.")
-    ends: Literal["inclusive", "exclusive"] = option("inclusive", "Whether a row exactly on an end is in.")
-    tick: Literal["ms", "second"] = option("ms", "Whether dates are compared to the millisecond or cut to the second.")
+    ends: Literal["inclusive", "exclusive", "half_open"] = option(
+        "inclusive", "Whether a row exactly on an end is in; half_open includes the start only."
+    )
+    tick: Literal["ms", "second", "minute", "hour", "day"] = option("ms", "To what dates are cut before comparing.")
+    null_dates: Literal["now", "unmatched"] = option(
+        "now", "Whether a row without a date counts as stored now, or matches no dates and sorts first."
+    )
     max_range_days: float = option(0.0, "Longest range of dates, in days; 0 is any.")
     max_range_status: Literal[400, 412] = option(412, "Status for a longer one.")
 
@@ -112,6 +124,10 @@ class Options:
     totals: Literal["present", "missing", "null", "high", "low", "lying"] = option(
         "present", "What totalResults and totalPages hold; lying is now too high, now too low."
     )
+    total_cap: int = option(0, "Largest total that is told; 0 is any.")
+    short_pages: float = option(0.0, "Rate of pages that give fewer rows, or none, though more follow.")
+    hidden: float = option(0.0, "Share of tasks that are counted and skipped over, but never shown.")
+    hidden_run: int = option(1, "How many tasks that were inserted one after the other are hidden together.")
     duplicates: float = option(0.0, "Rate of pages that repeat one of their rows.")
     shuffle: float = option(0.0, "Rate of pages whose rows come in no order.")
     foreign: float = option(0.0, "Rate of pages with one more row, of another stream.")
@@ -126,6 +142,7 @@ class Options:
     date_header: Literal["present", "missing"] = option("present", "Whether answers carry a Date header.")
     clock_skew: float = option(0.0, "Seconds that the server's clock is ahead (or behind, negative).")
     skew_tokens: bool = flag("Check tokens by that clock too, not by the true one.")
+    date_offset: float = option(0.0, "Seconds that the Date header is ahead of the clock that dates tasks.")
     latency_ms: float = option(0.0, "Milliseconds that every answer takes.")
 
     deletes: Literal["vanish", "inactive"] = option("vanish", "Whether it vanishes or comes as isActive: false.")
@@ -139,7 +156,8 @@ class Options:
     stall_seconds: float = option(120.0, "Longest that a stalling fault holds a connection.")
     broken_at: float = option(0.5, "Share of an answer after which the faults stall, cut and half break it off.")
     redirect_to: str = option("https://elsewhere.invalid/", "Where the fault redirect points.")
-    outage_after: int = option(0, "Request after which every answer is 503 for a while; 0 never.")
+    outage_after: int = option(0, "Request after which the server is out for a while; 0 never.")
+    outage: Literal["503", "empty"] = option("503", "Whether it then answers 503, or 200 with no rows and the total 0.")
     outage_seconds: float = option(60.0, "How long that outage lasts.")
     log_size: int = option(10_000, "Requests that the log remembers.")
 
@@ -184,7 +202,13 @@ _RANGES: dict[str, tuple[float, float]] = {
     "shuffle": (0, 1),
     "foreign": (0, 1),
     "broken_at": (0, 1),
+    "null_created": (0, 1),
+    "null_updated": (0, 1),
+    "short_pages": (0, 1),
+    "hidden": (0, 1),
+    "hidden_run": (1, inf),
     "clock_skew": (-1e9, 1e9),
+    "date_offset": (-1e9, 1e9),
 }
 
 

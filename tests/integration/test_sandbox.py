@@ -333,11 +333,12 @@ def test_the_ends_are_kept_to_the_servers_tick(sandbox, ask, options, found):
     assert sorted(ids(answer)) == (["b", "c", "z"] if options == {"tick": "second"} else found)
 
 
-def test_exclusive_ends_leave_the_rows_between_them(sandbox, ask):
-    server = sandbox(tasks=0, ends="exclusive")
+@pytest.mark.parametrize(("ends", "found"), [("exclusive", ["1", "2", "3"]), ("half_open", ["0", "1", "2", "3"])])
+def test_ends_that_are_left_out_leave_the_rows_between(sandbox, ask, ends, found):
+    server = sandbox(tasks=0, ends=ends)
     server.put({"_id": str(n), "createdAt": f"2025-06-01T12:00:00.00{n}Z"} for n in range(5))
     answer = ask(server, startDate="2025-06-01T12:00:00.000Z", endDate="2025-06-01T12:00:00.004Z")
-    assert ids(answer) == ["1", "2", "3"]
+    assert ids(answer) == found
 
 
 def test_the_dates_may_be_ignored(sandbox, ask):

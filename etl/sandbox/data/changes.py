@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
 
 from etl.sandbox.data.generator import Record, TaskGenerator
-from etl.sandbox.data.store import Store
-from etl.sandbox.data.timestamps import SECOND_MS, format_timestamp, round_down
+from etl.sandbox.data.store import Row, Store
+from etl.sandbox.data.timestamps import DAY_MS, SECOND_MS, format_timestamp, round_down
 from etl.sandbox.options import Options
 
 #: Begins the name of a record that has no usable id of its own; ``make`` never changes such a record.
@@ -29,6 +29,8 @@ class Changes:
         self._odd = 0
         self._pending: deque[Change] = deque()
         self._latest: dict[str, tuple[Any, bool]] = {}
+        self._names: dict[str, str] = {}
+        self._backup: dict[str, Row] = {}
 
     def load_history(self) -> None:
         """Fill the store with its history."""
@@ -37,15 +39,26 @@ class Changes:
             self._store.put(record, record["_id"], now)
 
     def make(
-        self, options: Options, *, update: int = 0, insert: int = 0, delete: int = 0, same_instant: bool = False
+        self,
+        options: Options,
+        *,
+        update: int = 0,
+        insert: int = 0,
+        delete: int = 0,
+        same_instant: bool = False,
+        days_ago: float = 0,
     ) -> dict[str, list[str]]:
-        """Update and delete random tasks, add new ones, and give the ids of each; no task is in two of the lists."""
+        """Update and delete random tasks, add new ones, and give the ids of each; no task is in two of the lists.
+
+        New tasks are dated ``days_ago``, as an import dates them.
+        """
+        ago = int(days_ago * DAY_MS)
         instant = self._moment(options) if same_instant else None
         chosen = self._choose(update + delete)
         updated, deleted = chosen[:update], chosen[update:]
         for row_id in updated:
             self._revise(options, row_id, instant or self._moment(options))
-        inserted = [self._insert(options, instant or self._moment(options)) for _ in range(insert)]
+        inserted = [self._insert(options, (instant or self._moment(options)) - ago) for _ in range(insert)]
         for row_id in deleted:
             self._delete(options, row_id, instant or self._moment(options))
         return {"updated": updated, "inserted": inserted, "deleted": deleted}
@@ -64,6 +77,25 @@ class Changes:
         """Remove records at once, whatever the option ``deletes`` says."""
         for name in names:
             self._store.delete(name)
+
+    def rename(self, old: str, new: str) -> int:
+        """Give a status, priority, queue or person another name in all tasks, which stay as old as they are."""
+        self._names[old] = new
+        rows = [(row, _renamed(row.record, self._names)) for row in self._store.rows().values() if row.plain]
+        changed = [(row, record) for row, record in rows if record != row.record]
+        for row, record in changed:
+            self._store.put(record, row.id, row.stored)
+        return len(changed)
+
+    def back_up(self) -> None:
+        """Remember all tasks as they are."""
+        self._backup = self._store.rows()
+
+    def restore(self) -> None:
+        """Serve the tasks of the last backup; whatever happened since is lost."""
+        self._pending.clear()
+        self._latest.clear()
+        self._store.restore(self._backup)
 
     def apply_due(self) -> None:
         """Apply the changes whose delay is over."""
@@ -107,6 +139,7 @@ class Changes:
         return row.record if row else None
 
     def _write(self, options: Options, row_id: str, record: Record | None, *, gone: bool = False) -> None:
+        record = _renamed(record, self._names)
         delay = int(options.visible_after * SECOND_MS)
         if delay or self._pending:
             self._latest[row_id] = (record, gone)
@@ -124,3 +157,22 @@ class Changes:
         """Now, never before an earlier change."""
         self._last = max(self._last, self._now())
         return round_down(self._last, int(options.round_to * SECOND_MS) if options.round_changes else 0)
+
+
+def _renamed(record: Any, names: Mapping[str, str]) -> Any:
+    """The record with other names in its objects; its own name stays."""
+    if not names or not isinstance(record, dict):
+        return record
+    return {key: _with_names(value, names) for key, value in record.items()}
+
+
+def _with_names(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, list):
+        return [_with_names(each, names) for each in value]
+    if not isinstance(value, dict):
+        return value
+    renamed = {key: _with_names(each, names) for key, each in value.items()}
+    name = value.get("name")
+    if isinstance(name, str) and name in names:
+        renamed |= {"name": names[name]} | ({"lname": names[name].lower()} if "lname" in value else {})
+    return renamed

@@ -88,9 +88,12 @@ class TaskGenerator:
             "caseRefId": f"CS{number:06d}",
             "name": self._subject(),
             **self._state(),
-            "createdAt": format_timestamp(created),
-            "updatedAt": format_timestamp(updated),
+            "createdAt": None if self._is_null(self._options.null_created) else format_timestamp(created),
+            "updatedAt": None if self._is_null(self._options.null_updated) else format_timestamp(updated),
         }
+
+    def _is_null(self, share: float) -> bool:
+        return share > 0 and self._random.random() < share
 
     def _state(self) -> Record:
         status = self._random.choices(STATUSES, STATUS_WEIGHTS)[0]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,6 +28,7 @@ class Row:
     id: str
     text: bytes
     sequence: int
+    stored: int
     created: int
     updated: int
     due: int
@@ -42,7 +43,7 @@ class Row:
 
 
 def make_row(record: Any, row_id: str, sequence: int, now: int) -> Row:
-    """A row of any JSON value; dates that cannot be read count as ``now``, so that it can be found."""
+    """A row of any JSON value; a date that cannot be read is MISSING."""
     text, plain = _dump(record)
     fields = record if isinstance(record, dict) else {}
     status = fields.get("status")
@@ -52,18 +53,19 @@ def make_row(record: Any, row_id: str, sequence: int, now: int) -> Row:
         id=row_id,
         text=text,
         sequence=sequence,
-        created=_moment(fields.get("createdAt"), now),
-        updated=_moment(fields.get("updatedAt"), now),
-        due=_moment(fields.get("dueDate"), MISSING),
+        stored=now,
+        created=_timestamp(fields.get("createdAt")),
+        updated=_timestamp(fields.get("updatedAt")),
+        due=_timestamp(fields.get("dueDate")),
         name=name if isinstance(name, str) else "",
         finished=isinstance(category, str) and category in FINISHED,
         plain=plain,
     )
 
 
-def _moment(value: object, otherwise: int) -> int:
-    moment = parse_timestamp(value)
-    return otherwise if moment is None else moment
+def _timestamp(value: object) -> int:
+    timestamp = parse_timestamp(value)
+    return MISSING if timestamp is None else timestamp
 
 
 def _dump(record: Any) -> tuple[bytes, bool]:
@@ -78,8 +80,10 @@ def _dump(record: Any) -> tuple[bytes, bool]:
 
 
 VALUES: dict[str, Callable[[Row], Value]] = {
-    "createdAt": lambda row: row.created,
-    "updatedAt": lambda row: row.updated,
+    "createdAt": lambda row: row.stored if row.created == MISSING else row.created,
+    "updatedAt": lambda row: row.stored if row.updated == MISSING else row.updated,
+    "createdAt or missing": lambda row: row.created,
+    "updatedAt or missing": lambda row: row.updated,
     "dueDate": lambda row: row.due,
     "name": lambda row: row.name,
     "": lambda row: row.sequence,
@@ -137,6 +141,16 @@ class Store:
     def delete(self, row_id: str) -> None:
         """Remove the row, if it is there."""
         self._replace(row_id, self._rows.get(row_id), None)
+
+    def rows(self) -> dict[str, Row]:
+        """A copy of all rows by id."""
+        return dict(self._rows)
+
+    def restore(self, rows: Mapping[str, Row]) -> None:
+        """Put these rows in place of all others."""
+        self.version += 1
+        self._rows = dict(rows)
+        self._indexes.clear()
 
     def index(self, field: str, tie: TieBreak = "id") -> Index:
         """All rows in order of the field; the empty field is the order of insertion."""

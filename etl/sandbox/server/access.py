@@ -74,36 +74,37 @@ def _check_dates(claims: Mapping[str, Any], options: Options, now: float) -> Non
         raise Refusal(401, "error verifying the jwt: jwt expired", 4002)
 
 
-MESSAGE = "You've exceeded the per-minute rate limit. Please wait for sometime before retrying."
+MESSAGE = "You've exceeded the {} rate limit. Please wait for sometime before retrying."
 
 
 class RateLimiter:
-    """Remembers when requests were accepted; refused ones do not count."""
+    """Sliding-window rate limiter: remembers when requests were accepted; refused ones do not count."""
 
     def __init__(self) -> None:
-        self._minute: deque[float] = deque()
-        self._second: deque[float] = deque()
+        self._accepted: dict[str, deque[float]] = {"hourly": deque(), "per-minute": deque(), "per-second": deque()}
 
     def acquire(self, options: Options, monotonic: float, now: float) -> None:
         """Count a request; raises Refusal where a limit is reached."""
         spans = (
-            (self._minute, options.requests_per_minute, options.minute_seconds),
-            (self._second, options.requests_per_second, 1.0),
+            ("hourly", options.requests_per_hour, options.hour_seconds),
+            ("per-minute", options.requests_per_minute, options.minute_seconds),
+            ("per-second", options.requests_per_second, 1.0),
         )
-        for moments, most, span in spans:
+        for name, most, span in spans:
+            moments = self._accepted[name]
             while moments and moments[0] <= monotonic - span:
                 moments.popleft()
             if most and len(moments) >= most:
-                raise exceeded(options, moments[-most] + span - monotonic, now)
-        for moments, most, _ in spans:
+                raise exceeded(options, moments[-most] + span - monotonic, now, name)
+        for name, most, _ in spans:
             if most:
-                moments.append(monotonic)
+                self._accepted[name].append(monotonic)
 
 
-def exceeded(options: Options, wait: float, now: float) -> Refusal:
+def exceeded(options: Options, wait: float, now: float, limit: str = "per-minute") -> Refusal:
     """The refusal of a request past the limit; it may carry Retry-After."""
     retry_after = {"seconds": str(ceil(wait)), "date": formatdate(ceil(now + wait), usegmt=True)}.get(
         options.retry_after
     )
     headers = {} if retry_after is None else {"Retry-After": retry_after}
-    return Refusal(options.rate_limit_status, MESSAGE, 429, headers)
+    return Refusal(options.rate_limit_status, MESSAGE.format(limit), 429, headers)

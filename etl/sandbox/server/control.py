@@ -62,10 +62,27 @@ def _reset_requests(service: Service, _: Mapping[str, Any]) -> bytes:
 
 
 def _change(service: Service, arguments: Mapping[str, Any]) -> bytes:
-    if unknown := set(arguments) - {*_COUNTS, "same_instant"}:
+    if unknown := set(arguments) - {*_COUNTS, "same_instant", "days_ago"}:
         raise ValueError(f"{', '.join(sorted(unknown))}: there is no such argument")
     counts = {name: int(arguments.get(name, 0)) for name in _COUNTS}
-    return orjson.dumps(service.change(**counts, same_instant=bool(arguments.get("same_instant"))))
+    changed = service.change(
+        **counts, same_instant=bool(arguments.get("same_instant")), days_ago=float(arguments.get("days_ago", 0))
+    )
+    return orjson.dumps(changed)
+
+
+def _rename(service: Service, arguments: Mapping[str, Any]) -> bytes:
+    return orjson.dumps({"tasks": service.rename(str(arguments["old"]), str(arguments["new"]))})
+
+
+def _back_up(service: Service, _: Mapping[str, Any]) -> bytes:
+    service.back_up()
+    return b"{}"
+
+
+def _restore(service: Service, _: Mapping[str, Any]) -> bytes:
+    service.restore()
+    return b"{}"
 
 
 def _put(service: Service, arguments: Mapping[str, Any]) -> bytes:
@@ -92,6 +109,9 @@ _ROUTES: dict[tuple[str, str], Callable[[Service, Mapping[str, Any]], bytes]] = 
     ("GET", "requests"): _requests,
     ("POST", "reset-requests"): _reset_requests,
     ("POST", "change"): _change,
+    ("POST", "rename"): _rename,
+    ("POST", "back-up"): _back_up,
+    ("POST", "restore"): _restore,
     ("POST", "put"): _put,
     ("POST", "remove"): _remove,
     ("GET", "options"): _options,

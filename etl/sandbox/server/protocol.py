@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -28,6 +28,14 @@ class PageRequest:
     descending: bool
     columns: tuple[str, ...]
     filters: Mapping[str, Any]
+
+
+class Found(NamedTuple):
+    """A page's rows, how many rows match in all, and whether more of them follow."""
+
+    rows: list[Row]
+    total: int
+    more: bool
 
 
 def _is_count(value: object) -> bool:
@@ -145,12 +153,16 @@ def _sort(asked: object) -> tuple[str | None, bool]:
     return (asked, False) if isinstance(asked, str) and asked else (None, False)
 
 
-def write_page(rows: list[Row], total: int, request: PageRequest, options: Options, random: Random) -> Reply:
-    """The answer with these rows, out of ``total`` that match."""
+def write_page(found: Found, request: PageRequest, options: Options, random: Random) -> Reply:
+    """The answer with the rows that were found, or with fewer of them."""
+    rows = found.rows
+    if rows and options.short_pages and random.random() < options.short_pages:
+        rows = rows[: random.randrange(len(rows))]
+        found = Found(rows, found.total, more=True)
     texts = [_text(row, request.columns) for row in _disturbed(rows, options, random)]
     if rows and options.foreign and random.random() < options.foreign:
         texts.append(_foreign_row(random.choice(rows), random))
-    metadata = _metadata(len(rows), total, request, options, random)
+    metadata = _metadata(found, request, options, random)
     body = b'{"results":[' + b",".join(texts) + b"]," + orjson.dumps(metadata)[1:]
     return Reply(200, body, len(texts))
 
@@ -181,21 +193,20 @@ def _foreign_row(row: Row, random: Random) -> bytes:
     return orjson.dumps({**record, **foreign})
 
 
-def _metadata(given: int, total: int, request: PageRequest, options: Options, random: Random) -> dict[str, Any]:
+def _metadata(found: Found, request: PageRequest, options: Options, random: Random) -> dict[str, Any]:
     metadata: dict[str, Any] = {"page": request.skip // request.limit + 1, "limit": request.limit}
     if options.has_more != "missing":
-        more = request.skip + given < total or options.has_more == "always_true"
-        metadata["hasMore"] = None if options.has_more == "null" else more
+        metadata["hasMore"] = None if options.has_more == "null" else found.more or options.has_more == "always_true"
     if options.totals != "missing":
-        told = _shown_total(total, options.totals, random)
+        told = _shown_total(found.total, options, random)
         metadata["totalPages"] = None if told is None else ceil(told / request.limit)
         metadata["totalResults"] = told
     return metadata
 
 
-def _shown_total(total: int, totals: str, random: Random) -> int | None:
-    if totals == "null":
+def _shown_total(total: int, options: Options, random: Random) -> int | None:
+    if options.totals == "null":
         return None
-    if totals == "lying":
-        totals = random.choice(("high", "low"))
-    return {"high": total + 3 + total // 10, "low": max(0, total - 3 - total // 10)}.get(totals, total)
+    totals = random.choice(("high", "low")) if options.totals == "lying" else options.totals
+    told = {"high": total + 3 + total // 10, "low": max(0, total - 3 - total // 10)}.get(totals, total)
+    return min(told, options.total_cap or told)

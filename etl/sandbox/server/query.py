@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import Any, NamedTuple
+from zlib import crc32
 
-from etl.sandbox.data.store import VALUES, Index, Row, Store, TieBreak
-from etl.sandbox.data.timestamps import SECOND_MS, parse_timestamp, round_down
+from etl.sandbox.data.store import MISSING, VALUES, Index, Row, Store, TieBreak
+from etl.sandbox.data.timestamps import DAY_MS, SECOND_MS, parse_timestamp, round_down
 from etl.sandbox.options import Options
-from etl.sandbox.server.protocol import PageRequest
+from etl.sandbox.server.protocol import Found, PageRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,9 @@ class Matches:
         return list(reversed(self.rows[max(self.start, high - limit) : high]))
 
 
+_TICKS = {"ms": 1, "second": SECOND_MS, "minute": 60 * SECOND_MS, "hour": 3600 * SECOND_MS, "day": DAY_MS}
+
+
 class Order(NamedTuple):
     """A field to sort by, the empty one being the order of insertion, and the direction."""
 
@@ -49,14 +53,17 @@ class Finder:
         self._random = random
         self._last: tuple[object, Matches] | None = None
 
-    def page(self, request: PageRequest, options: Options, me: object) -> tuple[list[Row], int]:
-        """The page's rows and how many rows match in all; ``me`` is whom the token speaks for."""
+    def page(self, request: PageRequest, options: Options, me: object) -> Found:
+        """The page's rows, and what is known of the others; ``me`` is whom the token speaks for."""
         order = _order(request, options)
         matches = self._matches(request, options, order, me)
         skip = request.skip if options.skip == "obeyed" else 0
         if options.tie_break == "random" and order.field:
-            return self._shuffled_ties(matches, VALUES[order.field], skip, request.limit), len(matches)
-        return matches.page(skip, request.limit), len(matches)
+            rows = self._shuffled_ties(matches, VALUES[order.field], skip, request.limit)
+        else:
+            rows = matches.page(skip, request.limit)
+        more = request.skip + len(rows) < len(matches)
+        return Found([row for row in rows if not is_hidden(row, options)], len(matches), more)
 
     def _matches(self, request: PageRequest, options: Options, order: Order, me: object) -> Matches:
         key = (self._store.version, options, request.start, request.end, order, request.filters, me)
@@ -69,7 +76,7 @@ class Finder:
     def _find(self, request: PageRequest, options: Options, order: Order, me: object) -> Matches:
         tie: TieBreak = "insertion" if options.tie_break == "insertion" else "id"
         ordered = self._store.index(order.field, tie)
-        dated = self._store.index(options.window_field, tie)
+        dated = self._store.index(_date_key(options.window_field, options), tie)
         start, stop = _date_range(dated, request, options)
         keep = row_filter(request.filters, options, me)
         if keep is None and stop - start == len(dated.rows):
@@ -97,10 +104,27 @@ class Finder:
         return mixed[skip - low : skip - low + limit]
 
 
+def is_hidden(row: Row, options: Options) -> bool:
+    """Whether a row is counted and never shown; always the same ones."""
+    if not options.hidden:
+        return False
+    return crc32(str(row.sequence // options.hidden_run).encode()) < options.hidden * 2**32
+
+
+def _date_key(field: str, options: Options) -> str:
+    """The values to sort and filter by, which say what a row without this date counts as."""
+    is_split = options.null_dates == "unmatched" and field in ("createdAt", "updatedAt")
+    return f"{field} or missing" if is_split else field
+
+
 def _order(request: PageRequest, options: Options) -> Order:
     if options.sort == "obeyed" and request.sort_field in options.sort_fields and request.sort_field in VALUES:
-        return Order(request.sort_field, request.descending)
-    return Order("createdAt", descending=True) if options.default_order == "newest" else Order("", descending=False)
+        return Order(_date_key(request.sort_field, options), request.descending)
+    return (
+        Order(_date_key("createdAt", options), descending=True)
+        if options.default_order == "newest"
+        else Order("", descending=False)
+    )
 
 
 def _date_range(dated: Index, request: PageRequest, options: Options) -> tuple[int, int]:
@@ -108,12 +132,13 @@ def _date_range(dated: Index, request: PageRequest, options: Options) -> tuple[i
     low, high = request.start, request.end
     if options.dates == "ignored":
         return dated.between(None, None)
-    tick = SECOND_MS if options.tick == "second" else 1
-    beyond = tick if options.ends == "exclusive" else 0
-    if low is not None:
-        low = round_down(low, tick) + beyond
+    tick = _TICKS[options.tick]
+    if low is None and high is not None:
+        low = MISSING + 1
+    elif low is not None:
+        low = round_down(low, tick) + (tick if options.ends == "exclusive" else 0)
     if high is not None:
-        high = round_down(high, tick) + tick - 1 - beyond
+        high = round_down(high, tick) - 1 + (tick if options.ends == "inclusive" else 0)
     return dated.between(low, high)
 
 

@@ -16,8 +16,8 @@ from etl.sandbox.data.store import Row, Store
 from etl.sandbox.options import Options
 from etl.sandbox.server import faults
 from etl.sandbox.server.access import RateLimiter, TokenChecker
-from etl.sandbox.server.protocol import read_body, read_request, write_page
-from etl.sandbox.server.query import Finder
+from etl.sandbox.server.protocol import Found, read_body, read_request, write_page
+from etl.sandbox.server.query import Finder, is_hidden
 from etl.sandbox.server.replies import Refusal, Reply, refuse
 
 PREFIX = "/caseManagement/api/public/analytics/"
@@ -72,13 +72,21 @@ class Service:
             return reply
 
     def change(
-        self, update: int = 0, insert: int = 0, delete: int = 0, *, same_instant: bool = False
+        self, update: int = 0, insert: int = 0, delete: int = 0, *, same_instant: bool = False, days_ago: float = 0
     ) -> dict[str, list[str]]:
-        """Update and delete random tasks, add new ones; gives the ids ``updated``, ``inserted`` and ``deleted``."""
+        """Update and delete random tasks, add new ones; gives the ids ``updated``, ``inserted`` and ``deleted``.
+
+        New tasks are dated ``days_ago``, as an import dates them.
+        """
         with self._lock:
             self._changes.apply_due()
             return self._changes.make(
-                self.options, update=update, insert=insert, delete=delete, same_instant=same_instant
+                self.options,
+                update=update,
+                insert=insert,
+                delete=delete,
+                same_instant=same_instant,
+                days_ago=days_ago,
             )
 
     def put(self, records: Iterable[Any]) -> list[str]:
@@ -91,10 +99,27 @@ class Service:
         with self._lock:
             self._changes.remove(names)
 
+    def rename(self, old: str, new: str) -> int:
+        """Rename a status, priority, queue or person in all tasks, whose dates stay; gives how many show it."""
+        with self._lock:
+            return self._changes.rename(old, new)
+
+    def back_up(self) -> None:
+        """Remember all tasks as they are now."""
+        with self._lock:
+            self._changes.back_up()
+
+    def restore(self) -> None:
+        """Serve the tasks of the last backup in place of today's."""
+        with self._lock:
+            self._changes.restore()
+
     def configure(self, **changes: Any) -> Options:
         """Behave differently from the next request on; raises ValueError for what is not accepted."""
         with self._lock:
             self.options = self.options.changed(changes)
+            if not {"outage", "outage_after", "outage_seconds"}.isdisjoint(changes):
+                self._outage_since = None
             return self.options
 
     @property
@@ -121,7 +146,7 @@ class Service:
     def _rows(self) -> list[Row]:
         with self._lock:
             self._changes.apply_due()
-            return list(self._store.index("").rows)
+            return [row for row in self._store.index("").rows if not is_hidden(row, self.options)]
 
     def status_histories(self) -> dict[str, Any]:
         """The statuses of each task of a support desk: since when in milliseconds, the status's id, its name."""
@@ -148,12 +173,14 @@ class Service:
     def _read(self, body: Mapping[str, Any], me: object) -> Reply:
         self._changes.apply_due()
         asked = read_request(body, self.options, self._now_ms())
-        rows, total = self._finder.page(asked, self.options, me)
-        return write_page(rows, total, asked, self.options, self._random)
+        is_empty = self.options.outage == "empty" and self._is_out()
+        found = Found([], 0, more=False) if is_empty else self._finder.page(asked, self.options, me)
+        return write_page(found, asked, self.options, self._random)
 
     def _apply_faults(self, reply: Reply) -> Reply:
         """Let an outage or a fault take the place of the answer, but never of a refusal."""
-        kind = "503" if self._is_out() else faults.draw(self.options, self._random)
+        is_out = self.options.outage == "503" and self._is_out()
+        kind = "503" if is_out else faults.draw(self.options, self._random)
         return reply if kind is None or reply.status != 200 else faults.apply(kind, reply, self.options, self.now())
 
     def _is_out(self) -> bool:
@@ -170,4 +197,8 @@ class Service:
 
     def date_header(self) -> str | None:
         """The Date header of an answer given now."""
-        return formatdate(self.now(), usegmt=True) if self.options.date_header == "present" else None
+        return (
+            formatdate(self.now() + self.options.date_offset, usegmt=True)
+            if self.options.date_header == "present"
+            else None
+        )

@@ -1,4 +1,4 @@
-"""What whatever bytes a server answers with must lead to: the first one chooses the status, the rest is the body."""
+"""The target of the fuzzers: reads any bytes as an answer. The first byte chooses the status, the rest is the body."""
 
 from __future__ import annotations
 
