@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-FOUNDATION = {"settings", "errors", "logs", "times"}
+FOUNDATION = {"settings", "errors", "extras", "logs", "times"}
 ALLOWED = {
     "cli": {"jobs", "extract", "transform", "load", "report", "explore", "sandbox"} | FOUNDATION,
     "jobs": {"extract", "transform", "load", "report"} | FOUNDATION,
@@ -22,6 +22,7 @@ ALLOWED = {
     "settings": {"errors", "times"},
     "logs": set(),
     "times": set(),
+    "extras": set(),
     "errors": set(),
     "__main__": {"cli"},
     "__init__": set(),
