@@ -8,8 +8,8 @@ from pathlib import Path
 from sqlalchemy import Column, ForeignKey, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
-from etl.load.detail_tables import metadata
-from etl.load.views import VIEWS, View
+from etl.load.schema.detail_tables import metadata
+from etl.load.schema.views import VIEWS, View
 
 path = Path(__file__).resolve().parent.parent / "schema.md"
 
@@ -26,13 +26,13 @@ _INTRODUCTION = """# The tables and views
 
 <!-- Made by `make references` from the program itself; change it there. -->
 
-The tables and views are the same on SQLite and on PostgreSQL. Times are UTC, to the millisecond. On SQLite a time is text
-such as `2025-05-28 12:05:38.807`, which its date functions read. On PostgreSQL it is `timestamptz(3)`. Where a column has two
-types, the first is SQLite's. A key in the form `table._id` is a foreign key.
+The tables and views are the same on SQLite and on PostgreSQL. Times are UTC, to the millisecond. On SQLite a time is
+text such as `2025-05-28 12:05:38.807`, which its date functions read. On PostgreSQL it is `timestamptz(3)`. Where a
+column has two types, the first is SQLite's. A key in the form `table._id` is a foreign key.
 [Ask questions of the database](how-to/query.md) shows common queries.
 
-A task is open until the category of its status is resolved, closed, completed or done, in upper or lower case. Without a
-category, the name of the status decides. A deleted task is not open. No view shows an erased task.
+A task is open until the category of its status is resolved, closed, completed or done, in upper or lower case. Without
+a category, the name of the status decides. A deleted task is not open. No view shows an erased task.
 """
 
 

@@ -20,8 +20,9 @@ _INTRODUCTION = """# The settings
 
 <!-- Made by `make references` from the program itself; change it there. -->
 
-A setting comes from a file or from an environment variable. The variable replaces the file. Some settings are also options of
-a command. The option replaces both. A duration is a number of seconds, or a text such as `90s`, `5m`, `2h`, `7d`, `1h30m`.
+A setting comes from a file or from an environment variable. The variable replaces the file. Some settings are also
+options of a command. The option replaces both. A duration is a number of seconds, or a text such as `90s`, `5m`, `2h`,
+`7d`, `1h30m`.
 """
 _SECRETS = {
     "client_secret_file": "the path of a file that holds the secret and nothing else, relative to the settings",

@@ -36,7 +36,7 @@ def program(tmp_path: Path):
     def start(body: str, **streams: object) -> subprocess.Popen[str]:
         lines = textwrap.indent(textwrap.dedent(body), "    ")
         (tmp_path / "program.py").write_text(
-            f"import sys\nfrom etl.cli.ending import run\ndef command(args):\n{lines}\nsys.exit(run(command, []))\n"
+            f"import sys\nfrom etl.cli.exit_codes import run\ndef command(args):\n{lines}\nsys.exit(run(command, []))\n"
         )
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
         environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT)}
@@ -220,7 +220,7 @@ class TestSignals:
             (["etl.jobs.sync", "contextlib"], "went on, closed"),
             (["etl.jobs.sync", "urllib3.connectionpool", "queue", "threading"], "went on, closed"),
             (["etl.jobs.sync", "sqlalchemy.engine.base"], "went on, closed"),
-            (["etl.jobs.sync", "sqlalchemy.engine.base", "etl.load.engine"], "went on, closed"),
+            (["etl.jobs.sync", "sqlalchemy.engine.base", "etl.load.database.engine"], "went on, closed"),
         ],
         ids=lambda value: value[-1] if isinstance(value, list) else "",
     )

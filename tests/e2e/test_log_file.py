@@ -169,7 +169,7 @@ class TestSecrets:
 import logging, sys, threading, warnings
 from pathlib import Path
 from etl import logs
-from etl.cli.ending import run
+from etl.cli.exit_codes import run
 logs.hide(SECRET)
 logs.configure(1, file=logs.LogFile(Path("log")))
 held = f"{SECRET} {TOKEN}"
