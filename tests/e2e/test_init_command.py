@@ -12,7 +12,6 @@ import pytest
 
 from etl.cli.commands.setup.init import _places
 from etl.cli.options import Common
-from etl.errors import ConfigError
 from tests.e2e.terminal import on_terminal
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -152,15 +151,3 @@ def test_root_and_others_have_their_usual_places(user, config, database):
 def test_no_option_takes_the_secret_itself(run_cli):
     assert "--client-secret " not in run_cli("init", "--help").stdout
     assert os.environ.get("KORE_ETL_CLIENT_SECRET") is None
-
-
-def test_a_user_without_a_home_names_the_settings_file(run_cli, options, server, config, monkeypatch):
-    def init(*words):
-        # Python finds no home here, as for a user id that nobody has; root needs none.
-        return run_cli("init", *words, env={"HOME": "~"}, input=server.options.client_secret)
-
-    assert init(*options).returncode == 0
-    assert config.is_file()
-    monkeypatch.setenv("HOME", "~")
-    with pytest.raises(ConfigError, match="--config FILE"):
-        _places(Common(), {"HOME": "~"}, 12345)

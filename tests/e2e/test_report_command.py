@@ -33,12 +33,6 @@ def test_it_writes_one_file_and_says_where(run_cli: Run, synced: dict[str, str],
     assert [path.name for path in tmp_path.glob("*report*")] == ["report.html"]
 
 
-def test_it_needs_no_home_folder(run_cli: Run, migrated_sqlite_url: str) -> None:
-    nowhere = {"HOME": "~", "KORE_ETL_DATABASE_URL": migrated_sqlite_url}  # as for a user id that nobody has
-    done = run_cli("report", env=nowhere)
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [

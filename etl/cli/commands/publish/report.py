@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import webbrowser
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 from multiprocessing import get_context
 from pathlib import Path
@@ -95,22 +92,8 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
 
 def _page_writer() -> tuple[Callable[[], str], Callable[[Facts, str, str], str]]:
     try:
-        with _some_home():
-            from etl.report.drawing import runtime
-            from etl.report.page import write_page
+        from etl.report.drawing import runtime
+        from etl.report.page import write_page
     except ModuleNotFoundError as error:
         raise ConfigError(f"a report needs {error.name}; run: {install_command('report')}") from error
     return runtime, write_page
-
-
-@contextmanager
-def _some_home() -> Iterator[None]:
-    """Let altair be imported where a container's user has no home folder. It reads the path and never uses it."""
-    try:
-        Path.home()
-    except RuntimeError:
-        os.environ["HOME"] = os.sep
-        yield
-        del os.environ["HOME"]
-    else:
-        yield

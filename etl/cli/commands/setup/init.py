@@ -66,25 +66,17 @@ class _Places:
 
 
 def _places(common: Common, environ: Mapping[str, str], user_id: int) -> _Places:
+    home = Path(environ.get("HOME") or "~").expanduser()
     if user_id == 0:
         config, data = Path("/etc/kore-etl"), Path("/var/lib/kore-etl")
     else:
-        config = Path(environ.get("XDG_CONFIG_HOME") or _home(common, environ) / ".config") / "kore-etl"
-        data = Path(environ.get("XDG_DATA_HOME") or _home(common, environ) / ".local" / "share") / "kore-etl"
+        config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "kore-etl"
+        data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "kore-etl"
     file = config / "kore-etl.toml"
     if common.config is not None:
         file = common.config.expanduser().absolute()
         data = data if file.parent == config else file.parent
     return _Places(file, file.with_name(_SECRET_NAME), f"sqlite:///{data / 'kore-etl.db'}")
-
-
-def _home(common: Common, environ: Mapping[str, str]) -> Path:
-    try:
-        return Path(environ.get("HOME") or "~").expanduser()
-    except RuntimeError:
-        if common.config is None:
-            raise ConfigError("this user has no home folder; say where the settings go: --config FILE") from None
-        return common.config.expanduser().absolute().parent
 
 
 def _refuse_existing(places: _Places) -> None:
