@@ -82,6 +82,8 @@ def test_a_scope_that_is_missing_is_told_apart_from_a_bad_token(sandbox, environ
     assert done.returncode == 4
     lines = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines()}
     assert (lines["token"], lines["scope"], lines["stream"]) == ("ok", "failed", "unknown")
+    (told,) = (line for line in done.stdout.splitlines() if line.startswith("failed"))
+    assert "publish the app" in told
 
 
 def test_a_certificate_that_nobody_vouches_for_fails(found):

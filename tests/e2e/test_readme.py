@@ -24,8 +24,8 @@ from etl.jobs.pipeline.lifecycle import INCOMPLETE
 from etl.load.schema.detail_tables import metadata
 from etl.load.schema.views import VIEWS
 from etl.settings.layers import KNOWN_KEYS, variable
-from etl.settings.models import Settings, SourceSettings
-from etl.times import format_duration, parse_duration
+from etl.settings.models import Settings
+from etl.times import parse_duration
 
 if TYPE_CHECKING:
     from etl.sandbox import Sandbox
@@ -33,9 +33,15 @@ if TYPE_CHECKING:
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+DOCS = CHECKOUT / "docs"
 README = CHECKOUT / "README.md"
-EXACTNESS = CHECKOUT / "docs" / "exactness.md"
-DOCUMENTS = [*sorted(CHECKOUT.glob("*.md")), *sorted((CHECKOUT / "docs").rglob("*.md"))]
+TEN_QUESTIONS = DOCS / "how-to/ten-questions.md"
+TROUBLESHOOTING = DOCS / "how-to/troubleshoot.md"
+EXIT_CODES = DOCS / "reference/exit-codes.md"
+DATA_MODEL = DOCS / "reference/data-model.md"
+EXACTNESS = DOCS / "exactness.md"
+INSTALL = DOCS / "install.md"
+DOCUMENTS = [*sorted(CHECKOUT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 
 
 def offenders(wrong: Callable[[Path], set[str]]) -> dict[str, set[str]]:
@@ -61,11 +67,6 @@ def first_table(text: str) -> list[list[str]]:
     assert found, "no table follows"
     lines = (found[1] + found[2]).splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
-def section(document: Path, title: str) -> str:
-    """What stands under a heading."""
-    return document.read_text("utf-8").split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
 # --- SQL ---
@@ -147,7 +148,7 @@ def test_every_question_is_answered_in_the_shape_that_is_shown(
 
 def test_one_of_ten_questions_differs_between_databases() -> None:
     for dialect in ("sqlite", "postgresql"):
-        asked = [question for question in questions(README) if question.dialect in ("", dialect)]
+        asked = [question for question in questions(TEN_QUESTIONS) if question.dialect in ("", dialect)]
         assert [question.title.split(".")[0] for question in asked] == [str(number) for number in range(1, 11)]
     assert [question.dialect for question in QUESTIONS if question.dialect] == ["sqlite", "postgresql"]
 
@@ -186,6 +187,26 @@ def shown_targets(document: Path) -> set[str]:
     return {target for text in texts for target in re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)}
 
 
+# --- installing ---
+
+
+def test_the_readme_begins_with_clone_and_demo() -> None:
+    (first, *_) = fenced(README, "sh")
+    assert README.read_text("utf-8").startswith(f"# kore-etl\n\n```sh\n{first}")
+    assert [line.split()[:2] for line in first.splitlines()] == [["git", "clone"], ["cd", "kore-etl"], ["make", "demo"]]
+
+
+def test_the_install_page_has_every_extra_that_a_user_wants() -> None:
+    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    shown = [name.strip("`") for name, _ in first_table(INSTALL.read_text("utf-8"))[1:]]
+    assert sorted(shown) == sorted(extras.keys() - {"dev", "docs"})
+
+
+def test_no_text_installs_from_an_index() -> None:
+    code = (CHECKOUT / "etl").rglob("*.py")
+    assert [path for path in (*DOCUMENTS, *code) if "kore-etl[" in path.read_text("utf-8")] == []
+
+
 # --- settings ---
 
 
@@ -202,24 +223,6 @@ def test_the_settings_that_are_shown_are_accepted(run_cli: Run, tmp_path: Path) 
     assert written.pop("client_secret_file") == "client-secret"
     assert written.pop("database_url").partition("://")[2] == in_force["database_url"].partition("://")[2]
     assert written == {key: in_force[key] for key in written}
-
-
-def test_the_table_of_settings_has_variables_and_defaults() -> None:
-    for name, shown_variable, default, _ in first_table(section(README, "Your own account"))[1:]:
-        key = name.strip("`")
-        assert key in KNOWN_KEYS
-        assert shown_variable == f"`{variable(key)}`"
-        assert default.strip("`") == _default(key)
-
-
-def _default(key: str) -> str:
-    field = {**Settings.model_fields, **SourceSettings.model_fields}.get(key)
-    value = None if field is None or field.is_required() else field.default
-    return "" if value is None else value if isinstance(value, str) else _written(value)
-
-
-def _written(value: object) -> str:
-    return str(value) if isinstance(value, int) else format_duration(value)
 
 
 def test_every_variable_that_is_named_exists() -> None:
@@ -241,7 +244,7 @@ def test_names_in_code_are_settings_tables_or_columns() -> None:
 
 
 def test_the_exit_codes_are_those_of_the_program() -> None:
-    shown = [int(code) for code, _ in first_table(section(README, "Exit codes"))[1:]]
+    shown = [int(code) for code, _ in first_table(EXIT_CODES.read_text("utf-8"))[1:]]
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.EtlError)]
     endings = {exit_codes.BUG, exit_codes.USAGE, exit_codes.INTERRUPTED, exit_codes.CLOSED_PIPE, exit_codes.TERMINATED}
     assert shown == sorted({0, INCOMPLETE, *endings, *(kind.exit_code for kind in kinds)})
@@ -256,28 +259,28 @@ def texts_of_the_program() -> list[str]:
 
 def test_every_message_that_is_explained_is_one_of_the_program() -> None:
     texts = texts_of_the_program()
-    cells = " ".join(row[0] for row in first_table(section(README, "Troubleshooting"))[1:])
+    cells = " ".join(row[0] for row in first_table(TROUBLESHOOTING.read_text("utf-8"))[1:])
     parts = {part.strip() for message in re.findall("`(.+?)`", cells) for part in message.split("…")}
     assert sorted(part for part in parts if part and not any(part in text for text in texts)) == []
 
 
 def test_explained_messages_have_an_exit_code_or_none() -> None:
-    codes = {code for code, _ in first_table(section(README, "Exit codes"))[1:]}
-    assert {code for _, code, _ in first_table(section(README, "Troubleshooting"))[1:]} <= codes | {""}
+    codes = {code for code, _ in first_table(EXIT_CODES.read_text("utf-8"))[1:]}
+    assert {code for _, code, _ in first_table(TROUBLESHOOTING.read_text("utf-8"))[1:]} <= codes | {""}
 
 
 # --- the diagram ---
 
 
 def test_the_diagram_shows_exactly_the_relations() -> None:
-    (diagram,) = fenced(README, "mermaid")
+    (diagram,) = fenced(DATA_MODEL, "mermaid")
     shown = set(re.findall(r"^ +(\w+) \|\|--o[{|] (\w+) :", diagram, re.MULTILINE))
     keys = {(key.column.table.name, table.name) for table in metadata.tables.values() for key in table.foreign_keys}
     assert shown == keys
 
 
 def test_the_diagrams_columns_exist_and_are_marked_right() -> None:
-    (diagram,) = fenced(README, "mermaid")
+    (diagram,) = fenced(DATA_MODEL, "mermaid")
     entities = dict(re.findall(r"^ +(\w+) \{\n(.*?)^ +\}", diagram, re.MULTILINE | re.DOTALL))
     assert set(entities) == set(metadata.tables)
     for name, lines in entities.items():

@@ -12,6 +12,7 @@ import click
 
 from etl.cli.options import Common, common_options
 from etl.errors import ConfigError
+from etl.extras import install_command
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
@@ -25,7 +26,7 @@ def explore(common: Common, port: int, open_it: bool) -> None:
 
     The database is only read, and syncs may go on meanwhile. It answers on this machine alone, but to everyone who
     works on it; Ctrl-C ends it. For PostgreSQL there is a dashboard for Grafana, config/grafana/kore-etl.json. It needs
-    pip install 'kore-etl[explore]'.
+    the extra explore: see docs/install.md.
 
     \b
     Example:
@@ -63,7 +64,7 @@ def _server() -> ModuleType:
     try:
         from etl.explore import server
     except ModuleNotFoundError as error:
-        raise ConfigError(f"explore needs {error.name}; run: pip install 'kore-etl[explore]'") from error
+        raise ConfigError(f"explore needs {error.name}; run: {install_command('explore')}") from error
     return server
 
 

@@ -57,7 +57,7 @@ def export(
     """Write a table or view as CSV, lines of JSON or Parquet, in one consistent reading.
 
     Rows are written as they are read, so that memory does not grow with them. --since takes what was updated, or found
-    gone, since then. Times are UTC. Parquet needs pip install 'kore-etl[parquet]'.
+    gone, since then. Times are UTC. Parquet needs the extra parquet: see docs/install.md.
 
     \b
     Example:

@@ -14,6 +14,7 @@ import click
 from etl.cli.duration_option import DurationOption
 from etl.cli.options import Common, common_options
 from etl.errors import ConfigError
+from etl.extras import install_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,7 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
     """Write a report of the tasks as one HTML file: headline numbers, charts, the oldest and the overdue ones.
 
     The file holds all that it shows and asks nothing of any network, so it can be sent as it is; it names tasks and
-    agents. Only the database is read. It needs pip install 'kore-etl[report]'.
+    agents. Only the database is read. It needs the extra report: see docs/install.md.
 
     \b
     Example:
@@ -94,5 +95,5 @@ def _page_writer() -> tuple[Callable[[], str], Callable[[Facts, str, str], str]]
         from etl.report.drawing import runtime
         from etl.report.page import write_page
     except ModuleNotFoundError as error:
-        raise ConfigError(f"a report needs {error.name}; run: pip install 'kore-etl[report]'") from error
+        raise ConfigError(f"a report needs {error.name}; run: {install_command('report')}") from error
     return runtime, write_page

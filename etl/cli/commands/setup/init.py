@@ -134,7 +134,7 @@ def _write(places: _Places, values: Mapping[str, str], secret: str) -> None:
     from etl.scheduling.installation import brought
 
     text = brought("kore-etl.example.toml")
-    text = text[text.index("# Read are, in this order") :]
+    text = text[text.index("# Files are searched in this order") :]
     for key, value in values.items():
         text = _with(text, key, value)
     database = values["database_url"].removeprefix("sqlite:///")
