@@ -25,9 +25,9 @@ from typing import TextIO
 import click
 
 from etl import __version__
-from etl.cli.signals import Terminated
 from etl.errors import EtlError
 from etl.logs import clean, journal_priority, redact
+from etl.stop import Terminated
 
 BUG, USAGE, INTERRUPTED, CLOSED_PIPE, TERMINATED = 1, 2, 130, 141, 143
 

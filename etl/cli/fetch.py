@@ -105,9 +105,9 @@ def fetch(common: Common, select: tuple[str, ...], read_on: bool, raw: bool, **g
 
     query = _query(given)
     settings = common.start(select=select).settings
-    with graceful():
+    with graceful() as stop:
         source = _only_source(settings)
-        client = Builder(settings).client(source)
+        client = Builder(settings, stop=stop).client(source)
         if read_on and query.limit is None:
             query = replace(query, limit=source.page_size or _USUAL_LIMIT)
         reading = _Reading(client, query, raw=raw, quiet=common.verbosity < 0)

@@ -40,10 +40,10 @@ class Work:
 def work_on_sources(settings: Settings, work: Work, *, output: str) -> int:
     """Do the work on each source in turn, whatever became of the one before; return the exit code of the worst."""
     results, bugs = [], []
-    with graceful():
+    with graceful() as stop:
         telling = Telling(settings, work.command)
         engine = _opened(settings, telling)
-        builder = Builder(settings, engine)
+        builder = Builder(settings, engine, stop)
         for source in settings.sources:
             with logs.bound(source=source.name):
                 try:

@@ -31,6 +31,7 @@ from etl.extract.token import Identity, Token
 from etl.extract.transport import Endpoint
 from etl.sandbox import Options, Sandbox
 from etl.sandbox.options import FAULT_KINDS
+from etl.stop import Stop, Terminated
 
 SECRET = "a secret of the tests, long enough for HS512 and in no way a real one"
 PAGE = b'{"results": [{"_id": "ti-1"}], "hasMore": false, "totalResults": 1}'
@@ -72,6 +73,7 @@ class Asking:
         self.told: list[tuple[str, float]] = []
         self._on_retry = on_retry
         self.budget = Budget(per_minute, monotonic=self.time.monotonic, sleep=self.time.sleep)
+        self.stop = Stop()
         self.client = Client(
             endpoint,
             Token(identity, clock),
@@ -80,6 +82,7 @@ class Asking:
             on_retry=self._note,
             sleep=self.time.sleep,
             monotonic=self.time.monotonic,
+            stop=self.stop,
         )
 
     def fetch(self, **query):
@@ -373,6 +376,32 @@ class TestBounds:
         mine = asking(server, connect_timeout=0.1, read_timeout=0.1)
         mine.fails(SlowAnswerError)
         assert server.request_count == 3
+
+
+class TestStop:
+    def test_cuts_a_request_that_is_under_way(self, sandbox, asking):
+        server = sandbox(tasks=1, faults={"stall": 1.0}, stall_seconds=30)
+        mine = asking(server)
+
+        def stop_once_asked() -> None:
+            while not server.request_count:
+                time.sleep(0.01)
+            time.sleep(0.1)  # the headers come before the stall
+            mine.stop.request(Terminated)
+
+        threading.Thread(target=stop_once_asked).start()
+        began = time.monotonic()
+        with pytest.raises(Terminated):
+            mine.fetch(limit=50)
+        assert time.monotonic() - began < 20
+
+    def test_lets_no_other_request_begin(self, sandbox, asking):
+        server = sandbox(tasks=1)
+        mine = asking(server)
+        mine.stop.request(KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            mine.fetch(limit=50)
+        assert server.request_count == 0
 
 
 class TestRefusals:

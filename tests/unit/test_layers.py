@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-FOUNDATION = {"settings", "errors", "logs", "times"}
+FOUNDATION = {"settings", "errors", "logs", "stop", "times"}
 ALLOWED = {
     "cli": {"jobs", "extract", "transform", "load", "report", "explore", "sandbox"} | FOUNDATION,
     "jobs": {"extract", "transform", "load", "report"} | FOUNDATION,
@@ -21,6 +21,7 @@ ALLOWED = {
     "sandbox": {"times"},
     "settings": {"errors", "times"},
     "logs": set(),
+    "stop": set(),
     "times": set(),
     "errors": set(),
     "__main__": {"cli"},
