@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -87,7 +88,7 @@ def _refuse_existing(places: _Places) -> None:
 
 def _answer(key: str, given: str | None, default: str | None = None) -> str:
     """Return a setting as an option gives it, or as somebody answers; asked again until it is right."""
-    from etl.settings.single import accepted
+    from etl.settings.models import accepted
 
     if given is not None:
         return accepted(key, given)
@@ -147,13 +148,15 @@ def _write(places: _Places, values: Mapping[str, str], secret: str) -> None:
 
 def _with(text: str, key: str, value: str) -> str:
     """Put a value into the example: in the place of its first line, commented out or not."""
-    from etl.settings.single import as_toml
-
-    line = f"{key} = {as_toml(value)}"
+    line = f"{key} = {_as_toml(value)}"
     changed, count = re.subn(rf"^(# )?{key} = .*$", lambda _: line, text, count=1, flags=re.MULTILINE)
     if not count:
         raise AssertionError(key)
     return changed
+
+
+def _as_toml(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _make_folder(folder: Path) -> None:

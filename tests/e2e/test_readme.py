@@ -23,8 +23,7 @@ from etl.cli import cli, ending
 from etl.jobs.recording import INCOMPLETE
 from etl.load.detail_tables import metadata
 from etl.load.views import VIEWS
-from etl.settings.layers import KNOWN_KEYS, variable
-from etl.settings.models import Settings, SourceSettings
+from etl.settings.models import KNOWN_KEYS, Settings, SourceSettings, variable
 from etl.times import format_duration, parse_duration
 
 if TYPE_CHECKING:

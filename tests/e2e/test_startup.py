@@ -25,19 +25,7 @@ NEVER_IN_A_QUIET_SYNC = {
     *("pyarrow", "rich", "tomli_w", "xml", "etl.cli.metrics", "etl.cli.notice", "etl.jobs.reconcile", "etl.sandbox"),
 }
 NEVER_AT_ONCE = NEVER_IN_A_QUIET_SYNC | {
-    *(
-        "asyncio",
-        "cryptography",
-        "email",
-        "http",
-        "jwt",
-        "orjson",
-        "pydantic",
-        "pydantic_settings",
-        "requests",
-        "sqlalchemy",
-        "ssl",
-    ),
+    *("asyncio", "cryptography", "email", "http", "jwt", "orjson", "pydantic", "requests", "sqlalchemy", "ssl"),
     *("structlog", "tenacity", "tomllib", "urllib3", "etl.extract", "etl.jobs", "etl.load", "etl.settings"),
 }
 
