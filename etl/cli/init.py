@@ -15,6 +15,7 @@ import click
 
 from etl import logs
 from etl.cli.options import Common, common_options
+from etl.cli.whole_file import whole_file
 from etl.errors import ConfigError, EtlError
 
 _HOST = "https://platform.kore.ai"
@@ -168,12 +169,9 @@ def _make_folder(folder: Path) -> None:
 
 def _write_private(path: Path, text: str) -> None:
     """Write a file that its owner alone can read, so that it is there whole or not at all."""
-    fresh = path.with_name(f".{path.name}.new")
     try:
-        fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        fresh.replace(path)
+        with whole_file(path, mode=0o600) as file:
+            file.write(text.encode())
     except OSError as error:
         raise _unwritable(path, error) from error
     click.echo(f"kore-etl: wrote {logs.clean(str(path))}", err=True)

@@ -5,7 +5,6 @@ What an earlier run wrote of other sources and commands stays, and so does what 
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from etl import __version__
+from etl.cli.whole_file import whole_file
 from etl.errors import EtlError
 from etl.logs import get_logger
 
@@ -69,7 +69,8 @@ def write_metrics(path: Path, command: str, ending: Ending, engine: Engine | Non
     success = _last_success(command, ending, engine)
     if success is not None:
         values[("last_success_timestamp_seconds", (ending.name, ending.stream_id, command))] = success.timestamp()
-    _replace(path, _as_text(values))
+    with whole_file(path, mode=_MODE) as file:
+        file.write(_as_text(values))
 
 
 def _of_run(command: str, ending: Ending) -> dict[Sample, float]:
@@ -150,18 +151,3 @@ def _as_text(values: dict[Sample, float]) -> bytes:
             if mine == name:
                 gauge.labels(*texts).set(value)
     return generate_latest(registry)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")  # not *.prom: the collector reads no half a file
-    try:
-        with beside.open("wb") as file:
-            os.fchmod(file.fileno(), _MODE)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink()
-        raise

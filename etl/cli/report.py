@@ -67,7 +67,7 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
         raise click.UsageError("--since is from 1d to 3660d.")
     from etl.cli.building import now
     from etl.cli.opening import database_to_look_at
-    from etl.cli.whole_file import whole_file
+    from etl.cli.whole_file import output_file
     from etl.jobs.report import gather
 
     runtime, write_page = _page_writer()
@@ -80,7 +80,7 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
         facts = gather(engine, now=now(), period=since, zone=timezone)
         bundle = scripts.result()
     text = write_page(facts, title, bundle)
-    with whole_file(out) as file:
+    with output_file(out) as file:
         file.write(text.encode())
     if common.verbosity >= 0:
         size = len(text.encode()) / 1e6

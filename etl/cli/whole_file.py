@@ -4,39 +4,60 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from stat import S_IMODE, S_ISREG
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from etl.errors import ConfigError
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
     """Give a file that takes its place once the block is done, and leaves nothing behind if that fails.
 
-    What is no file, such as /dev/stdout or a pipe with a name, is written into and not replaced; a link stays one, and
-    the mode of a file that is replaced is kept.
+    No one sees half a file, and no one without the right to read it ever opens it. ``mode`` None is that of the file
+    that is replaced, else the usual one.
+
+    Raises:
+        OSError: it cannot be written.
     """
-    if _is_stream(path):
-        with _opened(path, path, "wb") as file:
-            yield file
-        return
-    place = path.resolve()
-    beside = place.with_name(f".{place.name}.{os.getpid()}")
-    file = _opened(path, beside, "xb")
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    if mode is None and path.exists():
+        mode = S_IMODE(path.stat().st_mode)
+    opener = None if mode is None else partial(os.open, mode=mode & 0o600)
     try:
-        with file:
-            if place.exists():
-                os.fchmod(file.fileno(), S_IMODE(place.stat().st_mode))
+        with open(beside, "xb", opener=opener) as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             yield file
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(place)
+        beside.replace(path)
     finally:
         with suppress(OSError):
             beside.unlink()
+
+
+@contextmanager
+def output_file(path: Path) -> Iterator[BinaryIO]:
+    """Give the file of ``--out``: what is no file, such as /dev/stdout or a named pipe, is written into.
+
+    A link stays one: what it points to is replaced.
+
+    Raises:
+        ConfigError: the file cannot be opened.
+    """
+    with ExitStack() as open_files:
+        try:
+            way = path.open("wb") if _is_stream(path) else whole_file(path.resolve())
+            file = open_files.enter_context(way)
+        except OSError as error:
+            what = f"--out {path}: cannot be written: {error.strerror}"
+            raise ConfigError(f"{what}; choose a file in a folder that is there and that you may write to") from error
+        yield file
 
 
 def _is_stream(path: Path) -> bool:
@@ -44,11 +65,3 @@ def _is_stream(path: Path) -> bool:
         found = path.stat()
         return not S_ISREG(found.st_mode) or os.path.samestat(found, os.fstat(1))
     return False
-
-
-def _opened(named: Path, path: Path, mode: Literal["wb", "xb"]) -> BinaryIO:
-    try:
-        return path.open(mode)
-    except OSError as error:
-        what = f"--out {named}: cannot be written: {error.strerror}"
-        raise ConfigError(f"{what}; choose a file in a folder that is there and that you may write to") from error
