@@ -10,13 +10,12 @@ import click
 
 from etl.cli.durations import DurationOption
 from etl.cli.options import Common, common_options, output_option
+from etl.errors import ExitCode
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.jobs.status import Standing
-
-STALE = 3
 
 
 @click.command()
@@ -51,7 +50,7 @@ def status(common: Common, source: str | None, max_age: timedelta | None, output
         print_json({"at": moment, "stale": None if max_age is None else is_stale, "sources": list(map(asdict, found))})
     else:
         _print(found, moment)
-    return STALE if is_stale else 0
+    return ExitCode.INCOMPLETE if is_stale else ExitCode.DONE
 
 
 def _print(found: list[Standing], now: datetime) -> None:

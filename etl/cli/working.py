@@ -17,8 +17,8 @@ from etl.cli.building import Builder, now, open_database
 from etl.cli.progress import progress_display
 from etl.cli.signals import graceful
 from etl.cli.telling import Ending, Telling
-from etl.errors import DatabaseError, EtlError, LockedError
-from etl.jobs.recording import INCOMPLETE, exit_code_of, outcome_of, recorded_run
+from etl.errors import DatabaseError, EtlError, ExitCode
+from etl.jobs.recording import exit_code_of, outcome_of, recorded_run
 from etl.jobs.rules import Tally
 from etl.jobs.run import Run
 from etl.settings import Settings, SourceSettings
@@ -53,7 +53,9 @@ def work_on_sources(settings: Settings, work: Work, *, output: str) -> int:
         engine.dispose()
     code = _worst([result["exit_code"] for result in results])
     if output == "json":
-        click.echo(orjson.dumps({"sources": results, "exit_code": 1 if bugs else code}, option=orjson.OPT_INDENT_2))
+        click.echo(
+            orjson.dumps({"sources": results, "exit_code": ExitCode.BUG if bugs else code}, option=orjson.OPT_INDENT_2)
+        )
     if bugs:
         raise bugs[0]
     return code
@@ -110,7 +112,7 @@ class _Report:
     def __init__(self, name: str) -> None:
         self.run: Run | None = None
         self.more: Mapping[str, Any] = {}
-        self.exit_code = 0
+        self.exit_code = ExitCode.DONE
         self._name = name
         self._error: str | None = None
         self._began = time.monotonic()
@@ -152,7 +154,7 @@ class _Report:
             counts["see"] = "kore-etl rejected list"
         if self._error:
             counts["error"] = self._error
-        tell = log.warning if self.exit_code == INCOMPLETE else log.info
+        tell = log.warning if self.exit_code == ExitCode.INCOMPLETE else log.info
         tell(
             "run.finished",
             run=self.run.id,
@@ -191,7 +193,7 @@ class _Report:
 
 def _worst(codes: list[int]) -> int:
     """Return the first failure's code, then that of a lock, then 3 of what is done but incomplete."""
-    failures = [code for code in codes if code not in (0, 3, LockedError.exit_code)]
+    failures = [code for code in codes if code not in (ExitCode.DONE, ExitCode.INCOMPLETE, ExitCode.LOCKED)]
     if failures:
         return failures[0]
-    return max(codes, default=0)
+    return max(codes, default=ExitCode.DONE)

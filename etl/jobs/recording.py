@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from etl.errors import DatabaseError, EtlError
+from etl.errors import DatabaseError, EtlError, ExitCode
 from etl.extract.abilities import Abilities
 from etl.extract.client import Client
 from etl.jobs.first_load import begin_load, end_load
@@ -21,8 +21,6 @@ from etl.jobs.turns import turn_of
 from etl.load import runs, sources, watermarks
 from etl.load.engine import reading
 from etl.load.sources import Source
-
-INTERRUPTED, TERMINATED, INCOMPLETE = 130, 143, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,18 +78,18 @@ def recorded_run(
         _close(run, state="finished", exit_code=outcome_of(run.tally), error=None)
 
 
-def outcome_of(tally: Tally) -> int:
+def outcome_of(tally: Tally) -> ExitCode:
     """Return the exit code of a run that came to its end."""
-    return INCOMPLETE if tally.rejected or tally.unverified else 0
+    return ExitCode.INCOMPLETE if tally.rejected or tally.unverified else ExitCode.DONE
 
 
-def exit_code_of(error: BaseException) -> int:
+def exit_code_of(error: BaseException) -> ExitCode:
     """Return the exit code that an error leads to."""
     if isinstance(error, EtlError):
         return error.exit_code
     if isinstance(error, Exception):
-        return EtlError.exit_code
-    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else TERMINATED
+        return ExitCode.BUG
+    return ExitCode.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ExitCode.TERMINATED
 
 
 def _state(error: BaseException) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from etl.errors import EtlError
+from etl.errors import EtlError, ExitCode
 from etl.extract.page import moment_of, record_id
 from etl.extract.query import Field
 from etl.extract.reading import Chunk
@@ -24,7 +24,7 @@ MOST_AT_ONCE = 0.1  # of a source's tasks
 class IncompleteError(EtlError):
     """The sync is done, but what it would take to mark deletions is not given: nothing is marked."""
 
-    exit_code = 3
+    exit_code = ExitCode.INCOMPLETE
 
 
 class Suspects:
