@@ -115,10 +115,6 @@ class Client:
             self._token.set_ahead(self.skew)
         return self._send(orjson.dumps(query.body()), _Patience(self._deadline, self._monotonic))
 
-    def server_time(self) -> datetime | None:
-        """Return the server's time, never ahead of it, by the ``Date`` of its last answer; None before one came."""
-        return None if self.skew is None else self._clock() + self.skew
-
     def close(self) -> None:
         """Close the connection."""
         self._transport.close()

@@ -15,9 +15,6 @@ from etl.jobs.stretches import Stretch, read_stretch
 from etl.jobs.workers import read_in_parallel
 from etl.load import windows
 from etl.load.engine import reading
-from etl.logs import get_logger
-
-log = get_logger()
 
 _FILL = 0.7  # how full the pages of verified windows are
 
