@@ -66,13 +66,13 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
     if not timedelta(days=1) <= since <= _LONGEST:
         raise click.UsageError("--since is from 1d to 3660d.")
     from etl.cli.building import now
-    from etl.cli.opening import database_to_look_at
+    from etl.cli.opening import existing_database
     from etl.cli.whole_file import output_file
     from etl.jobs.report import gather
 
     runtime, write_page = _page_writer()
     settings = common.start(need_sources=False).settings
-    with database_to_look_at(settings) as engine, ProcessPoolExecutor(1, get_context("spawn")) as beside:
+    with existing_database(settings, schema="newest") as engine, ProcessPoolExecutor(1, get_context("spawn")) as beside:
         # The scripts take seconds and much memory to put together, and need nothing of the database. The memory is
         # free again before it is needed for the drawing.
         scripts = beside.submit(runtime)

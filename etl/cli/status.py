@@ -35,13 +35,13 @@ def status(common: Common, source: str | None, max_age: timedelta | None, output
       kore-etl status --max-age 15m --output json | jq '.sources[] | {name, age, stale}'
     """
     from etl.cli.building import now
-    from etl.cli.opening import database_to_look_at
+    from etl.cli.opening import existing_database
     from etl.cli.printing import print_json
     from etl.errors import ConfigError
     from etl.jobs.status import standings
 
     moment = now()
-    with database_to_look_at(common.start(need_sources=False).settings) as engine:
+    with existing_database(common.start(need_sources=False).settings, schema="newest") as engine:
         found = standings(engine, now=moment, source=source, most_age=max_age)
     if source is not None and not found:
         raise ConfigError(f"--source {source!r}: no such source in the database; see: kore-etl status")
