@@ -150,11 +150,11 @@ def _migrated_database(pg_server: Callable[[str], str]) -> str:
 
 
 def _migrate(url: str) -> None:
-    from etl.load import schema
-    from etl.load.engine import open_engine
+    from etl.load.database.engine import open_engine
+    from etl.load.schema import migrate
 
     engine = open_engine(url)
-    schema.upgrade(engine)
+    migrate.upgrade(engine)
     engine.dispose()
 
 

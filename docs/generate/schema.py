@@ -8,8 +8,8 @@ from pathlib import Path
 from sqlalchemy import Column, ForeignKey, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
-from etl.load.detail_tables import metadata
-from etl.load.views import VIEWS, View
+from etl.load.schema.detail_tables import metadata
+from etl.load.schema.views import VIEWS, View
 
 path = Path(__file__).resolve().parent.parent / "schema.md"
 

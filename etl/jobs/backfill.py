@@ -6,15 +6,15 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from etl.extract.abilities import END_OF_TIME, ContradictedError
-from etl.extract.choosing import Way, choose
-from etl.extract.reading import Window, dated
-from etl.jobs.probing import beginning, get_to_know
-from etl.jobs.run import Run
-from etl.jobs.stretches import Stretch, read_stretch
-from etl.jobs.workers import read_in_parallel
-from etl.load import windows
-from etl.load.engine import reading
+from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
+from etl.extract.paging.base import Window, window_query
+from etl.extract.paging.strategy import ReadStrategy, choose_strategy
+from etl.jobs.pipeline.discovery import ensure_capabilities, history_start
+from etl.jobs.pipeline.run import Run
+from etl.jobs.pipeline.windows import TimeRange, read_windows
+from etl.jobs.pipeline.workers import read_in_parallel
+from etl.load.database.engine import reading
+from etl.load.ledger import windows
 
 _FILL = 0.7  # how full the pages of verified windows are
 
@@ -46,19 +46,19 @@ def backfill(run: Run, period: Period, *, restart: bool = False, workers: int | 
 
     What is stored is never replaced by an older version. ``workers`` is as for a sync.
     """
-    finding = get_to_know(run)
-    since = period.since or beginning(run, choose(run.abilities).field, finding)
+    probed = ensure_capabilities(run)
+    since = period.since or history_start(run, choose_strategy(run.capabilities).field, probed)
     job = _job(since, period.until)
     if restart:
         _close_job(run, job)
     while True:
-        way = choose(run.abilities)
-        begin = _reached(run, way, job, since) or since
+        strategy = choose_strategy(run.capabilities)
+        begin = _reached(run, strategy, job, since) or since
         try:
-            stretch = Stretch(job, way.field, way.history, begin, period.until)
-            read_stretch(run, replace(stretch, start=read_in_parallel(run, stretch, workers)))
-        except ContradictedError as contradiction:
-            run.accept(contradiction)
+            time_range = TimeRange(job, strategy.field, strategy.history, begin, period.until)
+            read_windows(run, replace(time_range, start=read_in_parallel(run, time_range, workers)))
+        except CapabilityDriftError as drift:
+            run.accept(drift)
         else:
             _close_job(run, job)
             return
@@ -66,24 +66,26 @@ def backfill(run: Run, period: Period, *, restart: bool = False, workers: int | 
 
 def plan(run: Run, period: Period) -> Plan:
     """Tell what a backfill of a period would take, for a request or two."""
-    finding = get_to_know(run)
-    way = choose(run.abilities)
-    since = period.since or beginning(run, way.field, finding)
-    done = _reached(run, way, _job(since, period.until), since)
+    probed = ensure_capabilities(run)
+    strategy = choose_strategy(run.capabilities)
+    since = period.since or history_start(run, strategy.field, probed)
+    done = _reached(run, strategy, _job(since, period.until), since)
     begin = done or since
-    query = replace(dated(Window(way.field, begin, period.until or END_OF_TIME), run.abilities), limit=1)
-    longest = run.abilities.longest_range
+    query = replace(window_query(Window(strategy.field, begin, period.until or END_OF_TIME), run.capabilities), limit=1)
+    longest = run.capabilities.longest_range
     total = run.fetch(query if longest is None else replace(query, end=None)).total
     until = period.until or run.opened_at()
     count = 1 if longest is None else math.ceil((until - begin) / longest)
-    return Plan(way.field, way.history, since, until, done, count, total, _requests(run, way, total, count))
+    return Plan(
+        strategy.field, strategy.history, since, until, done, count, total, _requests(run, strategy, total, count)
+    )
 
 
-def _requests(run: Run, way: Way, rows: int | None, windows_planned: int) -> int | None:
+def _requests(run: Run, strategy: ReadStrategy, rows: int | None, windows_planned: int) -> int | None:
     if rows is None:
         return None
-    page = run.abilities.limit()
-    a_page = page - 1 if way.history == "keyset" else page * _FILL
+    page = run.capabilities.limit()
+    a_page = page - 1 if strategy.history == "keyset" else page * _FILL
     return max(windows_planned, math.ceil(rows / max(1.0, a_page)))
 
 
@@ -93,9 +95,9 @@ def _job(since: datetime, until: datetime | None) -> str:
     return f"backfill {since.isoformat(timespec='milliseconds')} {end}"
 
 
-def _reached(run: Run, way: Way, job: str, since: datetime) -> datetime | None:
+def _reached(run: Run, strategy: ReadStrategy, job: str, since: datetime) -> datetime | None:
     with reading(run.engine) as connection:
-        progress = windows.progress(connection, run.source.id, job, way.field, since)
+        progress = windows.progress(connection, run.source.id, job, strategy.field, since)
     return progress.covered_until if progress else None
 
 

@@ -8,24 +8,25 @@ from functools import partial
 from itertools import chain
 
 from etl.errors import RefusedError
-from etl.extract.abilities import END_OF_TIME, ContradictedError
-from etl.extract.choosing import Way, choose
-from etl.extract.newest import read_newest
-from etl.extract.page import Page, record_id
-from etl.extract.probe import Finding
-from etl.extract.query import Query
-from etl.extract.reading import Chunk, Window, dated
-from etl.jobs.ahead import read_ahead
-from etl.jobs.doubting import check_filter, check_newest, find_witness
-from etl.jobs.entry import WindowEntry
-from etl.jobs.probing import beginning, get_to_know
-from etl.jobs.run import Run
-from etl.jobs.stretches import Stretch, read_stretch
+from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
+from etl.extract.http.page import Page, record_id
+from etl.extract.http.query import Query
+from etl.extract.paging.base import Chunk, Window, window_query
+from etl.extract.paging.newest_first import read_newest_first
+from etl.extract.paging.strategy import ReadStrategy, choose_strategy
+from etl.extract.probe.experiments import ProbeResult
+from etl.jobs.pipeline.discovery import ensure_capabilities, history_start
+from etl.jobs.pipeline.drift import check_filter, check_newest, find_canary
+from etl.jobs.pipeline.prefetch import read_ahead
+from etl.jobs.pipeline.run import Run
+from etl.jobs.pipeline.window_record import WindowEntry
+from etl.jobs.pipeline.windows import TimeRange, read_windows
+from etl.jobs.pipeline.workers import read_in_parallel
 from etl.jobs.sweep import sweep
-from etl.jobs.workers import read_in_parallel
-from etl.load import deletions, evidence, watermarks, windows
-from etl.load.engine import reading
-from etl.load.store import Counts
+from etl.load.database.engine import reading
+from etl.load.ledger import watermarks, windows
+from etl.load.queries import canaries, deletions
+from etl.load.upsert.tasks import Counts
 from etl.logs import bound, get_logger
 from etl.times import interval
 
@@ -44,58 +45,60 @@ def sync(run: Run, *, full: bool = False, workers: int | None = None) -> None:
     Raises:
         EtlError: what the client, the database or the server's own contradictions make impossible.
     """
-    finding = get_to_know(run)
+    probed = ensure_capabilities(run)
     while True:
-        way = choose(run.abilities)
+        strategy = choose_strategy(run.capabilities)
         try:
             mark = run.watermark()
             if full or mark is None:
-                read_history(run, way, finding, job="full" if full else "first", workers=workers)
+                read_history(run, strategy, probed, job="full" if full else "first", workers=workers)
             else:
-                catch_up(run, way, finding, mark)
-        except ContradictedError as contradiction:
-            run.accept(contradiction)
+                catch_up(run, strategy, probed, mark)
+        except CapabilityDriftError as drift:
+            run.accept(drift)
         else:
             return
 
 
-def read_history(run: Run, way: Way, finding: Finding | None, *, job: str, workers: int | None = None) -> None:
+def read_history(
+    run: Run, strategy: ReadStrategy, probed: ProbeResult | None, *, job: str, workers: int | None = None
+) -> None:
     """Read all of history, then what changed meanwhile; a first sync that was cut off goes on where it ended."""
-    start = beginning(run, way.field, finding)
-    done = _already_read(run, way, start) if job == "first" else None
+    start = history_start(run, strategy.field, probed)
+    done = _already_read(run, strategy, start) if job == "first" else None
     begin = done.covered_until if done else start
-    stretch = Stretch(job, way.field, way.history, begin, moves_watermark=way.field == "updatedAt")
-    read_stretch(run, replace(stretch, start=read_in_parallel(run, stretch, workers)))
+    time_range = TimeRange(job, strategy.field, strategy.history, begin, moves_watermark=strategy.field == "updatedAt")
+    read_windows(run, replace(time_range, start=read_in_parallel(run, time_range, workers)))
     began = done.opened_at if done else run.opened_at()
-    if way.later == "newest":
-        read_changes(run, began - run.rules.overlap)
+    if strategy.later == "newest":
+        read_changes(run, began - run.options.overlap)
     # What changed since a run that was cut off no request tells where only sweeps find it: they look from there on.
-    reached = began if way.later == "sweep" else run.opened_at()
-    run.advance(reached - run.rules.settle)
+    reached = began if strategy.later == "sweep" else run.opened_at()
+    run.advance(reached - run.options.settle)
 
 
-def catch_up(run: Run, way: Way, finding: Finding | None, mark: datetime) -> None:
+def catch_up(run: Run, strategy: ReadStrategy, probed: ProbeResult | None, mark: datetime) -> None:
     """Read what changed since the watermark, less the overlap in which late rows may show."""
     since = (mark - _overlap(run)).replace(microsecond=0)
-    if way.later == "newest":
+    if strategy.later == "newest":
         moved = read_changes(run, since, held=mark)
-    elif way.later == "windows":
-        moved = _read_recent(run, way, since, mark)
+    elif strategy.later == "windows":
+        moved = _read_recent(run, strategy, since, mark)
     else:
-        sweep(run, way, since, beginning(run, way.field, finding))
+        sweep(run, strategy, since, history_start(run, strategy.field, probed))
         moved = True
     if moved:
-        run.advance(run.opened_at() - run.rules.settle)
+        run.advance(run.opened_at() - run.options.settle)
 
 
 def _overlap(run: Run) -> timedelta:
     """Return how far to go back behind the watermark: a change may be dated earlier, if the server rounds."""
-    return run.rules.overlap + _grain(run)
+    return run.options.overlap + _rounding(run)
 
 
-def _grain(run: Run) -> timedelta:
+def _rounding(run: Run) -> timedelta:
     with reading(run.engine) as connection:
-        return evidence.grain(connection, run.source.id)
+        return canaries.rounding(connection, run.source.id)
 
 
 def read_changes(run: Run, since: datetime, *, held: datetime | None = None) -> bool:
@@ -109,14 +112,14 @@ def read_changes(run: Run, since: datetime, *, held: datetime | None = None) -> 
 
 
 def _read_changes(run: Run, since: datetime, held: datetime | None) -> bool:
-    chunks = read_newest(run.fetch, Window("updatedAt", since, END_OF_TIME), run.abilities)
+    chunks = read_newest_first(run.fetch, Window("updatedAt", since, END_OF_TIME), run.capabilities)
     if held is not None:
         first = next(chunks)
-        witness = find_witness(run)
-        if witness is not None:
-            check_newest(run, witness, Page(first.records))
+        canary = find_canary(run)
+        if canary is not None:
+            check_newest(run, canary, Page(first.records))
         counts = run.store(run.take(first))
-        query = Query(limit=run.abilities.limit(), sort_by=("updatedAt", "desc"))
+        query = Query(limit=run.capabilities.limit(), sort_by=("updatedAt", "desc"))
         if first.covered_until is None and _is_quiet(run, query, counts, first, _live(run), held):
             return False
         chunks = chain([replace(first, records=[])], chunks)
@@ -127,22 +130,28 @@ def _read_changes(run: Run, since: datetime, held: datetime | None) -> bool:
     return True
 
 
-def _read_recent(run: Run, way: Way, since: datetime, mark: datetime) -> bool:
-    witness = find_witness(run, created_before=since)
-    if witness is not None and _live(run, witness.updated) <= run.abilities.limit() // 2:
-        since = min(since, witness.updated.replace(microsecond=0))  # a few rows more, among them one that must come
+def _read_recent(run: Run, strategy: ReadStrategy, since: datetime, mark: datetime) -> bool:
+    canary = find_canary(run, created_before=since)
+    if canary is not None and _live(run, canary.updated) <= run.capabilities.limit() // 2:
+        since = min(since, canary.updated.replace(microsecond=0))  # a few rows more, among them one that must come
     known = _live(run, since)
-    if way.history == "keyset" and known >= run.abilities.limit() and _is_recent_quiet(run, way, since, mark, known):
+    if (
+        strategy.history == "keyset"
+        and known >= run.capabilities.limit()
+        and _is_recent_quiet(run, strategy, since, mark, known)
+    ):
         return False
-    check = None if witness is None else partial(check_filter, run, witness)
-    read_stretch(run, Stretch("sync", way.field, way.history, since, moves_watermark=True, check_first=check))
+    check = None if canary is None else partial(check_filter, run, canary)
+    read_windows(
+        run, TimeRange("sync", strategy.field, strategy.history, since, moves_watermark=True, check_first=check)
+    )
     return True
 
 
-def _is_recent_quiet(run: Run, way: Way, since: datetime, mark: datetime, known: int) -> bool:
-    longest = run.abilities.longest_range
-    window = Window(way.field, since, END_OF_TIME if longest is None else since + longest)
-    query = replace(dated(window, run.abilities), sort_by=("updatedAt", "desc"))
+def _is_recent_quiet(run: Run, strategy: ReadStrategy, since: datetime, mark: datetime, known: int) -> bool:
+    longest = run.capabilities.longest_range
+    window = Window(strategy.field, since, END_OF_TIME if longest is None else since + longest)
+    query = replace(window_query(window, run.capabilities), sort_by=("updatedAt", "desc"))
     try:
         page = run.fetch(query)
     except RefusedError:
@@ -158,8 +167,8 @@ def _is_quiet(run: Run, query: Query, counts: Counts, page: Chunk, known: int, m
     for long, so that late rows are looked for again in the end; and not where timestamps are rounded, since what is
     new may then stand anywhere among what is known.
     """
-    news = (counts.inserted, counts.updated, counts.stale, run.tally.rejected)
-    if any(news) or run.opened_at() - mark > _LONGEST_HOLD or _grain(run):
+    news = (counts.inserted, counts.updated, counts.stale, run.counters.rejected)
+    if any(news) or run.opened_at() - mark > _LONGEST_HOLD or _rounding(run):
         return False
     with reading(run.engine) as connection:
         if watermarks.is_behind(connection, run.source.id, [key for key in map(record_id, page.records) if key]):
@@ -183,6 +192,6 @@ def _live(run: Run, since: datetime | None = None) -> int:
         return deletions.count_since(connection, run.source.id, "updatedAt", since)
 
 
-def _already_read(run: Run, way: Way, start: datetime) -> windows.Progress | None:
+def _already_read(run: Run, strategy: ReadStrategy, start: datetime) -> windows.Progress | None:
     with reading(run.engine) as connection:
-        return windows.progress(connection, run.source.id, "first", way.field, start)
+        return windows.progress(connection, run.source.id, "first", strategy.field, start)

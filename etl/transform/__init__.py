@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from etl.transform.dropping import dropper
-from etl.transform.rows import Rejection, Row, Stream, TaskRows
+from etl.transform.drop_fields import dropper
+from etl.transform.models import Rejection, Row, Stream, TaskRows
 from etl.transform.task import transform
 from etl.transform.tombstone import tombstone
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from etl.errors import EtlError
-from etl.extract.answers import judge
-from etl.extract.page import Page, moment_of, read_page, record_id
-from etl.jobs.intake import Intake, batch_of
+from etl.extract.http.page import Page, moment_of, read_page, record_id
+from etl.extract.http.responses import judge
+from etl.jobs.pipeline.batch import Intake, batch_of
 from etl.transform import Stream
 
 STATUSES = (200, 200, 200, 200, 201, 301, 400, 401, 403, 404, 412, 429, 500, 502, 503)

@@ -9,8 +9,8 @@ from random import Random
 from typing import Any
 
 from etl.errors import RefusedError
-from etl.extract.page import Page
-from etl.extract.query import Query
+from etl.extract.http.page import Page
+from etl.extract.http.query import Query
 from etl.times import format_time
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from etl.errors import ApiError, AuthError, EtlError, RefusedError
-from etl.extract.answers import BadTokenError, UnusableAnswerError, judge, read_date, retry_after
+from etl.extract.http.responses import BadTokenError, UnusableAnswerError, judge, read_date, retry_after
 
 LIMIT = "You've exceeded the per-minute rate limit. Please wait for sometime before retrying."
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
@@ -239,7 +239,7 @@ bodies = st.binary() | (json_values | answers).map(lambda value: json.dumps(valu
 @example(200, b'{"errors": [[]]}')
 @example(200, b'{"errors": {"msg": {}}}')
 @example(401, b'{"errors": [{"msg": "\\ud800", "code": 1e999}]}')
-def test_whatever_comes_is_a_page_or_an_error_that_a_person_is_told(status, body):
+def test_any_answer_is_a_page_or_a_readable_error(status, body):
     page, error = outcome(status, body)
     if error is None:
         assert isinstance(page["results"], list)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from etl.errors import RefusedError
-from etl.extract.abilities import MILLISECOND, SECOND, Abilities
-from etl.extract.amounts import EARLY
-from etl.extract.answers import SlowAnswerError
-from etl.extract.experiment import MOST_REQUESTS, largest_taken
-from etl.extract.page import Page, moment_of
-from etl.extract.probe import Finding, probe
-from etl.extract.query import Query
+from etl.extract.capabilities import MILLISECOND, SECOND, ServerCapabilities
+from etl.extract.http.page import Page, moment_of
+from etl.extract.http.query import Query
+from etl.extract.http.responses import SlowAnswerError
+from etl.extract.probe.experiments import ProbeResult, probe
+from etl.extract.probe.limits import EARLY
+from etl.extract.probe.session import MOST_REQUESTS, largest_taken
 from etl.times import format_time
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -58,8 +58,8 @@ class Server:
         shown = rows[: min(query.limit, self.cap)]
         return Page(shown, limit=min(query.limit, self.cap), has_more=len(shown) < len(rows), total=len(rows))
 
-    def probe(self, known: Abilities | None = None) -> Finding:
-        return probe(self, known or Abilities())
+    def probe(self, known: ServerCapabilities | None = None) -> ProbeResult:
+        return probe(self, known or ServerCapabilities())
 
 
 def cut(tick: timedelta) -> Callable[[datetime, Query], bool]:
@@ -83,20 +83,20 @@ class TestTick:
     @pytest.mark.parametrize("tick", [MILLISECOND, SECOND, MINUTE, HOUR, DAY], ids=str)
     def test_is_found_however_coarse(self, tick, field):
         found = Server(field, keeps=cut(tick)).probe()
-        assert (found.abilities.window_field, found.abilities.ends_inclusive) == (field, True)
-        assert found.abilities.tick == tick
+        assert (found.capabilities.window_field, found.capabilities.ends_inclusive) == (field, True)
+        assert found.capabilities.tick == tick
         assert found.requests <= MOST_REQUESTS
 
     @pytest.mark.parametrize("tick", [MILLISECOND, SECOND], ids=str)
     def test_is_that_of_the_coarser_end_where_one_end_is_left_out(self, tick):
         found = Server(keeps=half_open(tick)).probe()
-        assert (found.abilities.window_field, found.abilities.ends_inclusive) == ("createdAt", False)
-        assert found.abilities.tick == tick
+        assert (found.capabilities.window_field, found.capabilities.ends_inclusive) == ("createdAt", False)
+        assert found.capabilities.tick == tick
 
     @pytest.mark.parametrize("tick", [MINUTE, HOUR], ids=str)
-    def test_is_found_where_an_end_is_left_out_and_the_field_is_known(self, tick):
-        found = Server(keeps=half_open(tick)).probe(Abilities(window_field="createdAt", ends_inclusive=False))
-        assert found.abilities.tick == tick
+    def test_is_found_where_ends_are_excluded_and_the_field_known(self, tick):
+        found = Server(keeps=half_open(tick)).probe(ServerCapabilities(window_field="createdAt", ends_inclusive=False))
+        assert found.capabilities.tick == tick
 
 
 class TestRefusals:
@@ -105,26 +105,26 @@ class TestRefusals:
             return "startDate must be before endDate" if query.start and query.start == query.end else None
 
         found = Server("updatedAt", refuses=refuses).probe()
-        assert (found.abilities.window_field, found.abilities.ends_inclusive) == ("updatedAt", None)
-        assert found.abilities.tick == MILLISECOND
+        assert (found.capabilities.window_field, found.capabilities.ends_inclusive) == ("updatedAt", None)
+        assert found.capabilities.tick == MILLISECOND
 
     def test_of_sort_by_are_told_from_those_of_a_limit(self):
         found = Server(refuses=lambda query: "sortBy must be a string" if query.sort_by else None, cap=90).probe()
-        assert (found.abilities.sort_updated, found.abilities.sort_created) == (False, False)
-        assert found.abilities.page_rows == 90
-        assert found.abilities.any_range is True
+        assert (found.capabilities.sort_updated, found.capabilities.sort_created) == (False, False)
+        assert found.capabilities.page_rows == 90
+        assert found.capabilities.any_range is True
 
     def test_of_one_sort_field_concern_no_other(self):
         def refuses(query: Query) -> str | None:
             return "unknown field createdAt" if query.sort_by and query.sort_by[0] == "createdAt" else None
 
         found = Server(refuses=refuses).probe()
-        assert (found.abilities.sort_updated, found.abilities.sort_created) == (True, False)
-        assert found.abilities.any_range is True
+        assert (found.capabilities.sort_updated, found.capabilities.sort_created) == (True, False)
+        assert found.capabilities.any_range is True
 
     def test_of_everything_end_the_probe(self):
         found = Server(refuses=lambda _: "not today").probe()
-        assert found.abilities == Abilities()
+        assert found.capabilities == ServerCapabilities()
         assert found.requests <= 6
 
     @pytest.mark.parametrize(
@@ -143,19 +143,19 @@ class TestRefusals:
         server = Server(cap=10_000)
         server.refuses = lambda query: words.format(most, more=most + 1) if query.limit > most else None
         found = server.probe()
-        assert found.abilities.page_rows == most
+        assert found.capabilities.page_rows == most
         assert [query.start for query in server.asked].index(EARLY) <= cost
 
     def test_that_name_no_usable_number_do_not_matter(self):
         server = Server(cap=10_000)
         server.refuses = lambda query: "limit 99999999999999999999 " * 9 if query.limit > 50 else None
-        assert server.probe().abilities.page_rows == 50
+        assert server.probe().capabilities.page_rows == 50
 
     def test_of_a_limit_that_was_taken_before_lead_to_a_smaller_one(self):
         found = Server(refuses=lambda query: "too many" if query.limit > 100 else None, cap=100).probe(
-            Abilities(page_rows=500)
+            ServerCapabilities(page_rows=500)
         )
-        assert found.abilities.page_rows == 100
+        assert found.capabilities.page_rows == 100
 
 
 class TestRange:
@@ -177,9 +177,9 @@ class TestRange:
             too_long = query.start and query.end and query.end - query.start > timedelta(days=days)
             return words.format(days) if too_long else None
 
-        finding = Server(refuses=refuses).probe()
-        assert finding.abilities.any_range is False
-        assert finding.abilities.longest_range == timedelta(days=found)
+        probed = Server(refuses=refuses).probe()
+        assert probed.capabilities.any_range is False
+        assert probed.capabilities.longest_range == timedelta(days=found)
 
     def test_counts_as_refused_where_rows_are_withheld(self):
         def keeps(moment: datetime, query: Query) -> bool:
@@ -189,7 +189,7 @@ class TestRange:
             return end - start <= timedelta(days=31) and start <= moment <= end
 
         found = Server(keeps=keeps).probe()
-        assert (found.abilities.any_range, found.abilities.longest_range) == (False, timedelta(days=31))
+        assert (found.capabilities.any_range, found.capabilities.longest_range) == (False, timedelta(days=31))
 
     def test_stays_unknown_until_it_is_searched_for_to_the_end(self):
         def refuses(query: Query) -> str | None:
@@ -200,13 +200,13 @@ class TestRange:
         server = Server(refuses=refuses, cap=1000)
         found = server.probe()
         assert found.requests == MOST_REQUESTS
-        assert (found.abilities.any_range, found.abilities.longest_range) == (None, None)
-        assert server.probe(found.abilities).abilities.longest_range == timedelta(days=366)
+        assert (found.capabilities.any_range, found.capabilities.longest_range) == (None, None)
+        assert server.probe(found.capabilities).capabilities.longest_range == timedelta(days=366)
 
     def test_stays_unknown_where_every_range_is_refused(self):
         found = Server(refuses=lambda query: "no dates" if query.start else None).probe()
-        assert (found.abilities.any_range, found.abilities.longest_range) == (None, None)
-        assert (found.abilities.sort_updated, found.abilities.sort_created) == (True, True)
+        assert (found.capabilities.any_range, found.capabilities.longest_range) == (None, None)
+        assert (found.capabilities.sort_updated, found.capabilities.sort_created) == (True, True)
 
 
 class TestSlowAnswers:
@@ -216,7 +216,7 @@ class TestSlowAnswers:
                 raise SlowAnswerError("no answer")
             return None
 
-        assert Server(refuses=refuses, cap=10_000).probe().abilities.page_rows == 100
+        assert Server(refuses=refuses, cap=10_000).probe().capabilities.page_rows == 100
 
     def test_to_a_usual_query_end_the_probe(self):
         def refuses(query: Query) -> str | None:
@@ -245,20 +245,20 @@ class TestRows:
     )
     def test_of_a_page_count_only_with_a_word_of_the_server(self, limit, total, has_more, expected):
         rows = [a_task(number) for number in range(7)]
-        found = probe(lambda _: Page(rows, limit, has_more, total), Abilities())
-        assert found.abilities.page_rows == expected
+        found = probe(lambda _: Page(rows, limit, has_more, total), ServerCapabilities())
+        assert found.capabilities.page_rows == expected
 
     @pytest.mark.parametrize(("cap", "expected"), [(10, 10), (20, 20), (50, 20)])
     def test_that_are_fewer_than_before_count(self, cap, expected):
-        assert Server(cap=cap).probe(Abilities(page_rows=20)).abilities.page_rows == expected
+        assert Server(cap=cap).probe(ServerCapabilities(page_rows=20)).capabilities.page_rows == expected
 
-    def test_are_unknown_again_where_what_was_known_is_refused_and_few_rows_show_nothing_else(self):
+    def test_are_unknown_again_where_the_known_value_is_refused(self):
         def fetch(query: Query) -> Page:
             if query.limit > 100:
                 raise RefusedError("too many")
             return Page([a_task(1), a_task(2)], None, has_more=False, total=2)
 
-        assert probe(fetch, Abilities(page_rows=500)).abilities.page_rows is None
+        assert probe(fetch, ServerCapabilities(page_rows=500)).capabilities.page_rows is None
 
     def test_beyond_what_was_asked_for_do_not_count(self):
         def fetch(query: Query) -> Page:
@@ -266,7 +266,7 @@ class TestRows:
                 raise RefusedError("at most 50")
             return Page([a_task(number) for number in range(60)], None, has_more=True, total=2000)
 
-        assert probe(fetch, Abilities()).abilities.page_rows == 50
+        assert probe(fetch, ServerCapabilities()).capabilities.page_rows == 50
 
     def test_are_asked_for_in_plenty_only_once(self):
         server = Server(cap=10_000)
@@ -276,16 +276,16 @@ class TestRows:
     def test_that_are_repeated_or_too_many_do_not_count(self):
         rows = [a_task(number) for number in range(50)]
         page = Page([*rows, rows[7]], 50, has_more=True, total=2000)
-        assert probe(lambda _: page, Abilities()).abilities.page_rows == 50
-        assert probe(lambda _: page, Abilities(page_rows=20)).abilities.page_rows == 20
+        assert probe(lambda _: page, ServerCapabilities()).capabilities.page_rows == 50
+        assert probe(lambda _: page, ServerCapabilities(page_rows=20)).capabilities.page_rows == 20
 
 
-def test_an_order_that_rows_of_one_moment_cannot_show_stays_unknown():
+def test_rows_of_one_moment_leave_the_order_unknown():
     task = a_task(1)
     page = Page([{**task, "_id": f"ti-{number}"} for number in range(50)], 50, has_more=True, total=120)
-    found = probe(lambda _: page, Abilities())
-    assert (found.abilities.sort_updated, found.abilities.sort_created) == (None, None)
-    assert found.beginnings == {}
+    found = probe(lambda _: page, ServerCapabilities())
+    assert (found.capabilities.sort_updated, found.capabilities.sort_created) == (None, None)
+    assert found.earliest == {}
 
 
 @pytest.mark.parametrize("most", [*range(12), 99])
