@@ -47,7 +47,7 @@ def run_once(engine, server, patience):
         stream_id="st-1",
         client=Asked(server, patience),
         more_clients=partial(Asked, server, patience),
-        rules=SyncOptions(overlap=timedelta(seconds=30), settle=timedelta(seconds=1)),
+        options=SyncOptions(overlap=timedelta(seconds=30), settle=timedelta(seconds=1)),
         overrides={},
         settings={},
     )

@@ -34,13 +34,13 @@ from etl.load.schema.tables import cases, priorities, statuses, tasks
 from etl.load.upsert import changes as history
 from etl.load.upsert import daily_counts, dimensions, status_intervals
 from etl.load.upsert.children import Details, put_children, store_people_and_queues
+from etl.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
 Record = TypeVar("Record")
-Row = dict[str, Any]
 
 _OWN = ("first_seen_at", "stored_at", "run_id", "deleted_at", "forgotten_at")  # written here, not by the API
 _FROM_API = [column.name for column in tasks.columns if column.name not in _OWN]
