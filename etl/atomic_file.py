@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,8 +22,10 @@ def atomic_file(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
     that is replaced, else the usual one.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written, or its place is taken by what is no file, such as /dev/null.
     """
+    if path.exists() and not (path.is_file() or path.is_symlink()):
+        raise OSError(errno.EINVAL, "is no file", str(path))
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.unlink(missing_ok=True)
     if mode is None and path.exists():
