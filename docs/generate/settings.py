@@ -8,8 +8,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from etl.settings.layers import variable
-from etl.settings.models import Settings, SourceSettings
+from etl.settings.models import Settings, SourceSettings, variable
 from etl.times import format_duration
 
 _DOCS = Path(__file__).resolve().parent.parent

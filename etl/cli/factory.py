@@ -21,6 +21,7 @@ from etl.load.ledger import runs
 from etl.load.schema.migrate import require_newest
 from etl.logs import get_logger
 from etl.settings import describe
+from etl.stop import Stop
 
 if TYPE_CHECKING:
     from etl.settings import Settings, SourceSettings
@@ -47,6 +48,7 @@ class Builder:
 
     settings: Settings
     engine: Engine | None = None
+    stop: Stop = field(default_factory=Stop)
     budgets: dict[str, RateLimiter] = field(default_factory=dict)
 
     def client(self, source: SourceSettings) -> Client:
@@ -70,7 +72,15 @@ class Builder:
             jti=source.jti,
             lifetime=source.token_lifetime,
         )
-        return Client(endpoint, Token(identity, now), self.budget(source), clock=now, on_retry=_log_retry)
+        return Client(
+            endpoint,
+            Token(identity, now),
+            self.budget(source),
+            clock=now,
+            on_retry=_log_retry,
+            sleep=self.stop.sleep,
+            stop=self.stop,
+        )
 
     def budget(self, source: SourceSettings) -> RateLimiter:
         """Return the budget of a source's account, less what its runs spent within the last minute."""
@@ -78,7 +88,7 @@ class Builder:
         if budget is None:
             sharing = (other for other in self.settings.sources if other.account_id == source.account_id)
             least = min((other.requests_per_minute for other in sharing), default=source.requests_per_minute)
-            budget = self.budgets[source.account_id] = RateLimiter(least)
+            budget = self.budgets[source.account_id] = RateLimiter(least, sleep=self.stop.sleep)
             self._take_over(budget, source.account_id)
         return budget
 

@@ -17,8 +17,8 @@ from etl.cli.factory import Builder, now, open_database
 from etl.cli.notify.outcome import Notifier, Outcome
 from etl.cli.progress import progress_display
 from etl.cli.signals import graceful
-from etl.errors import DatabaseError, EtlError, LockedError
-from etl.jobs.pipeline.lifecycle import INCOMPLETE, exit_code_of, outcome_of, start_run
+from etl.errors import DatabaseError, EtlError, ExitCode
+from etl.jobs.pipeline.lifecycle import exit_code_of, outcome_of, start_run
 from etl.jobs.pipeline.options import RunCounters
 from etl.jobs.pipeline.run import RunContext
 from etl.settings import Settings, SourceSettings
@@ -40,10 +40,10 @@ class Work:
 def work_on_sources(settings: Settings, work: Work, *, output: str) -> int:
     """Do the work on each source in turn, whatever became of the one before; return the exit code of the worst."""
     results, bugs = [], []
-    with graceful():
+    with graceful() as stop:
         notifier = Notifier(settings, work.command)
         engine = _opened(settings, notifier)
-        builder = Builder(settings, engine)
+        builder = Builder(settings, engine, stop)
         for source in settings.sources:
             with logs.bound(source=source.name):
                 try:
@@ -53,7 +53,9 @@ def work_on_sources(settings: Settings, work: Work, *, output: str) -> int:
         engine.dispose()
     code = _worst([result["exit_code"] for result in results])
     if output == "json":
-        click.echo(orjson.dumps({"sources": results, "exit_code": 1 if bugs else code}, option=orjson.OPT_INDENT_2))
+        click.echo(
+            orjson.dumps({"sources": results, "exit_code": ExitCode.BUG if bugs else code}, option=orjson.OPT_INDENT_2)
+        )
     if bugs:
         raise bugs[0]
     return code
@@ -112,7 +114,7 @@ class _Report:
     def __init__(self, name: str) -> None:
         self.run: RunContext | None = None
         self.more: Mapping[str, Any] = {}
-        self.exit_code = 0
+        self.exit_code = ExitCode.DONE
         self._name = name
         self._error: str | None = None
         self._began = time.monotonic()
@@ -154,7 +156,7 @@ class _Report:
             counts["see"] = "kore-etl rejected list"
         if self._error:
             counts["error"] = self._error
-        tell = log.warning if self.exit_code == INCOMPLETE else log.info
+        tell = log.warning if self.exit_code == ExitCode.INCOMPLETE else log.info
         tell(
             "run.finished",
             run=self.run.id,
@@ -193,7 +195,7 @@ class _Report:
 
 def _worst(codes: list[int]) -> int:
     """Return the first failure's code, then that of a lock, then 3 of what is done but incomplete."""
-    failures = [code for code in codes if code not in (0, 3, LockedError.exit_code)]
+    failures = [code for code in codes if code not in (ExitCode.DONE, ExitCode.INCOMPLETE, ExitCode.LOCKED)]
     if failures:
         return failures[0]
-    return max(codes, default=0)
+    return max(codes, default=ExitCode.DONE)

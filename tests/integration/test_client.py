@@ -31,6 +31,7 @@ from etl.extract.http.responses import BadTokenError, SlowAnswerError, UnusableA
 from etl.extract.http.transport import Endpoint
 from etl.sandbox import Options, Sandbox
 from etl.sandbox.options import FAULT_KINDS
+from etl.stop import Stop, Terminated
 
 SECRET = "a secret of the tests, long enough for HS512 and in no way a real one"
 PAGE = b'{"results": [{"_id": "ti-1"}], "hasMore": false, "totalResults": 1}'
@@ -72,6 +73,7 @@ class Asking:
         self.told: list[tuple[str, float]] = []
         self._on_retry = on_retry
         self.budget = RateLimiter(per_minute, monotonic=self.time.monotonic, sleep=self.time.sleep)
+        self.stop = Stop()
         self.client = Client(
             endpoint,
             Token(identity, clock),
@@ -80,6 +82,7 @@ class Asking:
             on_retry=self._note,
             sleep=self.time.sleep,
             monotonic=self.time.monotonic,
+            stop=self.stop,
         )
 
     def fetch(self, **query):
@@ -375,6 +378,32 @@ class TestBounds:
         assert server.request_count == 3
 
 
+class TestStop:
+    def test_cuts_a_request_that_is_under_way(self, sandbox, asking):
+        server = sandbox(tasks=1, faults={"stall": 1.0}, stall_seconds=30)
+        mine = asking(server)
+
+        def stop_once_asked() -> None:
+            while not server.request_count:
+                time.sleep(0.01)
+            time.sleep(0.1)  # the headers come before the stall
+            mine.stop.request(Terminated)
+
+        threading.Thread(target=stop_once_asked).start()
+        began = time.monotonic()
+        with pytest.raises(Terminated):
+            mine.fetch(limit=50)
+        assert time.monotonic() - began < 20
+
+    def test_lets_no_other_request_begin(self, sandbox, asking):
+        server = sandbox(tasks=1)
+        mine = asking(server)
+        mine.stop.request(KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            mine.fetch(limit=50)
+        assert server.request_count == 0
+
+
 class TestRefusals:
     @pytest.mark.parametrize("status", [400, 412])
     def test_a_refused_query_is_never_sent_again(self, sandbox, asking, status):
@@ -584,15 +613,15 @@ class TestRequests:
     def test_the_servers_time_is_known_and_never_ahead(self, sandbox, asking):
         server = sandbox(tasks=1, clock_skew=7200.0)
         mine = asking(server)
-        assert mine.client.server_time() is None
+        assert mine.client.skew is None
         mine.fetch()
-        behind = datetime.now(UTC) + timedelta(hours=2) - mine.client.server_time()
+        behind = timedelta(hours=2) - mine.client.skew
         assert timedelta() <= behind < timedelta(seconds=2)
 
     def test_without_a_date_header_it_is_not_known(self, sandbox, asking):
         mine = asking(sandbox(tasks=1, date_header="missing"))
         mine.fetch()
-        assert mine.client.server_time() is None
+        assert mine.client.skew is None
 
 
 @contextmanager

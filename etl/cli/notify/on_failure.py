@@ -10,6 +10,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from etl import __version__
+from etl.errors import ExitCode
 from etl.logs import get_logger, redact
 from etl.times import format_time
 
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-_HINTS = {
-    1: "a bug: the log has a traceback; please report it",
-    2: "a setting is wrong: kore-etl config show",
-    3: "done, but not all is stored or certain: kore-etl rejected list, kore-etl status",
-    4: "the API refused the token, its scope, the stream or the request: kore-etl check",
-    5: "the API was not reached or failed after all tries; the next run goes on from here: kore-etl check",
-    6: "the database cannot be read or written: kore-etl db check",
+_HINTS: dict[int, str] = {
+    ExitCode.BUG: "a bug: the log has a traceback; please report it",
+    ExitCode.USAGE: "a setting is wrong: kore-etl config show",
+    ExitCode.INCOMPLETE: "done, but not all is stored or certain: kore-etl rejected list, kore-etl status",
+    ExitCode.REFUSED: "the API refused the token, its scope, the stream or the request: kore-etl check",
+    ExitCode.UNREACHABLE: "the API was not reached or failed after all tries; the next run goes on from here: "
+    "kore-etl check",
+    ExitCode.DATABASE: "the database cannot be read or written: kore-etl db check",
 }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from etl.errors import ExitCode
 from etl.logs import get_logger
 
 if TYPE_CHECKING:
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-_INCOMPLETE, _LOCKED = 3, 75
-_TOLD_OF = range(1, 7)
+_TOLD_OF = range(ExitCode.BUG, ExitCode.DATABASE + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Notifier:
 
     def tell(self, ending: Outcome, engine: Engine | None) -> None:
         """Write the figures, and give notice of a failure."""
-        if self._settings.metrics_file is not None and ending.exit_code != _LOCKED:
+        if self._settings.metrics_file is not None and ending.exit_code != ExitCode.LOCKED:
             self._write_metrics(ending, engine)
         if self._is_failure(ending.exit_code):
             from etl.cli.notify.on_failure import give_notice
@@ -58,7 +58,7 @@ class Notifier:
     def _is_failure(self, exit_code: int) -> bool:
         if self._settings.on_failure is None or exit_code not in _TOLD_OF:
             return False
-        return exit_code != _INCOMPLETE or self._settings.notify_incomplete
+        return exit_code != ExitCode.INCOMPLETE or self._settings.notify_incomplete
 
     def _write_metrics(self, ending: Outcome, engine: Engine | None) -> None:
         from etl.cli.notify.metrics_file import write_metrics

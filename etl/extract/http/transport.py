@@ -109,6 +109,10 @@ class Transport:
             raise self._late()  # what ends with its connection looks whole when it is cut
         return answer
 
+    def interrupt(self) -> None:
+        """End a request that is under way, from another thread."""
+        self._adapter.cut()
+
     def close(self) -> None:
         """Close the connection."""
         self._watch.close()

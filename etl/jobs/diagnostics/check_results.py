@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from etl.errors import EtlError, LockedError
+from etl.errors import EtlError, ExitCode
 
 State = Literal["ok", "warning", "failed", "unknown"]
 
@@ -19,7 +19,7 @@ class CheckResult:
     state: State
     detail: str
     to_do: str = ""
-    exit_code: int = 0
+    exit_code: int = ExitCode.DONE
     source: str | None = None
 
 
@@ -47,4 +47,4 @@ def failed(what: str, error: EtlError) -> CheckResult:
 def worst(findings: Iterable[CheckResult]) -> int:
     """Return the exit code: that of the first failure, but of a lock only where nothing else failed."""
     codes = [finding.exit_code for finding in findings if finding.state == "failed"]
-    return next((code for code in codes if code != LockedError.exit_code), codes[0] if codes else 0)
+    return next((code for code in codes if code != ExitCode.LOCKED), codes[0] if codes else 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 
@@ -13,8 +12,8 @@ from etl.extract.paging.strategy import choose_strategy
 from etl.load.database.engine import reading
 from etl.load.queries import status
 from etl.load.queries import tasks as lookup
+from etl.row import Row
 
-Row = dict[str, Any]
 TimeRange = tuple[datetime, datetime]
 
 

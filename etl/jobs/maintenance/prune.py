@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from etl.jobs.pipeline.lease import hold_source
 from etl.load.ledger import retention
-from etl.load.queries.status import Row
+from etl.row import Row
 
 COMMAND = "prune"
 

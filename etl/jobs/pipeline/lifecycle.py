@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from etl.errors import DatabaseError, EtlError
+from etl.errors import DatabaseError, EtlError, ExitCode
 from etl.extract.http.client import Client
 from etl.jobs.maintenance.rebuild import rebuild
 from etl.jobs.pipeline.batch import BatchTransformer
@@ -26,8 +26,6 @@ from etl.jobs.pipeline.writer import BatchWriter, Progress
 from etl.load.ledger import erased, runs, sources
 from etl.load.queries import statistics
 from etl.transform import Stream
-
-INTERRUPTED, TERMINATED, INCOMPLETE = 130, 143, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,18 +80,18 @@ def start_run(
         _close(run, state="finished", exit_code=outcome_of(run.counters), error=None)
 
 
-def outcome_of(counters: RunCounters) -> int:
+def outcome_of(counters: RunCounters) -> ExitCode:
     """Return the exit code of a run that came to its end."""
-    return INCOMPLETE if counters.rejected or counters.unverified else 0
+    return ExitCode.INCOMPLETE if counters.rejected or counters.unverified else ExitCode.DONE
 
 
-def exit_code_of(error: BaseException) -> int:
+def exit_code_of(error: BaseException) -> ExitCode:
     """Return the exit code that an error leads to."""
     if isinstance(error, EtlError):
         return error.exit_code
     if isinstance(error, Exception):
-        return EtlError.exit_code
-    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else TERMINATED
+        return ExitCode.BUG
+    return ExitCode.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ExitCode.TERMINATED
 
 
 def _build(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from etl.errors import EtlError
+from etl.errors import EtlError, ExitCode
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Field
 from etl.jobs.pipeline.run import RunContext
@@ -21,7 +21,7 @@ MOST_AT_ONCE = 0.1  # of a source's tasks
 class IncompleteError(EtlError):
     """The sync is done, but what it would take to mark deletions is not given: nothing is marked."""
 
-    exit_code = 3
+    exit_code = ExitCode.INCOMPLETE
 
 
 class DeletionCandidates:

@@ -17,6 +17,7 @@ from etl.load.schema.tables import (
     tasks,
     watermarks,
 )
+from etl.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Select
 
-Row = dict[str, Any]
 
 _WINDOW = sync_windows.c
 _MOMENTS = ("created_at", "updated_at", "due_at", "deleted_at")

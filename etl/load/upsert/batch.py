@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-Row = dict[str, Any]
+from etl.row import Row
+
 Details = Mapping[str, Sequence[Row]]
 """The rows behind one task, by table."""
 

@@ -26,7 +26,8 @@ from etl.load.database.dialect import insert_by
 from etl.load.database.dialect_options import create_temporary
 from etl.load.schema.predicates import inactive_since
 from etl.load.schema.tables import tasks
-from etl.load.upsert.batch import Batch, Details, Row
+from etl.load.upsert.batch import Batch, Details
+from etl.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

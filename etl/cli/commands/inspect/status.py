@@ -10,13 +10,12 @@ import click
 
 from etl.cli.duration_option import DurationOption
 from etl.cli.options import Common, common_options, output_option
+from etl.errors import ExitCode
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.jobs.diagnostics.status import SourceStatus
-
-STALE = 3
 
 
 @click.command()
@@ -36,13 +35,13 @@ def status(common: Common, source: str | None, max_age: timedelta | None, output
       kore-etl status --max-age 15m --output json | jq '.sources[] | {name, age, stale}'
     """
     from etl.cli.factory import now
-    from etl.cli.open_database import database_to_look_at
+    from etl.cli.open_database import existing_database
     from etl.cli.output import print_json
     from etl.errors import ConfigError
     from etl.jobs.diagnostics.status import source_statuses
 
     moment = now()
-    with database_to_look_at(common.start(need_sources=False).settings) as engine:
+    with existing_database(common.start(need_sources=False).settings, schema="newest") as engine:
         found = source_statuses(engine, now=moment, source=source, most_age=max_age)
     if source is not None and not found:
         raise ConfigError(f"--source {source!r}: no such source in the database; see: kore-etl status")
@@ -51,7 +50,7 @@ def status(common: Common, source: str | None, max_age: timedelta | None, output
         print_json({"at": moment, "stale": None if max_age is None else is_stale, "sources": list(map(asdict, found))})
     else:
         _print(found, moment)
-    return STALE if is_stale else 0
+    return ExitCode.INCOMPLETE if is_stale else ExitCode.DONE
 
 
 def _print(found: list[SourceStatus], now: datetime) -> None:

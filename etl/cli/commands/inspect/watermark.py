@@ -42,12 +42,15 @@ def show(common: Common, output: str) -> None:
       kore-etl watermark show --output json | jq '.[].watermark'
     """
     from etl.cli.factory import now
-    from etl.cli.open_database import database_to_look_at
+    from etl.cli.open_database import existing_database
     from etl.cli.output import ago, print_json, print_table
     from etl.load.database.engine import reading
     from etl.load.queries import status
 
-    with database_to_look_at(common.start(need_sources=False).settings) as engine, reading(engine) as connection:
+    with (
+        existing_database(common.start(need_sources=False).settings, schema="newest") as engine,
+        reading(engine) as connection,
+    ):
         rows = status.source_rows(connection)
     moment = now()
     found = [{**row, "source": row["name"], "age": ago(row["watermark"], moment)} for row in rows]

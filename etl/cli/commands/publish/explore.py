@@ -33,13 +33,13 @@ def explore(common: Common, port: int, open_it: bool) -> None:
       kore-etl explore --open
       kore-etl explore --port 8001 --database-url sqlite:///kore-etl.db
     """
-    from etl.cli.open_database import database_to_look_at
+    from etl.cli.open_database import existing_database
     from etl.load.database.engine import sqlite_file
 
     settings = common.start(need_sources=False).settings
     _refuse_postgresql(settings.database_url)
     server = _server()
-    with database_to_look_at(settings) as engine:
+    with existing_database(settings, schema="newest") as engine:
         file = sqlite_file(engine)
     app = server.make_app(file)
     with server.listen(port) as listening, _until_stopped():

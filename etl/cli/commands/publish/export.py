@@ -102,7 +102,7 @@ def _write(connection: Connection, view: View, write: Write, out: Path | None) -
         count = write(sys.stdout.buffer, view.fields, view.read(connection))
         sys.stdout.buffer.flush()
         return count
-    from etl.cli.atomic_file import whole_file
+    from etl.atomic_file import output_file
 
-    with whole_file(out) as file:
+    with output_file(out) as file:
         return write(file, view.fields, view.read(connection))

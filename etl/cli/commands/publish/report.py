@@ -66,14 +66,14 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
     """
     if not timedelta(days=1) <= since <= _LONGEST:
         raise click.UsageError("--since is from 1d to 3660d.")
-    from etl.cli.atomic_file import whole_file
+    from etl.atomic_file import output_file
     from etl.cli.factory import now
-    from etl.cli.open_database import database_to_look_at
+    from etl.cli.open_database import existing_database
     from etl.jobs.report.gather import gather
 
     runtime, write_page = _page_writer()
     settings = common.start(need_sources=False).settings
-    with database_to_look_at(settings) as engine, ProcessPoolExecutor(1, get_context("spawn")) as beside:
+    with existing_database(settings, schema="newest") as engine, ProcessPoolExecutor(1, get_context("spawn")) as beside:
         # The scripts take seconds and much memory to put together, and need nothing of the database. The memory is
         # free again before it is needed for the drawing.
         scripts = beside.submit(runtime)
@@ -81,7 +81,7 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
         facts = gather(engine, now=now(), period=since, zone=timezone)
         bundle = scripts.result()
     text = write_page(facts, title, bundle)
-    with whole_file(out) as file:
+    with output_file(out) as file:
         file.write(text.encode())
     if common.verbosity >= 0:
         size = len(text.encode()) / 1e6

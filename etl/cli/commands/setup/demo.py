@@ -79,7 +79,7 @@ def demo(tasks: int, keep: Path | None) -> None:
       kore-etl demo --keep demo
     """
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-    with graceful(), _folder(keep) as folder, _server(tasks, folder) as settings:
+    with graceful(patience=0), _folder(keep) as folder, _server(tasks, folder) as settings:
         database = folder / "kore-etl.db"
         environment = _environment(settings, database)
         url = settings["KORE_ETL_BASE_URL"]

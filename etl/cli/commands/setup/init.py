@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import click
 
 from etl import logs
+from etl.atomic_file import atomic_file
 from etl.cli.options import Common, common_options
 from etl.errors import ConfigError, EtlError
 
@@ -87,7 +89,7 @@ def _refuse_existing(places: _Places) -> None:
 
 def _answer(key: str, given: str | None, default: str | None = None) -> str:
     """Return a setting as an option gives it, or as somebody answers; asked again until it is right."""
-    from etl.settings.single import accepted
+    from etl.settings.models import accepted
 
     if given is not None:
         return accepted(key, given)
@@ -147,13 +149,15 @@ def _write(places: _Places, values: Mapping[str, str], secret: str) -> None:
 
 def _with(text: str, key: str, value: str) -> str:
     """Put a value into the example: in the place of its first line, commented out or not."""
-    from etl.settings.single import as_toml
-
-    line = f"{key} = {as_toml(value)}"
+    line = f"{key} = {_as_toml(value)}"
     changed, count = re.subn(rf"^(# )?{key} = .*$", lambda _: line, text, count=1, flags=re.MULTILINE)
     if not count:
         raise AssertionError(key)
     return changed
+
+
+def _as_toml(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _make_folder(folder: Path) -> None:
@@ -165,12 +169,9 @@ def _make_folder(folder: Path) -> None:
 
 def _write_private(path: Path, text: str) -> None:
     """Write a file that its owner alone can read, so that it is there whole or not at all."""
-    fresh = path.with_name(f".{path.name}.new")
     try:
-        fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        fresh.replace(path)
+        with atomic_file(path, mode=0o600) as file:
+            file.write(text.encode())
     except OSError as error:
         raise _unwritable(path, error) from error
     click.echo(f"kore-etl: wrote {logs.clean(str(path))}", err=True)
