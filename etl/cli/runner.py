@@ -164,6 +164,7 @@ class _Report:
             **counts,
             watermark=self._watermark(),
             seconds=self._seconds(),
+            summary=self._summary(),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -179,6 +180,19 @@ class _Report:
             **self.more,
         }
 
+    def _summary(self) -> str:
+        """Return one sentence for a person: "Done: 120 new, 3 changed, 4 requests, 0.7 s"."""
+        counts = self._counts()
+        state = {ExitCode.DONE: "Done", ExitCode.INCOMPLETE: "Incomplete"}.get(self.exit_code, "Failed")
+        told = [
+            f"{counts[name]:,} {word}"
+            for name, word in (("inserted", "new"), ("updated", "changed"), ("rejected", "rejected"))
+            if counts[name]
+        ] or ["nothing new"]
+        if counts["unverified"]:
+            told.append(_counted(counts["unverified"], "unverified window"))
+        return f"{state}: {', '.join([*told, _counted(counts['requests'], 'request')])}, {self._seconds():.1f} s"
+
     def _counts(self) -> dict[str, int]:
         return asdict(self.run.counters if self.run else RunCounters())
 
@@ -191,6 +205,10 @@ class _Report:
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self._began, 2)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _worst(codes: list[int]) -> int:

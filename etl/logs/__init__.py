@@ -200,7 +200,10 @@ def _console(*, colors: bool) -> Any:
 
     def shown(logger: object, method: str, event: Mapping[str, Any]) -> str:
         time = str(event["timestamp"])
-        return str(render(logger, method, {**event, "timestamp": f"{time[:10]} {time[11:19]}Z"}))
+        moment = f"{time[:10]} {time[11:19]}Z"
+        if "summary" in event:  # a sentence that says it all
+            return f"{moment} {event.get('source', '')}: {event['summary']}"
+        return str(render(logger, method, {**event, "timestamp": moment}))
 
     return shown
 

@@ -137,6 +137,8 @@ def _as_on_a_terminal(line: str) -> str:
     if not line.startswith('{"timestamp"'):
         return line
     event = json.loads(line)
+    if "summary" in event:
+        return f"{event['timestamp']} {event['source']}: {event['summary']}\n"
     moment, level, name = (event.pop(key) for key in ("timestamp", "level", "event"))
     return f"{moment} [{level}] {name} {' '.join(f'{key}={value}' for key, value in event.items())}\n"
 
@@ -145,7 +147,7 @@ _VARYING = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?"), "TIME"),
     (re.compile(r"\d{4}-\d\d-\d\d"), "DATE"),
     (re.compile(r"(?<![\w.*/-])(?:\d+(?:\.\d+)?[dhms])+(?= ago)"), "AGE"),
-    (re.compile(r"(?<![\w.*/-])\d+(?:\.\d+)?(?:s|ms)?(?![\w*/-])(?! requests a minute)"), "N"),
+    (re.compile(r"(?<![\w.*/-])\d+(?:,\d{3})*(?:\.\d+)?(?:s|ms)?(?![\w*/-])(?! requests a minute)"), "N"),
     (re.compile(r"\[(\w+) *\]"), r"[\1]"),
     (re.compile(r"[ \t]+"), " "),
     (re.compile(r" $", re.MULTILINE), ""),
