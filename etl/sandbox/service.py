@@ -125,9 +125,8 @@ class Service:
             return [row.record for row in self._store.index("").rows]
 
     def courses(self) -> dict[str, Any]:
-        """What each task of a desk went through: moments in milliseconds, and the status from then on, id and name."""
-        known = {} if self._author.desk is None else self._author.desk.courses
-        return {key: [(moment, each["_id"], each["name"]) for moment, each in course] for key, course in known.items()}
+        """What each task of a desk went through: moments in milliseconds, and the status from then on."""
+        return {} if self._author.desk is None else dict(self._author.desk.courses)
 
     def _now_ms(self) -> int:
         return int(self.now() * 1000)
