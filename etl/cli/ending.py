@@ -27,7 +27,7 @@ import click
 from etl import __version__
 from etl.cli.signals import Terminated
 from etl.errors import EtlError
-from etl.logs import clean, journal_priority, redact
+from etl.logs import clean, hide_passwords, journal_priority, redact
 
 BUG, USAGE, INTERRUPTED, CLOSED_PIPE, TERMINATED = 1, 2, 130, 141, 143
 
@@ -35,6 +35,8 @@ BUG, USAGE, INTERRUPTED, CLOSED_PIPE, TERMINATED = 1, 2, 130, 141, 143
 def run(dispatch: Callable[[list[str]], object], args: list[str]) -> int:
     """Do what the arguments ask and give the exit code; nothing is raised."""
     threading.excepthook = _tell_of_thread
+    for argument in args:
+        hide_passwords(argument)
     try:
         result = dispatch(args)
         code = result if isinstance(result, int) else 0

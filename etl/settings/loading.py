@@ -11,9 +11,19 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from etl.errors import ConfigError
+from etl.logs import MASK, without_password
 from etl.settings.credentials import from_systemd, secret_file_warnings, with_secret
 from etl.settings.files import Tables, find_files, read_files
-from etl.settings.layers import IDENTITY_KEYS, SECRET_KEYS, Found, Layer, LayerSource, from_environment, from_options
+from etl.settings.layers import (
+    IDENTITY_KEYS,
+    SECRET_KEYS,
+    Found,
+    Layer,
+    LayerSource,
+    from_environment,
+    from_options,
+    option,
+)
 from etl.settings.models import Settings, SourceSettings
 from etl.settings.problems import config_error
 
@@ -67,6 +77,10 @@ def load_settings(
     for source, layers in sources:
         origins |= _origins(SourceSettings, layers, f"source.{source.name}.")
     warnings = tables.warnings + [line for candidate in candidates for line in secret_file_warnings(candidate.layers)]
+    if origins["database_url"] == option("database_url") and MASK in without_password(settings.database_url):
+        warnings.append(
+            "the password in --database-url is seen by all who list processes: use KORE_ETL_DATABASE_URL or PGPASSWORD"
+        )
     return Loaded(settings, origins, list(dict.fromkeys(warnings)), files)
 
 

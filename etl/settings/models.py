@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, Literal
-from urllib.parse import parse_qs, unquote
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -144,14 +143,3 @@ class Settings(_Model):
         if most is not None and least is not None and most < least:
             raise ValueError("is under window_least")
         return most
-
-    def database_passwords(self) -> list[str]:
-        """Give the password that the database's URL holds, as it is written there and as it is meant."""
-        rest = self.database_url.partition("://")[2]
-        in_query = parse_qs(rest.partition("?")[2])
-        written = [
-            rest.rpartition("@")[0].partition(":")[2],
-            *in_query.get("password", ()),
-            *in_query.get("sslpassword", ()),
-        ]
-        return [text for text in {*written, *map(unquote, written)} if text]

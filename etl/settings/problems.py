@@ -9,8 +9,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings
 
 from etl.errors import ConfigError
+from etl.logs import without_password
 from etl.settings.layers import IDENTITY_KEYS, Found, Layer, variable
-from etl.settings.values import without_password
 
 _LONGEST = 80
 

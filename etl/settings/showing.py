@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from etl.logs import without_password
 from etl.settings.models import Settings
-from etl.settings.values import MASK, TICKS, without_password, without_path
+from etl.settings.values import MASK, TICKS, without_path
 from etl.times import format_duration, format_time
 
 Plain = str | int | bool | None

@@ -19,7 +19,7 @@ ALLOWED = {
     "report": FOUNDATION,
     "explore": {"load"} | FOUNDATION,
     "sandbox": {"times"},
-    "settings": {"errors", "times"},
+    "settings": {"errors", "logs", "times"},
     "logs": set(),
     "times": set(),
     "errors": set(),

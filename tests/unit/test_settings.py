@@ -428,11 +428,6 @@ class TestSecret:
         assert line.startswith("client_secret (config/kore-etl.toml): is ")
         assert "1234" not in line
 
-    def test_of_the_database_is_known_as_it_is_written_and_as_it_is_meant(self):
-        settings = Settings(database_url="postgresql://me:p%40ss@host/db?sslpassword=other")
-        assert sorted(settings.database_passwords()) == ["other", "p%40ss", "p@ss"]
-        assert Settings().database_passwords() == []
-
     def test_is_not_shown(self):
         loaded = load({**ENVIRON, "KORE_ETL_DATABASE_URL": "postgresql://me:pw-of-mine@host/db"})
         assert SECRET not in repr(loaded)
@@ -493,6 +488,10 @@ class TestValues:
         [
             ("database_url", "sqlite:///a/b.db", "sqlite:///a/b.db"),
             ("database_url", "sqlite:////a/b.db", "sqlite:////a/b.db"),
+            ("database_url", "sqlite:///a#%20b.db", "sqlite:///a#%20b.db"),
+            ("database_url", "sqlite:///a.db?timeout=3", "sqlite:///a.db?timeout=3"),
+            ("database_url", "postgresql://u:p@[::1]:5432/d", "postgresql+psycopg://u:p@[::1]:5432/d"),
+            ("database_url", "postgresql://u:p:q%@h/d", "postgresql+psycopg://u:p:q%@h/d"),
             ("database_url", "postgres://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
             ("database_url", "postgresql://h:5432/d", "postgresql+psycopg://h:5432/d"),
             ("database_url", "postgresql+psycopg:///d?host=/run", "postgresql+psycopg:///d?host=/run"),
@@ -565,6 +564,11 @@ class TestValues:
             ("database_url", "sqlite://", "names no database file"),
             ("database_url", "sqlite:///:memory:", "names no database file"),
             ("database_url", "kore.db", "sqlite:///FILE"),
+            ("database_url", "sqlite:///what?.db", "has a ? in the file's name"),
+            ("database_url", "sqlite:///what?", "has a ? in the file's name"),
+            ("database_url", "postgresql://u:p@h:70x/d", "has no usable port"),
+            ("database_url", "postgresql://u:p@q@h/d", "has no clear host"),
+            ("database_url", "postgresql://u:p@h/d?user=a@b", "has no clear host"),
             ("overlap", "-1", "is no duration"),
             ("overlap", "9" * 30, "is no duration"),
             ("timeout", "0", "from 1ms"),
