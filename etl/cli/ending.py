@@ -36,7 +36,8 @@ def run(dispatch: Callable[[list[str]], object], args: list[str]) -> int:
     """Do what the arguments ask and give the exit code; nothing is raised."""
     threading.excepthook = _tell_of_thread
     for argument in args:
-        hide_passwords(argument)
+        if "://" in argument or "postgres" in argument:
+            hide_passwords(argument)
     try:
         result = dispatch(args)
         code = result if isinstance(result, int) else 0

@@ -65,7 +65,7 @@ def hide(secret: str) -> None:
 
 def hide_passwords(url: str) -> None:
     """From now on the passwords of a URL are hidden, as they are written there and as they are meant."""
-    user_info = url.partition("://")[2].rpartition("@")[0]
+    user_info = (url.partition("://")[2] or url).rpartition("@")[0]
     written = [user_info.partition(":")[2]]
     for _, rest in _PASSWORD_PARAMETER.findall(url):
         written += [rest, rest.partition("&")[0]]
