@@ -123,7 +123,7 @@ def _server(tasks: int, folder: Path) -> Iterator[dict[str, str]]:
         *("sandbox", "--tasks", str(tasks), "--pattern", "desk", "--days", str(_DAYS)),
         *("--requests-per-minute", "0", "--port", "0", "--env-file", str(settings)),
     )
-    with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:  # noqa: S603 - our own
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:  # noqa: S603 - our own
         try:
             yield _settings_when_listening(process, settings, log)
         finally:
@@ -134,9 +134,11 @@ def _settings_when_listening(process: subprocess.Popen[bytes], settings: Path, l
     give_up = time.monotonic() + _PATIENCE
     while not settings.exists():
         if process.poll() is not None or time.monotonic() > give_up:
-            raise EtlError(f"the sandbox did not start: {_last_line(log.read_text())}")
+            raise EtlError(
+                f"the sandbox did not start: {_last_line(log.read_text(encoding='utf-8', errors='replace'))}"
+            )
         time.sleep(0.05)
-    words = shlex.split(settings.read_text())
+    words = shlex.split(settings.read_text(encoding="utf-8"))
     return dict(word.split("=", 1) for word in words if "=" in word)
 
 
@@ -160,12 +162,15 @@ def _command(*arguments: str) -> list[str]:
 
 def _environment(settings: Mapping[str, str], database: Path) -> dict[str, str]:
     """Give the sync these settings and none of the person's own."""
+    from etl.load.engine import sqlite_url
+
     foreign = {name: value for name, value in os.environ.items() if not name.startswith("KORE_ETL_")}
     return {
         **foreign,
         **settings,
+        "PYTHONIOENCODING": "utf-8",
         "KORE_ETL_CONFIG": os.devnull,
-        "KORE_ETL_DATABASE_URL": f"sqlite:///{database.resolve()}",
+        "KORE_ETL_DATABASE_URL": sqlite_url(database.resolve()),
         "KORE_ETL_REQUESTS_PER_MINUTE": "6000",  # the sandbox has no budget
     }
 
@@ -210,13 +215,13 @@ def _remember(database: Path, courses: Mapping[str, Course]) -> int:
 
     from etl.load import courses as derived
     from etl.load import daily, dimensions
-    from etl.load.engine import open_engine
+    from etl.load.engine import open_engine, sqlite_url
     from etl.load.tables import sources, statuses, task_changes, tasks
     from etl.transform.dimensions import status_row
     from etl.transform.rows import Stream
 
     changes = [_change(key, *pair) for key, course in courses.items() for pair in pairwise(course)]
-    engine = open_engine(f"sqlite:///{database.resolve()}")
+    engine = open_engine(sqlite_url(database.resolve()))
     with engine.begin() as connection:
         stream = Stream(*connection.execute(select(sources.c.id, sources.c.stream_id)).one())
         seen = (status_row(status, stream, _moment(at)) for course in courses.values() for at, status in course)

@@ -20,6 +20,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import TextIO
 
 import click
@@ -35,6 +36,7 @@ BUG, USAGE, INTERRUPTED, CLOSED_PIPE, TERMINATED = 1, 2, 130, 141, 143
 def run(dispatch: Callable[[list[str]], object], args: list[str]) -> int:
     """Do what the arguments ask and give the exit code; nothing is raised."""
     threading.excepthook = _tell_of_thread
+    _print_what_a_terminal_cannot_show()
     for argument in args:
         if "://" in argument or "postgres" in argument:
             hide_passwords(argument)
@@ -44,6 +46,13 @@ def run(dispatch: Callable[[list[str]], object], args: list[str]) -> int:
     except BaseException as error:  # noqa: BLE001 - the one place where everything ends
         code = _told(error)
     return _flushed(code)
+
+
+def _print_what_a_terminal_cannot_show() -> None:
+    """Let standard output and error write a character that their encoding does not have as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _told(error: BaseException) -> int:  # noqa: PLR0911 - one return a kind of ending

@@ -112,6 +112,16 @@ def sqlite_file(engine: Engine) -> Path | None:
     return _file_of(engine.url)
 
 
+def sqlite_url(path: Path) -> str:
+    """Return the URL of a SQLite file, whatever its name holds."""
+    return f"sqlite:///{str(path).replace('%', '%25').replace('?', '%3F')}"
+
+
+def file_of(database_url: str) -> Path | None:
+    """Return the true path of the SQLite database that a URL names, None for one on a server."""
+    return _file_of(make_url(database_url))
+
+
 def _file_of(url: URL) -> Path | None:
     name = url.database
     if url.get_backend_name() != "sqlite" or not name or name == ":memory:":

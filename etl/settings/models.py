@@ -90,14 +90,15 @@ class SourceSettings(_Model):
     @field_validator("client_secret")
     @classmethod
     def _fits_the_algorithm(cls, secret: SecretStr, info: ValidationInfo) -> SecretStr:
-        text, algorithm = secret.get_secret_value(), info.data.get("algorithm", "HS256")
+        algorithm = info.data.get("algorithm", "HS256")
+        text = secret.get_secret_value().removeprefix("\ufeff")  # a byte order mark, which some editors write
         if not text.strip():
             raise ValueError("is empty")
         if "-----BEGIN" in text and algorithm.startswith("HS"):
             raise ValueError(f"is a key in PEM form, which {algorithm} cannot use")
-        if "-----BEGIN" not in text and not algorithm.startswith("HS"):
+        if "PRIVATE KEY-----" not in text and not algorithm.startswith("HS"):
             raise ValueError(f"is no private key in PEM form, which {algorithm} needs")
-        return secret
+        return SecretStr(text)
 
 
 class Settings(_Model):

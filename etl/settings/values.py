@@ -186,7 +186,7 @@ def _database_file(rest: str) -> str:
         raise ValueError("names no database file")
     _, question_mark, parameters = rest.partition("?")
     if question_mark and not {pair.partition("=")[0] for pair in parameters.split("&")} <= _SQLITE_PARAMETERS:
-        raise ValueError("has a ? in the file's name, which is not supported")
+        raise ValueError("has a ? in the file's name, to be written as %3F")
     return f"/{expanded(rest[1:])}" if rest.startswith("/~") else rest
 
 

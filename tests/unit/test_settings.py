@@ -396,12 +396,27 @@ class TestSecret:
 
     @pytest.mark.parametrize(
         ("content", "told"),
-        [(b"\n", "the file is empty"), (b"\xff\xfe", "not UTF-8"), (b"x" * 100_000, "too large")],
-        ids=["empty", "binary", "huge"],
+        [
+            (b"\n", "the file is empty"),
+            (b"\xff\xfe", "not UTF-8"),
+            (b"x" * 100_000, "too large"),
+            (SECRET.encode("utf-16-le"), "not UTF-8"),
+        ],
+        ids=["empty", "binary", "huge", "utf-16"],
     )
     def test_a_file_that_holds_no_secret_is_told(self, environ, secret_file, content, told):
         secret_file.write_bytes(content)
         assert told in problem({**environ, "KORE_ETL_CLIENT_SECRET_FILE": str(secret_file)})
+
+    @pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=["bare", "unix", "windows"])
+    def test_a_byte_order_mark_in_its_file_is_left_out(self, environ, secret_file, end):
+        secret_file.write_bytes(f"\ufeff{SECRET}{end}".encode())
+        loaded = load({**environ, "KORE_ETL_CLIENT_SECRET_FILE": str(secret_file)})
+        assert only(loaded).client_secret.get_secret_value() == SECRET
+
+    def test_a_byte_order_mark_in_its_variable_is_left_out(self, environ):
+        loaded = load({**environ, "KORE_ETL_CLIENT_SECRET": f"\ufeff{SECRET}"})
+        assert only(loaded).client_secret.get_secret_value() == SECRET
 
     def test_a_file_that_anyone_can_read_is_warned_of(self, environ, secret_file):
         given = {**environ, "KORE_ETL_CLIENT_SECRET_FILE": str(secret_file)}
@@ -414,6 +429,8 @@ class TestSecret:
         ("algorithm", "secret", "told"),
         [
             ("RS256", SECRET, "is no private key in PEM form"),
+            ("RS256", "-----BEGIN PUBLIC KEY-----\nx", "is no private key in PEM form"),
+            ("ES256", "-----BEGIN CERTIFICATE-----\nx", "is no private key in PEM form"),
             ("HS512", "-----BEGIN PRIVATE KEY-----\nx", "which HS512 cannot use"),
         ],
     )
