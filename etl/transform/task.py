@@ -10,7 +10,7 @@ from etl.transform.children import participant_rows, queue_rows, word_rows
 from etl.transform.dimensions import case_row, priority_row, status_row
 from etl.transform.due import due_time
 from etl.transform.fields import field_rows
-from etl.transform.keys import split_keys
+from etl.transform.keys import KNOWN, split_keys
 from etl.transform.people import AGENT, QUEUE, USER, Mentions
 from etl.transform.rows import Rejection, Row, Stream, TaskRows
 from etl.transform.text import LONGEST_ID, boolean, clean, clean_text, cut, ident, moment, text
@@ -43,6 +43,9 @@ def transform(record: object, stream: Stream) -> TaskRows | Rejection:
 
 
 def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated_at: datetime | None) -> TaskRows:
+    custom, unknown = split_keys(record)
+    if not KNOWN.isdisjoint(custom):
+        record = {name: value for name, value in record.items() if name not in custom}
     created_at = moment(record.get("createdAt")) or moment(record.get("timestampValue"))
     seen_at = updated_at or created_at
     status = status_row(record.get("status"), stream, seen_at)
@@ -67,7 +70,6 @@ def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated
         "queue": current_queue[1],
     }
     task_participants = participant_rows(key, record.get("participants"), agents)
-    custom, unknown = split_keys(record)
     return TaskRows(
         task,
         status,
