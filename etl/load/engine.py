@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
+from etl import exact_json
 from etl.errors import ConfigError, DatabaseError
 from etl.load.failures import raise_database_error
 
@@ -62,7 +63,7 @@ def open_engine(database_url: str) -> Engine:
 
 def _create(url: URL) -> Engine:
     try:
-        return create_engine(url, json_serializer=_as_is, **_connect_options(url))
+        return create_engine(url, json_serializer=_as_is, json_deserializer=exact_json.read, **_connect_options(url))
     except ModuleNotFoundError as error:
         message = f"database_url: its driver {error.name} is not installed; run: pip install 'kore-etl[postgres]'"
         raise ConfigError(message) from error

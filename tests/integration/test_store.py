@@ -6,19 +6,23 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
-from sqlalchemy import Connection, Table, delete, select, text, update
+from sqlalchemy import Connection, Table, Text, cast, delete, select, text, update
 from sqlalchemy.exc import StatementError
 
+from etl import exact_json
 from etl.errors import DatabaseError
 from etl.load.detail_tables import status_stretches, task_progress
 from etl.load.engine import reading
 from etl.load.store import Batch, Counts, store, store_what_fits
 from etl.load.tables import cases, priorities, statuses, task_changes, tasks
+from etl.transform import Stream, TaskRows, transform
+from etl.transform.canonical import canonical
 from tests.integration.conftest import NOW, Database, minute
 
 Row = dict[str, Any]
@@ -597,3 +601,19 @@ def test_whatever_order_versions_come_in_the_newest_of_each_remains_and_repeatin
     assert (again.inserted, again.updated, again.changes) == (0, 0, 0)
     total = sum(len(batch) for batch in one_way)
     assert counts.inserted + counts.updated + counts.unchanged + counts.stale + counts.repeated == total
+
+
+DIGITS = ["1234567890.123456789012", "12345678901234567890.5", "1e400", "123456789012345678901234567890", "1.50", "-0"]
+
+
+def test_every_digit_of_a_number_is_stored_and_read_again(database: Database) -> None:
+    sent = f'{{"_id":"t-1","amounts":[{",".join(DIGITS)}]}}'
+    made = transform(exact_json.read(sent), Stream(database.source_id, "s-1"))
+    assert isinstance(made, TaskRows)
+    assert stored(database, Batch([made.task])).inserted == 1
+    assert stored(database, Batch([made.task])).unchanged == 1
+    with reading(database.engine) as connection:
+        written, read = connection.execute(select(cast(tasks.c.raw, Text), tasks.c.raw)).one()
+    as_sent = [Decimal(number) for number in DIGITS]
+    for text_of_raw in (written, canonical(read)):
+        assert json.loads(text_of_raw, parse_float=Decimal, parse_int=Decimal)["amounts"] == as_sent

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-FOUNDATION = {"settings", "errors", "logs", "times"}
+FOUNDATION = {"exact_json", "settings", "errors", "logs", "times"}
 ALLOWED = {
     "cli": {"jobs", "extract", "transform", "load", "report", "explore", "sandbox"} | FOUNDATION,
     "jobs": {"extract", "transform", "load", "report"} | FOUNDATION,
@@ -21,6 +21,7 @@ ALLOWED = {
     "sandbox": {"times"},
     "settings": {"errors", "logs", "times"},
     "logs": set(),
+    "exact_json": set(),
     "times": set(),
     "errors": set(),
     "__main__": {"cli"},
