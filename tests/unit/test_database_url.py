@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 
 from etl import logs
 from etl.errors import ConfigError
-from etl.load.failures import place
+from etl.load.database.errors import place
 from etl.settings import describe, load_settings
 
 WORDS = ("Winter", "Garden", "Secret99")
