@@ -29,10 +29,6 @@ class Number(float):
         made.text = text
         return made
 
-    def __reduce__(self) -> tuple[type[Number], tuple[str]]:
-        """Copy it with its text."""
-        return Number, (self.text,)
-
     def __repr__(self) -> str:
         """Return the text as it came."""
         return self.text
@@ -81,7 +77,7 @@ def _whole_number(body: bytes, fraction: re.Match[bytes]) -> bytes:
 
 
 def _is_plain(text: bytes) -> bool:
-    return text != b"-0" and orjson.dumps(float(text)) == text
+    return orjson.dumps(float(text)) == text
 
 
 def _fraction(text: str) -> float:

@@ -34,7 +34,7 @@ from etl.stop import Terminated
 def run(dispatch: Callable[[list[str]], object], args: list[str]) -> int:
     """Do what the arguments ask and give the exit code; nothing is raised."""
     threading.excepthook = _tell_of_thread
-    _print_what_a_terminal_cannot_show()
+    _escape_unencodable_characters()
     for argument in args:
         if "://" in argument or "postgres" in argument:
             hide_passwords(argument)
@@ -46,7 +46,7 @@ def run(dispatch: Callable[[list[str]], object], args: list[str]) -> int:
     return _flushed(code)
 
 
-def _print_what_a_terminal_cannot_show() -> None:
+def _escape_unencodable_characters() -> None:
     """Let standard output and error write a character that their encoding does not have as an escape."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

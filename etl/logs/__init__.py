@@ -27,6 +27,7 @@ _PRIVATE_KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE
 _LOOKS_SECRET = re.compile(f"{_JWT}|{_PRIVATE_KEY}", re.DOTALL)
 # Up to the last @: a password with an unescaped / or @ is hidden whole, and at worst a host with it.
 _URL_PASSWORD = re.compile(r"(://[^\s/:@]*):(?!\d{1,5}(?:[/?#,\s]|$))\S+@")
+_SCHEME = re.compile(r"[\w+.-]*:?/+")
 _PASSWORD_PARAMETER = re.compile(r"(\w*password|passwd|pwd)\s*=(.*)", re.IGNORECASE | re.DOTALL)
 _HOST_AND_PORT = re.compile(r"(?:\[[^\]]*\]|[^:/?#]*)(?::\d{1,5})?(?:[,/?#]|$)")
 _SECRET_KEYS = frozenset({"auth", "authorization", "client_secret", "password", "secret", "token"})
@@ -52,7 +53,7 @@ def hide(secret: str) -> None:
 
 def hide_passwords(url: str) -> None:
     """From now on the passwords of a URL are hidden, as they are written there and as they are meant."""
-    user_info = (url.partition("://")[2] or url).rpartition("@")[0]
+    user_info = _SCHEME.sub("", url).rpartition("@")[0]
     written = [user_info.partition(":")[2]]
     for _, rest in _PASSWORD_PARAMETER.findall(url):
         written += [rest, rest.partition("&")[0]]
@@ -66,9 +67,10 @@ def without_password(url: str) -> str:
     """Give a URL with its passwords as ``***``; a malformed one shows too little rather than a part of a password."""
     if url.startswith("sqlite:///"):
         return url
-    scheme, separator, rest = _PASSWORD_PARAMETER.sub(rf"\1={MASK}", url).partition("://")
-    if not separator:
-        return MASK if ":" in scheme or "@" in scheme else scheme
+    shown = _PASSWORD_PARAMETER.sub(rf"\1={MASK}", url)
+    scheme, separator, rest = shown.partition("://")
+    if not separator or ":" in scheme or "@" in scheme:
+        return MASK if ":" in shown or "@" in shown else shown
     user_info, at, host = rest.rpartition("@")
     if at:
         user, colon, _ = user_info.partition(":")

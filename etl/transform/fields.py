@@ -27,11 +27,13 @@ class _Field:
     spellings: list[Mapping[str, object]]
     is_keyed: bool = False  # it has its top-level key
 
-    def value(self) -> object:
+    def value(self) -> tuple[object, str] | None:
+        """The value, and its text."""
         for entry in self.spellings:
             value = entry.get("selectedValue")
-            if not _is_nothing(value):
-                return value
+            told = _text(value)
+            if told is not None:
+                return value, told
         return None
 
     def name(self) -> str | None:
@@ -54,8 +56,8 @@ class _Field:
 
     def agrees(self, entry: Mapping[str, object]) -> bool:
         """Whether no value is lost where the entry is another spelling of this field."""
-        mine, other = self.value(), entry.get("selectedValue")
-        return _is_nothing(mine) or _is_nothing(other) or (type(mine) is type(other) and mine == other)
+        mine, other = self.value(), _text(entry.get("selectedValue"))
+        return mine is None or other is None or mine[1] == other
 
     def take(self, field_id: str | None, entry: Mapping[str, object]) -> None:
         self.spellings.append(entry)
@@ -79,10 +81,9 @@ def field_rows(task_id: str, listed: object, named: Mapping[str, Mapping[str, ob
             fields.append(_Field(_id(named[key]), key, [named[key]], is_keyed=True))
     rows: list[Row] = []
     for field in fields:
-        value = field.value()
-        told = _text(value)
+        told = field.value()
         if told is not None:
-            rows.append(_row(task_id, len(rows), field, (value, told)))
+            rows.append(_row(task_id, len(rows), field, told))
     return tuple(rows)
 
 
@@ -146,10 +147,6 @@ def _row(task_id: str, position: int, field: _Field, told: tuple[object, str]) -
         "number": _number(value),
         "time": _time(value, data_type),
     }
-
-
-def _is_nothing(value: object) -> bool:
-    return value is None or (not value and isinstance(value, str | dict | list))
 
 
 def _text(value: object) -> str | None:

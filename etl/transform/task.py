@@ -44,6 +44,7 @@ def transform(record: object, stream: Stream) -> TaskRows | Rejection:
 
 
 def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated_at: datetime | None) -> TaskRows:
+    due_at = due_time(record)  # also from a custom field of that name
     custom, unknown = split_keys(record)
     if not KNOWN.isdisjoint(custom):
         record = {name: value for name, value in record.items() if name not in custom}
@@ -61,7 +62,7 @@ def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated
         "case_id": case and case["_id"],
         "status_id": status and status["_id"],
         "priority_id": priority and priority["_id"],
-        "due_at": due_time(record),
+        "due_at": due_at,
         "created_at": created_at,
         "updated_at": updated_at,
         "raw": raw,

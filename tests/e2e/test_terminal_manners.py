@@ -127,7 +127,7 @@ def foreign_names(sandbox, environment, run_cli, migrated_sqlite_url) -> dict[st
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "iso8859-1", "cp1252", "utf-8"])
-def test_a_name_that_the_terminal_does_not_have_is_printed_in_some_way(tmp_path, foreign_names, encoding):
+def test_a_name_that_cannot_be_encoded_is_printed_as_escapes(tmp_path, foreign_names, encoding):
     for words in (["why", "TS000001"], ["status"], ["export"], ["fetch", "--limit", "1"], ["config", "show"]):
         done = run_in(tmp_path, encoding, words, foreign_names)
         assert done.returncode == 0, (words, done.stderr)

@@ -75,7 +75,7 @@ def test_a_mention_without_an_email_does_not_forget_it(database: Database) -> No
     assert [row[3] for row in rows(database, users)] == ["ana@example.com"]
 
 
-def test_fields_that_differ_by_case_blank_or_form_are_stored_side_by_side(database: Database) -> None:
+def test_fields_of_similar_names_are_stored_side_by_side(database: Database) -> None:
     from etl.transform import Stream, TaskRows, transform
 
     names = ["Region", "Region ", "Re\u0301gion", "R\u00e9gion", "region"]

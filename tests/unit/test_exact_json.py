@@ -30,7 +30,7 @@ def test_a_number_keeps_its_text(number: str) -> None:
 
 
 @given(value=some.recursive(some.none() | some.booleans() | some.integers() | some.text(), some.lists))
-def test_what_has_no_fraction_is_read_as_the_standard_library_does(value: object) -> None:
+def test_other_values_are_read_as_by_the_standard_library(value: object) -> None:
     text = json.dumps(value)
     assert exact_json.read(text) == json.loads(text)
 
