@@ -16,7 +16,7 @@ from etl.jobs.report.gather import gather
 from etl.load.database.engine import reading
 from etl.load.schema.detail_tables import agents, queues
 from etl.load.schema.tables import priorities, statuses, task_changes, tasks
-from etl.load.upsert import daily_counts
+from etl.load.upsert import derived
 from etl.report import notes, summary
 from etl.report.facts import Facts
 from etl.report.page import write_page
@@ -100,7 +100,7 @@ def test_each_day_is_counted_as_the_view_counts_it(desk: Database, seed: int) ->
     for number in range(40):
         live(desk, f"t-{number}", dice)
     with desk.engine.begin() as connection:
-        daily_counts.count_anew(connection)
+        derived.rebuild(connection)
     rows = summary.rows(facts(desk))
     counted = {
         datetime.fromtimestamp(backlog["day"] / 1000, UTC).date().isoformat(): (

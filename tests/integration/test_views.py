@@ -21,7 +21,7 @@ from etl.load.ledger.rejected_records import Origin, keep
 from etl.load.schema.detail_tables import agents, queues, status_stretches, task_progress
 from etl.load.schema.tables import priorities, statuses, task_changes, tasks
 from etl.load.schema.views import VIEWS
-from etl.load.upsert import daily_counts, status_intervals
+from etl.load.upsert import derived
 from tests.conftest import CHECKOUT
 from tests.integration.conftest import NOW, Database
 
@@ -77,8 +77,7 @@ def add_changes(
 def asking(database: Database) -> Iterator[Connection]:
     """Give a connection to ask the views by, which tell of these tasks as if the program had written them."""
     with database.engine.begin() as connection:
-        daily_counts.count_anew(connection)
-        status_intervals.follow_all(connection)
+        derived.rebuild(connection)
     with reading(database.engine) as connection:
         yield connection
 
