@@ -34,7 +34,6 @@ def main() -> None:
     with TemporaryDirectory(prefix="kore-etl-") as folder, sync_playwright() as playwright:
         page = Path(folder) / "report.html"
         _run("demo", "--keep", folder)
-        _run("report", "--database-url", f"sqlite:///{folder}/kore-etl.db", "--out", str(page))
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         for name, picture in PICTURES.items():
             _take(browser, page, IMAGES / name, picture)

@@ -20,25 +20,37 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import TextIO
 
 import click
 
 from etl import __version__
 from etl.errors import EtlError, ExitCode
-from etl.logs import clean, journal_priority, redact
+from etl.logs import clean, hide_passwords, journal_priority, redact
 from etl.stop import Terminated
 
 
 def run(dispatch: Callable[[list[str]], object], args: list[str]) -> int:
     """Do what the arguments ask and give the exit code; nothing is raised."""
     threading.excepthook = _tell_of_thread
+    _escape_unencodable_characters()
+    for argument in args:
+        if "://" in argument or "postgres" in argument:
+            hide_passwords(argument)
     try:
         result = dispatch(args)
         code = result if isinstance(result, int) else ExitCode.DONE
     except BaseException as error:  # noqa: BLE001 - the one place where everything ends
         code = _told(error)
     return _flushed(code)
+
+
+def _escape_unencodable_characters() -> None:
+    """Let standard output and error write a character that their encoding does not have as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _told(error: BaseException) -> int:  # noqa: PLR0911 - one return a kind of ending

@@ -72,6 +72,8 @@ class Common:
         """Load the settings and hide their secrets, without any log."""
         from etl.settings import load_settings
 
+        for url in (self.database_url, environ.get("KORE_ETL_DATABASE_URL")):
+            logs.hide_passwords(url or "")
         given = {"database_url": self.database_url, "log_file": self.log_file, **(options or {})}
         loaded = load_settings(self.config, environ, given, need_sources=need_sources, select=select)
         hide_secrets(loaded.settings)
@@ -82,8 +84,7 @@ def hide_secrets(settings: Settings) -> None:
     """From now on no log and no error line shows a secret of these settings."""
     for source in settings.sources:
         logs.hide(source.client_secret.get_secret_value())
-    for password in settings.database_passwords():
-        logs.hide(password)
+    logs.hide_passwords(settings.database_url)
     if isinstance(settings.on_failure, str):
         # What comes after a webhook's host is what lets anyone post to it.
         logs.hide(settings.on_failure.partition("://")[2].partition("/")[2])

@@ -18,7 +18,9 @@ def print_json(value: object) -> None:
     """Print a value as JSON; moments are ISO 8601 in UTC."""
     import orjson
 
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z))
+    from etl.exact_json import fragment
+
+    click.echo(orjson.dumps(value, default=fragment, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Row], *, indent: str = "") -> None:

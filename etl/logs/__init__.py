@@ -17,7 +17,7 @@ from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from datetime import date
 from typing import Any, TextIO
-from urllib.parse import quote
+from urllib.parse import quote, unquote, unquote_plus
 
 MASK = "***"
 _SHORT = 6
@@ -25,7 +25,11 @@ _DEEPEST = 8
 _JWT = r"eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
 _PRIVATE_KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
 _LOOKS_SECRET = re.compile(f"{_JWT}|{_PRIVATE_KEY}", re.DOTALL)
-_URL_PASSWORD = re.compile(r"(://[^\s/:@]*):[^\s/@]+@")
+# Up to the last @: a password with an unescaped / or @ is hidden whole, and at worst a host with it.
+_URL_PASSWORD = re.compile(r"(://[^\s/:@]*):(?!\d{1,5}(?:[/?#,\s]|$))\S+@")
+_SCHEME = re.compile(r"[\w+.-]*:?/+")
+_PASSWORD_PARAMETER = re.compile(r"(\w*password|passwd|pwd)\s*=(.*)", re.IGNORECASE | re.DOTALL)
+_HOST_AND_PORT = re.compile(r"(?:\[[^\]]*\]|[^:/?#]*)(?::\d{1,5})?(?:[,/?#]|$)")
 _SECRET_KEYS = frozenset({"auth", "authorization", "client_secret", "password", "secret", "token"})
 # C0 and C1 controls, line and paragraph separators, directions that reorder text, lone surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -45,6 +49,35 @@ def hide(secret: str) -> None:
     for text in (secret, secret.strip(), *lines):
         _hidden.update((text, quote(text, safe=""), repr(text)[1:-1], jsonlib.dumps(text)[1:-1]))
     _hidden_pattern = re.compile("|".join(map(_exact, sorted(_hidden, key=len, reverse=True))))
+
+
+def hide_passwords(url: str) -> None:
+    """From now on the passwords of a URL are hidden, as they are written there and as they are meant."""
+    user_info = _SCHEME.sub("", url).rpartition("@")[0]
+    written = [user_info.partition(":")[2]]
+    for _, rest in _PASSWORD_PARAMETER.findall(url):
+        written += [rest, rest.partition("&")[0]]
+    for text in written:
+        hide(text)
+        hide(unquote(text))
+        hide(unquote_plus(text))
+
+
+def without_password(url: str) -> str:
+    """Give a URL with its passwords as ``***``; a malformed one shows too little rather than a part of a password."""
+    if url.startswith("sqlite:///"):
+        return url
+    shown = _PASSWORD_PARAMETER.sub(rf"\1={MASK}", url)
+    scheme, separator, rest = shown.partition("://")
+    if not separator or ":" in scheme or "@" in scheme:
+        return MASK if ":" in shown or "@" in shown else shown
+    user_info, at, host = rest.rpartition("@")
+    if at:
+        user, colon, _ = user_info.partition(":")
+        return f"{scheme}://{user}{f':{MASK}' if colon else ''}@{host}"
+    if _HOST_AND_PORT.match(rest):
+        return f"{scheme}://{rest}"
+    return f"{scheme}://{rest.partition(':')[0]}:{MASK}"
 
 
 def _exact(secret: str) -> str:

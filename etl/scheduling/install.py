@@ -23,8 +23,11 @@ def unit_folder(*, user: bool) -> Path:
     """Return where systemd looks for units that an administrator or a user made."""
     if not user:
         return Path("/etc/systemd/system")
-    home = Path(os.environ.get("HOME") or "~").expanduser()
-    return Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "systemd" / "user"
+    home = os.environ.get("HOME")
+    config = os.environ.get("XDG_CONFIG_HOME") or (home and f"{home}/.config")
+    if not config:
+        raise ConfigError("HOME is not set, so systemd's user units have no place; set HOME")
+    return Path(config) / "systemd" / "user"
 
 
 def install_units(texts: Mapping[str, str], folder: Path, *, user: bool, root: Path | None) -> None:
@@ -64,8 +67,9 @@ def install_line(line: str) -> None:
     if not shutil.which("crontab"):
         message = "there is no crontab command; install cron, or use: kore-etl schedule systemd --user"
         raise ConfigError(message)
-    found = subprocess.run(["crontab", "-l"], capture_output=True, encoding="utf-8", check=False)  # noqa: S607
-    kept = _without_ours(found.stdout.splitlines() if found.returncode == 0 else [])
+    found = subprocess.run(["crontab", "-l"], capture_output=True, check=False)  # noqa: S607
+    lines = found.stdout.decode("utf-8", "surrogateescape").splitlines() if found.returncode == 0 else []
+    kept = _without_ours(lines)
     _run(["crontab", "-"], "".join(f"{each}\n" for each in (*kept, _BEGIN, line.rstrip("\n"), _END)))
     _say("your crontab has it; see: crontab -l")
 
@@ -77,7 +81,9 @@ def _without_ours(lines: Sequence[str]) -> list[str]:
 
 
 def _run(command: list[str], text: str | None = None) -> None:
-    done = subprocess.run(command, input=text, capture_output=True, encoding="utf-8", check=False)  # noqa: S603
+    done = subprocess.run(  # noqa: S603
+        command, input=text, capture_output=True, encoding="utf-8", errors="surrogateescape", check=False
+    )
     if done.returncode:
         said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
         raise ConfigError(f"{' '.join(command)} failed: {said}")

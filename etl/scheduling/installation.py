@@ -95,9 +95,8 @@ def _closed_folder(path: Path) -> Path | None:
 
 
 def _database_obstacles(url: str) -> Iterator[str]:
-    scheme, _, name = url.partition(":///")
-    if not scheme.startswith("sqlite") or not name.startswith("/"):
-        return
-    path = Path(name.partition("?")[0])
-    if STATE not in path.parents:
+    from sqlalchemy.engine import make_url
+
+    path = Path(make_url(url).database or "")
+    if url.startswith("sqlite") and path.is_absolute() and STATE not in path.parents:
         yield f"the service can write in {STATE} alone, and the database is {path}; set database_url, or use --user"

@@ -14,8 +14,9 @@ from stat import S_ISDIR
 from typing import Any
 
 from etl.errors import ConfigError
+from etl.logs import MASK, without_password
 from etl.settings.models import GENERAL_KEYS, KNOWN_KEYS, SOURCE_KEYS
-from etl.settings.values import can_be_read_by_all, expanded, without_password
+from etl.settings.values import can_be_read_by_all, expanded
 
 _FOLDER = Path("config")
 _SYSTEM_FOLDER = "/etc/kore-etl"
@@ -139,6 +140,5 @@ def _beside(path: Path, value: object) -> object:
 
 def _holds_secret(tables: list[dict[str, Any]]) -> bool:
     return any(
-        "client_secret" in table or without_password(str(table.get("database_url", ""))).find(":***@") >= 0
-        for table in tables
+        "client_secret" in table or MASK in without_password(str(table.get("database_url", ""))) for table in tables
     )

@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from etl.errors import ConfigError
+from etl.logs import MASK, without_password
 from etl.settings.files import Found, Layer, Tables, find_files, read_files
 from etl.settings.models import IDENTITY_KEYS, KNOWN_KEYS, PREFIX, SECRET_KEYS, Settings, SourceSettings, variable
 from etl.settings.secrets import file_warnings, with_secret
-from etl.settings.values import without_password
 
 _OTHERS = ("SANDBOX_", "TEST_")  # what belongs to the sandbox and the tests
 _SLIP = 0.85  # near enough to be a slip of the hand, and far enough from what another program may set
@@ -63,7 +63,10 @@ def load_settings(
         origins |= _origins(SourceSettings, complete, f"source.{name}.")
     general = _merged(tables.top, above)
     settings = _built(Settings, {**general, "sources": Found(tuple(sources), "")}, "")
-    return Loaded(settings, _origins(Settings, general, "") | origins, list(dict.fromkeys(warnings)), files)
+    origins |= _origins(Settings, general, "")
+    if origins["database_url"] == "--database-url" and MASK in without_password(settings.database_url):
+        warnings.append("other users can see the password in --database-url: use KORE_ETL_DATABASE_URL or PGPASSWORD")
+    return Loaded(settings, origins, list(dict.fromkeys(warnings)), files)
 
 
 def _from_environment(environ: Mapping[str, str]) -> Layer:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import parse_qs, unquote
 
 from pydantic import (
     BaseModel,
@@ -19,8 +18,8 @@ from pydantic import (
 )
 
 from etl.errors import ConfigError
+from etl.logs import MASK, without_password
 from etl.settings.values import (
-    MASK,
     TICKS,
     BaseUrl,
     DatabaseUrl,
@@ -34,7 +33,6 @@ from etl.settings.values import (
     OutputPath,
     Tick,
     Whole,
-    without_password,
     without_path,
 )
 from etl.times import format_duration, format_time
@@ -99,14 +97,15 @@ class SourceSettings(_Model):
     @field_validator("client_secret")
     @classmethod
     def _fits_the_algorithm(cls, secret: SecretStr, info: ValidationInfo) -> SecretStr:
-        text, algorithm = secret.get_secret_value(), info.data.get("algorithm", "HS256")
+        algorithm = info.data.get("algorithm", "HS256")
+        text = secret.get_secret_value().removeprefix("\ufeff")  # a byte order mark, which some editors write
         if not text.strip():
             raise ValueError("is empty")
         if "-----BEGIN" in text and algorithm.startswith("HS"):
             raise ValueError(f"is a key in PEM form, which {algorithm} cannot use")
-        if "-----BEGIN" not in text and not algorithm.startswith("HS"):
+        if "PRIVATE KEY-----" not in text and not algorithm.startswith("HS"):
             raise ValueError(f"is no private key in PEM form, which {algorithm} needs")
-        return secret
+        return SecretStr(text)
 
 
 class Settings(_Model):
@@ -152,17 +151,6 @@ class Settings(_Model):
         if most is not None and least is not None and most < least:
             raise ValueError("is under window_least")
         return most
-
-    def database_passwords(self) -> list[str]:
-        """Give the password that the database's URL holds, as it is written there and as it is meant."""
-        rest = self.database_url.partition("://")[2]
-        in_query = parse_qs(rest.partition("?")[2])
-        written = [
-            rest.rpartition("@")[0].partition(":")[2],
-            *in_query.get("password", ()),
-            *in_query.get("sslpassword", ()),
-        ]
-        return [text for text in {*written, *map(unquote, written)} if text]
 
 
 GENERAL_KEYS = frozenset(Settings.model_fields) - {"sources"}

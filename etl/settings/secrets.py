@@ -73,11 +73,13 @@ def _content(path: Path, what: str) -> str:
     accepted = _ACCEPTED["client_secret_file"]
     try:
         with path.open("rb") as file:
-            text = file.read(_LARGEST + 1).decode("utf-8")
+            text = file.read(_LARGEST + 1).decode("utf-8-sig")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"{what}: the file cannot be read: {reason}; accepted: {accepted}") from None
     if not text.strip() or len(text) > _LARGEST:
         problem = "is too large for a secret" if text.strip() else "is empty"
         raise ConfigError(f"{what}: the file {problem}; accepted: {accepted}")
+    if "\0" in text:  # as in UTF-16
+        raise ConfigError(f"{what}: the file cannot be read: it is not UTF-8 text; accepted: {accepted}")
     return text.removesuffix("\n").removesuffix("\r")

@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator
 
+from etl.logs import MASK
 from etl.times import parse_duration, parse_time
 
 TICKS = {
@@ -28,12 +29,15 @@ TICKS = {
     "d": timedelta(days=1),
 }
 _NEEDED = frozenset({"_id", "createdAt", "updatedAt"})
-MASK = "***"
+# What sqlite3 and a file's URI know: https://www.sqlite.org/uri.html
+_SQLITE_PARAMETERS = frozenset(
+    {"timeout", "detect_types", "isolation_level", "check_same_thread", "cached_statements", "uri"}
+    | {"mode", "cache", "immutable", "nolock", "psow", "vfs"}
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _IDENTIFIER = re.compile(r"[!-~]{1,256}")
-# Up to the last @: a password with an unescaped / or @ is hidden whole, and at worst a host with it.
-_USER_INFO = re.compile(r"//([^:]*):.*@", re.DOTALL)
-_PASSWORD_PARAMETER = re.compile(r"\b((?:ssl)?password)=[^&]*", re.IGNORECASE)
+_PORTS = re.compile(r"(?:\[[0-9a-fA-F:.%]+\]|[^:/?#\[\]@,]*)(?::\d{0,5})?(?:,|$)")
+_AMBIGUOUS = re.compile(r"[/?#@\[\]]")
 
 
 def _no_bool(value: object) -> object:
@@ -182,7 +186,7 @@ def _database_url(value: object) -> str:
     if scheme == "sqlite" and separator:
         return f"sqlite://{_database_file(rest)}"
     if scheme in ("postgresql", "postgres", "postgresql+psycopg") and separator:
-        _check_port(text)
+        _check_address(rest)
         return f"postgresql+psycopg://{rest}"
     raise ValueError("is for no database that kore-etl knows")
 
@@ -190,17 +194,21 @@ def _database_url(value: object) -> str:
 def _database_file(rest: str) -> str:
     if not rest.startswith("/") or rest in ("/", "/:memory:"):
         raise ValueError("names no database file")
+    _, question_mark, parameters = rest.partition("?")
+    if question_mark and not {pair.partition("=")[0] for pair in parameters.split("&")} <= _SQLITE_PARAMETERS:
+        raise ValueError("has a ? in the file's name, to be written as %3F")
     return f"/{expanded(rest[1:])}" if rest.startswith("/~") else rest
 
 
-def _check_port(url: str) -> None:
-    # Several hosts with a port each are libpq's own form, which urlsplit does not know.
-    if "," in url:
-        return
-    try:
-        _ = urlsplit(url).port
-    except ValueError:
-        raise ValueError("has no usable port (in a password write / ? # @ : as %2F %3F %23 %40 %3A)") from None
+def _check_address(rest: str) -> None:
+    """Refuse what a driver could take apart in another way than a person meant it."""
+    user_info, at, host = rest.rpartition("@")
+    if _AMBIGUOUS.search(user_info):
+        raise ValueError("has no clear host (in user, password and parameters write / ? # @ as %2F %3F %23 %40)")
+    hosts = re.split("[/?#]", host, maxsplit=1)[0]
+    if sum(map(len, _PORTS.findall(hosts))) != len(hosts):
+        problem = "has no usable port" if at else "has no usable port, or no @ behind the password"
+        raise ValueError(f"{problem} (in a password write / ? # @ : as %2F %3F %23 %40 %3A)")
 
 
 def _dropped(value: object) -> tuple[str, ...]:
@@ -214,11 +222,6 @@ def _dropped(value: object) -> tuple[str, ...]:
     if "" in paths:
         raise ValueError("has a blank key")
     return paths
-
-
-def without_password(url: str) -> str:
-    """Give a URL with the password that it may hold as ``***``, also where that breaks the URL."""
-    return _PASSWORD_PARAMETER.sub(r"\1=***", _USER_INFO.sub(r"//\1:***@", url))
 
 
 def without_path(url: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import orjson
 
+from etl.exact_json import Number
 from etl.transform.values import clean_items, clean_text, digits
 
 Container = dict[str, object] | list[object]
@@ -28,7 +29,7 @@ def plain_canonical(value: object) -> str | None:
     try:
         encoded = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:
-        return None
+        return None  # also where a number has a text of its own
     # May be a harmless backslash before the letters: then the careful way gives the same text, only later.
     return None if b"\\u0000" in encoded else encoded.decode()
 
@@ -96,4 +97,6 @@ def _scalar(value: object) -> str:
         value = clean_text(value)
     elif isinstance(value, int) and not isinstance(value, bool):
         return digits(value)
+    elif isinstance(value, Number):
+        return value.text
     return orjson.dumps(value).decode()

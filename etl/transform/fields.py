@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from etl.transform.values import cut, ident, moment, number, text
 _NUMERIC = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*", re.ASCII)
 _DATED = re.compile(r"\s*[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIMES = ("date", "timestamp")
+_IsSpelling = Callable[["_Field", str, Mapping[str, object]], bool]
 
 
 @dataclass(slots=True)
@@ -24,12 +25,15 @@ class _Field:
     field_id: str | None
     key: str
     spellings: list[Mapping[str, object]]
+    is_keyed: bool = False  # it has its top-level key
 
-    def value(self) -> object:
+    def value(self) -> tuple[object, str] | None:
+        """The value, and its text."""
         for entry in self.spellings:
             value = entry.get("selectedValue")
-            if not _is_nothing(value):
-                return value
+            told = _text(value)
+            if told is not None:
+                return value, told
         return None
 
     def name(self) -> str | None:
@@ -46,62 +50,78 @@ class _Field:
                 return data_type
         return None
 
+    def may_be(self, field_id: str | None) -> bool:
+        """Whether nothing tells that an entry with this id is another field."""
+        return self.field_id is None or field_id is None or self.field_id == field_id
 
-class _Fields:
-    """One entry a field: known by its id, or by its name where one of two spellings has no id."""
+    def agrees(self, entry: Mapping[str, object]) -> bool:
+        """Whether no value is lost where the entry is another spelling of this field."""
+        mine, other = self.value(), _text(entry.get("selectedValue"))
+        return mine is None or other is None or mine[1] == other
 
-    __slots__ = ("_by_id", "_by_name", "all")
-
-    def __init__(self) -> None:
-        self.all: list[_Field] = []
-        self._by_id: dict[str, _Field] = {}
-        self._by_name: dict[str, _Field] = {}
-
-    def add(self, entry: Mapping[str, object], top_level_key: str = "") -> None:
-        """Keep one spelling of a field; a field without id and name cannot be told from others and is left out."""
-        field_id = ident(entry.get("_id")) or ident(entry.get("id"))
-        key = top_level_key or _key(entry) or field_id
-        if key is None:
-            return
-        name = key.lower()
-        known = self._find(field_id, name)
-        if known is None:
-            known = _Field(field_id, key, [entry])
-            self.all.append(known)
-        else:
-            known.spellings.append(entry)
-            known.field_id = known.field_id or field_id
-            known.key = top_level_key or known.key
-        if known.field_id is not None:
-            self._by_id.setdefault(known.field_id, known)
-        self._by_name.setdefault(name, known)
-
-    def _find(self, field_id: str | None, name: str) -> _Field | None:
-        if field_id is not None and field_id in self._by_id:
-            return self._by_id[field_id]
-        known = self._by_name.get(name)
-        both_have_ids = known is not None and known.field_id is not None and field_id is not None
-        return None if both_have_ids else known
+    def take(self, field_id: str | None, entry: Mapping[str, object]) -> None:
+        self.spellings.append(entry)
+        self.field_id = self.field_id or field_id
 
 
 def field_rows(task_id: str, listed: object, named: Mapping[str, Mapping[str, object]]) -> tuple[Row, ...]:
     """One row for each field that has a value, however often the record spells it; the list comes first.
 
-    Where two spellings disagree about the value, the list's stands. `key` is the top-level key, where there is one.
+    A top-level key spells a field of the list where its id or its exact name does. A name in other letters does so
+    only where no value is lost. Where two spellings disagree about the value, the list's stands. `key` is the
+    top-level key, where there is one. A field without id and name cannot be told from others and is left out.
     """
-    fields = _Fields()
+    fields: list[_Field] = []
     for entry in entries(listed):
         if isinstance(entry, dict):
-            fields.add(entry)
-    for key, entry in named.items():
-        fields.add(entry, key)
+            _add_listed(fields, entry)
+    left = [key for key, entry in named.items() if not _joined(fields, key, entry, _is_same)]
+    for key in left:
+        if not _joined(fields, key, named[key], _is_similar):
+            fields.append(_Field(_id(named[key]), key, [named[key]], is_keyed=True))
     rows: list[Row] = []
-    for field in fields.all:
-        value = field.value()
-        told = _text(value)
+    for field in fields:
+        told = field.value()
         if told is not None:
-            rows.append(_row(task_id, len(rows), field, (value, told)))
+            rows.append(_row(task_id, len(rows), field, told))
     return tuple(rows)
+
+
+def _add_listed(fields: list[_Field], entry: Mapping[str, object]) -> None:
+    field_id = _id(entry)
+    key = _key(entry) or field_id
+    if key is None:
+        return
+    for field in fields:
+        if (field.key == key or field_id == field.field_id) and field.may_be(field_id) and field.agrees(entry):
+            field.take(field_id, entry)
+            return
+    fields.append(_Field(field_id, key, [entry]))
+
+
+def _joined(fields: list[_Field], key: str, entry: Mapping[str, object], is_spelling: _IsSpelling) -> bool:
+    """Whether a field of the list is what the top-level key spells; then it takes that in."""
+    field_id = _id(entry)
+    for field in fields:
+        if not field.is_keyed and field.may_be(field_id) and is_spelling(field, key, entry):
+            field.take(field_id, entry)
+            field.key, field.is_keyed = key, True
+            return True
+    return False
+
+
+def _is_same(field: _Field, key: str, entry: Mapping[str, object]) -> bool:
+    field_id = _id(entry)
+    return (field_id is not None and field_id == field.field_id) or key in {field.key, field.name()}
+
+
+def _is_similar(field: _Field, key: str, entry: Mapping[str, object]) -> bool:
+    told = [field.key, *(name for each in field.spellings for name in (each.get("lname"), _meta(each).get("name")))]
+    return key.lower() in {name.lower() for name in told if isinstance(name, str)} and field.agrees(entry)
+
+
+def _id(entry: Mapping[str, object]) -> str | None:
+    return ident(entry.get("_id")) or ident(entry.get("id"))
 
 
 def _key(entry: Mapping[str, object]) -> str | None:
@@ -127,10 +147,6 @@ def _row(task_id: str, position: int, field: _Field, told: tuple[object, str]) -
         "number": _number(value),
         "time": _time(value, data_type),
     }
-
-
-def _is_nothing(value: object) -> bool:
-    return value is None or (not value and isinstance(value, str | dict | list))
 
 
 def _text(value: object) -> str | None:

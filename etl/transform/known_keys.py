@@ -18,6 +18,7 @@ KNOWN = frozenset(
 )  # fmt: skip
 """All keys that the API itself is known to give a task."""
 
+_NEVER_FIELDS = frozenset(["_id", "fields"])
 _EXAMPLE = 200
 
 
@@ -25,13 +26,18 @@ def split_keys(record: dict[str, object]) -> tuple[dict[str, Mapping[str, object
     """The custom fields by their keys, and the unknown keys with an example, both in the order of the keys."""
     fields: dict[str, Mapping[str, object]] = {}
     unknown: dict[str, str] = {}
-    for key in sorted(record.keys() - KNOWN):
+    for key in sorted(key for key, value in record.items() if key not in KNOWN or _takes_its_place(key, value)):
         value = record[key]
         if isinstance(value, dict) and _is_field(value):
             fields[key] = value
         else:
             unknown[cut(key)] = shown(value, _EXAMPLE)
     return fields, tuple(unknown.items())
+
+
+def _takes_its_place(key: str, value: object) -> bool:
+    """Whether a custom field of that name stands where the API's own key would."""
+    return isinstance(value, dict) and "selectedValue" in value and key not in _NEVER_FIELDS
 
 
 def _is_field(value: Mapping[str, object]) -> bool:

@@ -11,7 +11,7 @@ from etl.transform.children import participant_rows, queue_rows, word_rows
 from etl.transform.dimensions import case_row, priority_row, status_row
 from etl.transform.due_date import due_time
 from etl.transform.fields import field_rows
-from etl.transform.known_keys import split_keys
+from etl.transform.known_keys import KNOWN, split_keys
 from etl.transform.models import Rejection, Stream, TaskRows
 from etl.transform.people import AGENT, QUEUE, USER, Mentions
 from etl.transform.values import LONGEST_ID, boolean, clean, clean_text, cut, ident, moment, text
@@ -44,6 +44,10 @@ def transform(record: object, stream: Stream) -> TaskRows | Rejection:
 
 
 def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated_at: datetime | None) -> TaskRows:
+    due_at = due_time(record)  # also from a custom field of that name
+    custom, unknown = split_keys(record)
+    if not KNOWN.isdisjoint(custom):
+        record = {name: value for name, value in record.items() if name not in custom}
     created_at = moment(record.get("createdAt")) or moment(record.get("timestampValue"))
     seen_at = updated_at or created_at
     status = status_row(record.get("status"), stream, seen_at)
@@ -58,7 +62,7 @@ def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated
         "case_id": case and case["_id"],
         "status_id": status and status["_id"],
         "priority_id": priority and priority["_id"],
-        "due_at": due_time(record),
+        "due_at": due_at,
         "created_at": created_at,
         "updated_at": updated_at,
         "raw": raw,
@@ -68,7 +72,6 @@ def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated
         "queue": current_queue[1],
     }
     task_participants = participant_rows(key, record.get("participants"), agents)
-    custom, unknown = split_keys(record)
     return TaskRows(
         task,
         status,

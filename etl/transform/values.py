@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import overload
 
+from etl.exact_json import Number
 from etl.times import parse_time
 
 LONGEST_ID = 256
@@ -60,7 +61,7 @@ def text(value: object) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int):
         return digits(value)
-    if isinstance(value, float) and math.isfinite(value):
+    if isinstance(value, float) and (math.isfinite(value) or isinstance(value, Number)):
         return repr(value)
     return None
 

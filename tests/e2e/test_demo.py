@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sqlite3
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from tests.integration.mirror import MISCOUNTED, MISFOLLOWED
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
+NUMBERS = {
+    "tasks whose status changed": "select count(distinct task_id) from task_changes where field = 'status'",
+    "with a second interval": """
+        select count(*) from (select 1 from task_status_intervals group by task_id having count(*) > 1)""",
+    "with a cycle time": "select count(first_response_at) from task_cycle_times",
+    "resolved by cycle times": "select count(resolved_at) from task_cycle_times",
+    "resolved by daily flow": "select sum(resolved) - sum(reopened) from daily_flow",
+    "reopened by cycle times": "select sum(reopened) from task_cycle_times",
+    "reopened by daily flow": "select sum(reopened) from daily_flow",
+    "backlog by daily flow": "select backlog from daily_flow order by day desc limit 1",
+    "open now": "select sum(tasks) from open_backlog",
+}
 
 
 def test_the_demo_syncs_twice_and_ends_equal_to_the_server(run_cli: Run, tmp_path: Path) -> None:
@@ -23,14 +36,36 @@ def test_the_demo_syncs_twice_and_ends_equal_to_the_server(run_cli: Run, tmp_pat
         assert connection.execute("SELECT count(*) FROM task_overview").fetchone() == (312,)
 
 
-def test_the_demo_ends_with_how_to_see_the_report(run_cli: Run, tmp_path: Path) -> None:
+def test_the_demo_writes_a_report_and_says_where_it_is(run_cli: Run, tmp_path: Path) -> None:
     done = run_cli("demo", "--tasks", "300", "--keep", "here")
-    told = next(line for line in done.stdout.splitlines() if line.startswith("See it:"))
-    command = shlex.split(told.partition("report ")[2])
-    assert command.pop() == "--open"
-    assert run_cli("report", *command).returncode == 0
+    assert "Report:           here/report.html" in done.stdout
     page = (tmp_path / "here" / "report.html").read_text(encoding="utf-8")
     assert page.count('<p class="nothing" hidden>') == 9
+
+
+def test_the_demo_goes_on_where_the_report_extra_is_missing(run_cli: Run, tmp_path: Path) -> None:
+    hidden = tmp_path / "altair"
+    hidden.mkdir()
+    (hidden / "__init__.py").write_text("raise ModuleNotFoundError(name='altair')", encoding="utf-8")
+    done = run_cli("demo", "--tasks", "200", "--keep", "here", env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^Report: +a report needs altair; run: .*pip", done.stdout, re.MULTILINE)
+    assert "Ask it yourself:" in done.stdout
+    assert not (tmp_path / "here" / "report.html").exists()
+
+
+def test_all_views_cover_the_made_up_history(run_cli: Run, tmp_path: Path) -> None:
+    assert run_cli("demo", "--tasks", "300", "--keep", "here").returncode == 0
+    with closing(sqlite3.connect(tmp_path / "here" / "kore-etl.db")) as connection:
+        differences = [connection.execute(query).fetchall() for query in (MISCOUNTED, *MISFOLLOWED)]
+        numbers = {name: connection.execute(query).fetchone()[0] for name, query in NUMBERS.items()}
+    assert differences == [[], [], []]
+    assert numbers["tasks whose status changed"] > 250
+    assert numbers["tasks whose status changed"] == numbers["with a second interval"]
+    assert numbers["tasks whose status changed"] == numbers["with a cycle time"]
+    assert numbers["resolved by cycle times"] == numbers["resolved by daily flow"]
+    assert numbers["reopened by cycle times"] == numbers["reopened by daily flow"]
+    assert numbers["backlog by daily flow"] == numbers["open now"]
 
 
 def test_the_demo_ignores_the_settings_of_whoever_runs_it(run_cli: Run, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from etl.cli.commands.setup.init import _places
 from etl.cli.options import Common
+from etl.errors import ConfigError
 from tests.e2e.terminal import on_terminal
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -146,6 +147,21 @@ def test_asks_until_the_answer_is_right_and_hides_the_secret(server, config, tmp
 def test_root_and_others_have_their_usual_places(user, config, database):
     places = _places(Common(), {"HOME": "/home/me"}, user)
     assert (str(places.config), places.database_url) == (config, database)
+
+
+def test_a_user_without_a_home_is_told_to_name_the_file() -> None:
+    with pytest.raises(ConfigError, match=r"HOME is not set.*--config"):
+        _places(Common(), {}, 1)
+    assert _places(Common(config=Path("/x/k.toml")), {}, 1).database_url == "sqlite:////x/kore-etl.db"
+
+
+def test_a_home_may_have_any_name() -> None:
+    assert _places(Common(), {"HOME": "/100%?"}, 1).database_url.startswith("sqlite:////100%25%3F/")
+
+
+def test_a_byte_order_mark_before_the_secret_is_left_out(init, config, server):
+    assert init("--no-probe", secret=f"\ufeff{server.options.client_secret}\r\n").returncode == 0
+    assert config.with_name("client-secret").read_text(encoding="utf-8") == f"{server.options.client_secret}\n"
 
 
 def test_no_option_takes_the_secret_itself(run_cli):

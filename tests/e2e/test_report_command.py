@@ -33,6 +33,13 @@ def test_it_writes_one_file_and_says_where(run_cli: Run, synced: dict[str, str],
     assert [path.name for path in tmp_path.glob("*report*")] == ["report.html"]
 
 
+def test_it_needs_no_home(run_cli: Run, migrated_sqlite_url: str, tmp_path: Path) -> None:
+    unknown_user = "import os, sys; os.environ.pop('HOME', None); sys.modules['pwd'] = None"
+    (tmp_path / "sitecustomize.py").write_text(unknown_user, encoding="utf-8")
+    done = run_cli("report", env={"KORE_ETL_DATABASE_URL": migrated_sqlite_url, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

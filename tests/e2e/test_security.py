@@ -5,15 +5,18 @@ from __future__ import annotations
 import ast
 import json
 import re
+import sqlite3
 import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import create_engine, inspect, text
@@ -228,6 +231,44 @@ def test_no_password_of_a_database_is_shown(run_cli: Any, sandbox: Any, environm
     url = f"postgresql://etl:{PASSWORD}@127.0.0.1:1/tasks?connect_timeout=1&application_name=x"
     done = run_cli(*command, env=environment(sandbox(tasks=1, client_secret=SECRET), url))
     assert "not-to-be-seen" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://kore:Winter@Garden/Secret99@db.invalid:5432/kore",
+        "postgresql://kore:Winter Garden?Secret99@db.invalid/kore",
+        "postgresql:/kore:Winter#Garden[Secret99@db.invalid/kore",
+    ],
+)
+def test_no_password_of_a_malformed_url_is_shown(
+    run_cli: Any, sandbox: Any, environment: Any, tmp_path: Path, url: str
+) -> None:
+    given = {**environment(sandbox(tasks=1), url), "KORE_ETL_LOG_FILE": "kore-etl.log"}
+    commands = (["sync", "-v"], ["check"], ["config", "show"], ["db", "check"], ["sync", url])
+    done = [run_cli(*command, env=given) for command in commands]
+    log = tmp_path / "kore-etl.log"
+    said = [log.read_text(encoding="utf-8") if log.exists() else "", *(each.stdout + each.stderr for each in done)]
+    assert [word for word in ("Winter", "Garden", "Secret99") for text in said if word in text] == []
+    assert {each.returncode for each in done} <= {2, 6}
+
+
+def test_no_password_of_a_working_url_is_shown(
+    run_cli: Any, sandbox: Any, environment: Any, postgres_url: str, tmp_path: Path
+) -> None:
+    written = quote("Winter@Garden/?#%[] :Secret99", safe="")
+    url = postgres_url.replace("postgres:@", f"postgres:{written}@")
+    given = {**environment(sandbox(tasks=3), url), "KORE_ETL_LOG_FILE": "kore-etl.log"}
+    copied = ("db", "copy", "--to", f"sqlite:///{tmp_path / 'copy.db'}")
+    commands = (("sync", "-v"), ("check",), ("config", "show"), ("status",), ("sync", "--database-url", url), copied)
+    done = [run_cli(*command, env=given) for command in commands]
+    assert [each.returncode for each in done] == [0] * len(commands), done
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as connection:
+        stored = [str(row) for row in connection.execute("select settings from sync_runs")]
+    log = (tmp_path / "kore-etl.log").read_text(encoding="utf-8")
+    said = [log, *stored, *(each.stdout + each.stderr for each in done)]
+    assert [word for word in ("Winter", "Garden", "Secret99") for text in said if word in text] == []
+    assert "can see the password in --database-url" in done[4].stderr
 
 
 # The program itself

@@ -516,6 +516,11 @@ class TestOutput:
         done = sync(sandbox(tasks=20), migrated_sqlite_url, "--quiet")
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
+    @pytest.mark.parametrize(("written", "name"), [("what%3F.db", "what?.db"), ("a#b%.db", "a#b%.db")])
+    def test_a_file_may_have_any_name(self, sandbox, sync, tmp_path, written, name):
+        assert sync(sandbox(tasks=2), f"sqlite:///{tmp_path}/{written}").returncode == 0
+        assert (tmp_path / name).stat().st_size
+
     def test_a_new_file_is_its_owners_alone(self, sandbox, sync, sqlite_url, tmp_path):
         before = os.umask(0o022)
         try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from functools import cache
 
 import click
@@ -28,6 +30,7 @@ def paths(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[str
 
 
 COMMANDS = list(paths(cli))
+FOREIGN = "\u8acb\u6c42\u66f8 \U0001f600"
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +113,35 @@ class TestNarrow:
         if words[0] != "check":  # whose lines are folded by the terminal
             assert [line for line in plain.splitlines() if len(line) > 80] == []
         assert "Traceback" not in plain
+
+
+@pytest.fixture
+def foreign_names(sandbox, environment, run_cli, migrated_sqlite_url) -> dict[str, str]:
+    """The settings of a database with a task whose name few encodings have."""
+    server = sandbox(tasks=3)
+    settings = environment(server, migrated_sqlite_url)
+    assert run_cli("sync", env=settings).returncode == 0
+    with closing(sqlite3.connect(migrated_sqlite_url.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("update tasks set name = ?, raw = json_set(raw, '$.name', ?)", [FOREIGN, FOREIGN])
+    return settings
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso8859-1", "cp1252", "utf-8"])
+def test_a_name_that_cannot_be_encoded_is_printed_as_escapes(tmp_path, foreign_names, encoding):
+    for words in (["why", "TS000001"], ["status"], ["export"], ["fetch", "--limit", "1"], ["config", "show"]):
+        done = run_in(tmp_path, encoding, words, foreign_names)
+        assert done.returncode == 0, (words, done.stderr)
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso8859-1"])
+def test_an_export_is_utf_8_whatever_the_terminal_is(tmp_path, foreign_names, encoding):
+    assert FOREIGN in run_in(tmp_path, encoding, ["export"], foreign_names).stdout
+
+
+def run_in(folder, encoding, words, settings):
+    environ = clean_environment(folder, {**settings, "PYTHONIOENCODING": encoding, "LANG": "C"})
+    command = [sys.executable, "-m", "etl", *words]
+    return subprocess.run(
+        command, env=environ, cwd=folder, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )

@@ -75,6 +75,18 @@ def test_a_mention_without_an_email_does_not_forget_it(database: Database) -> No
     assert [row[3] for row in rows(database, users)] == ["ana@example.com"]
 
 
+def test_fields_of_similar_names_are_stored_side_by_side(database: Database) -> None:
+    from etl.transform import Stream, TaskRows, transform
+
+    names = ["Region", "Region ", "Re\u0301gion", "R\u00e9gion", "region"]
+    made = transform({"_id": "t-1", **{name: {"selectedValue": name} for name in names}}, Stream(1, "s-1"))
+    assert isinstance(made, TaskRows)
+    stored(database, (task("t-1", 0), {"task_fields": list(made.task_fields)}))
+    with reading(database.engine) as connection:
+        found = connection.execute(select(task_fields.c.key, task_fields.c.text)).all()
+    assert sorted(tuple(row) for row in found) == sorted((name, name) for name in names)
+
+
 def test_all_kinds_of_children_are_stored(database: Database, sandbox_record: Row) -> None:
     from etl.transform import Stream, TaskRows, transform
 

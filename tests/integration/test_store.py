@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
-from sqlalchemy import Connection, Table, delete, select, text, update
+from sqlalchemy import Connection, Table, Text, cast, delete, select, text, update
 from sqlalchemy.exc import StatementError
 
+from etl import exact_json
 from etl.errors import DatabaseError
 from etl.load.database.engine import reading
 from etl.load.schema.detail_tables import status_stretches, task_progress
@@ -20,6 +22,8 @@ from etl.load.schema.tables import cases, priorities, statuses, task_changes, ta
 from etl.load.upsert.batch import Batch, Rejected, merge
 from etl.load.upsert.store import store, store_what_fits
 from etl.load.upsert.tasks import Counts
+from etl.transform import Stream, TaskRows, transform
+from etl.transform.canonical_json import canonical
 from tests.integration.conftest import NOW, Database, minute
 
 Row = dict[str, Any]
@@ -594,3 +598,19 @@ def test_the_newest_version_remains_in_any_order_and_repeated(
     assert (again.inserted, again.updated, again.changes) == (0, 0, 0)
     total = sum(len(batch) for batch in one_way)
     assert counts.inserted + counts.updated + counts.unchanged + counts.stale + counts.repeated == total
+
+
+DIGITS = ["1234567890.123456789012", "12345678901234567890.5", "1e400", "123456789012345678901234567890", "1.50", "-0"]
+
+
+def test_every_digit_of_a_number_is_stored_and_read_again(database: Database) -> None:
+    sent = f'{{"_id":"t-1","amounts":[{",".join(DIGITS)}]}}'
+    made = transform(exact_json.read(sent), Stream(database.source_id, "s-1"))
+    assert isinstance(made, TaskRows)
+    assert stored(database, Batch([made.task])).inserted == 1
+    assert stored(database, Batch([made.task])).unchanged == 1
+    with reading(database.engine) as connection:
+        written, read = connection.execute(select(cast(tasks.c.raw, Text), tasks.c.raw)).one()
+    as_sent = [Decimal(number) for number in DIGITS]
+    for text_of_raw in (written, canonical(read)):
+        assert json.loads(text_of_raw, parse_float=Decimal, parse_int=Decimal)["amounts"] == as_sent

@@ -396,12 +396,27 @@ class TestSecret:
 
     @pytest.mark.parametrize(
         ("content", "told"),
-        [(b"\n", "the file is empty"), (b"\xff\xfe", "not UTF-8"), (b"x" * 100_000, "too large")],
-        ids=["empty", "binary", "huge"],
+        [
+            (b"\n", "the file is empty"),
+            (b"\xff\xfe", "not UTF-8"),
+            (b"x" * 100_000, "too large"),
+            (SECRET.encode("utf-16-le"), "not UTF-8"),
+        ],
+        ids=["empty", "binary", "huge", "utf-16"],
     )
     def test_a_file_that_holds_no_secret_is_told(self, environ, secret_file, content, told):
         secret_file.write_bytes(content)
         assert told in problem({**environ, "KORE_ETL_CLIENT_SECRET_FILE": str(secret_file)})
+
+    @pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=["bare", "unix", "windows"])
+    def test_a_byte_order_mark_in_its_file_is_left_out(self, environ, secret_file, end):
+        secret_file.write_bytes(f"\ufeff{SECRET}{end}".encode())
+        loaded = load({**environ, "KORE_ETL_CLIENT_SECRET_FILE": str(secret_file)})
+        assert only(loaded).client_secret.get_secret_value() == SECRET
+
+    def test_a_byte_order_mark_in_its_variable_is_left_out(self, environ):
+        loaded = load({**environ, "KORE_ETL_CLIENT_SECRET": f"\ufeff{SECRET}"})
+        assert only(loaded).client_secret.get_secret_value() == SECRET
 
     def test_a_file_that_anyone_can_read_is_warned_of(self, environ, secret_file):
         given = {**environ, "KORE_ETL_CLIENT_SECRET_FILE": str(secret_file)}
@@ -414,6 +429,8 @@ class TestSecret:
         ("algorithm", "secret", "told"),
         [
             ("RS256", SECRET, "is no private key in PEM form"),
+            ("RS256", "-----BEGIN PUBLIC KEY-----\nx", "is no private key in PEM form"),
+            ("ES256", "-----BEGIN CERTIFICATE-----\nx", "is no private key in PEM form"),
             ("HS512", "-----BEGIN PRIVATE KEY-----\nx", "which HS512 cannot use"),
         ],
     )
@@ -427,11 +444,6 @@ class TestSecret:
         line = problem(environ)
         assert line.startswith("client_secret (config/kore-etl.toml): is ")
         assert "1234" not in line
-
-    def test_of_the_database_is_known_encoded_and_decoded(self):
-        settings = Settings(database_url="postgresql://me:p%40ss@host/db?sslpassword=other")
-        assert sorted(settings.database_passwords()) == ["other", "p%40ss", "p@ss"]
-        assert Settings().database_passwords() == []
 
     def test_is_not_shown(self):
         loaded = load({**ENVIRON, "KORE_ETL_DATABASE_URL": "postgresql://me:pw-of-mine@host/db"})
@@ -493,6 +505,10 @@ class TestValues:
         [
             ("database_url", "sqlite:///a/b.db", "sqlite:///a/b.db"),
             ("database_url", "sqlite:////a/b.db", "sqlite:////a/b.db"),
+            ("database_url", "sqlite:///a#%20b.db", "sqlite:///a#%20b.db"),
+            ("database_url", "sqlite:///a.db?timeout=3", "sqlite:///a.db?timeout=3"),
+            ("database_url", "postgresql://u:p@[::1]:5432/d", "postgresql+psycopg://u:p@[::1]:5432/d"),
+            ("database_url", "postgresql://u:p:q%@h/d", "postgresql+psycopg://u:p:q%@h/d"),
             ("database_url", "postgres://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
             ("database_url", "postgresql://h:5432/d", "postgresql+psycopg://h:5432/d"),
             ("database_url", "postgresql+psycopg:///d?host=/run", "postgresql+psycopg:///d?host=/run"),
@@ -565,6 +581,11 @@ class TestValues:
             ("database_url", "sqlite://", "names no database file"),
             ("database_url", "sqlite:///:memory:", "names no database file"),
             ("database_url", "kore.db", "sqlite:///FILE"),
+            ("database_url", "sqlite:///what?.db", "has a ? in the file's name"),
+            ("database_url", "sqlite:///what?", "has a ? in the file's name"),
+            ("database_url", "postgresql://u:p@h:70x/d", "has no usable port"),
+            ("database_url", "postgresql://u:p@q@h/d", "has no clear host"),
+            ("database_url", "postgresql://u:p@h/d?user=a@b", "has no clear host"),
             ("overlap", "-1", "is no duration"),
             ("overlap", "9" * 30, "is no duration"),
             ("timeout", "0", "from 1ms"),

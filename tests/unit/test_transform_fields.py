@@ -77,6 +77,47 @@ def test_a_field_in_both_spellings_is_one_row_under_the_key(listed, named, expec
     assert short(fields({**listed, "selectedValue": "x"}, a={**named, "selectedValue": "x"})) == [expected]
 
 
+COMPOSED, DECOMPOSED = "R\u00e9gion", "Re\u0301gion"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Region", "region"), ("Region", "Region "), ("new field", "newfield"), (COMPOSED, DECOMPOSED), ("\u0130", "i")],
+)
+@pytest.mark.parametrize("listed", [False, True], ids=["two keys", "one in the list"])
+@pytest.mark.parametrize("more", [{}, {"_id": "1"}], ids=["no id", "one id"])
+def test_fields_of_nearly_one_name_keep_their_own_values(one, other, listed, more):
+    first = {**more, "selectedValue": "EMEA"}
+    second = {other: {"selectedValue": "north"}}
+    if listed:
+        made = fields({**first, "displayName": one, "lname": one.lower()}, **second)
+    else:
+        made = fields(**{one: first}, **second)
+    assert {row["key"]: row["text"] for row in made} == {one: "EMEA", other: "north"}
+
+
+@pytest.mark.parametrize("same_id", [{}, {"_id": "1"}], ids=["no id", "same id"])
+def test_two_listed_fields_that_disagree_keep_their_own_values(same_id):
+    listed = [{"displayName": "a", "selectedValue": value, **same_id} for value in ("x", "y", "x")]
+    assert [row["text"] for row in fields(*listed)] == ["x", "y"]
+
+
+@pytest.mark.parametrize("order", [("A", "a"), ("a", "A")], ids=str)
+def test_a_key_of_the_exact_name_goes_before_a_similar_one(order):
+    made = fields({"displayName": "a", "dataType": "string"}, **{key: {"selectedValue": key} for key in order})
+    assert {row["key"]: (row["text"], row["data_type"]) for row in made} == {"a": ("a", "string"), "A": ("A", None)}
+
+
+@pytest.mark.parametrize("key", ["status", "priority", "source", "tags", "queues", "name", "caseId", "currAssignee"])
+def test_a_field_named_like_a_key_of_the_api_is_a_field(key):
+    made = rows(**{key: {"id": "fd-1", "_id": "fd-1", "displayName": key, "name": "x", "selectedValue": "mine"}})
+    assert short(made.task_fields) == [("fd-1", key, "mine")]
+    assert (made.status, made.priority, made.case, made.agents, made.queues, made.task_tags) == (
+        *(None, None, None),
+        *((), (), ()),
+    )
+
+
 def test_two_fields_of_one_name_with_two_ids_stay_two():
     made = fields({"_id": "1", "displayName": "a", "selectedValue": "x"}, a={"id": "2", "selectedValue": "y"})
 

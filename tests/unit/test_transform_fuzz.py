@@ -150,7 +150,7 @@ def test_children_belong_to_their_task_and_count_from_nought(record):
         for name in CHILDREN:
             places = [(row["task_id"], row["position"]) for row in getattr(made, name)]
             assert places == [(made.task["_id"], place) for place in range(len(places))], name
-        fields = [row["field_id"] for row in made.task_fields if row["field_id"] is not None]
+        fields = [(row["field_id"], row["key"], row["text"]) for row in made.task_fields if row["field_id"]]
         assert len(fields) == len(set(fields))
 
 

@@ -87,7 +87,7 @@ def _signed(claims: dict[str, object], identity: Identity) -> str:
     warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
     try:
         return jwt.encode(claims, identity.secret, algorithm=identity.algorithm)
-    except (jwt.PyJWTError, ValueError, TypeError, NotImplementedError) as error:
+    except (jwt.PyJWTError, AttributeError, ValueError, TypeError, NotImplementedError) as error:
         kind = type(error).__name__
         message = f"client_secret: cannot sign with {identity.algorithm} ({kind}); RS and ES take a PEM key"
         raise ConfigError(message) from None

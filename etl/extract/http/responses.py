@@ -6,14 +6,12 @@ The vendor documents neither the status nor the shape of its errors for this cal
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
+from etl import exact_json
 from etl.errors import ApiError, AuthError, RefusedError, TransientApiError
 from etl.logs import redact
 
@@ -23,11 +21,8 @@ if TYPE_CHECKING:
 _PAGES = {200, 201, 203}
 _BAD_TOKEN_CODES = {401, 403, 4002}
 _REFUSALS = {400, 405, 406, 409, 410, 411, 412, 413, 414, 415, 416, 422}
-_AS_ZEROS = bytes(ord("0") if chr(code).isdecimal() and code < 128 else code for code in range(256))
-_BEYOND_64_BITS = b"0" * 19  # digits in a row, at least
 _RATE_LIMIT = re.compile("rate[ _-]?limit", re.IGNORECASE)
 _SECONDS = re.compile(r"\d{1,8}(\.\d+)?", re.ASCII)
-_MOST_DIGITS = 4300  # of an integer, as Python's own limit
 _MOST_SAID = 200
 _SCOPE = "scope Case Management Configuration"
 _MOST_READ = 4096  # of a text in which words are looked for
@@ -159,24 +154,11 @@ def _raise_refused(status: int, said: str, code: int | None) -> None:
 
 
 def parse(body: bytes) -> Any:
-    """Return the body's JSON, None where it is none.
-
-    The fast parser refuses lone surrogates and NaN and rounds integers past 64 bits; the standard one keeps them.
-    """
+    """Return the body's JSON, None where it is none."""
     try:
-        if _BEYOND_64_BITS not in body.translate(_AS_ZEROS):
-            return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        return json.loads(body, parse_constant=lambda _name: None, parse_int=_whole)
+        return exact_json.read(body)
     except (ValueError, RecursionError):
         return None
-
-
-def _whole(digits: str) -> int | str:
-    """Return an integer; one so long that Python refuses to read it stays text."""
-    return int(digits) if len(digits) <= _MOST_DIGITS else digits
 
 
 def _said(answer: Any) -> str | None:

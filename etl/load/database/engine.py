@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
+from etl import exact_json
 from etl.errors import ConfigError, DatabaseError
 from etl.extras import install_command
 from etl.load.database.errors import raise_database_error
@@ -63,7 +64,7 @@ def open_engine(database_url: str) -> Engine:
 
 def _create(url: URL) -> Engine:
     try:
-        return create_engine(url, json_serializer=_as_is, **_connect_options(url))
+        return create_engine(url, json_serializer=_as_is, json_deserializer=exact_json.read, **_connect_options(url))
     except ModuleNotFoundError as error:
         message = f"database_url: its driver {error.name} is not installed; run: {install_command('postgres')}"
         raise ConfigError(message) from error
@@ -111,6 +112,16 @@ def set_pragma(connection: Connection, pragma: str) -> None:
 def sqlite_file(engine: Engine) -> Path | None:
     """Return the true path of a SQLite database, None for one in memory or on a server."""
     return _file_of(engine.url)
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of a SQLite file, whatever its name holds."""
+    return f"sqlite:///{str(path).replace('%', '%25').replace('?', '%3F')}"
+
+
+def file_of(database_url: str) -> Path | None:
+    """Return the true path of the SQLite database that a URL names, None for one on a server."""
+    return _file_of(make_url(database_url))
 
 
 def _file_of(url: URL) -> Path | None:

@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Boolean, Connection, DateTime, Float, Integer, Numeric, Text, column, inspect, select, table
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    DateTime,
+    Float,
+    Integer,
+    Numeric,
+    Text,
+    cast,
+    column,
+    inspect,
+    select,
+    table,
+)
 from sqlalchemy.types import JSON, NullType, TypeEngine
 
 from etl.errors import ConfigError
@@ -89,7 +102,13 @@ class View:
     def _query(self) -> Select[Any]:
         columns = self._table.c
         order = [columns[key] for key in _KEYS if key in columns] or list(columns)[:1]
-        return select(*columns).where(*self._where).order_by(*order)
+        read = [_as_text(columns[field.name]) if field.kind == "json" else columns[field.name] for field in self.fields]
+        return select(*read).where(*self._where).order_by(*order)
+
+
+def _as_text(value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Read JSON as the text that it is."""
+    return cast(value, Text).label(str(value.key))
 
 
 def find_view(connection: Connection, name: str) -> View:

@@ -149,11 +149,8 @@ class Service:
             return [row for row in self._store.index("").rows if not is_hidden(row, self.options)]
 
     def status_histories(self) -> dict[str, Any]:
-        """The statuses of each task of a support desk: since when in milliseconds, the status's id, its name."""
-        known = {} if self._generator.desk is None else self._generator.desk.status_histories
-        return {
-            key: [(moment, each["_id"], each["name"]) for moment, each in history] for key, history in known.items()
-        }
+        """The statuses of each task of a support desk: since when in milliseconds, and the status."""
+        return {} if self._generator.desk is None else dict(self._generator.desk.status_histories)
 
     def _now_ms(self) -> int:
         return int(self.now() * 1000)

@@ -221,7 +221,9 @@ def _first(found: Sequence[str]) -> str:
 
 
 def _where(engine: Engine) -> str:
-    return engine.url.render_as_string(hide_password=True)
+    from etl.load.database.errors import place
+
+    return place(engine.url)
 
 
 def _say(common: Common, line: str) -> None:

@@ -49,7 +49,9 @@ def _tell(common: Common, source: Engine, target: Engine, copied: dict[str, int]
         import orjson
 
         click.echo(orjson.dumps({"rows": copied}, option=orjson.OPT_INDENT_2))
-    of, to = (each.url.render_as_string(hide_password=True) for each in (source, target))
+    from etl.load.database.errors import place
+
+    of, to = (place(each.url) for each in (source, target))
     _say(common, f"{to}: holds the {sum(copied.values()):,} rows of {of}; now let database_url name it")
 
 

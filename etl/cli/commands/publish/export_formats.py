@@ -41,10 +41,9 @@ def write_csv(out: BinaryIO, fields: Sequence[Field], rows: Rows, *, spreadsheet
 
 def write_jsonl(out: BinaryIO, fields: Sequence[Field], rows: Rows) -> int:
     """Write rows as lines of JSON, each an object, and return how many."""
-    names = [field.name for field in fields]
     count = 0
     for row in rows:
-        values = {name: _plain(value) for name, value in zip(names, row, strict=True)}
+        values = {field.name: _plain(value, field) for field, value in zip(fields, row, strict=True)}
         out.write(orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE))
         count += 1
     return count
@@ -89,8 +88,6 @@ def _cell(value: object) -> str:
             return str(value).lower()
         case datetime():
             return format_time(value)
-        case dict() | list():
-            return orjson.dumps(value).decode()
         case _:
             return str(value)
 
@@ -100,7 +97,9 @@ def _safe(cell: str) -> str:
     return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
-def _plain(value: object) -> object:
+def _plain(value: object, field: Field) -> object:
+    if field.kind == "json" and isinstance(value, str):
+        return orjson.Fragment(value)
     return format_time(value) if isinstance(value, datetime) else value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import webbrowser
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
@@ -91,6 +92,7 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
 
 
 def _page_writer() -> tuple[Callable[[], str], Callable[[Facts, str, str], str]]:
+    os.environ.setdefault("HOME", "/")  # altair asks for it when it is imported, and a container may have none
     try:
         from etl.report.drawing import runtime
         from etl.report.page import write_page

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from rich.table import Table
 from etl.cli.signals import graceful
 from etl.errors import ConfigError, EtlError
 
+StatusHistory = list[tuple[int, dict[str, Any]]]  # since when in milliseconds, and the status
 QUESTIONS = {
     "What is open, by status and priority?": """
 SELECT status, priority, count(*) AS tasks
@@ -54,13 +54,8 @@ ORDER BY overdue DESC, open DESC""",
 }
 _CHANGES = {"update": 120, "insert": 12}
 _DAYS = 200  # of history
-_CHANGE = """
-INSERT INTO task_changes (task_id, field, old_id, new_id, old_value, new_value, changed_at, seen_at, run_id)
-VALUES (?, 'status', ?, ?, ?, ?, ?, ?, 1)"""
-_COUNT = """
-INSERT INTO daily_counts (stream_id, day, created, resolved, reopened, deleted)
-SELECT stream_id, day, sum(created), sum(resolved), sum(reopened), sum(deleted) FROM daily_events GROUP BY 1, 2"""
 _PATIENCE = 60  # seconds for the server to start, or to answer
+_MISSING_EXTRA = 2  # exit code of a report without its libraries
 
 
 @click.command(short_help="Run two syncs against a sandbox and show the tables.")
@@ -69,7 +64,7 @@ _PATIENCE = 60  # seconds for the server to start, or to answer
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Leave the database in this folder, in place of that of an earlier demo.",
+    help="Keep the database and its report in this folder, and replace those of an earlier demo.",
 )
 def demo(tasks: int, keep: Path | None) -> None:
     """Start a server with made-up tasks, sync, change some, sync again, and ask three questions.
@@ -95,7 +90,11 @@ def demo(tasks: int, keep: Path | None) -> None:
         console.print(f"Compared:     {_compared(database, _call(url, 'GET', 'tasks'))}\n")
         for question, statement in QUESTIONS.items():
             _answer(console, database, question, statement)
-    console.print(_further(keep))
+        if keep is None:
+            console.print("Use --keep DIR to keep the database and a report of it.")
+            return
+        console.print(f"Report:           {_report(environment, keep / 'report.html')}")
+        console.print(f"Ask it yourself:  {_question_yourself(keep / 'kore-etl.db')}")
 
 
 @contextmanager
@@ -111,7 +110,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         raise ConfigError(f"--keep {keep}: the folder cannot be made: {error.strerror}") from error
     if (keep / "kore-etl.db").exists() and not (keep / "sandbox.env").exists():
         raise ConfigError(f"--keep {keep}: holds a kore-etl.db that no demo made; choose another folder")
-    for name in ("kore-etl.db", "kore-etl.db-wal", "kore-etl.db-shm", "sandbox.env"):
+    for name in ("kore-etl.db", "kore-etl.db-wal", "kore-etl.db-shm", "sandbox.env", "report.html"):
         (keep / name).unlink(missing_ok=True)
     yield keep
 
@@ -124,7 +123,7 @@ def _server(tasks: int, folder: Path) -> Iterator[dict[str, str]]:
         *("sandbox", "--tasks", str(tasks), "--pattern", "desk", "--days", str(_DAYS)),
         *("--requests-per-minute", "0", "--port", "0", "--env-file", str(settings)),
     )
-    with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:  # noqa: S603 - our own
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:  # noqa: S603 - our own
         try:
             yield _settings_when_listening(process, settings, log)
         finally:
@@ -135,31 +134,26 @@ def _settings_when_listening(process: subprocess.Popen[bytes], settings: Path, l
     give_up = time.monotonic() + _PATIENCE
     while not settings.exists():
         if process.poll() is not None or time.monotonic() > give_up:
-            raise EtlError(f"the sandbox did not start: {_last_line(log.read_text())}")
+            raise EtlError(
+                f"the sandbox did not start: {_last_line(log.read_text(encoding='utf-8', errors='replace'))}"
+            )
         time.sleep(0.05)
-    words = shlex.split(settings.read_text())
+    words = shlex.split(settings.read_text(encoding="utf-8"))
     return dict(word.split("=", 1) for word in words if "=" in word)
 
 
-def _further(keep: Path | None) -> str:
-    if keep is None:
-        return "With --keep DIR the database stays, for questions of your own."
-    file = shlex.quote(str(keep / "kore-etl.db"))
-    page = shlex.quote(str(keep / "report.html"))
-    url = shlex.quote(f"sqlite:///{keep / 'kore-etl.db'}")
-    return (
-        f"See it:           {_program()} report --database-url {url} --out {page} --open\n"
-        f"Ask it yourself:  sqlite3 {file}  (or, from Python 3.12 on: python3 -m sqlite3 {file})"
-    )
+def _report(environment: Mapping[str, str], page: Path) -> str:
+    """Write the report; tell where it is, or how to get what it needs."""
+    done = _run(environment, "report", "--quiet", "--out", str(page))
+    if done.returncode == _MISSING_EXTRA:
+        return _last_line(done.stderr).removeprefix("kore-etl: error: ")
+    _require_success(done, "report")
+    return f"{page} (open it in a browser)"
 
 
-def _program() -> str:
-    """The command as it can be typed here: by its name where that is found, else by its path."""
-    installed = Path(sys.executable).with_name("kore-etl")
-    found = shutil.which("kore-etl")
-    if (found is not None and Path(found).resolve() == installed.resolve()) or not installed.exists():
-        return "kore-etl"
-    return shlex.quote(os.path.relpath(installed))
+def _question_yourself(database: Path) -> str:
+    file = shlex.quote(str(database))
+    return f"sqlite3 {file}  (or, from Python 3.12 on: python3 -m sqlite3 {file})"
 
 
 def _command(*arguments: str) -> list[str]:
@@ -168,12 +162,15 @@ def _command(*arguments: str) -> list[str]:
 
 def _environment(settings: Mapping[str, str], database: Path) -> dict[str, str]:
     """Give the sync these settings and none of the person's own."""
+    from etl.load.database.engine import sqlite_url
+
     foreign = {name: value for name, value in os.environ.items() if not name.startswith("KORE_ETL_")}
     return {
         **foreign,
         **settings,
+        "PYTHONIOENCODING": "utf-8",
         "KORE_ETL_CONFIG": os.devnull,
-        "KORE_ETL_DATABASE_URL": f"sqlite:///{database.resolve()}",
+        "KORE_ETL_DATABASE_URL": sqlite_url(database.resolve()),
         "KORE_ETL_REQUESTS_PER_MINUTE": "6000",  # the sandbox has no budget
     }
 
@@ -181,12 +178,19 @@ def _environment(settings: Mapping[str, str], database: Path) -> dict[str, str]:
 def _sync(environment: Mapping[str, str]) -> tuple[dict[str, Any], float]:
     """Run ``kore-etl sync``; give what it reports of the source, and the seconds that it took."""
     began = time.monotonic()
-    command = _command("sync", "--output", "json")
-    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)  # noqa: S603 - our own
+    done = _run(environment, "sync", "--output", "json")
+    _require_success(done, "sync")
+    return json.loads(done.stdout)["sources"][0], time.monotonic() - began
+
+
+def _run(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(_command(*arguments), env=environment, capture_output=True, encoding="utf-8", check=False)  # noqa: S603 - our own
+
+
+def _require_success(done: subprocess.CompletedProcess[str], what: str) -> None:
     if done.returncode != 0:
         click.echo(done.stderr, err=True, nl=False)
-        raise EtlError(f"the sync ended with {done.returncode}")
-    return json.loads(done.stdout)["sources"][0], time.monotonic() - began
+        raise EtlError(f"the {what} ended with {done.returncode}")
 
 
 def _last_line(text: str) -> str:
@@ -205,23 +209,37 @@ def _call(url: str, method: str, act: str, arguments: Mapping[str, int] | None =
     return answer.json()
 
 
-def _remember(database: Path, courses: Mapping[str, list[tuple[int, str, str]]]) -> int:
-    """Write the history that nobody was there to see, and count how many changes that is."""
-    changes = [
-        (key, *(one[1], other[1]), *(one[2], other[2]), *(_moment(other[0]), _moment(other[0])))
-        for key, course in courses.items()
-        for one, other in pairwise(course)
-    ]
-    with closing(sqlite3.connect(database)) as connection, connection:
-        connection.executemany(_CHANGE, changes)
-        connection.execute("UPDATE tasks SET first_seen_at = created_at")
-        connection.execute("DELETE FROM daily_counts")
-        connection.execute(_COUNT)
+def _remember(database: Path, histories: Mapping[str, StatusHistory]) -> int:
+    """Write the status changes of the months before the first sync, with all that is derived; return their number."""
+    from sqlalchemy import insert, select, update
+
+    from etl.load.database.engine import open_engine, sqlite_url
+    from etl.load.schema.tables import sources, statuses, task_changes, tasks
+    from etl.load.upsert import derived, dimensions
+    from etl.transform.dimensions import status_row
+    from etl.transform.models import Stream
+
+    changes = [_change(key, *pair) for key, history in histories.items() for pair in pairwise(history)]
+    engine = open_engine(sqlite_url(database.resolve()))
+    with engine.begin() as connection:
+        stream = Stream(*connection.execute(select(sources.c.id, sources.c.stream_id)).one())
+        seen = (status_row(status, stream, _moment(at)) for history in histories.values() for at, status in history)
+        dimensions.upsert(connection, statuses, [row for row in seen if row is not None])
+        connection.execute(insert(task_changes), changes)
+        connection.execute(update(tasks).values(first_seen_at=tasks.c.created_at))
+        derived.rebuild(connection)
+    engine.dispose()
     return len(changes)
 
 
-def _moment(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(" ", "milliseconds")[:23]
+def _change(key: str, before: tuple[int, dict[str, Any]], after: tuple[int, dict[str, Any]]) -> dict[str, Any]:
+    (_, old), (at, new) = before, after
+    named = {"old_id": old["_id"], "new_id": new["_id"], "old_value": old["name"], "new_value": new["name"]}
+    return {"task_id": key, "field": "status", **named, "changed_at": _moment(at), "seen_at": _moment(at), "run_id": 1}
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _compared(database: Path, served: list[dict[str, Any]]) -> str:

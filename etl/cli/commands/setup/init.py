@@ -68,17 +68,28 @@ class _Places:
 
 
 def _places(common: Common, environ: Mapping[str, str], user_id: int) -> _Places:
-    home = Path(environ.get("HOME") or "~").expanduser()
-    if user_id == 0:
-        config, data = Path("/etc/kore-etl"), Path("/var/lib/kore-etl")
-    else:
-        config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "kore-etl"
-        data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "kore-etl"
-    file = config / "kore-etl.toml"
+    from etl.load.database.engine import sqlite_url
+    from etl.settings.values import expanded
+
+    config, data = _folders(environ, user_id)
     if common.config is not None:
-        file = common.config.expanduser().absolute()
-        data = data if file.parent == config else file.parent
-    return _Places(file, file.with_name(_SECRET_NAME), f"sqlite:///{data / 'kore-etl.db'}")
+        file = expanded(str(common.config)).absolute()
+        data = data if data and file.parent == config else file.parent
+    elif config is None or data is None:
+        raise ConfigError("HOME is not set, so the settings have no place of their own; name their file with --config")
+    else:
+        file = config / "kore-etl.toml"
+    return _Places(file, file.with_name(_SECRET_NAME), sqlite_url(data / "kore-etl.db"))
+
+
+def _folders(environ: Mapping[str, str], user_id: int) -> tuple[Path | None, Path | None]:
+    """Return the folders of the settings and of the data; None where the user has no home."""
+    if user_id == 0:
+        return Path("/etc/kore-etl"), Path("/var/lib/kore-etl")
+    home = environ.get("HOME")
+    config = environ.get("XDG_CONFIG_HOME") or (home and f"{home}/.config")
+    data = environ.get("XDG_DATA_HOME") or (home and f"{home}/.local/share")
+    return (Path(config) / "kore-etl" if config else None), (Path(data) / "kore-etl" if data else None)
 
 
 def _refuse_existing(places: _Places) -> None:
@@ -113,11 +124,11 @@ def _asked(key: str, accepted: Callable[[str, str], str]) -> Callable[[Any], str
 
 
 def _secret(file: str | None) -> str:
-    if file == "-":
-        text = sys.stdin.read()
-    elif file is not None:
+    from etl.settings.values import expanded
+
+    if file is not None:
         try:
-            text = Path(file).expanduser().read_text(encoding="utf-8")
+            text = (sys.stdin.buffer.read() if file == "-" else expanded(file).read_bytes()).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"--client-secret-file {file}: cannot be read; name a file with the secret") from error
     elif sys.stdin.isatty():
@@ -133,15 +144,16 @@ def _secret(file: str | None) -> str:
 
 
 def _write(places: _Places, values: Mapping[str, str], secret: str) -> None:
+    from etl.load.database.engine import file_of
     from etl.scheduling.installation import brought
 
     text = brought("kore-etl.example.toml")
     text = text[text.index("# Files are searched in this order") :]
     for key, value in values.items():
         text = _with(text, key, value)
-    database = values["database_url"].removeprefix("sqlite:///")
-    if database != values["database_url"]:
-        _make_folder(Path(database.partition("?")[0]).parent)
+    database = file_of(values["database_url"])
+    if database is not None:
+        _make_folder(database.parent)
     _make_folder(places.config.parent)
     _write_private(places.secret, secret)
     _write_private(places.config, f"# Settings of kore-etl, written by kore-etl init.\n#\n{text}")

@@ -12,6 +12,7 @@ import orjson
 
 from etl.cli.options import Common, MomentOption, common_options, source_option
 from etl.errors import ApiError, ConfigError, ExitCode
+from etl.exact_json import fragment
 
 if TYPE_CHECKING:
     from etl.extract.http.client import Client
@@ -205,7 +206,7 @@ def _count(number: int, what: str) -> str:
 def _line(value: Any) -> bytes:
     """Write a value as it was sent; what UTF-8 or 64 bits cannot hold, as the escapes that it was sent as."""
     try:
-        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(value, default=fragment, option=orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError:
         pass
     try:
