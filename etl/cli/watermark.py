@@ -122,7 +122,7 @@ def _move(run: Run, moment: datetime, *, force: bool, tell: bool) -> dict[str, A
 
     known = run.watermark()
     _refuse_ahead(known, moment, force=force)
-    with run.engine.begin() as connection:
+    with run.writing() as connection:
         watermarks.put(connection, run.source.id, moment, run_id=run.id, now=run.clock())
     if tell:
         click.echo(f"kore-etl: {run.source.name}: {_consequence(known, moment)}", err=True)

@@ -104,5 +104,5 @@ def _reached(run: Run, way: Way, job: str, since: datetime) -> datetime | None:
 
 def _close_job(run: Run, job: str) -> None:
     """Let the next backfill of the same period begin anew."""
-    with run.engine.begin() as connection:
+    with run.writing() as connection:
         windows.rename_job(connection, run.source.id, job, "backfill")

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from etl.errors import DatabaseError
+from etl.errors import DatabaseError, LockedError
 from etl.extract.choosing import Name
 from etl.extract.query import Field
 from etl.jobs.intake import Taken
@@ -92,7 +92,7 @@ class WindowEntry:
         """Close the window as far as it came."""
         self._state = "failed"
         self._doubt = str(error)
-        with suppress(DatabaseError):  # what went wrong first is what is told; the next run closes the row
+        with suppress(DatabaseError, LockedError):  # what went wrong first is what is told; the next run closes the row
             self._write_alone()
 
     def _conclude(self) -> None:
@@ -103,7 +103,7 @@ class WindowEntry:
             log.warning("window.unverified", start=self._columns["start"], end=self._end, reason=self._doubt)
 
     def _write_alone(self) -> None:
-        with self._run.engine.begin() as connection:
+        with self._run.writing() as connection:
             self._write(connection)
 
     def _write(self, connection: Connection) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from etl.errors import ConfigError
 from etl.jobs.run import Run
-from etl.load import forgotten
+from etl.load import forgotten, runs
 from etl.load.engine import reading
 from etl.load.scrubbing import erasing, scrub
 from etl.transform import TaskRows, tombstone, transform
@@ -27,6 +27,7 @@ def forget(run: Run, task_id: str) -> dict[str, Any]:
     made = transform(tombstone(record or {"_id": task_id}), run.stream)
     assert isinstance(made, TaskRows)  # noqa: S101 - it has an id, and of its dates only what was stored once
     with erasing(run.engine) as connection:
+        runs.require_owner(connection, run.id)
         erased = forgotten.erase(connection, made.task, run_id=run.id, now=run.clock())
     scrub(run.engine, _TABLES)
     return {"forgotten": task_id, "erased": erased}

@@ -59,7 +59,7 @@ def beginning(run: Run, field: Field, finding: Finding | None) -> datetime:
     if start is None:
         return run.opened_at() - _NEAR_ENOUGH
     start = min(start, run.opened_at()).replace(microsecond=0)  # the first task may be younger than this run
-    with run.engine.begin() as connection:
+    with run.writing() as connection:
         sources.set_history_start(connection, run.source.id, start)
     return start
 

@@ -91,7 +91,7 @@ def _find_and_mark(run: Run, suspects: Suspects, *, deep: bool) -> int:
             Comparison(run, suspects).find(total)
     if suspects.gone:
         _look_again(run, suspects)
-    with run.engine.begin() as connection:
+    with run.writing() as connection:
         marked = deletions.mark(connection, suspects.gone, run_id=run.id, now=run.clock())
     if total is not None and suspects.live - marked > total:
         run.tally.unverified += 1

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from etl.errors import DatabaseError, EtlError
+from etl.errors import DatabaseError, EtlError, LockedError
 from etl.extract.abilities import Abilities
 from etl.extract.client import Client
 from etl.jobs.first_load import begin_load, end_load
@@ -18,7 +18,7 @@ from etl.jobs.refresh import refresh
 from etl.jobs.rules import Rules, Tally
 from etl.jobs.run import Run
 from etl.jobs.turns import turn_of
-from etl.load import runs, sources, watermarks
+from etl.load import runs, sequences, sources, watermarks
 from etl.load.engine import reading
 from etl.load.sources import Source
 
@@ -74,7 +74,8 @@ def recorded_run(
             yield run
             end_load(run)
         except BaseException as error:
-            with suppress(DatabaseError):  # what went wrong first is what is told; the next run closes the row
+            # What went wrong first is what is told; the next run closes the row.
+            with suppress(DatabaseError, LockedError):
                 _close(run, state=_state(error), exit_code=exit_code_of(error), error=f"{error}" or repr(error))
             raise
         _close(run, state="finished", exit_code=outcome_of(run.tally), error=None)
@@ -100,6 +101,7 @@ def _state(error: BaseException) -> str:
 
 def _register(engine: Engine, assignment: Assignment, now: datetime) -> Source:
     with engine.begin() as connection:
+        sequences.catch_up(connection)
         return sources.register(
             connection,
             name=assignment.name,

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from etl.extract.answers import parse
 from etl.jobs.intake import batch_of
 from etl.jobs.run import Run
-from etl.load import courses, daily, reshaping, unknown
+from etl.load import courses, daily, reshaping, runs, unknown
 from etl.load.engine import reading
 from etl.load.scrubbing import erasing, scrub
 from etl.load.tables import priorities, statuses
@@ -66,7 +66,7 @@ def refresh(run: Run) -> int:
         _clear(run, dropped)
     if dropped or before.transform != today.transform:
         tasks = sum(_rewrite(run, records) for records in _stored(run))
-    with run.engine.begin() as connection:
+    with run.writing() as connection:
         if tasks:
             daily.count_anew(connection)
             courses.follow_all(connection)
@@ -92,6 +92,7 @@ def _stored(run: Run) -> Iterator[list[tuple[str, Any]]]:
 def _rewrite(run: Run, records: list[tuple[str, Any]]) -> int:
     rows, _ = run.intake.take([record for _, record in records])
     with erasing(run.engine) as connection:
+        runs.require_owner(connection, run.id)
         reshaping.rewrite(connection, batch_of(rows))
     return len(records)
 
@@ -101,6 +102,7 @@ def _clear(run: Run, paths: frozenset[str]) -> None:
     source_id, drop = run.source.id, dropper(sorted(paths))
     whole, names = history_fields(paths)
     with erasing(run.engine) as connection:
+        runs.require_owner(connection, run.id)
         reshaping.clear_history(connection, source_id, whole=whole, names=names)
         reshaping.clear_people(connection, source_id, people_columns(paths))
         unknown.drop_all(connection, source_id)

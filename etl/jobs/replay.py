@@ -48,5 +48,5 @@ def _replay(run: Run, records: Sequence[kept.Kept]) -> int:
         run.tally.rejected += len(records) - len(readable)
     run.store(run.take(Chunk([value for _, value in readable])))
     # Cut off here, the next replay finds these records stored already, and lets go of them then.
-    with run.engine.begin() as connection:
+    with run.writing() as connection:
         return kept.settle(connection, [record for record, _ in readable], run.id)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -176,6 +176,7 @@ class Run:
         rejections = list(taken.rejections)
         now = self.clock()
         with self._storing, storing(self.engine) as connection:
+            runs.require_owner(connection, self.id)
             counts, left_out = how(
                 connection, taken.rows, batch_of, run_id=self.id, now=now, on_laid_out=taken.on_laid_out
             )
@@ -194,9 +195,20 @@ class Run:
         self._on_progress(self.tally, taken.total)
         return counts
 
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Give a connection in a transaction in which this run still owns its source.
+
+        Raises:
+            LockedError: another run has taken over.
+        """
+        with self.engine.begin() as connection:
+            runs.require_owner(connection, self.id)
+            yield connection
+
     def advance(self, watermark: datetime) -> None:
         """Move the watermark, all that it covers being stored."""
-        with self.engine.begin() as connection:
+        with self.writing() as connection:
             watermarks.advance(connection, self.source.id, watermark, run_id=self.id, now=self.clock())
 
     def learn(self, abilities: Abilities, *questions: str) -> None:
@@ -210,7 +222,7 @@ class Run:
                 now=getattr(self.abilities, question),
                 evidence=self.abilities.evidence.get(question),
             )
-        with self.engine.begin() as connection:
+        with self.writing() as connection:
             sources.remember(connection, self.source.id, abilities.to_json(), self.clock())
 
     def accept(self, contradiction: ContradictedError) -> None:
