@@ -56,6 +56,21 @@ class UnusableAnswerError(TransientApiError):
         self.minute_is_full = minute_is_full
 
 
+class TooLargeAnswerError(TransientApiError):
+    """The answer is larger than what is read of one. If that does not pass, fewer rows may do."""
+
+
+class NoConnectionError(TransientApiError):
+    """No connection was made. Before the first answer of a run, waiting hardly helps: the reason is mostly lasting.
+
+    ``is_lasting`` tells that the server or what stands before it was reached, and only a person can mend the reason.
+    """
+
+    def __init__(self, message: str, *, is_lasting: bool = False) -> None:
+        super().__init__(message)
+        self.is_lasting = is_lasting
+
+
 class SlowAnswerError(TransientApiError):
     """The server takes the request and does not answer in time: it may be asked for too much."""
 

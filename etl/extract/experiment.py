@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from etl.errors import RefusedError
 from etl.extract.abilities import DEFAULT_PAGE_ROWS, Abilities, Question
-from etl.extract.answers import SlowAnswerError
+from etl.extract.answers import SlowAnswerError, TooLargeAnswerError
 from etl.extract.page import Page, record_id
 from etl.extract.query import Field, Query
 from etl.extract.reading import Fetch
@@ -44,7 +44,7 @@ class Experiment:
     beginnings: dict[Field, datetime] = field(default_factory=dict)
 
     def ask(self, query: Query, *, may_be_much: bool = False) -> Page | None:
-        """Return the page, None if the server refuses the query.
+        """Return the page, None if the server refuses the query or its answer is too large.
 
         A query that ``may_be_much`` counts as refused as well where its answer does not come in time.
 
@@ -57,7 +57,7 @@ class Experiment:
         self.requests += 1
         try:
             page = self.send(query)
-        except RefusedError as error:
+        except (RefusedError, TooLargeAnswerError) as error:
             self.refusal = str(error)
             return None
         except SlowAnswerError as error:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from etl.errors import ApiError, RefusedError
 from etl.extract.abilities import END_OF_TIME, SECOND, Abilities, ContradictedError
+from etl.extract.answers import TooLargeAnswerError
 from etl.extract.client import Client
 from etl.extract.page import Page
 from etl.extract.query import Query
@@ -77,17 +78,19 @@ class Run:
         self._storing = storing
         self._more_clients = more_clients or (lambda: client)
         self._helpers: list[Client] = []
+        self._fitting: int | None = None  # rows that made an answer that can be read
         self._contradicted: set[str] = set()
         self._met_keys: set[str] = set()
 
     def another_client(self) -> Client:
         """Return one more client, for another thread; what it spends is this run's."""
         client = self._more_clients()
+        client.has_answered = self.client.has_answered
         self._helpers.append(client)
         return client
 
     def fetch(self, query: Query, *, client: Client | None = None) -> Page:
-        """Ask for a page; where the server no longer takes so large a limit, ask for fewer rows and remember that.
+        """Ask for a page; where so many rows are refused or too large to be read, ask for fewer and remember that.
 
         Raises:
             EtlError: as the client does.
@@ -97,6 +100,8 @@ class Run:
         client = client or self.client
         try:
             return client.fetch(query)
+        except TooLargeAnswerError as error:
+            return self._fetch_less(client, query, error)
         except RefusedError:
             fewer = max((rows for rows in _USUAL_PAGES if query.limit and rows < query.limit), default=None)
             if fewer is None:
@@ -107,8 +112,27 @@ class Run:
         )
         return page
 
+    def _fetch_less(self, client: Client, query: Query, error: TooLargeAnswerError) -> Page:
+        """Halve the rows until the answer can be read.
+
+        Raises:
+            TooLargeAnswerError: a single record is too large.
+        """
+        while query.limit and query.limit > 1:
+            query = replace(query, limit=query.limit // 2)
+            try:
+                page = client.fetch(query)
+            except TooLargeAnswerError as again:
+                error = again
+                continue
+            self._fitting = query.limit
+            evidence = f"more than {query.limit} rows are too large an answer"
+            self.learn(self.abilities.learnt("page_rows", query.limit, evidence), "page_rows")
+            return page
+        raise error
+
     def _within_limit(self, query: Query) -> Query:
-        most = self.abilities.page_rows
+        most = min(filter(None, (self.abilities.page_rows, self._fitting)), default=None)
         return replace(query, limit=most) if query.limit and most and query.limit > most else query
 
     def opened_at(self) -> datetime:
