@@ -205,10 +205,10 @@ class Run:
                 connection, taken.rows, batch_of, run_id=self.id, now=now, on_laid_out=taken.on_laid_out
             )
             rejections += [(reason, str(each.task["_id"]), str(each.task["raw"])) for each, reason in left_out]
-            self._count(len(taken), counts, len(rejections))
+            self._count(len(taken), counts)
             window_id = ledger(connection)
             origin = rejected.Origin(self.source.id, self.id, window_id)
-            rejected.keep(connection, rejections, origin, now)
+            self.tally.rejected += rejected.keep(connection, rejections, origin, now)
             unnoticed = self._unnoticed(taken.rows)
             new_keys = unknown.keep(connection, self.source.id, unnoticed, run_id=self.id, now=now)
             if watermark is not None:
@@ -279,7 +279,7 @@ class Run:
         self._met_keys |= new.keys()
         return new
 
-    def _count(self, fetched: int, counts: Counts, rejections: int) -> None:
+    def _count(self, fetched: int, counts: Counts) -> None:
         self.count_requests()
         tally = self.tally
         tally.fetched += fetched
@@ -287,7 +287,6 @@ class Run:
         tally.updated += counts.updated
         tally.unchanged += counts.unchanged + counts.repeated
         tally.stale += counts.stale
-        tally.rejected += rejections
 
 
 def _whole(moment: datetime) -> datetime:
