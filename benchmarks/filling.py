@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Table
 
-from etl.load.detail_tables import agents, queues
-from etl.load.tables import priorities, sources, statuses, sync_runs, task_changes, tasks, watermarks
+from etl.load.schema.detail_tables import agents, queues
+from etl.load.schema.tables import priorities, sources, statuses, sync_runs, task_changes, tasks, watermarks
 
 STATUSES = ("Open", "In-Progress", "Pending", "Resolved", "Closed")
 CATEGORIES = ("open", "inProgress", "pending", "resolved", "closed")

@@ -21,8 +21,9 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from benchmarks.filling import fill
-from etl.load import courses, daily, schema
-from etl.load.engine import open_engine, reading
+from etl.load.database.engine import open_engine, reading
+from etl.load.schema import migrate
+from etl.load.upsert import daily_counts, status_intervals
 
 # What the views are asked in practice; {task} is the id of a task, {recent} the day 30 days ago.
 QUESTIONS = (
@@ -81,11 +82,11 @@ def databases(named: list[str] | None, folder: Path) -> Iterator[list[str]]:
 
 def measure(engine: Engine, number: int, repeat: int) -> None:
     """Fill an empty database and print the time of each question."""
-    schema.upgrade(engine)
+    migrate.upgrade(engine)
     with engine.begin() as connection:
         fill(connection, number, datetime.now(UTC))
-        daily.count_anew(connection)
-        courses.follow_all(connection)
+        daily_counts.count_anew(connection)
+        status_intervals.follow_all(connection)
     if engine.dialect.name == "postgresql":  # what its daemon does in the background after a while
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("vacuum analyze")

@@ -1,4 +1,4 @@
-"""Runs the migrations on a connection that etl.load.schema hands over, or on the one that ``-x url=`` names."""
+"""Runs the migrations on a connection that etl.load.schema.migrate hands over, or on the one that ``-x url=`` names."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from alembic import context
 from alembic.util import CommandError
 
-from etl.load.detail_tables import metadata
-from etl.load.engine import open_engine
-from etl.load.schema import migrating
+from etl.load.database.engine import open_engine
+from etl.load.schema.detail_tables import metadata
+from etl.load.schema.migrate import migrating
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

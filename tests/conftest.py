@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from tests.processes import Preloaded
+from tests.time_limit import pytest_runtest_call, pytest_runtest_setup  # noqa: F401 - pytest finds hooks here by name
 
 if TYPE_CHECKING:
     from etl.sandbox import Sandbox
@@ -150,11 +151,11 @@ def _migrated_database(pg_server: Callable[[str], str]) -> str:
 
 
 def _migrate(url: str) -> None:
-    from etl.load import schema
-    from etl.load.engine import open_engine
+    from etl.load.database.engine import open_engine
+    from etl.load.schema import migrate
 
     engine = open_engine(url)
-    schema.upgrade(engine)
+    migrate.upgrade(engine)
     engine.dispose()
 
 

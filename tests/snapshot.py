@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy import Engine, create_mock_engine, event, text
 
-from etl.load import schema
-from etl.load.detail_tables import metadata
-from etl.load.engine import open_engine, reading
+from etl.load.database.engine import open_engine, reading
+from etl.load.schema import migrate
+from etl.load.schema.detail_tables import metadata
 
 _TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
 _VERSIONS = """CREATE TABLE alembic_version (
@@ -28,9 +28,9 @@ def test_write(database_url: str) -> None:
     engine = open_engine(database_url)
     views = _migrate(engine)
     statements = _said_to_sqlite(engine) if engine.dialect.name == "sqlite" else _said_to_postgresql(engine, views)
-    statements.append(f"insert into alembic_version (version_num) values ('{schema.newest()}')")
+    statements.append(f"insert into alembic_version (version_num) values ('{migrate.newest()}')")
     every = "".join(f"{_TRAILING.sub('', each)};\n\n" for each in statements)
-    path = schema.snapshot(engine.dialect.name)
+    path = migrate.snapshot(engine.dialect.name)
     path.write_text(every.rstrip("\n") + "\n", "utf-8")
     engine.dispose()
 
@@ -47,7 +47,7 @@ def _migrate(engine: Engine) -> list[str]:
             views.setdefault(found[2], []).append(statement.strip())
 
     event.listen(engine, "before_cursor_execute", note)
-    schema.upgrade(engine, schema.newest())
+    migrate.upgrade(engine, migrate.newest())
     event.remove(engine, "before_cursor_execute", note)
     return [statement for of_view in views.values() for statement in of_view]
 

@@ -2,7 +2,7 @@
 
 Importing this module costs click and nothing else, so that ``--version``, ``--help`` and a mistyped command answer at
 once. A command returns its exit code, or nothing for 0; whatever it raises becomes a line and a code in
-:mod:`etl.cli.ending`, the only place from which the process ends.
+:mod:`etl.cli.exit_codes`, the only place from which the process ends.
 """
 
 from __future__ import annotations
@@ -23,29 +23,38 @@ COMPLETE_VARIABLE = "_KORE_ETL_COMPLETE"
 
 # name: (where its click command is, what --help says of it)
 COMMANDS: dict[str, tuple[str, str]] = {
-    "sync": ("etl.cli.sync:sync", "Bring the database up to date with what the server holds."),
-    "backfill": ("etl.cli.backfill:backfill", "Read a stretch of history again."),
-    "reconcile": ("etl.cli.reconcile:reconcile", "Sync, and mark tasks that are gone from the server."),
-    "probe": ("etl.cli.probe:probe", "Find out what the server does with a handful of requests."),
-    "init": ("etl.cli.init:init", "Write the settings file, and see that it works."),
-    "check": ("etl.cli.check:check", "See whether a sync would work, and what to do if not."),
-    "status": ("etl.cli.status:status", "Tell how fresh each source is, and what is missing."),
-    "runs": ("etl.cli.runs:runs", "List the runs of all commands, or show one."),
-    "watermark": ("etl.cli.watermark:watermark", "Show how far a source is complete, or move that."),
-    "fetch": ("etl.cli.fetch:fetch", "Make one getTasks request and print what comes back."),
-    "rejected": ("etl.cli.rejected:rejected", "See the records that could not be stored, and store or drop them."),
-    "why": ("etl.cli.why:why", "Tell all that is known of a task, or why it is not here."),
-    "forget": ("etl.cli.forget:forget", "Erase what is stored of a task, for good."),
-    "schema": ("etl.cli.schema:schema", "See what records have that the tables do not know."),
-    "export": ("etl.cli.export:export", "Write a table or view as CSV, lines of JSON or Parquet."),
-    "report": ("etl.cli.report:report", "Write a page of numbers and charts to look at or to send."),
-    "explore": ("etl.cli.explore:explore", "Show a SQLite database in the browser, to ask it questions."),
-    "prune": ("etl.cli.prune:prune", "Let go of old runs, windows and rejected records."),
-    "db": ("etl.cli.db:db", "Create the tables, or bring them to another version."),
-    "schedule": ("etl.cli.schedule:schedule", "Print or install a timer for the sync: systemd or cron."),
-    "config": ("etl.cli.config:config", "Show the settings in force and where each comes from."),
-    "sandbox": ("etl.cli.sandbox:sandbox", "Serve getTasks with made-up tasks on this machine."),
-    "demo": ("etl.cli.demo:demo", "Run two syncs against a sandbox and show the tables."),
+    "sync": ("etl.cli.commands.transfer.sync:sync", "Bring the database up to date with what the server holds."),
+    "backfill": ("etl.cli.commands.transfer.backfill:backfill", "Read a stretch of history again."),
+    "reconcile": (
+        "etl.cli.commands.transfer.reconcile:reconcile",
+        "Sync, and mark tasks that are gone from the server.",
+    ),
+    "probe": ("etl.cli.commands.transfer.probe:probe", "Find out what the server does with a handful of requests."),
+    "init": ("etl.cli.commands.setup.init:init", "Write the settings file, and see that it works."),
+    "check": ("etl.cli.commands.inspect.check:check", "See whether a sync would work, and what to do if not."),
+    "status": ("etl.cli.commands.inspect.status:status", "Tell how fresh each source is, and what is missing."),
+    "runs": ("etl.cli.commands.inspect.runs:runs", "List the runs of all commands, or show one."),
+    "watermark": ("etl.cli.commands.inspect.watermark:watermark", "Show how far a source is complete, or move that."),
+    "fetch": ("etl.cli.commands.transfer.fetch:fetch", "Make one getTasks request and print what comes back."),
+    "rejected": (
+        "etl.cli.commands.inspect.rejected:rejected",
+        "See the records that could not be stored, and store or drop them.",
+    ),
+    "why": ("etl.cli.commands.inspect.why:why", "Tell all that is known of a task, or why it is not here."),
+    "forget": ("etl.cli.commands.maintain.forget:forget", "Erase what is stored of a task, for good."),
+    "schema": ("etl.cli.commands.inspect.schema:schema", "See what records have that the tables do not know."),
+    "export": ("etl.cli.commands.publish.export:export", "Write a table or view as CSV, lines of JSON or Parquet."),
+    "report": ("etl.cli.commands.publish.report:report", "Write a page of numbers and charts to look at or to send."),
+    "explore": (
+        "etl.cli.commands.publish.explore:explore",
+        "Show a SQLite database in the browser, to ask it questions.",
+    ),
+    "prune": ("etl.cli.commands.maintain.prune:prune", "Let go of old runs, windows and rejected records."),
+    "db": ("etl.cli.commands.maintain.db:db", "Create the tables, or bring them to another version."),
+    "schedule": ("etl.cli.commands.setup.schedule:schedule", "Print or install a timer for the sync: systemd or cron."),
+    "config": ("etl.cli.commands.setup.config:config", "Show the settings in force and where each comes from."),
+    "sandbox": ("etl.cli.commands.setup.sandbox:sandbox", "Serve getTasks with made-up tasks on this machine."),
+    "demo": ("etl.cli.commands.setup.demo:demo", "Run two syncs against a sandbox and show the tables."),
 }
 
 
@@ -100,7 +109,7 @@ def cli() -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with the exit code of what happened."""
-    from etl.cli.ending import run
+    from etl.cli.exit_codes import run
 
     # Hardly anything that importing and starting makes is garbage: to look for it costs more than it frees.
     gc.set_threshold(10_000, 20, 20)

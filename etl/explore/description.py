@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Table
 
 from etl.explore.questions import questions
-from etl.load.detail_tables import metadata
-from etl.load.views import VIEWS, View
+from etl.load.schema.detail_tables import metadata
+from etl.load.schema.views import VIEWS, View
 
 DATABASE = "tasks"  # its name in every address, whatever the file's is
 

@@ -9,7 +9,7 @@ from datasette.utils import tilde_encode
 from markupsafe import Markup
 
 from etl.explore.description import DATABASE
-from etl.load.views import VIEWS
+from etl.load.schema.views import VIEWS
 
 _VIEWS = frozenset(view.name for view in VIEWS)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from etl.transform.canonical import canonical
+from etl.row import Row
+from etl.transform.canonical_json import canonical
 from etl.transform.people import NOBODY, Mentions, Named
-from etl.transform.rows import Row
-from etl.transform.text import cut, moment, text
+from etl.transform.values import cut, moment, text
 
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 

@@ -8,10 +8,11 @@ from functools import lru_cache
 
 import orjson
 
-from etl.transform.canonical import canonical, plain_canonical
-from etl.transform.rows import Row, Stream
-from etl.transform.stable import stable_id
-from etl.transform.text import boolean, cut, ident, number, text
+from etl.row import Row
+from etl.transform.canonical_json import canonical, plain_canonical
+from etl.transform.models import Stream
+from etl.transform.surrogate_ids import stable_id
+from etl.transform.values import boolean, cut, ident, number, text
 
 # A stream has a handful of statuses and priorities, each with every task that is in it. Longer ones are not kept.
 _REMEMBERED = 2048

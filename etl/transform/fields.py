@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from etl.transform.canonical import canonical
+from etl.row import Row
+from etl.transform.canonical_json import canonical
 from etl.transform.children import entries
-from etl.transform.rows import Row
-from etl.transform.text import cut, ident, moment, number, text
+from etl.transform.values import cut, ident, moment, number, text
 
 _NUMERIC = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*", re.ASCII)
 _DATED = re.compile(r"\s*[0-9]{4}-[0-9]{2}-[0-9]{2}")

@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from etl.transform.rows import Row, Stream
-from etl.transform.stable import stable_id
-from etl.transform.text import ident, text
+from etl.row import Row
+from etl.transform.models import Stream
+from etl.transform.surrogate_ids import stable_id
+from etl.transform.values import ident, text
 
 Named = tuple[str | None, str | None]
 """An id and a name, each None where it is not told."""

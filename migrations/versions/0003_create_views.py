@@ -3,7 +3,7 @@
 Their text is in ``migrations/views/0003``, one file a view and one text for both databases: what stands there in
 braces is a piece that is written as in ``PIECES``, its arguments after the colon, with "to" between two. One view has a
 text of its own for SQLite, which looks up there only the names that a query asks for. The comments are
-those of etl/load/views.py; a test compares them.
+those of etl/load/schema/views.py; a test compares them.
 
 SQLite refuses to make a table anew while a view reads it. A later migration that does so drops the views first, in the
 order of ``reversed(COMMENTS)``, and makes them again afterwards.

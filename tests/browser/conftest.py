@@ -35,7 +35,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's database, with a second stream and a name that is markup."""
-    from etl.cli.demo import demo
+    from etl.cli.commands.setup.demo import demo
 
     folder = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:
@@ -68,19 +68,19 @@ def week_page_file(database: Path) -> Path:
 @pytest.fixture(scope="session")
 def empty_page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a database without a single task."""
-    from etl.load import schema
-    from etl.load.engine import open_engine
+    from etl.load.database.engine import open_engine
+    from etl.load.schema import migrate
 
     folder = tmp_path_factory.mktemp("empty")
     engine = open_engine(f"sqlite:///{folder / 'kore-etl.db'}")
-    schema.upgrade(engine)
+    migrate.upgrade(engine)
     engine.dispose()
     return _written(f"sqlite:///{folder / 'kore-etl.db'}", folder / "report.html")
 
 
 def _written(url: str, path: Path, days: int = 90) -> Path:
-    from etl.jobs.report import gather
-    from etl.load.engine import open_engine
+    from etl.jobs.report.gather import gather
+    from etl.load.database.engine import open_engine
     from etl.report.drawing import runtime
     from etl.report.page import write_page
 

@@ -16,7 +16,7 @@ import pytest
 from pyarrow import parquet
 from sqlalchemy import Engine, text
 
-from etl.load.engine import open_engine
+from etl.load.database.engine import open_engine
 from tests.conftest import clean_environment
 from tests.integration.mirror import Mirror
 

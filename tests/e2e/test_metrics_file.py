@@ -14,7 +14,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from etl.cli.metrics import METRICS, PREFIX
+from etl.cli.notify.metrics_file import METRICS, PREFIX
 from tests.conftest import clean_environment
 
 CHECKOUT = Path(__file__).resolve().parents[2]

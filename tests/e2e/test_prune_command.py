@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, insert, select, text, update
 
-from etl.load.engine import open_engine
-from etl.load.lock import held, named_lock
-from etl.load.tables import rejected_records, sync_runs, sync_windows
+from etl.load.database.engine import open_engine
+from etl.load.database.locks import held, named_lock
+from etl.load.schema.tables import rejected_records, sync_runs, sync_windows
 from tests.integration.mirror import Mirror
 
 NOW = datetime.now(UTC)
@@ -138,7 +138,7 @@ def test_a_run_stays_as_long_as_anything_names_it(prune, aged):
     }
 
 
-def test_windows_that_follow_on_each_other_become_one_and_no_gap_opens(prune, aged):
+def test_adjoining_windows_become_one_without_a_gap(prune, aged):
     points = [NOW - 200 * HOUR + number * HOUR for number in range(100)]
     put_windows(
         aged,

@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 from sqlalchemy import text
 
-from etl.load.engine import open_engine
+from etl.load.database.engine import open_engine
 from tests.conftest import clean_environment
 from tests.integration.mirror import Mirror
 

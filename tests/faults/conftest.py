@@ -28,9 +28,10 @@ def either(short: Any, long: Any) -> Any:
 @pytest.fixture(scope="session")
 def _launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
     # Faults are to meet a command at its work, and importing the package would be most of a short run.
-    parts = ["etl.load.schema", "etl.load.kept"]
-    parts += [f"etl.cli.{name}" for name in ("sync", "backfill", "reconcile", "rejected", "db", "working", "metrics")]
-    parts += [f"etl.jobs.{name}" for name in ("sync", "backfill", "reconcile", "replay", "checking")]
+    parts = ["etl.load.schema.migrate", "etl.load.ledger.quarantine", "etl.cli.runner", "etl.cli.notify.metrics_file"]
+    commands = {"transfer": ("sync", "backfill", "reconcile"), "inspect": ("rejected",), "maintain": ("db",)}
+    parts += [f"etl.cli.commands.{room}.{name}" for room, names in commands.items() for name in names]
+    parts += ["etl.jobs.sync", "etl.jobs.backfill", "etl.jobs.reconcile.job", "etl.jobs.maintenance.replay"]
     with Preloaded(clean_environment(tmp_path_factory.mktemp("launcher")), *parts) as launcher:
         yield launcher
 

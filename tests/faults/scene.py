@@ -16,10 +16,10 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy import Engine, Table, Text, and_, cast, func, literal, select, text, union_all
 
-from etl.load import indexes
-from etl.load.detail_tables import CHILDREN, DIMENSIONS, metadata
-from etl.load.engine import open_engine, reading, sqlite_file
-from etl.load.tables import cases, priorities, rejected_records, statuses, tasks, watermarks
+from etl.load.database.engine import open_engine, reading, sqlite_file
+from etl.load.schema import deferred_indexes
+from etl.load.schema.detail_tables import CHILDREN, DIMENSIONS, metadata
+from etl.load.schema.tables import cases, priorities, rejected_records, statuses, tasks, watermarks
 from etl.times import parse_time
 from tests.conftest import clean_environment
 from tests.processes import Preloaded, Running
@@ -150,7 +150,7 @@ class Scene:
         A status or a person that no task names any longer may be left over.
         """
         with self.engine() as engine, reading(engine) as connection:
-            assert indexes.missing(connection) == []
+            assert deferred_indexes.missing(connection) == []
         mine = self.content()
         exact = {tasks.name, *(table.name for table in CHILDREN)}
         missing = {name: len(rows - mine[name]) for name, rows in theirs.items()}

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-from etl.load.rejected import digest_of
+from etl.load.ledger.rejected_records import digest_of
 from tests.faults.conftest import either
 from tests.faults.scene import Content, Databases, Scene, copy_after_power_loss, kill
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from etl.load import runs, sources
-from etl.load.engine import open_engine
+from etl.load.database.engine import open_engine
+from etl.load.ledger import runs, sources
 
 NOW = datetime(2025, 5, 28, 12, 5, 38, 807_000, tzinfo=UTC)
 

@@ -10,10 +10,10 @@ import orjson
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from etl.cli.working import Work, work_on_sources
+from etl.cli.runner import Work, work_on_sources
 from etl.jobs.backfill import Period, backfill
 from etl.jobs.sync import sync
-from etl.load.engine import open_engine, reading
+from etl.load.database.engine import open_engine, reading
 from etl.sandbox import Sandbox
 from etl.settings import load_settings
 

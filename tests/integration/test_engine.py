@@ -20,10 +20,11 @@ from sqlalchemy import Engine, event, select, text
 from sqlalchemy.engine import make_url
 
 from etl.errors import DatabaseError, EtlError
-from etl.load import schema
-from etl.load.engine import open_engine, reading
-from etl.load.store import Batch, store
-from etl.load.tables import tasks
+from etl.load.database.engine import open_engine, reading
+from etl.load.schema import migrate
+from etl.load.schema.tables import tasks
+from etl.load.upsert.batch import Batch
+from etl.load.upsert.store import store
 from tests.conftest import CHECKOUT, clean_environment
 from tests.integration.conftest import NOW, Database
 from tests.integration.test_store import task
@@ -35,7 +36,7 @@ def refused(database_url: str) -> str:
     """What is said of a database when a sync begins."""
     engine = open_engine(database_url)
     with pytest.raises(DatabaseError) as raised:
-        schema.require_newest(engine, migrate=True)
+        migrate.require_newest(engine, migrate=True)
     engine.dispose()
     return one_line(raised.value)
 
@@ -64,10 +65,10 @@ def mode(path: Path) -> int:
 # A new SQLite file
 
 
-def test_a_new_file_and_what_sqlite_puts_beside_it_are_their_owners_alone(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_new_sqlite_file_and_its_wal_are_private(sqlite_url: str, tmp_path: Path) -> None:
     with umask(0):
         engine = open_engine(sqlite_url)
-        schema.upgrade(engine)
+        migrate.upgrade(engine)
         with engine.begin() as connection:
             connection.execute(text("create table notes (note text)"))
             modes = {path.name: mode(path) for path in tmp_path.iterdir()}
@@ -88,14 +89,14 @@ def test_a_new_file_behind_a_link_is_its_owners_alone(tmp_path: Path) -> None:
     link.symlink_to(tmp_path / "target.db")
     with umask(0):
         engine = open_engine(f"sqlite:///{link}")
-        schema.upgrade(engine)
+        migrate.upgrade(engine)
         engine.dispose()
     assert mode(tmp_path / "target.db") == 0o600
 
 
 def test_a_file_named_as_sqlites_own_kind_of_address_is_found(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///file:{tmp_path / 'kore-etl.db'}?uri=true")
-    schema.upgrade(engine)
+    migrate.upgrade(engine)
     engine.dispose()
     assert {path.name for path in tmp_path.iterdir()} == {"kore-etl.db"}
 
@@ -150,8 +151,8 @@ UNPRIVILEGED = """
 import os, sys
 import alembic.command, alembic.config, alembic.autogenerate, alembic.runtime.migration
 from etl.errors import DatabaseError
-from etl.load import schema
-from etl.load.engine import open_engine
+from etl.load.schema import migrate as schema
+from etl.load.database.engine import open_engine
 open_engine("sqlite://").connect().close()  # imports the driver while that can be read
 if os.geteuid() == 0:  # root may write anything
     os.setegid(65534)
@@ -192,7 +193,7 @@ def as_somebody(database_url: str, folder: Path) -> str:
 def test_a_file_that_can_only_be_read_is_told(open_folder: Path) -> None:
     path = open_folder / "kore-etl.db"
     engine = open_engine(f"sqlite:///{path}")
-    schema.upgrade(engine)
+    migrate.upgrade(engine)
     engine.dispose()
     path.chmod(0o666)
     assert as_somebody(f"sqlite:///{path}", open_folder) == "written\n"
@@ -236,8 +237,8 @@ def stored_ids(engine: Engine) -> list[str]:
 LIMITED = """
 import resource, signal, sys
 from etl.errors import DatabaseError
-from etl.load import schema
-from etl.load.engine import open_engine
+from etl.load.schema import migrate as schema
+from etl.load.database.engine import open_engine
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 try:
@@ -247,7 +248,7 @@ except DatabaseError as error:
 """
 
 
-def test_a_disk_that_takes_no_more_is_told_and_half_a_schema_is_not_kept(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_full_disk_is_told_and_leaves_no_half_schema(sqlite_url: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, sqlite_url],
         cwd=tmp_path,
@@ -259,9 +260,9 @@ def test_a_disk_that_takes_no_more_is_told_and_half_a_schema_is_not_kept(sqlite_
     assert (done.stdout.count("\n"), done.stderr) == (1, "")
     assert "nothing half is kept" in done.stdout
     engine = open_engine(sqlite_url)
-    assert schema.current(engine) is None
-    schema.require_newest(engine, migrate=True)
-    assert schema.differences(engine) == []
+    assert migrate.current(engine) is None
+    migrate.require_newest(engine, migrate=True)
+    assert migrate.differences(engine) == []
     engine.dispose()
 
 
@@ -298,7 +299,7 @@ def test_a_reader_waits_for_nobody(sqlite_database: Database) -> None:
 # What may be wrong with PostgreSQL
 
 
-def test_a_wrong_address_of_postgresql_is_told_with_what_to_check(pg_server: Callable[[str], str]) -> None:
+def test_a_wrong_postgresql_address_is_told_with_a_remedy(pg_server: Callable[[str], str]) -> None:
     good = make_url(pg_server("postgres"))
     for changes in (
         {"database": "missing"},
@@ -408,7 +409,7 @@ def test_a_database_that_holds_tables_of_something_else_is_not_touched(database_
         connection.execute(text("create table tasks (task text)"))
     said = refused(database_url)
     assert said.endswith("it holds tables of something else, such as tasks; choose another database")
-    assert schema.current(engine) is None
+    assert migrate.current(engine) is None
     engine.dispose()
 
 
@@ -460,7 +461,7 @@ def test_a_connection_to_sqlite_is_set_up(sqlite_url: str, pragma: str, value: s
 # What is no matter of the database
 
 
-def test_a_slip_of_the_program_is_not_taken_for_a_failing_database(database: Database) -> None:
+def test_a_bug_is_not_taken_for_a_failing_database(database: Database) -> None:
     def slip() -> None:
         with reading(database.engine) as connection:
             connection.execute(text("select :missing"), {})

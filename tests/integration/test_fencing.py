@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 from sqlalchemy import select
 
-from etl.load.engine import open_engine, reading
-from etl.load.tables import sync_runs, tasks
+from etl.load.database.engine import open_engine, reading
+from etl.load.schema.tables import sync_runs, tasks
 
 CLI = Callable[..., Any]
 

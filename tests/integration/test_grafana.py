@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine
 
-from etl.load.views import VIEWS
+from etl.load.schema.views import VIEWS
 from tests.conftest import CHECKOUT
 
 DASHBOARD = json.loads((CHECKOUT / "config/grafana/kore-etl.json").read_text("utf-8"))
@@ -83,7 +83,7 @@ def test_the_dashboard_uses_every_view_that_is_for_reading() -> None:
     assert used == {view.name for view in VIEWS} - behind
 
 
-def test_the_dashboard_asks_only_the_database_that_is_chosen_and_no_panel_lies_on_another() -> None:
+def test_the_dashboard_asks_one_database_without_overlaps() -> None:
     sources = [each["datasource"]["uid"] for panel in PANELS for each in (panel, *panel["targets"])]
     assert set(sources) == {"${datasource}"}
     assert len({panel["id"] for panel in PANELS}) == len(PANELS)

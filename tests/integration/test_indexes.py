@@ -11,8 +11,8 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.engine import make_url
 
 from etl.errors import DatabaseError
-from etl.load import indexes, schema
-from etl.load.engine import open_engine, reading
+from etl.load.database.engine import open_engine, reading
+from etl.load.schema import deferred_indexes, migrate
 from tests.integration.conftest import Database
 
 A_TASK = """
@@ -23,7 +23,7 @@ values ('t-1', 1, 's-1', '{}', '2025-05-28 12:05:38.807', '2025-05-28 12:05:38.8
 
 def missing(engine: Engine) -> list[str]:
     with reading(engine) as connection:
-        return list(indexes.missing(connection))
+        return list(deferred_indexes.missing(connection))
 
 
 def said(engine: Engine) -> Any:
@@ -41,48 +41,48 @@ def said(engine: Engine) -> Any:
 
 def test_they_are_made_again_as_they_were(database: Database) -> None:
     before = said(database.engine)
-    assert indexes.put_off(database.engine)
-    assert missing(database.engine) == [*indexes.late()]
+    assert deferred_indexes.put_off(database.engine)
+    assert missing(database.engine) == [*deferred_indexes.late()]
     assert all(table and not said(database.engine)[name] for name, table in before.items())
-    assert indexes.make_missing(database.engine) == len(indexes.late())
+    assert deferred_indexes.make_missing(database.engine) == len(deferred_indexes.late())
     assert said(database.engine) == before
-    assert indexes.make_missing(database.engine) == 0
+    assert deferred_indexes.make_missing(database.engine) == 0
 
 
 def test_they_stay_where_there_is_a_task(database: Database) -> None:
     with database.engine.begin() as connection:
         connection.exec_driver_sql(A_TASK)
-    assert not indexes.put_off(database.engine)
+    assert not deferred_indexes.put_off(database.engine)
     assert missing(database.engine) == []
 
 
-def test_each_that_is_made_stays_made_where_a_later_one_cannot_be(sqlite_database: Database) -> None:
-    engine, third = sqlite_database.engine, [*indexes.late()][2]
-    indexes.put_off(engine)
+def test_each_made_index_stays_where_a_later_one_fails(sqlite_database: Database) -> None:
+    engine, third = sqlite_database.engine, [*deferred_indexes.late()][2]
+    deferred_indexes.put_off(engine)
     with engine.begin() as connection:
         connection.exec_driver_sql(f"create table {third} (one int)")
     with pytest.raises(DatabaseError, match=third):
-        indexes.make_missing(engine)
-    assert missing(engine) == [*indexes.late()][2:]
+        deferred_indexes.make_missing(engine)
+    assert missing(engine) == [*deferred_indexes.late()][2:]
 
 
-def test_on_postgresql_they_stay_where_another_session_reads_the_tables(postgres_database: Database) -> None:
+def test_they_stay_while_another_postgresql_session_reads(postgres_database: Database) -> None:
     engine = postgres_database.engine
     with engine.begin() as reader:
         reader.execute(text("select count(*) from tasks"))
-        indexes.put_off(engine)
+        deferred_indexes.put_off(engine)
     assert missing(engine) == []
 
 
-def test_on_postgresql_they_stay_where_the_role_may_not_drop_them(postgres_database: Database) -> None:
+def test_they_stay_where_the_role_may_not_drop_them(postgres_database: Database) -> None:
     with postgres_database.engine.begin() as connection:
         connection.execute(text("create role clerk login"))
         connection.execute(text("grant select, insert, update, delete on all tables in schema public to clerk"))
     engine = open_engine(make_url(f"{postgres_database.engine.url}").set(username="clerk").render_as_string())
     try:
-        indexes.put_off(engine)
+        deferred_indexes.put_off(engine)
         assert missing(engine) == []
-        assert indexes.make_missing(engine) == 0
+        assert deferred_indexes.make_missing(engine) == 0
     finally:
         engine.dispose()
         with postgres_database.engine.begin() as connection:
@@ -90,9 +90,9 @@ def test_on_postgresql_they_stay_where_the_role_may_not_drop_them(postgres_datab
             connection.execute(text("drop role clerk"))
 
 
-def test_sqlite_goes_back_to_keeping_what_is_temporary_in_memory(sqlite_database: Database) -> None:
-    indexes.put_off(sqlite_database.engine)
-    indexes.make_missing(sqlite_database.engine)
+def test_sqlite_keeps_temporary_tables_in_memory_again(sqlite_database: Database) -> None:
+    deferred_indexes.put_off(sqlite_database.engine)
+    deferred_indexes.make_missing(sqlite_database.engine)
     with reading(sqlite_database.engine) as connection:
         assert connection.exec_driver_sql("PRAGMA temp_store").scalar() == 2
 
@@ -112,18 +112,18 @@ class TestSyncing:
     ) -> None:
         done = sync("sync", "-vv")
         assert done.returncode == 0
-        assert f'"indexes.made", "run": 1, "indexes": {len(indexes.late())}' in done.stderr
+        assert f'"indexes.made", "run": 1, "indexes": {len(deferred_indexes.late())}' in done.stderr
         engine = open_engine(sqlite_url)
         assert missing(engine) == []
-        assert schema.differences(engine) == []
+        assert migrate.differences(engine) == []
         engine.dispose()
 
-    def test_those_that_a_killed_run_left_out_are_no_fault_and_made_by_the_next(
+    def test_those_that_a_killed_run_left_out_are_made_by_the_next(
         self, sync: Callable[..., Any], sqlite_url: str
     ) -> None:
         assert sync().returncode == 0
         with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
-            for name in indexes.late():
+            for name in deferred_indexes.late():
                 connection.execute(f"drop index {name}")
         assert sync("db", "check").returncode == 0
         assert sync().returncode == 0
@@ -131,23 +131,21 @@ class TestSyncing:
         assert missing(engine) == []
         engine.dispose()
 
-    def test_a_reconcile_that_reads_everything_first_has_them_for_its_comparing(self, sync: Callable[..., Any]) -> None:
+    def test_a_first_reconcile_has_them_before_it_compares(self, sync: Callable[..., Any]) -> None:
         said = sync("reconcile", "-vv").stderr
         assert 0 < said.index('"indexes.made"') < said.index('"reconcile.finished"')
 
     def test_they_can_be_made_by_hand(self, sync: Callable[..., Any], sqlite_url: str) -> None:
         assert sync("db", "upgrade").returncode == 0
         engine = open_engine(sqlite_url)
-        indexes.put_off(engine)
+        deferred_indexes.put_off(engine)
         done = sync("db", "upgrade")
-        assert f"made {len(indexes.late())} indexes that a first sync had put off\n" in done.stderr
+        assert f"made {len(deferred_indexes.late())} indexes that a first sync had put off\n" in done.stderr
         assert missing(engine) == []
         assert "put off" not in sync("db", "upgrade").stderr
         engine.dispose()
 
-    def test_one_that_cannot_be_made_is_told_and_the_sync_is_none_the_worse(
-        self, sync: Callable[..., Any], sqlite_url: str
-    ) -> None:
+    def test_an_index_that_fails_is_told_and_the_sync_goes_on(self, sync: Callable[..., Any], sqlite_url: str) -> None:
         assert sync().returncode == 0
         with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
             connection.execute("drop index ix_tasks_state")

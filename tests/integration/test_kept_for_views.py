@@ -10,12 +10,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 from sqlalchemy import delete, text
 
-from etl.load import deletions, forgotten
-from etl.load.detail_tables import daily_counts, status_stretches, task_progress
-from etl.load.engine import reading
-from etl.load.store import Batch, store
-from etl.load.tables import statuses, task_changes, tasks
-from etl.load.views import VIEWS
+from etl.load.database.engine import reading
+from etl.load.ledger import erased
+from etl.load.queries import deletions
+from etl.load.schema.detail_tables import daily_counts, status_stretches, task_progress
+from etl.load.schema.tables import statuses, task_changes, tasks
+from etl.load.schema.views import VIEWS
+from etl.load.upsert.batch import Batch
+from etl.load.upsert.store import store
 from tests.integration.conftest import Database, minute
 from tests.integration.mirror import MISCOUNTED, MISFOLLOWED
 from tests.integration.test_store import named, task
@@ -67,10 +69,10 @@ def obey(database: Database, order: tuple[Any, ...], categories: dict[str, Any],
                     connection, database.source_id, "updatedAt", minute(-DAY), minute(99 * DAY)
                 )
                 gone = {key: versions[key]} if key in versions else {}
-                deletions.mark(connection, gone, run_id=database.run_id, now=minute(7 * DAY))
-            elif forgotten.record_of(connection, database.source_id, key) is not None:
+                deletions.mark(connection, database.source_id, gone, run_id=database.run_id, now=minute(7 * DAY))
+            elif erased.record_of(connection, database.source_id, key) is not None:
                 row = task(key, 3 * DAY, created_at=minute(0), raw="{}")
-                forgotten.erase(connection, row, run_id=database.run_id, now=minute(8 * DAY))
+                erased.erase(connection, row, run_id=database.run_id, now=minute(8 * DAY))
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -16,13 +16,15 @@ import pytest
 from sqlalchemy import Connection, Engine, insert, inspect, text
 
 from etl.errors import DatabaseError
-from etl.load import runs, schema, sources, watermarks, windows
-from etl.load.detail_tables import CHILDREN, DIMENSIONS, metadata, status_stretches, task_progress
-from etl.load.engine import open_engine, reading
-from etl.load.moment import Moment
-from etl.load.rejected import Origin, keep
-from etl.load.store import Batch, store
-from etl.load.tables import task_changes, tasks, unknown_keys
+from etl.load.database.engine import open_engine, reading
+from etl.load.database.types import Moment
+from etl.load.ledger import runs, sources, watermarks, windows
+from etl.load.ledger.rejected_records import Origin, keep
+from etl.load.schema import migrate as schema
+from etl.load.schema.detail_tables import CHILDREN, DIMENSIONS, metadata, status_stretches, task_progress
+from etl.load.schema.tables import task_changes, tasks, unknown_keys
+from etl.load.upsert.batch import Batch
+from etl.load.upsert.store import store
 from tests.conftest import CHECKOUT, clean_environment
 
 NOW = datetime(2025, 5, 28, 12, 5, 38, 807_000, tzinfo=UTC)
@@ -214,7 +216,7 @@ def test_a_difference_would_be_seen(migrated: Engine, change: str) -> None:
     assert schema.differences(migrated) != []
 
 
-def test_an_index_that_is_put_off_is_no_difference_and_goes_down_with_the_others(migrated: Engine) -> None:
+def test_a_deferred_index_is_no_difference_and_goes_down(migrated: Engine) -> None:
     with migrated.begin() as connection:
         connection.execute(text("drop index ix_tasks_updated_at"))
     assert schema.differences(migrated) == []
@@ -222,9 +224,7 @@ def test_an_index_that_is_put_off_is_no_difference_and_goes_down_with_the_others
     assert "ix_tasks_updated_at" in {index["name"] for index in inspect(migrated).get_indexes("tasks")}
 
 
-def test_the_database_tells_the_same_of_migrated_tables_and_of_those_the_models_make(
-    migrated: Engine, from_models: Engine
-) -> None:
+def test_migrated_tables_equal_those_of_the_models(migrated: Engine, from_models: Engine) -> None:
     assert shape(migrated) == shape(from_models)
 
 
@@ -243,7 +243,7 @@ def test_constraints_have_equal_names_on_both_databases(sqlite_url: str, postgre
     assert all(name for table in names[0].values() for name in table)
 
 
-def test_moments_are_timestamptz_to_the_millisecond_on_postgresql(postgres_url: str) -> None:
+def test_postgresql_keeps_timestamptz_to_the_millisecond(postgres_url: str) -> None:
     engine = open_engine(postgres_url)
     schema.upgrade(engine)
     found = {name: types(engine, name) for name in metadata.tables}
@@ -328,7 +328,7 @@ GAPS = [
 
 
 @pytest.mark.parametrize(("covered", "gaps"), GAPS)
-def test_coverage_gaps_tells_the_stretches_before_the_watermark_that_no_window_covers(
+def test_coverage_gaps_shows_what_no_window_covers(
     migrated: Engine, covered: list[tuple[int, int]], gaps: list[tuple[int, int]]
 ) -> None:
     """Hours after NOW; history begins at 0, the watermark is at 10."""
@@ -436,8 +436,8 @@ def test_tables_of_something_else_are_left_alone(engine: Engine) -> None:
 START = """
 import sys
 from sqlalchemy import event
-from etl.load import schema
-from etl.load.engine import open_engine
+from etl.load.schema import migrate as schema
+from etl.load.database.engine import open_engine
 engine = open_engine(sys.argv[1])
 """
 TOGETHER = """
@@ -469,7 +469,7 @@ def start(script: str, database_url: str, folder: Path, code: Path = CHECKOUT) -
     )
 
 
-def test_processes_that_migrate_at_once_all_find_the_newest_schema(database_url: str, tmp_path: Path) -> None:
+def test_processes_that_migrate_at_once_find_one_schema(database_url: str, tmp_path: Path) -> None:
     processes = [start(TOGETHER, database_url, tmp_path) for _ in range(3)]
     assert [process.stdout.readline() for process in processes if process.stdout] == ["ready\n"] * 3
     for process in processes:
@@ -534,7 +534,7 @@ def next_version(tmp_path: Path) -> Callable[[str], Path]:
     return lay_out
 
 
-def test_a_later_migration_makes_a_table_anew_without_losing_what_refers_to_it(
+def test_a_later_migration_keeps_what_refers_to_a_new_table(
     migrated: Engine, database_url: str, tmp_path: Path, next_version: Callable[[str], Path]
 ) -> None:
     with migrated.begin() as connection:
@@ -547,7 +547,7 @@ def test_a_later_migration_makes_a_table_anew_without_losing_what_refers_to_it(
         assert connection.execute(text("select made_anew from tasks")).scalar() == "yes"
 
 
-def test_a_later_migration_that_fails_leaves_the_schema_and_every_row(
+def test_a_failing_migration_leaves_schema_and_rows(
     migrated: Engine, database_url: str, tmp_path: Path, next_version: Callable[[str], Path]
 ) -> None:
     with migrated.begin() as connection:
@@ -560,7 +560,7 @@ def test_a_later_migration_that_fails_leaves_the_schema_and_every_row(
     assert [column["name"] for column in inspect(migrated).get_columns("task_overview")] == OVERVIEW
 
 
-def test_a_later_migration_that_breaks_a_foreign_key_is_not_kept_on_sqlite(
+def test_a_migration_that_breaks_a_key_is_undone_on_sqlite(
     sqlite_url: str, tmp_path: Path, next_version: Callable[[str], Path]
 ) -> None:
     engine = open_engine(sqlite_url)
@@ -585,7 +585,7 @@ values ('t-1', 1, 's', 'a-1', 'qu-1', 'u-1', 'u-2', '{}', :now, :now, 1)
 """
 
 
-def test_whoever_a_stored_task_names_has_a_row_after_the_migration_that_asks_for_it(engine: Engine) -> None:
+def test_a_migration_makes_rows_for_all_whom_tasks_name(engine: Engine) -> None:
     schema.upgrade(engine, "0001")
     with engine.begin() as connection:
         for statement in OF_0001.split(";"):

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import Engine, inspect, text
 
 from etl.errors import DatabaseError
-from etl.load import schema
-from etl.load.engine import open_engine, reading
+from etl.load.database.engine import open_engine, reading
+from etl.load.schema import migrate
 
 SQLITE = "select type, name, tbl_name, sql from sqlite_master order by rowid"
 POSTGRESQL = {
@@ -75,13 +75,13 @@ def test_an_empty_database_becomes_what_the_migrations_make(
 ) -> None:
     monkeypatch.setitem(sys.modules, "alembic", None)  # nothing of it is asked for
     at_once = opened(database_url)
-    schema.require_newest(at_once, migrate=True)
+    migrate.require_newest(at_once, migrate=True)
     monkeypatch.undo()
     migrated = opened(another_database(request, database_url))
-    schema.upgrade(migrated, schema.newest())
+    migrate.upgrade(migrated, migrate.newest())
     assert all_of(at_once) == all_of(migrated), "migrations/snapshot is out of date; run: make snapshot"
-    assert schema.differences(at_once) == []
-    assert schema.current(at_once) == schema.newest()
+    assert migrate.differences(at_once) == []
+    assert migrate.current(at_once) == migrate.newest()
 
 
 def another_database(request: pytest.FixtureRequest, url: str) -> str:
@@ -93,7 +93,7 @@ def another_database(request: pytest.FixtureRequest, url: str) -> str:
 
 def test_what_makes_them_differ_would_be_seen(database_url: str, opened: Opener) -> None:
     engine = opened(database_url)
-    schema.upgrade(engine)
+    migrate.upgrade(engine)
     before = all_of(engine)
     with engine.begin() as connection:
         connection.execute(text("alter table tasks add column one_more text"))
@@ -106,16 +106,16 @@ def test_tables_of_something_else_are_left_alone(database_url: str, opened: Open
         connection.execute(text("create table tasks (what text)"))
         connection.execute(text("insert into tasks values ('to do')"))
     with pytest.raises(DatabaseError, match="tables of something else"):
-        schema.upgrade(engine)
+        migrate.upgrade(engine)
     assert inspect(engine).get_table_names() == ["tasks"]
     with reading(engine) as connection:
         assert connection.execute(text("select what from tasks")).scalars().all() == ["to do"]
 
 
-def test_a_database_that_was_taken_back_to_nothing_is_migrated_again(database_url: str, opened: Opener) -> None:
+def test_a_database_taken_back_to_nothing_migrates_again(database_url: str, opened: Opener) -> None:
     engine = opened(database_url)
-    schema.upgrade(engine)
+    migrate.upgrade(engine)
     before = all_of(engine)
-    schema.downgrade(engine, "base")
-    schema.upgrade(engine)
+    migrate.downgrade(engine, "base")
+    migrate.upgrade(engine)
     assert all_of(engine) == before

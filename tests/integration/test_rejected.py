@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from etl.load import rejected, windows
-from etl.load.engine import reading
-from etl.load.rejected import Origin
-from etl.load.tables import rejected_records
+from etl.load.database.engine import reading
+from etl.load.ledger import rejected_records as rejected
+from etl.load.ledger import windows
+from etl.load.ledger.rejected_records import Origin
+from etl.load.schema.tables import rejected_records
 from tests.integration.conftest import NOW, Database, minute
 
 Rejected = tuple[str, str | None, str]
@@ -36,7 +37,7 @@ def open_window(database: Database) -> int:
         )  # fmt: skip
 
 
-def test_a_rejected_record_is_kept_with_its_reason_and_where_it_was_met(database: Database) -> None:
+def test_a_rejected_record_is_kept_with_reason_and_window(database: Database) -> None:
     window_id = open_window(database)
     origin = Origin(database.source_id, database.run_id, window_id)
     keep(database, ("updatedAt is unreadable: soon", "t-1", '{"_id":"t-1"}'), origin=origin)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from etl.load import watermarks
-from etl.load.engine import reading
-from etl.load.store import Batch, store
-from etl.load.tables import tasks
-from etl.load.tables import watermarks as table
+from etl.load.database.engine import reading
+from etl.load.ledger import watermarks
+from etl.load.schema.tables import tasks
+from etl.load.schema.tables import watermarks as table
+from etl.load.upsert.batch import Batch
+from etl.load.upsert.store import store
 from tests.integration.conftest import NOW, Database, minute
 from tests.integration.test_store import task
 

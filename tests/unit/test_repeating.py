@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from etl.cli.repeating import calendar, crontab_times
 from etl.errors import ConfigError
+from etl.scheduling.interval import calendar, crontab_times
 
 
 @pytest.mark.parametrize(

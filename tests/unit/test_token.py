@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from etl.errors import ConfigError
-from etl.extract.token import Identity, Token
+from etl.extract.http.auth import Identity, Token
 
 START = datetime(2026, 3, 1, 12, 0, 0, 750_000, tzinfo=UTC)
 SECRET = "a secret of the tests, long enough for HS512 and in no way a real one"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from etl.transform import tombstone
-from etl.transform.spread import history_fields, people_columns
+from etl.transform.field_lineage import history_fields, people_columns
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Subquery, and_, case, func, select
 from etl.load.report.counting import CREATED_AT, KNOWN_AT, WHENS, Counting, worked_out_once
 from etl.load.report.local import BOUNDS, bin_of, milliseconds, milliseconds_of
 from etl.load.report.packing import Packing
-from etl.load.tables import task_changes, tasks
+from etl.load.schema.tables import task_changes, tasks
 
 _TASK = tasks.c
 _CHANGE = task_changes.c

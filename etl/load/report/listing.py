@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, func, select
 
-from etl.load.detail_tables import agents, queues
-from etl.load.tables import priorities, sources, statuses, tasks
+from etl.load.schema.detail_tables import agents, queues
+from etl.load.schema.tables import priorities, sources, statuses, tasks
 
 _TASK = tasks.c
 

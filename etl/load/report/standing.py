@@ -33,9 +33,9 @@ from sqlalchemy import (
 from sqlalchemy import case as when
 from sqlalchemy import column as named
 
-from etl.load.moment import Moment
+from etl.load.database.types import Moment
 from etl.load.report.counting import Counting
-from etl.load.tables import tasks
+from etl.load.schema.tables import tasks
 
 _TASK = tasks.c
 _ALIKE = ("stream_id", "status_id", "priority_id", "queue_id", "assignee_id")

@@ -1,0 +1,132 @@
+"""``kore-etl check``: whether a sync would work, and if not, why and what to do."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from etl import logs
+from etl.cli.options import Common, common_options, output_option, source_option
+from etl.errors import ConfigError, EtlError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.jobs.diagnostics.check_results import CheckResult
+    from etl.settings import Loaded
+
+_COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "cyan"}
+
+
+@click.command()
+@common_options
+@source_option
+@output_option
+def check(common: Common, select: tuple[str, ...], output: str) -> int:
+    """See whether a sync would work: settings, database, network, clock, token, stream, budget, lock.
+
+    Each is a line: ok, warning, failed, or unknown where a failure above kept it from being seen, and what to do. One
+    request is made for each source, and nothing is written. The exit code is that of the first failure.
+
+    \b
+    Example:
+      kore-etl check
+      kore-etl check --output json | jq '.findings[] | select(.state != "ok")'
+    """
+    from etl.cli.output import print_json
+    from etl.jobs.diagnostics.check_results import worst
+
+    found = []
+    for finding in _findings(common, select):
+        found.append(finding)
+        if output == "text":
+            _print(finding, of_many=len(select) != 1)
+    code = worst(found)
+    if output == "json":
+        print_json({"findings": [asdict(finding) for finding in found], "exit_code": code})
+    return code
+
+
+def _findings(common: Common, select: Sequence[str]) -> Iterator[CheckResult]:
+    from etl.jobs.diagnostics.check_results import failed
+
+    logs.configure(common.verbosity)
+    try:
+        loaded = common.load(select=select)
+    except ConfigError as error:
+        yield failed("settings", error)
+        return
+    yield from _settings(loaded)
+    engine, findings = _database(loaded)
+    yield from findings
+    try:
+        yield from _sources(loaded, engine)
+    finally:
+        if engine is not None:
+            engine.dispose()
+
+
+def _settings(loaded: Loaded) -> Iterator[CheckResult]:
+    from etl.jobs.diagnostics.check_results import ok, warning
+
+    names = ", ".join(str(path) for path in loaded.files) or "the environment"
+    count = len(loaded.settings.sources)
+    yield ok("settings", f"{count} source{'s' if count > 1 else ''}, from {names}")
+    for text in loaded.warnings:
+        detail, _, to_do = text.rpartition(": ")
+        yield warning("permissions", detail, to_do)
+    if not loaded.warnings:
+        yield ok("permissions", "no secret can be read by others")
+
+
+def _database(loaded: Loaded) -> tuple[Engine | None, list[CheckResult]]:
+    """Return the database where it can be opened without making it, and what is found of it."""
+    from sqlalchemy.engine import make_url
+
+    from etl.jobs.diagnostics import database_check as checks
+    from etl.jobs.diagnostics.check_results import failed
+    from etl.load.database.engine import open_engine
+
+    settings = loaded.settings
+    url = make_url(settings.database_url)
+    findings: list[CheckResult] = []
+    if url.get_backend_name() == "sqlite":
+        path = Path(url.database or "").resolve()
+        findings += checks.check_file(path)
+        if not path.is_file() or any(each.state == "failed" for each in findings):
+            return None, [*findings, checks.unseen("the database cannot be opened" if path.exists() else "none yet")]
+    try:
+        engine = open_engine(settings.database_url)
+    except EtlError as error:
+        return None, [*findings, failed("database", error)]
+    if url.get_backend_name() != "sqlite":
+        findings.append(checks.check_server(engine))
+    if findings[0].state == "failed":
+        return None, [*findings, checks.unseen("the database cannot be opened")]
+    findings.append(checks.check_schema(engine, migrate=settings.migrate))
+    return (engine if findings[-1].state == "ok" else None), findings
+
+
+def _sources(loaded: Loaded, engine: Engine | None) -> Iterator[CheckResult]:
+    from etl.cli.factory import Builder
+    from etl.jobs.diagnostics.preflight import check_source
+
+    builder = Builder(loaded.settings, engine)
+    for source in loaded.settings.sources:
+        yield from check_source(builder.source_spec(source), builder.budget(source), engine)
+
+
+def _print(finding: CheckResult, *, of_many: bool) -> None:
+    state: str = finding.state
+    if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        state = click.style(finding.state, fg=_COLORS[finding.state])
+    source = f" ({finding.source})" if finding.source not in (None, "default") and of_many else ""
+    to_do = f"; {finding.to_do}" if finding.to_do else ""
+    text = logs.clean(logs.redact(f"{finding.detail}{to_do}"))
+    click.echo(f"{state}{' ' * (7 - len(finding.state))}  {finding.what:<11}  {text}{source}")

@@ -1,0 +1,231 @@
+"""``kore-etl rejected``: the records that could not be stored, and what to do with them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from etl.cli.options import Common, common_options, output_option, source_option
+from etl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from etl.settings import Settings, SourceSettings
+
+_NUMBER = click.IntRange(min=1, max=2**63 - 1)
+_LISTED = ("id", "record_id", "reason", "times_seen", "first_seen_at", "last_seen_at", "last_run_id", "acknowledged_at")
+
+
+@click.group()
+def rejected() -> None:
+    """See the records that could not be stored, and store, acknowledge or drop them.
+
+    \b
+    Example:
+      kore-etl rejected list
+      kore-etl rejected replay
+    """
+
+
+@rejected.command("list", short_help="List the records that are kept aside.")
+@common_options
+@click.option("--source", metavar="NAME", help="Only those of this source.")
+@output_option
+def list_(common: Common, source: str | None, output: str) -> None:
+    """List the records that are kept aside: each once, however often it was seen.
+
+    \b
+    Example:
+      kore-etl rejected list
+      kore-etl rejected list --output json | jq '.[].reason'
+    """
+    from etl.cli.output import print_json, print_table
+    from etl.load.ledger import quarantine
+
+    with _connected(common.start(need_sources=False).settings) as connection:
+        _require_source(connection, source)
+        found = quarantine.entries(connection, source=source)
+    if output == "json":
+        print_json(found)
+    elif found:
+        of_many = len({entry["source"] for entry in found}) > 1
+        print_table(("source", *_LISTED) if of_many else _LISTED, found)
+    elif common.verbosity >= 0:
+        click.echo("kore-etl: no record is kept aside", err=True)
+
+
+@rejected.command(short_help="Show all of a record that is kept aside.")
+@common_options
+@click.argument("number", metavar="ID", type=_NUMBER)
+@output_option
+def show(common: Common, number: int, output: str) -> None:
+    """Show all that is known of a record that is kept aside, with its whole text.
+
+    ID is that of kore-etl rejected list. What a terminal would obey is written as an escape; JSON has the text itself.
+
+    \b
+    Example:
+      kore-etl rejected show 3
+      kore-etl rejected show 3 --output json | jq '.raw | fromjson'
+    """
+    from etl.cli.output import print_json, print_record
+
+    with _connected(common.start(need_sources=False).settings) as connection:
+        (found,) = _found(connection, [number], whole=True)
+    if output == "json":
+        print_json(found)
+    else:
+        print_record(found)
+
+
+@rejected.command(short_help="Store the records that are good by now.")
+@common_options
+@source_option
+@click.argument("numbers", metavar="[ID]...", nargs=-1, type=_NUMBER)
+@output_option
+def replay(common: Common, select: tuple[str, ...], numbers: tuple[int, ...], output: str) -> int:
+    """Take the kept records, all or some, through today's rules, and store what is good by now.
+
+    No request is made. A stored row is never replaced by an older version. What is stored is no longer kept aside;
+    what is not stays, with today's reason, and the command exits 3. It is a run as a sync is, and exits 75 beside one.
+
+    \b
+    Example:
+      kore-etl rejected replay
+      kore-etl rejected replay 3 4
+    """
+    from dataclasses import asdict
+
+    from etl.cli.runner import Work, work_on_sources
+    from etl.jobs.maintenance.replay import replay as job
+
+    ids = sorted(set(numbers)) or None
+    settings = common.start(select=select).settings
+    sources = _sources_of(settings, ids)
+    if not sources and output == "text":
+        click.echo("kore-etl: no record is kept aside; nothing was to be done", err=True)
+        return 0
+    chosen = settings.model_copy(update={"sources": sources})
+    return work_on_sources(chosen, Work("replay", lambda run: asdict(job(run, ids))), output=output)
+
+
+@rejected.command(short_help="Let known records make no sync incomplete.")
+@common_options
+@click.argument("numbers", metavar="[ID]...", nargs=-1, type=_NUMBER)
+@output_option
+def acknowledge(common: Common, numbers: tuple[int, ...], output: str) -> None:
+    """Note that the kept records, all or some, are known: they no longer make a sync exit 3.
+
+    They stay kept aside, and are counted when they are seen again. A record whose content changes and that is still
+    bad is a new one, which makes a sync exit 3 again.
+
+    \b
+    Example:
+      kore-etl rejected acknowledge
+      kore-etl rejected acknowledge 3 4
+    """
+    from etl.cli.factory import now
+    from etl.cli.open_database import existing_database
+    from etl.cli.output import print_json
+    from etl.load.ledger import quarantine
+
+    ids = sorted(set(numbers)) or None
+    with existing_database(common.start(need_sources=False).settings) as engine, engine.begin() as connection:
+        if ids is not None:
+            _found(connection, ids)
+        acknowledged = quarantine.acknowledge(connection, ids, now())
+    if output == "json":
+        print_json({"acknowledged": acknowledged})
+    elif common.verbosity >= 0:
+        click.echo(f"kore-etl: {_records(acknowledged)} acknowledged", err=True)
+
+
+@rejected.command(short_help="Delete records that are kept aside.")
+@common_options
+@click.argument("numbers", metavar="ID...", nargs=-1, required=True, type=_NUMBER)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@output_option
+def drop(common: Common, numbers: tuple[int, ...], yes: bool, output: str) -> None:
+    """Delete records that are kept aside. One that the server gives again is kept again.
+
+    \b
+    Example:
+      kore-etl rejected drop 3 --yes
+    """
+    from etl.cli.open_database import existing_database
+    from etl.cli.output import print_json
+    from etl.load.ledger import quarantine
+
+    ids = sorted(set(numbers))
+    with existing_database(common.start(need_sources=False).settings) as engine:
+        with engine.connect() as connection:
+            _found(connection, ids)
+        if not yes:
+            _confirm(ids)
+        with engine.begin() as connection:
+            dropped = quarantine.drop(connection, ids)
+    if output == "json":
+        print_json({"dropped": dropped})
+    elif common.verbosity >= 0:
+        click.echo(f"kore-etl: {_records(dropped)} dropped", err=True)
+
+
+@contextmanager
+def _connected(settings: Settings) -> Iterator[Connection]:
+    from etl.cli.open_database import existing_database
+    from etl.load.database.engine import reading
+
+    with existing_database(settings) as engine, reading(engine) as connection:
+        yield connection
+
+
+def _found(connection: Connection, ids: Sequence[int], *, whole: bool = False) -> list[dict[str, Any]]:
+    from etl.load.ledger import quarantine
+
+    found = quarantine.entries(connection, ids, whole=whole)
+    missing = set(ids) - {entry["id"] for entry in found}
+    if missing:
+        numbers = ", ".join(map(str, sorted(missing)))
+        raise ConfigError(f"ID {numbers}: no such record is kept; see: kore-etl rejected list")
+    return found
+
+
+def _require_source(connection: Connection, name: str | None) -> None:
+    from etl.load.queries import tasks
+
+    names = [source["name"] for source in tasks.known_sources(connection)]
+    if name is not None and name not in names:
+        raise ConfigError(f"--source {name!r}: no such source; accepted: {', '.join(names) or 'none is synced yet'}")
+
+
+def _sources_of(settings: Settings, ids: Sequence[int] | None) -> tuple[SourceSettings, ...]:
+    """Return the sources in the settings whose kept records are meant."""
+    from etl.load.ledger import quarantine
+
+    with _connected(settings) as connection:
+        if ids is not None:
+            _found(connection, ids)
+        places = quarantine.places(connection, ids)
+    known = {(source.account_id, source.stream_id): source for source in settings.sources}
+    others = [place.name for place in places if (place.account_id, place.stream_id) not in known]
+    if ids is not None and others:
+        raise ConfigError(
+            f"records of source {', '.join(others)} were chosen, which is not among the sources to work on"
+        )
+    return tuple(known[key] for place in places if (key := (place.account_id, place.stream_id)) in known)
+
+
+def _confirm(ids: Sequence[int]) -> None:
+    if not sys.stdin.isatty():
+        raise ConfigError("rejected drop deletes records and asks first, which needs a terminal; without one add --yes")
+    text = "its text" if len(ids) == 1 else "their texts"
+    click.confirm(f"This deletes {_records(len(ids))}, with all of {text}. Go on?", abort=True, err=True)
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count} records"

@@ -1,0 +1,100 @@
+"""``kore-etl runs``: the ledger of runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from etl.cli.default_command import DefaultGroup
+from etl.cli.options import Common, common_options, output_option
+
+_LISTED = ("id", "command", "state", "started_at", "took", "exit_code", "requests", "inserted", "updated", "rejected")
+_WINDOW = ("id", "job", "field", "start_at", "end_at", "covered_until", "reading", "state", "requests", "rows", "error")
+
+
+@click.group(cls=DefaultGroup, default="list")
+def runs() -> None:
+    """List the runs of all commands, or show one; "kore-etl runs" alone lists them.
+
+    \b
+    Example:
+      kore-etl runs
+      kore-etl runs show 12
+    """
+
+
+@runs.command("list", short_help="List the runs, the latest first.")
+@common_options
+@click.option("--source", metavar="NAME", help="Only those of this source.")
+@click.option("--failed", is_flag=True, help="Only those that ended otherwise than with exit code 0.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
+@output_option
+def list_(common: Common, source: str | None, failed: bool, limit: int, output: str) -> None:
+    """List the runs, the latest first, each with its counts and how it ended.
+
+    \b
+    Example:
+      kore-etl runs --failed
+      kore-etl runs --limit 100 --output json | jq 'map(.requests) | add'
+    """
+    from etl.cli.open_database import existing_database
+    from etl.cli.output import print_json, print_table
+    from etl.load.database.engine import reading
+    from etl.load.queries import status
+
+    with (
+        existing_database(common.start(need_sources=False).settings, schema="newest") as engine,
+        reading(engine) as connection,
+    ):
+        found = status.run_rows(connection, source=source, failed=failed, limit=limit)
+    if output == "json":
+        print_json(found)
+    elif found:
+        of_many = len({run["source"] for run in found}) > 1
+        print_table(("source", *_LISTED) if of_many else _LISTED, [_with_time(run) for run in found])
+    elif common.verbosity >= 0:
+        click.echo("kore-etl: there is no such run", err=True)
+
+
+@runs.command(short_help="Show all of a run, with its windows.")
+@common_options
+@click.argument("number", metavar="ID", type=click.IntRange(min=1, max=2**63 - 1))
+@output_option
+def show(common: Common, number: int, output: str) -> None:
+    """Show all that is kept of a run: its counts, its error, the settings in force, and the windows that it read.
+
+    \b
+    Example:
+      kore-etl runs show 12
+      kore-etl runs show 12 --output json | jq .settings.overlap
+    """
+    from etl.cli.open_database import existing_database
+    from etl.cli.output import print_json, print_record, print_table
+    from etl.errors import ConfigError
+    from etl.load.database.engine import reading
+    from etl.load.queries import status
+
+    with (
+        existing_database(common.start(need_sources=False).settings, schema="newest") as engine,
+        reading(engine) as connection,
+    ):
+        run = status.run_row(connection, number)
+        windows = status.windows_of(connection, number)
+    if run is None:
+        raise ConfigError(f"ID {number}: there is no such run; see: kore-etl runs")
+    if output == "json":
+        print_json({**run, "read": windows})
+        return
+    print_record({name: value for name, value in _with_time(run).items() if name != "settings"})
+    if windows:
+        click.echo("\nWindows")
+        print_table(_WINDOW, windows, indent="  ")
+
+
+def _with_time(run: dict[str, Any]) -> dict[str, Any]:
+    """Add how long a run took."""
+    from etl.times import format_duration
+
+    began, ended = run["started_at"], run["finished_at"]
+    return {**run, "took": None if ended is None else format_duration(ended - began)}

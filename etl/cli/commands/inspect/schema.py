@@ -1,0 +1,49 @@
+"""``kore-etl schema``: what records have that the tables do not know."""
+
+from __future__ import annotations
+
+import click
+
+from etl.cli.options import Common, common_options, output_option
+
+_COLUMNS = ("key", "example", "task_id", "first_seen_at", "run_id")
+
+
+@click.group()
+def schema() -> None:
+    """See what records have that the tables do not know.
+
+    \b
+    Example:
+      kore-etl schema unknown
+    """
+
+
+@schema.command(short_help="List the keys that nothing here knows.")
+@common_options
+@output_option
+def unknown(common: Common, output: str) -> None:
+    """List the keys of records that are neither the API's own, as far as they are known, nor custom fields.
+
+    Each with an example, the task that showed it first, and when. Nothing is lost: tasks.raw has the whole record.
+
+    \b
+    Example:
+      kore-etl schema unknown
+      kore-etl schema unknown --output json | jq '.[].key'
+    """
+    from etl.cli.open_database import existing_database
+    from etl.cli.output import print_json, print_table
+    from etl.load.database.engine import reading
+    from etl.load.upsert import schema_drift as load
+    from etl.transform.known_keys import KNOWN
+
+    with existing_database(common.start(need_sources=False).settings) as engine, reading(engine) as connection:
+        found = [entry for entry in load.entries(connection) if entry["key"] not in KNOWN]
+    if output == "json":
+        print_json(found)
+    elif found:
+        of_many = len({entry["source"] for entry in found}) > 1
+        print_table(("source", *_COLUMNS) if of_many else _COLUMNS, found)
+    elif common.verbosity >= 0:
+        click.echo("kore-etl: no record has a key that is not known", err=True)

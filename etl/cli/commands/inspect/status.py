@@ -1,0 +1,117 @@
+"""``kore-etl status``: how each source stands, for a person or a monitor."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from etl.cli.duration_option import DurationOption
+from etl.cli.options import Common, common_options, output_option
+from etl.errors import ExitCode
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from etl.jobs.diagnostics.status import SourceStatus
+
+
+@click.command()
+@common_options
+@click.option("--source", metavar="NAME", help="Only this source.")
+@click.option("--max-age", type=DurationOption(), metavar="TIME", help="Exit 3 where a source is older, such as 15m.")
+@output_option
+def status(common: Common, source: str | None, max_age: timedelta | None, output: str) -> int:
+    """Tell how each source stands: how fresh, how many tasks, what is missing, and how its last run ended.
+
+    Only the database is read: no request is made, nothing is written, and a sync may be at work meanwhile. With
+    --max-age it exits 3 where a source, or all of them, had no complete sync within that time.
+
+    \b
+    Example:
+      kore-etl status
+      kore-etl status --max-age 15m --output json | jq '.sources[] | {name, age, stale}'
+    """
+    from etl.cli.factory import now
+    from etl.cli.open_database import existing_database
+    from etl.cli.output import print_json
+    from etl.errors import ConfigError
+    from etl.jobs.diagnostics.status import source_statuses
+
+    moment = now()
+    with existing_database(common.start(need_sources=False).settings, schema="newest") as engine:
+        found = source_statuses(engine, now=moment, source=source, most_age=max_age)
+    if source is not None and not found:
+        raise ConfigError(f"--source {source!r}: no such source in the database; see: kore-etl status")
+    is_stale = max_age is not None and (not found or any(each.stale for each in found))
+    if output == "json":
+        print_json({"at": moment, "stale": None if max_age is None else is_stale, "sources": list(map(asdict, found))})
+    else:
+        _print(found, moment)
+    return ExitCode.INCOMPLETE if is_stale else ExitCode.DONE
+
+
+def _print(found: list[SourceStatus], now: datetime) -> None:
+    from etl.cli.output import print_record
+
+    if not found:
+        click.echo("no source was synced yet; run: kore-etl sync")
+    for number, each in enumerate(found):
+        click.echo(f"{'' if not number else chr(10)}{each.name} ({each.stream_id})")
+        print_record(_lines(each, now), indent="  ")
+
+
+def _lines(each: SourceStatus, now: datetime) -> dict[str, Any]:
+    gone = f", {each.deleted} more are gone from the server" if each.deleted else ""
+    lines = {
+        "complete until": _with_age(each.complete_until, now, never="never: no sync was completed yet"),
+        "watermark": _with_age(each.watermark, now, never="none yet"),
+        "last run": _run(each.last_run, now),
+        "at work now": _run(each.running, now) if each.running else None,
+        "tasks": f"{each.tasks}{gone}",
+        "rejected": f"{each.rejected}; see: kore-etl rejected list" if each.rejected else "none",
+        "gaps": _stretches(each.gaps, "kore-etl backfill"),
+        "unverified": _stretches(each.unverified, "kore-etl sync --full"),
+        "oldest reading": _with_age(each.oldest_reading, now, never="") if each.oldest_reading else None,
+        "the server": _answers(each),
+    }
+    if each.stale:
+        lines["stale"] = "yes: older than --max-age"
+    return {name: text for name, text in lines.items() if text is not None}
+
+
+def _with_age(moment: datetime | None, now: datetime, *, never: str) -> str:
+    from etl.cli.output import ago, shown
+
+    return never if moment is None else f"{shown(moment)} ({ago(moment, now)})"
+
+
+def _run(run: dict[str, Any] | None, now: datetime) -> str:
+    from etl.cli.output import ago
+
+    if run is None:
+        return "none yet"
+    ended = "" if run["exit_code"] is None else f" with exit code {run['exit_code']}"
+    said = f": {run['error']}" if run["error"] else ""
+    return f"{run['id']}, a {run['command']}, {run['state']}{ended} ({ago(run['started_at'], now)}){said}"
+
+
+def _stretches(stretches: list[tuple[datetime, datetime]], command: str) -> str:
+    if not stretches:
+        return "none"
+    start, end = stretches[0]
+    more = f" and {len(stretches) - 1} more" if len(stretches) > 1 else ""
+    return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}{more}; see: {command}"
+
+
+def _answers(each: SourceStatus) -> str:
+    if each.probed_at is None:
+        return "was not probed yet"
+    answers = each.answers
+    rows = f"{answers['page_rows']} rows a request" if answers["page_rows"] else "rows a request unknown"
+    orders = [name for name, key in (("updatedAt", "sort_updated"), ("createdAt", "sort_created")) if answers[key]]
+    sorts = f"sorts by {' and '.join(orders)}" if orders else "does not sort"
+    unknown = f"; unknown: {', '.join(each.unknown)}" if each.unknown else ""
+    return f"filters on {answers['window_field'] or 'an unknown date'}, {sorts}, {rows}{unknown}"

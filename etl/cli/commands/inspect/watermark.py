@@ -1,0 +1,149 @@
+"""``kore-etl watermark``: how far a source is complete, and moving that by hand."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from etl.cli.default_command import DefaultGroup
+from etl.cli.options import Common, MomentOption, common_options, output_option
+from etl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from etl.jobs.pipeline.run import RunContext
+    from etl.settings import SourceSettings
+
+_SHOWN = ("source", "watermark", "age", "moved_at", "run_id")
+
+
+@click.group(cls=DefaultGroup, default="show")
+def watermark() -> None:
+    """Show how far each source is complete, or move that by hand; "kore-etl watermark" alone shows it.
+
+    \b
+    Example:
+      kore-etl watermark
+      kore-etl watermark set 2025-01-31
+    """
+
+
+@watermark.command(short_help="Show how far each source is complete.")
+@common_options
+@output_option
+def show(common: Common, output: str) -> None:
+    """Show the watermark of each source: all that changed before it is here.
+
+    \b
+    Example:
+      kore-etl watermark show
+      kore-etl watermark show --output json | jq '.[].watermark'
+    """
+    from etl.cli.factory import now
+    from etl.cli.open_database import existing_database
+    from etl.cli.output import ago, print_json, print_table
+    from etl.load.database.engine import reading
+    from etl.load.queries import status
+
+    with (
+        existing_database(common.start(need_sources=False).settings, schema="newest") as engine,
+        reading(engine) as connection,
+    ):
+        rows = status.source_rows(connection)
+    moment = now()
+    found = [{**row, "source": row["name"], "age": ago(row["watermark"], moment)} for row in rows]
+    if output == "json":
+        print_json([{name: row[name] for name in _SHOWN if name != "age"} for row in found])
+    else:
+        print_table(_SHOWN, found)
+
+
+@watermark.command("set", short_help="Move the watermark of a source.")
+@common_options
+@click.argument("moment", metavar="TIME", type=MomentOption())
+@click.option("--source", metavar="NAME", help="The source; needed where there are several.")
+@click.option("--force", is_flag=True, help="Also ahead of what is covered: what changed in between is never read.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@output_option
+def set_(common: Common, moment: datetime, source: str | None, force: bool, yes: bool, output: str) -> int:
+    """Move the watermark of a source to TIME, which is UTC where it names no zone.
+
+    Backwards the next sync reads again what changed since then, which is harmless. Ahead it would leave out what
+    changed in between: that takes --force. It is a run as a sync is, and exits 75 beside one.
+
+    \b
+    Example:
+      kore-etl watermark set 2025-01-31 --yes
+      kore-etl watermark set 2025-01-31T08:00:00Z --source europe
+    """
+    from etl.cli.factory import now, open_database
+    from etl.cli.runner import Work, work_on_sources
+    from etl.load.database.engine import reading
+    from etl.load.queries import status
+
+    loaded = common.start(select=(source,) if source else ())
+    chosen = _only(loaded.settings.sources)
+    if moment > now():
+        raise ConfigError(f"{moment:%Y-%m-%d %H:%M} UTC is in the future; a watermark says what is complete")
+    engine = open_database(loaded.settings)
+    with reading(engine) as connection:
+        rows = status.source_rows(connection, chosen.name)
+    engine.dispose()
+    known = rows[0]["watermark"] if rows else None
+    _refuse_ahead(known, moment, force=force)
+    if not yes:
+        _confirm(chosen.name, known, moment)
+
+    def move(run: RunContext) -> dict[str, Any]:
+        return _move(run, moment, force=force, tell=common.verbosity >= 0)
+
+    return work_on_sources(loaded.settings, Work("watermark", move), output=output)
+
+
+def _only(sources: tuple[SourceSettings, ...]) -> SourceSettings:
+    if len(sources) != 1:
+        names = ", ".join(each.name for each in sources)
+        raise ConfigError(f"there are several sources, and one watermark is to be moved; add --source: {names}")
+    return sources[0]
+
+
+def _confirm(name: str, known: datetime | None, moment: datetime) -> None:
+    from etl.cli.output import shown
+
+    if not sys.stdin.isatty():
+        message = "watermark set changes what is read and asks first, which needs a terminal; without one add --yes"
+        raise ConfigError(message)
+    text = f"This moves the watermark of {name} from {shown(known)} to {shown(moment)}. Go on?"
+    click.confirm(text, abort=True, err=True)
+
+
+def _move(run: RunContext, moment: datetime, *, force: bool, tell: bool) -> dict[str, Any]:
+    from etl.load.ledger import watermarks
+    from etl.times import format_time
+
+    known = run.store.watermark()
+    _refuse_ahead(known, moment, force=force)
+    run.store.write(watermarks.put, moment, run_id=run.id, now=run.clock())
+    if tell:
+        click.echo(f"kore-etl: {run.source.name}: {_consequence(known, moment)}", err=True)
+    return {"before": format_time(known) if known else None, "after": format_time(moment)}
+
+
+def _refuse_ahead(known: datetime | None, moment: datetime, *, force: bool) -> None:
+    from etl.cli.output import shown
+
+    if not force and (known is None or moment > known):
+        stands = "there is none yet, and a first sync would be left out" if known is None else f"it is {shown(known)}"
+        message = f"{shown(moment)} is ahead of what is covered: {stands}; run kore-etl sync, or add --force"
+        raise ConfigError(message)
+
+
+def _consequence(known: datetime | None, moment: datetime) -> str:
+    from etl.cli.output import shown
+
+    if known is None or moment > known:
+        since = "anything before it" if known is None else f"what changed since {shown(known)}"
+        return f"the watermark is {shown(moment)} now; {since} will not be read, but for a backfill or sync --full"
+    return f"the watermark is {shown(moment)} now; the next sync reads again what changed since then"

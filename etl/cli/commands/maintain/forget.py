@@ -1,0 +1,67 @@
+"""``kore-etl forget``: erase what is stored of a task, for good."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from etl.cli.options import Common, common_options, output_option
+from etl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from etl.settings import Settings
+
+
+@click.command()
+@common_options
+@click.argument("task_id", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@output_option
+def forget(common: Common, task_id: str, yes: bool, output: str) -> int:
+    """Erase what is stored of a task: its content, its history, what was rejected of it.
+
+    ID is its _id. A tombstone stays: later syncs count the task and store nothing of it, and no view shows it.
+    Whom no other task names is erased with it. No request is made. What was copied elsewhere before, such as backups
+    and exports, is not reached.
+
+    \b
+    Example:
+      kore-etl forget ti-8d9b7f0e-52c1-5b1f-9a5e-1c34b8a9f001 --yes
+    """
+    from functools import partial
+
+    from etl.cli.runner import Work, work_on_sources
+    from etl.jobs.maintenance.erase import forget as job
+
+    settings = common.start().settings
+    chosen = settings.model_copy(update={"sources": _sources_of(settings, task_id)})
+    if not yes:
+        _confirm(task_id)
+    code = work_on_sources(chosen, Work("forget", partial(job, task_id=task_id)), output=output)
+    if code == 0 and output == "text" and common.verbosity >= 0:
+        click.echo(f"kore-etl: {task_id} is forgotten", err=True)
+    return code
+
+
+def _sources_of(settings: Settings, task_id: str) -> tuple[object, ...]:
+    """Return the source in the settings that the task is of."""
+    from etl.cli.open_database import existing_database
+    from etl.load.database.engine import reading
+    from etl.load.queries.tasks import places_of
+
+    with existing_database(settings) as engine, reading(engine) as connection:
+        places = places_of(connection, task_id)
+    if not places:
+        raise ConfigError(f"ID {task_id!r}: nothing is stored under this id; see: kore-etl why ID")
+    found = tuple(source for source in settings.sources if (source.account_id, source.stream_id) in places)
+    if not found:
+        raise ConfigError(f"ID {task_id!r} is of a source that is not in the settings")
+    return found
+
+
+def _confirm(task_id: str) -> None:
+    if not sys.stdin.isatty():
+        raise ConfigError("forget erases a task for good and asks first, which needs a terminal; without one add --yes")
+    click.confirm(f"This erases what is stored of {task_id}, for good. Go on?", abort=True, err=True)

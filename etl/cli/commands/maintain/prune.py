@@ -1,0 +1,107 @@
+"""``kore-etl prune``: let go of old entries of the ledgers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from etl.cli.duration_option import DurationOption
+from etl.cli.options import Common, common_options, output_option, source_option
+from etl.errors import ConfigError, LockedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Engine
+
+    from etl.jobs.maintenance.prune import Ages, Pruned
+    from etl.row import Row
+
+_DAY = timedelta(days=1)
+
+
+@click.command()
+@common_options
+@source_option
+@click.option("--runs", type=DurationOption(), metavar="AGE", help="Drop runs that ended so long ago, such as 90d.")
+@click.option("--windows", type=DurationOption(), metavar="AGE", help="Merge windows that were read so long ago.")
+@click.option("--rejected", type=DurationOption(), metavar="AGE", help="Drop rejected records last seen so long ago.")
+@click.option("--dry-run", is_flag=True, help="Tell what would go, and leave it.")
+@output_option
+def prune(
+    common: Common,
+    select: tuple[str, ...],
+    runs: timedelta | None,
+    windows: timedelta | None,
+    rejected: timedelta | None,
+    dry_run: bool,
+    output: str,
+) -> int:
+    """Let go of old entries of the ledgers: runs, windows, rejected records. Tasks and their history stay.
+
+    Windows are merged, so that what is covered stays covered. A run that a task, a change or anything else names stays,
+    and so does the latest of each command. A rejected record that goes is gone: the server may still have it. Exits 75
+    beside a sync.
+
+    \b
+    Example:
+      kore-etl prune --runs 90d --windows 90d --dry-run
+      kore-etl prune --runs 90d --windows 90d --rejected 30d
+    """
+    ages = {"runs": runs, "windows": windows, "rejected": rejected}
+    if not any(ages.values()):
+        raise click.UsageError("Say what is to go: --runs AGE, --windows AGE, --rejected AGE.")
+    for name, age in ages.items():
+        if age is not None and age < _DAY:
+            raise click.UsageError(f"--{name} {age}: is under a day, in which a run may need what it wrote.")
+    from etl.cli.open_database import existing_database
+    from etl.jobs.maintenance.prune import Ages
+
+    with existing_database(common.start(need_sources=False).settings) as engine:
+        code, done = _prune_each(engine, _chosen(engine, select), Ages(**ages), dry_run=dry_run)
+    _tell(done, output=output, dry_run=dry_run, quiet=common.verbosity < 0)
+    return code
+
+
+def _chosen(engine: Engine, select: Sequence[str]) -> list[Row]:
+    from etl.load.database.engine import reading
+    from etl.load.queries import tasks
+
+    with reading(engine) as connection:
+        known = tasks.known_sources(connection)
+    names = [source["name"] for source in known]
+    for name in select:
+        if name not in names:
+            raise ConfigError(
+                f"--source {name!r}: no such source; accepted: {', '.join(names) or 'none is synced yet'}"
+            )
+    return [source for source in known if not select or source["name"] in select]
+
+
+def _prune_each(engine: Engine, sources: Sequence[Row], ages: Ages, *, dry_run: bool) -> tuple[int, list[Pruned]]:
+    from etl.cli.factory import now
+    from etl.jobs.maintenance.prune import prune as job
+
+    code, done = 0, []
+    for source in sources:
+        try:
+            done.append(job(engine, source, ages, now=now(), dry_run=dry_run))
+        except LockedError as error:
+            click.echo(f"kore-etl: {error}", err=True)
+            code = error.exit_code
+    return code, done
+
+
+def _tell(done: Sequence[Pruned], *, output: str, dry_run: bool, quiet: bool) -> None:
+    from etl.cli.output import print_json
+
+    if output == "json":
+        print_json({"dry_run": dry_run, "sources": [asdict(each) for each in done]})
+    elif not quiet:
+        would = "would go" if dry_run else "went"
+        for each in done:
+            counts = f"{each.runs} runs, {each.windows} windows and {each.rejected} rejected records"
+            click.echo(f"kore-etl: {each.source}: {counts} {would}", err=True)

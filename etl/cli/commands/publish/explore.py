@@ -1,0 +1,79 @@
+"""``kore-etl explore``: the database in a browser, to look around in and to ask it questions."""
+
+from __future__ import annotations
+
+import signal
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+import click
+
+from etl.cli.options import Common, common_options
+from etl.errors import ConfigError
+from etl.extras import install_command
+
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+@click.command()
+@common_options
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Listen here; without it, at a free port.")
+@click.option("--open", "open_it", is_flag=True, help="Show it in the browser.")
+def explore(common: Common, port: int, open_it: bool) -> None:
+    """Show a SQLite database in the browser: its tables and views, a search, ten questions and any SQL of your own.
+
+    The database is only read, and syncs may go on meanwhile. It answers on this machine alone, but to everyone who
+    works on it; Ctrl-C ends it. For PostgreSQL there is a dashboard for Grafana, config/grafana/kore-etl.json. It needs
+    the extra explore: see docs/install.md.
+
+    \b
+    Example:
+      kore-etl explore --open
+      kore-etl explore --port 8001 --database-url sqlite:///kore-etl.db
+    """
+    from etl.cli.open_database import existing_database
+    from etl.load.database.engine import sqlite_file
+
+    settings = common.start(need_sources=False).settings
+    _refuse_postgresql(settings.database_url)
+    server = _server()
+    with existing_database(settings, schema="newest") as engine:
+        file = sqlite_file(engine)
+    app = server.make_app(file)
+    with server.listen(port) as listening, _until_stopped():
+        address = f"http://{server.HOST}:{listening.getsockname()[1]}/"
+        click.echo(address)
+        if common.verbosity >= 0:
+            click.echo(f"kore-etl: {file} is shown at {address}; Ctrl-C ends it", err=True)
+        if open_it and not webbrowser.open(address):
+            click.echo(f"kore-etl: no browser was found; open {address} yourself", err=True)
+        server.serve(app, listening)
+
+
+def _refuse_postgresql(database_url: str) -> None:
+    from sqlalchemy.engine import make_url
+
+    if make_url(database_url).get_backend_name() != "sqlite":
+        message = "explore shows a SQLite file, and the database is PostgreSQL; use Grafana with"
+        raise ConfigError(f"{message} config/grafana/kore-etl.json, or any client of PostgreSQL")
+
+
+def _server() -> ModuleType:
+    try:
+        from etl.explore import server
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"explore needs {error.name}; run: {install_command('explore')}") from error
+    return server
+
+
+@contextmanager
+def _until_stopped() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the server, which raises them again when it has ended, and nothing else."""
+    before = {number: signal.signal(number, lambda *_: None) for number in _STOPS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

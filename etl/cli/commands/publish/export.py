@@ -1,0 +1,108 @@
+"""``kore-etl export``: a table or view for other tools."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from etl.cli.options import Common, common_options
+from etl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from etl.cli.commands.publish.export_formats import Write
+    from etl.load.queries.export import View
+
+
+class SinceOption(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
+    """A date, or how long ago."""
+
+    name = "since"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read the option's text."""
+        from etl.cli.factory import now
+        from etl.cli.options import MomentOption
+        from etl.times import parse_duration
+
+        try:
+            return now() - parse_duration(value)
+        except (ValueError, OverflowError):
+            return MomentOption().convert(value, param, ctx)
+
+
+@click.command()
+@common_options
+@click.option("--view", default="task_overview", show_default=True, metavar="NAME", help="Any table or view.")
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True)
+@click.option("--since", type=SinceOption(), metavar="DATE|AGE", help="Only what changed since, such as 7d.")
+@click.option("--source", metavar="NAME", help="Only the rows of this source.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file, put in place once it is whole.")
+@click.option("--spreadsheet-safe", is_flag=True, help="CSV: let no text be taken for a formula.")
+def export(
+    common: Common,
+    view: str,
+    form: str,
+    since: datetime | None,
+    source: str | None,
+    out: Path | None,
+    spreadsheet_safe: bool,
+) -> None:
+    """Write a table or view as CSV, lines of JSON or Parquet, in one consistent reading.
+
+    Rows are written as they are read, so that memory does not grow with them. --since takes what was updated, or found
+    gone, since then. Times are UTC. Parquet needs the extra parquet: see docs/install.md.
+
+    \b
+    Example:
+      kore-etl export --since 7d > tasks.csv
+      kore-etl export --view task_changes --format jsonl | jq .field
+      kore-etl export --format parquet --out tasks.parquet
+    """
+    if spreadsheet_safe and form != "csv":
+        raise click.UsageError("--spreadsheet-safe is for --format csv.")
+    if form == "parquet" and out is None and sys.stdout.isatty():
+        raise click.UsageError("Parquet is nothing for a terminal: add --out FILE.")
+    from etl.cli.commands.publish.export_formats import FORMATS, write_csv
+    from etl.cli.open_database import existing_database
+    from etl.load.database.engine import reading
+    from etl.load.queries.export import find_view
+
+    write = partial(write_csv, spreadsheet_safe=True) if spreadsheet_safe else FORMATS[form]
+    settings = common.start(need_sources=False).settings
+    with existing_database(settings) as engine, reading(engine) as connection:
+        chosen = find_view(connection, view)
+        if since is not None:
+            chosen.since(since)
+        if source is not None:
+            _limit_to(connection, chosen, source)
+        count = _write(connection, chosen, write, out)
+    if out is not None and common.verbosity >= 0:
+        click.echo(f"kore-etl: {count} rows of {view} written to {out}", err=True)
+
+
+def _limit_to(connection: Connection, view: View, name: str) -> None:
+    from etl.load.queries import tasks
+
+    known = {source["name"]: source for source in tasks.known_sources(connection)}
+    if name not in known:
+        accepted = ", ".join(known) or "none is synced yet"
+        raise ConfigError(f"--source {name!r}: no such source; accepted: {accepted}")
+    view.of_source(known[name]["id"], known[name]["stream_id"])
+
+
+def _write(connection: Connection, view: View, write: Write, out: Path | None) -> int:
+    if out is None:
+        count = write(sys.stdout.buffer, view.fields, view.read(connection))
+        sys.stdout.buffer.flush()
+        return count
+    from etl.atomic_file import output_file
+
+    with output_file(out) as file:
+        return write(file, view.fields, view.read(connection))

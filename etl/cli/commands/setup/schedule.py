@@ -1,0 +1,113 @@
+"""``kore-etl schedule``: what starts a sync every few minutes, for systemd or cron, printed or put in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from etl.cli.options import Common, common_options
+from etl.logs import clean
+
+if TYPE_CHECKING:
+    from etl.scheduling.installation import Installation
+
+
+@click.group()
+def schedule() -> None:
+    """Print or install what starts a sync every few minutes: a systemd timer, or a line for cron.
+
+    \b
+    Example:
+      kore-etl schedule systemd
+      sudo kore-etl schedule systemd --install
+    """
+
+
+def _schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of both schedulers."""
+
+    @common_options
+    @click.option(
+        "--every", default="5m", show_default=True, metavar="TIME", help="How often: 1m to 30m, or 1h to 24h."
+    )
+    @click.option("--install", is_flag=True, help="Put it in place rather than print it.")
+    @click.option("--user", is_flag=True, help="For you alone, with your rights, rather than for the machine.")
+    @click.option("--root", type=click.Path(path_type=Path), hidden=True, help="Install below this folder.")
+    @wraps(command)
+    def gathered(common: Common, **given: Any) -> Any:
+        return command(common, **given)
+
+    return gathered
+
+
+@schedule.command(short_help="A systemd service and its timer.")
+@_schedule_options
+def systemd(common: Common, every: str, install: bool, user: bool, root: Path | None) -> None:
+    """Print the systemd units that sync every few minutes, filled in for this installation; or install them.
+
+    The service runs as a user of its own that exists only meanwhile, keeps its database in /var/lib/kore-etl, can write
+    nowhere else, and is handed the settings and the secret by systemd. With --user it is one of your own services. What
+    is installed is enabled and started, where there is a systemctl.
+
+    \b
+    Example:
+      kore-etl schedule systemd
+      sudo kore-etl schedule systemd --install
+      kore-etl schedule systemd --user --install --every 15m
+    """
+    from etl.scheduling import install as placing
+    from etl.scheduling import systemd as units
+
+    here = _installation(common, user=user)
+    texts = units.filled_in(here, every, user=user)
+    folder = placing.unit_folder(user=user)
+    if install:
+        placing.install_units(texts, folder, user=user, root=root)
+    else:
+        click.echo("\n".join(f"# {folder / name}\n{text}" for name, text in texts.items()), nl=False)
+
+
+@schedule.command(short_help="A line for cron.")
+@_schedule_options
+@click.option("--as", "name", metavar="NAME", help="The user to run as; the owner of the settings file if not given.")
+def cron(common: Common, every: str, install: bool, user: bool, root: Path | None, name: str | None) -> None:
+    """Print a file for /etc/cron.d that syncs every few minutes, filled in for this installation; or install it.
+
+    With --user it is a line for your own crontab. A run without trouble prints nothing, and cron mails the rest.
+
+    \b
+    Example:
+      kore-etl schedule cron
+      kore-etl schedule cron --user --install
+    """
+    from etl.scheduling import cron as crontab
+    from etl.scheduling import install as placing
+
+    here = _installation(common, user=True)
+    if user:
+        line = crontab.line(here, every)
+        if install:
+            placing.install_line(line)
+        else:
+            click.echo(line, nl=False)
+        return
+    text = crontab.file(here, every, name or crontab.owner_of(here.files[0]))
+    if install:
+        placing.install_file(placing.CRON_FILE, text, root=root)
+    else:
+        click.echo(f"# {placing.CRON_FILE}\n{text}", nl=False)
+
+
+def _installation(common: Common, *, user: bool) -> Installation:
+    """Return what is to be scheduled, and warn of what will not work there."""
+    from etl.scheduling.installation import Installation, obstacles
+
+    loaded = common.load()
+    here = Installation.of(loaded)
+    for obstacle in obstacles(here, loaded, user=user):
+        click.echo(f"kore-etl: warning: {clean(obstacle)}", err=True)
+    return here

@@ -1,0 +1,97 @@
+"""``kore-etl backfill``: read a stretch of history again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from etl.cli.options import (
+    Common,
+    MomentOption,
+    common_options,
+    metrics_option,
+    output_option,
+    source_option,
+    workers_option,
+)
+
+if TYPE_CHECKING:
+    from etl.jobs.backfill import Plan
+    from etl.jobs.pipeline.run import RunContext
+
+
+@click.command()
+@common_options
+@source_option
+@click.option("--since", type=MomentOption(), help="Where to begin; the beginning of history if not given.")
+@click.option("--until", type=MomentOption(), help="Where to end, not included; now if not given.")
+@click.option("--restart", is_flag=True, help="Begin anew, whatever an earlier backfill of the period has done.")
+@click.option("--plan", "only_plan", is_flag=True, help="Tell windows, requests and time; read and store no tasks.")
+@workers_option
+@metrics_option
+@output_option
+def backfill(
+    common: Common,
+    select: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+    restart: bool,
+    only_plan: bool,
+    workers: int | None,
+    metrics_file: Path | None,
+    output: str,
+) -> int:
+    """Read a stretch of history again and store what is missing or newer.
+
+    The dates are of the field that the server filters on (see kore-etl probe). Killed anywhere, the same command goes
+    on from the last committed page. Scheduled syncs may run meanwhile and go first; the watermark does not move.
+
+    \b
+    Example:
+      kore-etl backfill --since 2024-01-01 --until 2024-07-01 --plan
+      kore-etl backfill --since 2024-01-01 --until 2024-07-01
+    """
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError("--since must be before --until.")
+    from etl.cli.runner import Work, work_on_sources
+    from etl.jobs.backfill import Period, plan
+    from etl.jobs.backfill import backfill as job
+
+    loaded = common.start({"metrics_file": metrics_file}, select=select)
+    period = Period(since, until)
+    if not only_plan:
+        work = Work("backfill", lambda run: job(run, period, restart=restart, workers=workers))
+        return work_on_sources(loaded.settings, work, output=output)
+    rates = {source.name: source.requests_per_minute for source in loaded.settings.sources}
+
+    def tell(run: RunContext) -> dict[str, Any]:
+        return _told(run.source.name, plan(run, period), rates[run.source.name], as_text=output == "text")
+
+    return work_on_sources(loaded.settings, Work("backfill", tell), output=output)
+
+
+def _told(name: str, plan: Plan, per_minute: int, *, as_text: bool) -> dict[str, Any]:
+    from etl.extract.http.rate_limiter import RateLimiter
+
+    seconds = None if plan.requests is None else RateLimiter(per_minute).seconds_for(plan.requests)
+    if as_text:
+        click.echo(_sentence(name, plan, per_minute, seconds))
+    return {"plan": asdict(plan) | {"seconds": seconds}}
+
+
+def _sentence(name: str, plan: Plan, per_minute: int, seconds: float | None) -> str:
+    from etl.times import format_duration
+
+    done = f", {plan.done_until:%Y-%m-%d %H:%M} being reached" if plan.done_until else ""
+    stretch = f"{name}: {plan.field} from {plan.since:%Y-%m-%d %H:%M} to {plan.until:%Y-%m-%d %H:%M}{done}"
+    if plan.requests is None or seconds is None:
+        return f"{stretch}: {plan.windows} windows or more; the server does not count rows, so requests are not known"
+    time = format_duration(timedelta(seconds=seconds)) if seconds else "less than a minute"
+    return (
+        f"{stretch}: {plan.rows} tasks, {plan.windows} windows, about {plan.requests} requests, "
+        f"{time} at {per_minute} requests a minute"
+    )

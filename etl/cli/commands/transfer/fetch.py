@@ -1,0 +1,214 @@
+"""``kore-etl fetch``: an ad-hoc read, with every parameter of the getTasks call as an option."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from etl.cli.options import Common, MomentOption, common_options, source_option
+from etl.errors import ApiError, ConfigError, ExitCode
+
+if TYPE_CHECKING:
+    from etl.extract.http.client import Client
+    from etl.extract.http.query import Query
+    from etl.settings import Settings, SourceSettings
+
+_USUAL_LIMIT = 50
+
+_HELP = """Make one getTasks request and print the tasks that come, one JSON object a line.
+
+What is not given is not sent. No database is needed, and none is touched. --mine sends the key mytask, as the
+request sample of the API's page does; its table calls it mycase.
+
+\b
+Example:
+  kore-etl fetch --unresolved --priority Critical --sort dueDate:asc --limit 50
+  kore-etl fetch --search printer --start 2025-05-26 --all | jq -r .refId
+  kore-etl fetch --limit 1 --raw | jq .totalResults
+"""
+
+
+class SortOption(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
+    """FIELD, FIELD:asc or FIELD:desc."""
+
+    name = "sort"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Split at the last colon."""
+        field, colon, direction = value.rpartition(":")
+        if not colon:
+            field, direction = value, "asc"
+        if not field or direction not in ("asc", "desc"):
+            self.fail(f"'{value}' is none of FIELD, FIELD:asc and FIELD:desc.", param, ctx)
+        return field, direction
+
+
+class JsonOption(click.ParamType):  # type: ignore[type-arg]  # as above
+    """A JSON value."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the text."""
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            self.fail(f"'{value}' is no JSON ({error}); a plain name needs quotes too: '\"Region\"'.", param, ctx)
+
+
+_PARAMETERS = (
+    click.option("--search", "search_text", metavar="TEXT", help="Tasks with this in their name."),
+    click.option("--unresolved/--no-unresolved", default=None, help="Send unresolved: true, or false."),
+    click.option("--unassigned/--no-unassigned", default=None, help="Send unassigned: true, or false."),
+    click.option("--mine/--no-mine", "mytask", default=None, help="Send mytask: true, or false."),
+    click.option("--priority", multiple=True, metavar="NAME", help="Of this priority; may be repeated, as all lists."),
+    click.option("--status", multiple=True, metavar="NAME", help="In this status."),
+    click.option("--channel", multiple=True, metavar="NAME", help="From this channel, such as rtm."),
+    click.option("--queue", "queues", multiple=True, metavar="NAME", help="In this queue."),
+    click.option("--agent", "agents", multiple=True, metavar="NAME", help="Of this agent."),
+    click.option("--start", type=MomentOption(), help="Not before; which date that is, kore-etl probe tells."),
+    click.option("--end", type=MomentOption(), help="Not after."),
+    click.option("--due", "due_date", type=MomentOption(), help="Due at exactly this time."),
+    click.option(
+        "--custom-field", "custom_fields", multiple=True, type=JsonOption(), help="An element of customFields."
+    ),
+    click.option("--eta", "eta_list", multiple=True, metavar="TEXT", help="An element of ETAlist."),
+    click.option("--sort", "sort_by", type=SortOption(), metavar="FIELD[:asc|desc]", help="Order of the tasks."),
+    click.option("--column", "selected_columns", multiple=True, metavar="NAME", help="Give this key, not all of them."),
+    click.option("--skip", type=click.IntRange(min=0), default=0, help="Leave out so many tasks."),
+    click.option("--limit", type=click.IntRange(min=1), help="Rows a request; if not given the server decides."),
+)
+
+
+def _parameters(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_PARAMETERS):
+        command = option(command)
+    return command
+
+
+@click.command(help=_HELP)
+@common_options
+@source_option
+@_parameters
+@click.option("--all", "read_on", is_flag=True, help="Read on by skip, page by page, until nothing follows.")
+@click.option("--raw", is_flag=True, help="Print each whole answer instead of its tasks.")
+def fetch(common: Common, select: tuple[str, ...], read_on: bool, raw: bool, **given: Any) -> int:
+    """Make the request, and with --all those that follow."""
+    from etl.cli.factory import Builder
+    from etl.cli.signals import graceful
+
+    query = _query(given)
+    settings = common.start(select=select).settings
+    with graceful() as stop:
+        source = _only_source(settings)
+        client = Builder(settings, stop=stop).client(source)
+        if read_on and query.limit is None:
+            query = replace(query, limit=source.page_size or _USUAL_LIMIT)
+        reading = _Reading(client, query, raw=raw, quiet=common.verbosity < 0)
+        try:
+            return reading.read(read_on=read_on)
+        finally:
+            client.close()
+
+
+def _query(given: dict[str, Any]) -> Query:
+    from etl.extract.http.query import Query
+
+    query = Query(**{name: value for name, value in given.items() if value is not None and value != ()})
+    try:
+        orjson.dumps(query.body())
+    except orjson.JSONEncodeError as error:
+        raise click.UsageError(f"an option cannot be sent: {error}") from error
+    return query
+
+
+def _only_source(settings: Settings) -> SourceSettings:
+    if len(settings.sources) > 1:
+        names = ", ".join(source.name for source in settings.sources)
+        raise ConfigError(f"fetch reads one source at a time; choose it with --source: {names}")
+    return settings.sources[0]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A read under way: prints what comes, and tells at the end what that was."""
+
+    client: Client
+    query: Query
+    raw: bool
+    quiet: bool
+    rows: int = 0
+    total: int | None = None
+
+    def read(self, *, read_on: bool) -> int:
+        """Print the page, or all pages; return the exit code."""
+        from etl.extract.http.page import record_id
+
+        code = ExitCode.DONE
+        before: list[str | None] = []
+        for answer in self._answers(read_on=read_on):
+            ids = [record_id(record) for record in answer["results"]]
+            if any(ids) and ids == before:
+                self._warn("the server gives the same page whatever is skipped: what follows cannot be read")
+                code = ExitCode.INCOMPLETE
+                break
+            before = ids
+            self._print(answer)
+        self._summarise(read_on=read_on)
+        return code
+
+    def _answers(self, *, read_on: bool) -> Iterator[dict[str, Any]]:
+        from etl.extract.http.page import read_page
+
+        query = self.query
+        while True:
+            answer = self.client.answer(query)
+            page = read_page(answer)
+            self.total = page.total
+            yield answer
+            if not read_on or page.is_last(query.skip):
+                return
+            if query == self.query:
+                self._warn(
+                    "pages are told apart by skip: rows that come, change or go meanwhile may be missed or repeated; "
+                    "kore-etl sync reads exactly"
+                )
+            query = replace(query, skip=query.skip + len(page))
+
+    def _print(self, answer: dict[str, Any]) -> None:
+        self.rows += len(answer["results"])
+        lines = [answer] if self.raw else answer["results"]
+        click.echo(b"".join(_line(each) for each in lines), nl=False)
+
+    def _summarise(self, *, read_on: bool) -> None:
+        if self.quiet:
+            return
+        requests = self.client.usage.requests
+        of = "the server tells no total" if self.total is None else f"{self.total} match"
+        more = self.total is not None and self.query.skip + self.rows < self.total and not read_on
+        hint = "; --all reads on" if more else ""
+        click.echo(f"kore-etl: {_count(self.rows, 'task')}, {_count(requests, 'request')}; {of}{hint}", err=True)
+
+    def _warn(self, text: str) -> None:
+        click.echo(f"kore-etl: warning: {text}", err=True)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _line(value: Any) -> bytes:
+    """Write a value as it was sent; what UTF-8 or 64 bits cannot hold, as the escapes that it was sent as."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:
+        pass
+    try:
+        return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+    except RecursionError as error:
+        raise ApiError("the API gave a task that is nested too deeply to be written") from error

@@ -1,0 +1,161 @@
+"""``kore-etl probe``: what the server does, as a table of questions, answers and evidence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from etl.cli.options import Common, common_options, output_option, source_option
+from etl.logs import clean
+
+if TYPE_CHECKING:
+    from etl.extract.capabilities import ServerCapabilities
+    from etl.jobs.pipeline.run import RunContext
+    from etl.settings import Settings
+
+BY_HAND = "set by hand"
+_NEGLIGIBLE = timedelta(seconds=2)  # the Date header tells whole seconds, and an answer takes its time
+_TICKS = {
+    timedelta(milliseconds=1): "millisecond",
+    timedelta(seconds=1): "second",
+    timedelta(minutes=1): "minute",
+    timedelta(hours=1): "hour",
+    timedelta(days=1): "day",
+}
+
+# the setting that answers it by hand: (the question, what is done as long as it is not known)
+_QUESTIONS = {
+    "window_field": ("startDate and endDate filter on", "taken for createdAt, where changes cost more to find"),
+    "ends_inclusive": ("rows on both dates are included", "taken for no: a little more is asked for"),
+    "tick": ("dates are compared to the", "taken for a second"),
+    "sort_updated": ("sortBy updatedAt is obeyed", "taken for no: windows are split until each fits a page"),
+    "sort_created": ("sortBy createdAt is obeyed", "taken for no: windows are split until each fits a page"),
+    "page_size": ("most rows a request", "50 are asked for"),
+    "longest_range": ("longest range of dates", "all is asked for, and half of it where that is refused"),
+}
+_ABILITIES = {"page_size": "page_rows"}  # what the probe calls by another name than the settings do
+
+
+class Answer(NamedTuple):
+    """A line of the table."""
+
+    question: str
+    answer: str
+    evidence: str
+
+
+@click.command()
+@common_options
+@source_option
+@click.option("--anew", is_flag=True, help="Ask everything again, whatever is known.")
+@output_option
+def probe(common: Common, select: tuple[str, ...], anew: bool, output: str) -> int:
+    """Find out what the server does, in at most twelve requests, and keep it for the syncs to come.
+
+    Only what is not known yet is asked; what the tasks at hand cannot show stays unknown, is treated as the worse
+    case, and is asked again. Each answer can be set by hand, in the settings: window_field, ends_inclusive, tick,
+    sort_updated, sort_created, page_size, longest_range.
+
+    \b
+    Example:
+      kore-etl probe
+      kore-etl probe --anew --output json | jq '.sources[].answers'
+    """
+    return probe_sources(common.start(select=select).settings, anew=anew, output=output)
+
+
+def probe_sources(settings: Settings, *, anew: bool, output: str) -> int:
+    """Probe each source, print what was found, and return the exit code."""
+    from etl.cli.runner import Work, work_on_sources
+
+    tables: dict[str, list[Answer]] = {}
+
+    def work(run: RunContext) -> Mapping[str, Any]:
+        run.capabilities.ensure_known(anew=anew, again=True)
+        tables[f"{run.source.name}, {_count(run.fetch.requests)}"] = _answers(run)
+        return _as_json(run)
+
+    code = work_on_sources(settings, Work("probe", work), output=output)
+    if output == "text":
+        for title, table in tables.items():
+            _show(title, table)
+    return code
+
+
+def _count(requests: int) -> str:
+    return {0: "no request was needed", 1: "1 request"}.get(requests, f"{requests} requests")
+
+
+def _as_json(run: RunContext) -> dict[str, Any]:
+    kept, skew = run.capabilities.current.to_json(), run.fetch.client.skew
+    evidence = kept.pop("evidence")
+    answers = {
+        name: {"answer": answer, "evidence": evidence.get(name), "set_by_hand": evidence.get(name) == BY_HAND}
+        for name, answer in kept.items()
+    }
+    seconds = None if skew is None else round(skew.total_seconds(), 1)
+    return {"answers": answers, "unknown": run.capabilities.current.unknown(), "clock_skew": seconds}
+
+
+def _answers(run: RunContext) -> list[Answer]:
+    return [*(_answer(run.capabilities.current, name) for name in _QUESTIONS), _clock(run)]
+
+
+def _answer(capabilities: ServerCapabilities, setting: str) -> Answer:
+    name = _ABILITIES.get(setting, setting)
+    question, otherwise = _QUESTIONS[setting]
+    value = getattr(capabilities, name)
+    if name == "longest_range" and value is None and capabilities.any_range:
+        return Answer(question, "any", capabilities.evidence.get("any_range", ""))
+    if value is None:
+        return Answer(question, "unknown", otherwise)
+    return Answer(question, _text(name, value), capabilities.evidence.get(name, ""))
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name == "tick":
+        return _TICKS.get(value, str(value))
+    if isinstance(value, timedelta):
+        return f"{value.days} days" if value == timedelta(days=value.days) else str(value)
+    return str(value)
+
+
+def _clock(run: RunContext) -> Answer:
+    question, skew = "the server's clock is", run.fetch.client.skew
+    if skew is None:
+        asked = "no answer had a Date header; this machine's is used" if run.fetch.requests else "nothing was asked"
+        return Answer(question, "unknown", asked)
+    evidence = "the Date header, which tells whole seconds"
+    if abs(skew) < _NEGLIGIBLE:
+        return Answer(question, "as ours", evidence)
+    seconds = f"{abs(skew).total_seconds():.0f} s"
+    return Answer(question, f"{seconds} ahead" if skew > timedelta() else f"{seconds} behind", evidence)
+
+
+def _show(title: str, table: list[Answer]) -> None:
+    lines = [Answer("question", "answer", "evidence"), *(Answer(*map(clean, line)) for line in table)]
+    click.echo(f"{clean(title)}:")
+    if sys.stdout.isatty():
+        _show_on_terminal(lines)
+        return
+    first, second = (max(len(line[column]) for line in lines) for column in (0, 1))
+    for question, answer, evidence in lines:
+        click.echo(f"{question:<{first}}  {answer:<{second}}  {evidence}".rstrip())
+
+
+def _show_on_terminal(lines: list[Answer]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*lines[0], box=None, header_style="bold", pad_edge=False)
+    for line in lines[1:]:
+        style = "yellow" if line.answer == "unknown" else ""
+        table.add_row(Text(line.question), Text(line.answer, style=style), Text(line.evidence, style="dim"))
+    Console().print(table)

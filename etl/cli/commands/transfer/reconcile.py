@@ -1,0 +1,38 @@
+"""``kore-etl reconcile``: sync, and mark what is gone from the server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from etl.cli.options import Common, common_options, metrics_option, output_option, source_option
+
+
+@click.command()
+@common_options
+@source_option
+@click.option("--deep", is_flag=True, help="Read every id instead of comparing totals.")
+@click.option("--force", is_flag=True, help="Mark them even if over 10 % of a source's tasks are gone.")
+@metrics_option
+@output_option
+def reconcile(
+    common: Common, select: tuple[str, ...], deep: bool, force: bool, metrics_file: Path | None, output: str
+) -> int:
+    """Sync, then mark tasks that are gone from the server with deleted_at; no row is removed.
+
+    The server's totals are compared with the tasks here, and ids are read only where they differ. A server that does
+    not count its tasks takes --deep. A task that comes back is unmarked, here and in every sync. Exits 0 when done, 3
+    where in doubt nothing, or not everything, is marked; the message or the log says why.
+
+    \b
+    Example:
+      kore-etl reconcile
+      kore-etl reconcile --deep --source europe
+    """
+    from etl.cli.runner import Work, work_on_sources
+    from etl.jobs.reconcile.job import reconcile as job
+
+    loaded = common.start({"metrics_file": metrics_file}, select=select)
+    work = Work("reconcile", lambda run: job(run, deep=deep, force=force))
+    return work_on_sources(loaded.settings, work, output=output)

@@ -1,0 +1,59 @@
+"""``kore-etl sync``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from etl.cli.options import Common, common_options, metrics_option, output_option, source_option, workers_option
+
+if TYPE_CHECKING:
+    from etl.cli.runner import Job
+
+
+@click.command()
+@common_options
+@source_option
+@click.option("--full", is_flag=True, help="Read every window again, whatever the watermark.")
+@click.option("--reconcile", is_flag=True, help="Then mark what is gone from the server; see kore-etl reconcile.")
+@workers_option
+@metrics_option
+@output_option
+def sync(
+    common: Common,
+    select: tuple[str, ...],
+    full: bool,
+    reconcile: bool,
+    workers: int | None,
+    metrics_file: Path | None,
+    output: str,
+) -> int:
+    """Bring the database up to date with what the server holds.
+
+    Only what is new or changed since the last sync is read. The first sync reads everything; one that was cut off goes
+    on where it ended. Exits 0 when done, 3 with rejected records or unverified windows, 75 if another run is at work.
+
+    \b
+    Example:
+      kore-etl sync
+      kore-etl sync --source europe --output json | jq .sources
+    """
+    from etl.cli.runner import Work, work_on_sources
+
+    loaded = common.start({"metrics_file": metrics_file}, select=select)
+    work = Work("sync", _reconcile(full=full) if reconcile else _sync(full=full, workers=workers))
+    return work_on_sources(loaded.settings, work, output=output)
+
+
+def _sync(*, full: bool, workers: int | None) -> Job:
+    from etl.jobs.sync import sync as job
+
+    return lambda run: job(run, full=full, workers=workers)
+
+
+def _reconcile(*, full: bool) -> Job:
+    from etl.jobs.reconcile.job import reconcile as job  # only where it is asked for: it has much to import
+
+    return lambda run: job(run, full=full)

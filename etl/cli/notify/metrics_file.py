@@ -1,0 +1,136 @@
+"""Figures of the last run for Prometheus, as a file that node_exporter's textfile collector reads.
+
+The file is read before it is written again. So it keeps what other sources and commands wrote, and when the database
+cannot be opened it tells of the failure beside the last success.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from etl import __version__
+from etl.atomic_file import atomic_file
+from etl.errors import EtlError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.cli.notify.outcome import Outcome
+
+_SOURCE = ("source", "stream")
+_COMMAND = (*_SOURCE, "command")
+# name without its prefix: (labels, help)
+METRICS = {
+    "info": (("version",), "The version that wrote this file."),
+    "last_success_timestamp_seconds": (_COMMAND, "When a run of the command last came to its end (exit code 0 or 3)."),
+    "last_run_timestamp_seconds": (_COMMAND, "When the last run ended, however it did."),
+    "last_run_exit_code": (_COMMAND, "The exit code of the last run."),
+    "last_run_duration_seconds": (_COMMAND, "How long the last run took."),
+    "last_run_requests": (_COMMAND, "Requests that the last run sent, retries included."),
+    "last_run_retries": (_COMMAND, "Requests of the last run that were tries after a failure."),
+    "last_run_rate_limited": (_COMMAND, "Requests of the last run that were refused because there were too many."),
+    "last_run_budget_used_ratio": (_COMMAND, "The share of the minute's requests that was spent at its end."),
+    "last_run_unverified_windows": (_COMMAND, "Windows of the last run that could not be verified."),
+    "last_run_rows": ((*_COMMAND, "outcome"), "Records of the last run by what became of them."),
+    "complete_until_timestamp_seconds": (_SOURCE, "Up to when all changes are known to be stored."),
+    "watermark_timestamp_seconds": (_SOURCE, "The watermark, which stays where syncs find nothing new."),
+    "lag_seconds": (_SOURCE, "How long ago that moment was when this was written."),
+    "tasks": (_SOURCE, "Tasks that are stored and not gone from the server."),
+    "rejected_records": (_SOURCE, "Records that could not be stored and are not acknowledged."),
+    "gaps": (_SOURCE, "Stretches of history that no window covers."),
+    "unverified_windows": (_SOURCE, "Stretches of history that were read and could not be verified."),
+}
+PREFIX = "kore_etl_"
+_OUTCOMES = ("inserted", "updated", "unchanged", "stale", "rejected")
+_COUNTED = ("requests", "retries", "rate_limited")
+_MODE = 0o644  # node_exporter is another user
+
+
+def write_metrics(path: Path, command: str, ending: Outcome, engine: Engine | None) -> None:
+    """Write the file again, whole or not at all.
+
+    The samples of other commands and sources stay. Those of this source stay too where the database cannot be read.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    registry = CollectorRegistry()
+    gauges = {name: Gauge(PREFIX + name, told, labels, registry=registry) for name, (labels, told) in METRICS.items()}
+    for name, labels, value in _earlier(path):
+        gauges[name].labels(*labels).set(value)
+    source = (ending.name, ending.stream_id)
+    run = (*source, command)
+    gauges["info"].labels(__version__).set(1)
+    for name, value in _of_run(ending).items():
+        gauges[name].labels(*run).set(value)
+    for outcome in _OUTCOMES:
+        gauges["last_run_rows"].labels(*run, outcome).set(ending.counts.get(outcome, 0))
+    with suppress(EtlError):  # the database cannot be read: that is why the run failed, and is told
+        if engine is not None:
+            for name, value in _of_source(ending, engine).items():
+                gauges[name].labels(*source).set(value)
+            success = _last_success(command, ending, engine)
+            if success is not None:
+                gauges["last_success_timestamp_seconds"].labels(*run).set(success.timestamp())
+    with atomic_file(path, mode=_MODE) as file:
+        file.write(generate_latest(registry))
+
+
+def _earlier(path: Path) -> list[tuple[str, tuple[str, ...], float]]:
+    """Return name, labels and value of the file's samples; a file that is none of ours has none."""
+    try:
+        families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
+        return [
+            (name, tuple(sample.labels[label] for label in METRICS[name][0]), sample.value)
+            for family in families
+            if (name := family.name.removeprefix(PREFIX)) in METRICS and name != "info"
+            for sample in family.samples
+        ]
+    except (OSError, ValueError, KeyError):
+        return []
+
+
+def _of_run(ending: Outcome) -> dict[str, float]:
+    return {
+        "last_run_timestamp_seconds": ending.ended.timestamp(),
+        "last_run_exit_code": ending.exit_code,
+        "last_run_duration_seconds": (ending.ended - ending.began).total_seconds(),
+        "last_run_budget_used_ratio": ending.budget_used,
+        "last_run_unverified_windows": ending.counts.get("unverified", 0),
+        **{f"last_run_{count}": ending.counts.get(count, 0) for count in _COUNTED},
+    }
+
+
+def _of_source(ending: Outcome, engine: Engine) -> dict[str, float]:
+    from etl.jobs.diagnostics.status import source_statuses
+
+    values: dict[str, float | None] = {}
+    for standing in source_statuses(engine, now=ending.ended, source=ending.name):
+        moments = {"complete_until": standing.complete_until, "watermark": standing.watermark}
+        values = {
+            "tasks": standing.tasks,
+            "rejected_records": standing.rejected,
+            "gaps": len(standing.gaps),
+            "unverified_windows": len(standing.unverified),
+            "lag_seconds": standing.age,
+            **{f"{name}_timestamp_seconds": moment.timestamp() for name, moment in moments.items() if moment},
+        }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _last_success(command: str, ending: Outcome, engine: Engine) -> datetime | None:
+    """Return when a run of the command last came to its end, by the ledger."""
+    from etl.load.database.engine import reading
+    from etl.load.queries import status
+
+    with reading(engine) as connection:
+        for source in status.source_rows(connection, ending.name):
+            run = status.latest_run(connection, source["id"], commands=(command,), state="finished")
+            return run["finished_at"] if run else None
+    return None

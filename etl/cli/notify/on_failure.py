@@ -1,0 +1,139 @@
+"""The notice of a failure: a summary as JSON to a command's standard input, or posted to a webhook, in bounded time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from etl import __version__
+from etl.errors import ExitCode
+from etl.logs import get_logger, redact
+from etl.times import format_time
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etl.cli.notify.outcome import Outcome
+    from etl.settings import Settings
+
+log = get_logger()
+
+_HINTS: dict[int, str] = {
+    ExitCode.BUG: "a bug: the log has a traceback; please report it",
+    ExitCode.USAGE: "a setting is wrong: kore-etl config show",
+    ExitCode.INCOMPLETE: "done, but not all is stored or certain: kore-etl rejected list, kore-etl status",
+    ExitCode.REFUSED: "the API refused the token, its scope, the stream or the request: kore-etl check",
+    ExitCode.UNREACHABLE: "the API was not reached or failed after all tries; the next run goes on from here: "
+    "kore-etl check",
+    ExitCode.DATABASE: "the database cannot be read or written: kore-etl db check",
+}
+
+
+class _NoticeError(Exception):
+    """The notice did not get through; the text holds nothing of the address or the answer."""
+
+
+def summary(command: str, ending: Outcome) -> dict[str, Any]:
+    """Return what is told of an ending."""
+    return {
+        "program": "kore-etl",
+        "version": __version__,
+        "source": ending.name,
+        "stream_id": ending.stream_id,
+        "command": command,
+        "run": ending.run,
+        "exit_code": ending.exit_code,
+        "error": ending.error,
+        "hint": _HINTS.get(ending.exit_code),
+        "started_at": format_time(ending.began),
+        "finished_at": format_time(ending.ended),
+        "watermark": ending.watermark,
+        "counts": dict(ending.counts),
+    }
+
+
+def give_notice(settings: Settings, command: str, ending: Outcome) -> None:
+    """Tell of a failure; that it cannot be told is a warning in the log, and no more."""
+    import orjson
+
+    action, seconds = settings.on_failure, settings.on_failure_timeout.total_seconds()
+    told = redact(orjson.dumps(summary(command, ending)).decode())
+    try:
+        if isinstance(action, str):
+            _post(action, told.encode(), seconds, str(settings.ca_bundle) if settings.ca_bundle else None)
+        elif action:
+            _run(action, told.encode(), seconds)
+    except _NoticeError as error:
+        log.warning("notice.failed", reason=str(error))
+    else:
+        log.debug("notice.given")
+
+
+def _run(command: Sequence[str], told: bytes, seconds: float) -> None:
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the operator's own command, without a shell
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise _NoticeError(f"the command cannot be run: {getattr(error, 'strerror', None) or 'unusable'}") from None
+    try:
+        process.communicate(told, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise _NoticeError(f"the command took longer than {seconds:g} s and was ended") from None
+    finally:
+        if process.poll() is None:
+            with suppress(ProcessLookupError):  # with all that it started
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if process.returncode:
+        raise _NoticeError(f"the command ended with {process.returncode}")
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without what is ours to know: settings, credentials, and whatever holds a secret."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("KORE_ETL_") and name != "CREDENTIALS_DIRECTORY" and redact(value) == value
+    }
+
+
+def _post(url: str, told: bytes, seconds: float, ca_bundle: str | None) -> None:
+    outcome: list[str] = []
+    # The library's timeouts begin anew with each byte; a thread can be left behind.
+    thread = Thread(target=lambda: outcome.append(_posted(url, told, seconds, ca_bundle)), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        raise _NoticeError(f"the webhook did not answer within {seconds:g} s")
+    if outcome[0]:
+        raise _NoticeError(outcome[0])
+
+
+def _posted(url: str, told: bytes, seconds: float, ca_bundle: str | None) -> str:
+    """Post and return what went wrong, an empty text if nothing did."""
+    import requests
+
+    headers = {"Content-Type": "application/json", "User-Agent": f"kore-etl/{__version__}"}
+    try:
+        with requests.post(
+            url,
+            data=told,
+            headers=headers,
+            timeout=seconds,
+            allow_redirects=False,
+            stream=True,
+            verify=ca_bundle or True,
+        ) as answer:
+            return "" if answer.status_code < 300 else f"the webhook answered {answer.status_code}"
+    except (requests.exceptions.RequestException, OSError, ValueError) as error:
+        return f"the webhook cannot be reached ({type(error).__name__})"

@@ -1,0 +1,45 @@
+"""Opening a database that is to be there already, for the commands that look into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from etl.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.settings import Settings
+
+
+@contextmanager
+def existing_database(
+    settings: Settings, *, schema: Literal["migrated", "newest", "any"] = "migrated"
+) -> Iterator[Engine]:
+    """Give the database of the settings; a SQLite file that is not there is not made.
+
+    The schema is brought to this version's if the settings allow it ("migrated"), has to be this version's already
+    ("newest"), or may be what it is ("any").
+
+    Raises:
+        DatabaseError: there is none, or it cannot be used, or its schema is not as needed.
+    """
+    from sqlalchemy.engine import make_url
+
+    from etl.load.database.engine import open_engine
+    from etl.load.schema.migrate import require_newest
+
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        command = "db upgrade" if schema == "any" else "sync"
+        raise DatabaseError(f"database {url.database}: there is no such file; run: kore-etl {command}")
+    engine = open_engine(settings.database_url)
+    try:
+        if schema != "any":
+            require_newest(engine, migrate=settings.migrate and schema == "migrated")
+        yield engine
+    finally:
+        engine.dispose()

@@ -1,0 +1,201 @@
+"""Running a job on one source after the other: lock, ledger, progress, what is told at the end, and the exit code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import click
+import orjson
+from sqlalchemy import Engine
+
+from etl import logs
+from etl.cli.factory import Builder, now, open_database
+from etl.cli.notify.outcome import Notifier, Outcome
+from etl.cli.progress import progress_display
+from etl.cli.signals import graceful
+from etl.errors import DatabaseError, EtlError, ExitCode
+from etl.jobs.pipeline.lifecycle import exit_code_of, outcome_of, start_run
+from etl.jobs.pipeline.options import RunCounters
+from etl.jobs.pipeline.run import RunContext
+from etl.settings import Settings, SourceSettings
+from etl.times import format_time
+
+log = logs.get_logger()
+
+Job = Callable[[RunContext], Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A job by its name in the ledger, and the function that does it; what that returns is added to the JSON output."""
+
+    command: str
+    do: Job
+
+
+def work_on_sources(settings: Settings, work: Work, *, output: str) -> int:
+    """Do the work on each source in turn, whatever became of the one before; return the exit code of the worst."""
+    results, bugs = [], []
+    with graceful() as stop:
+        notifier = Notifier(settings, work.command)
+        engine = _opened(settings, notifier)
+        builder = Builder(settings, engine, stop)
+        for source in settings.sources:
+            with logs.bound(source=source.name):
+                try:
+                    results.append(_work_on(engine, builder, source, work, notifier))
+                except Exception as bug:  # noqa: BLE001 - stops its own source alone, and is raised in the end
+                    bugs.append(bug)
+        engine.dispose()
+    code = _worst([result["exit_code"] for result in results])
+    if output == "json":
+        click.echo(
+            orjson.dumps({"sources": results, "exit_code": ExitCode.BUG if bugs else code}, option=orjson.OPT_INDENT_2)
+        )
+    if bugs:
+        raise bugs[0]
+    return code
+
+
+def _opened(settings: Settings, notifier: Notifier) -> Engine:
+    began = now()
+    try:
+        return open_database(settings)
+    except EtlError as error:
+        for source in settings.sources:
+            ending = Outcome(source.name, source.stream_id, error.exit_code, began, now(), error=told(error))
+            notifier.tell(ending, None)
+        raise
+
+
+def _work_on(
+    engine: Engine, builder: Builder, source: SourceSettings, work: Work, notifier: Notifier
+) -> dict[str, Any]:
+    """Do the work on one source; tell how it went, however it ends."""
+    source_spec = builder.source_spec(source)
+    report = _Report(source.name)
+    began = now()
+    try:
+        with progress_display(source.name) as show:
+            frame = start_run(
+                engine, source_spec, work.command, clock=now, on_progress=show, after_wait=builder.take_over
+            )
+            with frame as run, logs.bound(run=run.id):
+                report.run = run
+                report.more = work.do(run) or {}
+        report.exit_code = outcome_of(run.counters)
+    except EtlError as error:
+        report.fail(error)
+    except BaseException as error:
+        report.break_off(error)
+        raise
+    finally:
+        source_spec.client.close()
+        report.log()
+        notifier.tell(report.ending(source, began, builder.budget(source).share()), engine)
+    return report.as_json()
+
+
+def told(error: BaseException) -> str:
+    """Give what an error says as one line that may be shown."""
+    return logs.clean(logs.redact(" ".join(str(error).split())))
+
+
+_ALWAYS_TOLD = ("requests", "inserted", "updated")
+
+
+class _Report:
+    """What is told of the work on a source: one event in the log, one object in the JSON, one line of an error."""
+
+    def __init__(self, name: str) -> None:
+        self.run: RunContext | None = None
+        self.more: Mapping[str, Any] = {}
+        self.exit_code = ExitCode.DONE
+        self._name = name
+        self._error: str | None = None
+        self._began = time.monotonic()
+
+    def fail(self, error: EtlError) -> None:
+        """Tell a person why the work came to no good end."""
+        self.exit_code = error.exit_code
+        self._error = told(error)
+        click.echo(f"{logs.journal_priority('error')}kore-etl: error: {self._name}: {self._error}", err=True)
+
+    def break_off(self, error: BaseException) -> None:
+        """Note what is told elsewhere: a bug, or a signal."""
+        self.exit_code = exit_code_of(error)
+        self._error = told(error) or type(error).__name__
+
+    def ending(self, source: SourceSettings, began: datetime, budget_used: float) -> Outcome:
+        """Return how the run ended, for those who are told of it from outside."""
+        return Outcome(
+            name=self._name,
+            stream_id=source.stream_id,
+            exit_code=self.exit_code,
+            began=began,
+            ended=now(),
+            error=self._error,
+            run=self.run.id if self.run else None,
+            counts=self._counts(),
+            watermark=self._watermark(),
+            budget_used=budget_used,
+        )
+
+    def log(self) -> None:
+        """Close the log of a run; one that never began has none."""
+        if self.run is None:
+            return
+        counts: dict[str, Any] = {
+            name: count for name, count in self._counts().items() if count or name in _ALWAYS_TOLD
+        }
+        if counts.get("rejected"):
+            counts["see"] = "kore-etl rejected list"
+        if self._error:
+            counts["error"] = self._error
+        tell = log.warning if self.exit_code == ExitCode.INCOMPLETE else log.info
+        tell(
+            "run.finished",
+            run=self.run.id,
+            exit_code=self.exit_code,
+            **counts,
+            watermark=self._watermark(),
+            seconds=self._seconds(),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every count, also of work that failed or never began."""
+        return {
+            "name": self._name,
+            "run": self.run.id if self.run else None,
+            "exit_code": self.exit_code,
+            "error": self._error,
+            **self._counts(),
+            "watermark": self._watermark(),
+            "seconds": self._seconds(),
+            **self.more,
+        }
+
+    def _counts(self) -> dict[str, int]:
+        return asdict(self.run.counters if self.run else RunCounters())
+
+    def _watermark(self) -> str | None:
+        try:
+            watermark = self.run.store.watermark() if self.run else None
+        except DatabaseError:  # which may be why the work failed
+            return None
+        return format_time(watermark) if watermark else None
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._began, 2)
+
+
+def _worst(codes: list[int]) -> int:
+    """Return the first failure's code, then that of a lock, then 3 of what is done but incomplete."""
+    failures = [code for code in codes if code not in (ExitCode.DONE, ExitCode.INCOMPLETE, ExitCode.LOCKED)]
+    if failures:
+        return failures[0]
+    return max(codes, default=ExitCode.DONE)

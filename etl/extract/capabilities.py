@@ -1,0 +1,118 @@
+"""What a server is known to do: the probe's answers, each of which may be unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from etl.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from etl.extract.http.query import Field
+
+MILLISECOND = timedelta(milliseconds=1)
+SECOND = timedelta(seconds=1)
+DEFAULT_PAGE_ROWS = 50
+END_OF_TIME = datetime.fromisoformat("9999-12-31T23:59:59.999+00:00")
+
+Question = Literal[
+    "window_field", "ends_inclusive", "tick", "sort_updated", "sort_created", "page_rows", "longest_range", "any_range"
+]
+
+
+class CapabilityDriftError(ApiError):
+    """An answer of the server disproves what was known of it: the reading falls back and goes on."""
+
+    def __init__(self, question: Question, answer: Any, evidence: str) -> None:
+        super().__init__(f"the API's behaviour is not as it was found to be ({question}): {evidence}")
+        self.question = question
+        self.answer = answer
+        self.evidence = evidence
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCapabilities:
+    """The answers; None is unknown and treated as the worse case.
+
+    ``tick`` is how finely dates are compared; ``longest_range`` None with ``any_range`` True means that there is no
+    longest one. ``page_rows`` is what one request has been seen to give. ``evidence`` says in words how each was found.
+    """
+
+    window_field: Field | None = None
+    ends_inclusive: bool | None = None
+    tick: timedelta | None = None
+    sort_updated: bool | None = None
+    sort_created: bool | None = None
+    page_rows: int | None = None
+    any_range: bool | None = None
+    longest_range: timedelta | None = None
+    evidence: Mapping[str, str] = field(default_factory=dict)
+
+    def limit(self) -> int:
+        """Return how many rows to ask for."""
+        return self.page_rows or DEFAULT_PAGE_ROWS
+
+    def is_full(self, rows: int) -> bool:
+        """Tell whether a page has as many rows as a request is known to give, so that more may follow."""
+        return self.page_rows is None or rows >= self.page_rows
+
+    def smallest(self) -> timedelta:
+        """Return the shortest stretch that dates can single out."""
+        return self.tick or SECOND
+
+    def sorts(self, name: Field) -> bool:
+        """Tell whether sortBy is known to be obeyed for a field."""
+        return bool(self.sort_updated if name == "updatedAt" else self.sort_created)
+
+    def first_date(self, start: datetime) -> datetime:
+        """Return the startDate that gives every row from ``start`` on."""
+        return start if self.ends_inclusive else start - self.smallest()
+
+    def last_date(self, end: datetime) -> datetime:
+        """Return the endDate that gives every row before ``end``: it may give some more."""
+        if END_OF_TIME - end <= self.smallest():
+            return END_OF_TIME
+        exact = self.ends_inclusive and self.smallest() == MILLISECOND
+        return end - MILLISECOND if exact else end - MILLISECOND + self.smallest()
+
+    @staticmethod
+    def questions() -> list[Question]:
+        """Return what is asked."""
+        return list(get_args(Question))
+
+    def unknown(self) -> list[Question]:
+        """Return the questions that have no answer; that there is no longest range is one."""
+        return [name for name in self.questions() if name != "longest_range" and getattr(self, name) is None]
+
+    def with_answer(self, question: Question, answer: Any, evidence: str) -> ServerCapabilities:
+        """Return these capabilities with one answer more, or another."""
+        changed: dict[str, Any] = {question: answer, "evidence": {**self.evidence, question: evidence}}
+        return replace(self, **changed)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return them as JSON; durations become seconds."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {
+            name: value.total_seconds() if isinstance(value, timedelta) else value for name, value in values.items()
+        }
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any] | None) -> ServerCapabilities:
+        """Return what :meth:`to_json` made; what is missing is unknown."""
+        known = {entry.name for entry in fields(cls)}
+        values = {name: value for name, value in (kept or {}).items() if name in known and value is not None}
+        for name in ("tick", "longest_range"):
+            if name in values:
+                values[name] = timedelta(seconds=values[name])
+        return cls(**values)
+
+    def with_overrides(self, answers: Mapping[str, Any]) -> ServerCapabilities:
+        """Return these capabilities with the answers that the settings give; a None there is no answer."""
+        given = {name: value for name, value in answers.items() if value is not None}
+        if "longest_range" in given:
+            given["any_range"] = False
+        said = dict.fromkeys(given, "set by hand")
+        return replace(self, **given, evidence={**self.evidence, **said})

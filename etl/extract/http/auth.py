@@ -1,0 +1,93 @@
+"""The token of a request: a JWT that the app's Client Secret signs.
+
+Claims and header as Kore.ai documents them for its JWT apps: ``appId`` (the Client ID), ``sub``, and the accepted
+``iat`` and ``exp``. An app that enforces ``jti`` takes a token only once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from etl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_RENEW_BEFORE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who signs: the JWT app's id and secret (a PEM key for RS and ES algorithms), and how its tokens are made."""
+
+    client_id: str
+    secret: str
+    algorithm: str = "HS256"
+    subject: str = ""
+    jti: bool = False
+    lifetime: timedelta = timedelta(minutes=5)
+
+    def __repr__(self) -> str:
+        return f"Identity(client_id={self.client_id!r}, algorithm={self.algorithm!r})"
+
+
+class Token:
+    """Holds the current token and makes the next one ahead of its expiry.
+
+    Its moments are those of ``clock``, or ``ahead`` of them where the server goes by another clock.
+    """
+
+    def __init__(self, identity: Identity, clock: Callable[[], datetime]) -> None:
+        self.ahead = timedelta()
+        self._identity = identity
+        self._clock = clock
+        self._text = ""
+        self._good_until: datetime | None = None
+
+    def text(self) -> str:
+        """Return a token that is good for the next request."""
+        now = self._clock() + self.ahead
+        if self._identity.jti or self._good_until is None or now >= self._good_until:
+            self._mint(now)
+        return self._text
+
+    def discard(self) -> None:
+        """Forget the current token: the next one is fresh."""
+        self._good_until = None
+
+    def set_ahead(self, ahead: timedelta) -> None:
+        """Go by a clock that is so far ahead; the next token is fresh."""
+        self.ahead = ahead
+        self.discard()
+
+    def _mint(self, now: datetime) -> None:
+        identity = self._identity
+        issued = int(now.timestamp())
+        claims: dict[str, object] = {
+            "appId": identity.client_id,
+            "sub": identity.subject or identity.client_id,
+            "iat": issued,
+            "exp": issued + int(identity.lifetime.total_seconds()),
+        }
+        if identity.jti:
+            claims["jti"] = str(uuid4())
+        self._text = _signed(claims, identity)
+        self._good_until = max(now, now + identity.lifetime - _RENEW_BEFORE)
+
+
+def _signed(claims: dict[str, object], identity: Identity) -> str:
+    # Imported when the first token is made: --help needs none of it.
+    import jwt
+
+    # The server chose the secret: a warning that it is short helps nobody here.
+    warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
+    try:
+        return jwt.encode(claims, identity.secret, algorithm=identity.algorithm)
+    except (jwt.PyJWTError, ValueError, TypeError, NotImplementedError) as error:
+        kind = type(error).__name__
+        message = f"client_secret: cannot sign with {identity.algorithm} ({kind}); RS and ES take a PEM key"
+        raise ConfigError(message) from None

@@ -1,0 +1,116 @@
+"""What one request gave: the records as they came, and what the server says about the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from etl.times import parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from etl.extract.http.query import Field
+
+
+@dataclass(frozen=True)
+class Page:
+    """The records of one answer; what the server leaves out is None.
+
+    ``total`` counts all rows that match the query, not only those from ``skip`` on. The paging adds what the page
+    proves: once it is stored, its window is complete before ``checkpoint``, and None changes nothing. ``verified`` is
+    False where rows may be missing, and ``reason`` says why.
+    """
+
+    records: list[Any]
+    limit: int | None = None
+    has_more: bool | None = None
+    total: int | None = None
+    checkpoint: datetime | None = None
+    verified: bool = True
+    reason: str = ""
+
+    def __len__(self) -> int:
+        return self._size
+
+    @cached_property
+    def _size(self) -> int:
+        return len(self.distinct())
+
+    @cached_property
+    def ids(self) -> list[str | None]:
+        """The id of each record."""
+        return [record_id(record) for record in self.records]
+
+    @cached_property
+    def updated(self) -> list[datetime | None]:
+        """When each record was updated, as far as that can be read."""
+        return [moment_of(record, "updatedAt") for record in self.records]
+
+    @cached_property
+    def created(self) -> list[datetime | None]:
+        """When each record was created, as far as that can be read."""
+        return [moment_of(record, "createdAt") for record in self.records]
+
+    def moments(self, field: Field) -> list[datetime | None]:
+        """Return the date of each record, None where it cannot be read."""
+        return self.updated if field == "updatedAt" else self.created
+
+    def covering(self, checkpoint: datetime, *, unverified: str = "") -> Page:
+        """Return this page with the ``checkpoint`` that it completes, and the reason why that is not proven."""
+        return replace(self, checkpoint=checkpoint, verified=not unverified, reason=unverified)
+
+    def distinct(self) -> list[Any]:
+        """Return the records, one that is given twice only once; one without an id is always its own."""
+        by_id = {key or place: record for place, (key, record) in enumerate(zip(self.ids, self.records, strict=True))}
+        return list(by_id.values())
+
+    def is_last(self, skip: int) -> bool:
+        """Tell whether nothing follows: an empty page, a reached total, or the server's word where no total denies it.
+
+        A page that is merely shorter than asked for proves nothing, and neither does a total under what has come.
+        """
+        if not self.records:
+            return True
+        if self.total is not None and skip + len(self) <= self.total:
+            return skip + len(self) == self.total and self.has_more is not True
+        return self.has_more is False
+
+
+def read_page(answer: Mapping[str, Any]) -> Page:
+    """Return the page in an answer whose ``results`` is known to be a list."""
+    has_more = answer.get("hasMore")
+    return Page(
+        records=answer["results"],
+        limit=_count(answer.get("limit")),
+        has_more=has_more if isinstance(has_more, bool) else None,
+        total=_count(answer.get("totalResults")),
+    )
+
+
+def record_id(record: Any) -> str | None:
+    """Return a record's ``_id`` as text, None where it has none."""
+    found = record.get("_id") if isinstance(record, dict) else None
+    if isinstance(found, bool) or not isinstance(found, str | int):
+        return None
+    return str(found)
+
+
+def moment_of(record: Any, field: str) -> datetime | None:
+    """Return when a record says that ``field`` was, None where that is missing or unreadable."""
+    if not isinstance(record, dict):
+        return None
+    try:
+        return parse_time(record.get(field))
+    except ValueError:
+        return None
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, str) and value.isdecimal() and len(value) < 16:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

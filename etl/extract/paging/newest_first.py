@@ -1,0 +1,100 @@
+"""Newest first: from the latest change down to the watermark, for servers whose dates do not filter on updatedAt.
+
+A task that is changed meanwhile moves to the top, which shifts the rest down: that only repeats rows. A task that
+vanishes shifts them up. So each page begins on the last row of the page before, the anchor, or on the first of those
+that share its instant; where no row is known any more the reading steps back until it meets known rows again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from etl.extract.capabilities import ServerCapabilities
+from etl.extract.http.page import Page, moment_of, record_id
+from etl.extract.http.query import Query
+from etl.extract.paging.base import Fetch, Window, check_order, is_last_page, moments
+
+_PAGES_REMEMBERED = 8
+_MOST_STEPS_BACK = 1000
+_MOST_REPEATS = 2
+
+_Version = tuple[str | None, datetime | None]
+
+
+def read_newest_first(fetch: Fetch, window: Window, capabilities: ServerCapabilities) -> Iterator[Page]:
+    """Yield what was updated since ``window.start``, newest first; only the last page covers anything."""
+    skip, steps_back, repeats, unverified = 0, 0, 0, ""
+    tie, tied = None, set[_Version]()  # the last row of a page of which all share one instant, and all such rows
+    overlaps, floor = False, None
+    known: deque[set[_Version]] = deque(maxlen=_PAGES_REMEMBERED)
+    query = replace(window.filters, sort_by=("updatedAt", "desc"), limit=capabilities.limit())
+    while True:
+        asked = replace(query, skip=skip)
+        page = fetch(asked)
+        check_order(page, "updatedAt", descending=True)
+        versions = [(record_id(record), moment_of(record, "updatedAt")) for record in page.distinct()]
+        if overlaps and not _joins(versions, known, floor):
+            steps_back += 1
+            yield Page(page.records)
+            if steps_back > _MOST_STEPS_BACK:
+                yield Page([]).covering(window.end, unverified="the rows never stopped moving")
+                return
+            skip = max(0, skip - max(1, len(page) // 2) * steps_back)
+            overlaps = skip > 0
+            continue
+        steps_back = 0
+        repeats = repeats + 1 if skip and known[-1] == set(versions) else 0
+        if repeats > _MOST_REPEATS:
+            yield Page(page.records).covering(window.end, unverified="the same page over and over: skip is ignored")
+            return
+        known.append(set(versions))
+        if tie is not None and _is_shuffled(tie, tied, versions):
+            unverified = f"more rows than a page share updatedAt {tie[1]}, and come in another order each time"
+        if _is_done(fetch, asked, page, window, capabilities):
+            yield page.covering(window.end, unverified=unverified)
+            return
+        yield page
+        onwards, floor = _onwards(versions)
+        tie = versions[-1] if onwards is None and versions else None
+        tied = tied.union(versions) if tie else set()
+        step = max(1, len(page) - 1) if onwards is None else onwards
+        overlaps = step < len(page)
+        skip += step
+
+
+def _is_shuffled(tie: _Version, tied: set[_Version], versions: list[_Version]) -> bool:
+    """Tell whether rows of one instant do not go on where they ended: behind the last one all have to be new.
+
+    Inserted rows shift them too; that looks the same, and is told as well.
+    """
+    return versions[:1] != [tie] or not tied.isdisjoint(versions[1:])
+
+
+def _joins(versions: list[_Version], known: Iterable[set[_Version]], floor: datetime | None) -> bool:
+    """Tell whether a page begins within what is known: with a row later than ``floor``, where there is one."""
+    above = {version for version in versions if floor is None or (version[1] is not None and version[1] > floor)}
+    return any(not earlier.isdisjoint(above) for earlier in known)
+
+
+def _onwards(versions: list[_Version]) -> tuple[int | None, datetime | None]:
+    """Return how far to go on so that rows that share the last one's instant come together, and that instant.
+
+    Their order among themselves may change from one request to the next, so the next page begins with the row above
+    them. None where they fill the page; a last row that is alone needs no row above.
+    """
+    if not versions:
+        return None, None
+    last = versions[-1][1]
+    first = next(place for place, version in enumerate(versions) if version[1] == last)
+    if first == len(versions) - 1:
+        return first or None, None
+    return (first - 1, last) if first > 1 else (None, None)
+
+
+def _is_done(fetch: Fetch, asked: Query, page: Page, window: Window, capabilities: ServerCapabilities) -> bool:
+    if min(moments(page, "updatedAt"), default=window.start) < window.start:
+        return True
+    return is_last_page(fetch, asked, page, capabilities)

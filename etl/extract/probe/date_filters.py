@@ -1,0 +1,186 @@
+"""Probing what startDate and endDate do: the field that they filter on, whether ends are included, and the tick."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from etl.extract.capabilities import END_OF_TIME, MILLISECOND, SECOND
+from etl.extract.http.page import Page, moment_of
+from etl.extract.http.query import Field, Query
+from etl.extract.paging.base import moments
+from etl.extract.probe.limits import EARLY
+from etl.extract.probe.session import ProbeSession
+from etl.times import format_time
+
+_DAY = timedelta(days=1)
+_TICKS = (MILLISECOND, SECOND, timedelta(minutes=1), timedelta(hours=1), _DAY)
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+_APART = 5 * SECOND
+_FIELDS: tuple[Field, Field] = ("createdAt", "updatedAt")
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A task whose two dates lie far enough apart to tell which one a server looks at."""
+
+    created: datetime
+    updated: datetime
+
+    def moment(self, field: Field) -> datetime:
+        return self.created if field == "createdAt" else self.updated
+
+    def __str__(self) -> str:
+        return f"a task created {format_time(self.created)}, updated {format_time(self.updated)}"
+
+
+def learn_dates(session: ProbeSession) -> None:
+    """Learn what the dates of a query mean, as far as the tasks seen so far can show it."""
+    if session.wants("window_field"):
+        _learn_window_field(session)
+    if session.known.window_field is None:
+        return
+    if session.wants("ends_inclusive"):
+        _learn_ends(session, session.known.window_field)
+    if session.wants("tick"):
+        _learn_tick(session, session.known.window_field)
+
+
+def _learn_window_field(session: ProbeSession) -> None:
+    """Ask for the instant of a task's creation and for that of its update; where neither gives rows, around them."""
+    task = _most_apart(session.records.values())
+    if task is None:
+        return
+    instant_refused = False
+    for margin, inclusive in ((timedelta(), True), (SECOND, False)):
+        if session.known.ends_inclusive not in (None, inclusive):
+            continue
+        pages = {field: _around(session, task.moment(field), margin) for field in _FIELDS}
+        field = _field_shown(task, pages)
+        if field is not None:
+            session.learn("window_field", field, f"{task}, came for its {field} alone")
+            if not instant_refused:
+                session.learn("ends_inclusive", inclusive, _ends_evidence(task.moment(field), inclusive=inclusive))
+            return
+        instant_refused = all(page is None for page in pages.values())
+        if any(page and page.records for page in pages.values()):
+            return
+
+
+def _around(session: ProbeSession, moment: datetime, margin: timedelta) -> Page | None:
+    return session.ask(Query(limit=session.limit, start=moment - margin, end=moment + margin))
+
+
+def _field_shown(task: _Task, pages: dict[Field, Page | None]) -> Field | None:
+    """Return the only field that can explain both answers, None if none can, or both.
+
+    What filters on a field gives rows for the task's own moment of it, and none that are far from what was asked for.
+    """
+    far = (task.updated - task.created) / 3  # so that nothing is near to both of the task's moments
+    possible = [
+        field
+        for field in _FIELDS
+        if (own := pages[field]) is not None
+        and own.records
+        and all(_is_near(page, field, task.moment(asked), far) for asked, page in pages.items())
+    ]
+    return possible[0] if len(possible) == 1 else None
+
+
+def _is_near(page: Page | None, field: Field, moment: datetime, far: timedelta) -> bool:
+    return page is not None and all(abs(value - moment) < far for value in moments(page, field))
+
+
+def _most_apart(records: Iterable[Any]) -> _Task | None:
+    found = (_task(record) for record in records)
+    return max((task for task in found if task), key=lambda task: task.updated - task.created, default=None)
+
+
+def _task(record: Any) -> _Task | None:
+    created, updated = _usable(record, "createdAt"), _usable(record, "updatedAt")
+    if created is None or updated is None or updated - created <= _APART:
+        return None
+    return _Task(created, updated)
+
+
+def _usable(record: Any, field: Field) -> datetime | None:
+    """Return a record's moment unless it is so near the ends of time that nothing can be asked around it."""
+    moment = moment_of(record, field)
+    return moment if moment and EARLY < moment < END_OF_TIME - 2 * _DAY else None
+
+
+def _learn_ends(session: ProbeSession, field: Field) -> None:
+    """Ask for one instant as both ends; that nothing comes counts only if something does around it."""
+    moment = _lonely_moment(session.records.values(), field)
+    if moment is None:
+        return
+    for margin, inclusive in ((timedelta(), True), (SECOND, False)):
+        page = _around(session, moment, margin)
+        if page is None:
+            return
+        if moment in moments(page, field):
+            session.learn("ends_inclusive", inclusive, _ends_evidence(moment, inclusive=inclusive))
+            return
+
+
+def _ends_evidence(moment: datetime, *, inclusive: bool) -> str:
+    words = "came" if inclusive else "came with a second around it, but not"
+    return f"a task of {format_time(moment)} {words} when that instant was both dates"
+
+
+def _learn_tick(session: ProbeSession, field: Field) -> None:
+    moment = _lonely_moment(session.records.values(), field)
+    if moment is None:
+        return
+    tick = (_tick_of_included if session.known.ends_inclusive else _tick_of_excluded)(session, field, moment)
+    if tick is not None:
+        session.learn("tick", tick, f"seen by asking just beside a task of {format_time(moment)}")
+
+
+def _tick_of_included(session: ProbeSession, field: Field, moment: datetime) -> timedelta | None:
+    """Ask for the next instants after a task's, ever farther ones, until it no longer comes with them."""
+    for tick, coarser in pairwise(_TICKS):
+        after = moment - _past(moment, tick) + tick
+        page = _around(session, after, timedelta())
+        if page is None:
+            return None
+        if all(value >= after for value in moments(page, field)):
+            is_clear = page.is_last(0) and _past(after, coarser)
+            return tick if is_clear else None
+    return _TICKS[-1]
+
+
+def _tick_of_excluded(session: ProbeSession, field: Field, moment: datetime) -> timedelta | None:
+    """Ask for what lies around a task, ever wider, until it comes."""
+    for tick in _TICKS:
+        page = _around(session, moment, tick)
+        if page is None:
+            return None
+        if moment in moments(page, field):
+            return tick
+    return None
+
+
+def _past(moment: datetime, tick: timedelta) -> timedelta:
+    return (moment - _EPOCH) % tick
+
+
+def _is_edge(moment: datetime) -> bool:
+    """Tell whether a tick and a coarser one end together after a moment, so that it cannot tell the two apart."""
+    return any(_past(moment, coarser) >= coarser - tick for tick, coarser in pairwise(_TICKS))
+
+
+def _lonely_moment(records: Iterable[Any], field: Field) -> datetime | None:
+    """Return a moment that shows ticks, whose second the fewest tasks share, so that the answer fits a page.
+
+    The oldest of them, since its task hardly changes meanwhile.
+    """
+    found = [moment for record in records if (moment := _usable(record, field))]
+    sharing = Counter(moment.replace(microsecond=0) for moment in found)
+    return min(
+        found, key=lambda moment: (_is_edge(moment), sharing[moment.replace(microsecond=0)], moment), default=None
+    )

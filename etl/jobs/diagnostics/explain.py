@@ -1,0 +1,205 @@
+"""All that is known of a task, or why it is not here: gathered by reading only."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, Engine
+
+from etl.load.database.engine import reading
+from etl.load.queries import tasks as lookup
+from etl.row import Row
+from etl.times import format_time
+from etl.transform.values import clean_text
+
+FETCH = "kore-etl fetch --search"
+_EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
+_OTHERS = {
+    "sts-": "a status",
+    "pr-": "a priority",
+    "fd-": "a field",
+    "qu-": "a queue",
+    "a-": "an agent",
+    "u-": "a user",
+    "st-": "a stream",
+    "o-": "an account's organisation",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Something that a person should know, and the command that tells or does more."""
+
+    reason: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A point of a task's history: when, what, and in which run it was seen, if in any."""
+
+    at: datetime
+    what: str
+    run_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A task that is here: its row, its history, the run that wrote its version, and the windows that saw it."""
+
+    task: Row
+    history: list[Event]
+    run: Row
+    windows: list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is known of an id: tasks with their stories, or the tasks of a case, or why there are none."""
+
+    id: str
+    found: bool
+    case: bool = False
+    tasks: list[Story] = field(default_factory=list)
+    case_tasks: list[Row] = field(default_factory=list)
+    rejected: list[Row] = field(default_factory=list)
+    hints: list[Hint] = field(default_factory=list)
+
+
+def explain(engine: Engine, asked: str) -> Answer:
+    """Tell what is known of a task by its ``_id`` or reference, or of a case's tasks by the case's."""
+    asked = clean_text(asked.strip())
+    with reading(engine) as connection:
+        if tasks := lookup.task_ids(connection, asked):
+            return _of_tasks(connection, asked, tasks)
+        if cases := lookup.case_ids(connection, asked):
+            return _of_case(connection, asked, cases)
+        return _of_nothing(connection, asked)
+
+
+def _of_tasks(connection: Connection, asked: str, ids: list[str]) -> Answer:
+    erased = lookup.forgotten(connection, ids)
+    stories = [_story(connection, task_id) for task_id in ids if task_id not in erased]
+    kept = [row for task_id in ids for row in lookup.kept_aside(connection, task_id, in_texts=False)]
+    hints = [hint for story in stories for hint in _doubts(connection, story)]
+    hints += [_forgotten(task_id, moment) for task_id, moment in erased.items()]
+    return Answer(asked, found=bool(stories), tasks=stories, rejected=kept, hints=[*_rejected(kept), *hints])
+
+
+def _forgotten(task_id: str, moment: datetime) -> Hint:
+    reason = f"{task_id} was forgotten at {format_time(moment)}: its content was erased, and none of it is stored again"
+    return Hint(reason, "kore-etl forget --help")
+
+
+def _of_case(connection: Connection, asked: str, ids: list[str]) -> Answer:
+    tasks = [lookup.overview(connection, task_id) for task_id in lookup.tasks_of_cases(connection, ids)]
+    if tasks:
+        hint = Hint("each of its tasks has a history of its own", f"kore-etl why {tasks[0]['_id']}")
+    else:
+        hint = Hint("the case is known, but every task that named it names another one now", "kore-etl sync")
+    return Answer(asked, found=bool(tasks), case=True, case_tasks=tasks, hints=[hint])
+
+
+def _of_nothing(connection: Connection, asked: str) -> Answer:
+    kept = lookup.kept_aside(connection, asked, in_texts=True)
+    if kept:
+        return Answer(asked, found=False, rejected=kept, hints=list(_rejected(kept)))
+    hints = list(_other_kind(asked))
+    sources = lookup.known_sources(connection)
+    for source in sources:
+        hints += _not_covered(connection, source)
+    hints.append(_elsewhere(asked, sources))
+    return Answer(asked, found=False, rejected=kept, hints=hints)
+
+
+def _story(connection: Connection, task_id: str) -> Story:
+    task = lookup.overview(connection, task_id)
+    run = lookup.run(connection, task.pop("run_id"))
+    changes = lookup.changes(connection, task_id)
+    history = sorted(_events(task, changes), key=lambda event: event.at)
+    return Story(task, history, run, lookup.windows_over(connection, task_id))
+
+
+def _events(task: Row, changes: list[Row]) -> Iterator[Event]:
+    if task["created_at"] is not None:
+        yield Event(task["created_at"], "created on the server")
+    yield Event(task["first_seen_at"], "first stored here")
+    for change in changes:
+        yield Event(change["changed_at"] or change["seen_at"], _described(change), change["run_id"])
+    if task["updated_at"] not in {task["created_at"], None, *(change["changed_at"] for change in changes)}:
+        yield Event(task["updated_at"], "last updated on the server")
+    if task["deleted_at"] is not None and not any(change["field"] == "deletion" for change in changes):
+        yield Event(task["deleted_at"], "found gone from the server")
+
+
+def _described(change: Row) -> str:
+    old, new = (change[f"{which}_value"] or change[f"{which}_id"] for which in ("old", "new"))
+    if change["field"] in {"deletion", "return"}:
+        return {"deletion": "found gone from the server", "return": "found on the server again"}[change["field"]]
+    return f"{change['field']}: {old or 'none'} -> {new or 'none'}"
+
+
+def _doubts(connection: Connection, story: Story) -> Iterator[Hint]:
+    """Tell why a row may not be what the server has now."""
+    task, name = story.task, story.task["source"]
+    if task["deleted_at"] is not None:
+        reason = f"{task['_id']} was found gone from the server at {format_time(task['deleted_at'])}"
+        yield Hint(reason, f"{FETCH} {shlex.quote(task['ref_id'] or task['_id'])}")
+    marks = [source["watermark"] for source in lookup.known_sources(connection) if source["name"] == name]
+    if None in marks:
+        yield Hint(f"the first sync of source {name} has not come to its end", f"kore-etl sync --source {name}")
+    for mark in filter(None, marks):
+        reason = f"what changed after {format_time(mark)} is not here yet"
+        yield Hint(reason, f"kore-etl sync --source {name}")
+
+
+def _rejected(kept: list[Row]) -> Iterator[Hint]:
+    for row in kept:
+        yield Hint(f"a record of it is kept aside: {row['reason']}", f"kore-etl rejected show {row['id']}")
+    if kept:
+        numbers = " ".join(str(row["id"]) for row in kept)
+        yield Hint("after an upgrade, or a mistake mended, it may be good", f"kore-etl rejected replay {numbers}")
+
+
+def _other_kind(asked: str) -> Iterator[Hint]:
+    kind = next((kind for prefix, kind in _OTHERS.items() if asked.startswith(prefix)), None)
+    if kind is not None:
+        reason = f"by its beginning it is the id of {kind}; a task's begins with ti-, a case's with ci-"
+        yield Hint(reason, "kore-etl why --help")
+
+
+def _not_covered(connection: Connection, source: Row) -> Iterator[Hint]:
+    """Name the times that a source does not cover, in which the task may have been created or changed."""
+    name, mark = source["name"], source["watermark"]
+    again = f"kore-etl sync --source {name}"
+    if mark is None:
+        yield Hint(f"source {name}: the first sync has not come to its end", again)
+    for start, end in lookup.gaps(connection, source["id"]):
+        yield Hint(f"source {name}: {_stretch(start, end)} was not read", _backfill(name, start, end))
+    for start, end in lookup.unverified(connection, source["id"]):
+        reason = f"source {name}: {_stretch(start, end)} was read, but not proved complete"
+        yield Hint(reason, _backfill(name, start, end))
+    if source["history_start"] is not None:
+        reason = f"source {name}: nothing was read of before {format_time(source['history_start'])}"
+        yield Hint(reason, _backfill(name, _EARLIEST, source["history_start"]))
+    if mark is not None:
+        yield Hint(f"source {name}: nothing was read of after {format_time(mark)}", again)
+
+
+def _elsewhere(asked: str, sources: list[Row]) -> Hint:
+    if not sources:
+        return Hint("nothing was ever synced into this database", "kore-etl sync")
+    known = ", ".join(f"{source['name']} ({source['stream_id']})" for source in sources)
+    reason = f"it was never seen in the streams that are here: {known}; it may be mistyped, or of another stream"
+    return Hint(reason, f"{FETCH} {shlex.quote(asked)}")
+
+
+def _stretch(start: datetime, end: datetime) -> str:
+    return f"{format_time(start)} to {format_time(end)}"
+
+
+def _backfill(name: str, start: datetime, end: datetime) -> str:
+    return f"kore-etl backfill --source {name} --since {format_time(start)} --until {format_time(end)}"

@@ -1,0 +1,98 @@
+"""How each source stands: how fresh it is, what is missing, and what its server was found to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Engine
+
+from etl.extract.capabilities import ServerCapabilities
+from etl.extract.paging.strategy import choose_strategy
+from etl.load.database.engine import reading
+from etl.load.queries import status
+from etl.load.queries import tasks as lookup
+from etl.row import Row
+
+TimeRange = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """A source. ``complete_until`` is what it is known to hold all changes of, ``age`` how many seconds ago that was.
+
+    A sync that finds nothing new may leave the watermark where it is: ``complete_until`` is then when it began.
+    ``oldest_reading`` is set where changes to old tasks are found by a sweep alone.
+    """
+
+    name: str
+    stream_id: str
+    complete_until: datetime | None
+    age: float | None
+    stale: bool | None
+    watermark: datetime | None
+    watermark_age: float | None
+    history_start: datetime | None
+    last_run: Row | None
+    last_sync: Row | None
+    running: Row | None
+    tasks: int
+    deleted: int
+    rejected: int
+    gaps: list[TimeRange]
+    unverified: list[TimeRange]
+    oldest_reading: datetime | None
+    probed_at: datetime | None
+    answers: Row
+    unknown: list[str]
+
+
+def source_statuses(
+    engine: Engine, *, now: datetime, source: str | None = None, most_age: timedelta | None = None
+) -> list[SourceStatus]:
+    """Return how all sources stand, or one of them; ``most_age`` is the age from which on one is stale."""
+    with reading(engine) as connection:
+        return [_source_status(connection, row, now, most_age) for row in status.source_rows(connection, source)]
+
+
+def _source_status(connection: Connection, source: Row, now: datetime, most_age: timedelta | None) -> SourceStatus:
+    key, watermark = source["id"], source["watermark"]
+    last_sync = status.latest_run(connection, key, commands=status.SYNCS, state="finished")
+    complete = _complete_until(watermark, last_sync)
+    age = _seconds(now, complete)
+    capabilities = ServerCapabilities.from_json(source["capabilities"])
+    live, deleted = status.task_counts(connection, key)
+    sweeps = source["capabilities"] is not None and choose_strategy(capabilities).changes == "sweep"
+    answers = capabilities.to_json()
+    del answers["evidence"]
+    return SourceStatus(
+        name=source["name"],
+        stream_id=source["stream_id"],
+        complete_until=complete,
+        age=age,
+        stale=None if most_age is None else age is None or age > most_age.total_seconds(),
+        watermark=watermark,
+        watermark_age=_seconds(now, watermark),
+        history_start=source["history_start"],
+        last_run=status.latest_run(connection, key),
+        last_sync=last_sync,
+        running=status.latest_run(connection, key, state="running"),
+        tasks=live,
+        deleted=deleted,
+        rejected=status.kept_aside(connection, key),
+        gaps=lookup.gaps(connection, key),
+        unverified=lookup.unverified(connection, key),
+        oldest_reading=status.oldest_reading(connection, key) if sweeps else None,
+        probed_at=source["probed_at"],
+        answers=answers,
+        unknown=list(capabilities.unknown()),
+    )
+
+
+def _complete_until(watermark: datetime | None, last_sync: Row | None) -> datetime | None:
+    known = [watermark, last_sync["started_at"] if last_sync and watermark else None]
+    return max((moment for moment in known if moment is not None), default=None)
+
+
+def _seconds(now: datetime, moment: datetime | None) -> float | None:
+    return None if moment is None else max(0.0, round((now - moment).total_seconds(), 1))

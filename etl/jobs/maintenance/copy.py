@@ -1,0 +1,77 @@
+"""Copying all that a database holds into another one, of either kind.
+
+Everything is read from one state of the source and written in one transaction of the target: afterwards that holds
+the same rows, or nothing at all.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, Connection, Date, Engine, MetaData, Table, Text, cast, select
+
+from etl.errors import ConfigError
+from etl.load.database import sequences
+from etl.load.database.bulk_insert import fill
+from etl.load.database.errors import place
+from etl.load.database.json_text import JsonText
+from etl.load.schema import migrate
+from etl.load.schema.detail_tables import metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_AT_ONCE = 500  # rows that are held at a time
+
+
+def copy_database(source: Engine, target: Engine, told: Callable[[str, int], None]) -> dict[str, int]:
+    """Fill an empty target with the rows of the source, and return how many of each table; ``told`` hears as it goes.
+
+    Raises:
+        ConfigError: the target holds rows already.
+        DatabaseError: the source is not at this version's schema, or a database cannot be read or written.
+    """
+    migrate.require_newest(source, migrate=False)
+    migrate.upgrade(target)
+    copied = {}
+    with _one_state(source) as reader, target.begin() as writer:
+        _refuse_filled(writer, metadata)
+        for table in metadata.sorted_tables:
+            name = f"{table.name}"  # plain text, which SQLAlchemy's is not quite
+            copied[name] = _copy(reader, writer, table)
+            told(name, copied[name])
+        sequences.catch_up(writer)
+    return copied
+
+
+@contextmanager
+def _one_state(engine: Engine) -> Iterator[Connection]:
+    """Give a connection that sees the database as it is now, whatever is written meanwhile."""
+    options = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
+    with engine.connect().execution_options(sqlite_begin="DEFERRED", **options) as connection, connection.begin():
+        yield connection
+
+
+def _refuse_filled(connection: Connection, tables: MetaData) -> None:
+    for table in tables.sorted_tables:
+        if connection.execute(select(1).select_from(table).limit(1)).first() is not None:
+            message = f"{place(connection.engine.url)}: its table {table.name} holds rows already"
+            raise ConfigError(f"{message}; copy into a database that is empty, nothing was changed")
+
+
+def _copy(reader: Connection, writer: Connection, table: Table) -> int:
+    rows = select(*(_as_it_is(column) for column in table.columns)).order_by(*table.primary_key)
+    number = 0
+    found = reader.execution_options(yield_per=_AT_ONCE).execute(rows)
+    for some in found.mappings().partitions():
+        fill(writer, table, [dict(row) for row in some])
+        number += len(some)
+    return number
+
+
+def _as_it_is(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Take JSON and days as the text that they are written in."""
+    if isinstance(column.type, JsonText | Date):
+        return cast(column, Text).label(column.name)
+    return column

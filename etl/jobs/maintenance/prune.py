@@ -1,0 +1,61 @@
+"""Retention: old entries of the ledgers and old rejected records go, one source after the other, each whole or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Engine
+
+from etl.jobs.pipeline.lease import hold_source
+from etl.load.ledger import retention
+from etl.row import Row
+
+COMMAND = "prune"
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """From which age on entries go; None keeps them all."""
+
+    runs: timedelta | None = None
+    windows: timedelta | None = None
+    rejected: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many rows of a source went."""
+
+    source: str
+    rejected: int
+    windows: int
+    runs: int
+
+
+def prune(engine: Engine, source: Row, ages: Ages, *, now: datetime, dry_run: bool = False) -> Pruned:
+    """Let go of what is older than its age allows; with ``dry_run`` tell what would go, and leave it.
+
+    Raises:
+        LockedError: another run works on the source.
+    """
+    with (
+        hold_source(engine, COMMAND, stream_id=source["stream_id"], name=source["name"]),
+        engine.connect() as connection,
+        connection.begin() as transaction,
+    ):
+        done = _pruned(connection, source, ages, now)
+        if dry_run:
+            transaction.rollback()
+    return done
+
+
+def _pruned(connection: Connection, source: Row, ages: Ages, now: datetime) -> Pruned:
+    mine = source["id"]
+    # In this order: what goes first may be all that named what goes next.
+    return Pruned(
+        source["name"],
+        rejected=retention.drop_rejected(connection, mine, now - ages.rejected) if ages.rejected else 0,
+        windows=retention.merge_windows(connection, mine, now - ages.windows) if ages.windows else 0,
+        runs=retention.drop_runs(connection, mine, now - ages.runs) if ages.runs else 0,
+    )

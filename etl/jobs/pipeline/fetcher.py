@@ -1,0 +1,97 @@
+"""Fetches the pages of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from etl.errors import RefusedError
+from etl.extract.http.client import Client, Usage
+from etl.extract.http.page import Page
+from etl.extract.http.query import Query
+from etl.extract.http.responses import TooLargeAnswerError
+from etl.jobs.pipeline.discovery import CapabilityTracker
+from etl.jobs.pipeline.lease import SourceLease
+
+_USUAL_PAGES = (50, 10)  # rows: what the API's sample asks for, and what it got
+
+
+class Fetcher:
+    """A function from query to page; asks for fewer rows, and remembers that, if so many are refused or too large."""
+
+    def __init__(
+        self,
+        client: Client,
+        capabilities: CapabilityTracker,
+        lease: SourceLease,
+        make_client: Callable[[], Client],
+    ) -> None:
+        self.client = client
+        self._capabilities = capabilities
+        self._lease = lease
+        self._make_client = make_client
+        self._others: list[Fetcher] = []
+
+    def __call__(self, query: Query) -> Page:
+        """Return the page that answers a query.
+
+        Raises:
+            EtlError: as the client does.
+        """
+        self._lease.make_way()
+        query = self._within_limit(query)
+        try:
+            return self.client.fetch(query)
+        except TooLargeAnswerError as error:
+            return self._fetch_less(query, error)
+        except RefusedError:
+            fewer = max((rows for rows in _USUAL_PAGES if query.limit and rows < query.limit), default=None)
+            if fewer is None:
+                raise
+        page = self.client.fetch(replace(query, limit=fewer))  # refused as well: it is not the limit
+        evidence = f"limit {query.limit} is refused, {fewer} is not"
+        self._capabilities.learn_page_rows(fewer, evidence)
+        return page
+
+    def _fetch_less(self, query: Query, error: TooLargeAnswerError) -> Page:
+        """Halve the rows until the page can be read.
+
+        Raises:
+            TooLargeAnswerError: a single record is too large.
+        """
+        rows = query.limit or 0
+        while rows > 1:
+            rows //= 2
+            try:
+                page = self.client.fetch(replace(query, limit=rows))
+            except TooLargeAnswerError as again:
+                error = again
+            else:
+                self._capabilities.learn_page_rows(rows, f"a page of more than {rows} rows is too large")
+                return page
+        raise error
+
+    @property
+    def requests(self) -> int:
+        """The requests that this client alone has sent."""
+        return self.client.usage.requests
+
+    def usage(self) -> Usage:
+        """Return what this client and the others of the run have spent."""
+        spent = [fetcher.client.usage for fetcher in (self, *self._others)]
+        return Usage(
+            requests=sum(usage.requests for usage in spent),
+            retries=sum(usage.retries for usage in spent),
+            rate_limited=sum(usage.rate_limited for usage in spent),
+        )
+
+    def another(self) -> Fetcher:
+        """Return a fetcher with a client of its own, for another thread of this run."""
+        other = Fetcher(self._make_client(), self._capabilities, self._lease, self._make_client)
+        other.client.has_answered = self.client.has_answered
+        self._others.append(other)
+        return other
+
+    def _within_limit(self, query: Query) -> Query:
+        most = self._capabilities.most_rows()
+        return replace(query, limit=most) if query.limit and most and query.limit > most else query

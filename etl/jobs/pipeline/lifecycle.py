@@ -1,0 +1,158 @@
+"""The frame of every run: the lease, the run's row in the ledger, and that both are closed however the run ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine
+
+from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
+from etl.extract.http.client import Client
+from etl.jobs.maintenance.rebuild import rebuild
+from etl.jobs.pipeline.batch import BatchTransformer
+from etl.jobs.pipeline.discovery import CapabilityTracker
+from etl.jobs.pipeline.fetcher import Fetcher
+from etl.jobs.pipeline.first_load import begin_load, end_load
+from etl.jobs.pipeline.lease import SourceLease, hold_source
+from etl.jobs.pipeline.options import RunCounters, SyncOptions
+from etl.jobs.pipeline.run import RunContext
+from etl.jobs.pipeline.server_clock import ServerClock
+from etl.jobs.pipeline.source_store import SourceStore
+from etl.jobs.pipeline.writer import BatchWriter, Progress
+from etl.load.database import sequences
+from etl.load.ledger import erased, runs, sources
+from etl.load.queries import statistics
+from etl.transform import Stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSpec:
+    """A source as the settings describe it, with the clients that reach it."""
+
+    name: str
+    base_url: str
+    account_id: str
+    stream_id: str
+    client: Client
+    make_client: Callable[[], Client]
+    options: SyncOptions
+    overrides: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+
+@contextmanager
+def start_run(
+    engine: Engine,
+    spec: SourceSpec,
+    command: str,
+    *,
+    clock: Callable[[], datetime],
+    on_progress: Progress = lambda _counters, _total: None,
+    after_wait: Callable[[str, float], None] = lambda _account, _seconds: None,
+) -> Iterator[RunContext]:
+    """Give a run whose row in ``sync_runs`` is closed at the end, with its counts, its exit code and its error.
+
+    ``after_wait`` is told the account and the seconds for which another run of the source went first.
+
+    Raises:
+        LockedError: another run works on this source.
+    """
+    with hold_source(
+        engine,
+        command,
+        stream_id=spec.stream_id,
+        name=spec.name,
+        after_wait=lambda seconds: after_wait(spec.account_id, seconds),
+    ) as lease:
+        run = _build(engine, spec, command, lease, clock, on_progress)
+        try:
+            rebuild(run)
+            begin_load(run)
+            yield run
+            end_load(run)
+        except BaseException as error:
+            with suppress(DatabaseError, LockedError):  # the first error is told; the next run closes the row
+                _close(run, state=_state(error), exit_code=exit_code_of(error), error=f"{error}" or repr(error))
+            raise
+        _close(run, state="finished", exit_code=outcome_of(run.counters), error=None)
+
+
+def outcome_of(counters: RunCounters) -> ExitCode:
+    """Return the exit code of a run that came to its end."""
+    return ExitCode.INCOMPLETE if counters.rejected or counters.unverified else ExitCode.DONE
+
+
+def exit_code_of(error: BaseException) -> ExitCode:
+    """Return the exit code that an error leads to."""
+    if isinstance(error, EtlError):
+        return error.exit_code
+    if isinstance(error, Exception):
+        return ExitCode.BUG
+    return ExitCode.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ExitCode.TERMINATED
+
+
+def _build(
+    engine: Engine,
+    spec: SourceSpec,
+    command: str,
+    lease: SourceLease,
+    clock: Callable[[], datetime],
+    on_progress: Progress,
+) -> RunContext:
+    with engine.begin() as connection:
+        sequences.catch_up(connection)
+        source = sources.register(
+            connection,
+            name=spec.name,
+            base_url=spec.base_url,
+            account_id=spec.account_id,
+            stream_id=spec.stream_id,
+            now=clock(),
+        )
+        run_id = runs.begin(connection, source.id, command, settings=spec.settings, now=clock())
+    store, counters = SourceStore(engine, source.id, run_id), RunCounters()
+    capabilities = CapabilityTracker(spec.client, store, source, spec.overrides, clock)
+    fetch = Fetcher(spec.client, capabilities, lease, spec.make_client)
+    server_clock = ServerClock(spec.client, clock, store)
+    transformer = BatchTransformer(
+        Stream(source.id, source.stream_id),
+        drop_fields=spec.options.drop_fields,
+        erased=store.read(erased.forgotten_ids),
+        is_stream_named=store.read(statistics.any_of_stream, source.stream_id),
+    )
+    writer = BatchWriter(
+        store, counters, fetch=fetch, lease=lease, server_clock=server_clock, clock=clock,
+        on_progress=on_progress,
+    )  # fmt: skip
+    return RunContext(
+        id=run_id,
+        source=source,
+        options=spec.options,
+        clock=clock,
+        counters=counters,
+        store=store,
+        capabilities=capabilities,
+        fetch=fetch,
+        server_clock=server_clock,
+        transformer=transformer,
+        writer=writer,
+        watermark_before=store.watermark(),
+    )
+
+
+def _state(error: BaseException) -> str:
+    return "failed" if isinstance(error, Exception) else "interrupted"
+
+
+def _close(run: RunContext, *, state: str, exit_code: int, error: str | None) -> None:
+    run.writer.count_requests()
+    marks = {"watermark_before": run.watermark_before, "watermark_after": run.store.watermark()}
+    with run.store.engine.begin() as connection:
+        runs.finish(
+            connection, run.id, state=state, exit_code=exit_code, counts={**asdict(run.counters), **marks},
+            now=run.clock(), error=error,
+        )  # fmt: skip

@@ -1,0 +1,39 @@
+"""What the jobs of one run share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from etl.jobs.pipeline.batch import BatchTransformer
+from etl.jobs.pipeline.discovery import CapabilityTracker
+from etl.jobs.pipeline.fetcher import Fetcher
+from etl.jobs.pipeline.options import RunCounters, SyncOptions
+from etl.jobs.pipeline.server_clock import ServerClock
+from etl.jobs.pipeline.source_store import SourceStore
+from etl.jobs.pipeline.writer import BatchWriter
+from etl.load.ledger.sources import Source
+from etl.load.queries import canaries
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """One run of a command on one source: fetches through ``fetch``, stores through ``writer``, asks ``store``."""
+
+    id: int
+    source: Source
+    options: SyncOptions
+    clock: Callable[[], datetime]
+    counters: RunCounters
+    store: SourceStore
+    capabilities: CapabilityTracker
+    fetch: Fetcher
+    server_clock: ServerClock
+    transformer: BatchTransformer
+    writer: BatchWriter
+    watermark_before: datetime | None
+
+    def lookback(self) -> timedelta:
+        """Return how far behind the watermark a sync starts: the setting, and what the server rounds dates to."""
+        return self.options.lookback + self.store.read(canaries.rounding)

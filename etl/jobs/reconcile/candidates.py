@@ -1,0 +1,103 @@
+"""The tasks that a reading did not find where they should be: under suspicion until they are seen, or marked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from etl.errors import EtlError, ExitCode
+from etl.extract.http.page import Page, moment_of, record_id
+from etl.extract.http.query import Field
+from etl.jobs.pipeline.run import RunContext
+from etl.load.queries import deletions
+from etl.logs import get_logger
+from etl.transform.values import clean_text
+
+log = get_logger()
+
+MOST_AT_ONCE = 0.1  # of a source's tasks
+
+
+class IncompleteError(EtlError):
+    """The sync is done, but what it would take to mark deletions is not given: nothing is marked."""
+
+    exit_code = ExitCode.INCOMPLETE
+
+
+class DeletionCandidates:
+    """Gathers what is missing; ``most`` of them are believed without being forced to."""
+
+    def __init__(self, run: RunContext, field: Field, *, force: bool) -> None:
+        self.gone: deletions.Versions = {}
+        self.unplaced: deletions.Versions = {}
+        self.compared = 0
+        self.added = 0
+        self.run = run
+        self.field: Field = field
+        self.live = run.store.read(deletions.count)
+        self._most = self.live if force else int(self.live * MOST_AT_ONCE)
+
+    def keep(self, page: Page) -> set[str]:
+        """Store a page, clear its tasks, and return their ids."""
+        self.added += self.run.writer.store(self.run.transformer.transform(page)).counts.inserted
+        ids = {clean_text(key) for record in page.records if (key := record_id(record)) is not None}
+        self.clear(ids)
+        return ids
+
+    def count(self, start: datetime, end: datetime) -> int:
+        """Count the tasks in ``[start, end)`` that should be on the server."""
+        return self.run.store.read(deletions.count_between, self.field, start, end)
+
+    def reach(self) -> tuple[datetime, datetime]:
+        """Return the time ``[first, last)`` in which there are tasks, in whole seconds."""
+        first, last = self.run.store.read(deletions.reach, self.field)
+        now = self.run.server_clock.earliest_start()
+        whole = timedelta(seconds=1)
+        return (first or now).replace(microsecond=0), (last or now).replace(microsecond=0) + whole
+
+    def judge(self, start: datetime, end: datetime, present: Collection[str]) -> set[str]:
+        """Suspect the tasks in ``[start, end)`` that are not among those a whole reading of it found.
+
+        Not those whose own record does not say when they were: the server need not have placed them there.
+        """
+        here = self.run.store.read(deletions.versions_between, self.field, start, end)
+        missing = here.keys() - set(present)
+        records = self.run.store.read(deletions.records, missing)
+        self.compared += len(here)
+        placed = {key for key in missing if moment_of(records[key], self.field) is not None}
+        self.unplaced |= {key: here[key] for key in missing - placed}
+        self.add({key: here[key] for key in placed})
+        return placed
+
+    def add(self, missing: deletions.Versions) -> None:
+        """Add to those under suspicion.
+
+        Raises:
+            IncompleteError: there are more of them than is likely.
+        """
+        self.gone |= missing
+        self.check(len(self.gone))
+
+    def clear(self, ids: Collection[str]) -> None:
+        """Take suspicion from tasks."""
+        for key in ids:
+            self.gone.pop(key, None)
+
+    def left(self) -> int:
+        """Return how many rows the server can count at most, if all that is under suspicion is gone."""
+        stored, rejected = self.run.store.read(deletions.count), self.run.store.read(deletions.count_rejected)
+        return stored - len(self.gone) + rejected
+
+    def mark_unverified(self, start: datetime, end: datetime, reason: str) -> None:
+        """Tell of a range that could not be read whole, in which nothing is taken for deleted."""
+        self.run.counters.unverified += 1
+        log.warning("reconcile.unverified", start=start, end=end, reason=reason)
+
+    def check(self, gone: int) -> None:
+        """Raise :class:`IncompleteError` for more deletions than are believed at once."""
+        if gone > self._most:
+            message = (
+                f"{gone} of {self.live} tasks, or more, are gone from the server, which is over {MOST_AT_ONCE:.0%}: "
+                "none is marked as deleted; if they are to be, run kore-etl reconcile --force"
+            )
+            raise IncompleteError(message)

@@ -1,0 +1,73 @@
+"""Forgetting a task: its content is erased for good, and a tombstone keeps it from coming back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert, or_, select, update
+
+from etl.load.schema.detail_tables import CHILDREN, users
+from etl.load.schema.predicates import is_of
+from etl.load.schema.tables import cases, rejected_records, task_changes, tasks, unknown_keys
+from etl.load.upsert import derived
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+_PERSONS = (tasks.c.user_id, tasks.c.created_by_id, tasks.c.updated_by_id)
+
+
+def forgotten_ids(connection: Connection, source_id: int) -> frozenset[str]:
+    """Return the tasks of a source whose content must not come back."""
+    query = select(tasks.c["_id"]).where(is_of(source_id), tasks.c.forgotten_at.is_not(None))
+    return frozenset(connection.execute(query).scalars())
+
+
+def record_of(connection: Connection, source_id: int, task_id: str) -> Any:
+    """Return the stored record of a task of a source, None where there is none."""
+    query = select(tasks.c.raw).where(tasks.c.source_id == source_id, tasks.c["_id"] == task_id)
+    return connection.execute(query).scalar()
+
+
+def is_kept_aside(connection: Connection, source_id: int, task_id: str) -> bool:
+    """Tell whether a record of this ``_id`` was rejected and is kept."""
+    return bool(connection.execute(select(exists().where(_rejected(source_id, task_id)))).scalar_one())
+
+
+def erase(connection: Connection, row: Mapping[str, Any], *, run_id: int, now: datetime) -> dict[str, int]:
+    """Leave of a task nothing but ``row``, its tombstone's; return how many rows of which table are gone with it.
+
+    These are its children, its history, what was rejected of it, and the people and the case that no other task names.
+    """
+    task_id, source_id = row["_id"], row["source_id"]
+    named = connection.execute(select(tasks.c.case_id, *_PERSONS).where(tasks.c["_id"] == task_id)).one_or_none()
+    with derived.refreshed(connection, [task_id]):
+        of_task = (*CHILDREN, task_changes)
+        erased = {table.name: _delete(connection, table, table.c.task_id == task_id) for table in of_task}
+        erased["rejected_records"] = _delete(connection, rejected_records, _rejected(source_id, task_id))
+        erased["unknown_keys"] = _delete(connection, unknown_keys, unknown_keys.c.task_id == task_id)
+        _leave(connection, {**row, "forgotten_at": now, "stored_at": now, "run_id": run_id}, now)
+    if named is not None:
+        case_id, *persons = named
+        of_another = exists().where(tasks.c.case_id == cases.c["_id"])
+        erased["cases"] = _delete(connection, cases, cases.c["_id"] == case_id, ~of_another)
+        of_another = exists().where(or_(*(column == users.c["_id"] for column in _PERSONS)))
+        erased["users"] = _delete(connection, users, users.c["_id"].in_(set(persons) - {None}), ~of_another)
+    return {name: count for name, count in erased.items() if count}
+
+
+def _rejected(source_id: int, task_id: str) -> ColumnElement[bool]:
+    return (rejected_records.c.source_id == source_id) & (rejected_records.c.record_id == task_id)
+
+
+def _leave(connection: Connection, row: Mapping[str, Any], now: datetime) -> None:
+    """Put the tombstone in the task's place; that it was found gone stays known."""
+    statement = update(tasks).where(tasks.c["_id"] == row["_id"]).values(**row)
+    if not connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount:
+        connection.execute(insert(tasks).values(**row, first_seen_at=now))
+
+
+def _delete(connection: Connection, table: Table, *conditions: ColumnElement[bool]) -> int:
+    statement = delete(table).where(*conditions)
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount

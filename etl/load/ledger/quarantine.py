@@ -1,0 +1,110 @@
+"""The rejected records that are kept: to be listed, read again, and let go of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, select, update
+
+from etl.load.schema.tables import rejected_records, sources, tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+_KEPT = rejected_records.c
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A source that records are kept of, as the database knows it."""
+
+    name: str
+    account_id: str
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A kept record's text, and what is known of when it was seen."""
+
+    id: int
+    raw: str
+    times_seen: int
+    last_seen_at: datetime
+    last_run_id: int
+    window_id: int | None
+
+
+def entries(
+    connection: Connection, ids: Sequence[int] | None = None, source: str | None = None, *, whole: bool = False
+) -> list[dict[str, Any]]:
+    """Return the kept records, all or those of some ids or of a source, oldest first; with their text if ``whole``."""
+    columns = [column for column in _KEPT if column.name not in {"raw", "digest", "source_id"}]
+    query = select(columns[0], sources.c.name.label("source"), *columns[1:], *([_KEPT.raw] if whole else []))
+    query = query.join(sources, sources.c.id == _KEPT.source_id).where(*_chosen(ids, source))
+    rows = connection.execute(query.order_by(_KEPT.id)).mappings()
+    return [{str(name): value for name, value in row.items()} for row in rows]  # JSON wants plain text for names
+
+
+def places(connection: Connection, ids: Sequence[int] | None = None) -> list[Place]:
+    """Return the sources of the kept records, all or those of some ids."""
+    known = sources.c
+    query = select(known.name, known.account_id, known.stream_id).order_by(known.id)
+    kept = select(_KEPT.source_id).where(*_chosen(ids))
+    return [Place(*row) for row in connection.execute(query.where(known.id.in_(kept)))]
+
+
+def replayable(connection: Connection, source_id: int, ids: Sequence[int] | None = None) -> list[int]:
+    """Return the ids of a source's kept records, all or of some ids, that may be stored if they are good now.
+
+    What was last seen before its task was found gone is none of them: it would bring the task back.
+    """
+    gone = exists().where(tasks.c["_id"] == _KEPT.record_id, tasks.c.deleted_at >= _KEPT.last_seen_at)
+    query = select(_KEPT.id).where(_KEPT.source_id == source_id, *_chosen(ids), ~gone)
+    return list(connection.execute(query.order_by(_KEPT.id)).scalars())
+
+
+def read(connection: Connection, ids: Sequence[int]) -> list[Kept]:
+    """Return kept records with their texts, oldest first."""
+    columns = (_KEPT.id, _KEPT.raw, _KEPT.times_seen, _KEPT.last_seen_at, _KEPT.last_run_id, _KEPT.window_id)
+    query = select(*columns).where(_KEPT.id.in_(ids)).order_by(_KEPT.id)
+    return [Kept(*row) for row in connection.execute(query)]
+
+
+def settle(connection: Connection, replayed: Sequence[Kept], run_id: int) -> int:
+    """Let go of what a run replayed and did not keep again; return how many these were.
+
+    What it kept again has its new reason, but was not seen on the server: when and how often it was stays as before.
+    """
+    mine = _KEPT.id.in_([record.id for record in replayed])
+    again = set(connection.execute(select(_KEPT.id).where(mine, _KEPT.last_run_id == run_id)).scalars())
+    before = ("times_seen", "last_seen_at", "last_run_id", "window_id")
+    if again:
+        statement = update(rejected_records).where(_KEPT.id == bindparam("kept_id"))
+        seen = [{"kept_id": r.id} | {name: getattr(r, name) for name in before} for r in replayed if r.id in again]
+        connection.execute(statement.values({name: bindparam(name) for name in before}), seen)
+    return drop(connection, [record.id for record in replayed if record.id not in again])
+
+
+def acknowledge(connection: Connection, ids: Sequence[int] | None, now: datetime) -> int:
+    """Note that a person knows kept records, all or those of some ids; return how many were not known before."""
+    statement = update(rejected_records).where(_KEPT.acknowledged_at.is_(None), *_chosen(ids))
+    chosen = statement.values(acknowledged_at=now)
+    return connection.execute(chosen, execution_options={"preserve_rowcount": True}).rowcount
+
+
+def drop(connection: Connection, ids: Sequence[int]) -> int:
+    """Delete kept records and return how many there were."""
+    statement = delete(rejected_records).where(_KEPT.id.in_(ids))
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
+
+
+def _chosen(ids: Sequence[int] | None, source: str | None = None) -> list[ColumnElement[bool]]:
+    chosen: list[ColumnElement[bool]] = []
+    if ids is not None:
+        chosen.append(_KEPT.id.in_(ids))
+    if source is not None:
+        chosen.append(sources.c.name == source)
+    return chosen

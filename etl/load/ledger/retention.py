@@ -1,0 +1,174 @@
+"""Letting go of old entries of the ledgers, without a change to what they say.
+
+Old windows are merged rather than deleted: what they cover together stays covered, so no gap opens in
+``coverage_gaps``. A run stays as long as anything that is kept names it. Tasks and their changes are never touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, delete, func, or_, select, text, union, update
+
+from etl.load.queries.tasks import is_read_again
+from etl.load.schema.detail_tables import metadata
+from etl.load.schema.tables import rejected_records, sync_runs, sync_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Column, ColumnElement
+
+# What a window is of whose coverage counts; an unfinished backfill is called by its period and goes on.
+_MERGED_JOBS = ("first", "sync", "full", "backfill", "sweep")
+_LARGE = ("tasks", "task_changes", "sync_windows")  # in the order in which a sync writes them
+_WINDOW = sync_windows.c
+_RUN = sync_runs.c
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A window that may be merged with its neighbours."""
+
+    id: int
+    run_id: int
+    group: tuple[str, str, str]  # job, field, reading
+    start: datetime
+    until: datetime
+    opened_at: datetime
+    finished_at: datetime
+    requests: int
+    rows: int
+
+
+def drop_rejected(connection: Connection, source_id: int, before: datetime) -> int:
+    """Delete the kept records that were last seen before a moment; return how many."""
+    old = (rejected_records.c.source_id == source_id, rejected_records.c.last_seen_at < before)
+    return _deleted(connection, rejected_records, *old)
+
+
+def merge_windows(connection: Connection, source_id: int, before: datetime) -> int:
+    """Merge the windows that were finished before a moment; return how many rows that saved."""
+    mine = (_WINDOW.source_id == source_id, _WINDOW.finished_at < before)
+    gone = _read_again(connection, *mine) + _covering_nothing(connection, *mine)
+    _delete_windows(connection, gone)
+    saved = len(gone)
+    for pieces in _stretches(_pieces(connection, source_id, before)):
+        if len(pieces) > 1:
+            saved += _merge(connection, pieces)
+    return saved
+
+
+def drop_runs(connection: Connection, source_id: int, before: datetime) -> int:
+    """Delete the runs that ended before a moment and that nothing names; return how many."""
+    old = (_RUN.source_id == source_id, _RUN.finished_at < before, _RUN.state != "running")
+    named = union(*(select(column).where(column.is_not(None)) for column in _naming_runs()))
+    latest = select(func.max(_RUN.id)).where(_RUN.source_id == source_id).group_by(_RUN.command)
+    ended_well = latest.where(_RUN.exit_code.in_((0, 3)))
+    kept = or_(_RUN.id.in_(named), _RUN.id.in_(latest), _RUN.id.in_(ended_well))
+    ids = list(connection.execute(select(_RUN.id).where(*old, ~kept)).scalars())
+    if not ids:
+        return 0
+    # The databases look for each deleted run in every table that may name it: without an index, row by row.
+    for table in _LARGE:
+        connection.execute(text(f"create index pruning_{table} on {table} (run_id)"))
+    for some in _in_parts(ids):
+        connection.execute(delete(sync_runs).where(_RUN.id.in_(some)))
+    for table in _LARGE:
+        connection.execute(text(f"drop index pruning_{table}"))
+    return len(ids)
+
+
+def _naming_runs() -> list[Column[Any]]:
+    return [key.parent for table in metadata.tables.values() for key in table.foreign_keys if key.column is _RUN.id]
+
+
+def _read_again(connection: Connection, *old: ColumnElement[bool]) -> list[int]:
+    """Return the unverified windows that were verified by a later one."""
+    query = select(_WINDOW.id).where(*old, _WINDOW.state == "unverified", is_read_again())
+    return list(connection.execute(query).scalars())
+
+
+def _covering_nothing(connection: Connection, *old: ColumnElement[bool]) -> list[int]:
+    """Return the windows that failed before anything of them was stored, and those that no coverage counts."""
+    nothing = (_WINDOW.state == "failed") & (_WINDOW.covered_until <= _WINDOW.start_at)
+    uncounted = (_WINDOW.job == "left") & (_WINDOW.state != "unverified")
+    query = select(_WINDOW.id).where(*old, or_(nothing, uncounted))
+    return list(connection.execute(query).scalars())
+
+
+def _pieces(connection: Connection, source_id: int, before: datetime) -> list[_Piece]:
+    mine = _WINDOW.source_id == source_id
+    # The next sweep goes on where the latest ended.
+    latest_sweep = select(func.coalesce(func.max(_WINDOW.id), 0)).where(mine, _WINDOW.job == "sweep")
+    query = select(
+        _WINDOW.id, _WINDOW.run_id, _WINDOW.job, _WINDOW.field, _WINDOW.reading, _WINDOW.start_at,
+        _WINDOW.covered_until, _WINDOW.opened_at, _WINDOW.finished_at, _WINDOW.requests, _WINDOW.rows,
+    ).where(
+        mine,
+        _WINDOW.finished_at < before,
+        _WINDOW.job.in_(_MERGED_JOBS),
+        _WINDOW.state.in_(("verified", "failed")),
+        _WINDOW.covered_until > _WINDOW.start_at,
+        _WINDOW.id != latest_sweep.scalar_subquery(),
+    )  # fmt: skip
+    rows = connection.execute(query)
+    return [_Piece(row[0], row[1], (row[2], row[3], row[4]), *row[5:]) for row in rows]
+
+
+def _stretches(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
+    """Give the pieces of one kind that follow on each other without a gap."""
+    together: list[_Piece] = []
+    reached: datetime | None = None
+    for piece in sorted(pieces, key=lambda each: (each.group, each.start, each.until)):
+        follows = together and piece.group == together[0].group and reached is not None and piece.start <= reached
+        if together and not follows:
+            yield together
+            together, reached = [], None
+        together.append(piece)
+        reached = piece.until if reached is None else max(reached, piece.until)
+    if together:
+        yield together
+
+
+def _merge(connection: Connection, pieces: Sequence[_Piece]) -> int:
+    # The oldest id stays: a window that was not verified is settled only by one with a higher id.
+    kept, *others = sorted(pieces, key=lambda piece: piece.id)
+    until = max(piece.until for piece in pieces)
+    connection.execute(
+        update(sync_windows)
+        .where(_WINDOW.id == kept.id)
+        .values(
+            state="verified",
+            start_at=min(piece.start for piece in pieces),
+            end_at=until,
+            covered_until=until,
+            opened_at=min(piece.opened_at for piece in pieces),
+            finished_at=max(piece.finished_at for piece in pieces),
+            requests=sum(piece.requests for piece in pieces),
+            rows=sum(piece.rows for piece in pieces),
+            run_id=max(piece.run_id for piece in pieces),
+            reported_total=None,
+            error=None,
+        )
+    )
+    _delete_windows(connection, [piece.id for piece in others], heir=kept.id)
+    return len(others)
+
+
+def _delete_windows(connection: Connection, ids: Sequence[int], heir: int | None = None) -> None:
+    met_in = rejected_records.c.window_id
+    for some in _in_parts(ids):
+        connection.execute(update(rejected_records).where(met_in.in_(some)).values(window_id=heir))
+        connection.execute(delete(sync_windows).where(_WINDOW.id.in_(some)))
+
+
+def _in_parts(ids: Sequence[int], size: int = 500) -> Iterator[Sequence[int]]:
+    for first in range(0, len(ids), size):
+        yield ids[first : first + size]
+
+
+def _deleted(connection: Connection, table: Any, *where: ColumnElement[bool]) -> int:
+    return connection.execute(delete(table).where(*where), execution_options={"preserve_rowcount": True}).rowcount

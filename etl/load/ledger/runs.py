@@ -1,0 +1,123 @@
+"""The ledger of runs: one row a run of a command on a source, with its counts and how it ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import Connection, and_, insert, or_, select, update
+
+from etl import __version__
+from etl.errors import ExitCode, LockedError
+from etl.load.schema.tables import sources, sync_runs, sync_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+BACKGROUND = frozenset({"backfill"})  # the commands that run beside the others, and make way for them
+_MOST_ERROR_TEXT = 2000
+
+
+def begin(connection: Connection, source_id: int, command: str, *, settings: Mapping[str, Any], now: datetime) -> int:
+    """Open a run's row, close those of dead runs, and return the new one's id.
+
+    The caller holds the lock of its command, which all share but those in ``BACKGROUND``: a row of one of them that
+    still says ``running`` belongs to a run that died.
+    """
+    in_background = sync_runs.c.command.in_(BACKGROUND)
+    shares_lock = in_background if command in BACKGROUND else ~in_background
+    dead = (sync_runs.c.source_id == source_id) & (sync_runs.c.state == "running") & shares_lock
+    ids = connection.execute(select(sync_runs.c.id).where(dead)).scalars().all()
+    if ids:
+        values: dict[str, Any] = {"state": "abandoned", "finished_at": now, "error": "ended without closing its row"}
+        connection.execute(update(sync_runs).where(sync_runs.c.id.in_(ids)).values(**values))
+        _close_windows(connection, ids)
+    values = {
+        "source_id": source_id,
+        "command": command,
+        "state": "running",
+        "started_at": now,
+        "version": __version__,
+        "settings": orjson.dumps(settings, default=str).decode(),
+    }
+    key = connection.execute(insert(sync_runs).values(**values)).inserted_primary_key
+    if key is None:
+        raise AssertionError
+    return int(key[0])
+
+
+def require_owner(connection: Connection, run_id: int) -> None:
+    """Make sure that a run still owns its source, and hold that until the transaction ends.
+
+    A run owns its source while its row says ``running``: its successor closes that row in the transaction that opens
+    its own. So a run that lost its lock (its session was ended, its lock file deleted) stores nothing more.
+
+    Raises:
+        LockedError: another run has taken over.
+    """
+    mine = (sync_runs.c.id == run_id) & (sync_runs.c.state == "running")
+    if connection.execute(select(sync_runs.c.id).where(mine).with_for_update()).first() is None:
+        message = f"another run has taken over from run {run_id}, which lost its lock and stored nothing since"
+        raise LockedError(message)
+
+
+def have_stored_since(connection: Connection, source_id: int, moment: datetime) -> bool:
+    """Tell whether any run that was at work after a moment has stored a new or changed task."""
+    run = sync_runs.c
+    after = or_(run.finished_at.is_(None), run.finished_at > moment)
+    query = select(run.id).where(run.source_id == source_id, after, run.inserted + run.updated > 0).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def progress(connection: Connection, run_id: int, counts: Mapping[str, Any]) -> None:
+    """Bring the row's counts up to date."""
+    connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(**counts))
+
+
+def finish(  # noqa: PLR0913 a row's columns
+    connection: Connection,
+    run_id: int,
+    *,
+    state: str,
+    exit_code: int,
+    counts: Mapping[str, Any],
+    now: datetime,
+    error: str | None = None,
+) -> None:
+    """Close a run's row.
+
+    Raises:
+        LockedError: another run has taken over, and closed it.
+    """
+    require_owner(connection, run_id)
+    values = {**counts, "state": state, "exit_code": exit_code, "finished_at": now}
+    values["error"] = _storable(error)[:_MOST_ERROR_TEXT] if error else None
+    connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(**values))
+    if exit_code not in (ExitCode.DONE, ExitCode.INCOMPLETE):
+        _close_windows(connection, [run_id])
+
+
+def _storable(text: str) -> str:
+    """What an error quotes may be anything; PostgreSQL refuses NUL, and UTF-8 lone surrogates."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _close_windows(connection: Connection, run_ids: Sequence[int]) -> None:
+    """What a run left open is covered as far as it was stored, and no further."""
+    left = sync_windows.c.run_id.in_(run_ids) & (sync_windows.c.state == "running")
+    connection.execute(update(sync_windows).where(left).values(state="failed", error="the run ended half-way"))
+
+
+def spent_lately(
+    connection: Connection, account_id: str, since: datetime
+) -> list[tuple[datetime, datetime | None, int]]:
+    """Return (start, end, requests) of an account's runs that ended after ``since``, or have not ended."""
+    started, ended = sync_runs.c.started_at, sync_runs.c.finished_at
+    lately = or_(ended > since, and_(ended.is_(None), sync_runs.c.state == "running"))
+    query = (
+        select(started, ended, sync_runs.c.requests)
+        .join(sources, sources.c.id == sync_runs.c.source_id)
+        .where(sources.c.account_id == account_id, lately, sync_runs.c.requests > 0)
+    )
+    return [(row[0], row[1], row[2]) for row in connection.execute(query)]

@@ -1,0 +1,55 @@
+"""The watermark of a source: all changes up to it are stored. It moves forward, with the rows that it covers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, insert, or_, select, update
+
+from etl.load.schema.predicates import is_of
+from etl.load.schema.tables import sync_runs, tasks, watermarks
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+
+def read(connection: Connection, source_id: int) -> datetime | None:
+    """Return the watermark, None before the first complete sync."""
+    return connection.execute(select(watermarks.c.value).where(watermarks.c.source_id == source_id)).scalar()
+
+
+def advance(connection: Connection, source_id: int, value: datetime, *, run_id: int, now: datetime) -> bool:
+    """Move the watermark up to ``value``; one that stands there or further on stays. Tell whether it moved."""
+    known = read(connection, source_id)
+    if known is not None and known >= value:
+        return False
+    put(connection, source_id, value, run_id=run_id, now=now)
+    return True
+
+
+def put(connection: Connection, source_id: int, value: datetime, *, run_id: int, now: datetime) -> None:
+    """Set the watermark to ``value``, also backwards: that is for a person to ask for."""
+    known = read(connection, source_id)
+    values = {"value": value, "moved_at": now, "run_id": run_id}
+    if known is None:
+        connection.execute(insert(watermarks).values(source_id=source_id, **values))
+    else:
+        connection.execute(update(watermarks).where(watermarks.c.source_id == source_id).values(**values))
+
+
+def is_behind(connection: Connection, source_id: int, task_ids: Collection[str]) -> bool:
+    """Tell whether there may be changes after the watermark that are not stored, although these tasks are.
+
+    So it is where the run that moved it last, or one that stored one of the tasks since, did not come to its end: it
+    may have left others that were changed before them.
+    """
+    mark = select(watermarks).where(watermarks.c.source_id == source_id).subquery()
+    moved_by = select(sync_runs.c.state).join(mark, mark.c.run_id == sync_runs.c.id)
+    if connection.execute(moved_by).scalar() != "finished":
+        return True
+    later = or_(tasks.c.stored_at > mark.c.moved_at, tasks.c.run_id > mark.c.run_id)
+    query = select(tasks.c["_id"]).join(mark, is_of(source_id)).where(later)
+    # One that came to its end left none, also where the watermark stays behind what it stored, to let late rows show.
+    query = query.join(sync_runs, sync_runs.c.id == tasks.c.run_id).where(sync_runs.c.state != "finished")
+    return connection.execute(query.where(tasks.c["_id"].in_(task_ids)).limit(1)).first() is not None

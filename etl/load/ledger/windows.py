@@ -1,0 +1,116 @@
+"""The ledger of windows: which stretches of time were read, how, and with what outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from etl.load.schema.tables import sync_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+
+_LARGEST = 2**31 - 1  # of an Integer; more tasks than that is no count but a mistake
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRow:
+    """A row of the ledger: ``[start, end)`` of ``field``, committed from its start up to ``checkpoint``."""
+
+    id: int
+    job: str
+    field: str
+    start: datetime
+    end: datetime
+    checkpoint: datetime
+    state: str
+    opened_at: datetime
+
+
+def open_window(  # noqa: PLR0913 a row's columns
+    connection: Connection,
+    *,
+    source_id: int,
+    run_id: int,
+    job: str,
+    field: str,
+    start: datetime,
+    end: datetime,
+    reading: str,
+    opened_at: datetime,
+) -> int:
+    """Add a window that is being read from now on and return its id."""
+    values: dict[str, Any] = {
+        "source_id": source_id,
+        "run_id": run_id,
+        "job": job,
+        "field": field,
+        "start_at": start,
+        "end_at": end,
+        "covered_until": start,
+        "reading": reading,
+        "state": "running",
+        "attempts": 1,
+        "opened_at": opened_at,
+    }
+    key = connection.execute(insert(sync_windows).values(**values)).inserted_primary_key
+    if key is None:
+        raise AssertionError
+    return int(key[0])
+
+
+def note(connection: Connection, window_id: int, **values: object) -> None:
+    """Write what changed of a window: ``covered_until``, ``state``, ``requests``, ``rows`` ..."""
+    total = values.get("reported_total")
+    if isinstance(total, int) and total > _LARGEST:
+        values["reported_total"] = None
+    connection.execute(update(sync_windows).where(sync_windows.c.id == window_id).values(**values))
+
+
+def of_job(connection: Connection, source_id: int, job: str, *, since: datetime | None = None) -> Sequence[WindowRow]:
+    """Return the windows of a job on a source, oldest stretch first."""
+    columns = sync_windows.c
+    query = select(
+        columns.id, columns.job, columns.field, columns.start_at, columns.end_at,
+        columns.covered_until, columns.state, columns.opened_at,
+    ).where(columns.source_id == source_id, columns.job == job)  # fmt: skip
+    if since is not None:
+        query = query.where(columns.opened_at >= since)
+    return [WindowRow(*row) for row in connection.execute(query.order_by(columns.start_at, columns.id))]
+
+
+def latest_of_job(connection: Connection, source_id: int, job: str) -> datetime | None:
+    """Return how far the job's latest window came."""
+    columns = sync_windows.c
+    query = select(columns.covered_until).where(columns.source_id == source_id, columns.job == job)
+    return connection.execute(query.order_by(columns.id.desc()).limit(1)).scalar()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job came without a gap, and the server's time when the first of its windows was opened."""
+
+    checkpoint: datetime
+    opened_at: datetime
+
+
+def progress(connection: Connection, source_id: int, job: str, field: str, start: datetime) -> Progress | None:
+    """Return how far a job is committed from ``start`` on without a gap, None if it has not begun."""
+    found = [entry for entry in of_job(connection, source_id, job) if entry.field == field]
+    reached = start
+    for entry in found:
+        if entry.start <= reached:
+            reached = max(reached, entry.checkpoint)
+    if reached <= start:
+        return None
+    return Progress(reached, min(entry.opened_at for entry in found))
+
+
+def rename_job(connection: Connection, source_id: int, job: str, name: str) -> None:
+    """Call a job's windows by another name."""
+    mine = (sync_windows.c.source_id == source_id) & (sync_windows.c.job == job)
+    connection.execute(update(sync_windows).where(mine).values(job=name))

@@ -1,0 +1,170 @@
+"""Deletions: what is gone from the server, or comes from it as inactive; counting what should still be there.
+
+``deleted_at`` of a task that comes with ``isActive: false`` is its own last update; it is still counted by the server.
+``deleted_at`` of one that is gone is when that was found.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    MetaData,
+    Table,
+    Text,
+    exists,
+    false,
+    func,
+    insert,
+    literal,
+    not_,
+    select,
+    update,
+)
+
+from etl.load.database.dialect_options import create_temporary
+from etl.load.database.types import Moment, moment_text
+from etl.load.schema.predicates import is_of, is_present
+from etl.load.schema.tables import rejected_records, task_changes, tasks
+from etl.load.upsert import derived
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from datetime import datetime
+
+Field = Literal["createdAt", "updatedAt"]
+Versions = dict[str, "datetime | None"]  # updated_at by _id: which version of a task is meant
+
+_COLUMNS = {"createdAt": tasks.c.created_at, "updatedAt": tasks.c.updated_at}
+
+_NOT_GONE, _GONE = tasks.c.deleted_at.is_(None), tasks.c.deleted_at.is_not(None)
+_MOST_PARAMETERS = 500  # of one statement
+
+_gone = Table(
+    "gone_tasks",
+    MetaData(),
+    Column("_id", Text, primary_key=True),
+    Column("updated_at", Moment),
+    prefixes=["TEMPORARY"],
+)
+
+
+def count(connection: Connection, source_id: int) -> int:
+    """Count the tasks of a source that the server should still give."""
+    # Apart from each other, since the first of the two is counted in the index alone.
+    return sum(_number(connection, tasks.c.source_id == source_id, each) for each in (_NOT_GONE, _GONE & is_present()))
+
+
+def count_marked(connection: Connection, source_id: int) -> int:
+    """Count the tasks of a source that are taken for gone."""
+    return _number(connection, tasks.c.source_id == source_id, _GONE, not_(func.coalesce(is_present(), false())))
+
+
+def count_since(connection: Connection, source_id: int, field: Field, start: datetime) -> int:
+    """Count the tasks from a moment of a field on that the server should still give."""
+    return _number(connection, is_of(source_id), is_present(), _COLUMNS[field] >= start)
+
+
+def count_rejected(connection: Connection, source_id: int) -> int:
+    """Count the records that the server may give but that are not among the tasks."""
+    query = select(func.count()).select_from(rejected_records).where(rejected_records.c.source_id == source_id)
+    return int(connection.execute(query).scalar_one())
+
+
+def count_between(connection: Connection, source_id: int, field: Field, start: datetime, end: datetime) -> int:
+    """Count the tasks in ``[start, end)`` of a field that the server should still give."""
+    return _number(connection, is_of(source_id), is_present(), *_between(field, start, end))
+
+
+def _number(connection: Connection, *conditions: ColumnElement[bool]) -> int:
+    query = select(func.count()).select_from(tasks).where(*conditions)
+    return int(connection.execute(query).scalar_one())
+
+
+def _between(field: Field, start: datetime, end: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return _COLUMNS[field] >= start, _COLUMNS[field] < end
+
+
+def reach(connection: Connection, source_id: int, field: Field) -> tuple[datetime | None, datetime | None]:
+    """Return the first and the last value of a field among the tasks that the server should still give."""
+    column = _COLUMNS[field]
+    query = select(column).where(is_of(source_id), is_present(), column.is_not(None)).limit(1)
+    first, last = (connection.execute(query.order_by(order)).scalar() for order in (column.asc(), column.desc()))
+    return first, last
+
+
+def value_at(
+    connection: Connection, source_id: int, field: Field, start: datetime, end: datetime, *, place: int = 0
+) -> datetime | None:
+    """Return the field's value in the row that has so many rows of ``[start, end)`` before it."""
+    query = (
+        select(_COLUMNS[field])
+        .where(is_of(source_id), is_present(), *_between(field, start, end))
+        .order_by(_COLUMNS[field])
+        .offset(place)
+        .limit(1)
+    )
+    return connection.execute(query).scalar()
+
+
+def versions_between(connection: Connection, source_id: int, field: Field, start: datetime, end: datetime) -> Versions:
+    """Return the tasks in ``[start, end)`` of a field that the server should still give."""
+    return _versions(connection, source_id, *_between(field, start, end))
+
+
+def versions_without(connection: Connection, source_id: int, field: Field) -> Versions:
+    """Return the tasks that have no value in a field, and so are in no stretch of it."""
+    return _versions(connection, source_id, _COLUMNS[field].is_(None))
+
+
+def _versions(connection: Connection, source_id: int, *conditions: ColumnElement[bool]) -> Versions:
+    query = select(tasks.c["_id"], tasks.c.updated_at).where(is_of(source_id), is_present(), *conditions)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def records(connection: Connection, source_id: int, ids: Collection[str]) -> dict[str, Any]:
+    """Return the whole records of a source's tasks by their ids."""
+    found: dict[str, Any] = {}
+    for some in _portions(sorted(ids)):
+        query = select(tasks.c["_id"], tasks.c.raw).where(is_of(source_id), tasks.c["_id"].in_(some))
+        found |= {row[0]: row[1] for row in connection.execute(query)}
+    return found
+
+
+def _portions(ids: list[str]) -> Iterator[list[str]]:
+    return (ids[place : place + _MOST_PARAMETERS] for place in range(0, len(ids), _MOST_PARAMETERS))
+
+
+def mark(
+    connection: Connection, source_id: int, gone: Mapping[str, datetime | None], *, run_id: int, now: datetime
+) -> int:
+    """Mark tasks as deleted, with a row of history each, and return how many; the caller's transaction holds it.
+
+    A task that was stored in another version since, or is marked already, is left as it is.
+    """
+    if not gone:
+        return 0
+    create_temporary(connection, _gone)
+    connection.execute(_gone.insert(), [{"_id": key, "updated_at": version} for key, version in gone.items()])
+    is_meant = (_gone.c["_id"] == tasks.c["_id"]) & _gone.c.updated_at.is_not_distinct_from(tasks.c.updated_at)
+    is_listed = exists(select(literal(1)).select_from(_gone).where(is_meant).correlate(tasks))
+    chosen = is_listed & is_of(source_id) & is_present()
+    moment = literal(now, tasks.c.deleted_at.type)
+    values = {
+        "task_id": tasks.c["_id"],
+        "field": literal("deletion", Text),
+        "new_value": moment_text(moment),
+        "changed_at": moment,
+        "seen_at": moment,
+        "run_id": literal(run_id, task_changes.c.run_id.type),
+    }
+    history = insert(task_changes).from_select(
+        list(values), select(*values.values()).where(chosen, tasks.c.deleted_at.is_(None))
+    )
+    with derived.refreshed(connection, gone):
+        connection.execute(history)
+        result = connection.execute(update(tasks).where(chosen).values(deleted_at=moment))
+    return result.rowcount

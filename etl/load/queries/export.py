@@ -1,0 +1,111 @@
+"""Reading a table or a view row by row, in an order that holds, without ever holding it whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Boolean, Connection, DateTime, Float, Integer, Numeric, Text, column, inspect, select, table
+from sqlalchemy.types import JSON, NullType, TypeEngine
+
+from etl.errors import ConfigError
+from etl.load.database.json_text import JsonText
+from etl.load.database.types import Moment
+from etl.load.schema.tables import tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Row, Select
+
+_AT_ONCE = 500  # rows that are held at a time
+_KINDS: tuple[tuple[type[TypeEngine[Any]], str], ...] = (
+    (Boolean, "boolean"), (Integer, "integer"), (Float, "number"), (Numeric, "number"), (DateTime, "moment"),
+    (JSON, "json"),
+)  # fmt: skip
+_TYPES: dict[str, TypeEngine[Any]] = {
+    "boolean": Boolean(), "integer": Integer(), "number": Float(), "moment": Moment(), "json": JsonText(),
+    "text": Text(),
+}  # fmt: skip
+_DATED = ("updated_at", "deleted_at", "changed_at", "finished_at", "started_at", "last_seen_at", "gap_end")
+_KEYS = ("_id", "id", "source_id", "task_id", "position", "key")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column, and what its values are: text, integer, number, boolean, moment or json."""
+
+    name: str
+    kind: str
+
+
+class View:
+    """A table or a view as it is to be read."""
+
+    def __init__(self, name: str, fields: Sequence[Field]) -> None:
+        self.name = name
+        self.fields = fields
+        self._table = table(name, *(column(field.name, _TYPES[field.kind]) for field in fields))
+        self._where: list[ColumnElement[bool]] = []
+
+    def since(self, moment: datetime) -> None:
+        """Take only rows that were changed, or whose subject was, since a moment.
+
+        Raises:
+            ConfigError: nothing in it tells.
+        """
+        dated = [self._table.c[name] for name in _DATED if name in self._table.c]
+        if not dated:
+            raise ConfigError(f"--since: {self.name} has no column that tells when a row was changed")
+        if self._table.c.keys() and "updated_at" in self._table.c:
+            dated = [each for each in dated if each.name in ("updated_at", "deleted_at")]
+        condition = dated[0] >= moment
+        for each in dated[1:]:
+            condition |= each >= moment
+        self._where.append(condition)
+
+    def of_source(self, source_id: int, stream_id: str) -> None:
+        """Take only the rows of a source.
+
+        Raises:
+            ConfigError: nothing in it tells.
+        """
+        columns = self._table.c
+        if "source_id" in columns:
+            self._where.append(columns.source_id == source_id)
+        elif "stream_id" in columns:
+            self._where.append(columns.stream_id == stream_id)
+        elif "task_id" in columns:
+            mine = select(tasks.c["_id"]).where(tasks.c.source_id == source_id)
+            self._where.append(columns.task_id.in_(mine))
+        else:
+            raise ConfigError(f"--source: {self.name} has no column that tells of which source a row is")
+
+    def read(self, connection: Connection) -> Iterator[Row[Any]]:
+        """Give the rows, as many at a time as a page has; PostgreSQL keeps the others on its side."""
+        yield from connection.execution_options(yield_per=_AT_ONCE).execute(self._query())
+
+    def _query(self) -> Select[Any]:
+        columns = self._table.c
+        order = [columns[key] for key in _KEYS if key in columns] or list(columns)[:1]
+        return select(*columns).where(*self._where).order_by(*order)
+
+
+def find_view(connection: Connection, name: str) -> View:
+    """Return a table or view by its name.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    inspector = inspect(connection)
+    known = sorted({*inspector.get_view_names(), *inspector.get_table_names()} - {"alembic_version"})
+    if name not in known:
+        raise ConfigError(f"--view {name!r}: no such table or view; accepted: {', '.join(known)}")
+    return View(name, [Field(each["name"], _kind(each["name"], each["type"])) for each in inspector.get_columns(name)])
+
+
+def _kind(name: str, found: TypeEngine[Any]) -> str:
+    if isinstance(found, NullType):  # SQLite tells no type of what a view computes
+        return "moment" if name.endswith("_at") else "text"
+    return next((kind for known, kind in _KINDS if isinstance(found, known)), "text")

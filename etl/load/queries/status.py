@@ -1,0 +1,115 @@
+"""How each source stands, and the runs that were: read for people and monitors, never written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, case, func, select
+
+from etl.load.schema.tables import rejected_records, sources, sync_runs, sync_windows, tasks, watermarks
+from etl.row import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Select
+
+
+SYNCS = ("sync", "reconcile")  # the commands that end with all up to now being here
+_RUN = sync_runs.c
+_WINDOW = sync_windows.c
+_READS_HISTORY = ("first", "full", "sweep", "backfill")
+_LISTED = (
+    "id", "command", "state", "started_at", "finished_at", "exit_code", "requests", "inserted", "updated", "rejected",
+)  # fmt: skip
+
+
+def source_rows(connection: Connection, name: str | None = None) -> list[Row]:
+    """Return the sources, or one, with what was found out of each and how far it is covered."""
+    columns = sources.c
+    query = (
+        select(
+            columns.id, columns.name, columns.stream_id, columns.history_start, columns.capabilities,
+            columns.probed_at, watermarks.c.value.label("watermark"), watermarks.c.moved_at, watermarks.c.run_id,
+        )
+        .select_from(sources.outerjoin(watermarks, watermarks.c.source_id == columns.id))
+        .order_by(columns.name)
+    )  # fmt: skip
+    return _rows(connection, query if name is None else query.where(columns.name == name))
+
+
+def task_counts(connection: Connection, source_id: int) -> tuple[int, int]:
+    """Return how many tasks of a source are there, and how many are marked as gone from the server."""
+    gone = func.sum(case((tasks.c.deleted_at.is_not(None), 1), else_=0))
+    count, deleted = connection.execute(select(func.count(), gone).where(tasks.c.source_id == source_id)).one()
+    return int(count) - int(deleted or 0), int(deleted or 0)
+
+
+def kept_aside(connection: Connection, source_id: int) -> int:
+    """Return how many records of a source are kept aside and not acknowledged."""
+    kept = rejected_records.c
+    query = select(func.count()).where(kept.source_id == source_id, kept.acknowledged_at.is_(None))
+    return int(connection.execute(query).scalar_one())
+
+
+def latest_run(
+    connection: Connection, source_id: int, *, commands: Sequence[str] = (), state: str | None = None
+) -> Row | None:
+    """Return the latest run of a source, or the latest of some commands, or in some state."""
+    columns = [*(_RUN[name] for name in _LISTED), _RUN.error]
+    query = select(*columns).where(_RUN.source_id == source_id)
+    if commands:
+        query = query.where(_RUN.command.in_(commands))
+    if state is not None:
+        query = query.where(_RUN.state == state)
+    return next(iter(_rows(connection, query.order_by(_RUN.id.desc()).limit(1))), None)
+
+
+def run_rows(
+    connection: Connection, *, source: str | None = None, failed: bool = False, limit: int | None = None
+) -> list[Row]:
+    """Return the runs, the latest first: all, or those of a source, or those that ended otherwise than with 0."""
+    query = select(_RUN.id, sources.c.name.label("source"), *(_RUN[name] for name in _LISTED[1:]))
+    query = query.join(sources, sources.c.id == _RUN.source_id)
+    if source is not None:
+        query = query.where(sources.c.name == source)
+    if failed:
+        query = query.where(_RUN.exit_code != 0)
+    return _rows(connection, query.order_by(_RUN.id.desc()).limit(limit))
+
+
+def run_row(connection: Connection, run_id: int) -> Row | None:
+    """Return all that is kept of a run."""
+    columns = [column for column in _RUN if column.name not in {"id", "source_id"}]
+    query = select(_RUN.id, sources.c.name.label("source"), *columns)
+    query = query.join(sources, sources.c.id == _RUN.source_id).where(_RUN.id == run_id)
+    return next(iter(_rows(connection, query)), None)
+
+
+def windows_of(connection: Connection, run_id: int) -> list[Row]:
+    """Return the windows that a run worked on last, in the order in which it opened them."""
+    columns = [column for column in _WINDOW if column.name not in {"source_id", "run_id", "attempts"}]
+    return _rows(connection, select(*columns).where(_WINDOW.run_id == run_id).order_by(_WINDOW.id))
+
+
+def oldest_reading(connection: Connection, source_id: int) -> datetime | None:
+    """Return when the slice of history was last read whose turn it is in a sweep."""
+    mine = _WINDOW.source_id == source_id
+    latest = select(_WINDOW.covered_until).where(mine, _WINDOW.job == "sweep").order_by(_WINDOW.id.desc()).limit(1)
+    point = connection.execute(latest).scalar()
+    query = select(func.max(_WINDOW.opened_at)).where(mine, _WINDOW.job.in_(_READS_HISTORY))
+    first = select(func.min(_WINDOW.start_at)).where(mine, _WINDOW.job.in_(_READS_HISTORY)).scalar_subquery()
+    places = [_WINDOW.start_at <= first]
+    if point is not None:
+        places.insert(0, (_WINDOW.start_at <= point) & (_WINDOW.covered_until > point))
+    for covers in places:
+        moment: datetime | None = connection.execute(query.where(covers)).scalar()
+        if moment is not None:
+            return moment
+    return None
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
+    rows = connection.execute(query).mappings()
+    return [{str(name): value for name, value in row.items()} for row in rows]  # JSON wants plain text for names

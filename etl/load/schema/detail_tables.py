@@ -1,0 +1,147 @@
+"""The tables behind a task's row: who works on it and where it waits, its tags and channels, its custom fields."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Date, Float, ForeignKey, Index, Integer, Table, Text
+
+from etl.load.database.types import Moment
+from etl.load.schema.tables import metadata as metadata  # noqa: PLC0414 it knows all tables once this module is imported
+
+_SEEN = "updatedAt of the newest task that showed it so"
+
+
+def _source() -> Column[int]:
+    return Column("source_id", ForeignKey("sources.id"), nullable=False)
+
+
+def _task() -> Column[str]:
+    return Column("task_id", ForeignKey("tasks._id"), primary_key=True)
+
+
+def _position() -> Column[int]:
+    return Column("position", Integer, primary_key=True, autoincrement=False, comment="its place in the list, from 0")
+
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("_id", Text, primary_key=True),
+    _source(),
+    Column("name", Text),
+    Column("seen_at", Moment, comment=_SEEN),
+    comment="the agents that tasks are assigned to or that take part",
+)
+
+queues = Table(
+    "queues",
+    metadata,
+    Column("_id", Text, primary_key=True),
+    _source(),
+    Column("name", Text),
+    Column("type", Text),
+    Column("seen_at", Moment, comment=_SEEN),
+    comment="the queues that tasks wait in",
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("_id", Text, primary_key=True),
+    _source(),
+    Column("name", Text),
+    Column("email", Text),
+    Column("seen_at", Moment, comment=_SEEN),
+    comment="the people that tasks are for, and who made or changed them",
+)
+
+task_queues = Table(
+    "task_queues",
+    metadata,
+    _task(),
+    _position(),
+    Column("queue_id", ForeignKey("queues._id"), index=True),
+    Column("status", Text),
+    Column("started_at", Moment),
+    comment="the queues of each task",
+)
+
+task_participants = Table(
+    "task_participants",
+    metadata,
+    _task(),
+    _position(),
+    Column("agent_id", ForeignKey("agents._id"), index=True),
+    Column("name", Text, comment="as the task's record says it"),
+    Column("status", Text),
+    Column("assigned_at", Moment),
+    comment="the agents that take part in each task",
+)
+
+task_tags = Table(
+    "task_tags",
+    metadata,
+    _task(),
+    _position(),
+    Column("tag", Text, index=True),
+    comment="the tags of each task",
+)
+
+task_channels = Table(
+    "task_channels",
+    metadata,
+    _task(),
+    _position(),
+    Column("channel", Text, index=True),
+    comment="the channels of each task",
+)
+
+task_fields = Table(
+    "task_fields",
+    metadata,
+    _task(),
+    _position(),
+    Column("field_id", Text, comment="its _id, where the record gives one"),
+    Column("key", Text, comment="the field's name, as in the record"),
+    Column("name", Text, comment="the field's name, as people see it"),
+    Column("data_type", Text),
+    Column("text", Text),
+    Column("number", Float, comment="the value, where it is a number"),
+    Column("time", Moment, comment="the value, where it is a date or time"),
+    Index(None, "key"),
+    comment="the custom and system fields of each task that have a value",
+)
+
+status_stretches = Table(
+    "status_stretches",
+    metadata,
+    _task(),
+    Column("position", Integer, primary_key=True, autoincrement=False, comment="in their order, from 1"),
+    Column("status_id", Text),
+    Column("value", Text, comment="its name at that time"),
+    Column("started_at", Moment, nullable=False),
+    Column("ended_at", Moment, comment="null for the one that lasts"),
+    comment="the stretches of time in a status of each task that changed it, for task_status_intervals",
+)
+
+task_progress = Table(
+    "task_progress",
+    metadata,
+    _task(),
+    Column("first_response_at", Moment),
+    Column("first_resolved_at", Moment),
+    Column("last_resolved_at", Moment),
+    Column("reopened", Integer, nullable=False, comment="how often"),
+    comment="what the changes of its status say of each task that has some, for task_cycle_times",
+)
+
+daily_counts = Table(
+    "daily_counts",
+    metadata,
+    Column("stream_id", Text, primary_key=True),
+    Column("day", Date, primary_key=True, comment="in UTC"),
+    *(Column(name, Integer, nullable=False) for name in ("created", "resolved", "reopened", "deleted")),
+    comment="what daily_flow shows, kept up to date as tasks are written",
+)
+
+DIMENSIONS = (agents, queues, users)
+CHILDREN = (task_queues, task_participants, task_tags, task_channels, task_fields)

@@ -1,0 +1,278 @@
+"""The tables, their columns and keys: what an analyst may rely on.
+
+Every table that mirrors the API is keyed by the API's ``_id``. Timestamps are UTC, to the millisecond. Constraint names
+follow one convention, so that a migration can name what it changes on either database.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+)
+
+from etl.load.database.dialect_options import ANY_LENGTH, IS_FORGOTTEN, set_index_options
+from etl.load.database.json_text import JsonText
+from etl.load.database.types import Moment
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+Json = JsonText()
+RowId = BigInteger().with_variant(Integer(), "sqlite")
+
+event.listen(metadata, "before_create", set_index_options)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("name", Text, nullable=False, comment="the name in the settings"),
+    Column("base_url", Text, nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("stream_id", Text, nullable=False),
+    Column("history_start", Moment, comment="the beginning of history: nothing is older"),
+    Column("capabilities", Json, comment="what the probe found out of this server"),
+    Column("probed_at", Moment),
+    Column("created_at", Moment, nullable=False),
+    Column("shape", Text, comment="what the stored rows were made by: see refresh"),
+    UniqueConstraint("account_id", "stream_id"),
+    comment="a stream of tasks that is synced",
+)
+
+sync_runs = Table(
+    "sync_runs",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("source_id", ForeignKey("sources.id"), nullable=False),
+    Column("command", Text, nullable=False, comment="sync, backfill ..."),
+    Column("state", Text, nullable=False, comment="running, finished, failed, interrupted, abandoned"),
+    Column("started_at", Moment, nullable=False),
+    Column("finished_at", Moment),
+    Column("exit_code", Integer),
+    Column("requests", Integer, nullable=False, server_default="0"),
+    Column("retries", Integer, nullable=False, server_default="0"),
+    Column("rate_limited", Integer, nullable=False, server_default="0", comment="answers that told to slow down"),
+    Column("windows", Integer, nullable=False, server_default="0", comment="stretches of time that were read"),
+    Column("unverified", Integer, nullable=False, server_default="0", comment="of them, those read without certainty"),
+    Column("fetched", Integer, nullable=False, server_default="0", comment="records read, repeats included"),
+    Column("inserted", Integer, nullable=False, server_default="0"),
+    Column("updated", Integer, nullable=False, server_default="0"),
+    Column("unchanged", Integer, nullable=False, server_default="0"),
+    Column("stale", Integer, nullable=False, server_default="0", comment="older than the row that is kept"),
+    Column("rejected", Integer, nullable=False, server_default="0"),
+    Column("watermark_before", Moment),
+    Column("watermark_after", Moment),
+    Column("version", Text, nullable=False, comment="of kore-etl"),
+    Column("settings", Json, nullable=False, comment="in force, secrets masked"),
+    Column("error", Text),
+    Index(None, "source_id", "started_at"),
+    comment="one row a run of a command on a source",
+)
+
+watermarks = Table(
+    "watermarks",
+    metadata,
+    Column("source_id", ForeignKey("sources.id"), primary_key=True, autoincrement=False),
+    Column("value", Moment, nullable=False, comment="all changes up to here are stored"),
+    Column("moved_at", Moment, nullable=False),
+    Column("run_id", ForeignKey("sync_runs.id"), nullable=False),
+    comment="how far a source is covered",
+)
+
+sync_windows = Table(
+    "sync_windows",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("source_id", ForeignKey("sources.id"), nullable=False),
+    Column("run_id", ForeignKey("sync_runs.id"), nullable=False, comment="the run that worked on it last"),
+    Column("job", Text, nullable=False, comment="what asked for it: first, sync, full, backfill, sweep"),
+    Column("field", Text, nullable=False, comment="createdAt or updatedAt"),
+    Column("start_at", Moment, nullable=False, comment="included"),
+    Column("end_at", Moment, nullable=False, comment="not included"),
+    Column("covered_until", Moment, nullable=False, comment="committed from start_at up to here"),
+    Column("reading", Text, nullable=False, comment="keyset, newest, verified"),
+    Column("state", Text, nullable=False, comment="pending, running, verified, unverified, failed"),
+    Column("requests", Integer, nullable=False, server_default="0"),
+    Column("rows", Integer, nullable=False, server_default="0", comment="records read, repeats included"),
+    Column("reported_total", Integer, comment="totalResults, where the server tells it"),
+    Column("attempts", Integer, nullable=False, server_default="0", comment="how often its reading was begun"),
+    Column("opened_at", Moment, nullable=False, comment="the server's time when its reading began"),
+    Column("finished_at", Moment),
+    Column("error", Text),
+    Index(None, "source_id", "state"),
+    Index(None, "source_id", "start_at"),
+    comment="the ledger of stretches of time that were read",
+)
+
+statuses = Table(
+    "statuses",
+    metadata,
+    Column("_id", Text, primary_key=True),
+    Column("source_id", ForeignKey("sources.id"), nullable=False),
+    Column("name", Text),
+    Column("category", Text, comment="statusCategory: open, resolved ..."),
+    Column("type", Text),
+    Column("description", Text),
+    Column("is_enabled", Boolean),
+    Column("is_active", Boolean),
+    Column("seen_at", Moment, comment="updatedAt of the newest task that showed it so"),
+    Column("raw", Json, nullable=False),
+    comment="the customer's statuses",
+)
+
+priorities = Table(
+    "priorities",
+    metadata,
+    Column("_id", Text, primary_key=True),
+    Column("source_id", ForeignKey("sources.id"), nullable=False),
+    Column("name", Text),
+    Column("color", Text),
+    Column("score", Float),
+    Column("type", Text),
+    Column("description", Text),
+    Column("is_enabled", Boolean),
+    Column("is_active", Boolean),
+    Column("seen_at", Moment, comment="updatedAt of the newest task that showed it so"),
+    Column("raw", Json, nullable=False),
+    comment="the customer's priorities",
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("_id", Text, primary_key=True),
+    Column("source_id", ForeignKey("sources.id"), nullable=False),
+    Column("ref_id", Text, comment='as people say it, such as "CS000108"'),
+    Column("seen_at", Moment, comment="updatedAt of the newest task that showed it so"),
+    Index(None, "ref_id", info=ANY_LENGTH),
+    comment="the cases that tasks belong to",
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("_id", Text, primary_key=True),
+    Column("source_id", ForeignKey("sources.id"), nullable=False),
+    Column("stream_id", Text, nullable=False),
+    Column("case_id", ForeignKey("cases._id"), index=True),
+    Column("ref_id", Text, comment='as people say it, such as "TS000105"'),
+    Column("name", Text, comment="what it is about"),
+    Column("status_id", ForeignKey("statuses._id"), index=True),
+    Column("priority_id", ForeignKey("priorities._id"), index=True),
+    Column("assignee_type", Text, comment="unassigned, queues or agent"),
+    Column("assignee_id", ForeignKey("agents._id")),
+    Column("assignee", Text, comment="the agent's name, as this record says it"),
+    Column("queue_id", ForeignKey("queues._id")),
+    Column("queue", Text, comment="the queue's name, as this record says it"),
+    Column("conversation_type", Text, comment="such as TASK"),
+    Column("origin", Text, comment="the API's key source, such as rtm"),
+    Column("account_id", Text),
+    Column("org_id", Text),
+    Column("user_id", ForeignKey("users._id")),
+    Column("user_name", Text, comment="as this record says it"),
+    Column("created_by_id", ForeignKey("users._id")),
+    Column("created_by", Text, comment="the name, as this record says it"),
+    Column("updated_by_id", ForeignKey("users._id")),
+    Column("updated_by", Text, comment="the name, as this record says it"),
+    Column("is_active", Boolean, comment="false: deactivated, which counts as deleted"),
+    Column("is_breached", Boolean, comment="isBreached, as the API tells it"),
+    Column("is_custom", Boolean, comment="isCustTsk, as the API tells it"),
+    Column("due_at", Moment),
+    Column("created_at", Moment),
+    Column("updated_at", Moment),
+    Column("raw", Json, nullable=False, comment="the whole record as the API gave it"),
+    Column("deleted_at", Moment, comment="when it was found gone from the server"),
+    Column("first_seen_at", Moment, nullable=False, comment="when a sync first stored it"),
+    Column("stored_at", Moment, nullable=False, comment="when this version was written here"),
+    Column("run_id", ForeignKey("sync_runs.id"), nullable=False, comment="the run that wrote this version"),
+    Column("forgotten_at", Moment, comment="when its content was erased on request"),
+    Index(None, "ref_id", info=ANY_LENGTH),
+    Index(None, "forgotten_at", info=IS_FORGOTTEN),
+    # What counts tasks reads these instead of whole rows.
+    Index("ix_tasks_created_at", "created_at", "source_id", "deleted_at"),
+    Index("ix_tasks_updated_at", "updated_at", "source_id", "deleted_at", "created_at"),
+    Index(
+        "ix_tasks_state",
+        *("stream_id", "status_id", "priority_id", "queue_id", "assignee_id"),
+        *("created_at", "due_at", "deleted_at", "forgotten_at"),
+    ),
+    Index("ix_tasks_overdue", "due_at", "status_id", "deleted_at", "forgotten_at"),
+    Index("ix_tasks_source_id", "source_id", "deleted_at", "forgotten_at"),
+    Index(
+        "ix_tasks_course",
+        *("_id", "stream_id", "status_id", "created_at", "first_seen_at", "updated_at", "deleted_at", "forgotten_at"),
+        *("queue_id", "priority_id", "assignee_id", "due_at"),
+    ),
+    comment="one row a task, its newest version",
+)
+
+task_changes = Table(
+    "task_changes",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("task_id", ForeignKey("tasks._id"), nullable=False),
+    Column(
+        "field", Text, nullable=False, comment="status, priority, assignee, queue, name, due date, deletion, return"
+    ),
+    Column("old_id", Text, comment="of the status, priority, assignee or queue before"),
+    Column("new_id", Text, comment="of the one after"),
+    Column("old_value", Text, comment="its name at that time, or the value before as text"),
+    Column("new_value", Text, comment="its name at that time, or the value after as text"),
+    Column("changed_at", Moment, comment="updatedAt of the version that shows it"),
+    Column("seen_at", Moment, nullable=False, comment="when a sync met that version"),
+    Column("run_id", ForeignKey("sync_runs.id"), nullable=False),
+    Index(None, "task_id", "changed_at"),
+    Index("ix_task_changes_field", "field", "task_id", "changed_at", "seen_at", "old_id", "new_id"),
+    comment="what changed on a task between two versions that were seen",
+)
+
+
+rejected_records = Table(
+    "rejected_records",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("source_id", ForeignKey("sources.id"), nullable=False),
+    Column("digest", Text, nullable=False, comment="of the raw text: kept once by content"),
+    Column("record_id", Text, comment="its _id, where it has one"),
+    Column("reason", Text, nullable=False),
+    Column("raw", Text, nullable=False),
+    Column("times_seen", Integer, nullable=False),
+    Column("first_seen_at", Moment, nullable=False),
+    Column("last_seen_at", Moment, nullable=False),
+    Column("first_run_id", ForeignKey("sync_runs.id"), nullable=False),
+    Column("last_run_id", ForeignKey("sync_runs.id"), nullable=False),
+    Column("window_id", ForeignKey("sync_windows.id")),
+    Column("acknowledged_at", Moment, comment="since when it makes no run incomplete: kore-etl rejected acknowledge"),
+    UniqueConstraint("source_id", "digest"),
+    comment="records that could not be stored, with the reason",
+)
+
+unknown_keys = Table(
+    "unknown_keys",
+    metadata,
+    Column("source_id", ForeignKey("sources.id"), primary_key=True, autoincrement=False),
+    Column("key", Text, primary_key=True, comment="at the top of the record"),
+    Column("example", Text, comment="the beginning of its value as JSON"),
+    Column("task_id", Text, nullable=False, comment="the task that showed it first"),
+    Column("first_seen_at", Moment, nullable=False),
+    Column("run_id", ForeignKey("sync_runs.id"), nullable=False),
+    comment="keys of records that are neither the API's own, as far as they are known, nor custom fields",
+)

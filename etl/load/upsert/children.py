@@ -1,0 +1,84 @@
+"""Storing what stands behind a task's row: agents, queues and users, and the task's children, replaced as a set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, bindparam, case, delete, func, or_
+
+from etl.load.database.bulk_insert import fill
+from etl.load.database.dialect import insert_by
+from etl.load.schema.detail_tables import CHILDREN, DIMENSIONS
+from etl.load.upsert.batch import Details
+from etl.row import Row
+
+_IDS_AT_ONCE = 500
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_KEPT = ("_id", "source_id", "seen_at")
+
+
+def store_people_and_queues(connection: Connection, details: Iterable[Details]) -> None:
+    """Keep each agent, queue and user as its newest mention shows it; what that leaves out stays as it was."""
+    by_table = list(details)
+    for table in DIMENSIONS:
+        rows = _merged([row for of_task in by_table for row in of_task.get(table.name, ())])
+        if rows:
+            _upsert(connection, table, rows)
+
+
+def put_children(connection: Connection, details: Mapping[str, Details], *, replace: bool) -> None:
+    """Store the children of tasks, given by their ``_id``; if ``replace``, in the place of those that are there."""
+    task_ids = list(details)
+    for table in CHILDREN:
+        for start in range(0, len(task_ids) if replace else 0, _IDS_AT_ONCE):
+            some = task_ids[start : start + _IDS_AT_ONCE]
+            connection.execute(delete(table).where(table.c.task_id.in_(some)))
+        fill(connection, table, [row for of_task in details.values() for row in of_task.get(table.name, ())])
+
+
+def _merged(rows: Iterable[Row]) -> list[Row]:
+    """Return one row an ``_id``, in order of it: each value from the newest mention that has one."""
+    merged: dict[str, Row] = {}
+    for row in sorted(_distinct(rows), key=_age):
+        known = merged.get(row["_id"], {})
+        merged[row["_id"]] = known | {name: value for name, value in row.items() if value is not None or not known}
+    return [merged[key] for key in sorted(merged)]
+
+
+def _distinct(rows: Iterable[Row]) -> Iterable[Row]:
+    """Return of mentions that say the same the newest: many tasks name the same few."""
+    newest: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        said = tuple([value for name, value in row.items() if name != "seen_at"])
+        known = newest.get(said)
+        if known is None or (row["seen_at"] or _NEVER) > (known["seen_at"] or _NEVER):
+            newest[said] = row
+    return newest.values()
+
+
+def _age(row: Row) -> tuple[datetime, list[str]]:
+    return row["seen_at"] or _NEVER, [str(row[name] or "") for name in row if name not in _KEPT]
+
+
+def _upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    connection.execute(_upsert_of(connection.dialect.name, table, tuple(rows[0])), rows)
+
+
+@cache
+def _upsert_of(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
+    told = [name for name in names if name not in _KEPT]
+    statement = insert_by(dialect, table).values({name: bindparam(name) for name in names})
+    new, old = statement.excluded, table.c
+    later = and_(new.seen_at.is_not(None), or_(old.seen_at.is_(None), new.seen_at > old.seen_at))
+    # Of two names at one instant always the same one, whichever came first.
+    chosen = or_(later, and_(new.seen_at.is_not_distinct_from(old.seen_at), new.name > old.name))
+    fills = or_(*(and_(new[name].is_not(None), old[name].is_(None)) for name in told))
+    values = {
+        name: case((chosen, func.coalesce(new[name], old[name])), else_=func.coalesce(old[name], new[name]))
+        for name in told
+    }
+    values["seen_at"] = case((later, new.seen_at), else_=old.seen_at)
+    return statement.on_conflict_do_update(index_elements=["_id"], set_=values, where=or_(chosen, fills))

@@ -1,0 +1,139 @@
+"""Merges staged tasks into the table of tasks; a newer or equal ``updated_at`` wins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cache
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    MetaData,
+    Table,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+)
+
+from etl.load.database.bulk_insert import fill
+from etl.load.database.dialect import insert_by
+from etl.load.database.dialect_options import create_temporary
+from etl.load.schema.predicates import inactive_since
+from etl.load.schema.tables import tasks
+from etl.load.upsert.batch import Batch, Details
+from etl.row import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+
+_OWN = ("first_seen_at", "stored_at", "run_id", "deleted_at", "forgotten_at")  # written here, not by the API
+_FROM_API = [column.name for column in tasks.columns if column.name not in _OWN]
+
+incoming = Table(
+    "incoming_tasks",
+    MetaData(),
+    *(
+        Column(column.name, column.type, primary_key=column.primary_key)
+        for column in tasks.columns
+        if column.name not in _OWN
+    ),
+    prefixes=["TEMPORARY"],
+)
+_KEY = incoming.c["_id"] == tasks.c["_id"]
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the tasks of a batch; ``repeated`` stood in it more than once."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    repeated: int = 0
+    changes: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(Counts)))
+
+
+def stage(connection: Connection, rows: Sequence[Row]) -> None:
+    """Put rows, one an id, into this connection's temporary table ``incoming_tasks``."""
+    create_temporary(connection, incoming)
+    fill(connection, incoming, rows)
+
+
+def newest_of_each(batch: Batch) -> dict[str, tuple[Row, Details]]:
+    """Return the row with the largest ``updated_at`` of each ``_id``, the last of equals, and its details."""
+    newest: dict[str, tuple[Row, Details]] = {}
+    for row, behind in zip(batch.tasks, batch.details or repeat({}), strict=False):
+        known = newest.get(row["_id"])
+        if known is None or _not_older(row["updated_at"], known[0]["updated_at"]):
+            newest[row["_id"]] = (row, behind)
+    return newest
+
+
+def _not_older(moment: datetime | None, than: datetime | None) -> bool:
+    return moment is None or than is None or moment >= than
+
+
+def _is_not_older() -> ColumnElement[bool]:
+    new, old = incoming.c.updated_at, tasks.c.updated_at
+    return or_(new.is_(None), old.is_(None), new >= old)
+
+
+def is_changed() -> ColumnElement[bool]:
+    """Select the pairs whose record differs, or whose tombstone the record does not explain."""
+    by_record = inactive_since(incoming, tasks.c.stored_at)
+    differs = or_(incoming.c.raw != tasks.c.raw, tasks.c.deleted_at.is_distinct_from(by_record))
+    return and_(tasks.c["_id"].is_not(None), _is_not_older(), differs)
+
+
+def classify(connection: Connection) -> Counts:
+    """Count the staged tasks that are new, changed, unchanged and older than what is stored."""
+    total, inserted, updated, old = connection.execute(_classification()).one()
+    return Counts(inserted=inserted, updated=updated, stale=old, unchanged=total - inserted - updated - old)
+
+
+@cache
+def _classification() -> Any:
+    new = tasks.c["_id"].is_(None)
+    stale = and_(tasks.c["_id"].is_not(None), ~_is_not_older())
+    query = select(func.count(), _count_if(new), _count_if(is_changed()), _count_if(stale))
+    return query.select_from(incoming.outerjoin(tasks, _KEY))
+
+
+def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def write(connection: Connection, *, run_id: int, now: datetime) -> Sequence[str]:
+    """Write the rows that are new or changed and return their ids."""
+    statement = _merge(connection.dialect.name)
+    return connection.execute(statement, {"now": now, "run": run_id}).scalars().all()
+
+
+@cache
+def _merge(dialect: str) -> Any:
+    now = bindparam("now", type_=tasks.c.stored_at.type)
+    own = {"first_seen_at": now, "stored_at": now, "run_id": bindparam("run", type_=tasks.c.run_id.type)}
+    source = (
+        select(*(incoming.c[name] for name in _FROM_API), *own.values(), inactive_since(incoming, now))
+        .select_from(incoming.outerjoin(tasks, _KEY))
+        .where(or_(tasks.c["_id"].is_(None), is_changed()))
+    )
+    statement = insert_by(dialect, tasks).from_select([*_FROM_API, *own, "deleted_at"], source)
+    written = [name for name in (*_FROM_API, "stored_at", "run_id", "deleted_at") if name != "_id"]
+    upsert = statement.on_conflict_do_update(
+        index_elements=["_id"],
+        set_={name: statement.excluded[name] for name in written},
+    )
+    return upsert.returning(tasks.c["_id"])

@@ -1,0 +1,119 @@
+"""The systemd units of ``config/systemd``, filled in for an installation."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from etl.errors import ConfigError
+from etl.scheduling.installation import Installation, brought
+from etl.scheduling.interval import calendar
+
+SERVICE, TIMER, FAILED = "kore-etl.service", "kore-etl.timer", "kore-etl-failed@.service"
+
+# The lines of the files that are this installation's to say.
+_COMMAND = "ExecStart=/opt/kore-etl/bin/kore-etl sync"
+_WORKING = "WorkingDirectory=%S/kore-etl"
+_SETTINGS = "LoadCredential=kore-etl.toml:/etc/kore-etl/kore-etl.toml"
+_SECRET = "LoadCredential=client-secret:/etc/kore-etl/client-secret"  # noqa: S105 - where it is, not what
+_SETTINGS_NAME = "Environment=KORE_ETL_CONFIG=%d/kore-etl.toml"
+_SECRET_NAME = "Environment=KORE_ETL_CLIENT_SECRET_FILE=%d/client-secret"  # noqa: S105 - as above
+_HOME = "ProtectHome=yes"
+
+# What the manager of a user's own services has no right to do, or what is the machine's and not the user's.
+_OF_THE_MACHINE = (
+    "Wants=", "After=", "DynamicUser=", "StateDirectory", "LoadCredential=", "AmbientCapabilities=",
+    "CapabilityBoundingSet=", "DevicePolicy=", "KeyringMode=", "Private", "Proc", "Protect", "RemoveIPC=",
+)  # fmt: skip
+
+
+def filled_in(here: Installation, every: str, *, user: bool) -> dict[str, str]:
+    """Return the text of each unit by its name."""
+    service, timer, failed = (brought(f"systemd/{name}") for name in (SERVICE, TIMER, FAILED))
+    times = {
+        "OnCalendar=*:0/5": [f"OnCalendar={calendar(every)}"],
+        "Description=Sync Kore.ai tasks every 5m": [f"Description=Sync Kore.ai tasks every {every}"],
+    }
+    return {
+        SERVICE: _service(service, here, user=user),
+        TIMER: _replaced(_without_heading(timer), times),
+        FAILED: _without_the_machine(failed) if user else failed,
+    }
+
+
+def _service(text: str, here: Installation, *, user: bool) -> str:
+    command = " ".join(_word(part) for part in here.command)
+    replaced = {_COMMAND: [f"ExecStart={command} sync"]}
+    if user:
+        replaced |= {
+            _WORKING: [f"WorkingDirectory={_path(here.folder)}"],
+            _SETTINGS_NAME: [_variable("KORE_ETL_CONFIG", here.config)],
+            _SECRET_NAME: [],
+        }
+    else:
+        replaced |= _handed_over(here)
+        if Path("/home") in Path(sys.base_prefix).parents or Path("/home") in Path(here.command[0]).parents:
+            replaced[_HOME] = ["ProtectHome=read-only"]
+    text = _replaced(_without_heading(text), replaced)
+    return _without_the_machine(text) if user else text
+
+
+def _handed_over(here: Installation) -> dict[str, list[str]]:
+    """Return the lines that hand over the settings, and what they name: beside them there, as it is here."""
+    folder = here.files[0].parent
+    for path in here.beside:
+        if path.resolve().parent != folder or not path.is_file():
+            raise ConfigError(f"{path}: the service is handed files only that stand beside the settings, in {folder}")
+    names = "%d" if len(here.files) > 1 else f"%d/{here.files[0].name}"
+    return {
+        _SETTINGS: [f"LoadCredential={path.name}:{_path(path)}" for path in (*here.files, *here.beside)],
+        _SETTINGS_NAME: [f"Environment=KORE_ETL_CONFIG={names}"],
+        _SECRET: [f"LoadCredential=client-secret:{_path(here.secret)}"] if here.secret else [],
+        _SECRET_NAME: [_SECRET_NAME] if here.secret else [],
+    }
+
+
+def _replaced(text: str, lines: dict[str, list[str]]) -> str:
+    """Put other lines in the place of some, each of which is there."""
+    missing = lines.keys() - set(text.splitlines())
+    if missing:
+        raise AssertionError(f"config/systemd lacks {missing}")
+    return "".join(f"{new}\n" for line in text.splitlines() for new in lines.get(line, [line]))
+
+
+def _without_heading(text: str) -> str:
+    """Leave out what the file says of itself as a file to copy."""
+    return text[text.index("[Unit]") :]
+
+
+def _without_the_machine(text: str) -> str:
+    kept = (line for line in text.splitlines() if not line.startswith(_OF_THE_MACHINE))
+    return "".join(f"{line}\n" for line in _without_orphans(kept))
+
+
+def _without_orphans(lines: Iterator[str]) -> Iterator[str]:
+    """Leave out comments under which nothing is left, and with them a blank line."""
+    waiting: list[str] = []
+    for line in lines:
+        if line.startswith("#") or not line:
+            waiting = [*waiting, line] if line else [line]
+        else:
+            yield from waiting
+            yield line
+            waiting = []
+
+
+def _word(text: str) -> str:
+    """Write a word of a command line as systemd reads it."""
+    plain = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{plain}"' if any(character.isspace() or character in "'\";" for character in text) else plain
+
+
+def _variable(name: str, path: Path) -> str:
+    value = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'Environment="{name}={value}"' if " " in value else f"Environment={name}={value}"
+
+
+def _path(path: Path) -> str:
+    return str(path).replace("%", "%%")
