@@ -229,7 +229,7 @@ class TestAcknowledge:
         server.put([{**BAD_DATE, "name": "another"}])
         assert run_cli("sync", "--full", env=settings).returncode == 3
 
-    def test_an_id_that_is_not_kept_is_told_and_nothing_is_acknowledged(self, rejected):
+    def test_an_unknown_id_is_reported_and_acknowledges_nothing(self, rejected):
         done = rejected("acknowledge", str(the_bad_date(rejected)), "999")
         assert done.returncode == 2
         assert "ID 999: no such record is kept" in done.stderr

@@ -167,7 +167,7 @@ def reading_no_more_than(most_bytes: int) -> Callable[[Any], Any]:
     """A sync that reads less of an answer than 64 MB, so that a test need not make so much."""
 
     def work(run: Any) -> Any:
-        transport = run.client._transport
+        transport = run.fetch.client._transport
         transport._endpoint = replace(transport._endpoint, most_bytes=most_bytes)
         return sync(run)
 
@@ -175,7 +175,7 @@ def reading_no_more_than(most_bytes: int) -> Callable[[Any], Any]:
 
 
 @pytest.mark.parametrize("settings", [{}, {"page_size": "50"}], ids=["size learnt", "size set by hand"])
-def test_pages_that_became_too_large_are_asked_for_with_fewer_rows(mirror, settings):
+def test_pages_that_became_too_large_are_read_in_fewer_rows(mirror, settings):
     mirrored = mirror(settings, window_field="updatedAt", tasks=120)
     assert mirrored.sync().exit_code == 0
     before = mirrored.stored()
@@ -187,7 +187,7 @@ def test_pages_that_became_too_large_are_asked_for_with_fewer_rows(mirror, setti
     assert outcome.requests < 40
 
 
-def test_a_server_whose_pages_are_too_large_from_the_start_is_mirrored(mirror):
+def test_pages_too_large_from_the_start_are_mirrored(mirror):
     mirrored = mirror(window_field="updatedAt", tasks=120)
     mirrored.server.put([{**task, "description": "x" * 5000} for task in mirrored.server.tasks()])
     outcome = mirrored.work("sync", reading_no_more_than(200_000))

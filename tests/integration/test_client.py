@@ -284,7 +284,7 @@ class TestFaults:
         assert "the host's name is not known" in str(mine.fails(NoConnectionError))
         assert len(mine.time.slept) == 2
 
-    def test_a_server_that_has_answered_is_waited_for_until_the_deadline(self, asking):
+    def test_a_server_that_answered_is_waited_for_to_the_deadline(self, asking):
         with Sandbox(Options(tasks=1)) as server:
             mine = asking(server, deadline=120.0)
             mine.fetch()

@@ -403,7 +403,7 @@ def test_the_advice_on_sqlite_goes_by_the_code_alone(sqlite_url: str) -> None:
     assert one_line(raised.value).endswith("kore-etl db check says what is missing: restore it")
 
 
-def test_a_database_that_holds_tables_of_something_else_is_not_touched(database_url: str) -> None:
+def test_a_database_with_foreign_tables_is_not_touched(database_url: str) -> None:
     engine = open_engine(database_url)
     with engine.begin() as connection:
         connection.execute(text("create table tasks (task text)"))

@@ -228,7 +228,7 @@ def test_a_backfill_and_a_sync_own_their_source_side_by_side(database: Database)
             runs.require_owner(connection, run_id)
 
 
-def test_a_successor_waits_for_the_transaction_that_the_owner_is_in(database: Database) -> None:
+def test_a_successor_waits_for_the_owners_transaction(database: Database) -> None:
     first = begin(database)
     with database.engine.begin() as connection:
         runs.require_owner(connection, first)

@@ -89,7 +89,7 @@ def test_what_the_url_says_of_timeouts_and_schemas_counts(postgres_url: str) -> 
     engine.dispose()
 
 
-def test_a_sync_as_a_role_with_settings_of_its_own_stores_every_task(
+def test_a_role_with_its_own_settings_stores_every_task(
     role: Callable[..., str], sandbox: CLI, environment: CLI, run_cli: CLI
 ) -> None:
     server = sandbox(tasks=60)
@@ -115,7 +115,7 @@ def test_a_role_that_may_not_write_by_default_is_told(
     assert "default_transaction_read_only to off" in done.stderr
 
 
-def test_a_session_that_was_ended_between_two_transactions_is_made_anew(postgres_url: str) -> None:
+def test_a_session_ended_between_transactions_is_replaced(postgres_url: str) -> None:
     engine = open_engine(postgres_url)
     with reading(engine) as connection:
         own = connection.execute(text("select pg_backend_pid()")).scalar()
