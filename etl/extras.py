@@ -17,7 +17,12 @@ _DISTRIBUTION = "kore-etl"
 
 def install_command(extra: str) -> str:
     """Return the shell command that installs an extra's packages where this program runs."""
-    return shlex.join([*_installer(Path(sys.prefix)), *_packages(extra)])
+    return install_packages_command(*_packages(extra))
+
+
+def install_packages_command(*packages: str) -> str:
+    """Return the shell command that installs packages where this program runs."""
+    return shlex.join([*_installer(Path(sys.prefix)), *packages])
 
 
 def _packages(extra: str) -> list[str]:

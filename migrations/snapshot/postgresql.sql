@@ -404,6 +404,7 @@ CREATE TABLE rejected_records (
 	first_run_id BIGINT NOT NULL,
 	last_run_id BIGINT NOT NULL,
 	window_id BIGINT,
+	acknowledged_at TIMESTAMP(3) WITH TIME ZONE,
 	CONSTRAINT pk_rejected_records PRIMARY KEY (id),
 	CONSTRAINT uq_rejected_records_source_id_digest UNIQUE (source_id, digest),
 	CONSTRAINT fk_rejected_records_source_id FOREIGN KEY(source_id) REFERENCES sources (id),
@@ -417,6 +418,8 @@ COMMENT ON TABLE rejected_records IS 'records that could not be stored, with the
 COMMENT ON COLUMN rejected_records.digest IS 'of the raw text: kept once by content';
 
 COMMENT ON COLUMN rejected_records.record_id IS 'its _id, where it has one';
+
+COMMENT ON COLUMN rejected_records.acknowledged_at IS 'since when it makes no run incomplete: kore-etl rejected acknowledge';
 
 CREATE TABLE task_queues (
 	task_id TEXT NOT NULL,
@@ -956,4 +959,4 @@ left join (select source_id, count(*) as gaps from coverage_gaps group by source
 
 comment on view sync_freshness is 'one row a source: how far it is complete, how old that is, and what is amiss';
 
-insert into alembic_version (version_num) values ('0005');
+insert into alembic_version (version_num) values ('0006');

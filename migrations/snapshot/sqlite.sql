@@ -138,7 +138,7 @@ CREATE TABLE rejected_records (
 	last_seen_at DATETIME NOT NULL,
 	first_run_id INTEGER NOT NULL,
 	last_run_id INTEGER NOT NULL,
-	window_id INTEGER,
+	window_id INTEGER, acknowledged_at DATETIME,
 	CONSTRAINT pk_rejected_records PRIMARY KEY (id),
 	CONSTRAINT fk_rejected_records_first_run_id FOREIGN KEY(first_run_id) REFERENCES sync_runs (id),
 	CONSTRAINT fk_rejected_records_last_run_id FOREIGN KEY(last_run_id) REFERENCES sync_runs (id),
@@ -332,10 +332,10 @@ CREATE TABLE "tasks" (
 	run_id INTEGER NOT NULL,
 	forgotten_at DATETIME,
 	CONSTRAINT pk_tasks PRIMARY KEY (_id),
-	CONSTRAINT fk_tasks_status_id FOREIGN KEY(status_id) REFERENCES statuses (_id),
-	CONSTRAINT fk_tasks_source_id FOREIGN KEY(source_id) REFERENCES sources (id),
 	CONSTRAINT fk_tasks_case_id FOREIGN KEY(case_id) REFERENCES cases (_id),
 	CONSTRAINT fk_tasks_run_id FOREIGN KEY(run_id) REFERENCES sync_runs (id),
+	CONSTRAINT fk_tasks_source_id FOREIGN KEY(source_id) REFERENCES sources (id),
+	CONSTRAINT fk_tasks_status_id FOREIGN KEY(status_id) REFERENCES statuses (_id),
 	CONSTRAINT fk_tasks_priority_id FOREIGN KEY(priority_id) REFERENCES priorities (_id),
 	CONSTRAINT fk_tasks_assignee_id FOREIGN KEY(assignee_id) REFERENCES agents (_id),
 	CONSTRAINT fk_tasks_queue_id FOREIGN KEY(queue_id) REFERENCES queues (_id),
@@ -344,13 +344,13 @@ CREATE TABLE "tasks" (
 	CONSTRAINT fk_tasks_updated_by_id FOREIGN KEY(updated_by_id) REFERENCES users (_id)
 );
 
-CREATE INDEX ix_tasks_status_id ON tasks (status_id);
-
-CREATE INDEX ix_tasks_priority_id ON tasks (priority_id);
-
 CREATE INDEX ix_tasks_case_id ON tasks (case_id);
 
+CREATE INDEX ix_tasks_status_id ON tasks (status_id);
+
 CREATE INDEX ix_tasks_ref_id ON tasks (ref_id);
+
+CREATE INDEX ix_tasks_priority_id ON tasks (priority_id);
 
 CREATE INDEX ix_tasks_forgotten_at ON tasks (forgotten_at) WHERE forgotten_at is not null;
 
@@ -722,4 +722,4 @@ CREATE INDEX ix_tasks_created_at ON tasks (created_at, source_id, deleted_at);
 
 CREATE INDEX ix_tasks_updated_at ON tasks (updated_at, source_id, deleted_at, created_at);
 
-insert into alembic_version (version_num) values ('0005');
+insert into alembic_version (version_num) values ('0006');

@@ -200,3 +200,37 @@ def test_makes_no_database_where_there_is_none(run_cli, sandbox, environment, sq
 @pytest.mark.parametrize("command", ["list", "show", "replay", "drop"])
 def test_help_has_an_example(run_cli, command):
     assert f"  Example:\n    kore-etl rejected {command}" in run_cli("rejected", command, "--help").stdout
+
+
+class TestAcknowledge:
+    def test_known_records_make_no_sync_incomplete(self, rejected, run_cli, settings):
+        assert run_cli("sync", "--full", env=settings).returncode == 3
+        done = rejected("acknowledge")
+        assert (done.returncode, done.stderr) == (0, "kore-etl: 2 records acknowledged\n")
+        assert run_cli("sync", "--full", env=settings).returncode == 0
+        (standing,) = json.loads(run_cli("status", "--output", "json", env=settings).stdout)["sources"]
+        assert standing["rejected"] == 0
+        entries = json.loads(rejected("list", "--output", "json").stdout)
+        assert all(entry["acknowledged_at"] < entry["last_seen_at"] for entry in entries)
+        assert json.loads(rejected("acknowledge", "--output", "json").stdout) == {"acknowledged": 0}
+
+    def test_one_that_is_not_known_still_does(self, rejected, run_cli, settings):
+        assert rejected("acknowledge", str(the_bad_date(rejected))).returncode == 0
+        assert run_cli("sync", "--full", env=settings).returncode == 3
+        (standing,) = json.loads(run_cli("status", "--output", "json", env=settings).stdout)["sources"]
+        assert standing["rejected"] == 1
+
+    def test_a_known_record_with_other_content_is_a_new_one(self, sandbox, environment, migrated_url, run_cli):
+        server = sandbox(tasks=3)
+        server.put([BAD_DATE])
+        settings = environment(server, migrated_url)
+        assert run_cli("sync", env=settings).returncode == 3
+        assert run_cli("rejected", "acknowledge", env=settings).returncode == 0
+        server.put([{**BAD_DATE, "name": "another"}])
+        assert run_cli("sync", "--full", env=settings).returncode == 3
+
+    def test_an_unknown_id_is_reported_and_acknowledges_nothing(self, rejected):
+        done = rejected("acknowledge", str(the_bad_date(rejected)), "999")
+        assert done.returncode == 2
+        assert "ID 999: no such record is kept" in done.stderr
+        assert not any(entry["acknowledged_at"] for entry in json.loads(rejected("list", "--output", "json").stdout))

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import orjson
 import pytest
 
+from etl.jobs.sync import sync
 from tests.integration.mirror import NONE, Mirror
 
 
@@ -155,3 +161,35 @@ def test_a_server_too_slow_for_any_range_ends_in_its_error(mirror):
     outcome = mirrored.sync()
     assert outcome.exit_code == 5
     assert outcome.requests <= 20
+
+
+def reading_no_more_than(most_bytes: int) -> Callable[[Any], Any]:
+    """A sync that reads less of an answer than 64 MB, so that a test need not make so much."""
+
+    def work(run: Any) -> Any:
+        transport = run.fetch.client._transport
+        transport._endpoint = replace(transport._endpoint, most_bytes=most_bytes)
+        return sync(run)
+
+    return work
+
+
+@pytest.mark.parametrize("settings", [{}, {"page_size": "50"}], ids=["size learnt", "size set by hand"])
+def test_pages_that_became_too_large_are_read_in_fewer_rows(mirror, settings):
+    mirrored = mirror(settings, window_field="updatedAt", tasks=120)
+    assert mirrored.sync().exit_code == 0
+    before = mirrored.stored()
+    mirrored.server.change(update=100)
+    changed = [task for task in mirrored.server.tasks() if task != before[task["_id"]]]
+    mirrored.server.put([{**task, "description": "x" * 5000} for task in changed])
+    outcome = mirrored.work("sync", reading_no_more_than(200_000))
+    assert (outcome.exit_code, mirrored.differences()) == (0, NONE)
+    assert outcome.requests < 40
+
+
+def test_pages_too_large_from_the_start_are_mirrored(mirror):
+    mirrored = mirror(window_field="updatedAt", tasks=120)
+    mirrored.server.put([{**task, "description": "x" * 5000} for task in mirrored.server.tasks()])
+    outcome = mirrored.work("sync", reading_no_more_than(200_000))
+    assert (outcome.exit_code, mirrored.differences()) == (0, NONE)
+    assert orjson.loads(mirrored.value("select capabilities from sources"))["page_rows"] == 10

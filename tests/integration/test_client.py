@@ -9,10 +9,11 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 
 import jwt
 import pytest
@@ -22,12 +23,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from etl.errors import ApiError, AuthError, EtlError, RefusedError, TransientApiError
+from etl.errors import ApiError, AuthError, ConfigError, EtlError, RefusedError, TransientApiError
 from etl.extract.http.auth import Identity, Token
 from etl.extract.http.client import Client
 from etl.extract.http.query import Query
 from etl.extract.http.rate_limiter import MINUTE, RateLimiter
-from etl.extract.http.responses import BadTokenError, SlowAnswerError, UnusableAnswerError
+from etl.extract.http.responses import (
+    BadTokenError,
+    NoConnectionError,
+    SlowAnswerError,
+    TooLargeAnswerError,
+    UnusableAnswerError,
+)
 from etl.extract.http.transport import Endpoint
 from etl.sandbox import Options, Sandbox
 from etl.sandbox.options import FAULT_KINDS
@@ -203,14 +210,14 @@ ENDS = {
     "timeout": SlowAnswerError,
     "stall": SlowAnswerError,
     "trickle": SlowAnswerError,
-    "endless": TransientApiError,
+    "endless": TooLargeAnswerError,
     "reset": TransientApiError,
     "half": UnusableAnswerError,
     "cut": TransientApiError,
     "html200": UnusableAnswerError,
     "errors200": UnusableAnswerError,
     "empty200": UnusableAnswerError,
-    "gzipbomb": TransientApiError,
+    "gzipbomb": TooLargeAnswerError,
     "redirect": ApiError,
 }
 HARMLESS = {"wrong-type"}
@@ -266,11 +273,23 @@ class TestFaults:
     def test_nobody_listens(self, asking):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        assert asking(url, deadline=5.0).fails(TransientApiError).exit_code == 5
+        mine = asking(url)
+        error = mine.fails(NoConnectionError)
+        assert error.exit_code == 5
+        assert "refuses the connection; check base_url and its port" in str(error)
+        assert len(mine.time.slept) == 2  # it is not waited for: nothing has answered yet
 
     def test_a_host_that_does_not_exist_is_told(self, asking):
-        error = asking("http://nowhere.invalid", deadline=1.0).fails(TransientApiError)
-        assert "name" in str(error)
+        mine = asking("http://nowhere.invalid")
+        assert "the host's name is not known" in str(mine.fails(NoConnectionError))
+        assert len(mine.time.slept) == 2
+
+    def test_a_server_that_answered_is_waited_for_to_the_deadline(self, asking):
+        with Sandbox(Options(tasks=1)) as server:
+            mine = asking(server, deadline=120.0)
+            mine.fetch()
+        mine.fails(NoConnectionError)
+        assert sum(mine.time.slept) > 60.0
 
 
 class TestPauses:
@@ -359,13 +378,13 @@ class TestBounds:
     def test_an_answer_as_large_as_may_be_is_taken(self, bare, asking):
         body = PAGE + b" " * (300_000 - len(PAGE))
         assert len(asking(bare(http(body)).url, **QUICK).fetch()) == 1
-        error = asking(bare(http(body + b" ")).url, deadline=5.0, **QUICK).fails(TransientApiError)
+        error = asking(bare(http(body + b" ")).url, deadline=5.0, **QUICK).fails(TooLargeAnswerError)
         assert "more than 300,000 bytes" in str(error)
 
     def test_an_answer_that_unpacks_to_more_is_not(self, bare, asking):
         body = gzip.compress(PAGE + b" " * 50_000_000)
         server = bare(http(body, headers="Content-Encoding: gzip\r\n"))
-        asking(server.url, deadline=0.4, **QUICK).fails(TransientApiError)
+        asking(server.url, deadline=0.4, **QUICK).fails(TooLargeAnswerError)
 
     def test_a_packed_answer_is_unpacked(self, bare, asking):
         server = bare(http(gzip.compress(PAGE), headers="Content-Encoding: gzip\r\n"))
@@ -591,7 +610,7 @@ class TestRequests:
             assert len(mine.fetch()) == 1
             assert proxy.requests == []
         else:
-            assert "the proxy failed; check HTTPS_PROXY" in str(mine.fails(TransientApiError))
+            assert "the proxy failed; check HTTPS_PROXY" in str(mine.fails(NoConnectionError))
             assert proxy.requests[0].startswith(f"CONNECT 127.0.0.1:{server.port} HTTP".encode())
 
     def test_a_cookie_of_the_gateway_goes_back_to_it(self, bare, asking):
@@ -624,40 +643,52 @@ class TestRequests:
         assert mine.client.skew is None
 
 
-@contextmanager
-def _authority(folder) -> Iterator[object]:
+DAY = timedelta(days=1)
+Signer = tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
+
+
+def certificate(
+    name: str, *, host: str = "127.0.0.1", since: timedelta = -DAY, until: timedelta = DAY, signer: Signer | None = None
+) -> Signer:
+    """A key and a certificate for it, signed by itself unless a signer is given."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
-    now = datetime.now(UTC)
-    certificate = (
+    subject, now = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]), datetime.now(UTC)
+    signed = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(subject)
+        .issuer_name(signer[1].subject if signer else subject)
         .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + since)
+        .not_valid_after(now + until)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=signer is None, path_length=None), critical=True)
+        .sign(signer[0] if signer else key, hashes.SHA256())
     )
-    yield key, certificate
+    return key, signed
 
 
 class Authority:
-    """A certificate of its own, the file that vouches for it, and what a server shows it with."""
+    """A certificate of its own, the file that vouches for it, and what servers show it with."""
 
-    def __init__(self, folder) -> None:
-        with _authority(folder) as (key, certificate):
-            self.file = str(folder / "authority.pem")
-            private = key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            pem = certificate.public_bytes(serialization.Encoding.PEM)
-            (folder / "authority.pem").write_bytes(pem)
-            (folder / "server.pem").write_bytes(private + pem)
-        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.server.load_cert_chain(folder / "server.pem")
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.signer = certificate("tests")
+        self.file = str(folder / "authority.pem")
+        Path(self.file).write_bytes(self.signer[1].public_bytes(serialization.Encoding.PEM))
+        self.server = self.shows(self.signer)
+
+    def shows(self, signed: Signer, *chain: Signer) -> ssl.SSLContext:
+        """What a server shows this certificate with, and those of a chain behind it."""
+        private = signed[0].private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        public = [each[1].public_bytes(serialization.Encoding.PEM) for each in (signed, *chain)]
+        file = self._folder / "server.pem"
+        file.write_bytes(private + b"".join(public))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file)
+        return context
 
 
 @pytest.fixture(scope="module")
@@ -666,11 +697,54 @@ def authority(tmp_path_factory) -> Authority:
 
 
 class TestTls:
-    def test_a_host_that_nobody_vouches_for_gets_no_request(self, bare, asking, authority):
+    @pytest.mark.parametrize(
+        ("made", "words"),
+        [
+            ({"since": -2 * DAY, "until": -DAY}, "the certificate has expired"),
+            ({"since": DAY, "until": 2 * DAY}, "the certificate is not valid yet; check this machine's clock"),
+            ({"host": "127.0.0.9"}, "the certificate is for another host; check base_url"),
+        ],
+        ids=["expired", "not yet valid", "wrong host"],
+    )
+    def test_what_is_wrong_with_a_certificate_is_told_at_once(self, bare, asking, authority, made, words):
+        server = bare(http(), context=authority.shows(certificate("server", signer=authority.signer, **made)))
+        mine = asking(server.url, ca_bundle=authority.file)
+        assert words in str(mine.fails(NoConnectionError))
+        assert (server.requests, mine.time.slept) == ([], [])
+
+    @pytest.mark.parametrize("kind", ["self-signed", "signed by a self-signed one", "nobody known here"])
+    def test_who_signed_a_certificate_that_is_not_trusted_is_told(self, bare, asking, authority, kind):
+        signer = certificate("another")
+        signed = signer if kind == "self-signed" else certificate("server", signer=signer)
+        chain = [signer] if kind == "signed by a self-signed one" else []
+        server = bare(http(), context=authority.shows(signed, *chain))
+        mine = asking(server.url, ca_bundle=authority.file)
+        error = mine.fails(NoConnectionError)
+        assert kind in str(error)
+        assert "ca_bundle" in str(error)
+        assert (server.requests, mine.time.slept) == ([], [])
+
+    def test_a_port_that_speaks_no_tls_is_told(self, sandbox, asking):
+        server = sandbox(tasks=1)
+        mine = asking(server.url.replace("http:", "https:"))
+        assert "check that base_url's port speaks TLS" in str(mine.fails(NoConnectionError))
+        assert len(mine.time.slept) == 2
+
+    def test_a_file_of_certificates_that_is_gone_is_told(self, bare, asking, authority, monkeypatch, tmp_path):
         server = bare(http(), context=authority.server)
-        error = asking(server.url, deadline=5.0).fails(TransientApiError)
-        assert "certificate" in str(error)
-        assert server.requests == []
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "gone.pem"))
+        mine = asking(server.url)
+        assert "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE: there is no" in str(mine.fails(ConfigError))
+        with pytest.raises(ConfigError, match=r"gone\.pem"):
+            mine.client.ping()
+
+    def test_a_proxy_that_needs_a_library_is_told(self, bare, asking, authority, monkeypatch):
+        monkeypatch.setenv("HTTPS_PROXY", "socks5h://127.0.0.1:9")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        server = bare(http(), context=authority.server)
+        assert "install PySocks, or change HTTPS_PROXY" in str(
+            asking(server.url, ca_bundle=authority.file).fails(ConfigError)
+        )
 
     def test_a_named_authority_wins_over_the_environment(self, bare, asking, authority, monkeypatch):
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", __file__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -300,18 +301,18 @@ def test_a_reader_waits_for_nobody(sqlite_database: Database) -> None:
 
 def test_a_wrong_postgresql_address_is_told_with_a_remedy(pg_server: Callable[[str], str]) -> None:
     good = make_url(pg_server("postgres"))
-    for changes, advice in (
-        ({"database": "missing"}, "create it, or correct its name in database_url"),
-        ({"username": "nobody"}, "check user and password in database_url"),
-        ({"host": "missing.invalid", "query": {}}, "check the host in database_url"),
-        ({"host": "127.0.0.1", "port": 1, "query": {}}, "host and port in database_url"),
-        ({"query": {"host": "/missing"}}, "and host and port in database_url"),
-        ({"query": {**good.query, "nosuch": "1"}}, "correct the options in database_url"),
-        ({"query": {**good.query, "sslmode": "sideways"}}, "correct the options in database_url"),
+    for changes in (
+        {"database": "missing"},
+        {"username": "nobody"},
+        {"host": "missing.invalid", "query": {}},
+        {"host": "127.0.0.1", "port": 1, "query": {}},
+        {"query": {"host": "/missing"}},
+        {"query": {**good.query, "nosuch": "1"}},
+        {"query": {**good.query, "sslmode": "sideways"}},
     ):
         wrong = good.set(password=PASSWORD).set(**changes)  # type: ignore[arg-type]
         said = refused(wrong.render_as_string(hide_password=False))
-        assert said.endswith(advice)
+        assert re.search("(check host, port, database, user, password and|correct the) options in database_url", said)
         assert said.startswith("postgresql://")
         assert PASSWORD not in said
 
@@ -357,6 +358,59 @@ def test_a_database_that_cannot_hold_every_text_is_refused(pg_server: Callable[[
         connection.execute(text("drop database latin with (force)"))
     admin.dispose()
     assert said.endswith("its encoding LATIN1 cannot hold every task's text; create the database with ENCODING 'UTF8'")
+
+
+# The advice goes by the error's code
+
+MISLEADING = "disk is full, permission denied for table, connection refused, already exists"
+
+
+@pytest.mark.parametrize(
+    ("state", "advice"),
+    [
+        ("08006", "run again when PostgreSQL is back"),
+        ("23505", "kore-etl db check says where"),
+        ("25006", "or set default_transaction_read_only to off for this role and database"),
+        ("26000", "or name PostgreSQL itself in database_url"),
+        ("28P01", "and pg_hba.conf on the server"),
+        ("3F000", "or correct the role's search_path"),
+        ("40001", "another session changed the same rows; run again"),
+        ("42501", "give the role the rights that it needs"),
+        ("42P01", "kore-etl db check says what is missing: restore it"),
+        ("42P07", "choose another database"),
+        ("53100", "free some space and run again; nothing half is kept"),
+        ("53300", "try again when others are done"),
+        ("55P03", "or allow more time"),
+        ("57014", "or allow more time"),
+        ("57P01", "run again when PostgreSQL is back"),
+        ("58030", "nothing half is kept"),
+        ("99999", "see the database's own log"),
+    ],
+)
+def test_the_advice_on_postgresql_goes_by_the_code_alone(postgres_url: str, state: str, advice: str) -> None:
+    engine = open_engine(postgres_url)
+    with pytest.raises(DatabaseError) as raised, engine.begin() as connection:
+        connection.exec_driver_sql(f"do $$ begin raise exception '{MISLEADING}' using errcode = '{state}'; end $$")
+    engine.dispose()
+    assert one_line(raised.value).endswith(advice)
+
+
+def test_the_advice_on_sqlite_goes_by_the_code_alone(sqlite_url: str) -> None:
+    engine = open_engine(sqlite_url)
+    with pytest.raises(DatabaseError) as raised, reading(engine) as connection:
+        connection.exec_driver_sql(f'select * from "{MISLEADING}"')
+    engine.dispose()
+    assert one_line(raised.value).endswith("kore-etl db check says what is missing: restore it")
+
+
+def test_a_database_with_foreign_tables_is_not_touched(database_url: str) -> None:
+    engine = open_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("create table tasks (task text)"))
+    said = refused(database_url)
+    assert said.endswith("it holds tables of something else, such as tasks; choose another database")
+    assert migrate.current(engine) is None
+    engine.dispose()
 
 
 # Settings of a session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from etl import __version__
+from etl.errors import LockedError
 from etl.load.database.engine import reading
 from etl.load.ledger import runs, windows
 from etl.load.schema.tables import sync_runs, sync_windows
@@ -204,3 +206,35 @@ def test_a_total_that_is_no_count_is_not_kept(database: Database, told: int | No
     with database.engine.begin() as connection:
         windows.note(connection, window_id, reported_total=told)
     assert window(database, window_id)["reported_total"] == kept
+
+
+def test_a_run_owns_its_source_until_another_one_begins(database: Database) -> None:
+    first = begin(database)
+    with database.engine.begin() as connection:
+        runs.require_owner(connection, first)
+    second = begin(database, at=1)
+    with pytest.raises(LockedError, match=f"another run has taken over from run {first}") as raised:
+        finish(database, first)
+    assert raised.value.exit_code == 75
+    with database.engine.begin() as connection:
+        runs.require_owner(connection, second)
+    assert (row(database, first)["state"], row(database, first)["finished_at"]) == ("abandoned", minute(1))
+
+
+def test_a_backfill_and_a_sync_own_their_source_side_by_side(database: Database) -> None:
+    both = begin(database), begin(database, "backfill")
+    with database.engine.begin() as connection:
+        for run_id in both:
+            runs.require_owner(connection, run_id)
+
+
+def test_a_successor_waits_for_the_owners_transaction(database: Database) -> None:
+    first = begin(database)
+    with database.engine.begin() as connection:
+        runs.require_owner(connection, first)
+        successor = threading.Thread(target=begin, args=(database,))
+        successor.start()
+        successor.join(0.3)
+        assert successor.is_alive()
+    successor.join(30)
+    assert row(database, first)["state"] == "abandoned"

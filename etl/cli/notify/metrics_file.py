@@ -42,7 +42,7 @@ METRICS = {
     "watermark_timestamp_seconds": (_SOURCE, "The watermark, which stays where syncs find nothing new."),
     "lag_seconds": (_SOURCE, "How long ago that moment was when this was written."),
     "tasks": (_SOURCE, "Tasks that are stored and not gone from the server."),
-    "rejected_records": (_SOURCE, "Records that are kept aside because they could not be stored."),
+    "rejected_records": (_SOURCE, "Records that could not be stored and are not acknowledged."),
     "gaps": (_SOURCE, "Stretches of history that no window covers."),
     "unverified_windows": (_SOURCE, "Stretches of history that were read and could not be verified."),
 }

@@ -8,12 +8,20 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+from tenacity import RetryCallState, Retrying, wait_random_exponential
 from tenacity.stop import stop_base
 
 from etl.errors import ApiError, TransientApiError
 from etl.extract.http.page import Page, read_page
-from etl.extract.http.responses import BadTokenError, SlowAnswerError, UnusableAnswerError, judge, read_date
+from etl.extract.http.responses import (
+    BadTokenError,
+    NoConnectionError,
+    SlowAnswerError,
+    TooLargeAnswerError,
+    UnusableAnswerError,
+    judge,
+    read_date,
+)
 from etl.extract.http.transport import Endpoint, Transport
 from etl.stop import Stop
 
@@ -27,7 +35,8 @@ if TYPE_CHECKING:
 _LEAST_WAIT = 0.5  # seconds
 _MINUTE = 60.0
 _KNOCK = 20.0  # seconds
-_SLOW_ANSWERS = 3  # in a row, until the query itself is taken for the cause
+_FIRST_TRIES = 3  # to connect to a server that has not answered yet
+_EXCESSIVE_ANSWERS = 3  # in a row, too slow or too large, until the query itself is taken for the cause
 _BACKOFF = wait_random_exponential(multiplier=1, min=_LEAST_WAIT, max=30)
 _NOTICEABLE_SKEW = timedelta(seconds=5)  # Date tells whole seconds, and an answer takes its time
 
@@ -59,6 +68,7 @@ class Client:
         self.usage = Usage()
         self.skew: timedelta | None = None
         self.latency: float | None = None
+        self.has_answered = False
         self.per_minute = budget.per_minute
         self._deadline = endpoint.deadline
         self._token = token
@@ -83,14 +93,15 @@ class Client:
             AuthError: token, scope or stream were refused, a fresh token included.
             RefusedError: the query was refused.
             SlowAnswerError: several times no answer came in time.
+            TooLargeAnswerError: several times the answer was larger than what is read.
             TransientApiError, ApiError: all tries failed within the deadline, or no try can help.
         """
         body = orjson.dumps(query.body())
-        patience = _Patience(self._deadline, self._monotonic)
+        patience = _Patience(self._deadline, self._monotonic, may_ask_for_less=query.limit != 1)
         retrying = Retrying(
             stop=patience,
             wait=_wait,
-            retry=retry_if_exception_type(TransientApiError),
+            retry=self._may_pass,
             before_sleep=self._note_retry,
             sleep=self._sleep,
             reraise=True,
@@ -118,6 +129,13 @@ class Client:
     def close(self) -> None:
         """Close the connection."""
         self._transport.close()
+
+    def _may_pass(self, state: RetryCallState) -> bool:
+        """Tell whether another try may help. Until the server has answered once, an outage is not the likely reason."""
+        error = _error(state)
+        if isinstance(error, NoConnectionError) and not self.has_answered:
+            return not error.is_lasting and state.attempt_number < _FIRST_TRIES
+        return isinstance(error, TransientApiError)
 
     def _ask(self, body: bytes, patience: _Patience) -> dict[str, Any]:
         """Send with the token at hand and, if that is refused, with a fresh one by each clock in question."""
@@ -162,6 +180,7 @@ class Client:
             raise
         finally:
             self._budget.answered()
+        self.has_answered = True
         took = self._monotonic() - sent
         self.latency = took if self.latency is None else min(took, self.latency)
         self._note_date(answer.headers)
@@ -185,17 +204,22 @@ class Client:
 
 
 class _Patience(stop_base):
-    """The time for one query with all its tries; over, too, when it is the query that is too slow to answer."""
+    """The time for one query with all its tries; over, too, when it is the query that asks for too much."""
 
-    def __init__(self, seconds: float, monotonic: Callable[[], float]) -> None:
+    def __init__(self, seconds: float, monotonic: Callable[[], float], *, may_ask_for_less: bool = True) -> None:
+        self._may_ask_for_less = may_ask_for_less
         self._monotonic = monotonic
         self._ends = monotonic() + seconds
-        self._slow = 0
+        self._excessive = 0
 
     def __call__(self, retry_state: RetryCallState) -> bool:
         """Tell whether there is no time for one more try."""
-        self._slow = self._slow + 1 if isinstance(_error(retry_state), SlowAnswerError) else 0
-        return self._slow >= _SLOW_ANSWERS or retry_state.upcoming_sleep >= self.left()
+        error = _error(retry_state)
+        is_excessive = isinstance(error, SlowAnswerError) or (
+            self._may_ask_for_less and isinstance(error, TooLargeAnswerError)
+        )
+        self._excessive = self._excessive + 1 if is_excessive else 0
+        return self._excessive >= _EXCESSIVE_ANSWERS or retry_state.upcoming_sleep >= self.left()
 
     def left(self) -> float:
         """Return the seconds that are left."""

@@ -29,7 +29,11 @@ _MOST_READ = 4096  # of a text in which words are looked for
 
 
 class BadTokenError(AuthError):
-    """The server does not take this token; a fresh one may do."""
+    """The server does not take this token; a fresh one may do. ``is_scope_missing`` tells that it lacks a scope."""
+
+    def __init__(self, message: str, *, is_scope_missing: bool = False) -> None:
+        super().__init__(message)
+        self.is_scope_missing = is_scope_missing
 
 
 class UnusableAnswerError(TransientApiError):
@@ -50,6 +54,21 @@ class UnusableAnswerError(TransientApiError):
         self.retry_after = retry_after
         self.rate_limited = rate_limited
         self.minute_is_full = minute_is_full
+
+
+class TooLargeAnswerError(TransientApiError):
+    """The answer is larger than what is read of one. If that does not pass, fewer rows may do."""
+
+
+class NoConnectionError(TransientApiError):
+    """No connection was made. Before the first answer of a run, waiting hardly helps: the reason is mostly lasting.
+
+    ``is_lasting`` tells that the server or what stands before it was reached, and only a person can mend the reason.
+    """
+
+    def __init__(self, message: str, *, is_lasting: bool = False) -> None:
+        super().__init__(message)
+        self.is_lasting = is_lasting
 
 
 class SlowAnswerError(TransientApiError):
@@ -127,20 +146,14 @@ def _raise_rate_limit(status: int, headers: Mapping[str, str], words: str) -> No
 def _raise_bad_token(status: int, said: str | None, code: int | None) -> None:
     if status != 401 and (said is None or (status != 403 and code not in _BAD_TOKEN_CODES)):
         return
-    message = f"the API refused the token (HTTP {status}{_quoted(said)}); {_advice(said or '')}"
-    raise BadTokenError(message)
-
-
-def _advice(said: str) -> str:
-    """Return what to do about a refused token. Until an app is published, its new scopes are refused."""
-    if re.search(r"replay|\bjti\b", said, re.IGNORECASE):
-        return "the app takes a token only once: set jti"
-    if "scope" in said.lower():
-        return f"enable the app's {_SCOPE}, then publish the app: a scope counts only once it is published"
-    return (
-        "check client_id, client_secret, algorithm, account_id and stream_id, "
-        f"and that the app's {_SCOPE} is enabled and published"
-    )
+    message = f"the API refused the token (HTTP {status}{_quoted(said)})"
+    if re.search(r"replay|\bjti\b", said or "", re.IGNORECASE):
+        raise BadTokenError(f"{message}; the app takes a token only once: set jti")
+    if "scope" in (said or "").lower():  # until an app is published, its new scopes are refused
+        advice = f"enable the app's {_SCOPE}, then publish the app: a scope counts only once it is published"
+        raise BadTokenError(f"{message}; {advice}", is_scope_missing=True)
+    advice = "check client_id, client_secret, algorithm, account_id and stream_id"
+    raise BadTokenError(f"{message}; {advice}, and that the app's {_SCOPE} is enabled and published")
 
 
 def _raise_refused(status: int, said: str, code: int | None) -> None:

@@ -7,24 +7,27 @@ time for the whole answer is over. A redirect is never followed, because a token
 from __future__ import annotations
 
 import socket
+import ssl
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 
 from etl import __version__
-from etl.errors import ApiError, TransientApiError
+from etl.errors import ApiError, ConfigError, EtlError, TransientApiError
 from etl.extract.http.deadline import Deadline
-from etl.extract.http.responses import SlowAnswerError
+from etl.extract.http.responses import NoConnectionError, SlowAnswerError, TooLargeAnswerError
+from etl.extras import install_packages_command
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 PATH = "/caseManagement/api/public/analytics/{stream_id}/getTasks"
 _CHUNK = 256 * 1024
@@ -73,19 +76,14 @@ class Transport:
         """Ask the host for its front page, without a token, and return the answer's headers, whatever the answer.
 
         Raises:
-            TransientApiError, ApiError: no answer came, for a reason that the message tells.
+            ConfigError, TransientApiError, ApiError: no answer came, for a reason that the message tells.
         """
         endpoint = self._endpoint
+        request = self._session.prepare_request(requests.Request("GET", endpoint.base_url))
+        timeouts = (min(endpoint.connect_timeout, within), min(endpoint.read_timeout, within))
         with self._watch.limit(within) as is_over:
             try:
-                with self._session.get(
-                    endpoint.base_url,
-                    timeout=(min(endpoint.connect_timeout, within), min(endpoint.read_timeout, within)),
-                    allow_redirects=False,
-                    stream=True,
-                    verify=endpoint.ca_bundle,
-                    proxies=_proxies(endpoint.base_url),
-                ) as response:
+                with self._session.send(request, timeout=timeouts, allow_redirects=False, **self._way) as response:
                     return response.headers
             except (requests.exceptions.RequestException, HTTPError, OSError, UnicodeError) as error:
                 raise self._failure(error, is_over=is_over()) from error
@@ -95,8 +93,9 @@ class Transport:
 
         Raises:
             SlowAnswerError: it did not come, or not to its end, in time.
-            TransientApiError: no connection, or an answer that broke off or cannot be unpacked.
-            ApiError: nothing that another try could mend.
+            TooLargeAnswerError: it is larger than what is read.
+            NoConnectionError, TransientApiError: no connection, or an answer that broke off or cannot be unpacked.
+            ConfigError, ApiError: nothing that another try could mend.
         """
         endpoint = self._endpoint
         longest = min(within, endpoint.connect_timeout + 2 * endpoint.read_timeout)
@@ -128,9 +127,15 @@ class Transport:
         """What the settings and the environment say of proxies and certificates, read once."""
         endpoint = self._endpoint
         proxies = _proxies(endpoint.base_url)
-        return self._session.merge_environment_settings(
+        way: Mapping[str, Any] = self._session.merge_environment_settings(
             self._url, proxies, stream=True, verify=endpoint.ca_bundle, cert=None
         )
+        bundle = way["verify"]
+        if isinstance(bundle, str) and endpoint.base_url.startswith("https://") and not Path(bundle).exists():
+            named_by = "ca_bundle" if endpoint.ca_bundle else "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
+            message = f"{named_by}: there is no {bundle}; name the file of certificates, or none"
+            raise ConfigError(message)
+        return way
 
     def _exchange(self, body: bytes, token: str, longest: float) -> Answer:
         endpoint = self._endpoint
@@ -158,28 +163,64 @@ class Transport:
             size += len(part)
             if size > self._endpoint.most_bytes:
                 message = f"{self._endpoint.base_url}: an answer of more than {self._endpoint.most_bytes:,} bytes"
-                raise TransientApiError(message)
+                raise TooLargeAnswerError(f"{message}; ask for fewer rows: lower page_size or --limit")
         return b"".join(parts)
 
-    def _failure(self, error: Exception, *, is_over: bool) -> ApiError:
+    def _failure(self, error: Exception, *, is_over: bool) -> EtlError:
         """Say in a few words what failed: the library's own text names addresses of objects."""
-        if is_over or isinstance(error, requests.exceptions.ReadTimeout) or _stalled(error):
+        causes = list(_causes(error))
+        if is_over or any(isinstance(cause, requests.exceptions.ReadTimeout | ReadTimeoutError) for cause in causes):
             return self._late()
         where = self._endpoint.base_url
-        if isinstance(error, requests.exceptions.InvalidURL | UnicodeError):
+        if wrong_setting := _wrong_setting(error):
+            return ConfigError(f"{where}: {wrong_setting}")
+        if isinstance(error, UnicodeError):
             return ApiError(f"{where}: cannot be asked ({type(error).__name__}); check base_url and account_id")
-        words = next((words for kind, words in _REASONS.items() if isinstance(error, kind)), None)
-        if words is None and any(part in str(error) for part in ("NameResolution", "getaddrinfo")):
-            words = "the host's name is not known; check base_url and the network"
-        return TransientApiError(f"{where}: {words or 'no connection, or it was cut; check the network and base_url'}")
+        for cause in causes:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                words = _CERTIFICATES.get(cause.verify_code, _UNKNOWN_SIGNER)
+                return NoConnectionError(f"{where}: TLS failed: {words}", is_lasting=True)
+        for kind, words in _NO_CONNECTION.items():
+            if any(isinstance(cause, kind) for cause in causes):
+                return NoConnectionError(f"{where}: {words}")
+        words = next((words for kind, words in _REASONS.items() if isinstance(error, kind)), _CUT)
+        return TransientApiError(f"{where}: {words}")
 
     def _late(self) -> SlowAnswerError:
         return SlowAnswerError(f"{self._endpoint.base_url}: no whole answer in time")
 
 
-_REASONS: dict[type[Exception], str] = {
-    requests.exceptions.SSLError: "TLS failed; check the host's certificate or set ca_bundle",
+def _wrong_setting(error: Exception) -> str | None:
+    if isinstance(error, requests.exceptions.InvalidSchema):
+        command = install_packages_command("PySocks")
+        return f"a SOCKS proxy needs PySocks; run: {command}, or change HTTPS_PROXY"
+    if isinstance(error, requests.exceptions.InvalidProxyURL):
+        return "the proxy's address cannot be read; check HTTPS_PROXY and ALL_PROXY"
+    if isinstance(error, requests.exceptions.InvalidURL):
+        return "cannot be asked; check base_url and account_id"
+    return None
+
+
+_UNKNOWN_SIGNER = "nobody known here signed the certificate; name the signer's certificate in ca_bundle"
+# By OpenSSL's codes: https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/
+_CERTIFICATES = {
+    9: "the certificate is not valid yet; check this machine's clock",
+    10: "the certificate has expired; the host's owner must renew it, or this machine's clock is wrong",
+    18: "the certificate is self-signed; name it in ca_bundle if you trust it",
+    19: "the certificate is signed by a self-signed one; name that in ca_bundle if you trust it",
+    62: "the certificate is for another host; check base_url",
+    64: "the certificate is for another host; check base_url",
+}
+_NO_CONNECTION: dict[type[Exception], str] = {
     requests.exceptions.ProxyError: "the proxy failed; check HTTPS_PROXY",
+    ssl.SSLEOFError: "TLS failed: the connection was cut; check the network and base_url",
+    ssl.SSLError: "TLS failed; check that base_url's port speaks TLS, and what ca_bundle holds",
+    socket.gaierror: "the host's name is not known; check base_url and the network",
+    ConnectionRefusedError: "the host refuses the connection; check base_url and its port",
+    NewConnectionError: "the host cannot be reached; check the network and base_url",
+}
+_CUT = "no connection, or it was cut; check the network and base_url"
+_REASONS: dict[type[Exception], str] = {
     requests.exceptions.ConnectTimeout: "no connection in time; check the network and base_url",
     requests.exceptions.ChunkedEncodingError: "the answer broke off",
     requests.exceptions.ContentDecodingError: "the answer cannot be unpacked",
@@ -187,8 +228,16 @@ _REASONS: dict[type[Exception], str] = {
 }
 
 
-def _stalled(error: Exception) -> bool:
-    return any(isinstance(cause, ReadTimeoutError) for cause in error.args)
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Give an error and all that it wraps: requests and urllib3 hand errors on as arguments, reasons and causes."""
+    left, seen = [error], {id(error)}
+    while left:
+        cause = left.pop(0)
+        yield cause
+        for inner in (*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__):
+            if isinstance(inner, BaseException) and id(inner) not in seen:
+                seen.add(id(inner))
+                left.append(inner)
 
 
 class _Session(requests.Session):

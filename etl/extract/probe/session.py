@@ -12,7 +12,7 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import DEFAULT_PAGE_ROWS, Question, ServerCapabilities
 from etl.extract.http.page import Page, record_id
 from etl.extract.http.query import Field, Query
-from etl.extract.http.responses import SlowAnswerError
+from etl.extract.http.responses import SlowAnswerError, TooLargeAnswerError
 from etl.extract.paging.base import Fetch
 
 MOST_REQUESTS = 12
@@ -44,7 +44,7 @@ class ProbeSession:
     earliest: dict[Field, datetime] = field(default_factory=dict)
 
     def ask(self, query: Query, *, may_be_much: bool = False) -> Page | None:
-        """Return the page, None if the server refuses the query.
+        """Return the page, None if the server refuses the query or its answer is too large.
 
         A query that ``may_be_much`` counts as refused as well where its answer does not come in time.
 
@@ -57,7 +57,7 @@ class ProbeSession:
         self.requests += 1
         try:
             page = self.send(query)
-        except RefusedError as error:
+        except (RefusedError, TooLargeAnswerError) as error:
             self.refusal = str(error)
             return None
         except SlowAnswerError as error:

@@ -103,10 +103,11 @@ def _check_access(source_spec: SourceSpec) -> Iterator[CheckResult]:
 def _judged(error: EtlError) -> list[CheckResult]:
     """Tell what an error says of token, scope and stream."""
     if isinstance(error, BadTokenError):
-        of_scope = "scope" in str(error).partition(";")[0].lower()
-        wrong = failed("scope" if of_scope else "token", error)
+        wrong = failed("scope" if error.is_scope_missing else "token", error)
         rest = unknown("stream", "no request was let in")
-        return [ok("token", ""), wrong, rest] if of_scope else [wrong, unknown("scope", rest.detail), rest]
+        return (
+            [ok("token", ""), wrong, rest] if error.is_scope_missing else [wrong, unknown("scope", rest.detail), rest]
+        )
     if isinstance(error, AuthError):
         return [ok("token", ""), ok("scope", ""), failed("stream", error)]
     if isinstance(error, RefusedError):

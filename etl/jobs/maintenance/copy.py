@@ -9,9 +9,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, Date, Engine, MetaData, Table, Text, cast, func, select, text
+from sqlalchemy import ColumnElement, Connection, Date, Engine, MetaData, Table, Text, cast, select
 
 from etl.errors import ConfigError
+from etl.load.database import sequences
 from etl.load.database.bulk_insert import fill
 from etl.load.database.errors import place
 from etl.load.database.json_text import JsonText
@@ -40,7 +41,7 @@ def copy_database(source: Engine, target: Engine, told: Callable[[str, int], Non
             name = f"{table.name}"  # plain text, which SQLAlchemy's is not quite
             copied[name] = _copy(reader, writer, table)
             told(name, copied[name])
-        _go_on_counting(writer, metadata)
+        sequences.catch_up(writer)
     return copied
 
 
@@ -74,15 +75,3 @@ def _as_it_is(column: ColumnElement[Any]) -> ColumnElement[Any]:
     if isinstance(column.type, JsonText | Date):
         return cast(column, Text).label(column.name)
     return column
-
-
-def _go_on_counting(connection: Connection, tables: MetaData) -> None:
-    """Let PostgreSQL number new rows from behind those that were copied; SQLite does so by itself."""
-    if connection.dialect.name != "postgresql":
-        return
-    for table in tables.sorted_tables:
-        if "id" in table.primary_key.columns:
-            last = connection.execute(select(func.max(table.c.id))).scalar()
-            counter = text("select setval(pg_get_serial_sequence(:table, 'id'), :last)")
-            if last is not None:
-                connection.execute(counter, {"table": table.name, "last": last})

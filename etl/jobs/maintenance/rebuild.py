@@ -66,7 +66,7 @@ def rebuild(run: RunContext) -> int:
         _clear(run, dropped)
     if dropped or before.transform != today.transform:
         tasks = sum(_rewrite(run, records) for records in _stored(run))
-    with run.store.engine.begin() as connection:
+    with run.store.writing() as connection:
         if tasks:
             derived.rebuild(connection)
         rewrite.remember_shape(connection, run.source.id, today.text())
@@ -89,7 +89,7 @@ def _stored(run: RunContext) -> Iterator[list[tuple[str, Any]]]:
 
 def _rewrite(run: RunContext, records: list[tuple[str, Any]]) -> int:
     batch = run.transformer.transform_stored([record for _, record in records])
-    with erasing(run.store.engine) as connection:
+    with run.store.writing(erasing) as connection:
         rewrite.rewrite(connection, batch)
     return len(records)
 
@@ -98,7 +98,7 @@ def _clear(run: RunContext, paths: frozenset[str]) -> None:
     """Take what stands at paths out of all but the tasks themselves."""
     source_id, drop = run.source.id, dropper(sorted(paths))
     whole, names = history_fields(paths)
-    with erasing(run.store.engine) as connection:
+    with run.store.writing(erasing) as connection:
         rewrite.clear_history(connection, source_id, whole=whole, names=names)
         rewrite.clear_people(connection, source_id, people_columns(paths))
         schema_drift.drop_all(connection, source_id)

@@ -47,5 +47,5 @@ def _replay(run: RunContext, records: Sequence[quarantine.Kept]) -> int:
         run.counters.rejected += len(records) - len(readable)
     run.writer.store(run.transformer.transform(Page([value for _, value in readable])))
     # Cut off here, the next replay finds these records stored already, and lets go of them then.
-    with run.store.engine.begin() as connection:
+    with run.store.writing() as connection:
         return quarantine.settle(connection, [record for record, _ in readable], run.id)

@@ -45,6 +45,7 @@ class CapabilityTracker:
         self._probed_at = source.probed_at
         self._overrides = dict(overrides)
         self._corrected: set[str] = set()
+        self._accepted_rows: int | None = None
 
     def ensure_known(self, *, anew: bool = False, again: bool = False) -> None:
         """Ask the server what is not known of it yet.
@@ -79,6 +80,15 @@ class CapabilityTracker:
                 evidence=self.current.evidence.get(question),
             )
         self._store.write(sources.remember, capabilities.to_json(), self._clock())
+
+    def learn_page_rows(self, rows: int, evidence: str) -> None:
+        """Ask for no more rows a page in this run, even if the settings say otherwise, and keep that."""
+        self._accepted_rows = rows
+        self.learn(self.current.with_answer("page_rows", rows, evidence), "page_rows")
+
+    def most_rows(self) -> int | None:
+        """Return how many rows a page may have, None if that is not known."""
+        return min(filter(None, (self.current.page_rows, self._accepted_rows)), default=None)
 
     def correct(self, drift: CapabilityDriftError) -> None:
         """Take over what the server just showed.

@@ -9,6 +9,7 @@ from etl.errors import RefusedError
 from etl.extract.http.client import Client, Usage
 from etl.extract.http.page import Page
 from etl.extract.http.query import Query
+from etl.extract.http.responses import TooLargeAnswerError
 from etl.jobs.pipeline.discovery import CapabilityTracker
 from etl.jobs.pipeline.lease import SourceLease
 
@@ -16,7 +17,7 @@ _USUAL_PAGES = (50, 10)  # rows: what the API's sample asks for, and what it got
 
 
 class Fetcher:
-    """A function from query to page; where the server refuses so many rows, it asks for fewer and remembers that."""
+    """A function from query to page; asks for fewer rows, and remembers that, if so many are refused or too large."""
 
     def __init__(
         self,
@@ -41,14 +42,34 @@ class Fetcher:
         query = self._within_limit(query)
         try:
             return self.client.fetch(query)
+        except TooLargeAnswerError as error:
+            return self._fetch_less(query, error)
         except RefusedError:
             fewer = max((rows for rows in _USUAL_PAGES if query.limit and rows < query.limit), default=None)
             if fewer is None:
                 raise
         page = self.client.fetch(replace(query, limit=fewer))  # refused as well: it is not the limit
         evidence = f"limit {query.limit} is refused, {fewer} is not"
-        self._capabilities.learn(self._capabilities.current.with_answer("page_rows", fewer, evidence), "page_rows")
+        self._capabilities.learn_page_rows(fewer, evidence)
         return page
+
+    def _fetch_less(self, query: Query, error: TooLargeAnswerError) -> Page:
+        """Halve the rows until the page can be read.
+
+        Raises:
+            TooLargeAnswerError: a single record is too large.
+        """
+        rows = query.limit or 0
+        while rows > 1:
+            rows //= 2
+            try:
+                page = self.client.fetch(replace(query, limit=rows))
+            except TooLargeAnswerError as again:
+                error = again
+            else:
+                self._capabilities.learn_page_rows(rows, f"a page of more than {rows} rows is too large")
+                return page
+        raise error
 
     @property
     def requests(self) -> int:
@@ -67,9 +88,10 @@ class Fetcher:
     def another(self) -> Fetcher:
         """Return a fetcher with a client of its own, for another thread of this run."""
         other = Fetcher(self._make_client(), self._capabilities, self._lease, self._make_client)
+        other.client.has_answered = self.client.has_answered
         self._others.append(other)
         return other
 
     def _within_limit(self, query: Query) -> Query:
-        most = self._capabilities.current.page_rows
+        most = self._capabilities.most_rows()
         return replace(query, limit=most) if query.limit and most and query.limit > most else query

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from etl.errors import DatabaseError, EtlError, ExitCode
+from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
 from etl.extract.http.client import Client
 from etl.jobs.maintenance.rebuild import rebuild
 from etl.jobs.pipeline.batch import BatchTransformer
@@ -23,6 +23,7 @@ from etl.jobs.pipeline.run import RunContext
 from etl.jobs.pipeline.server_clock import ServerClock
 from etl.jobs.pipeline.source_store import SourceStore
 from etl.jobs.pipeline.writer import BatchWriter, Progress
+from etl.load.database import sequences
 from etl.load.ledger import erased, runs, sources
 from etl.load.queries import statistics
 from etl.transform import Stream
@@ -74,7 +75,7 @@ def start_run(
             yield run
             end_load(run)
         except BaseException as error:
-            with suppress(DatabaseError):  # the first error is told; the next run closes the row
+            with suppress(DatabaseError, LockedError):  # the first error is told; the next run closes the row
                 _close(run, state=_state(error), exit_code=exit_code_of(error), error=f"{error}" or repr(error))
             raise
         _close(run, state="finished", exit_code=outcome_of(run.counters), error=None)
@@ -103,6 +104,7 @@ def _build(
     on_progress: Progress,
 ) -> RunContext:
     with engine.begin() as connection:
+        sequences.catch_up(connection)
         source = sources.register(
             connection,
             name=spec.name,
@@ -112,7 +114,7 @@ def _build(
             now=clock(),
         )
         run_id = runs.begin(connection, source.id, command, settings=spec.settings, now=clock())
-    store, counters = SourceStore(engine, source.id), RunCounters()
+    store, counters = SourceStore(engine, source.id, run_id), RunCounters()
     capabilities = CapabilityTracker(spec.client, store, source, spec.overrides, clock)
     fetch = Fetcher(spec.client, capabilities, lease, spec.make_client)
     server_clock = ServerClock(spec.client, clock, store)
@@ -123,7 +125,7 @@ def _build(
         is_stream_named=store.read(statistics.any_of_stream, source.stream_id),
     )
     writer = BatchWriter(
-        store, run_id, counters, fetch=fetch, lease=lease, server_clock=server_clock, clock=clock,
+        store, counters, fetch=fetch, lease=lease, server_clock=server_clock, clock=clock,
         on_progress=on_progress,
     )  # fmt: skip
     return RunContext(

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from etl.errors import DatabaseError
+from etl.errors import DatabaseError, LockedError
 from etl.jobs.pipeline.fetcher import Fetcher
 from etl.jobs.pipeline.lease import SourceLease
 from etl.jobs.pipeline.options import RunCounters
@@ -46,7 +46,6 @@ class BatchWriter:
     def __init__(  # noqa: PLR0913 - what one transaction needs
         self,
         store: SourceStore,
-        run_id: int,
         counters: RunCounters,
         *,
         fetch: Fetcher,
@@ -58,7 +57,7 @@ class BatchWriter:
         is_sqlite = store.engine.dialect.name == "sqlite"
         self.most_prefetched = OF_CHANGED if is_sqlite else OF_NEW
         self._store = store
-        self._run_id = run_id
+        self._run_id = store.run_id
         self._counters = counters
         self._fetch = fetch
         self._lease = lease
@@ -73,7 +72,7 @@ class BatchWriter:
         """Store a batch, and what it completes, in one transaction.
 
         Raises:
-            DatabaseError: nothing of it is stored.
+            DatabaseError, LockedError: nothing of it is stored.
         """
         if window is not None:
             self._count_window(window)
@@ -87,12 +86,12 @@ class BatchWriter:
     def close_window(self, window: WindowRecord) -> None:
         """Write the record of a window that ended without another batch."""
         self._count_window(window)
-        with self._store.engine.begin() as connection:
+        with self._store.writing() as connection:
             self._write_window(connection, window)
 
     def fail_window(self, window: WindowRecord) -> None:
         """Write the record of a failed window; a failure to do so is left to the next run, which closes the row."""
-        with suppress(DatabaseError), self._store.engine.begin() as connection:
+        with suppress(DatabaseError, LockedError), self._store.writing() as connection:
             self._write_window(connection, window)
 
     def advance(self, watermark: datetime) -> None:
@@ -112,13 +111,13 @@ class BatchWriter:
         how: Callable[..., tuple[Counts, list[Rejected]]],
     ) -> Stored:
         now, source_id = self._clock(), self._store.source_id
-        with self._lease.storing, storing(self._store.engine) as connection:
+        with self._lease.storing, self._store.writing(storing) as connection:
             counts, left_out = how(connection, batch, run_id=self._run_id, now=now)
             rejected = [*batch.rejected, *left_out]
-            self._count(batch, counts, len(rejected))
+            self._count(batch, counts)
             window = self._write_window(connection, window) if window is not None else None
             origin = rejected_records.Origin(source_id, self._run_id, window.id if window else None)
-            rejected_records.keep(connection, rejected, origin, now)
+            self._counters.rejected += rejected_records.keep(connection, rejected, origin, now)
             new_keys = self._keep_unknown_keys(connection, batch, now)
             if watermark is not None:
                 watermarks.advance(connection, source_id, watermark, run_id=self._run_id, now=now)
@@ -166,7 +165,7 @@ class BatchWriter:
             self._counters.unverified += 1
             log.warning("window.unverified", start=window.start, end=window.end, reason=window.problem)
 
-    def _count(self, batch: Batch, counts: Counts, rejected: int) -> None:
+    def _count(self, batch: Batch, counts: Counts) -> None:
         self.count_requests()
         counters = self._counters
         counters.fetched += len(batch)
@@ -174,7 +173,6 @@ class BatchWriter:
         counters.updated += counts.updated
         counters.unchanged += counts.unchanged + counts.repeated
         counters.stale += counts.stale
-        counters.rejected += rejected
 
 
 def _store_all(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -> tuple[Counts, list[Rejected]]:

@@ -19,6 +19,7 @@ from etl import exact_json
 from etl.errors import ConfigError, DatabaseError
 from etl.extras import install_command
 from etl.load.database.errors import raise_database_error
+from etl.load.database.session import prepare_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,12 +37,7 @@ _PRAGMAS = (
     "temp_store=MEMORY",
     f"wal_autocheckpoint={_LOG}",
 )
-# A client whose machine died is noticed within some two minutes: its session holds the lock of its source.
-# A plan is made for each statement's own values: one that was made while a table was empty and is kept reads all of it.
-_SESSION = (
-    "-c timezone=UTC -c plan_cache_mode=force_custom_plan"
-    " -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=6"
-)
+_BUSY = 5  # SQLite's code where another connection holds what this one needs
 
 
 def open_engine(database_url: str) -> Engine:
@@ -59,12 +55,23 @@ def open_engine(database_url: str) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        # First of all, since SQLAlchemy itself asks how a session is set.
+        event.listen(engine, "connect", prepare_session, insert=True)
     return engine
 
 
 def _create(url: URL) -> Engine:
     try:
-        return create_engine(url, json_serializer=_as_is, json_deserializer=exact_json.read, **_connect_options(url))
+        # A session may have ended while nothing was asked of it: the pool tries it before it is used again.
+        is_server = url.get_backend_name() != "sqlite"
+        return create_engine(
+            url,
+            json_serializer=_as_is,
+            json_deserializer=exact_json.read,
+            pool_pre_ping=is_server,
+            **_connect_options(url),
+        )
     except ModuleNotFoundError as error:
         message = f"database_url: its driver {error.name} is not installed; run: {install_command('postgres')}"
         raise ConfigError(message) from error
@@ -141,10 +148,6 @@ def _connect_options(url: URL) -> dict[str, Any]:
         options = {"timeout": _BUSY_TIMEOUT}
     else:
         options = {"connect_timeout": _CONNECT_TIMEOUT, "application_name": "kore-etl", "client_encoding": "utf8"}
-        options["options"] = _SESSION
-        if "options" in url.query:
-            options["options"] += f" {url.query['options']}"
-            url = url.difference_update_query(["options"])
     return {"connect_args": {name: value for name, value in options.items() if name not in url.query}}
 
 
@@ -174,7 +177,7 @@ def _turn_to_log(cursor: Any) -> None:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
         except Exception as error:
-            if "database is locked" not in str(error) or time.monotonic() > last:
+            if getattr(error, "sqlite_errorcode", None) != _BUSY or time.monotonic() > last:
                 raise
             time.sleep(0.02)
         else:

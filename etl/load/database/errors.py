@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from etl.errors import DatabaseError
+from etl.load.database.session import POOLED_BY_TRANSACTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,38 +19,54 @@ _MOST_SAID = 300
 _SHORT = 80
 _TOO_MUCH = "54000"  # PostgreSQL's code where a value exceeds one of its limits, such as that of an index's entry
 _STATEMENT = re.compile(r" LINE \d+: .*")
-_ADVICE = (
-    ("database is locked", "another program writes to it; try again when it is done"),
-    ("readonly|read-only", "its file or folder cannot be written; check their owner and mode"),
-    (
-        "disk is full|no space left|file too large|could not extend file",
-        "free some space and run again; nothing half is kept",
-    ),
-    ("disk i/o error", "the disk is full, over its quota or broken; run again when it is not; nothing half is kept"),
-    ("not a database", "the file is damaged or no database; it was not touched; restore it or choose another"),
-    ("malformed", "the file is damaged; it was not touched; restore it from a backup"),
-    ("unable to open", "check that it is a file, and that its folder exists and can be written"),
-    ("already exists", "it holds tables of something else; choose another database"),
-    (
-        "no such table|no such column|(relation|column) .* does not exist",
-        "run: kore-etl db upgrade; if that changes nothing, kore-etl db check says what is missing: restore it",
-    ),
-    ("database .* does not exist", "create it, or correct its name in database_url"),
-    ("role .* does not exist|authentication failed|no password", "check user and password in database_url"),
-    ("pg_hba.conf", "PostgreSQL lets this user not in from here: its pg_hba.conf says whom it does"),
-    ("resolve host|translate host", "check the host in database_url"),
-    (
-        "lock timeout|statement timeout|deadlock|canceling statement",
-        "another session holds what this one needs, or is slow; run again when it is done, or allow more time",
-    ),
-    ("shutting down|starting up|recovery mode|crash of another", "run again when PostgreSQL is back"),
-    ("refused|is the server running|timeout", "check that PostgreSQL runs there, and host and port in database_url"),
-    ("invalid connection option|invalid .* value|unrecognized configuration", "correct the options in database_url"),
-    ("permission denied", "give the role the rights that it needs"),
-    ("connection slots|too many (connections|clients)", "try again when others are done"),
-    ("terminating connection|closed the connection|connection .*(lost|closed)", "run again when PostgreSQL is back"),
-    ("no equivalent in encoding", "its encoding cannot hold the tasks; create the database with ENCODING 'UTF8'"),
-)
+_NO_CLUE = "see the database's own log"
+_TABLES_DIFFER = "run: kore-etl db upgrade; if that changes nothing, kore-etl db check says what is missing: restore it"
+_ROOM = "free some space and run again; nothing half is kept"
+_GONE = "run again when PostgreSQL is back"
+_CONNECT = f"check host, port, database, user, password and options in database_url; or {_GONE}"
+# By SQLite's primary result codes: https://www.sqlite.org/rescode.html
+_OF_SQLITE = {
+    1: _TABLES_DIFFER,  # a table or a column is missing: the statements themselves are right
+    5: "another program writes to it; try again when it is done",
+    6: "another program writes to it; try again when it is done",
+    8: "its file or folder cannot be written; check their owner and mode",
+    10: "the disk is full, over its quota or broken; run again when it is not; nothing half is kept",
+    11: "the file is damaged; it was not touched; restore it from a backup",
+    13: _ROOM,
+    14: "check that it is a file, and that its folder exists and can be written",
+    19: "its rows contradict each other; kore-etl db check says where",
+    26: "the file is damaged or no database; it was not touched; restore it or choose another",
+}
+# By PostgreSQL's SQLSTATE, else by its first two characters, the class:
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_OF_POSTGRESQL = {
+    "08": _GONE,
+    "23": "its rows contradict each other; kore-etl db check says where",
+    "25006": "it takes no writes: name the primary server in database_url, "
+    "or set default_transaction_read_only to off for this role and database",
+    "25P": _GONE,
+    "26000": POOLED_BY_TRANSACTION,
+    "28": "check user and password in database_url, and pg_hba.conf on the server",
+    "3D000": "create it, or correct its name in database_url",
+    "3F000": "create the schema, or correct the role's search_path",
+    "40": "another session changed the same rows; run again",
+    "42501": "give the role the rights that it needs",
+    "42703": _TABLES_DIFFER,
+    "42710": "it holds tables of something else; choose another database",
+    "42883": _TABLES_DIFFER,
+    "42P01": _TABLES_DIFFER,
+    "42P05": POOLED_BY_TRANSACTION,
+    "42P07": "it holds tables of something else; choose another database",
+    "53": _ROOM,
+    "53200": "PostgreSQL has no memory left; run again when it has",
+    "53300": "try again when others are done",
+    "55006": "another session holds what this one needs; run again when it is done",
+    "55P03": "another session holds what this one needs, or is slow; run again when it is done, or allow more time",
+    "57014": "another session holds what this one needs, or is slow; run again when it is done, or allow more time",
+    "57P": _GONE,
+    "58": f"the server failed; its own log says why; if its disk is full, {_ROOM}",
+    "XX": f"the server failed; its own log says why; if its disk is full, {_ROOM}",
+}
 
 
 class UnstorableError(DatabaseError):
@@ -76,9 +93,12 @@ def raise_database_error(context: ExceptionContext) -> None:
         UnstorableError: a value does not fit.
         DatabaseError: anything else.
     """
+    if context.is_pre_ping:
+        return  # the pool connects anew
     error, driver = context.original_exception, context.dialect.loaded_dbapi
     if isinstance(error, driver.Error):
-        _raise(error, driver, context.engine.url if context.engine else None)
+        url = context.engine.url if context.engine else None
+        _raise(error, driver, url, is_connected=context.connection is not None)
 
 
 @contextmanager
@@ -91,15 +111,22 @@ def mapped(connection: Connection) -> Iterator[None]:
         _raise(error, driver, connection.engine.url)
 
 
-def _raise(error: BaseException, driver: Any, url: URL | None) -> NoReturn:
+def _raise(error: BaseException, driver: Any, url: URL | None, *, is_connected: bool = True) -> NoReturn:
     said = _STATEMENT.sub("", " ".join(str(error).split()))
     where = "the database" if url is None else place(url)
-    message = f"{where}: {said[:_MOST_SAID]}; {_advice(said)}"
+    message = f"{where}: {said[:_MOST_SAID]}; {_advice(error, driver, is_connected=is_connected)}"
     if isinstance(error, driver.DataError) or getattr(error, "sqlstate", None) == _TOO_MUCH:
         raise UnstorableError(message, str(error).partition("\n")[0][:_SHORT]) from error
     raise DatabaseError(message) from error
 
 
-def _advice(said: str) -> str:
-    found = (advice for words, advice in _ADVICE if re.search(words, said, re.IGNORECASE))
-    return next(found, "see the database's own log")
+def _advice(error: BaseException, driver: Any, *, is_connected: bool) -> str:
+    """Choose by the error's code or class: its text may be in any language, and quotes names that people choose."""
+    if not hasattr(error, "sqlstate"):
+        return _OF_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, _NO_CLUE)
+    state = error.sqlstate or ""
+    if state:
+        return next((_OF_POSTGRESQL[key] for end in (5, 3, 2) if (key := state[:end]) in _OF_POSTGRESQL), _NO_CLUE)
+    if isinstance(error, driver.ProgrammingError):
+        return "correct the options in database_url"
+    return _GONE if is_connected else _CONNECT  # libpq tells no code of a connection that fails

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, text
 
 from etl.errors import DatabaseError, LockedError
 from etl.load.database.engine import sqlite_file
+from etl.load.database.session import refuse_a_shared_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,6 +120,12 @@ class _AdvisoryLock:
             connection.close()
             return False
         self._connection = connection
+        try:
+            with self._engine.connect() as another:
+                refuse_a_shared_session(connection, another)
+        except BaseException:
+            self.release()
+            raise
         return True
 
     def release(self) -> None:

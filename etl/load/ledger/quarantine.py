@@ -88,6 +88,13 @@ def settle(connection: Connection, replayed: Sequence[Kept], run_id: int) -> int
     return drop(connection, [record.id for record in replayed if record.id not in again])
 
 
+def acknowledge(connection: Connection, ids: Sequence[int] | None, now: datetime) -> int:
+    """Note that a person knows kept records, all or those of some ids; return how many were not known before."""
+    statement = update(rejected_records).where(_KEPT.acknowledged_at.is_(None), *_chosen(ids))
+    chosen = statement.values(acknowledged_at=now)
+    return connection.execute(chosen, execution_options={"preserve_rowcount": True}).rowcount
+
+
 def drop(connection: Connection, ids: Sequence[int]) -> int:
     """Delete kept records and return how many there were."""
     statement = delete(rejected_records).where(_KEPT.id.in_(ids))

@@ -27,8 +27,12 @@ class Origin:
 
 def keep(
     connection: Connection, rejections: Iterable[tuple[str, str | None, str]], origin: Origin, now: datetime
-) -> None:
-    """Keep each (reason, record id, raw text); one that was kept before is counted and dated."""
+) -> int:
+    """Keep each (reason, record id, raw text); one that was kept before is counted and dated.
+
+    Return how many are not acknowledged.
+    """
+    to_be_looked_at = 0
     for reason, record_id, raw in rejections:
         statement = insert_into(connection, rejected_records).values(
             source_id=origin.source_id,
@@ -51,7 +55,10 @@ def keep(
             "last_run_id": new.last_run_id,
             "window_id": new.window_id,
         }
-        connection.execute(statement.on_conflict_do_update(index_elements=["source_id", "digest"], set_=again))
+        upsert = statement.on_conflict_do_update(index_elements=["source_id", "digest"], set_=again)
+        acknowledged_at = connection.execute(upsert.returning(old.acknowledged_at)).scalar_one()
+        to_be_looked_at += acknowledged_at is None
+    return to_be_looked_at
 
 
 def digest_of(raw: str) -> str:

@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import Connection, and_, insert, or_, select, update
 
 from etl import __version__
-from etl.errors import ExitCode
+from etl.errors import ExitCode, LockedError
 from etl.load.schema.tables import sources, sync_runs, sync_windows
 
 if TYPE_CHECKING:
@@ -47,6 +47,21 @@ def begin(connection: Connection, source_id: int, command: str, *, settings: Map
     return int(key[0])
 
 
+def require_owner(connection: Connection, run_id: int) -> None:
+    """Make sure that a run still owns its source, and hold that until the transaction ends.
+
+    A run owns its source while its row says ``running``: its successor closes that row in the transaction that opens
+    its own. So a run that lost its lock (its session was ended, its lock file deleted) stores nothing more.
+
+    Raises:
+        LockedError: another run has taken over.
+    """
+    mine = (sync_runs.c.id == run_id) & (sync_runs.c.state == "running")
+    if connection.execute(select(sync_runs.c.id).where(mine).with_for_update()).first() is None:
+        message = f"another run has taken over from run {run_id}, which lost its lock and stored nothing since"
+        raise LockedError(message)
+
+
 def have_stored_since(connection: Connection, source_id: int, moment: datetime) -> bool:
     """Tell whether any run that was at work after a moment has stored a new or changed task."""
     run = sync_runs.c
@@ -70,7 +85,12 @@ def finish(  # noqa: PLR0913 a row's columns
     now: datetime,
     error: str | None = None,
 ) -> None:
-    """Close a run's row."""
+    """Close a run's row.
+
+    Raises:
+        LockedError: another run has taken over, and closed it.
+    """
+    require_owner(connection, run_id)
     values = {**counts, "state": state, "exit_code": exit_code, "finished_at": now}
     values["error"] = _storable(error)[:_MOST_ERROR_TEXT] if error else None
     connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(**values))

@@ -47,8 +47,9 @@ def task_counts(connection: Connection, source_id: int) -> tuple[int, int]:
 
 
 def kept_aside(connection: Connection, source_id: int) -> int:
-    """Return how many records of a source are kept aside."""
-    query = select(func.count()).select_from(rejected_records).where(rejected_records.c.source_id == source_id)
+    """Return how many records of a source are kept aside and not acknowledged."""
+    kept = rejected_records.c
+    query = select(func.count()).where(kept.source_id == source_id, kept.acknowledged_at.is_(None))
     return int(connection.execute(query).scalar_one())
 
 

@@ -128,6 +128,7 @@ def _make_all(engine: Engine) -> None:
     with migrating(engine) as connection:
         if inspect(connection).has_table("alembic_version"):
             return
+        _refuse_foreign_tables(connection)
         for statement in snapshot(connection.dialect.name).read_text("utf-8").split(";\n"):
             if statement.strip():
                 connection.exec_driver_sql(statement)
@@ -167,6 +168,15 @@ def _refuse_broken_keys(connection: Connection) -> None:
             where, (table, _row, missing, _key) = place(connection.engine.url), broken
             message = f"{where}: the migration would leave a row of {table} without its {missing}; nothing was changed"
             raise DatabaseError(message)
+
+
+def _refuse_foreign_tables(connection: Connection) -> None:
+    from etl.load.schema.detail_tables import metadata
+
+    foreign = sorted(metadata.tables.keys() & {*inspect(connection).get_table_names()})
+    if foreign:
+        message = f"{place(connection.engine.url)}: it holds tables of something else, such as {foreign[0]}"
+        raise DatabaseError(f"{message}; choose another database")
 
 
 def _refuse_unknown(engine: Engine, at: str | None) -> None:

@@ -260,6 +260,7 @@ rejected_records = Table(
     Column("first_run_id", ForeignKey("sync_runs.id"), nullable=False),
     Column("last_run_id", ForeignKey("sync_runs.id"), nullable=False),
     Column("window_id", ForeignKey("sync_windows.id")),
+    Column("acknowledged_at", Moment, comment="since when it makes no run incomplete: kore-etl rejected acknowledge"),
     UniqueConstraint("source_id", "digest"),
     comment="records that could not be stored, with the reason",
 )

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from etl.settings import Settings, SourceSettings
 
 _NUMBER = click.IntRange(min=1, max=2**63 - 1)
-_LISTED = ("id", "record_id", "reason", "times_seen", "first_seen_at", "last_seen_at", "last_run_id")
+_LISTED = ("id", "record_id", "reason", "times_seen", "first_seen_at", "last_seen_at", "last_run_id", "acknowledged_at")
 
 
 @click.group()
 def rejected() -> None:
-    """See the records that could not be stored, and store or drop them.
+    """See the records that could not be stored, and store, acknowledge or drop them.
 
     \b
     Example:
@@ -112,6 +112,37 @@ def replay(common: Common, select: tuple[str, ...], numbers: tuple[int, ...], ou
         return 0
     chosen = settings.model_copy(update={"sources": sources})
     return work_on_sources(chosen, Work("replay", lambda run: asdict(job(run, ids))), output=output)
+
+
+@rejected.command(short_help="Let known records make no sync incomplete.")
+@common_options
+@click.argument("numbers", metavar="[ID]...", nargs=-1, type=_NUMBER)
+@output_option
+def acknowledge(common: Common, numbers: tuple[int, ...], output: str) -> None:
+    """Note that the kept records, all or some, are known: they no longer make a sync exit 3.
+
+    They stay kept aside, and are counted when they are seen again. A record whose content changes and that is still
+    bad is a new one, which makes a sync exit 3 again.
+
+    \b
+    Example:
+      kore-etl rejected acknowledge
+      kore-etl rejected acknowledge 3 4
+    """
+    from etl.cli.factory import now
+    from etl.cli.open_database import existing_database
+    from etl.cli.output import print_json
+    from etl.load.ledger import quarantine
+
+    ids = sorted(set(numbers)) or None
+    with existing_database(common.start(need_sources=False).settings) as engine, engine.begin() as connection:
+        if ids is not None:
+            _found(connection, ids)
+        acknowledged = quarantine.acknowledge(connection, ids, now())
+    if output == "json":
+        print_json({"acknowledged": acknowledged})
+    elif common.verbosity >= 0:
+        click.echo(f"kore-etl: {_records(acknowledged)} acknowledged", err=True)
 
 
 @rejected.command(short_help="Delete records that are kept aside.")

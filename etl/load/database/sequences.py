@@ -1,0 +1,30 @@
+"""PostgreSQL's sequences: they fall behind where rows come in with their ids, by a restore, a replication or a copy."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from etl.load.schema.detail_tables import metadata
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def catch_up(connection: Connection) -> None:
+    """Let new rows be numbered from behind the last one of their table; SQLite does so by itself."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(_statement()))
+
+
+@cache
+def _statement() -> str:
+    tables = [table.name for table in metadata.sorted_tables if "id" in table.primary_key.columns]
+    lasts = " union all ".join(f"select '{name}', max(id) from {name}" for name in tables)  # noqa: S608 our own names
+    return f"""
+select setval(pg_get_serial_sequence(name, 'id'), last)
+  from ({lasts}) as tables (name, last)
+ where last > coalesce(pg_sequence_last_value(pg_get_serial_sequence(name, 'id')::regclass), 0)
+"""  # noqa: S608 as above

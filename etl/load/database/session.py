@@ -1,0 +1,96 @@
+"""The settings of a PostgreSQL session: the same whatever the server, the database, the role or a pooler sets.
+
+They are set by statements once the session is there. Poolers such as PgBouncer refuse the start-up parameter
+``options``. Locks, temporary tables and settings belong to a session, so pooling by transaction is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from etl.errors import DatabaseError
+
+# What is read and written depends on these.
+_ALWAYS = {
+    "client_encoding": "UTF8",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "timezone": "UTC",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+    "default_transaction_isolation": "read committed",
+    "row_security": "off",  # an error instead of rows that are silently left out
+}
+# These are set unless database_url, or the environment of libpq, sets them.
+_UNLESS_SET_BY_THE_CLIENT = {
+    # A plan is made for each statement's own values: one that was made while a table was empty reads all of it.
+    "plan_cache_mode": "force_custom_plan",
+    # A client whose machine died is noticed within some two minutes: its session holds the lock of its source.
+    "tcp_keepalives_idle": "60",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "6",
+    # Limits for people's queries: an index on a million tasks takes longer, and a session waits for the API.
+    "statement_timeout": "0",
+    "transaction_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+}
+# A server knows the settings of its own version only.
+_SET = """
+select set_config(s.name, wanted.value, false)
+  from unnest(%s::text[], %s::text[], %s::bool[]) as wanted (name, value, is_forced)
+  join pg_settings as s on lower(s.name) = wanted.name
+ where s.setting is distinct from wanted.value and (wanted.is_forced or s.source <> 'client')
+"""
+_OWN_PROCESS = "select pg_backend_pid()"
+POOLED_BY_TRANSACTION = (
+    "a pooler gives each transaction another session, which locks and temporary tables do not survive; "
+    "let it pool by session (PgBouncer: pool_mode = session), or name PostgreSQL itself in database_url"
+)
+
+
+def prepare_session(connection: Any, _record: object) -> None:
+    """Set a new connection of the driver up.
+
+    Raises:
+        DatabaseError: a pooler between here and the server pools by transaction.
+    """
+    connection.autocommit = True
+    _refuse_pooling_by_transaction(connection)
+    every = _ALWAYS | _UNLESS_SET_BY_THE_CLIENT
+    connection.execute(_SET, [[*every], [*every.values()], [name in _ALWAYS for name in every]])
+    connection.autocommit = False
+
+
+def refuse_a_shared_session(connection: Connection, another: Connection) -> None:
+    """Make sure that each of two connections has a session of its own, and keeps it.
+
+    Raises:
+        DatabaseError: a pooler lets them share one, or gives the first one another by now.
+    """
+    pids = [each.execute(text(_OWN_PROCESS)).scalar_one() for each in (connection, another, connection)]
+    if not _has_its_own(*pids):
+        raise DatabaseError(f"database_url: {POOLED_BY_TRANSACTION}")
+
+
+def _refuse_pooling_by_transaction(connection: Any) -> None:
+    """Look closer where the process that answers is not the one that took the connection: a pooler stands between."""
+    if _process_of(connection) == connection.info.backend_pid:
+        return
+    with type(connection).connect(connection.info.dsn, password=connection.info.password, autocommit=True) as another:
+        pids = [_process_of(each) for each in (connection, another, connection)]
+    if not _has_its_own(*pids):
+        raise DatabaseError(f"database_url: {POOLED_BY_TRANSACTION}")
+
+
+def _process_of(connection: Any) -> int:
+    (number,) = connection.execute(_OWN_PROCESS).fetchone()
+    return int(number)
+
+
+def _has_its_own(first: int, other: int, first_again: int) -> bool:
+    return first == first_again != other
