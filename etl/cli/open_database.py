@@ -38,7 +38,18 @@ def database_to_look_at(settings: Settings) -> Iterator[Engine]:
 
 
 @contextmanager
-def _existing(settings: Settings, *, migrate: bool) -> Iterator[Engine]:
+def database_to_copy(settings: Settings) -> Iterator[Engine]:
+    """Give the database of the settings, whatever its schema is; a SQLite file that is not there is not made.
+
+    Raises:
+        DatabaseError: there is none, or it cannot be used.
+    """
+    with _existing(settings, migrate=None) as engine:
+        yield engine
+
+
+@contextmanager
+def _existing(settings: Settings, *, migrate: bool | None) -> Iterator[Engine]:
     from sqlalchemy.engine import make_url
 
     from etl.load.database.engine import open_engine
@@ -49,7 +60,8 @@ def _existing(settings: Settings, *, migrate: bool) -> Iterator[Engine]:
         raise DatabaseError(f"database {url.database}: there is no such file; run: kore-etl sync")
     engine = open_engine(settings.database_url)
     try:
-        require_newest(engine, migrate=migrate)
+        if migrate is not None:
+            require_newest(engine, migrate=migrate)
         yield engine
     finally:
         engine.dispose()

@@ -99,7 +99,7 @@ def _job(since: datetime, until: datetime | None) -> str:
 def _reached(run: Run, way: Way, job: str, since: datetime) -> datetime | None:
     with reading(run.engine) as connection:
         progress = windows.progress(connection, run.source.id, job, way.field, since)
-    return progress.covered_until if progress else None
+    return progress.checkpoint_at if progress else None
 
 
 def _close_job(run: Run, job: str) -> None:

@@ -30,13 +30,13 @@ _MOST_LEFT = 20  # tasks that are looked up one by one in a run
 
 def sweep(run: Run, way: Way, since: datetime, start: datetime) -> None:
     """Read what most likely changed, and the slice of history that was read longest ago."""
-    read_stretch(run, Stretch("sync", way.field, "verified", since))
+    read_stretch(run, Stretch("sync", way.field, "split_windows", since))
     open_before = _open_here(run)
     seen = _read_unresolved(run, way, start, len(open_before))
     if seen is not None:
         left = sorted((created, key) for key, created in open_before.items() if key not in seen)
         for created, _ in left[:_MOST_LEFT]:
-            read_stretch(run, Stretch("left", way.field, "verified", created, created + run.abilities.smallest()))
+            read_stretch(run, Stretch("left", way.field, "split_windows", created, created + run.abilities.smallest()))
     _read_slice(run, way, start, since)
 
 
@@ -74,7 +74,7 @@ def _read_slice(run: Run, way: Way, start: datetime, end: datetime) -> None:
     if begin >= end:
         return
     window = Window(way.field, begin, end)
-    entry = WindowEntry(run, "sweep", way.field, "verified", begin, lambda: end)
+    entry = WindowEntry(run, "sweep", way.field, "split_windows", begin, lambda: end)
     before = run.client.usage.requests
     for chunk in read_verified(run.fetch, window, run.abilities):
         entry.store(run.take(replace(chunk, total=None)))

@@ -64,7 +64,7 @@ def read_history(run: Run, way: Way, finding: Finding | None, *, job: str, worke
     """Read all of history, then what changed meanwhile; a first sync that was cut off goes on where it ended."""
     start = beginning(run, way.field, finding)
     done = _already_read(run, way, start) if job == "first" else None
-    begin = done.covered_until if done else start
+    begin = done.checkpoint_at if done else start
     stretch = Stretch(job, way.field, way.history, begin, moves_watermark=way.field == "updatedAt")
     read_stretch(run, replace(stretch, start=read_in_parallel(run, stretch, workers)))
     began = done.opened_at if done else run.opened_at()
@@ -121,7 +121,7 @@ def _read_changes(run: Run, since: datetime, held: datetime | None) -> bool:
         if first.covered_until is None and _is_quiet(run, query, counts, first, _live(run), held):
             return False
         chunks = chain([replace(first, records=[])], chunks)
-    entry = WindowEntry(run, "sync", "updatedAt", "newest", since, run.opened_at)
+    entry = WindowEntry(run, "sync", "updatedAt", "newest_first", since, run.opened_at)
     for taken in read_ahead(chunks, run.take, most=run.most_ahead):
         entry.store(taken)
     entry.finish()

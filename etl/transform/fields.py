@@ -84,8 +84,10 @@ class _Fields:
         return None if both_have_ids else known
 
 
-def field_rows(task_id: str, listed: object, named: Mapping[str, Mapping[str, object]]) -> tuple[Row, ...]:
+def field_rows(task: Row, listed: object, named: Mapping[str, Mapping[str, object]]) -> tuple[Row, ...]:
     """One row for each field that has a value, however often the record spells it; the list comes first.
+
+    ``task`` are the columns that name the task in such a row.
 
     Where two spellings disagree about the value, the list's stands. `key` is the top-level key, where there is one.
     """
@@ -100,7 +102,7 @@ def field_rows(task_id: str, listed: object, named: Mapping[str, Mapping[str, ob
         value = field.value()
         told = _text(value)
         if told is not None:
-            rows.append(_row(task_id, len(rows), field, (value, told)))
+            rows.append(_row(task, len(rows), field, (value, told)))
     return tuple(rows)
 
 
@@ -113,11 +115,11 @@ def _meta(entry: Mapping[str, object]) -> Mapping[str, object]:
     return inner if isinstance(inner, dict) else {}
 
 
-def _row(task_id: str, position: int, field: _Field, told: tuple[object, str]) -> Row:
+def _row(task: Row, position: int, field: _Field, told: tuple[object, str]) -> Row:
     value, as_text = told
     data_type = field.data_type()
     return {
-        "task_id": task_id,
+        **task,
         "position": position,
         "field_id": field.field_id,
         "key": cut(field.key),

@@ -64,8 +64,8 @@ def prune(run_cli, settings) -> Prune:
 
 
 def window(start: datetime, end: datetime, **more: Any) -> dict[str, Any]:
-    place = {"source_id": 1, "run_id": 1, "job": "sync", "field": "updatedAt", "reading": "keyset"}
-    times = {"start_at": start, "end_at": end, "covered_until": end, "opened_at": OLD, "finished_at": OLD}
+    place = {"source_id": 1, "run_id": 1, "job": "sync", "field": "updatedAt", "strategy": "keyset"}
+    times = {"start_at": start, "end_at": end, "checkpoint_at": end, "opened_at": OLD, "finished_at": OLD}
     return place | times | {"state": "verified", "rows": 1} | more
 
 
@@ -79,7 +79,7 @@ def put_windows(engine: Engine, *windows: dict[str, Any]) -> None:
 
 def stretches(engine: Engine) -> list[tuple[int, int, str]]:
     """The windows' starts and ends as hours since OLD, and their states."""
-    columns = (sync_windows.c.start_at, sync_windows.c.covered_until, sync_windows.c.state)
+    columns = (sync_windows.c.start_at, sync_windows.c.checkpoint_at, sync_windows.c.state)
     with engine.connect() as connection:
         rows = connection.execute(select(*columns).order_by(*columns)).all()
     return [(round((start - NOW) / HOUR), round((end - NOW) / HOUR), state) for start, end, state in rows]
@@ -160,8 +160,8 @@ def test_a_window_that_was_not_verified_is_told_of_until_it_is(prune, aged):
         window(start, start + HOUR, state="unverified"),
         window(start + HOUR, start + 2 * HOUR, state="unverified"),
         window(start, start + HOUR),
-        window(start + 5 * HOUR, start + 6 * HOUR, state="failed", covered_until=start + 5 * HOUR),
-        window(start + 7 * HOUR, start + 9 * HOUR, state="failed", covered_until=start + 8 * HOUR),
+        window(start + 5 * HOUR, start + 6 * HOUR, state="failed", checkpoint_at=start + 5 * HOUR),
+        window(start + 7 * HOUR, start + 9 * HOUR, state="failed", checkpoint_at=start + 8 * HOUR),
     )
     assert prune("--windows", "90d")["windows"] == 2
     assert stretches(aged) == [(-200, -199, "verified"), (-199, -198, "unverified"), (-193, -192, "failed")]

@@ -34,8 +34,8 @@ MISFOLLOWED = [
     f"select * from ({kept}) as kept except select * from ({told}) as told"
     f" union all select * from ({told}) as told except select * from ({kept}) as kept"
     for kept, told in (
-        (_STRETCHES.format("status_stretches"), _STRETCHES.format("status_history")),
-        (_PROGRESS.format("task_progress"), _PROGRESS.format("status_course")),
+        (_STRETCHES.format("status_intervals"), _STRETCHES.format("computed_status_intervals")),
+        (_PROGRESS.format("task_progress"), _PROGRESS.format("computed_task_progress")),
     )
 ]
 

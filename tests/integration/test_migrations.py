@@ -21,7 +21,7 @@ from etl.load.database.types import Moment
 from etl.load.ledger import runs, sources, watermarks, windows
 from etl.load.ledger.rejected_records import Origin, keep
 from etl.load.schema import migrate as schema
-from etl.load.schema.detail_tables import CHILDREN, DIMENSIONS, metadata, status_stretches, task_progress
+from etl.load.schema.detail_tables import CHILDREN, DIMENSIONS, metadata, status_intervals, task_progress
 from etl.load.schema.tables import task_changes, tasks, unknown_keys
 from etl.load.upsert.tasks import Batch, store
 from tests.conftest import CHECKOUT, clean_environment
@@ -139,7 +139,7 @@ def fill(connection: Connection) -> None:
     run = runs.begin(connection, source.id, "sync", settings={"overlap": "5m"}, now=NOW)
     window = windows.open_window(
         connection, source_id=source.id, run_id=run, job="first", field="updatedAt",
-        start=NOW - timedelta(days=1), end=NOW, reading="keyset", opened_at=NOW,
+        start=NOW - timedelta(days=1), end=NOW, strategy="keyset", opened_at=NOW,
     )  # fmt: skip
     task = {
         column.name: None
@@ -183,7 +183,7 @@ def fill(connection: Connection) -> None:
         connection.execute(insert(table).values(_id="x-1", source_id=source.id))
     for table in CHILDREN:
         connection.execute(insert(table).values(task_id="t-1", position=0))
-    connection.execute(insert(status_stretches).values(task_id="t-1", position=1, started_at=NOW))
+    connection.execute(insert(status_intervals).values(task_id="t-1", position=1, started_at=NOW))
     connection.execute(insert(task_progress).values(task_id="t-1", reopened=0))
     connection.execute(insert(task_changes).values(task_id="t-1", field="name", seen_at=NOW, run_id=run))
     keep(connection, [("_id is missing", None, "{}")], Origin(source.id, run, window), NOW)
@@ -292,7 +292,7 @@ def test_rows_survive_the_way_to_the_first_version_and_back(migrated: Engine) ->
     (task,) = after["tasks"]
     (task_before,) = before["tasks"]
     assert task == task_before | {"assignee_id": "a-9"}
-    came_later = {"tasks", "unknown_keys", "sources", "status_stretches", "task_progress"}
+    came_later = {"tasks", "unknown_keys", "sources", "status_intervals", "task_progress"}
     assert {name: after[name] for name in after.keys() - came_later} == {
         name: before[name] for name in before.keys() - came_later
     }
@@ -346,9 +346,9 @@ def test_what_a_window_has_not_covered_yet_is_a_gap(migrated: Engine) -> None:
     with migrated.begin() as connection:
         source_id, run_id = a_run(connection)
         watermarks.advance(connection, source_id, hour(10), run_id=run_id, now=NOW)
-        a_window(connection, source_id, run_id, 0, 5, covered_until=hour(3))
+        a_window(connection, source_id, run_id, 0, 5, checkpoint_at=hour(3))
         a_window(connection, source_id, run_id, 5, 10)
-        a_window(connection, source_id, run_id, 3, 4, covered_until=hour(3))
+        a_window(connection, source_id, run_id, 3, 4, checkpoint_at=hour(3))
     assert found_gaps(migrated) == [(3, 5)]
 
 
@@ -374,13 +374,13 @@ def a_run(connection: Connection, stream: str = "s-1") -> tuple[int, int]:
 
 
 def a_window(
-    connection: Connection, source_id: int, run_id: int, start: int, end: int, covered_until: datetime | None = None
+    connection: Connection, source_id: int, run_id: int, start: int, end: int, checkpoint_at: datetime | None = None
 ) -> None:
     window = windows.open_window(
         connection, source_id=source_id, run_id=run_id, job="first", field="updatedAt",
-        start=hour(start), end=hour(end), reading="keyset", opened_at=NOW,
+        start=hour(start), end=hour(end), strategy="keyset", opened_at=NOW,
     )  # fmt: skip
-    windows.note(connection, window, covered_until=covered_until or hour(end))
+    windows.note(connection, window, checkpoint_at=checkpoint_at or hour(end))
 
 
 def found_gaps(engine: Engine) -> list[tuple[int, int]]:

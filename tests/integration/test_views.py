@@ -18,7 +18,7 @@ from etl.load.database.engine import reading
 from etl.load.database.types import Moment
 from etl.load.ledger import watermarks, windows
 from etl.load.ledger.rejected_records import Origin, keep
-from etl.load.schema.detail_tables import agents, queues, status_stretches, task_progress
+from etl.load.schema.detail_tables import agents, queues, status_intervals, task_progress
 from etl.load.schema.tables import priorities, statuses, task_changes, tasks
 from etl.load.schema.views import VIEWS
 from etl.load.upsert import daily_counts, status_intervals
@@ -414,9 +414,9 @@ def test_sync_freshness_tells_how_a_source_stands(history: Database) -> None:
 def a_window(connection: Connection, database: Database, start: datetime, end: datetime) -> None:
     window = windows.open_window(
         connection, source_id=database.source_id, run_id=database.run_id, job="first", field="updatedAt",
-        start=start, end=end, reading="verified", opened_at=NOW,
+        start=start, end=end, strategy="split_windows", opened_at=NOW,
     )  # fmt: skip
-    windows.note(connection, window, covered_until=end, state="unverified")
+    windows.note(connection, window, checkpoint_at=end, state="unverified")
 
 
 def test_a_source_that_was_never_synced_has_a_row_too(database: Database) -> None:
@@ -470,7 +470,7 @@ def _histories(draw: some.DrawFn) -> tuple[str, datetime, datetime | None, list[
 @given(histories=some.lists(_histories(), min_size=1, max_size=6))
 def test_stretches_tile_a_tasks_life_and_all_views_agree_on_what_is_open(database: Database, histories: Any) -> None:
     with database.engine.begin() as connection:
-        for table in (status_stretches, task_progress, task_changes, tasks, statuses):
+        for table in (status_intervals, task_progress, task_changes, tasks, statuses):
             connection.execute(delete(table))
     with_statuses(database)
     for place, (status, created, gone, changes) in enumerate(histories):

@@ -4,8 +4,8 @@
 | --------------- | ------------- | ---------------------------------- | ---------------------- |
 | updatedAt       | yes           | keyset by updatedAt                | keyset by updatedAt    |
 | createdAt       | yes           | keyset by createdAt, newest first  | newest first           |
-| updatedAt       | no            | verified windows                   | verified windows       |
-| createdAt       | no            | verified windows                   | recent windows, sweep  |
+| updatedAt       | no            | split windows                      | split windows          |
+| createdAt       | no            | split windows                      | recent windows, sweep  |
 
 What is unknown counts as the worse: dates on createdAt, sortBy not obeyed.
 """
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from etl.extract.http.query import Field
     from etl.extract.paging.base import Reader
 
-Name = Literal["keyset", "verified", "newest"]
-READERS: dict[Name, Reader] = {"keyset": read_keyset, "verified": read_verified, "newest": read_newest}
+Name = Literal["keyset", "split_windows", "newest_first"]
+READERS: dict[Name, Reader] = {"keyset": read_keyset, "split_windows": read_verified, "newest_first": read_newest}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,14 @@ class Way:
     """How a source is read: history by windows of ``field``, and later syncs by ``later``."""
 
     field: Field
-    history: Literal["keyset", "verified"]
+    history: Literal["keyset", "split_windows"]
     later: Literal["windows", "newest", "sweep"]
 
 
 def choose(abilities: Abilities) -> Way:
     """Return the cheapest exact way."""
     by: Field = abilities.window_field or "createdAt"
-    history: Literal["keyset", "verified"] = "keyset" if abilities.sorts(by) else "verified"
+    history: Literal["keyset", "split_windows"] = "keyset" if abilities.sorts(by) else "split_windows"
     if by == "updatedAt":
         return Way(by, history, "windows")
     return Way(by, history, "newest" if abilities.sorts("updatedAt") else "sweep")

@@ -123,7 +123,7 @@ def _check_budget(budget: Budget) -> Finding:
 
 
 def _check_lock(assignment: Assignment, engine: Engine) -> Finding:
-    lock = named_lock(engine, f"sync {assignment.stream_id}")
+    lock = named_lock(engine, f"sync {assignment.identity}")
     try:
         is_free = lock.acquire(wait=False)
         lock.release()

@@ -68,8 +68,8 @@ def refresh(run: Run) -> int:
         tasks = sum(_rewrite(run, records) for records in _stored(run))
     with run.engine.begin() as connection:
         if tasks:
-            daily_counts.count_anew(connection)
-            status_intervals.follow_all(connection)
+            daily_counts.count_anew(connection, run.source.id)
+            status_intervals.follow_all(connection, run.source.id)
         rewrite.remember_shape(connection, run.source.id, today.text())
     if dropped:
         scrub(run.engine, _TABLES)
@@ -118,5 +118,6 @@ def _clear_named(run: Run, connection: Connection, drop: Callable[[object], obje
         for row_id, record in rewrite.named(connection, table, run.source.id):
             made = transform(drop({"_id": "t", key: record}), run.stream)
             row = (getattr(made, key) if isinstance(made, TaskRows) else None) or {"raw": "null"}
-            rows.append(empty | {name: row[name] for name in row if name in {*empty, "raw"}} | {"_id": row_id})
+            found = {name: row[name] for name in row if name in {*empty, "raw"}}
+            rows.append({**empty, **found, "_id": row_id, "source_id": run.source.id})
         rewrite.rewrite_named(connection, table, rows)

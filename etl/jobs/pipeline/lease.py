@@ -60,15 +60,15 @@ class Turn:
 
 
 @contextmanager
-def turn_of(engine: Engine, command: str, *, stream_id: str, name: str) -> Iterator[Turn]:
-    """Give a command its turn on a source.
+def turn_of(engine: Engine, command: str, *, source: str, name: str) -> Iterator[Turn]:
+    """Give a command its turn on a source, given by its identity; ``name`` is for a person.
 
     Raises:
         LockedError: another run of the same kind is under way.
     """
     kind = "backfill" if command in BACKGROUND else "sync"
-    with held(named_lock(engine, f"{kind} {stream_id}"), f"source {name}"):
-        turn = Turn(named_lock(engine, f"turn {stream_id}"), makes_way=command in BACKGROUND)
+    with held(named_lock(engine, f"{kind} {source}"), f"source {name}"):
+        turn = Turn(named_lock(engine, f"turn {source}"), makes_way=command in BACKGROUND)
         try:
             yield turn
         finally:

@@ -39,6 +39,11 @@ class Assignment:
     by_hand: Mapping[str, Any]
     settings: Mapping[str, Any]
 
+    @property
+    def identity(self) -> str:
+        """What makes it the source that it is: host, account and stream in one text."""
+        return sources.identity(sources.host_of(self.base_url), self.account_id, self.stream_id)
+
 
 @contextmanager
 def recorded_run(
@@ -57,7 +62,7 @@ def recorded_run(
     Raises:
         LockedError: another run works on this source.
     """
-    with turn_of(engine, command, stream_id=assignment.stream_id, name=assignment.name) as turn:
+    with turn_of(engine, command, source=assignment.identity, name=assignment.name) as turn:
         turn.on_return = lambda seconds: on_return(assignment.account_id, seconds)
         source = _register(engine, assignment, clock())
         with engine.begin() as connection:

@@ -40,7 +40,7 @@ class WindowEntry:
     ) -> None:
         self.covered_until = start
         self._run = run
-        self._columns: dict[str, Any] = {"job": job, "field": field, "reading": reading, "start": start}
+        self._columns: dict[str, Any] = {"job": job, "field": field, "strategy": reading, "start": start}
         self._tell_end = end
         self._known_end: datetime | None = None
         self._id: int | None = None
@@ -121,7 +121,7 @@ class WindowEntry:
             connection,
             self._id,
             end_at=self._end,
-            covered_until=self.covered_until,
+            checkpoint_at=self.covered_until,
             state=self._state,
             rows=self._rows,
             reported_total=self._total,

@@ -69,7 +69,7 @@ class Suspects:
         with reading(self.run.engine) as connection:
             here = deletions.versions_between(connection, self.run.source.id, self.field, start, end)
             missing = here.keys() - set(present)
-            records = deletions.records(connection, missing)
+            records = deletions.records(connection, self.run.source.id, missing)
         self.compared += len(here)
         placed = {key for key in missing if moment_of(records[key], self.field) is not None}
         self.unplaced |= {key: here[key] for key in missing - placed}

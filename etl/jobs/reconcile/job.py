@@ -92,7 +92,7 @@ def _find_and_mark(run: Run, suspects: Suspects, *, deep: bool) -> int:
     if suspects.gone:
         _look_again(run, suspects)
     with run.engine.begin() as connection:
-        marked = deletions.mark(connection, suspects.gone, run_id=run.id, now=run.clock())
+        marked = deletions.mark(connection, run.source.id, suspects.gone, run_id=run.id, now=run.clock())
     if total is not None and suspects.live - marked > total:
         run.tally.unverified += 1
         log.warning("reconcile.left", tasks=suspects.live - marked - total, hint="kore-etl reconcile --deep")

@@ -1,4 +1,4 @@
-"""The ledger of windows: which stretches of time were read, how, and with what outcome."""
+"""The ledger of windows: which ranges of time were read, how, and with what outcome."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _LARGEST = 2**31 - 1  # of an Integer; more tasks than that is no count but a mi
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A row of the ledger: ``[start, end)`` of ``field``, committed from its start up to ``covered_until``."""
+class Window:
+    """A row of the ledger: ``[start, end)`` of ``field``, committed from its start up to ``checkpoint_at``."""
 
     id: int
     job: str
     field: str
     start: datetime
     end: datetime
-    covered_until: datetime
+    checkpoint_at: datetime
     state: str
     opened_at: datetime
 
@@ -40,7 +40,7 @@ def open_window(  # noqa: PLR0913 a row's columns
     field: str,
     start: datetime,
     end: datetime,
-    reading: str,
+    strategy: str,
     opened_at: datetime,
 ) -> int:
     """Add a window that is being read from now on and return its id."""
@@ -51,8 +51,8 @@ def open_window(  # noqa: PLR0913 a row's columns
         "field": field,
         "start_at": start,
         "end_at": end,
-        "covered_until": start,
-        "reading": reading,
+        "checkpoint_at": start,
+        "strategy": strategy,
         "state": "running",
         "attempts": 1,
         "opened_at": opened_at,
@@ -64,29 +64,29 @@ def open_window(  # noqa: PLR0913 a row's columns
 
 
 def note(connection: Connection, window_id: int, **values: object) -> None:
-    """Write what changed of a window: ``covered_until``, ``state``, ``requests``, ``rows`` ..."""
+    """Write what changed of a window: ``checkpoint_at``, ``state``, ``requests``, ``rows`` ..."""
     total = values.get("reported_total")
     if isinstance(total, int) and total > _LARGEST:
         values["reported_total"] = None
     connection.execute(update(sync_windows).where(sync_windows.c.id == window_id).values(**values))
 
 
-def of_job(connection: Connection, source_id: int, job: str, *, since: datetime | None = None) -> Sequence[Stretch]:
-    """Return the windows of a job on a source, oldest stretch first."""
+def of_job(connection: Connection, source_id: int, job: str, *, since: datetime | None = None) -> Sequence[Window]:
+    """Return the windows of a job on a source, earliest first."""
     columns = sync_windows.c
     query = select(
         columns.id, columns.job, columns.field, columns.start_at, columns.end_at,
-        columns.covered_until, columns.state, columns.opened_at,
+        columns.checkpoint_at, columns.state, columns.opened_at,
     ).where(columns.source_id == source_id, columns.job == job)  # fmt: skip
     if since is not None:
         query = query.where(columns.opened_at >= since)
-    return [Stretch(*row) for row in connection.execute(query.order_by(columns.start_at, columns.id))]
+    return [Window(*row) for row in connection.execute(query.order_by(columns.start_at, columns.id))]
 
 
 def latest_of_job(connection: Connection, source_id: int, job: str) -> datetime | None:
     """Return how far the job's latest window came."""
     columns = sync_windows.c
-    query = select(columns.covered_until).where(columns.source_id == source_id, columns.job == job)
+    query = select(columns.checkpoint_at).where(columns.source_id == source_id, columns.job == job)
     return connection.execute(query.order_by(columns.id.desc()).limit(1)).scalar()
 
 
@@ -94,7 +94,7 @@ def latest_of_job(connection: Connection, source_id: int, job: str) -> datetime 
 class Progress:
     """How far a job came without a gap, and the server's time when the first of its windows was opened."""
 
-    covered_until: datetime
+    checkpoint_at: datetime
     opened_at: datetime
 
 
@@ -104,7 +104,7 @@ def progress(connection: Connection, source_id: int, job: str, field: str, start
     reached = start
     for entry in found:
         if entry.start <= reached:
-            reached = max(reached, entry.covered_until)
+            reached = max(reached, entry.checkpoint_at)
     if reached <= start:
         return None
     return Progress(reached, min(entry.opened_at for entry in found))

@@ -137,11 +137,11 @@ def _versions(connection: Connection, source_id: int, *conditions: ColumnElement
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def records(connection: Connection, ids: Collection[str]) -> dict[str, Any]:
-    """Return the whole records of tasks by their ids."""
+def records(connection: Connection, source_id: int, ids: Collection[str]) -> dict[str, Any]:
+    """Return the whole records of a source's tasks by their ids."""
     found: dict[str, Any] = {}
     for some in _portions(sorted(ids)):
-        query = select(tasks.c["_id"], tasks.c.raw).where(tasks.c["_id"].in_(some))
+        query = select(tasks.c["_id"], tasks.c.raw).where(tasks.c["_id"].in_(some), is_of(source_id))
         found |= {row[0]: row[1] for row in connection.execute(query)}
     return found
 
@@ -150,10 +150,13 @@ def _portions(ids: list[str]) -> Iterator[list[str]]:
     return (ids[place : place + _MOST_PARAMETERS] for place in range(0, len(ids), _MOST_PARAMETERS))
 
 
-def mark(connection: Connection, gone: Mapping[str, datetime | None], *, run_id: int, now: datetime) -> int:
-    """Mark tasks as deleted, with a row of history each, and return how many; the caller's transaction holds it.
+def mark(
+    connection: Connection, source_id: int, gone: Mapping[str, datetime | None], *, run_id: int, now: datetime
+) -> int:
+    """Mark a source's tasks as deleted, with a row of history each, and return how many.
 
-    A task that was stored in another version since, or is marked already, is left as it is.
+    The caller's transaction holds it. A task that was stored in another version since, or is marked already, is left
+    as it is.
     """
     if not gone:
         return 0
@@ -161,9 +164,11 @@ def mark(connection: Connection, gone: Mapping[str, datetime | None], *, run_id:
     connection.execute(_gone.insert(), [{"_id": key, "updated_at": version} for key, version in gone.items()])
     is_meant = (_gone.c["_id"] == tasks.c["_id"]) & _gone.c.updated_at.is_not_distinct_from(tasks.c.updated_at)
     chosen = exists(select(literal(1)).select_from(_gone).where(is_meant).correlate(tasks)) & is_present()
+    chosen &= is_of(source_id)
     moment = literal(now, tasks.c.deleted_at.type)
     values = {
         "task_id": tasks.c["_id"],
+        "source_id": tasks.c.source_id,
         "field": literal("deletion", Text),
         "new_value": moment_text(moment),
         "changed_at": moment,
@@ -174,8 +179,8 @@ def mark(connection: Connection, gone: Mapping[str, datetime | None], *, run_id:
         list(values), select(*values.values()).where(chosen, tasks.c.deleted_at.is_(None))
     )
     connection.execute(history)
-    daily_counts.take_out(connection, gone)
+    daily_counts.take_out(connection, source_id, gone)
     result = connection.execute(update(tasks).where(chosen).values(deleted_at=moment))
-    daily_counts.add(connection, gone)
-    status_intervals.follow(connection, gone)
+    daily_counts.add(connection, source_id, gone)
+    status_intervals.follow(connection, source_id, gone)
     return result.rowcount

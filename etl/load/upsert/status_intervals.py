@@ -1,43 +1,45 @@
 """Following the status of tasks as they are written: what ``task_status_intervals`` and ``task_cycle_times`` show.
 
-Two views tell what a task's changes say, ``status_history`` and ``status_course``; two tables keep that, so that no
-question has to work it out for all of history.
+Two views compute what a task's changes say. Two derived tables keep it, so that no question has to compute it for all
+of history.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, Connection, Table, column, delete, insert, select, table
+from sqlalchemy import ColumnElement, Connection, Table, column, delete, func, insert, null, select, table
 
-from etl.load.schema.detail_tables import status_stretches, task_progress
+from etl.load.schema.detail_tables import status_intervals, task_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _IDS_AT_ONCE = 500
-_KEPT = (("status_history", status_stretches), ("status_course", task_progress))
+_KEPT = (("computed_status_intervals", status_intervals), ("computed_task_progress", task_progress))
 
 
-def follow(connection: Connection, ids: Iterable[str]) -> None:
-    """Keep what the changes of these tasks say now."""
+def follow(connection: Connection, source_id: int, ids: Iterable[str]) -> None:
+    """Keep what the changes of these tasks of a source say now."""
     every = list(ids)
     for start in range(0, len(every), _IDS_AT_ONCE):
         some = every[start : start + _IDS_AT_ONCE]
         for view, kept in _KEPT:
-            connection.execute(delete(kept).where(kept.c.task_id.in_(some)))
-            _keep(connection, view, kept, some)
+            connection.execute(delete(kept).where(kept.c.task_id.in_(some), kept.c.source_id == source_id))
+            _keep(connection, view, kept, source_id, some)
 
 
-def follow_all(connection: Connection) -> None:
-    """Keep what the changes of all tasks say now: what a status means has changed, or when tasks were created."""
+def follow_all(connection: Connection, source_id: int) -> None:
+    """Keep what the changes of all tasks of a source say now: a status has another meaning, or dates have changed."""
     for view, kept in _KEPT:
-        connection.execute(delete(kept))
-        _keep(connection, view, kept)
+        connection.execute(delete(kept).where(kept.c.source_id == source_id))
+        _keep(connection, view, kept, source_id)
 
 
-def _keep(connection: Connection, view: str, kept: Table, some: list[str] | None = None) -> None:
+def _keep(connection: Connection, view: str, kept: Table, source_id: int, some: list[str] | None = None) -> None:
     told = table(view, *(column(own.name, own.type) for own in kept.c))
-    chosen: list[ColumnElement[bool]] = [] if some is None else [told.c.task_id.in_(some)]
+    chosen: list[ColumnElement[bool]] = [func.coalesce(told.c.source_id, null()) == source_id]
+    if some is not None:
+        chosen = [told.c.task_id.in_(some), told.c.source_id == source_id]
     names = kept.c.keys()
     connection.execute(insert(kept).from_select(names, select(*(told.c[name] for name in names)).where(*chosen)))

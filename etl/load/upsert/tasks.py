@@ -55,13 +55,13 @@ incoming = Table(
     ),
     prefixes=["TEMPORARY"],
 )
-_KEY = incoming.c["_id"] == tasks.c["_id"]
+_KEY = and_(incoming.c["_id"] == tasks.c["_id"], incoming.c.source_id == tasks.c.source_id)
 _DELETED_AT = inactive_since(incoming, bindparam("seen", type_=tasks.c.stored_at.type))
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of one or more pages by table; an ``_id`` may stand in it more than once.
+    """Rows of one or more pages of one source by table; an ``_id`` may stand in it more than once.
 
     ``details`` holds what stands behind each task, in the order of ``tasks``; left out, nothing does.
     """
@@ -112,28 +112,30 @@ def store(
     newest = _newest_of_each(batch)
     if not newest:
         return Counts()
+    source_id = batch.tasks[0]["source_id"]
     prepare(connection)
     fill(connection, incoming, [task for task, _ in newest.values()])
     counts = _classify(connection)
     counts.repeated = len(batch.tasks) - len(newest)
     if counts.updated:
-        daily_counts.take_out(connection, newest)
+        daily_counts.take_out(connection, source_id, newest)
         counts.changes = history.record(connection, incoming, changes=_is_changed(), run_id=run_id, now=now)
     on_laid_out()
     if counts.inserted or counts.updated:
         written = _write(connection, run_id=run_id, now=now)
         # Where no task was known before, none can have children.
-        put_children(connection, {key: newest[key][1] for key in written}, replace=counts.updated > 0)
+        details = {key: newest[key][1] for key in written}
+        put_children(connection, source_id, details, replace=counts.updated > 0)
         if counts.updated:
-            daily_counts.add(connection, newest)
+            daily_counts.add(connection, source_id, newest)
         else:
             known = newest.keys() - written
             daily_counts.add_first(connection, incoming, but=known, deleted_at=_DELETED_AT, now=now)
     if counts.updated:
-        status_intervals.follow(connection, newest)
+        status_intervals.follow(connection, source_id, newest)
     if is_meaning_changed:
-        daily_counts.count_anew(connection)
-        status_intervals.follow_all(connection)
+        daily_counts.count_anew(connection, source_id)
+        status_intervals.follow_all(connection, source_id)
     return counts
 
 
@@ -241,9 +243,9 @@ def _merge(dialect: str) -> Any:
         .where(or_(tasks.c["_id"].is_(None), _is_changed()))
     )
     statement = insert_by(dialect, tasks).from_select([*_FROM_API, *own, "deleted_at"], source)
-    written = [name for name in (*_FROM_API, "stored_at", "run_id", "deleted_at") if name != "_id"]
+    written = [name for name in (*_FROM_API, "stored_at", "run_id", "deleted_at") if name not in {"_id", "source_id"}]
     upsert = statement.on_conflict_do_update(
-        index_elements=["_id"],
+        index_elements=["_id", "source_id"],
         set_={name: statement.excluded[name] for name in written},
     )
     return upsert.returning(tasks.c["_id"])

@@ -126,8 +126,7 @@ def check(common: Common, output: str) -> None:
     if output == "json":
         _print_json({"current": at, "newest": newest, "differences": found, "ok": at == newest and not found})
     if at != newest:
-        what_to_do = "run: kore-etl db upgrade" if (at or "") < newest else "use: the kore-etl that made them"
-        raise DatabaseError(f"{where}: the tables are at {at or EMPTY}, needed is {newest}; {what_to_do}")
+        raise DatabaseError(f"{where}: the tables are at {at or EMPTY}, needed is {newest}; {migrate.advice(at)}")
     if found:
         raise DatabaseError(f"{where}: the tables are not as migration {newest} makes them: {_first(found)}")
     _say(common, f"{where}: the tables are at {newest}, as needed")

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 def copy(common: Common, target_url: str, output: str) -> None:
     """Copy everything, history and watermarks too, into an empty database; all of it or nothing.
 
+    A database of kore-etl 0.1.0 is carried over so: the copy has the tables of this version, the original stays as it
+    is. On PostgreSQL another schema of the same database will do: add ?options=-csearch_path%3DNAME to the URL.
+
     The next sync into the copy goes on where the last one into this database ended. Stop the timer first: what a sync
     writes here while this runs is not in the copy. A password is better kept in ~/.pgpass or PGPASSWORD than in --to.
 
@@ -29,13 +32,13 @@ def copy(common: Common, target_url: str, output: str) -> None:
     Example:
       kore-etl db copy --to postgresql://kore@db.example.com/kore
     """
-    from etl.cli.open_database import database_to_look_at
+    from etl.cli.open_database import database_to_copy
     from etl.jobs.maintenance.copy import copy_database
     from etl.load.database.engine import open_engine
 
     settings = common.start(need_sources=False).settings
     target_url = common.load({"database_url": target_url}, need_sources=False).settings.database_url
-    with database_to_look_at(settings) as source:
+    with database_to_copy(settings) as source:
         target = open_engine(target_url)
         try:
             copied = copy_database(source, target, lambda name, rows: _say(common, f"{name}: {rows:,}"))
