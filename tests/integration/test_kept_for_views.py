@@ -68,7 +68,7 @@ def obey(database: Database, order: tuple[Any, ...], categories: dict[str, Any],
                     connection, database.source_id, "updatedAt", minute(-DAY), minute(99 * DAY)
                 )
                 gone = {key: versions[key]} if key in versions else {}
-                deletions.mark(connection, gone, run_id=database.run_id, now=minute(7 * DAY))
+                deletions.mark(connection, database.source_id, gone, run_id=database.run_id, now=minute(7 * DAY))
             elif erased.record_of(connection, database.source_id, key) is not None:
                 row = task(key, 3 * DAY, created_at=minute(0), raw="{}")
                 erased.erase(connection, row, run_id=database.run_id, now=minute(8 * DAY))

@@ -43,9 +43,7 @@ def register(
     host = host_of(base_url)
     before = moved_from(connection, name=name, base_url=base_url, account_id=account_id, stream_id=stream_id)
     if before is not None:
-        message = f"base_url: source {name} was read from {host_of(before)} so far, and now from {host}"
-        then = "if the server has moved, run: kore-etl check --moved; if it is another, give the source another name"
-        raise ConfigError(f"{message}; {then}")
+        raise unsettled_move(name, before, base_url)
     same = (sources.c.host == host) & (sources.c.account_id == account_id) & (sources.c.stream_id == stream_id)
     row = connection.execute(select(sources).where(same)).one_or_none()
     if row is None:
@@ -75,6 +73,13 @@ def moved_from(connection: Connection, *, name: str, base_url: str, account_id: 
     if host_of(base_url) in known:
         return None
     return next((row.base_url for row in known.values() if row.name == name), None)
+
+
+def unsettled_move(name: str, before: str, base_url: str) -> ConfigError:
+    """Return the error for a source whose host has changed, and nobody has said whether its server moved."""
+    message = f"base_url: source {name} was read from {host_of(before)} so far, and now from {host_of(base_url)}"
+    then = "if the server has moved, run: kore-etl check --moved; if it is another, give the source another name"
+    return ConfigError(f"{message}; {then}")
 
 
 def move(connection: Connection, *, name: str, base_url: str, account_id: str, stream_id: str) -> None:
