@@ -74,7 +74,7 @@ def _copy(reader: Connection, writer: Connection, table: Table, *, is_old: bool)
     number = 0
     found = reader.execution_options(yield_per=_AT_ONCE).execute(rows)
     for some in found.mappings().partitions():
-        fill(writer, table, [carry_over.today(dict(row)) for row in some])
+        fill(writer, table, [carry_over.today(dict(row)) if is_old else dict(row) for row in some])
         number += len(some)
     return number
 

@@ -8,7 +8,7 @@ What cannot be kept is named in one error, and the transaction is rolled back.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, text
@@ -19,12 +19,16 @@ from etl.load.schema.detail_tables import metadata
 from etl.load.schema.views import VIEWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _FORMER_VIEWS: frozenset[str] = frozenset()  # views that only earlier versions made: a migration drops them
 _OUR_VIEWS = frozenset(view.name for view in VIEWS) | _FORMER_VIEWS
 _IN_THE_WAY = ("2BP01", "0A000")  # other objects depend on it; a view uses the column
 
+_KINDS = {
+    "view": ("select * from {0}",),
+    "trigger": ("insert into {0} values ({1})", "update {0} set {2}", "delete from {0}"),
+}
 _ON_SQLITE = "select type, name, tbl_name, sql from sqlite_master where type in ('view', 'trigger') order by rowid"
 _ON_POSTGRESQL = """
 with recursive dependent (view, depth) as (
@@ -68,39 +72,31 @@ def keep_own_objects(connection: Connection, migrate: Callable[[], None]) -> Non
 def _keep_on_sqlite(connection: Connection, migrate: Callable[[], None]) -> None:
     own = [each for each in connection.exec_driver_sql(_ON_SQLITE).all() if each.name not in _OUR_VIEWS]
     own.sort(key=lambda each: each.type == "trigger")  # one may be on a view
-    worked = [each for each in own if _works(connection, each)]
+    worked = [(each, kind) for each in own for kind in _KINDS[each.type] if _works(connection, each, kind)]
     for each in reversed(own):
         connection.exec_driver_sql(f"drop {each.type} {_quoted(each.name)}")
     migrate()
     for each in own:
-        try:
+        with _naming(connection, f"{each.type} {each.name}"):
             connection.exec_driver_sql(each.sql)
-        except DatabaseError as error:
-            raise _cannot_be_kept(connection, f"{each.type} {each.name}", error) from error
-    for each in worked:
-        try:
-            _use(connection, each)
-        except DatabaseError as error:
-            raise _cannot_be_kept(connection, f"{each.type} {each.name}", error) from error
+    for each, kind in worked:
+        with _naming(connection, f"{each.type} {each.name}"):
+            _use(connection, each, kind)
 
 
-def _works(connection: Connection, each: Row[Any]) -> bool:
+def _works(connection: Connection, each: Row[Any], kind: str) -> bool:
     with suppress(DatabaseError):
-        _use(connection, each)
+        _use(connection, each, kind)
         return True
     return False
 
 
-def _use(connection: Connection, each: Row[Any]) -> None:
-    """Let SQLite read a view's or a trigger's text, which it does not do when it is made."""
-    name, nulls, emptied = _quoted(each.tbl_name), "", ""
-    statements = ["select * from {0}"]
-    if each.type == "trigger":
-        columns = [_quoted(column.name) for column in connection.exec_driver_sql(f"pragma table_info({name})")]
-        nulls, emptied = ", ".join("null" for _ in columns), ", ".join(f"{column} = null" for column in columns)
-        statements += ["insert into {0} values ({1})", "update {0} set {2}", "delete from {0}"]
-    for statement in statements:
-        connection.exec_driver_sql("explain " + statement.format(name, nulls, emptied))
+def _use(connection: Connection, each: Row[Any], kind: str) -> None:
+    """Let SQLite read the text of a view or trigger, which it does not do when it is made."""
+    name = _quoted(each.tbl_name)
+    columns = [_quoted(column.name) for column in connection.exec_driver_sql(f"pragma table_info({name})")]
+    nulls, emptied = ", ".join("null" for _ in columns), ", ".join(f"{column} = null" for column in columns)
+    connection.exec_driver_sql("explain " + kind.format(name, nulls, emptied))
 
 
 def _keep_on_postgresql(connection: Connection, migrate: Callable[[], None]) -> None:
@@ -138,11 +134,18 @@ def _making(connection: Connection, each: Row[Any]) -> Sequence[str]:
 
 
 def _do(connection: Connection, each: Row[Any], statements: Sequence[str]) -> None:
-    try:
+    with _naming(connection, f"view {each.name}"):
         for statement in statements:
             connection.exec_driver_sql(statement.replace("%", "%%"))
+
+
+@contextmanager
+def _naming(connection: Connection, what: str) -> Iterator[None]:
+    """Name in the error what cannot be kept."""
+    try:
+        yield
     except DatabaseError as error:
-        raise _cannot_be_kept(connection, f"view {each.name}", error) from error
+        raise _cannot_be_kept(connection, what, error) from error
 
 
 def _cannot_be_kept(connection: Connection, what: str, why: object) -> DatabaseError:

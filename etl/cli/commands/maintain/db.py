@@ -47,7 +47,7 @@ def upgrade(common: Common, revision: str, output: str) -> None:
     \b
     Example:
       kore-etl db upgrade
-      kore-etl db upgrade 0001 --database-url postgresql://etl@localhost/support
+      kore-etl db upgrade 0006 --database-url postgresql://etl@localhost/support
     """
     from etl.load.schema import migrate
     from etl.load.schema.deferred_indexes import make_missing
@@ -166,7 +166,7 @@ def _readable(revision: str) -> Iterator[None]:
 
 
 def _number(revision: str) -> str:
-    """Give ``1`` as ``0001``."""
+    """Give ``6`` as ``0006``."""
     return revision.zfill(4) if revision.isdecimal() else revision
 
 
