@@ -85,8 +85,8 @@ def measure(engine: Engine, number: int, repeat: int) -> None:
     migrate.upgrade(engine)
     with engine.begin() as connection:
         fill(connection, number, datetime.now(UTC))
-        daily_counts.count_anew(connection)
-        status_intervals.follow_all(connection)
+        daily_counts.count_anew(connection, source_id=1)
+        status_intervals.follow_all(connection, source_id=1)
     if engine.dialect.name == "postgresql":  # what its daemon does in the background after a while
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("vacuum analyze")

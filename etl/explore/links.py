@@ -50,6 +50,8 @@ def render_cell(row: Any, value: Any, column: str, table: str | None, datasette:
     if not value:
         return None
     source_id = row["source_id"] if "source_id" in row.keys() else None  # noqa: SIM118 a row of SQLite is no mapping
+    if isinstance(source_id, dict):
+        source_id = source_id["value"]  # on a table's page, with the source's name beside it
     if table is None or table in _VIEWS:
         return _link("tasks", value, source_id, value) if column in _SHOWN else None
     target = _TARGETS.get((table, column))

@@ -28,8 +28,9 @@ NOW = datetime.now(UTC)
 # What is another one in each database, or another a second later.
 _OWN = {
     *("source_id", "id", "run_id", "first_run_id", "last_run_id", "window_id", "seen_at", "watermark", "age_seconds"),
-    *("last_started_at", "last_finished_at", "gap_start", "gap_end", "seconds", "overdue_seconds", "minutes_old"),
-    *("complete_until", "hours", "late", "median", "longest", "complete until", "ended", "started_at", "last_seen_at", "first_seen_at"),
+    *("last_started_at", "last_finished_at", "gap_start", "gap_end", "minutes_old"),
+    *("median", "longest", "seconds", "overdue_seconds"),
+    *("complete_until", "hours", "late", "complete until", "ended", "started_at", "last_seen_at", "first_seen_at"),
 }  # fmt: skip
 _WHEN_FOUND = {"deleted_at", "ended_at", "changed_at"}  # may be when a run found a task gone
 Rows = list[dict[str, Any]]
@@ -209,5 +210,7 @@ class TestSqlite:
             assert f'href="/tasks/task_changes?task_id=ti-1&amp;source_id={number}"' in task
             status = requests.get(f"{address}tasks/statuses/sts-1,{number}", timeout=30).text
             assert f'href="/tasks/tasks?status_id=sts-1&amp;source_id={number}"' in status
+            listed = requests.get(f"{address}tasks/tasks?source_id={number}", timeout=30).text
+            assert f'<a href="/tasks/statuses/sts-1,{number}">{name} status 1</a>' in listed
             overview = requests.get(f"{address}tasks/task_overview?source={name}", timeout=30).text
             assert f'<a href="/tasks/tasks/ti-1,{number}">ti-1</a>' in overview

@@ -43,7 +43,7 @@ def erase(connection: Connection, row: Mapping[str, Any], *, run_id: int, now: d
     named = connection.execute(select(tasks.c.case_id, *_PERSONS).where(_is(source_id, task_id))).one_or_none()
     daily_counts.take_out(connection, source_id, [task_id])
     erased = {
-        table.name: _delete(connection, table, table.c.task_id == task_id, table.c.source_id == source_id)
+        f"{table.name}": _delete(connection, table, table.c.task_id == task_id, table.c.source_id == source_id)
         for table in (*CHILDREN, task_changes, unknown_keys)
     }
     erased["rejected_records"] = _delete(connection, rejected_records, _rejected(source_id, task_id))

@@ -51,7 +51,7 @@ def known_sources(connection: Connection) -> list[Row]:
     columns = sources.c
     query = (
         select(
-            columns.id, columns.name, columns.account_id, columns.stream_id, columns.history_start,
+            columns.id, columns.name, columns.host, columns.account_id, columns.stream_id, columns.history_start,
             watermarks.c.value.label("watermark"),
         )
         .select_from(sources.outerjoin(watermarks, watermarks.c.source_id == columns.id))
