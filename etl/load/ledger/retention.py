@@ -62,14 +62,15 @@ def merge_windows(connection: Connection, source_id: int, before: datetime) -> i
 def drop_runs(connection: Connection, source_id: int, before: datetime) -> int:
     """Delete the runs that ended before a moment; return how many.
 
-    The run that moved the watermark last and those after it stay: a sync asks how they ended. So do the latest run of
-    each command and the latest that ended well.
+    The run that moved the watermark last stays, and so does one after it that stored tasks and did not finish: a sync
+    asks for both. So do the latest run of each command and the latest that ended well.
     """
     old = (_RUN.source_id == source_id, _RUN.finished_at < before, _RUN.state != "running")
     mark = select(watermarks.c.run_id).where(watermarks.c.source_id == source_id).scalar_subquery()
     latest = select(func.max(_RUN.id)).where(_RUN.source_id == source_id).group_by(_RUN.command)
     ended_well = latest.where(_RUN.exit_code.in_((0, 3)))
-    kept = or_(_RUN.id >= func.coalesce(mark, _RUN.id), _RUN.id.in_(latest), _RUN.id.in_(ended_well))
+    cut_off = (_RUN.id > func.coalesce(mark, 0)) & (_RUN.state != "finished") & (_RUN.inserted + _RUN.updated > 0)
+    kept = or_(_RUN.id == func.coalesce(mark, 0), cut_off, _RUN.id.in_(latest), _RUN.id.in_(ended_well))
     ids = list(connection.execute(select(_RUN.id).where(*old, ~kept)).scalars())
     for some in _in_parts(ids):
         connection.execute(delete(sync_runs).where(_RUN.id.in_(some)))
