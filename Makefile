@@ -3,27 +3,48 @@ VENV ?= .venv
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 RUN = $(VENV)/bin/python -m
+# The locks name every package with its hashes, so pip has nothing to choose: newer releases change nothing.
+PIP_INSTALL = $(RUN) pip install --quiet --disable-pip-version-check --no-deps
+PIP_INSTALL_LOCK = $(PIP_INSTALL) --require-hashes --requirement
+PIP_CHECK = $(RUN) pip --disable-pip-version-check check
+# A lock holds for every Python from 3.11 on and every system. It names no index, so any mirror will do.
+COMPILE_LOCK = $(RUN) uv pip compile pyproject.toml --group build --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+# make touches these files after an install, and installs again after a lock or pyproject.toml changes.
 INSTALLED = $(VENV)/installed
+INSTALLED_DEV = $(VENV)/installed-dev
 # For example: make test ARGS="-k watermark"
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo docs references screenshots test browser-test cover faults lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
+.DELETE_ON_ERROR:
+.PHONY: help install venv demo docs references screenshots test browser-test cover faults lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-venv: $(INSTALLED) ## Make the virtual environment, from the lock file alone (once)
+install: $(INSTALLED) ## Install what the command needs into the virtual environment (requirements.lock)
 
-$(INSTALLED): requirements.lock pyproject.toml
+venv: $(INSTALLED_DEV) ## Install what the tests and the other targets need, too (requirements-dev.lock)
+
+$(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): requirements.lock pyproject.toml | $(VENV)/bin/python
 	@echo "installing into $(VENV) ..."
-	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@$(RUN) pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	@$(RUN) pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PIP_INSTALL_LOCK) requirements.lock
+	@$(PIP_INSTALL) --no-build-isolation --editable .
+	@$(PIP_CHECK)
 	@touch $@
 
-demo: venv ## See it work: a server, a first sync, some changes, a second sync, three answers
+$(INSTALLED_DEV): requirements-dev.lock $(INSTALLED)
+	@echo "installing what development needs into $(VENV) ..."
+	@$(PIP_INSTALL_LOCK) requirements-dev.lock
+	@$(PIP_CHECK)
+	@touch $@
+
+demo: install ## See it work: a server, a first sync, some changes, a second sync, three answers
 	@$(RUN) etl demo --keep demo
 
 test: venv ## Run every test but browser-test, on real SQLite and real PostgreSQL
@@ -78,9 +99,13 @@ bench: venv ## Measure against the limit and dlt and write docs/performance.md (
 bench-quick: venv ## See that a sync takes no more requests, statements, steps, rows and bytes than before
 	@$(RUN) benchmarks.counting
 
-lock: venv ## Choose the newest versions that pyproject.toml allows
-	@$(RUN) uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --all-extras \
-		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file requirements.lock
+lock: | $(VENV)/bin/uv ## Choose the newest versions that pyproject.toml allows, for both locks
+	@$(COMPILE_LOCK) --upgrade --all-extras --output-file requirements-dev.lock
+	@$(COMPILE_LOCK) --extra report --constraint requirements-dev.lock --output-file requirements.lock
+
+# Only uv is needed, and no pip check: it fails when pyproject.toml asks for more than the locks hold.
+$(VENV)/bin/uv: | $(VENV)/bin/python
+	@$(PIP_INSTALL_LOCK) requirements-dev.lock
 
 clean: ## Remove what was made, the virtual environment too
 	rm -rf $(VENV) site demo dist build htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

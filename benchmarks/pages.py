@@ -19,9 +19,9 @@ from typing import Any
 
 import orjson
 
-from etl.sandbox.moments import write_moment
+from etl.sandbox.data.generator import TaskGenerator
+from etl.sandbox.data.timestamps import format_timestamp
 from etl.sandbox.options import Options
-from etl.sandbox.tasks import Author
 
 MOST_ROWS = 50
 FIELDS = ("createdAt", "updatedAt")
@@ -48,11 +48,11 @@ class Tasks:
     """All tasks as they are served, in each order that may be asked for."""
 
     def __init__(self, options: Options) -> None:
-        self._author = Author(options, Random(options.seed))
+        self._generator = TaskGenerator(options, Random(options.seed))
         self._random = Random(options.seed)
         self._field = options.window_field
         now = int(time.time() * 1000)
-        self._rows = {row[2]: row for row in map(_row, self._author.history(now))}
+        self._rows = {row[2]: row for row in map(_row, self._generator.history(now))}
         self._sort()
 
     def change(self, update: int) -> None:
@@ -60,20 +60,20 @@ class Tasks:
         now = int(time.time() * 1000)
         for place, name in enumerate(self._random.sample(sorted(self._rows), update)):
             moment = now - update + place
-            record = self._author.revise(orjson.loads(self._rows[name][3]), moment)
-            self._rows[name] = _row(record | {"updatedAt": write_moment(moment)})
+            record = self._generator.revise(orjson.loads(self._rows[name][3]), moment)
+            self._rows[name] = _row(record | {"updatedAt": format_timestamp(moment)})
         self._sort()
 
     def page(self, asked: dict[str, Any]) -> bytes:
         """Return the answer's body."""
         rows, total = self._chosen(asked)
         skip, limit = asked.get("skip", 0), min(MOST_ROWS, asked.get("limit", 10))
-        about = {
+        metadata = {
             "page": skip // limit + 1, "limit": limit, "hasMore": skip + limit < total,
             "totalPages": -(-total // limit), "totalResults": total,
         }  # fmt: skip
         texts = b",".join([row[3] for row in rows[skip : skip + limit]])
-        return b'{"results":[' + texts + b"]," + orjson.dumps(about)[1:]
+        return b'{"results":[' + texts + b"]," + orjson.dumps(metadata)[1:]
 
     def _sort(self) -> None:
         self._orders = {field: Order(field, list(self._rows.values())) for field in FIELDS}

@@ -1,4 +1,4 @@
-"""Every failure that a person is told of, drawn by its consequence.
+"""How a command ends: its exit codes, and every failure that a person is told of, drawn by its consequence.
 
     EtlError (1)
     ├── ConfigError (2)       a setting is wrong or missing
@@ -15,37 +15,56 @@ Exit code 3 (done, but with rejected records or unverified windows) is an outcom
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What the process ends with."""
+
+    DONE = 0
+    BUG = 1
+    USAGE = 2
+    INCOMPLETE = 3
+    REFUSED = 4
+    UNREACHABLE = 5
+    DATABASE = 6
+    LOCKED = 75
+    INTERRUPTED = 130
+    CLOSED_PIPE = 141
+    TERMINATED = 143
+
+    __repr__ = int.__repr__  # in logs it is a number
 
 
 class EtlError(Exception):
     """The root: a failure with an exit code of its own."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
 
 class ConfigError(EtlError):
     """A setting or an option is missing or wrong."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class AuthError(EtlError):
     """The API refused the token, its scope or the stream."""
 
-    exit_code = 4
+    exit_code = ExitCode.REFUSED
 
 
 class RefusedError(EtlError):
     """The API refused what was asked (a range, a limit, a filter), not who asked."""
 
-    exit_code = 4
+    exit_code = ExitCode.REFUSED
 
 
 class ApiError(EtlError):
     """The API could not be reached or gave an answer that cannot be used."""
 
-    exit_code = 5
+    exit_code = ExitCode.UNREACHABLE
 
 
 class TransientApiError(ApiError):
@@ -55,10 +74,10 @@ class TransientApiError(ApiError):
 class DatabaseError(EtlError):
     """The database could not be opened, read or written."""
 
-    exit_code = 6
+    exit_code = ExitCode.DATABASE
 
 
 class LockedError(EtlError):
     """Another run works on the same source."""
 
-    exit_code = 75
+    exit_code = ExitCode.LOCKED

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from tests.processes import Preloaded
+from tests.time_limit import pytest_runtest_call, pytest_runtest_setup  # noqa: F401 - pytest finds hooks here by name
 
 if TYPE_CHECKING:
     from etl.sandbox import Sandbox

@@ -18,7 +18,7 @@ import sys
 from typing import Any
 
 LIBRARIES = (
-    *("alembic.command", "alembic.autogenerate", "click", "jwt", "orjson", "psycopg", "pydantic_settings", "requests"),
+    *("alembic.command", "alembic.autogenerate", "click", "jwt", "orjson", "psycopg", "pydantic", "requests"),
     *("rich.console", "rich.progress", "rich.table", "sqlalchemy", "sqlalchemy.dialects.postgresql"),
     *("sqlalchemy.dialects.sqlite", "structlog", "tenacity"),
 )

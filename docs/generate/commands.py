@@ -17,7 +17,7 @@ _INTRODUCTION = """# The commands
 
 <!-- Made by `make references` from the program itself; change it there. -->
 
-What `--help` of each command says. The options that most of them share are told once, here:
+This is the `--help` of each command. Most commands share these options:
 
 | Option | |
 | --- | --- |

@@ -14,26 +14,25 @@ from etl.load.schema.views import VIEWS, View
 path = Path(__file__).resolve().parent.parent / "schema.md"
 
 _GROUPS = {
-    "What mirrors the API": (
+    "Tables that mirror the API": (
         *("tasks", "statuses", "priorities", "cases", "agents", "queues", "users"),
         *("task_queues", "task_participants", "task_tags", "task_channels", "task_fields"),
     ),
-    "What happened": ("task_changes", "rejected_records", "unknown_keys"),
-    "What the program notes for itself": ("sources", "sync_runs", "watermarks", "sync_windows"),
+    "Tables of history": ("task_changes", "rejected_records", "unknown_keys"),
+    "Tables of the program itself": ("sources", "sync_runs", "watermarks", "sync_windows"),
 }
 
 _INTRODUCTION = """# The tables and views
 
 <!-- Made by `make references` from the program itself; change it there. -->
 
-What an analyst may rely on, on SQLite and on PostgreSQL. Times are UTC, to the millisecond: on SQLite as text such as
-`2025-05-28 12:05:38.807`, which its date functions read, on PostgreSQL as `timestamptz(3)`. Where two types stand, the
-first is SQLite's. A key in the form `table._id` is a foreign key, together with `source_id` where the table named has
-both as its key. How to ask common questions is told in
-[how-to/query.md](how-to/query.md).
+The tables and views are the same on SQLite and on PostgreSQL. Times are UTC, to the millisecond. On SQLite a time is
+text such as `2025-05-28 12:05:38.807`, which its date functions read. On PostgreSQL it is `timestamptz(3)`. Where a
+column has two types, the first is SQLite's. A key in the form `table._id` is a foreign key, together with `source_id`
+where both are the key of that table. [Ask questions of the database](how-to/query.md) shows common queries.
 
-A task is open until its status is of the category resolved, closed, completed or done, written in any case; a status
-without a category is judged by its name. A task that was deleted is not open, and no view shows one that was forgotten.
+A task is open until the category of its status is resolved, closed, completed or done, in upper or lower case. Without
+a category, the name of the status decides. A deleted task is not open. No view shows an erased task.
 """
 
 
@@ -50,7 +49,7 @@ def text() -> str:
 
 def _diagram() -> str:
     lines = (_line(column, key) for column in _columns() for key in _references(column))
-    return "\n".join(["## How they hang together\n", "```mermaid", "erDiagram", *lines, "```", ""])
+    return "\n".join(["## How the tables are related\n", "```mermaid", "erDiagram", *lines, "```", ""])
 
 
 def _references(column: Column[object]) -> list[ForeignKey]:

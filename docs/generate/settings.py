@@ -8,8 +8,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from etl.settings.layers import variable
-from etl.settings.models import Settings, SourceSettings
+from etl.settings.models import Settings, SourceSettings, variable
 from etl.times import format_duration
 
 _DOCS = Path(__file__).resolve().parent.parent
@@ -20,8 +19,9 @@ _INTRODUCTION = """# The settings
 
 <!-- Made by `make references` from the program itself; change it there. -->
 
-A setting stands in a file, or in a variable, which goes before the file; some are options of a command, which go before
-both. A duration is a number of seconds, or such as `90s`, `5m`, `2h`, `7d`, `1h30m`.
+A setting comes from a file or from an environment variable. The variable replaces the file. Some settings are also
+options of a command. The option replaces both. A duration is a number of seconds, or a text such as `90s`, `5m`, `2h`,
+`7d`, `1h30m`.
 """
 _SECRETS = {
     "client_secret_file": "the path of a file that holds the secret and nothing else, relative to the settings",
@@ -38,7 +38,7 @@ def text() -> str:
             "## For all sources\n",
             *(_section(key, field) for key, field in general.items()),
             "## For each source\n",
-            "At the top of the file for all of them, or in one `[[source]]` table for each.\n",
+            "Put them at the top of the file for all sources, or into one `[[source]]` table for each.\n",
             *(_section(key, field) for key, field in SourceSettings.model_fields.items()),
             *(_written(key, "", accepted, None) for key, accepted in _SECRETS.items()),
         ]

@@ -25,11 +25,9 @@ from typing import TextIO
 import click
 
 from etl import __version__
-from etl.cli.signals import Terminated
-from etl.errors import EtlError
+from etl.errors import EtlError, ExitCode
 from etl.logs import clean, journal_priority, redact
-
-BUG, USAGE, INTERRUPTED, CLOSED_PIPE, TERMINATED = 1, 2, 130, 141, 143
+from etl.stop import Terminated
 
 
 def run(dispatch: Callable[[list[str]], object], args: list[str]) -> int:
@@ -37,7 +35,7 @@ def run(dispatch: Callable[[list[str]], object], args: list[str]) -> int:
     threading.excepthook = _tell_of_thread
     try:
         result = dispatch(args)
-        code = result if isinstance(result, int) else 0
+        code = result if isinstance(result, int) else ExitCode.DONE
     except BaseException as error:  # noqa: BLE001 - the one place where everything ends
         code = _told(error)
     return _flushed(code)
@@ -51,17 +49,17 @@ def _told(error: BaseException) -> int:  # noqa: PLR0911 - one return a kind of 
         case SystemExit():
             return error.code if isinstance(error.code, int) else int(error.code is not None)
         case KeyboardInterrupt() | click.exceptions.Abort():
-            return _line("stopped", INTERRUPTED)
+            return _line("stopped", ExitCode.INTERRUPTED)
         case Terminated():
-            return _line("stopped by SIGTERM", TERMINATED)
+            return _line("stopped by SIGTERM", ExitCode.TERMINATED)
         case click.ClickException():
             return _usage(error)
         case EtlError():
             return _line(f"error: {_one_line(error)}", error.exit_code)
         case BrokenPipeError() if _pipe_is_closed():
-            return CLOSED_PIPE
+            return ExitCode.CLOSED_PIPE
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _line(f"error: cannot write: {error.strerror}", BUG)
+            return _line(f"error: cannot write: {error.strerror}", ExitCode.BUG)
         case _:
             return _bug(error)
 
@@ -78,7 +76,7 @@ def _usage(error: click.ClickException) -> int:
 
 def _bug(error: BaseException) -> int:
     _write("".join(traceback.format_exception(error)))
-    return _line(f"this is a bug in kore-etl {__version__}: please report it with the lines above", BUG)
+    return _line(f"this is a bug in kore-etl {__version__}: please report it with the lines above", ExitCode.BUG)
 
 
 def _one_line(error: BaseException) -> str:
@@ -126,8 +124,8 @@ def _flushed(code: int) -> int:
         return code
     _discard(sys.stdout)
     if error.errno == errno.EPIPE:
-        return code or CLOSED_PIPE
-    return _line(f"error: cannot write to standard output: {error.strerror}", code or BUG)
+        return code or ExitCode.CLOSED_PIPE
+    return _line(f"error: cannot write to standard output: {error.strerror}", code or ExitCode.BUG)
 
 
 def _flush_error(stream: TextIO | None) -> OSError | None:

@@ -12,15 +12,16 @@ from sqlalchemy import Engine
 
 from etl.extract.http.auth import Identity, Token
 from etl.extract.http.client import Client
-from etl.extract.http.rate_limiter import MINUTE, Budget
+from etl.extract.http.rate_limiter import MINUTE, RateLimiter
 from etl.extract.http.transport import Endpoint
-from etl.jobs.pipeline.lifecycle import Assignment
-from etl.jobs.pipeline.options import Rules
+from etl.jobs.pipeline.lifecycle import SourceSpec
+from etl.jobs.pipeline.options import SyncOptions
 from etl.load.database.engine import open_engine, reading
 from etl.load.ledger import runs
 from etl.load.schema.migrate import require_newest
 from etl.logs import get_logger
 from etl.settings import describe
+from etl.stop import Stop
 
 if TYPE_CHECKING:
     from etl.settings import Settings, SourceSettings
@@ -47,7 +48,8 @@ class Builder:
 
     settings: Settings
     engine: Engine | None = None
-    budgets: dict[str, Budget] = field(default_factory=dict)
+    stop: Stop = field(default_factory=Stop)
+    budgets: dict[str, RateLimiter] = field(default_factory=dict)
 
     def client(self, source: SourceSettings) -> Client:
         """Return a client for a source."""
@@ -70,37 +72,45 @@ class Builder:
             jti=source.jti,
             lifetime=source.token_lifetime,
         )
-        return Client(endpoint, Token(identity, now), self.budget(source), clock=now, on_retry=_log_retry)
+        return Client(
+            endpoint,
+            Token(identity, now),
+            self.budget(source),
+            clock=now,
+            on_retry=_log_retry,
+            sleep=self.stop.sleep,
+            stop=self.stop,
+        )
 
-    def budget(self, source: SourceSettings) -> Budget:
+    def budget(self, source: SourceSettings) -> RateLimiter:
         """Return the budget of a source's account, less what its runs spent within the last minute."""
         budget = self.budgets.get(source.account_id)
         if budget is None:
             sharing = (other for other in self.settings.sources if other.account_id == source.account_id)
             least = min((other.requests_per_minute for other in sharing), default=source.requests_per_minute)
-            budget = self.budgets[source.account_id] = Budget(least)
+            budget = self.budgets[source.account_id] = RateLimiter(least, sleep=self.stop.sleep)
             self._take_over(budget, source.account_id)
         return budget
 
-    def assignment(self, source: SourceSettings) -> Assignment:
+    def source_spec(self, source: SourceSettings) -> SourceSpec:
         """Return all that a job needs to know of a source."""
         settings = self.settings
-        return Assignment(
+        return SourceSpec(
             name=source.name,
             base_url=source.base_url,
             account_id=source.account_id,
             stream_id=source.stream_id,
             client=self.client(source),
-            more_clients=lambda: self.client(source),
-            rules=Rules(
-                overlap=settings.overlap,
+            make_client=lambda: self.client(source),
+            options=SyncOptions(
+                lookback=settings.overlap,
                 settle=settings.settle,
                 start=source.start,
                 window_least=settings.window_least,
                 window_most=settings.window_most,
                 drop_fields=settings.drop_fields,
             ),
-            by_hand=by_hand(source),
+            overrides=overrides(source),
             settings=shown(settings, source.name),
         )
 
@@ -110,7 +120,9 @@ class Builder:
         if budget is not None:
             self._take_over(budget, account_id, seconds, only_ended=True)
 
-    def _take_over(self, budget: Budget, account_id: str, seconds: float = MINUTE, *, only_ended: bool = False) -> None:
+    def _take_over(
+        self, budget: RateLimiter, account_id: str, seconds: float = MINUTE, *, only_ended: bool = False
+    ) -> None:
         if self.engine is None:
             return
         moment = now()
@@ -118,13 +130,13 @@ class Builder:
             spent = runs.spent_lately(connection, account_id, moment - timedelta(seconds=seconds))
         for began, ended, requests in spent:
             if ended is not None:
-                budget.take_over(requests, max(0.0, (moment - ended).total_seconds()))
+                budget.preload_usage(requests, max(0.0, (moment - ended).total_seconds()))
             elif not only_ended:  # at work now, or dead without a word: the last minute's share of what it sent
                 lasted = max(MINUTE, (moment - began).total_seconds())
-                budget.take_over(ceil(requests * MINUTE / lasted), 0.0)
+                budget.preload_usage(ceil(requests * MINUTE / lasted), 0.0)
 
 
-def by_hand(source: SourceSettings) -> dict[str, Any]:
+def overrides(source: SourceSettings) -> dict[str, Any]:
     """Return the probe's answers that the settings give."""
     return {
         "window_field": source.window_field,

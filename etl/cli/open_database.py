@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from etl.errors import DatabaseError
 
@@ -16,40 +16,17 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def existing_database(settings: Settings) -> Iterator[Engine]:
-    """Give the database of the settings, at this version's schema; a SQLite file that is not there is not made.
+def existing_database(
+    settings: Settings, *, schema: Literal["migrated", "newest", "any"] = "migrated"
+) -> Iterator[Engine]:
+    """Give the database of the settings; a SQLite file that is not there is not made.
+
+    The schema is brought to this version's if the settings allow it ("migrated"), has to be this version's already
+    ("newest"), or may be what it is ("any").
 
     Raises:
-        DatabaseError: there is none, or it cannot be used.
+        DatabaseError: there is none, or it cannot be used, or its schema is not as needed.
     """
-    with _existing(settings, migrate=settings.migrate) as engine:
-        yield engine
-
-
-@contextmanager
-def database_to_look_at(settings: Settings) -> Iterator[Engine]:
-    """Give the database of the settings for a command that changes nothing in it, its schema included.
-
-    Raises:
-        DatabaseError: there is none, or it cannot be used, or its schema is not this version's.
-    """
-    with _existing(settings, migrate=False) as engine:
-        yield engine
-
-
-@contextmanager
-def database_to_copy(settings: Settings) -> Iterator[Engine]:
-    """Give the database of the settings, whatever its schema is; a SQLite file that is not there is not made.
-
-    Raises:
-        DatabaseError: there is none, or it cannot be used.
-    """
-    with _existing(settings, migrate=None) as engine:
-        yield engine
-
-
-@contextmanager
-def _existing(settings: Settings, *, migrate: bool | None) -> Iterator[Engine]:
     from sqlalchemy.engine import make_url
 
     from etl.load.database.engine import open_engine
@@ -57,11 +34,12 @@ def _existing(settings: Settings, *, migrate: bool | None) -> Iterator[Engine]:
 
     url = make_url(settings.database_url)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        raise DatabaseError(f"database {url.database}: there is no such file; run: kore-etl sync")
+        command = "db upgrade" if schema == "any" else "sync"
+        raise DatabaseError(f"database {url.database}: there is no such file; run: kore-etl {command}")
     engine = open_engine(settings.database_url)
     try:
-        if migrate is not None:
-            require_newest(engine, migrate=migrate)
+        if schema != "any":
+            require_newest(engine, migrate=settings.migrate and schema == "migrated")
         yield engine
     finally:
         engine.dispose()

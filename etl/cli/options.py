@@ -26,6 +26,7 @@ from etl.errors import ConfigError
 
 if TYPE_CHECKING:
     # pydantic is slow to import, and --help of a command needs none of it.
+    from etl.logs.rotation import LogFile
     from etl.settings import Loaded, Settings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -88,11 +89,13 @@ def hide_secrets(settings: Settings) -> None:
         logs.hide(settings.on_failure.partition("://")[2].partition("/")[2])
 
 
-def _opened_log(loaded: Loaded) -> logs.LogFile:
+def _opened_log(loaded: Loaded) -> LogFile:
+    from etl.logs.rotation import LogFile
+
     settings = loaded.settings
     assert settings.log_file is not None  # noqa: S101 - the caller saw to it
     try:
-        return logs.LogFile(settings.log_file, full=settings.log_file_size, kept=settings.log_file_keep)
+        return LogFile(settings.log_file, size=settings.log_file_size, keep=settings.log_file_keep)
     except OSError as error:
         origin = loaded.origins["log_file"]
         raise ConfigError(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import click
 
 from etl.logs import clean
+from etl.row import Row
 
-Row = Mapping[str, object]
 _GAP = 2  # blanks between two columns
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from etl.jobs.pipeline.options import Tally
+from etl.jobs.pipeline.options import RunCounters
 from etl.logs import get_logger
 
 log = get_logger()
@@ -15,12 +15,12 @@ log = get_logger()
 _SECONDS_BETWEEN_LINES = 30.0
 _SPEED_OVER = 180.0  # seconds: what a budget lets through comes in bursts, a minute apart
 
-Show = Callable[[Tally, int | None], None]
+Show = Callable[[RunCounters, int | None], None]
 
 
 @contextmanager
 def progress_display(name: str) -> Iterator[Show]:
-    """Give a function that shows a run's tally, and the number of tasks to expect where it is known."""
+    """Give a function that shows a run's counters, and the number of tasks to expect where it is known."""
     if sys.stderr.isatty():
         with _live_line(name) as show:
             yield show
@@ -49,12 +49,12 @@ def _live_line(name: str) -> Iterator[Show]:
     ) as progress:
         line = progress.add_task(name, total=None, requests=0, rate=0.0)
 
-        def show(tally: Tally, total: int | None) -> None:
+        def show(counters: RunCounters, total: int | None) -> None:
             nonlocal most
-            most = max(most, total or 0, tally.fetched)
-            rate = tally.fetched / max(0.001, time.monotonic() - began)
+            most = max(most, total or 0, counters.fetched)
+            rate = counters.fetched / max(0.001, time.monotonic() - began)
             expected = most if total is not None else None  # of a total that counts only what is left, the first
-            progress.update(line, completed=tally.fetched, total=expected, requests=tally.requests, rate=rate)
+            progress.update(line, completed=counters.fetched, total=expected, requests=counters.requests, rate=rate)
 
         yield show
 
@@ -62,10 +62,10 @@ def _live_line(name: str) -> Iterator[Show]:
 def _log_lines() -> Show:
     last = time.monotonic()
 
-    def show(tally: Tally, total: int | None) -> None:
+    def show(counters: RunCounters, total: int | None) -> None:
         nonlocal last
         if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            log.info("run.progressed", fetched=tally.fetched, requests=tally.requests, expected=total)
+            log.info("run.progressed", fetched=counters.fetched, requests=counters.requests, expected=total)
 
     return show

@@ -14,19 +14,19 @@ from sqlalchemy import Engine
 
 from etl import logs
 from etl.cli.factory import Builder, now, open_database
-from etl.cli.notify.outcome import Ending, Telling
+from etl.cli.notify.outcome import Notifier, Outcome
 from etl.cli.progress import progress_display
 from etl.cli.signals import graceful
-from etl.errors import DatabaseError, EtlError, LockedError
-from etl.jobs.pipeline.lifecycle import INCOMPLETE, exit_code_of, outcome_of, recorded_run
-from etl.jobs.pipeline.options import Tally
-from etl.jobs.pipeline.run import Run
+from etl.errors import DatabaseError, EtlError, ExitCode
+from etl.jobs.pipeline.lifecycle import exit_code_of, outcome_of, start_run
+from etl.jobs.pipeline.options import RunCounters
+from etl.jobs.pipeline.run import RunContext
 from etl.settings import Settings, SourceSettings
 from etl.times import format_time
 
 log = logs.get_logger()
 
-Job = Callable[[Run], Mapping[str, Any] | None]
+Job = Callable[[RunContext], Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,59 +40,63 @@ class Work:
 def work_on_sources(settings: Settings, work: Work, *, output: str) -> int:
     """Do the work on each source in turn, whatever became of the one before; return the exit code of the worst."""
     results, bugs = [], []
-    with graceful():
-        telling = Telling(settings, work.command)
-        engine = _opened(settings, telling)
-        builder = Builder(settings, engine)
+    with graceful() as stop:
+        notifier = Notifier(settings, work.command)
+        engine = _opened(settings, notifier)
+        builder = Builder(settings, engine, stop)
         for source in settings.sources:
             with logs.bound(source=source.name):
                 try:
-                    results.append(_work_on(engine, builder, source, work, telling))
+                    results.append(_work_on(engine, builder, source, work, notifier))
                 except Exception as bug:  # noqa: BLE001 - stops its own source alone, and is raised in the end
                     bugs.append(bug)
         engine.dispose()
     code = _worst([result["exit_code"] for result in results])
     if output == "json":
-        click.echo(orjson.dumps({"sources": results, "exit_code": 1 if bugs else code}, option=orjson.OPT_INDENT_2))
+        click.echo(
+            orjson.dumps({"sources": results, "exit_code": ExitCode.BUG if bugs else code}, option=orjson.OPT_INDENT_2)
+        )
     if bugs:
         raise bugs[0]
     return code
 
 
-def _opened(settings: Settings, telling: Telling) -> Engine:
+def _opened(settings: Settings, notifier: Notifier) -> Engine:
     began = now()
     try:
         return open_database(settings)
     except EtlError as error:
         for source in settings.sources:
-            ending = Ending(source.name, source.stream_id, error.exit_code, began, now(), error=told(error))
-            telling.tell(ending, None)
+            ending = Outcome(source.name, source.stream_id, error.exit_code, began, now(), error=told(error))
+            notifier.tell(ending, None)
         raise
 
 
-def _work_on(engine: Engine, builder: Builder, source: SourceSettings, work: Work, telling: Telling) -> dict[str, Any]:
+def _work_on(
+    engine: Engine, builder: Builder, source: SourceSettings, work: Work, notifier: Notifier
+) -> dict[str, Any]:
     """Do the work on one source; tell how it went, however it ends."""
-    assignment = builder.assignment(source)
+    source_spec = builder.source_spec(source)
     report = _Report(source.name)
     began = now()
     try:
         with progress_display(source.name) as show:
-            frame = recorded_run(
-                engine, assignment, work.command, clock=now, on_progress=show, on_return=builder.take_over
+            frame = start_run(
+                engine, source_spec, work.command, clock=now, on_progress=show, after_wait=builder.take_over
             )
             with frame as run, logs.bound(run=run.id):
                 report.run = run
                 report.more = work.do(run) or {}
-        report.exit_code = outcome_of(run.tally)
+        report.exit_code = outcome_of(run.counters)
     except EtlError as error:
         report.fail(error)
     except BaseException as error:
         report.break_off(error)
         raise
     finally:
-        assignment.client.close()
+        source_spec.client.close()
         report.log()
-        telling.tell(report.ending(source, began, builder.budget(source).share()), engine)
+        notifier.tell(report.ending(source, began, builder.budget(source).share()), engine)
     return report.as_json()
 
 
@@ -108,9 +112,9 @@ class _Report:
     """What is told of the work on a source: one event in the log, one object in the JSON, one line of an error."""
 
     def __init__(self, name: str) -> None:
-        self.run: Run | None = None
+        self.run: RunContext | None = None
         self.more: Mapping[str, Any] = {}
-        self.exit_code = 0
+        self.exit_code = ExitCode.DONE
         self._name = name
         self._error: str | None = None
         self._began = time.monotonic()
@@ -126,9 +130,9 @@ class _Report:
         self.exit_code = exit_code_of(error)
         self._error = told(error) or type(error).__name__
 
-    def ending(self, source: SourceSettings, began: datetime, budget_used: float) -> Ending:
+    def ending(self, source: SourceSettings, began: datetime, budget_used: float) -> Outcome:
         """Return how the run ended, for those who are told of it from outside."""
-        return Ending(
+        return Outcome(
             name=self._name,
             stream_id=source.stream_id,
             exit_code=self.exit_code,
@@ -152,7 +156,7 @@ class _Report:
             counts["see"] = "kore-etl rejected list"
         if self._error:
             counts["error"] = self._error
-        tell = log.warning if self.exit_code == INCOMPLETE else log.info
+        tell = log.warning if self.exit_code == ExitCode.INCOMPLETE else log.info
         tell(
             "run.finished",
             run=self.run.id,
@@ -176,11 +180,11 @@ class _Report:
         }
 
     def _counts(self) -> dict[str, int]:
-        return asdict(self.run.tally if self.run else Tally())
+        return asdict(self.run.counters if self.run else RunCounters())
 
     def _watermark(self) -> str | None:
         try:
-            watermark = self.run.watermark() if self.run else None
+            watermark = self.run.store.watermark() if self.run else None
         except DatabaseError:  # which may be why the work failed
             return None
         return format_time(watermark) if watermark else None
@@ -191,7 +195,7 @@ class _Report:
 
 def _worst(codes: list[int]) -> int:
     """Return the first failure's code, then that of a lock, then 3 of what is done but incomplete."""
-    failures = [code for code in codes if code not in (0, 3, LockedError.exit_code)]
+    failures = [code for code in codes if code not in (ExitCode.DONE, ExitCode.INCOMPLETE, ExitCode.LOCKED)]
     if failures:
         return failures[0]
-    return max(codes, default=0)
+    return max(codes, default=ExitCode.DONE)

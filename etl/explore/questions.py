@@ -1,4 +1,4 @@
-"""The ten questions: each a file of SQL whose first line is a comment that asks it. The README shows the same ten."""
+"""The ten questions of docs/how-to/ten-questions.md: each is a file of SQL whose first line is the question."""
 
 from __future__ import annotations
 

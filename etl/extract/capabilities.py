@@ -23,7 +23,7 @@ Question = Literal[
 ]
 
 
-class ContradictedError(ApiError):
+class CapabilityDriftError(ApiError):
     """An answer of the server disproves what was known of it: the reading falls back and goes on."""
 
     def __init__(self, question: Question, answer: Any, evidence: str) -> None:
@@ -34,7 +34,7 @@ class ContradictedError(ApiError):
 
 
 @dataclass(frozen=True, slots=True)
-class Abilities:
+class ServerCapabilities:
     """The answers; None is unknown and treated as the worse case.
 
     ``tick`` is how finely dates are compared; ``longest_range`` None with ``any_range`` True means that there is no
@@ -87,8 +87,8 @@ class Abilities:
         """Return the questions that have no answer; that there is no longest range is one."""
         return [name for name in self.questions() if name != "longest_range" and getattr(self, name) is None]
 
-    def learnt(self, question: Question, answer: Any, evidence: str) -> Abilities:
-        """Return these abilities with one answer more, or another."""
+    def with_answer(self, question: Question, answer: Any, evidence: str) -> ServerCapabilities:
+        """Return these capabilities with one answer more, or another."""
         changed: dict[str, Any] = {question: answer, "evidence": {**self.evidence, question: evidence}}
         return replace(self, **changed)
 
@@ -100,7 +100,7 @@ class Abilities:
         }
 
     @classmethod
-    def from_json(cls, kept: Mapping[str, Any] | None) -> Abilities:
+    def from_json(cls, kept: Mapping[str, Any] | None) -> ServerCapabilities:
         """Return what :meth:`to_json` made; what is missing is unknown."""
         known = {entry.name for entry in fields(cls)}
         values = {name: value for name, value in (kept or {}).items() if name in known and value is not None}
@@ -109,8 +109,8 @@ class Abilities:
                 values[name] = timedelta(seconds=values[name])
         return cls(**values)
 
-    def set_by_hand(self, answers: Mapping[str, Any]) -> Abilities:
-        """Return these abilities with the answers that the settings give; a None there is no answer."""
+    def with_overrides(self, answers: Mapping[str, Any]) -> ServerCapabilities:
+        """Return these capabilities with the answers that the settings give; a None there is no answer."""
         given = {name: value for name, value in answers.items() if value is not None}
         if "longest_range" in given:
             given["any_range"] = False

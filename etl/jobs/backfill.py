@@ -1,4 +1,4 @@
-"""Reading a stretch of history again, by hand: resumable, beside the scheduled syncs, without moving the watermark."""
+"""Reads a range of history again: resumable, beside the scheduled syncs, without moving the watermark."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from etl.extract.capabilities import END_OF_TIME, ContradictedError
-from etl.extract.paging.base import Window, dated
-from etl.extract.paging.strategy import Way, choose
-from etl.jobs.pipeline.discovery import beginning, get_to_know
-from etl.jobs.pipeline.run import Run
-from etl.jobs.pipeline.windows import Stretch, read_stretch
+from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
+from etl.extract.paging.base import Window, window_query
+from etl.extract.paging.strategy import Paging, ReadStrategy, choose_strategy
+from etl.jobs.pipeline.discovery import history_start
+from etl.jobs.pipeline.run import RunContext
+from etl.jobs.pipeline.windows import TimeRange, read_windows
 from etl.jobs.pipeline.workers import read_in_parallel
-from etl.load.database.engine import reading
 from etl.load.ledger import windows
-from etl.logs import get_logger
-
-log = get_logger()
 
 _FILL = 0.7  # how full the pages of verified windows are
 
@@ -35,7 +31,7 @@ class Plan:
     """What a backfill would take; None where the server does not count its rows."""
 
     field: str
-    reading: str
+    paging: str
     since: datetime
     until: datetime
     done_until: datetime | None
@@ -44,50 +40,52 @@ class Plan:
     requests: int | None
 
 
-def backfill(run: Run, period: Period, *, restart: bool = False, workers: int | None = None) -> None:
-    """Read and store a period; one that was cut off goes on where it was committed last, unless ``restart``.
+def backfill(run: RunContext, period: Period, *, restart: bool = False, workers: int | None = None) -> None:
+    """Read and store a period; one that was cut off goes on at its checkpoint, unless ``restart``.
 
-    What is stored is never replaced by an older version. ``workers`` is as for a sync.
+    An older version never replaces what is stored. ``workers`` is as for a sync.
     """
-    finding = get_to_know(run)
-    since = period.since or beginning(run, choose(run.abilities).field, finding)
+    run.capabilities.ensure_known()
+    since = period.since or history_start(run, choose_strategy(run.capabilities.current).field)
     job = _job(since, period.until)
     if restart:
-        _close_job(run, job)
+        run.store.write(windows.rename_job, job, "backfill")
     while True:
-        way = choose(run.abilities)
-        begin = _reached(run, way, job, since) or since
+        strategy = choose_strategy(run.capabilities.current)
+        begin = _checkpoint(run, strategy, job, since) or since
         try:
-            stretch = Stretch(job, way.field, way.history, begin, period.until)
-            read_stretch(run, replace(stretch, start=read_in_parallel(run, stretch, workers)))
-        except ContradictedError as contradiction:
-            run.accept(contradiction)
+            time_range = TimeRange(job, strategy.field, strategy.history, begin, period.until)
+            read_windows(run, read_in_parallel(run, time_range, workers))
+        except CapabilityDriftError as drift:
+            run.capabilities.correct(drift)
         else:
-            _close_job(run, job)
+            run.store.write(windows.rename_job, job, "backfill")  # the next one starts from the beginning
             return
 
 
-def plan(run: Run, period: Period) -> Plan:
+def plan(run: RunContext, period: Period) -> Plan:
     """Tell what a backfill of a period would take, for a request or two."""
-    finding = get_to_know(run)
-    way = choose(run.abilities)
-    since = period.since or beginning(run, way.field, finding)
-    done = _reached(run, way, _job(since, period.until), since)
+    run.capabilities.ensure_known()
+    capabilities = run.capabilities.current
+    strategy = choose_strategy(capabilities)
+    since = period.since or history_start(run, strategy.field)
+    done = _checkpoint(run, strategy, _job(since, period.until), since)
     begin = done or since
-    query = replace(dated(Window(way.field, begin, period.until or END_OF_TIME), run.abilities), limit=1)
-    longest = run.abilities.longest_range
-    total = run.fetch(query if longest is None else replace(query, end=None)).total
-    until = period.until or run.opened_at()
-    count = 1 if longest is None else math.ceil((until - begin) / longest)
-    return Plan(way.field, way.history, since, until, done, count, total, _requests(run, way, total, count))
+    longest = capabilities.longest_range
+    window = Window(strategy.field, begin, period.until or (END_OF_TIME if longest is None else begin + longest))
+    page = run.fetch(replace(window_query(window, capabilities), limit=1))
+    until = period.until or run.server_clock.earliest_start()
+    count = 1 if longest is None else max(1, math.ceil((until - begin) / longest))
+    rows = page.total if count == 1 else None  # no request counts more than the longest range
+    requests = _requests(strategy, capabilities.limit(), rows, count)
+    return Plan(strategy.field, strategy.history, since, until, done, count, rows, requests)
 
 
-def _requests(run: Run, way: Way, rows: int | None, windows_planned: int) -> int | None:
+def _requests(strategy: ReadStrategy, limit: int, rows: int | None, windows_planned: int) -> int | None:
     if rows is None:
         return None
-    page = run.abilities.limit()
-    a_page = page - 1 if way.history == "keyset" else page * _FILL
-    return max(windows_planned, math.ceil(rows / max(1.0, a_page)))
+    rows_each = limit - 1 if strategy.history is Paging.KEYSET else limit * _FILL
+    return max(windows_planned, math.ceil(rows / max(1.0, rows_each)))
 
 
 def _job(since: datetime, until: datetime | None) -> str:
@@ -96,13 +94,6 @@ def _job(since: datetime, until: datetime | None) -> str:
     return f"backfill {since.isoformat(timespec='milliseconds')} {end}"
 
 
-def _reached(run: Run, way: Way, job: str, since: datetime) -> datetime | None:
-    with reading(run.engine) as connection:
-        progress = windows.progress(connection, run.source.id, job, way.field, since)
-    return progress.checkpoint_at if progress else None
-
-
-def _close_job(run: Run, job: str) -> None:
-    """Let the next backfill of the same period begin anew."""
-    with run.engine.begin() as connection:
-        windows.rename_job(connection, run.source.id, job, "backfill")
+def _checkpoint(run: RunContext, strategy: ReadStrategy, job: str, since: datetime) -> datetime | None:
+    progress = run.store.read(windows.progress, job, strategy.field, since)
+    return progress.checkpoint if progress else None

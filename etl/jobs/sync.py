@@ -2,188 +2,161 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from itertools import chain
 
 from etl.errors import RefusedError
-from etl.extract.capabilities import END_OF_TIME, ContradictedError
-from etl.extract.http.page import Page, record_id
+from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
+from etl.extract.http.page import Page
 from etl.extract.http.query import Query
-from etl.extract.paging.base import Chunk, Window, dated
-from etl.extract.paging.newest_first import read_newest
-from etl.extract.paging.strategy import Way, choose
-from etl.extract.probe.experiments import Finding
-from etl.jobs.pipeline.discovery import beginning, get_to_know
-from etl.jobs.pipeline.drift import check_filter, check_newest, find_witness
-from etl.jobs.pipeline.prefetch import read_ahead
-from etl.jobs.pipeline.run import Run
-from etl.jobs.pipeline.window_record import WindowEntry
-from etl.jobs.pipeline.windows import Stretch, read_stretch
+from etl.extract.paging.base import Window, window_query
+from etl.extract.paging.newest_first import read_newest_first
+from etl.extract.paging.strategy import Paging, ReadStrategy, choose_strategy
+from etl.jobs.pipeline.discovery import history_start
+from etl.jobs.pipeline.drift import check_filter, check_newest
+from etl.jobs.pipeline.no_change_check import nothing_is_new
+from etl.jobs.pipeline.prefetch import prefetch
+from etl.jobs.pipeline.run import RunContext
+from etl.jobs.pipeline.window_record import WindowRecord
+from etl.jobs.pipeline.windows import TimeRange, read_windows
 from etl.jobs.pipeline.workers import read_in_parallel
-from etl.jobs.sweep import sweep
-from etl.load.database.engine import reading
-from etl.load.ledger import watermarks, windows
+from etl.jobs.sweep import sweep_history
+from etl.load.ledger import windows
 from etl.load.queries import canaries, deletions
-from etl.load.upsert.tasks import Counts
-from etl.logs import bound, get_logger
+from etl.logs import bound
 from etl.times import interval
 
-log = get_logger()
 
-_LONGEST_HOLD = timedelta(hours=1)
-
-
-def sync(run: Run, *, full: bool = False, workers: int | None = None) -> None:
+def sync(run: RunContext, *, full: bool = False, workers: int | None = None) -> None:
     """Read what is new or changed since the watermark, all of history at first or if ``full``, and store it.
 
-    ``workers`` read history, None being as many as the budget keeps busy.
-
-    Where the server turns out to behave in another way than it was found to, fall back and go on in the same run.
+    ``workers`` read history; None is as many as the request budget keeps busy. Where the server behaves differently
+    from its known capabilities, the run corrects them and goes on.
 
     Raises:
-        EtlError: what the client, the database or the server's own contradictions make impossible.
+        EtlError: as the client and the database raise it, or where the server contradicts itself.
     """
-    finding = get_to_know(run)
+    run.capabilities.ensure_known()
     while True:
-        way = choose(run.abilities)
+        strategy = choose_strategy(run.capabilities.current)
         try:
-            mark = run.watermark()
-            if full or mark is None:
-                read_history(run, way, finding, job="full" if full else "first", workers=workers)
+            watermark = run.store.watermark()
+            if full or watermark is None:
+                load_history(run, strategy, job="full" if full else "first", workers=workers)
             else:
-                catch_up(run, way, finding, mark)
-        except ContradictedError as contradiction:
-            run.accept(contradiction)
+                load_changes(run, strategy, watermark)
+        except CapabilityDriftError as drift:
+            run.capabilities.correct(drift)
         else:
             return
 
 
-def read_history(run: Run, way: Way, finding: Finding | None, *, job: str, workers: int | None = None) -> None:
-    """Read all of history, then what changed meanwhile; a first sync that was cut off goes on where it ended."""
-    start = beginning(run, way.field, finding)
-    done = _already_read(run, way, start) if job == "first" else None
-    begin = done.checkpoint_at if done else start
-    stretch = Stretch(job, way.field, way.history, begin, moves_watermark=way.field == "updatedAt")
-    read_stretch(run, replace(stretch, start=read_in_parallel(run, stretch, workers)))
-    began = done.opened_at if done else run.opened_at()
-    if way.later == "newest":
-        read_changes(run, began - run.rules.overlap)
-    # What changed since a run that was cut off no request tells where only sweeps find it: they look from there on.
-    reached = began if way.later == "sweep" else run.opened_at()
-    run.advance(reached - run.rules.settle)
+def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: int | None) -> None:
+    """Read all of history, then what changed meanwhile; a first sync that was cut off goes on at its checkpoint."""
+    start = history_start(run, strategy.field)
+    done = run.store.read(windows.progress, job, strategy.field, start) if job == "first" else None
+    time_range = TimeRange(
+        job, strategy.field, strategy.history, done.checkpoint if done else start,
+        moves_watermark=strategy.field == "updatedAt",
+    )  # fmt: skip
+    read_windows(run, read_in_parallel(run, time_range, workers))
+    this_start = run.server_clock.earliest_start()
+    first_start = done.opened_at if done else this_start
+    if strategy.changes == "newest_first":
+        _store_changes(run, first_start - run.options.lookback)
+    # A sweep finds no change that a run which was cut off has missed: later sweeps start where that run started.
+    reached = first_start if strategy.changes == "sweep" else this_start
+    run.writer.advance(reached - run.options.settle)
 
 
-def catch_up(run: Run, way: Way, finding: Finding | None, mark: datetime) -> None:
-    """Read what changed since the watermark, less the overlap in which late rows may show."""
-    since = (mark - _overlap(run)).replace(microsecond=0)
-    if way.later == "newest":
-        moved = read_changes(run, since, held=mark)
-    elif way.later == "windows":
-        moved = _read_recent(run, way, since, mark)
-    else:
-        sweep(run, way, since, beginning(run, way.field, finding))
-        moved = True
-    if moved:
-        run.advance(run.opened_at() - run.rules.settle)
+def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -> None:
+    """Read what changed since the watermark, and before it as far as late rows may show.
 
-
-def _overlap(run: Run) -> timedelta:
-    """Return how far to go back behind the watermark: a change may be dated earlier, if the server rounds."""
-    return run.rules.overlap + _grain(run)
-
-
-def _grain(run: Run) -> timedelta:
-    with reading(run.engine) as connection:
-        return canaries.grain(connection, run.source.id)
-
-
-def read_changes(run: Run, since: datetime, *, held: datetime | None = None) -> bool:
-    """Read newest first down to ``since``; tell whether that moves the watermark, which is ``held`` now.
-
-    Where the first page holds nothing new and the totals agree, nothing else can have changed: reading on would only
-    repeat. The watermark then stays, so that the next change has everything since then read again.
+    Where the first page proves that nothing is new, the watermark stays: the next change has everything since then
+    read again.
     """
+    since = (watermark - run.lookback()).replace(microsecond=0)
+    if strategy.changes == "newest_first":
+        is_read = _load_newest_first(run, since, watermark)
+    elif strategy.changes == "windows":
+        is_read = _load_recent_windows(run, strategy, since, watermark)
+    else:
+        sweep_history(run, strategy, since, history_start(run, strategy.field))
+        is_read = True
+    if is_read:
+        run.writer.advance(run.server_clock.earliest_start() - run.options.settle)
+
+
+def _load_newest_first(run: RunContext, since: datetime, watermark: datetime) -> bool:
+    """Read down to ``since``; return False where the first page proves that nothing is new."""
+    limit = run.capabilities.current.limit()
+    before = run.fetch.requests
     with bound(window=interval(since, None)):
-        return _read_changes(run, since, held)
-
-
-def _read_changes(run: Run, since: datetime, held: datetime | None) -> bool:
-    chunks = read_newest(run.fetch, Window("updatedAt", since, END_OF_TIME), run.abilities)
-    if held is not None:
-        first = next(chunks)
-        witness = find_witness(run)
-        if witness is not None:
-            check_newest(run, witness, Page(first.records))
-        counts = run.store(run.take(first))
-        query = Query(limit=run.abilities.limit(), sort_by=("updatedAt", "desc"))
-        if first.covered_until is None and _is_quiet(run, query, counts, first, _live(run), held):
+        pages = _newest_first(run, since)
+        first = next(pages)
+        canary = run.store.read(canaries.find_canary)
+        if canary is not None:
+            check_newest(run, canary, first)
+        counts = run.writer.store(run.transformer.transform(first)).counts
+        query = Query(limit=limit, sort_by=("updatedAt", "desc"))
+        stored = run.store.read(deletions.count)
+        if first.checkpoint is None and nothing_is_new(run, query, first, counts, stored=stored, watermark=watermark):
             return False
-        chunks = chain([replace(first, records=[])], chunks)
-    entry = WindowEntry(run, "sync", "updatedAt", "newest_first", since, run.opened_at)
-    for taken in read_ahead(chunks, run.take, most=run.most_ahead):
-        entry.store(taken)
-    entry.finish()
+        _store_newest_first(run, chain([replace(first, records=[])], pages), since, before)
     return True
 
 
-def _read_recent(run: Run, way: Way, since: datetime, mark: datetime) -> bool:
-    witness = find_witness(run, created_before=since)
-    if witness is not None and _live(run, witness.updated) <= run.abilities.limit() // 2:
-        since = min(since, witness.updated.replace(microsecond=0))  # a few rows more, among them one that must come
-    known = _live(run, since)
-    if way.history == "keyset" and known >= run.abilities.limit() and _is_recent_quiet(run, way, since, mark, known):
+def _store_changes(run: RunContext, since: datetime) -> None:
+    with bound(window=interval(since, None)):
+        _store_newest_first(run, _newest_first(run, since), since, run.fetch.requests)
+
+
+def _newest_first(run: RunContext, since: datetime) -> Iterator[Page]:
+    return read_newest_first(run.fetch, Window("updatedAt", since, END_OF_TIME), run.capabilities.current)
+
+
+def _store_newest_first(run: RunContext, pages: Iterator[Page], since: datetime, requests_before: int) -> None:
+    record = WindowRecord.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since)
+    for batch in prefetch(pages, run.transformer.transform, most=run.writer.most_prefetched):
+        end = run.server_clock.earliest_start()
+        after = record.extended(batch, end=end, requests=run.fetch.requests - requests_before)
+        record = run.writer.store(batch, after).window or after
+    if record.is_open:
+        end = run.server_clock.earliest_start()
+        run.writer.close_window(record.finished(end, requests=run.fetch.requests - requests_before))
+
+
+def _load_recent_windows(run: RunContext, strategy: ReadStrategy, since: datetime, watermark: datetime) -> bool:
+    """Read windows of updatedAt from ``since`` on; return False where one page proves that nothing is new."""
+    limit = run.capabilities.current.limit()
+    canary = run.store.read(canaries.find_canary, created_before=since)
+    if canary is not None and _stored_since(run, canary.updated) <= limit // 2:
+        since = min(since, canary.updated.replace(microsecond=0))  # a few rows more, and the canary must be among them
+    stored = _stored_since(run, since)
+    if strategy.history is Paging.KEYSET and stored >= limit and _is_recent_quiet(run, since, watermark, stored):
         return False
-    check = None if witness is None else partial(check_filter, run, witness)
-    read_stretch(run, Stretch("sync", way.field, way.history, since, moves_watermark=True, check_first=check))
+    check = None if canary is None else partial(check_filter, run, canary)
+    read_windows(
+        run, TimeRange("sync", strategy.field, strategy.history, since, moves_watermark=True, check_first=check)
+    )
     return True
 
 
-def _is_recent_quiet(run: Run, way: Way, since: datetime, mark: datetime, known: int) -> bool:
-    longest = run.abilities.longest_range
-    window = Window(way.field, since, END_OF_TIME if longest is None else since + longest)
-    query = replace(dated(window, run.abilities), sort_by=("updatedAt", "desc"))
+def _is_recent_quiet(run: RunContext, since: datetime, watermark: datetime, stored: int) -> bool:
+    capabilities = run.capabilities.current
+    longest = capabilities.longest_range
+    window = Window("updatedAt", since, END_OF_TIME if longest is None else since + longest)
+    query = replace(window_query(window, capabilities), sort_by=("updatedAt", "desc"))
     try:
         page = run.fetch(query)
     except RefusedError:
         return False  # so long a range is refused now: reading finds out what is not
-    chunk = Chunk(page.records, None, page.total)
-    return _is_quiet(run, query, run.store(run.take(chunk)), chunk, known, mark)
+    counts = run.writer.store(run.transformer.transform(page)).counts
+    return nothing_is_new(run, query, page, counts, stored=stored, watermark=watermark)
 
 
-def _is_quiet(run: Run, query: Query, counts: Counts, page: Chunk, known: int, mark: datetime) -> bool:
-    """Tell whether a page of the latest changes held nothing new and the server has as many tasks as are here.
-
-    It proves nothing where a run stored some of its rows and was cut off before it had the changes further down. Not
-    for long, so that late rows are looked for again in the end; and not where timestamps are rounded, since what is
-    new may then stand anywhere among what is known.
-    """
-    news = (counts.inserted, counts.updated, counts.stale, run.tally.rejected)
-    if any(news) or run.opened_at() - mark > _LONGEST_HOLD or _grain(run):
-        return False
-    with reading(run.engine) as connection:
-        if watermarks.is_behind(connection, run.source.id, [key for key in map(record_id, page.records) if key]):
-            return False
-    return known == page.total if page.total is not None else _ends_at(run, query, known)
-
-
-def _ends_at(run: Run, query: Query, known: int) -> bool:
-    """Tell whether a query has exactly so many rows, for a server that does not count: the last of them ends it."""
-    try:
-        page = run.fetch(replace(query, skip=known - 1, limit=2))
-    except RefusedError:
-        return False
-    return len(page) == 1
-
-
-def _live(run: Run, since: datetime | None = None) -> int:
-    with reading(run.engine) as connection:
-        if since is None:
-            return deletions.count(connection, run.source.id)
-        return deletions.count_since(connection, run.source.id, "updatedAt", since)
-
-
-def _already_read(run: Run, way: Way, start: datetime) -> windows.Progress | None:
-    with reading(run.engine) as connection:
-        return windows.progress(connection, run.source.id, "first", way.field, start)
+def _stored_since(run: RunContext, moment: datetime) -> int:
+    return run.store.read(deletions.count_since, "updatedAt", moment)

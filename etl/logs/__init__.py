@@ -1,8 +1,9 @@
 """Logs are events on stderr and in a file: readable on a terminal, JSON lines elsewhere, and never a secret in them.
 
-``configure`` is called once by a command; modules take their logger from ``get_logger``. What must not be seen is told
-to ``hide``; tokens, passwords in URLs and private keys are known by their looks. structlog is imported only where a
-log is written, because ``redact`` serves the shortest commands too.
+A command calls ``configure`` once; modules take their logger from ``get_logger``. ``hide`` names a secret; tokens,
+passwords in URLs and private keys are recognised by their form. structlog makes the events and ``logging`` writes them,
+those of libraries too. Both the shortest commands and the longest use ``redact``, so structlog is imported only where
+a log is written.
 """
 
 from __future__ import annotations
@@ -18,10 +19,6 @@ from datetime import date
 from typing import Any, TextIO
 from urllib.parse import quote
 
-from etl.logs.outputs import File, Lines, LogFile, Output, Stream, journal_priority
-
-__all__ = ["MASK", "LogFile", "clean", "configure", "get_logger", "hide", "journal_priority", "redact", "redact_event"]
-
 MASK = "***"
 _SHORT = 6
 _DEEPEST = 8
@@ -32,6 +29,8 @@ _URL_PASSWORD = re.compile(r"(://[^\s/:@]*):[^\s/@]+@")
 _SECRET_KEYS = frozenset({"auth", "authorization", "client_secret", "password", "secret", "token"})
 # C0 and C1 controls, line and paragraph separators, directions that reorder text, lone surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# sd-daemon(3): what a line for systemd's journal begins with.
+_PRIORITIES = {"critical": "<2>", "error": "<3>", "warning": "<4>", "info": "<6>", "debug": "<7>"}
 
 _hidden: set[str] = set()
 _hidden_pattern: re.Pattern[str] | None = None
@@ -83,8 +82,7 @@ def bound(**values: object) -> AbstractContextManager[None]:
 
 
 def _structlog() -> Any:
-    # structlog imports rich wherever that is installed, which takes as long as structlog itself, and uses it for
-    # tracebacks that are not used here.
+    # structlog imports rich for tracebacks, which are not used here. That doubles its import time.
     if "structlog" not in sys.modules and "rich" not in sys.modules:
         sys.modules["rich"] = None  # type: ignore[assignment]
         try:
@@ -102,42 +100,127 @@ def configure(
     *,
     json: bool | None = None,
     environ: Mapping[str, str] = os.environ,
-    file: LogFile | None = None,
+    file: logging.Handler | None = None,
 ) -> None:
     """Send the events of structlog and of the libraries to ``stream``, or to whatever stderr is at the time.
 
     ``verbosity`` below 0 shows warnings and worse, 0 adds info, above 0 debug. ``json`` None means lines of JSON
     unless the stream is a terminal. Libraries speak from WARNING up. A ``file`` gets lines of JSON too, from info up
-    even where the stream is to be quiet.
+    even where the stream is to be quiet. A log that cannot be written never stops the work.
     """
     structlog = _structlog()
-    outputs: list[Output] = [Stream(stream, _level(verbosity), json=json, environ=environ)]
+    level = logging.WARNING if verbosity < 0 else logging.DEBUG if verbosity else logging.INFO
+    handlers = [_on_stream(stream, level, json=json, environ=environ)]
     if file is not None:
-        outputs.append(File(file, min(_level(verbosity), logging.INFO)))
+        handlers.append(_with_form(file, min(level, logging.INFO), _as_json))
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            redact_event,
-            lambda _logger, _method, event: ((event,), {}),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(min(output.level for output in outputs)),
-        logger_factory=lambda *_: Lines(outputs),
+        processors=[*_processors(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(min(handler.level for handler in handlers)),
+        logger_factory=lambda *_: logging.getLogger("etl"),
         cache_logger_on_first_use=False,
     )
-    _listen_to_libraries()
+    root = logging.getLogger()
+    others = [each for each in root.handlers if not isinstance(each.formatter, structlog.stdlib.ProcessorFormatter)]
+    root.handlers[:] = [*others, *handlers]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("etl").setLevel(logging.DEBUG)
+    logging.captureWarnings(capture=True)
+    logging.raiseExceptions = False
 
 
-def _level(verbosity: int) -> int:
-    if verbosity < 0:
-        return logging.WARNING
-    return logging.DEBUG if verbosity else logging.INFO
+def _processors() -> list[Any]:
+    """Return what every event goes through, whoever logs it."""
+    from structlog import contextvars, processors
+
+    return [
+        contextvars.merge_contextvars,
+        processors.add_log_level,
+        processors.TimeStamper(fmt="iso", utc=True),
+        processors.format_exc_info,
+        _redacted,
+    ]
 
 
-def redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: every value is redacted, printable, and of a kind that JSON knows."""
+class _Stderr:
+    """Whatever stderr is at the time: a progress display puts its own stream in its place."""
+
+    def write(self, text: str) -> None:
+        sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def _on_stream(stream: TextIO | None, level: int, *, json: bool | None, environ: Mapping[str, str]) -> logging.Handler:
+    target = stream if stream is not None else sys.stderr
+    on_terminal = target is not None and target.isatty()
+    if json or (json is None and not on_terminal):
+        form = _as_journal_line if _is_journal(target, environ) else _as_json
+    else:
+        colors = on_terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+        form = _console(colors=colors)
+    return _with_form(logging.StreamHandler(stream if stream is not None else _Stderr()), level, form)
+
+
+def _with_form(handler: logging.Handler, level: int, form: Any) -> logging.Handler:
+    """Let the handler write events from ``level`` up in that form, which is a structlog processor."""
+    from structlog.stdlib import ProcessorFormatter, add_logger_name
+
+    handler.setFormatter(
+        ProcessorFormatter(
+            processors=[ProcessorFormatter.remove_processors_meta, form],
+            foreign_pre_chain=[add_logger_name, *_processors()],
+        )
+    )
+    handler.setLevel(level)
+    handler.addFilter(_is_no_signal)
+    return handler
+
+
+def _is_no_signal(record: logging.LogRecord) -> bool:
+    # A signal ends the process; that it came while a library tidied up is no error of its own.
+    error = record.exc_info[1] if record.exc_info else None
+    return error is None or isinstance(error, Exception)
+
+
+def _as_json(_logger: object, _method: str, event: Mapping[str, Any]) -> str:
+    """Give an event as JSON: time, level and name first."""
+    first = {key: event[key] for key in ("timestamp", "level", "event") if key in event}
+    return jsonlib.dumps({**first, **event}, ensure_ascii=False)
+
+
+def _as_journal_line(logger: object, method: str, event: Mapping[str, Any]) -> str:
+    return _PRIORITIES.get(event["level"], "") + _as_json(logger, method, event)
+
+
+def _console(*, colors: bool) -> Any:
+    from structlog.dev import ConsoleRenderer, plain_traceback
+
+    render = ConsoleRenderer(colors=colors, pad_event_to=24, exception_formatter=plain_traceback, sort_keys=False)
+
+    def shown(logger: object, method: str, event: Mapping[str, Any]) -> str:
+        time = str(event["timestamp"])
+        return str(render(logger, method, {**event, "timestamp": f"{time[:10]} {time[11:19]}Z"}))
+
+    return shown
+
+
+def journal_priority(level: str) -> str:
+    """Return what a line of that level begins with on stderr: nothing but where the journal reads it."""
+    return _PRIORITIES[level] if _is_journal(sys.stderr, os.environ) else ""
+
+
+def _is_journal(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
+    """Tell whether a stream ends in systemd's journal: systemd names the device and inode of the one it opened."""
+    try:
+        status = os.fstat(stream.fileno()) if stream is not None else None
+    except (OSError, ValueError, AttributeError):
+        return False
+    return status is not None and environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def _redacted(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Give the event with every value redacted, printable, and of a kind that JSON knows."""
     for key, value in event.items():
         event[key] = _shown(key, value)
     return event
@@ -154,26 +237,3 @@ def _shown(key: str, value: object, depth: int = 0) -> object:
         return [_shown("", item, depth + 1) for item in value]
     text = value.isoformat() if isinstance(value, date) else str(value)
     return clean(redact(text), keep="\n" if key in ("exception", "stack") else "")
-
-
-class _Bridge(logging.Handler):
-    """Hands what libraries log to structlog, so that there is one form and one redaction."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        if error is not None and not isinstance(error, Exception):
-            return  # a signal ends the process; that it came while a library tidied up is no error of its own
-        try:
-            log = get_logger()
-            log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
-        except Exception:  # noqa: BLE001 - logging's own rule: a log line never raises
-            self.handleError(record)
-
-
-def _listen_to_libraries() -> None:
-    root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if isinstance(handler, _Bridge)]:
-        root.removeHandler(handler)
-    root.addHandler(_Bridge())
-    root.setLevel(logging.WARNING)
-    logging.captureWarnings(capture=True)

@@ -12,7 +12,6 @@ from typing import Any
 import altair as alt
 
 Spec = dict[str, Any]
-Row = Mapping[str, Any]
 _ROWS = "rows"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 _AXIS: dict[str, Any] = {
@@ -51,7 +50,7 @@ class Chart:
         """The columns that are told apart by colour."""
         return [column for column in self.columns if column.swatch]
 
-    def spec(self, rows: Sequence[Row] | None = None, width: int = 560) -> Spec:
+    def spec(self, rows: Sequence[Mapping[str, Any]] | None = None, width: int = 560) -> Spec:
         """The chart as Vega-Lite; without rows, they are to be given to the data set "rows"."""
         spec: Spec = self.chart.properties(width=width).configure(**_config()).to_dict()
         if rows is not None:

@@ -9,15 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from typing import Any
 
 from etl.report.facts import BANDS, NOBODY, Facts
+from etl.row import Row
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MOST_BARS = 12
 _DAY = 86_400
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

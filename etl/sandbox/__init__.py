@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from etl.sandbox.options import Options
-from etl.sandbox.server import Sandbox
+from etl.sandbox.server.http_server import Sandbox
 
 __all__ = ["Options", "Sandbox"]

@@ -35,13 +35,16 @@ FAULT_KINDS = (
 
 #: What is settled once the server runs: where it listens and what it was filled with.
 FIXED = frozenset(
-    {"tasks", "seed", "shape", "pattern", "days", "quiet_seconds", "round_to", "host", "port", "log_size"}
+    {
+        *("tasks", "seed", "shape", "pattern", "days", "quiet_seconds", "round_to", "null_created", "null_updated"),
+        *("host", "port", "log_size"),
+    }
 )
 
 _SECRET = "kore-etl-sandbox-client-secret-that-opens-nothing-but-this-sandbox"  # noqa: S105 - opens nothing real
 
 
-def knob(default: Any, text: str) -> Any:
+def option(default: Any, text: str) -> Any:
     """A field with its default and the line that ``--help`` shows."""
     return field(default=default, metadata={"help": text})
 
@@ -55,89 +58,108 @@ def flag(text: str) -> Any:
 class Options:
     """How the sandbox behaves; raises ValueError, naming the option, for a value that is not accepted."""
 
-    host: str = knob("127.0.0.1", "Address to listen on.")
-    port: int = knob(0, "Port to listen on; 0 takes a free one.")
+    host: str = option("127.0.0.1", "Address to listen on.")
+    port: int = option(0, "Port to listen on; 0 takes a free one.")
 
-    tasks: int = knob(2000, "Tasks to begin with.")
-    seed: int = knob(1, "Seed of all that is random: the tasks, the changes, the faults.")
-    shape: Literal["full", "eight"] = knob("full", "Whole tasks of some 4 KB, or the sample's eight fields.")
-    pattern: Literal["even", "desk"] = knob("even", "Tasks spread evenly, or as a support desk has them.")
-    days: float = knob(730.0, "Days of history over which the tasks were created.")
-    quiet_seconds: float = knob(600.0, "Seconds before the start in which nothing was created or updated.")
-    round_to: float = knob(0.0, "Seconds to which the first tasks' timestamps are rounded down; 0 is off.")
+    tasks: int = option(2000, "Tasks to begin with.")
+    seed: int = option(1, "Seed of all that is random: the tasks, the changes, the faults.")
+    shape: Literal["full", "eight"] = option("full", "Whole tasks of some 4 KB, or the sample's eight fields.")
+    pattern: Literal["even", "desk"] = option("even", "Tasks spread evenly, or as a support desk has them.")
+    days: float = option(730.0, "Days of history over which the tasks were created.")
+    quiet_seconds: float = option(600.0, "Seconds before the start in which nothing was created or updated.")
+    round_to: float = option(0.0, "Seconds to which the first tasks' timestamps are rounded down; 0 is off.")
+    null_created: float = option(0.0, "Share of the made-up tasks without a createdAt.")
+    null_updated: float = option(0.0, "Share of the made-up tasks without an updatedAt.")
     round_changes: bool = flag("Round the timestamps of later changes as well.")
 
-    account_id: str = knob("5a4db0c5c0ffee0000000001", "Account that is accepted.")
-    stream_id: str = knob("st-5a4db0c5-0000-5000-8000-000000000001", "Stream that is accepted.")
-    client_id: str = knob("cs-5a4db0c5-0000-5000-8000-00000000c11e", "Client ID that a token must name.")
-    client_secret: str = knob(_SECRET, "Client Secret that a token must be signed with.")
-    algorithm: Literal["HS256", "HS512", "RS256", "RS512"] = knob("HS256", "The only algorithm accepted.")
-    public_key: str = knob("", "Public key (PEM) for RS256 and RS512.")
+    account_id: str = option("5a4db0c5c0ffee0000000001", "Account that is accepted.")
+    stream_id: str = option("st-5a4db0c5-0000-5000-8000-000000000001", "Stream that is accepted.")
+    client_id: str = option("cs-5a4db0c5-0000-5000-8000-00000000c11e", "Client ID that a token must name.")
+    client_secret: str = option(_SECRET, "Client Secret that a token must be signed with.")
+    algorithm: Literal["HS256", "HS512", "RS256", "RS512"] = option("HS256", "The only algorithm accepted.")
+    public_key: str = option("", "Public key (PEM) for RS256 and RS512.")
     jti_required: bool = flag("Each token needs a jti and works once.")
-    token_lifetime: float = knob(0.0, "Seconds after iat when a token dies; 0 goes by its exp alone.")
-    scope: Literal["granted", "missing"] = knob("granted", "Whether the app has the scope that getTasks needs.")
-    wrong_stream: Literal[400, 401] = knob(400, "Status for a stream that is not known.")
-    error_key: Literal["msg", "message"] = knob("msg", "Key of the text in an error's body.")
+    token_lifetime: float = option(0.0, "Seconds after iat when a token dies; 0 goes by its exp alone.")
+    scope: Literal["granted", "missing"] = option("granted", "Whether the app has the scope that getTasks needs.")
+    wrong_stream: Literal[400, 401] = option(400, "Status for a stream that is not known.")
+    error_key: Literal["msg", "message"] = option("msg", "Key of the text in an error's body.")
 
-    requests_per_minute: int = knob(60, "Requests per sliding minute; 0 is unlimited.")
-    requests_per_second: int = knob(0, "Requests per sliding second; 0 is unlimited.")
-    minute_seconds: float = knob(60.0, "Length of that minute, for tests in a hurry.")
-    rate_limit_status: int = knob(429, "Status of a request past the budget.")
-    retry_after: Literal["none", "seconds", "date"] = knob("none", "Form of its Retry-After header.")
+    requests_per_minute: int = option(60, "Requests per sliding minute; 0 is unlimited.")
+    requests_per_second: int = option(0, "Requests per sliding second; 0 is unlimited.")
+    requests_per_hour: int = option(0, "Requests per sliding hour; 0 is unlimited.")
+    hour_seconds: float = option(3600.0, "Length of that hour, for tests in a hurry.")
+    minute_seconds: float = option(60.0, "Length of that minute, for tests in a hurry.")
+    rate_limit_status: int = option(429, "Status of a request past the budget.")
+    retry_after: Literal["none", "seconds", "date"] = option("none", "Form of its Retry-After header.")
 
-    window_field: Literal["createdAt", "updatedAt"] = knob("createdAt", "Field that startDate and endDate filter on.")
-    dates: Literal["obeyed", "ignored"] = knob("obeyed", "Whether they filter at all.")
-    ends: Literal["inclusive", "exclusive"] = knob("inclusive", "Whether a row exactly on an end is in.")
-    tick: Literal["ms", "second"] = knob("ms", "Whether dates are compared to the millisecond or cut to the second.")
-    max_range_days: float = knob(0.0, "Longest range of dates, in days; 0 is any.")
-    max_range_status: Literal[400, 412] = knob(412, "Status for a longer one.")
+    window_field: Literal["createdAt", "updatedAt"] = option("createdAt", "Field that startDate and endDate filter on.")
+    dates: Literal["obeyed", "ignored"] = option("obeyed", "Whether they filter at all.")
+    ends: Literal["inclusive", "exclusive", "half_open"] = option(
+        "inclusive", "Whether a row exactly on an end is in; half_open includes the start only."
+    )
+    tick: Literal["ms", "second", "minute", "hour", "day"] = option("ms", "To what dates are cut before comparing.")
+    null_dates: Literal["now", "unmatched"] = option(
+        "now", "Whether a row without a date counts as stored now, or matches no dates and sorts first."
+    )
+    max_range_days: float = option(0.0, "Longest range of dates, in days; 0 is any.")
+    max_range_status: Literal[400, 412] = option(412, "Status for a longer one.")
 
-    sort: Literal["obeyed", "ignored"] = knob("obeyed", "Whether sortBy is obeyed.")
-    sort_fields: tuple[str, ...] = knob(("createdAt", "updatedAt", "dueDate", "name"), "Fields it is obeyed for.")
-    default_order: Literal["insertion", "newest"] = knob("insertion", "Order otherwise: as inserted, or newest first.")
-    tie_break: Literal["id", "insertion", "random"] = knob("id", "Order of rows that are equal in the sorted field.")
+    sort: Literal["obeyed", "ignored"] = option("obeyed", "Whether sortBy is obeyed.")
+    sort_fields: tuple[str, ...] = option(("createdAt", "updatedAt", "dueDate", "name"), "Fields it is obeyed for.")
+    default_order: Literal["insertion", "newest"] = option(
+        "insertion", "Order otherwise: as inserted, or newest first."
+    )
+    tie_break: Literal["id", "insertion", "random"] = option("id", "Order of rows that are equal in the sorted field.")
 
-    page_default: int = knob(10, "Rows when no limit is asked for.")
-    cap: int = knob(50, "Most rows that a request gives.")
-    cap_mode: Literal["silent", "refuse"] = knob("silent", "Whether a larger limit is cut silently or refused.")
-    cap_status: Literal[400, 412] = knob(400, "Status of that refusal.")
-    skip: Literal["obeyed", "ignored"] = knob("obeyed", "Whether skip is obeyed; ignored, each page is the first one.")
-    max_skip: int = knob(0, "Largest skip+limit; 0 is any.")
-    max_skip_status: Literal[400, 412] = knob(400, "Status past it.")
-    has_more: Literal["present", "missing", "null", "always_true"] = knob("present", "What hasMore holds.")
-    totals: Literal["present", "missing", "null", "high", "low", "lying"] = knob(
+    page_default: int = option(10, "Rows when no limit is asked for.")
+    cap: int = option(50, "Most rows that a request gives.")
+    cap_mode: Literal["silent", "refuse"] = option("silent", "Whether a larger limit is cut silently or refused.")
+    cap_status: Literal[400, 412] = option(400, "Status of that refusal.")
+    skip: Literal["obeyed", "ignored"] = option(
+        "obeyed", "Whether skip is obeyed; ignored, each page is the first one."
+    )
+    max_skip: int = option(0, "Largest skip+limit; 0 is any.")
+    max_skip_status: Literal[400, 412] = option(400, "Status past it.")
+    has_more: Literal["present", "missing", "null", "always_true"] = option("present", "What hasMore holds.")
+    totals: Literal["present", "missing", "null", "high", "low", "lying"] = option(
         "present", "What totalResults and totalPages hold; lying is now too high, now too low."
     )
-    duplicates: float = knob(0.0, "Rate of pages that repeat one of their rows.")
-    shuffle: float = knob(0.0, "Rate of pages whose rows come in no order.")
-    foreign: float = knob(0.0, "Rate of pages with one more row, of another stream.")
+    total_cap: int = option(0, "Largest total that is told; 0 is any.")
+    short_pages: float = option(0.0, "Rate of pages that give fewer rows, or none, though more follow.")
+    hidden: float = option(0.0, "Share of tasks that are counted and skipped over, but never shown.")
+    hidden_run: int = option(1, "How many tasks that were inserted one after the other are hidden together.")
+    duplicates: float = option(0.0, "Rate of pages that repeat one of their rows.")
+    shuffle: float = option(0.0, "Rate of pages whose rows come in no order.")
+    foreign: float = option(0.0, "Rate of pages with one more row, of another stream.")
 
-    unresolved: Literal["obeyed", "ignored"] = knob("obeyed", "Whether the filter unresolved is obeyed.")
-    unassigned_false: Literal["ignored", "assigned"] = knob(
+    unresolved: Literal["obeyed", "ignored"] = option("obeyed", "Whether the filter unresolved is obeyed.")
+    unassigned_false: Literal["ignored", "assigned"] = option(
         "ignored", "Whether unassigned: false filters nothing or gives assigned tasks only."
     )
     strict: bool = flag("Refuse (412) keys that the API page does not name.")
 
-    visible_after: float = knob(0.0, "Seconds until a change shows; it then carries its earlier updatedAt.")
-    date_header: Literal["present", "missing"] = knob("present", "Whether answers carry a Date header.")
-    clock_skew: float = knob(0.0, "Seconds that the server's clock is ahead (or behind, negative).")
+    visible_after: float = option(0.0, "Seconds until a change shows; it then carries its earlier updatedAt.")
+    date_header: Literal["present", "missing"] = option("present", "Whether answers carry a Date header.")
+    clock_skew: float = option(0.0, "Seconds that the server's clock is ahead (or behind, negative).")
     skew_tokens: bool = flag("Check tokens by that clock too, not by the true one.")
-    latency_ms: float = knob(0.0, "Milliseconds that every answer takes.")
+    date_offset: float = option(0.0, "Seconds that the Date header is ahead of the clock that dates tasks.")
+    latency_ms: float = option(0.0, "Milliseconds that every answer takes.")
 
-    deletes: Literal["vanish", "inactive"] = knob("vanish", "Whether it vanishes or comes as isActive: false.")
-    churn_every: int = knob(0, "Change tasks at every Nth request; 0 never.")
-    churn_add: int = knob(0, "Tasks added then.")
-    churn_change: int = knob(0, "Tasks changed then.")
-    churn_delete: int = knob(0, "Tasks deleted then.")
-    churn_when: Literal["before", "after"] = knob("before", "Whether this happens before or after the rows are read.")
+    deletes: Literal["vanish", "inactive"] = option("vanish", "Whether it vanishes or comes as isActive: false.")
+    churn_every: int = option(0, "Change tasks at every Nth request; 0 never.")
+    churn_add: int = option(0, "Tasks added then.")
+    churn_change: int = option(0, "Tasks changed then.")
+    churn_delete: int = option(0, "Tasks deleted then.")
+    churn_when: Literal["before", "after"] = option("before", "Whether this happens before or after the rows are read.")
 
     faults: Mapping[str, float] = field(default_factory=dict, metadata={"help": "Faults by kind, each with its rate."})
-    stall_seconds: float = knob(120.0, "Longest that a stalling fault holds a connection.")
-    broken_at: float = knob(0.5, "Share of an answer after which the faults stall, cut and half break it off.")
-    redirect_to: str = knob("https://elsewhere.invalid/", "Where the fault redirect points.")
-    outage_after: int = knob(0, "Request after which every answer is 503 for a while; 0 never.")
-    outage_seconds: float = knob(60.0, "How long that outage lasts.")
-    log_size: int = knob(10_000, "Requests that the log remembers.")
+    stall_seconds: float = option(120.0, "Longest that a stalling fault holds a connection.")
+    broken_at: float = option(0.5, "Share of an answer after which the faults stall, cut and half break it off.")
+    redirect_to: str = option("https://elsewhere.invalid/", "Where the fault redirect points.")
+    outage_after: int = option(0, "Request after which the server is out for a while; 0 never.")
+    outage: Literal["503", "empty"] = option("503", "Whether it then answers 503, or 200 with no rows and the total 0.")
+    outage_seconds: float = option(60.0, "How long that outage lasts.")
+    log_size: int = option(10_000, "Requests that the log remembers.")
 
     def __post_init__(self) -> None:
         """Settle the containers and check every value."""
@@ -180,7 +202,13 @@ _RANGES: dict[str, tuple[float, float]] = {
     "shuffle": (0, 1),
     "foreign": (0, 1),
     "broken_at": (0, 1),
+    "null_created": (0, 1),
+    "null_updated": (0, 1),
+    "short_pages": (0, 1),
+    "hidden": (0, 1),
+    "hidden_run": (1, inf),
     "clock_skew": (-1e9, 1e9),
+    "date_offset": (-1e9, 1e9),
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from etl.atomic_file import atomic_file
 from etl.errors import ConfigError
 from etl.logs import clean
 
@@ -46,10 +47,8 @@ def install_file(path: Path, text: str, *, root: Path | None, folder: bool = Fal
     try:
         if folder or root is not None:
             target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = target.with_name(f".{target.name}.new")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.chmod(0o644)
-        fresh.replace(target)
+        with atomic_file(target, mode=0o644) as file:
+            file.write(text.encode())
     except OSError as error:
         message = f"{target}: cannot be written: {error.strerror}; run it with sudo, or add --user"
         raise ConfigError(message) from error

@@ -5,23 +5,34 @@ Files of one folder are merged in the order of their names, the later one wins; 
 
 from __future__ import annotations
 
-import os
-import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any
 
 from etl.errors import ConfigError
-from etl.settings.layers import GENERAL_KEYS, KNOWN_KEYS, SOURCE_KEYS, Found, nearest
-from etl.settings.values import expanded, without_password
+from etl.settings.models import GENERAL_KEYS, KNOWN_KEYS, SOURCE_KEYS
+from etl.settings.values import can_be_read_by_all, expanded, without_password
 
 _FOLDER = Path("config")
 _SYSTEM_FOLDER = "/etc/kore-etl"
 # Relative to the file that they stand in, so that a folder of settings can be moved as one.
 _PATH_KEYS = frozenset({"client_secret_file", "ca_bundle"})
 _ACCEPTED = "a TOML file, or a folder of them"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A value as it was written, and where: "--overlap", "KORE_ETL_OVERLAP", "config/kore-etl.toml"."""
+
+    value: object
+    origin: str
+
+
+Layer = Mapping[str, Found]
 
 
 @dataclass(slots=True)
@@ -46,7 +57,7 @@ def find_files(config: Path | None, environ: Mapping[str, str]) -> list[Path]:
 def _named(path: Path, origin: str) -> list[Path]:
     path = expanded(str(path))
     try:
-        is_folder = stat.S_ISDIR(path.stat().st_mode)
+        is_folder = S_ISDIR(path.stat().st_mode)
     except OSError as error:
         raise ConfigError(f"{path} ({origin}): cannot be read: {error.strerror}; accepted: {_ACCEPTED}") from error
     files = _toml_files(path) if is_folder else [path]
@@ -86,7 +97,7 @@ def read_files(paths: list[Path]) -> Tables:
             label = f"{path} [[source]] #{number}"
             tables.sources.append(_layer(table, path, label, SOURCE_KEYS))
             tables.labels.append(label)
-        if _holds_secret([content, *sources]) and _readable_by_all(path):
+        if _holds_secret([content, *sources]) and can_be_read_by_all(path):
             tables.warnings.append(f"{path} holds a secret and anyone can read it: chmod 600 {path}")
     return tables
 
@@ -118,8 +129,8 @@ def _layer(content: Mapping[str, Any], path: Path, label: str, known: frozenset[
 def _misplaced(key: str, label: str, known: frozenset[str]) -> str:
     if key in GENERAL_KEYS:
         return f"{key} ({label}): holds for all sources; accepted: at the top of the file, before the first [[source]]"
-    near = nearest(key, known | {"source"})
-    return f"{key!r} ({label}): no such setting; did you mean {near}?"
+    near = get_close_matches(key.lower(), sorted(known | {"source"}), n=1, cutoff=0.0)
+    return f"{key!r} ({label}): no such setting; did you mean {near[0]}?"
 
 
 def _beside(path: Path, value: object) -> object:
@@ -131,8 +142,3 @@ def _holds_secret(tables: list[dict[str, Any]]) -> bool:
         "client_secret" in table or without_password(str(table.get("database_url", ""))).find(":***@") >= 0
         for table in tables
     )
-
-
-def _readable_by_all(path: Path) -> bool:
-    # Windows keeps its rights elsewhere; there the mode says nothing.
-    return os.name == "posix" and bool(path.stat().st_mode & stat.S_IROTH)

@@ -1,23 +1,30 @@
-"""From files, environment and options to Settings, with the origin of each value."""
+"""From files, environment and options to Settings, with the origin of each value.
+
+Each place gives a layer, a value and its origin for each key. The layers of a source are merged, the strongest last,
+and pydantic checks the result.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel, ValidationError
 
 from etl.errors import ConfigError
-from etl.settings.credentials import from_systemd, secret_file_warnings, with_secret
-from etl.settings.files import Tables, find_files, read_files
-from etl.settings.layers import IDENTITY_KEYS, SECRET_KEYS, Found, Layer, LayerSource, from_environment, from_options
-from etl.settings.models import Settings, SourceSettings
-from etl.settings.problems import config_error
+from etl.settings.files import Found, Layer, Tables, find_files, read_files
+from etl.settings.models import IDENTITY_KEYS, KNOWN_KEYS, PREFIX, SECRET_KEYS, Settings, SourceSettings, variable
+from etl.settings.secrets import file_warnings, with_secret
+from etl.settings.values import without_password
 
-_Model = TypeVar("_Model", bound=BaseSettings)
+_OTHERS = ("SANDBOX_", "TEST_")  # what belongs to the sandbox and the tests
+_SLIP = 0.85  # near enough to be a slip of the hand, and far enough from what another program may set
+_LONGEST = 80
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +35,6 @@ class Loaded:
     origins: dict[str, str]
     warnings: list[str]
     files: list[Path]
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """One source before its values are checked: its layers, the strongest first, and the table that it stands in."""
-
-    layers: list[Layer]
-    where: str
-
-    @property
-    def name(self) -> str:
-        found = next((layer["name"] for layer in self.layers if "name" in layer), None)
-        return str(found.value).strip() if found else "default"
 
 
 def load_settings(
@@ -58,71 +52,107 @@ def load_settings(
     """
     files = find_files(config, environ)
     tables = read_files(files)
-    above: list[Layer] = [from_options(options), from_environment(environ)]
-    candidates = _selected(list(_candidates(above, tables)), select) if need_sources else []
-    sources = [_source(candidate, environ) for candidate in candidates]
-    general: list[Layer] = [*above, tables.top]
-    settings = _built(Settings, [{"sources": Found(tuple(s for s, _ in sources), "")}, *general], "")
-    origins = _origins(Settings, general, "")
-    for source, layers in sources:
-        origins |= _origins(SourceSettings, layers, f"source.{source.name}.")
-    warnings = tables.warnings + [line for candidate in candidates for line in secret_file_warnings(candidate.layers)]
-    return Loaded(settings, origins, list(dict.fromkeys(warnings)), files)
+    above = _merged(_from_environment(environ), _from_options(options))
+    sources: list[SourceSettings] = []
+    origins: dict[str, str] = {}
+    warnings = list(tables.warnings)
+    for name, layer, where in _selected(tables, above, select) if need_sources else ():
+        warnings += file_warnings(layer)
+        complete = with_secret(layer, name, environ)
+        sources.append(_built(SourceSettings, complete, where))
+        origins |= _origins(SourceSettings, complete, f"source.{name}.")
+    general = _merged(tables.top, above)
+    settings = _built(Settings, {**general, "sources": Found(tuple(sources), "")}, "")
+    return Loaded(settings, _origins(Settings, general, "") | origins, list(dict.fromkeys(warnings)), files)
 
 
-def _candidates(above: list[Layer], tables: Tables) -> Iterator[_Candidate]:
-    if len(tables.sources) > 1:
+def _from_environment(environ: Mapping[str, str]) -> Layer:
+    """Read the variables that are set and not empty; a misspelt one is a ConfigError."""
+    names = {variable(key): key for key in KNOWN_KEYS}
+    known = [name.removeprefix(PREFIX) for name in (*names, f"{PREFIX}CONFIG")]
+    given = {name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX) and environ[name]}
+    for key in sorted(given.difference(known)):
+        near = get_close_matches(key.upper(), known, n=1, cutoff=_SLIP)
+        if near and not key.startswith(_OTHERS):
+            raise ConfigError(f"{PREFIX}{key} (environment): no such variable; did you mean {PREFIX}{near[0]}?")
+    return {key: Found(environ[name], name) for name, key in names.items() if environ.get(name)}
+
+
+def _from_options(options: Mapping[str, object]) -> Layer:
+    given = {key: value for key, value in options.items() if value is not None}
+    for key in given:
+        if key not in KNOWN_KEYS or key in SECRET_KEYS:
+            raise TypeError(f"an option cannot set {key}")
+    return {key: Found(value, f"--{key.replace('_', '-')}") for key, value in given.items()}
+
+
+def _merged(*layers: Layer) -> Layer:
+    """Merge the layers, the strongest last. A secret in any form hides those of the layers below."""
+    merged: dict[str, Found] = {}
+    for layer in layers:
+        if not layer.keys().isdisjoint(SECRET_KEYS):
+            merged = {key: found for key, found in merged.items() if key not in SECRET_KEYS}
+        merged |= layer
+    return merged
+
+
+def _selected(tables: Tables, above: Layer, select: Sequence[str]) -> list[tuple[str, Layer, str]]:
+    """Give name, layer and table of each source, before its values are checked."""
+    several = len(tables.sources) > 1
+    if several:
         _refuse_identity(above, tables)
-    if not tables.sources:
-        yield _Candidate([*above, tables.top], "")
-    for layer, label in zip(tables.sources, tables.labels, strict=True):
-        yield _Candidate([*above, layer, tables.top], label if len(tables.sources) > 1 else "")
-
-
-def _refuse_identity(above: list[Layer], tables: Tables) -> None:
-    for layer in above:
-        for key in sorted(IDENTITY_KEYS & layer.keys()):
-            raise ConfigError(
-                f"{key} ({layer[key].origin}): describes a single source, and there are {len(tables.sources)}"
-                f" [[source]] tables; accepted: {key} in each table ({tables.labels[0]} ...), or a single table"
-            )
-
-
-def _selected(candidates: list[_Candidate], select: Sequence[str]) -> list[_Candidate]:
-    names = [candidate.name for candidate in candidates]
-    for candidate, name in zip(candidates, names, strict=True):
+    layers = [_merged(tables.top, layer, above) for layer in tables.sources or [{}]]
+    names = [str(layer["name"].value).strip() if "name" in layer else "default" for layer in layers]
+    labels = tables.labels if several else [""]
+    for name, label in zip(names, labels, strict=True):
         if names.count(name) > 1:
-            raise ConfigError(f"name ({candidate.where}): {name!r} stands for two sources; accepted: a name for each")
+            raise ConfigError(f"name ({label}): {name!r} stands for two sources; accepted: a name for each")
     for name in select:
         if name not in names:
             raise ConfigError(f"--source {name!r}: no such source; accepted: {', '.join(names)}")
-    return [candidate for candidate in candidates if not select or candidate.name in select]
+    found = zip(names, layers, labels, strict=True)
+    return [(name, layer, label) for name, layer, label in found if not select or name in select]
 
 
-def _source(candidate: _Candidate, environ: Mapping[str, str]) -> tuple[SourceSettings, list[Layer]]:
-    layers = list(_with_one_secret(candidate.layers, environ))
-    layers.append(from_systemd(candidate.name, environ))
-    return _built(SourceSettings, layers, candidate.where), layers
+def _refuse_identity(above: Layer, tables: Tables) -> None:
+    for key in sorted(IDENTITY_KEYS & above.keys()):
+        raise ConfigError(
+            f"{key} ({above[key].origin}): describes a single source, and there are {len(tables.sources)}"
+            f" [[source]] tables; accepted: {key} in each table ({tables.labels[0]} ...), or a single table"
+        )
 
 
-def _with_one_secret(layers: Sequence[Layer], environ: Mapping[str, str]) -> Iterator[Layer]:
-    """Give the layers with the secret itself in the strongest that has one; one below it is not so much as read."""
-    is_found = False
-    for layer in layers:
-        if is_found:
-            yield {key: found for key, found in layer.items() if key not in SECRET_KEYS}
-        else:
-            yield (resolved := with_secret(layer, environ))
-            is_found = "client_secret" in resolved
-
-
-def _built(model: type[_Model], layers: Sequence[Layer], where: str) -> _Model:
-    try:
-        return model(layers=tuple(LayerSource(model, layer) for layer in layers))
-    except ValidationError as error:
-        raise config_error(error, model, layers, where) from None
-
-
-def _origins(model: type[BaseSettings], layers: Sequence[Layer], prefix: str) -> dict[str, str]:
+def _origins(model: type[BaseModel], layer: Layer, prefix: str) -> dict[str, str]:
     keys = [key for key in model.model_fields if key != "sources"]
-    return {f"{prefix}{key}": next((layer[key].origin for layer in layers if key in layer), "default") for key in keys}
+    return {f"{prefix}{key}": layer[key].origin if key in layer else "default" for key in keys}
+
+
+def _built(model: type[_Model], layer: Layer, where: str) -> _Model:
+    values: dict[str, Any] = {key: found.value for key, found in layer.items() if key in model.model_fields}
+    try:
+        return model(**values)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)[0]
+    key = str(details["loc"][0])
+    accepted = model.model_fields[key].description
+    if key not in layer:
+        raise ConfigError(f"{key} (not set): is required; {_how_to_set(key, where)}; accepted: {accepted}")
+    reason = str(details["ctx"]["error"]) if details["type"] == "value_error" else "is not accepted"
+    if key not in ("client_secret", "on_failure"):
+        reason = f"{_shown(layer[key].value)} {reason}"
+    raise ConfigError(f"{key} ({layer[key].origin}): {reason}; accepted: {accepted}")
+
+
+def _how_to_set(key: str, where: str) -> str:
+    key = "client_secret_file" if key == "client_secret" else key
+    if where and key in IDENTITY_KEYS:
+        return f"put {key} into {where}"
+    return f"set {variable(key)}, or {key} in config/kore-etl.toml"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "a list"
+    text = without_password(str(value)) if isinstance(value, str) else str(value)
+    short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return repr(short) if isinstance(value, str) else short

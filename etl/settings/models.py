@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
+from etl.errors import ConfigError
 from etl.settings.values import (
+    MASK,
+    TICKS,
     BaseUrl,
     DatabaseUrl,
     DroppedKeys,
@@ -22,7 +34,14 @@ from etl.settings.values import (
     OutputPath,
     Tick,
     Whole,
+    without_password,
+    without_path,
 )
+from etl.times import format_duration, format_time
+
+PREFIX = "KORE_ETL_"
+SECRET_KEYS = ("client_secret", "client_secret_file", "client_secret_env")
+Plain = str | int | bool | None
 
 Algorithm = Literal[
     "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"
@@ -41,19 +60,8 @@ def _accepted(what: str, default: Any = ..., **limits: Any) -> Any:
     return Field(default, description=what, **limits)
 
 
-class _Model(BaseSettings):
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings' signature
-        init_settings: PydanticBaseSettingsSource,
-        *_args: PydanticBaseSettingsSource,
-        **_others: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take the sources that the loader passes as ``layers``, else what is passed by name; never the environment."""
-        return init_settings().get("layers") or (init_settings,)
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class SourceSettings(_Model):
@@ -155,3 +163,75 @@ class Settings(_Model):
             *in_query.get("sslpassword", ()),
         ]
         return [text for text in {*written, *map(unquote, written)} if text]
+
+
+GENERAL_KEYS = frozenset(Settings.model_fields) - {"sources"}
+SOURCE_KEYS = frozenset(SourceSettings.model_fields) | set(SECRET_KEYS)
+KNOWN_KEYS = GENERAL_KEYS | SOURCE_KEYS
+# These say which source it is; the others may hold for all of them.
+IDENTITY_KEYS = frozenset({"name", "base_url", "account_id", "stream_id", "client_id", *SECRET_KEYS})
+
+
+def variable(key: str) -> str:
+    """Give the name of the environment variable for a setting."""
+    return f"{PREFIX}{'source_name' if key == 'name' else key}".upper()
+
+
+def accepted(key: str, text: str) -> str:
+    """Return one setting's text as it is kept.
+
+    Raises:
+        ConfigError: what is wrong with it, and what is accepted.
+    """
+    field = SourceSettings.model_fields.get(key) or Settings.model_fields[key]
+    try:
+        value = TypeAdapter(field.rebuild_annotation()).validate_python(text)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)[0]
+        reason = str(details["ctx"]["error"]) if details["type"] == "value_error" else "is not accepted"
+        raise ConfigError(f"{key}: {text!r} {reason}; accepted: {field.description}") from None
+    return str(value)
+
+
+def describe(settings: Settings) -> dict[str, Plain]:
+    """Give every setting by its dotted key ("overlap", "source.NAME.base_url"), as it would be written in a file."""
+    general = {key: getattr(settings, key) for key in type(settings).model_fields if key != "sources"}
+    described = {key: _plain(key, value) for key, value in general.items() if key != "on_failure"}
+    described["on_failure"] = _shown_action(settings.on_failure)
+    for source in settings.sources:
+        for key in type(source).model_fields:
+            described[f"source.{source.name}.{key}"] = _plain(key, getattr(source, key))
+    return described
+
+
+def _plain(key: str, value: object) -> Plain:
+    match value:
+        case SecretStr():
+            return MASK
+        case timedelta():
+            return (
+                next(name for name, length in TICKS.items() if length == value)
+                if key == "tick"
+                else format_duration(value)
+            )
+        case datetime():
+            return format_time(value)
+        case Path() | tuple():
+            return str(value) if isinstance(value, Path) else ", ".join(value) or None
+        case str():
+            return without_password(value) if key.endswith("_url") else value
+        case None | bool() | int():
+            return value
+        case _:
+            raise TypeError(f"{key} is a {type(value).__name__}")
+
+
+def _shown_action(action: object) -> str | None:
+    """A webhook without its path, a command without its arguments: there a secret would stand."""
+    match action:
+        case str():
+            return without_path(action)
+        case (command, *arguments):
+            return f"{command} {MASK}" if arguments else str(command)
+        case _:
+            return None

@@ -6,11 +6,13 @@ A reader raises ValueError with what is wrong; what would be accepted stands wit
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from stat import S_IROTH
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
@@ -128,6 +130,14 @@ def expanded(path: str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:  # nobody of that name
         return Path(path)
+
+
+def can_be_read_by_all(path: Path) -> bool:
+    """Tell whether anyone on this machine can read the file; Windows keeps its rights elsewhere than in the mode."""
+    try:
+        return os.name == "posix" and bool(path.stat().st_mode & S_IROTH)
+    except OSError:
+        return False
 
 
 def _base_url(value: object) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from etl.transform.drop_fields import dropper
-from etl.transform.models import Rejection, Row, Stream, TaskRows
+from etl.transform.models import Rejection, Stream, TaskRows
 from etl.transform.task import transform
 from etl.transform.tombstone import tombstone
 
-__all__ = ["Rejection", "Row", "Stream", "TaskRows", "dropper", "tombstone", "transform"]
+__all__ = ["Rejection", "Stream", "TaskRows", "dropper", "tombstone", "transform"]

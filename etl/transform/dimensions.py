@@ -8,8 +8,9 @@ from functools import lru_cache
 
 import orjson
 
+from etl.row import Row
 from etl.transform.canonical_json import canonical, plain_canonical
-from etl.transform.models import Row, Stream
+from etl.transform.models import Stream
 from etl.transform.surrogate_ids import stable_id
 from etl.transform.values import boolean, cut, ident, number, text
 

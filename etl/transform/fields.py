@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from etl.row import Row
 from etl.transform.canonical_json import canonical
 from etl.transform.children import entries
-from etl.transform.models import Row
 from etl.transform.values import cut, ident, moment, number, text
 
 _NUMERIC = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*", re.ASCII)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-Row = dict[str, object]
-"""Column name to value, ready for an insert."""
+from etl.row import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from etl.transform.models import Row, Stream
+from etl.row import Row
+from etl.transform.models import Stream
 from etl.transform.surrogate_ids import stable_id
 from etl.transform.values import ident, text
 

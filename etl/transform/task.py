@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from etl.row import Row
 from etl.times import parse_time
 from etl.transform.canonical_json import canonical, is_too_deep, plain_canonical, shown
 from etl.transform.children import participant_rows, queue_rows, word_rows
@@ -11,7 +12,7 @@ from etl.transform.dimensions import case_row, priority_row, status_row
 from etl.transform.due_date import due_time
 from etl.transform.fields import field_rows
 from etl.transform.known_keys import split_keys
-from etl.transform.models import Rejection, Row, Stream, TaskRows
+from etl.transform.models import Rejection, Stream, TaskRows
 from etl.transform.people import AGENT, QUEUE, USER, Mentions
 from etl.transform.values import LONGEST_ID, boolean, clean, clean_text, cut, ident, moment, text
 

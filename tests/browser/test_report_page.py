@@ -153,7 +153,7 @@ def test_the_script_says_what_was_written_without_it(show: Show, request: pytest
         assert texts(plain, selector), selector
 
 
-def test_without_scripts_the_charts_are_there_and_the_filters_are_not(show: Show, page_file: Path) -> None:
+def test_without_scripts_there_are_charts_and_no_filters(show: Show, page_file: Path) -> None:
     page = show(page_file, java_script_enabled=False)
     assert all(page.locator(f"#chart-{name} .drawing svg path").count() for name in CHARTS)
     assert not page.locator("#filters").is_visible()
@@ -201,7 +201,7 @@ def test_printed_it_leaves_out_what_is_for_the_hand(show: Show, page_file: Path)
     assert len(page.pdf()) > 10_000
 
 
-def test_for_paper_the_charts_are_drawn_anew_so_that_their_words_stay_large(show: Show, page_file: Path) -> None:
+def test_printed_charts_are_redrawn_with_large_words(show: Show, page_file: Path) -> None:
     page = show(page_file, 1440)
     on_screen = page.evaluate(WIDTHS)
     page.evaluate("dispatchEvent(new Event('beforeprint'))")

@@ -82,6 +82,8 @@ def test_a_scope_that_is_missing_is_told_apart_from_a_bad_token(sandbox, environ
     assert done.returncode == 4
     lines = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines()}
     assert (lines["token"], lines["scope"], lines["stream"]) == ("ok", "failed", "unknown")
+    (told,) = (line for line in done.stdout.splitlines() if line.startswith("failed"))
+    assert "publish the app" in told
 
 
 def test_a_certificate_that_nobody_vouches_for_fails(found):
@@ -92,9 +94,7 @@ def test_a_certificate_that_nobody_vouches_for_fails(found):
 
 
 @pytest.mark.parametrize("seconds", [3600, -3600])
-def test_a_clock_that_is_an_hour_off_is_warned_of_and_the_servers_time_is_used(
-    sandbox, environment, sqlite_url, run_cli, seconds
-):
+def test_warns_of_a_wrong_clock_and_uses_the_servers(sandbox, environment, sqlite_url, run_cli, seconds):
     done = run_cli("check", env=environment(sandbox(tasks=1, clock_skew=seconds, skew_tokens=True), sqlite_url))
     assert done.returncode == 0, done.stdout
     side = "behind" if seconds > 0 else "ahead of"
@@ -102,7 +102,7 @@ def test_a_clock_that_is_an_hour_off_is_warned_of_and_the_servers_time_is_used(
     assert "ok       token" in done.stdout
 
 
-def test_tables_that_a_sync_would_bring_up_are_a_warning_and_a_failure_where_it_must_not(run_cli, settings, tmp_path):
+def test_old_tables_warn_or_fail_where_migrating_is_forbidden(run_cli, settings, tmp_path):
     url = {"KORE_ETL_DATABASE_URL": f"sqlite:///{tmp_path}/old.db"}
     run_cli("db", "upgrade", "0001", env={**settings, **url})
     done = run_cli("check", env={**settings, **url})
@@ -133,7 +133,7 @@ def test_a_read_only_database_fails(run_cli, settings, postgres_url):
     assert "failed   database     is read-only" in done.stdout
 
 
-def test_another_run_at_work_is_a_warning_and_a_lock_without_a_run_is_75(found, server, sqlite_url):
+def test_another_run_is_a_warning_and_a_bare_lock_is_75(found, server, sqlite_url):
     engine = open_engine(sqlite_url)
     lock = named_lock(engine, f"sync {server.options.stream_id}")
     assert lock.acquire(wait=False)

@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -191,65 +192,38 @@ class TestSignals:
     BODY = """
         import time
         from etl.cli.signals import graceful
-        with graceful():
+        with graceful({patience}) as stop:
             try:
                 print("ready", flush=True)
-                time.sleep(60)
+                {waiting}
             finally:
                 print("closing", flush=True)
                 {closing}
     """
+    WAYS: ClassVar = {
+        "a wait that looks": {"patience": "5", "waiting": "stop.sleep(60)"},
+        "a thread that looks": {
+            "patience": "5",
+            "waiting": "from concurrent.futures import ThreadPoolExecutor as Pool\n"
+            "                Pool(1).submit(stop.sleep, 60).result()",
+        },
+        "code that does not look": {"patience": "0.2", "waiting": "time.sleep(60)"},
+        "no patience": {"patience": "0", "waiting": "time.sleep(60)"},
+    }
 
     @pytest.mark.parametrize(
         ("number", "code", "told"),
         [(signal.SIGTERM, 143, "stopped by SIGTERM"), (signal.SIGINT, 130, "stopped")],
     )
-    def test_the_first_closes_what_is_open(self, program, number, code, told):
-        process = program(self.BODY.format(closing="pass"))
+    @pytest.mark.parametrize("way", WAYS)
+    def test_the_first_closes_what_is_open(self, program, number, code, told, way):
+        process = program(self.BODY.format(closing="pass", **self.WAYS[way]))
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
         assert outcome(process) == (code, "closing\n", f"kore-etl: {told}\n")
 
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-    @pytest.mark.parametrize(
-        ("modules", "told"),
-        [
-            (["etl.jobs.sync"], "closed"),
-            (["etl.jobs.sync", "socket"], "closed"),
-            (["etl.jobs.sync", "urllib3.connectionpool", "urllib3.util.connection"], "closed"),
-            (["etl.jobs.sync", "contextlib"], "went on, closed"),
-            (["etl.jobs.sync", "urllib3.connectionpool", "queue", "threading"], "went on, closed"),
-            (["etl.jobs.sync", "sqlalchemy.engine.base"], "went on, closed"),
-            (["etl.jobs.sync", "sqlalchemy.engine.base", "etl.load.database.engine"], "went on, closed"),
-        ],
-        ids=lambda value: value[-1] if isinstance(value, list) else "",
-    )
-    def test_one_waits_until_it_does_no_harm(self, program, number, code, modules, told):
-        # A function in each of the modules calls the one in the next; in the last of them the signal comes.
-        body = """
-            import os, time
-            from functools import reduce
-            from etl.cli.signals import graceful
-
-            def within(call, module):
-                space = {"__name__": module, "call": call, "told": told}
-                exec("def run():\\n    call()\\n    told.append('went on')", space)
-                return space["run"]
-
-            told = []
-            try:
-                with graceful():
-                    reduce(within, reversed(MODULES), STOP)()
-                    time.sleep(60)
-            finally:
-                print(", ".join([*told[:1], "closed"]), flush=True)
-        """
-        stop = f"__import__('functools').partial(os.kill, os.getpid(), {int(number)})"
-        code_then, out, _ = outcome(program(body.replace("MODULES", repr(modules)).replace("STOP", stop)))
-        assert (code_then, out) == (code, f"{told}\n")
-
-    @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-    def test_one_that_comes_while_python_tidies_up_is_not_lost(self, program, number, code):
+    def test_code_that_does_not_look_is_left_alone_at_first(self, program, number, code):
         body = """
             import os, time, weakref
             from etl.cli.signals import graceful
@@ -257,12 +231,14 @@ class TestSignals:
             def tidy_up(_):
                 os.kill(os.getpid(), NUMBER)
                 time.sleep(0)
-            with graceful():
+            with graceful() as stop:
                 thing = Thing()
                 kept = weakref.ref(thing, tidy_up)
                 del thing
+                while not stop.is_set():
+                    time.sleep(0.01)
                 print("still here", flush=True)
-                time.sleep(60)
+                stop.check()
         """.replace("NUMBER", str(int(number)))
         code_then, out, err = outcome(program(body))
         assert (code_then, out) == (code, "still here\n")
@@ -271,7 +247,7 @@ class TestSignals:
 
     @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
     def test_the_second_ends_it_at_once(self, program, second):
-        process = program(self.BODY.format(closing="time.sleep(60)"))
+        process = program(self.BODY.format(closing="time.sleep(60)", **self.WAYS["a wait that looks"]))
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == "closing\n"

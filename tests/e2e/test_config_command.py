@@ -34,7 +34,7 @@ def rows(output: str) -> dict[str, tuple[str, str]]:
     return {key: (value, origin) for key, value, origin in table}
 
 
-def test_shows_each_setting_with_its_value_and_where_it_comes_from(run_cli, settings_file):
+def test_shows_each_setting_with_its_value_and_origin(run_cli, settings_file):
     done = run_cli("config", "show", "--database-url", "sqlite:///x.db", env={**ENVIRON, "KORE_ETL_SETTLE": "4"})
     assert (done.returncode, done.stderr) == (0, "")
     shown = rows(done.stdout)
@@ -122,7 +122,7 @@ def read_all(terminal: int) -> str:
     ],
     ids=["missing", "wrong", "secret in a path's place"],
 )
-def test_ends_with_2_and_one_line_where_a_setting_is_missing_or_wrong(run_cli, environ, line):
+def test_ends_with_2_and_one_line_for_a_bad_setting(run_cli, environ, line):
     done = run_cli("config", "show", env=environ)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(line)

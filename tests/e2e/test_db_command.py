@@ -42,7 +42,7 @@ def execute(url: str, *statements: str) -> None:
 
 
 class TestUpgrade:
-    def test_makes_the_tables_without_any_source_and_says_from_where_to_where(self, db, database_url):
+    def test_makes_the_tables_without_a_source_and_says_so(self, db, database_url):
         done = db("upgrade")
         assert (done.returncode, done.stdout) == (0, "")
         assert done.stderr.endswith(f": the tables went from base to {NEWEST}\n")

@@ -23,7 +23,7 @@ def test_the_demo_syncs_twice_and_ends_equal_to_the_server(run_cli: Run, tmp_pat
         assert connection.execute("SELECT count(*) FROM task_overview").fetchone() == (312,)
 
 
-def test_the_demo_ends_by_telling_how_to_see_a_report_worth_looking_at(run_cli: Run, tmp_path: Path) -> None:
+def test_the_demo_ends_with_how_to_see_the_report(run_cli: Run, tmp_path: Path) -> None:
     done = run_cli("demo", "--tasks", "300", "--keep", "here")
     told = next(line for line in done.stdout.splitlines() if line.startswith("See it:"))
     command = shlex.split(told.partition("report ")[2])

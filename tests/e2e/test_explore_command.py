@@ -14,7 +14,7 @@ import requests
 from etl.explore.description import DATABASE, describe
 from etl.explore.questions import questions
 from etl.explore.words import holds_words
-from tests.e2e.test_readme import README
+from tests.e2e.test_readme import TEN_QUESTIONS
 from tests.e2e.test_readme import questions as shown_questions
 
 TOLD = describe()["databases"][DATABASE]
@@ -101,8 +101,8 @@ def test_a_port_that_is_taken_is_told(run_cli: Callable, migrated_sqlite_url: st
     assert f"--port {port}" in done.stderr
 
 
-def test_the_questions_are_those_of_the_readme() -> None:
-    shown = [each for each in shown_questions(README) if each.dialect in ("", "sqlite")]
+def test_the_questions_are_those_of_the_docs() -> None:
+    shown = [each for each in shown_questions(TEN_QUESTIONS) if each.dialect in ("", "sqlite")]
     asked = [(f"{number}. {each.title}", each.sql) for number, each in enumerate(questions(), start=1)]
     assert asked == [(each.title, each.sql) for each in shown]
 

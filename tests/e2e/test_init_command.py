@@ -124,7 +124,7 @@ def test_a_place_that_cannot_be_written_is_told(init, tmp_path):
     assert "--config" in done.stderr
 
 
-def test_asks_on_a_terminal_again_until_it_is_right_and_hides_the_secret(server, config, tmp_path):
+def test_asks_until_the_answer_is_right_and_hides_the_secret(server, config, tmp_path):
     known = server.options
     typed = ["http://example.com", server.url, known.account_id, known.stream_id, known.client_id, ""]
     arguments = ["init", "--config", str(config), "--no-probe"]

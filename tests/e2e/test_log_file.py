@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import stat
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from etl.logs.files import LogFile
+from etl.logs.rotation import LogFile
 from tests.conftest import CHECKOUT, clean_environment
 
 
@@ -26,6 +27,10 @@ def log(tmp_path: Path) -> Path:
 @pytest.fixture
 def settings(sandbox, environment, sqlite_url) -> dict[str, str]:
     return environment(sandbox(tasks=20), sqlite_url)
+
+
+def write(file: LogFile, line: str) -> None:
+    file.handle(logging.makeLogRecord({"msg": line}))
 
 
 def events(text: str) -> list[dict[str, Any]]:
@@ -87,9 +92,9 @@ class TestFile:
         assert told == ["kore-etl: warning: log file /dev/full: No space left on device; the work goes on"]
 
     def test_bounds_itself_while_two_write_it(self, tmp_path, log):
-        one, two = (LogFile(log, full=1000, kept=3) for _ in range(2))
+        one, two = (LogFile(log, size=1000, keep=3) for _ in range(2))
         for number in range(100):
-            (one, two)[number % 2].write(f"{number:03} {'x' * 90}")
+            write((one, two)[number % 2], f"{number:03} {'x' * 90}")
         one.close()
         two.close()
         files = [log, *(log.with_name(f"{log.name}.{number}") for number in (1, 2, 3))]
@@ -100,16 +105,16 @@ class TestFile:
 
     def test_that_was_moved_away_is_made_anew(self, log):
         file = LogFile(log)
-        file.write("before")
+        write(file, "before")
         log.rename(log.with_name("moved"))
-        file.write("after")
+        write(file, "after")
         file.close()
         assert (log.read_text(), log.with_name("moved").read_text()) == ("after\n", "before\n")
 
     def test_takes_a_line_that_is_larger_than_a_file_may_be(self, log):
-        file = LogFile(log, full=1000, kept=1)
+        file = LogFile(log, size=1000, keep=1)
         for _ in range(3):
-            file.write("x" * 2000)
+            write(file, "x" * 2000)
         file.close()
         assert log.stat().st_size == 2001
 
@@ -170,8 +175,9 @@ import logging, sys, threading, warnings
 from pathlib import Path
 from etl import logs
 from etl.cli.exit_codes import run
+from etl.logs.rotation import LogFile
 logs.hide(SECRET)
-logs.configure(1, file=logs.LogFile(Path("log")))
+logs.configure(1, file=LogFile(Path("log")))
 held = f"{SECRET} {TOKEN}"
 class LibraryError(Exception):
     def __repr__(self): return f"LibraryError({self.args[0]})"

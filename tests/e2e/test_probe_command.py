@@ -105,14 +105,14 @@ def test_anew_finds_what_has_changed_and_says_so(run_cli, sandbox, environment, 
 
 def test_takes_what_is_set_by_hand_for_granted(run_cli, sandbox, environment, migrated_sqlite_url):
     server = sandbox(tasks=300, tick="second")
-    by_hand = {
+    overrides = {
         "KORE_ETL_WINDOW_FIELD": "updatedAt",
         "KORE_ETL_TICK": "m",
         "KORE_ETL_PAGE_SIZE": "20",
         "KORE_ETL_SORT_UPDATED": "false",
         "KORE_ETL_LONGEST_RANGE": "36h",
     }
-    done = run_cli("probe", "--output", "json", env={**environment(server, migrated_sqlite_url), **by_hand})
+    done = run_cli("probe", "--output", "json", env={**environment(server, migrated_sqlite_url), **overrides})
     (source,) = json.loads(done.stdout)["sources"]
     given = {name: entry["answer"] for name, entry in source["answers"].items() if entry["set_by_hand"]}
     assert given == {
@@ -125,7 +125,7 @@ def test_takes_what_is_set_by_hand_for_granted(run_cli, sandbox, environment, mi
     }
     assert source["answers"]["sort_created"]["answer"] is True
     assert max(request["body"]["limit"] for request in server.requests) == 20
-    text = shown(run_cli("probe", env={**environment(server, migrated_sqlite_url), **by_hand}).stdout)[1]
+    text = shown(run_cli("probe", env={**environment(server, migrated_sqlite_url), **overrides}).stdout)[1]
     assert text["dates are compared to the"] == ("minute", "set by hand")
     assert text["longest range of dates"] == ("1 day, 12:00:00", "set by hand")
 
@@ -145,9 +145,7 @@ def test_writes_json_for_a_pipe(run_cli, sandbox, environment, migrated_sqlite_u
     assert 88 < source["clock_skew"] < 91
 
 
-def test_shows_each_source_and_ends_with_the_code_of_the_one_that_fails(
-    run_cli, sandbox, migrated_sqlite_url, tmp_path
-):
+def test_shows_each_source_and_ends_with_the_failing_code(run_cli, sandbox, migrated_sqlite_url, tmp_path):
     server = sandbox(tasks=20)
     settings = server.environment
     lines = [

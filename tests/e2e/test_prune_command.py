@@ -116,7 +116,7 @@ def test_only_what_is_asked_for_goes(prune, aged):
     assert (told["rejected"], told["windows"], told["runs"]) == (1, 0, 0)
 
 
-def test_old_runs_go_but_for_the_latest_and_that_of_the_watermark(prune, aged):
+def test_old_runs_go_but_those_that_a_sync_asks_for(prune, aged):
     with aged.begin() as connection:
         for _ in range(1200):
             connection.execute(
@@ -149,7 +149,7 @@ def test_old_runs_go_but_for_the_latest_and_that_of_the_watermark(prune, aged):
     }
 
 
-def test_windows_that_follow_on_each_other_become_one_and_no_gap_opens(prune, aged):
+def test_adjoining_windows_become_one_without_a_gap(prune, aged):
     points = [NOW - 200 * HOUR + number * HOUR for number in range(100)]
     put_windows(
         aged,

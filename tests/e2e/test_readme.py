@@ -18,14 +18,13 @@ import requests
 from click.testing import CliRunner
 from sqlalchemy import create_engine
 
-from etl import __version__, errors
-from etl.cli import cli, exit_codes
-from etl.jobs.pipeline.lifecycle import INCOMPLETE
+from etl import __version__
+from etl.cli import cli
+from etl.errors import ExitCode
 from etl.load.schema.detail_tables import metadata
 from etl.load.schema.views import VIEWS
-from etl.settings.layers import KNOWN_KEYS, variable
-from etl.settings.models import Settings, SourceSettings
-from etl.times import format_duration, parse_duration
+from etl.settings.models import KNOWN_KEYS, Settings, variable
+from etl.times import parse_duration
 
 if TYPE_CHECKING:
     from etl.sandbox import Sandbox
@@ -33,11 +32,21 @@ if TYPE_CHECKING:
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+DOCS = CHECKOUT / "docs"
 README = CHECKOUT / "README.md"
-EXACTNESS = CHECKOUT / "docs" / "exactness.md"
-DOCUMENTS = [*sorted(CHECKOUT.glob("*.md")), *sorted((CHECKOUT / "docs").rglob("*.md"))]
-_NAMES = [str(path.relative_to(CHECKOUT)) for path in DOCUMENTS]
-each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=_NAMES)
+TEN_QUESTIONS = DOCS / "how-to/ten-questions.md"
+TROUBLESHOOTING = DOCS / "how-to/troubleshoot.md"
+EXIT_CODES = DOCS / "reference/exit-codes.md"
+DATA_MODEL = DOCS / "reference/data-model.md"
+EXACTNESS = DOCS / "exactness.md"
+INSTALL = DOCS / "install.md"
+DOCUMENTS = [*sorted(CHECKOUT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
+
+
+def offenders(wrong: Callable[[Path], set[str]]) -> dict[str, set[str]]:
+    """What is wrong in each document."""
+    assert README in DOCUMENTS
+    return {str(document.relative_to(CHECKOUT)): found for document in DOCUMENTS if (found := wrong(document))}
 
 
 def fenced(document: Path, language: str) -> list[str]:
@@ -57,11 +66,6 @@ def first_table(text: str) -> list[list[str]]:
     assert found, "no table follows"
     lines = (found[1] + found[2]).splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
-def section(document: Path, title: str) -> str:
-    """What stands under a heading."""
-    return document.read_text("utf-8").split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
 # --- SQL ---
@@ -141,9 +145,9 @@ def test_every_question_is_answered_in_the_shape_that_is_shown(
     assert answers == {question.title: shape(question.columns, question.sample) for question in asked}
 
 
-def test_there_are_ten_questions_and_only_one_of_them_differs_between_databases() -> None:
+def test_one_of_ten_questions_differs_between_databases() -> None:
     for dialect in ("sqlite", "postgresql"):
-        asked = [question for question in questions(README) if question.dialect in ("", dialect)]
+        asked = [question for question in questions(TEN_QUESTIONS) if question.dialect in ("", dialect)]
         assert [question.title.split(".")[0] for question in asked] == [str(number) for number in range(1, 11)]
     assert [question.dialect for question in QUESTIONS if question.dialect] == ["sqlite", "postgresql"]
 
@@ -163,22 +167,43 @@ def shown_commands(document: Path) -> Iterator[list[str]]:
 COMMANDS = sorted({tuple(words) for document in DOCUMENTS for words in shown_commands(document)})
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_command_that_is_shown_exists_with_its_options(words: tuple[str, ...]) -> None:
-    result = CliRunner().invoke(cli, [*words, "--help"])
-    assert result.exit_code == 0, result.output
+def test_every_command_that_is_shown_exists_with_its_options() -> None:
+    assert [words for words in COMMANDS if CliRunner().invoke(cli, [*words, "--help"]).exit_code != 0] == []
 
 
 def test_commands_are_found_in_the_readme() -> None:
     assert {("status",), ("check",), ("config", "show"), ("sync", "--output", "json")} <= set(COMMANDS)
 
 
-@each_document
-def test_every_make_target_that_is_shown_exists(document: Path) -> None:
+def test_every_make_target_that_is_shown_exists() -> None:
     makefile = (CHECKOUT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    assert offenders(lambda document: shown_targets(document) - targets) == {}
+
+
+def shown_targets(document: Path) -> set[str]:
     texts = ["".join(fenced(document, "sh")), *inline(document)]
-    shown = {target for text in texts for target in re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)}
-    assert shown <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    return {target for text in texts for target in re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)}
+
+
+# --- installing ---
+
+
+def test_the_readme_begins_with_clone_and_demo() -> None:
+    (first, *_) = fenced(README, "sh")
+    assert README.read_text("utf-8").startswith(f"# kore-etl\n\n```sh\n{first}")
+    assert [line.split()[:2] for line in first.splitlines()] == [["git", "clone"], ["cd", "kore-etl"], ["make", "demo"]]
+
+
+def test_the_install_page_has_every_extra_that_a_user_wants() -> None:
+    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    shown = [name.strip("`") for name, _ in first_table(INSTALL.read_text("utf-8"))[1:]]
+    assert sorted(shown) == sorted(extras.keys() - {"dev", "docs"})
+
+
+def test_no_text_installs_from_an_index() -> None:
+    code = (CHECKOUT / "etl").rglob("*.py")
+    assert [path for path in (*DOCUMENTS, *code) if "kore-etl[" in path.read_text("utf-8")] == []
 
 
 # --- settings ---
@@ -199,47 +224,27 @@ def test_the_settings_that_are_shown_are_accepted(run_cli: Run, tmp_path: Path) 
     assert written == {key: in_force[key] for key in written}
 
 
-def test_the_table_of_settings_gives_their_variables_and_defaults() -> None:
-    for name, shown_variable, default, _ in first_table(section(README, "Your own account"))[1:]:
-        key = name.strip("`")
-        assert key in KNOWN_KEYS
-        assert shown_variable == f"`{variable(key)}`"
-        assert default.strip("`") == _default(key)
+def test_every_variable_that_is_named_exists() -> None:
+    known = {variable(key) for key in KNOWN_KEYS} | {"KORE_ETL_CONFIG", "KORE_ETL_COMPLETE"}
+    form = r"KORE_ETL_(?!SANDBOX)[A-Z_]*[A-Z]"
+    assert offenders(lambda document: set(re.findall(form, document.read_text("utf-8"))) - known) == {}
 
 
-def _default(key: str) -> str:
-    field = {**Settings.model_fields, **SourceSettings.model_fields}.get(key)
-    value = None if field is None or field.is_required() else field.default
-    return "" if value is None else value if isinstance(value, str) else _written(value)
-
-
-def _written(value: object) -> str:
-    return str(value) if isinstance(value, int) else format_duration(value)
-
-
-@each_document
-def test_every_variable_that_is_named_exists(document: Path) -> None:
-    named = set(re.findall(r"KORE_ETL_(?!SANDBOX)[A-Z_]*[A-Z]", document.read_text("utf-8")))
-    assert named <= {variable(key) for key in KNOWN_KEYS} | {"KORE_ETL_CONFIG", "KORE_ETL_COMPLETE"}
-
-
-@each_document
-def test_every_name_in_code_is_a_setting_a_table_or_a_column(document: Path) -> None:
+def test_names_in_code_are_settings_tables_or_columns() -> None:
     columns = {column.name for table in metadata.tables.values() for column in table.columns}
     columns |= {column for view in VIEWS for column in view.columns}
     known = KNOWN_KEYS | set(metadata.tables) | columns | {view.name for view in VIEWS} | {"complete_until"}
-    named = {text for text in inline(document) if re.fullmatch(r"[a-z]+(_[a-z]+)+", text)}
-    assert named - {"database_url", "base_url"} <= known
+    known |= {"database_url", "base_url"}
+    form = r"[a-z]+(_[a-z]+)+"
+    assert offenders(lambda document: {text for text in inline(document) if re.fullmatch(form, text)} - known) == {}
 
 
 # --- exit codes and messages ---
 
 
 def test_the_exit_codes_are_those_of_the_program() -> None:
-    shown = [int(code) for code, _ in first_table(section(README, "Exit codes"))[1:]]
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.EtlError)]
-    endings = {exit_codes.BUG, exit_codes.USAGE, exit_codes.INTERRUPTED, exit_codes.CLOSED_PIPE, exit_codes.TERMINATED}
-    assert shown == sorted({0, INCOMPLETE, *endings, *(kind.exit_code for kind in kinds)})
+    shown = [int(code) for code, _ in first_table(EXIT_CODES.read_text("utf-8"))[1:]]
+    assert shown == sorted(ExitCode)
 
 
 def texts_of_the_program() -> list[str]:
@@ -251,28 +256,28 @@ def texts_of_the_program() -> list[str]:
 
 def test_every_message_that_is_explained_is_one_of_the_program() -> None:
     texts = texts_of_the_program()
-    cells = " ".join(row[0] for row in first_table(section(README, "Troubleshooting"))[1:])
+    cells = " ".join(row[0] for row in first_table(TROUBLESHOOTING.read_text("utf-8"))[1:])
     parts = {part.strip() for message in re.findall("`(.+?)`", cells) for part in message.split("…")}
     assert sorted(part for part in parts if part and not any(part in text for text in texts)) == []
 
 
-def test_every_explained_message_has_an_exit_code_of_the_program_or_none() -> None:
-    codes = {code for code, _ in first_table(section(README, "Exit codes"))[1:]}
-    assert {code for _, code, _ in first_table(section(README, "Troubleshooting"))[1:]} <= codes | {""}
+def test_explained_messages_have_an_exit_code_or_none() -> None:
+    codes = {code for code, _ in first_table(EXIT_CODES.read_text("utf-8"))[1:]}
+    assert {code for _, code, _ in first_table(TROUBLESHOOTING.read_text("utf-8"))[1:]} <= codes | {""}
 
 
 # --- the diagram ---
 
 
-def test_the_diagram_shows_every_relation_between_tables_and_no_other() -> None:
-    (diagram,) = fenced(README, "mermaid")
+def test_the_diagram_shows_exactly_the_relations() -> None:
+    (diagram,) = fenced(DATA_MODEL, "mermaid")
     shown = set(re.findall(r"^ +(\w+) \|\|--o[{|] (\w+) :", diagram, re.MULTILINE))
     keys = {(key.column.table.name, table.name) for table in metadata.tables.values() for key in table.foreign_keys}
     assert shown == keys
 
 
-def test_the_columns_in_the_diagram_exist_and_are_marked_rightly() -> None:
-    (diagram,) = fenced(README, "mermaid")
+def test_the_diagrams_columns_exist_and_are_marked_right() -> None:
+    (diagram,) = fenced(DATA_MODEL, "mermaid")
     entities = dict(re.findall(r"^ +(\w+) \{\n(.*?)^ +\}", diagram, re.MULTILINE | re.DOTALL))
     assert set(entities) == set(metadata.tables)
     for name, lines in entities.items():
@@ -291,15 +296,19 @@ def slugs(document: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@each_document
-def test_every_link_within_the_project_leads_somewhere(document: Path) -> None:
-    for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text("utf-8")):
-        if "://" in link:
-            continue
-        path, _, anchor = link.partition("#")
-        target = document.parent / path if path else document
-        assert target.exists(), link
-        assert not anchor or anchor in slugs(target), link
+def test_every_link_within_the_project_leads_somewhere() -> None:
+    assert offenders(broken_links) == {}
+
+
+def broken_links(document: Path) -> set[str]:
+    links = set(re.findall(r"\]\(([^)\s]+)\)", document.read_text("utf-8")))
+    return {link for link in links if "://" not in link and not leads_somewhere(document, link)}
+
+
+def leads_somewhere(document: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = document.parent / path if path else document
+    return target.exists() and (not anchor or anchor in slugs(target))
 
 
 @pytest.mark.parametrize("key", ["settle", "overlap"])

@@ -72,9 +72,7 @@ def test_what_is_no_file_is_written_into_and_not_replaced(
     assert device.is_symlink()
 
 
-def test_a_link_to_the_file_stays_a_link_and_the_file_as_private_as_it_was(
-    run_cli: Run, migrated_sqlite_url: str, tmp_path: Path
-) -> None:
+def test_a_link_stays_a_link_and_its_file_private(run_cli: Run, migrated_sqlite_url: str, tmp_path: Path) -> None:
     shown = tmp_path / "www" / "support.html"
     shown.parent.mkdir()
     shown.write_text("the one before")
@@ -87,7 +85,7 @@ def test_a_link_to_the_file_stays_a_link_and_the_file_as_private_as_it_was(
     assert shown.stat().st_mode & 0o777 == 0o640
 
 
-def test_where_there_is_no_browser_the_report_is_made_and_that_is_said(
+def test_without_a_browser_the_report_is_made_and_says_so(
     run_cli: Run, migrated_sqlite_url: str, tmp_path: Path
 ) -> None:
     machine = {"PATH": str(tmp_path), "DISPLAY": "", "WAYLAND_DISPLAY": ""}

@@ -202,7 +202,7 @@ class TestSqlite:
         yield process.stdout.readline().strip()
         process.terminate()
 
-    def test_explore_labels_and_links_each_row_by_its_own_source(self, address: str) -> None:
+    def test_explore_links_each_row_by_its_own_source(self, address: str) -> None:
         for number, name in enumerate(NAMES, start=1):
             task = requests.get(f"{address}tasks/tasks/ti-1,{number}", timeout=30).text
             for label in ("status", "priority", "agent", "queue", "case", "user"):

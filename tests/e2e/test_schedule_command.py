@@ -85,7 +85,7 @@ class TestSystemd:
             assert home <= {"", "yes", "read-only"}
             assert kept == brought
 
-    def test_what_the_service_is_handed_and_runs_is_a_sync_that_works(self, run_cli, config, tmp_path):
+    def test_the_service_runs_a_sync_that_works(self, run_cli, config, tmp_path):
         service = directives(printed_units(run_cli("schedule", "systemd").stdout)[f"/etc/systemd/system/{UNITS[0]}"])
         credentials, state = tmp_path / "credentials", tmp_path / "state"
         credentials.mkdir()
@@ -102,7 +102,7 @@ class TestSystemd:
         assert (state / "kore-etl.db").exists()
 
     @pytest.mark.usefixtures("config")
-    def test_another_run_at_work_is_no_failure_and_any_other_is_told(self, run_cli):
+    def test_a_held_lock_is_no_failure_and_others_are_told(self, run_cli):
         units = printed_units(run_cli("schedule", "systemd").stdout)
         service = directives(units[f"/etc/systemd/system/{UNITS[0]}"])
         assert service["SuccessExitStatus"] == ["75"]
@@ -193,7 +193,7 @@ class TestSystemd:
         assert credentials == [f"{name}:{config.parent / name}" for name in ("kore-etl.toml", "client-secret", "other")]
         assert "Environment=KORE_ETL_CLIENT_SECRET_FILE" not in done.stdout
 
-    def test_of_several_sources_hands_over_only_what_stands_beside_the_settings(self, run_cli, config, tmp_path):
+    def test_hands_over_only_secrets_beside_the_settings(self, run_cli, config, tmp_path):
         text = config.read_text()
         (tmp_path / "other").write_text("a" * 40)
         tables = '[[source]]\nname = "a"\n[[source]]\nname = "b"\n'
@@ -270,6 +270,6 @@ def test_a_percent_sign_does_not_end_the_crontabs_command(run_cli, config, tmp_p
     assert re.search(r"(?<!\\)%", done.stdout) is None
 
 
-def test_a_command_of_another_place_is_written_as_systemd_reads_it():
+def test_a_command_elsewhere_is_written_as_systemd_reads_it():
     assert _word("/opt/kore etl/100%") == '"/opt/kore etl/100%%"'
     assert _word("/opt/$HOME") == "/opt/$$HOME"

@@ -67,7 +67,7 @@ def content(url: str) -> dict[str, list[object]]:
 
 
 class TestStatus:
-    def test_tells_how_a_source_stands_without_credentials_or_network(self, run_cli, database):
+    def test_shows_a_source_without_credentials_or_network(self, run_cli, database):
         done = run_cli("status", env=database)
         assert (done.returncode, done.stderr) == (0, "")
         lines = dict(re.findall(r"^  (.+?)  +(.*)$", done.stdout, re.MULTILINE))
@@ -141,7 +141,7 @@ class TestStatus:
         assert "run: kore-etl db upgrade" in done.stderr
         assert run_cli("db", "current", env=environ).stdout == "0001\n"
 
-    def test_tells_how_old_the_oldest_reading_is_where_only_a_sweep_finds_changes(self, sandbox, sqlite_url, run_cli):
+    def test_shows_the_oldest_reading_where_only_sweeps_help(self, sandbox, sqlite_url, run_cli):
         server = sandbox(tasks=30, sort="ignored")
         assert Mirror(server, sqlite_url).sync().exit_code == 0
         done = run_cli("status", "--output", "json", env={"KORE_ETL_DATABASE_URL": sqlite_url})
@@ -189,7 +189,7 @@ class TestWatermark:
         assert "ago" in run_cli("watermark", "show", env=database).stdout
 
     @both
-    def test_is_moved_back_by_a_run_and_makes_the_next_sync_read_again(self, cli):
+    def test_is_moved_back_and_the_next_sync_reads_again(self, cli):
         done = cli("watermark", "set", "2024-01-01", "--yes")
         assert done.returncode == 0, done.stderr
         assert "the next sync reads again what changed since then" in done.stderr

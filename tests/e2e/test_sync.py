@@ -163,7 +163,7 @@ def stored_rows(database: Database, names: list[str]) -> dict[str, dict[str, Any
 
 
 class TestExactness:
-    def test_every_row_equals_the_servers_and_a_quiet_sync_writes_none(self, sandbox, sync, database):
+    def test_rows_equal_the_servers_and_a_quiet_sync_writes_none(self, sandbox, sync, database):
         server = sandbox(tasks=5000)
         first = sync(server, database)
         assert (first.returncode, equals(database, server)) == (0, True), first.stderr
@@ -212,7 +212,7 @@ class TestExactness:
         assert any(entry["fault"] for entry in server.requests)
         assert equals(Database(migrated_sqlite_url), server)
 
-    def test_what_cannot_be_stored_ends_in_3_and_its_neighbours_are_stored(self, sandbox, sync, database):
+    def test_a_rejected_record_ends_in_3_and_others_are_stored(self, sandbox, sync, database):
         server = sandbox(tasks=60)
         good = server.tasks()
         now = good[-1]["updatedAt"]
@@ -255,7 +255,7 @@ class TestRefusals:
         assert len([line for line in done.stderr.splitlines() if line.startswith("kore-etl: error: default: ")]) == 1
         assert "Traceback" not in done.stderr
 
-    def test_a_host_that_nobody_answers_at_ends_in_5_within_the_deadline(self, sandbox, sync, migrated_sqlite_url):
+    def test_a_silent_host_ends_in_5_within_the_deadline(self, sandbox, sync, migrated_sqlite_url):
         server = sandbox(tasks=1)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             nobody = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -318,9 +318,7 @@ class TestInterruption:
     @pytest.mark.parametrize(
         ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"]
     )
-    def test_a_signal_keeps_what_is_complete_and_the_next_run_goes_on(
-        self, sandbox, sync, start_sync, database, number, code
-    ):
+    def test_a_signal_keeps_what_is_complete_for_the_next_run(self, sandbox, sync, start_sync, database, number, code):
         server = sandbox(tasks=self.TASKS, latency_ms=80)
         process = start_sync(server, database)
         hold(server, after=14)
@@ -362,9 +360,7 @@ class TestInterruption:
             "finished",
         ]
 
-    def test_a_kill_at_any_request_leaves_what_the_next_run_completes(
-        self, sandbox, sync, start_sync, migrated_sqlite_url
-    ):
+    def test_a_kill_at_any_request_is_completed_by_the_next_run(self, sandbox, sync, start_sync, migrated_sqlite_url):
         server, database = sandbox(tasks=self.TASKS, latency_ms=20), Database(migrated_sqlite_url)
         for number in (3, 9):
             server.reset_requests()

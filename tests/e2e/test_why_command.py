@@ -110,7 +110,7 @@ def test_says_that_a_task_is_gone_and_how_to_ask_the_server(why, mirror):
 
 
 @pytest.mark.parametrize("asked", ["ti-bad", "TS900003"])
-def test_finds_a_rejected_record_by_its_id_and_by_what_its_text_says(why, asked):
+def test_finds_a_rejected_record_by_its_id_and_by_its_text(why, asked):
     answer = explained(why, asked)
     (record,) = answer["rejected"]
     assert (answer["found"], record["record_id"]) == (False, "ti-bad")

@@ -10,7 +10,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["etl"]):
-    from tests.faults.answering import digest
+    from tests.faults.fuzz_target import digest
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
-"""A getTasks server written from the vendor's page alone; it shares no code with the sandbox.
+"""A getTasks server written from the vendor's page alone; it shares no code with the sandbox or the program.
 
+A misunderstanding of that page that the program and the sandbox share shows here.
 Now and then it fails, it refuses more than so many requests a second, and its tokens die within a second.
 """
 

@@ -1,4 +1,4 @@
-"""A line to PostgreSQL that a test can cut at a chosen moment."""
+"""A connection to PostgreSQL that a test can cut at a chosen moment. It only forwards; it answers nothing itself."""
 
 from __future__ import annotations
 

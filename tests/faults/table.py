@@ -15,13 +15,13 @@ from typing import Any
 
 TOP = """# Reliability
 
-Each line is a fault that was made for real around the running command: processes are killed, lines cut, disks filled,
-answers broken. Afterwards the database is compared with the server, row by row; what is lost is counted in tasks that
-are missing, stand in another version, or should not be there, once the next undisturbed run has ended. After a kill the
-database's own checks, its foreign keys and its watermark are looked at as well.
+Each line is a fault that was really made around the running command: killed processes, cut connections, full disks,
+broken answers. After the next undisturbed run, the database is compared with the server, row by row. A task is *lost*
+if it is missing, has another version, or should not be there. After a kill, the database's own checks, its foreign keys
+and its watermark are checked as well.
 
-`make faults` tries all of it and writes this page from that one run, if all of it passed; `make test` tries a little of
-each. The columns of the databases count the trials there; "exits" is how the runs ended that met the fault.
+`make faults` makes all faults and writes this page from one run, if all of it passed. `make test` makes a few of each.
+The columns of the databases count the trials there. "exits" lists the exit codes of the runs that met the fault.
 """
 GROUPS = {
     "kill": "Killed, or without power",

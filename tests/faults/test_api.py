@@ -107,9 +107,7 @@ def test_an_outage_in_the_middle_loses_nothing(apart: Callable[..., Scene], ledg
 
 
 @pytest.mark.parametrize("way", ["newest", "keyset", "verified"])
-def test_a_sync_that_breaks_off_after_any_request_leaves_nothing_behind(
-    apart: Callable[..., Scene], ledger: Any, way: str
-) -> None:
+def test_a_sync_broken_off_at_any_request_loses_nothing(apart: Callable[..., Scene], ledger: Any, way: str) -> None:
     updated = {"window_field": "updatedAt"}
     options = {"newest": {}, "keyset": updated, "verified": {"sort": "ignored", **updated}}[way]
     scene = apart(tasks=60, cap=15, **options)

@@ -16,8 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import CHECKOUT
-from tests.faults.answering import digest
 from tests.faults.conftest import either
+from tests.faults.fuzz_target import digest
 
 CORPUS = Path(__file__).with_name("corpus")
 BOUND = either("-runs=2000", "-max_total_time=60")

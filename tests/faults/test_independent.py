@@ -51,7 +51,7 @@ class StoppingServer(IndependentServer):
         return super()._answer(request, body) if self.left >= 0 else (400, error("Invalid StreamId", 400))
 
 
-def test_the_watermark_of_a_reading_that_is_broken_off_covers_no_task_that_is_not_stored(
+def test_a_broken_off_reading_covers_only_stored_tasks(
     scene: Any, databases: Databases, migrated_sqlite_url: str
 ) -> None:
     marks = []

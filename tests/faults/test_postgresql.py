@@ -115,7 +115,7 @@ def test_a_role_without_rights_is_told(ready: Scene, ledger: Any) -> None:
     completes(ready, ledger, "a role without rights")
 
 
-def test_a_table_that_someone_dropped_is_told_and_nothing_else_suffers(ready: Scene, ledger: Any) -> None:
+def test_a_dropped_table_is_told_and_the_rest_is_whole(ready: Scene, ledger: Any) -> None:
     ready.execute("alter table task_changes rename to taken_away")
     assert ready.run("sync").returncode in (0, 6)
     ready.server.change(update=30)

@@ -56,7 +56,7 @@ def test_another_writer_is_waited_for(ready: Scene, ledger: Any) -> None:
     completes(ready, ledger, "another writer for seconds", end=0)
 
 
-def test_one_that_stays_is_told_and_how_long_to_wait_can_be_said(ready: Scene, ledger: Any) -> None:
+def test_a_lasting_lock_is_told_after_the_set_wait(ready: Scene, ledger: Any) -> None:
     wait = either("?timeout=0.3", "")  # half a minute where nothing is said
     with another_writer(ready):
         assert_told(ready.on(f"{ready.url}{wait}").run("sync"), "is locked", "try again when it is done")
@@ -78,7 +78,7 @@ def test_a_disk_that_is_full_is_told_and_loses_nothing(ready: Scene, ledger: Any
     completes(ready, ledger, "a full disk", of=f"{room // 1000} kB")
 
 
-def test_a_database_of_a_newer_version_is_refused_and_not_touched(ready: Scene, ledger: Any) -> None:
+def test_a_newer_database_is_refused_and_not_touched(ready: Scene, ledger: Any) -> None:
     before = ready.value("select version_num from alembic_version")
     ready.execute("update alembic_version set version_num = '9999'")
     content = file_of(ready).read_bytes()

@@ -39,7 +39,7 @@ def test_a_part_of_a_run_leaves_the_page_as_it_was(tmp_path: Path) -> None:
     assert not (tmp_path / "page.md").exists()
 
 
-def test_what_differs_in_one_number_is_one_line_with_its_trials_on_each_database() -> None:
+def test_faults_that_differ_in_a_number_are_one_line() -> None:
     lines = [line(of="40 %", ends=[5]), line(of="5 %", ends=[0], trials=3), line(place="PostgreSQL", lost=2)]
     assert table.table(lines).splitlines() == [
         "| fault | SQLite | PostgreSQL | lost | exits |",

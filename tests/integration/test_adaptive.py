@@ -54,7 +54,7 @@ def test_a_server_that_changed_overnight_is_still_mirrored(mirror, before, after
 
 
 @pytest.mark.parametrize("count", [1, 60], ids=["few changes", "more changes than a page holds"])
-def test_dates_that_filter_on_another_field_are_noticed_although_nothing_new_comes(mirror, count):
+def test_another_filtered_field_is_noticed_in_a_quiet_sync(mirror, count):
     mirrored = mirror(window_field="updatedAt")
     mirrored.sync()
     mirrored.server.configure(window_field="createdAt")
@@ -64,7 +64,7 @@ def test_dates_that_filter_on_another_field_are_noticed_although_nothing_new_com
     assert mirrored.differences() == NONE
 
 
-def test_a_sort_that_is_no_longer_obeyed_is_noticed_although_the_rows_happen_to_be_in_order(mirror):
+def test_a_sort_no_longer_obeyed_is_noticed_in_ordered_rows(mirror):
     mirrored = mirror()
     mirrored.sync()
     mirrored.server.change(insert=30)
@@ -74,7 +74,7 @@ def test_a_sort_that_is_no_longer_obeyed_is_noticed_although_the_rows_happen_to_
     assert mirrored.sync().changed() == ["sort_updated"]
 
 
-def test_a_task_changed_before_and_deleted_since_raises_no_doubt(mirror):
+def test_a_changed_task_deleted_since_is_no_drift(mirror):
     mirrored = mirror(window_field="updatedAt")
     mirrored.sync()
     mirrored.server.change(update=1)
@@ -116,7 +116,7 @@ def test_totals_that_lie_never_lose_a_row_in_silence(mirror, options, has_more, 
         pytest.param({"has_more": "always_true", "totals": "missing"}, id="no end told"),
     ],
 )
-def test_a_server_that_ignores_skip_is_read_or_told_but_never_for_ever(mirror, options):
+def test_an_ignored_skip_is_survived_or_told(mirror, options):
     mirrored = mirror(skip="ignored", **options)
     first = mirrored.sync()
     mirrored.server.change(update=150, same_instant=True)
@@ -126,7 +126,7 @@ def test_a_server_that_ignores_skip_is_read_or_told_but_never_for_ever(mirror, o
     assert second.exit_code != 0 or mirrored.differences() == NONE
 
 
-def test_dates_that_filter_nothing_end_at_once_with_what_is_wrong(mirror):
+def test_dates_that_filter_nothing_end_in_their_error(mirror):
     mirrored = mirror(dates="ignored")
     outcome = mirrored.sync()
     assert outcome.exit_code == 5
@@ -134,7 +134,7 @@ def test_dates_that_filter_nothing_end_at_once_with_what_is_wrong(mirror):
     assert "window_field" in mirrored.value("select error from sync_runs")
 
 
-def test_windows_shrink_below_the_longest_range_and_the_next_run_knows(mirror):
+def test_windows_shrink_to_the_longest_range_and_stay_so(mirror):
     mirrored = mirror(window_field="updatedAt", max_range_days=3.0, days=60.0)
     first = mirrored.sync()
     assert (first.exit_code, mirrored.differences()) == (0, NONE)
@@ -147,7 +147,7 @@ def test_windows_shrink_below_the_longest_range_and_the_next_run_knows(mirror):
     assert not [request for request in mirrored.server.requests if request["status"] == 412]
 
 
-def test_a_server_too_slow_for_any_range_ends_in_an_error_that_names_it(mirror):
+def test_a_server_too_slow_for_any_range_ends_in_its_error(mirror):
     mirrored = mirror(window_field="updatedAt", tasks=50)
     assert mirrored.sync().exit_code == 0
     mirrored.settings.update(KORE_ETL_TIMEOUT="0.1s", KORE_ETL_DEADLINE="0.4s")

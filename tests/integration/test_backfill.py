@@ -64,7 +64,7 @@ def test_a_plan_fetches_nothing(mirror):
 
 
 @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
-def test_a_backfill_neither_moves_the_watermark_nor_repeats_a_change(mirror, field):
+def test_a_backfill_keeps_watermark_and_changes_as_they_are(mirror, field):
     mirrored = mirror(window_field=field)
     mirrored.sync()
     mirrored.server.change(update=100)
@@ -106,9 +106,7 @@ def test_a_period_reads_what_is_in_it(mirror, field, sort):
     assert inside <= mirrored.stored().keys()
 
 
-def test_a_sync_goes_first_while_a_backfill_runs_and_a_second_backfill_ends_at_once(
-    sandbox, migrated_sqlite_url, start_cli, run_cli
-):
+def test_a_backfill_yields_to_a_sync_not_to_a_backfill(sandbox, migrated_sqlite_url, start_cli, run_cli):
     server = sandbox(tasks=3000, shape="eight", latency_ms=30.0, window_field="updatedAt")
     mirrored = Mirror(server, migrated_sqlite_url)
     server.configure(latency_ms=0.0)

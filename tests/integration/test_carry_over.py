@@ -144,7 +144,7 @@ def test_another_version_is_refused(
 
 
 @pytest.mark.parametrize("command", [["sync"], ["status"], ["db", "upgrade"], ["db", "check"], ["check"]], ids=" ".join)
-def test_each_command_says_how_an_old_database_is_carried_over(
+def test_each_command_says_how_to_carry_it_over(
     sqlite_url: str,
     run_cli: Callable[..., Any],
     sandbox: Callable[..., Any],

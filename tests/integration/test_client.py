@@ -26,11 +26,12 @@ from etl.errors import ApiError, AuthError, EtlError, RefusedError, TransientApi
 from etl.extract.http.auth import Identity, Token
 from etl.extract.http.client import Client
 from etl.extract.http.query import Query
-from etl.extract.http.rate_limiter import MINUTE, Budget
+from etl.extract.http.rate_limiter import MINUTE, RateLimiter
 from etl.extract.http.responses import BadTokenError, SlowAnswerError, UnusableAnswerError
 from etl.extract.http.transport import Endpoint
 from etl.sandbox import Options, Sandbox
 from etl.sandbox.options import FAULT_KINDS
+from etl.stop import Stop, Terminated
 
 SECRET = "a secret of the tests, long enough for HS512 and in no way a real one"
 PAGE = b'{"results": [{"_id": "ti-1"}], "hasMore": false, "totalResults": 1}'
@@ -71,7 +72,8 @@ class Asking:
         clock = clock or self.time.clock
         self.told: list[tuple[str, float]] = []
         self._on_retry = on_retry
-        self.budget = Budget(per_minute, monotonic=self.time.monotonic, sleep=self.time.sleep)
+        self.budget = RateLimiter(per_minute, monotonic=self.time.monotonic, sleep=self.time.sleep)
+        self.stop = Stop()
         self.client = Client(
             endpoint,
             Token(identity, clock),
@@ -80,6 +82,7 @@ class Asking:
             on_retry=self._note,
             sleep=self.time.sleep,
             monotonic=self.time.monotonic,
+            stop=self.stop,
         )
 
     def fetch(self, **query):
@@ -368,11 +371,37 @@ class TestBounds:
         server = bare(http(gzip.compress(PAGE), headers="Content-Encoding: gzip\r\n"))
         assert len(asking(server.url).fetch()) == 1
 
-    def test_slow_answers_one_after_the_other_are_told_from_a_bad_connection(self, sandbox, asking):
+    def test_slow_answers_are_told_from_a_bad_connection(self, sandbox, asking):
         server = sandbox(tasks=1, faults={"timeout": 1.0})
         mine = asking(server, connect_timeout=0.1, read_timeout=0.1)
         mine.fails(SlowAnswerError)
         assert server.request_count == 3
+
+
+class TestStop:
+    def test_cuts_a_request_that_is_under_way(self, sandbox, asking):
+        server = sandbox(tasks=1, faults={"stall": 1.0}, stall_seconds=30)
+        mine = asking(server)
+
+        def stop_once_asked() -> None:
+            while not server.request_count:
+                time.sleep(0.01)
+            time.sleep(0.1)  # the headers come before the stall
+            mine.stop.request(Terminated)
+
+        threading.Thread(target=stop_once_asked).start()
+        began = time.monotonic()
+        with pytest.raises(Terminated):
+            mine.fetch(limit=50)
+        assert time.monotonic() - began < 20
+
+    def test_lets_no_other_request_begin(self, sandbox, asking):
+        server = sandbox(tasks=1)
+        mine = asking(server)
+        mine.stop.request(KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            mine.fetch(limit=50)
+        assert server.request_count == 0
 
 
 class TestRefusals:
@@ -553,9 +582,7 @@ class TestRequests:
         assert (len(server.requests), proxy.requests) == (1, [])
 
     @pytest.mark.parametrize("spared", ["", "127.0.0.1", "127.0.0.0/8"])
-    def test_what_leaves_the_machine_goes_through_the_proxy_of_the_environment(
-        self, bare, asking, monkeypatch, authority, spared
-    ):
+    def test_requests_go_through_the_proxy_of_the_environment(self, bare, asking, monkeypatch, authority, spared):
         proxy, server = bare(b"HTTP/1.1 502 Bad Gateway\r\n\r\n"), bare(http(), context=authority.server)
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         monkeypatch.setenv("NO_PROXY", spared)
@@ -583,18 +610,18 @@ class TestRequests:
         assert [json.loads(body) for body in bodies] == [{"skip": 0, "limit": 7}, {"skip": 1000, "limit": 50}]
         assert [header(request, "content-length") for request in server.requests] == [str(len(body)) for body in bodies]
 
-    def test_the_servers_time_is_known_by_its_answers_and_never_ahead(self, sandbox, asking):
+    def test_the_servers_time_is_known_and_never_ahead(self, sandbox, asking):
         server = sandbox(tasks=1, clock_skew=7200.0)
         mine = asking(server)
-        assert mine.client.server_time() is None
+        assert mine.client.skew is None
         mine.fetch()
-        behind = datetime.now(UTC) + timedelta(hours=2) - mine.client.server_time()
+        behind = timedelta(hours=2) - mine.client.skew
         assert timedelta() <= behind < timedelta(seconds=2)
 
     def test_without_a_date_header_it_is_not_known(self, sandbox, asking):
         mine = asking(sandbox(tasks=1, date_header="missing"))
         mine.fetch()
-        assert mine.client.server_time() is None
+        assert mine.client.skew is None
 
 
 @contextmanager
@@ -645,9 +672,7 @@ class TestTls:
         assert "certificate" in str(error)
         assert server.requests == []
 
-    def test_one_whose_authority_is_named_does_whatever_the_environment_says(
-        self, bare, asking, authority, monkeypatch
-    ):
+    def test_a_named_authority_wins_over_the_environment(self, bare, asking, authority, monkeypatch):
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", __file__)
         server = bare(http(), context=authority.server)
         assert len(asking(server.url, ca_bundle=authority.file).fetch()) == 1

@@ -29,7 +29,7 @@ def rows(url: str) -> dict[str, list[tuple[Any, ...]]]:
     return {name: sorted(each, key=repr) for name, each in found.items()}
 
 
-def test_all_rows_are_in_the_copy_and_the_next_sync_goes_on_in_it(
+def test_the_copy_has_all_rows_and_the_next_sync_goes_on(
     database_url: str,
     request: Any,
     sandbox: Callable,

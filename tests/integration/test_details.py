@@ -9,7 +9,8 @@ from sqlalchemy import Table, select
 
 from etl.load.database.engine import reading
 from etl.load.schema.detail_tables import CHILDREN, agents, task_fields, task_participants, task_tags, users
-from etl.load.upsert.tasks import Batch, store
+from etl.load.upsert.batch import Batch
+from etl.load.upsert.store import store
 from tests.integration.conftest import NOW, Database, minute
 from tests.integration.test_store import task
 
@@ -44,20 +45,20 @@ def test_a_changed_task_has_its_children_replaced_as_a_set(database: Database) -
     assert rows(database, task_tags) == [("t-1", 0, "b"), ("t-2", 0, "z")]
 
 
-def test_an_unchanged_or_older_task_leaves_the_children_as_they_are(database: Database) -> None:
+def test_an_unchanged_or_older_task_keeps_the_children(database: Database) -> None:
     stored(database, (task("t-1", 1), tagged("t-1", "new")))
     stored(database, (task("t-1", 1), tagged("t-1", "other")))
     stored(database, (task("t-1", 0), tagged("t-1", "old")))
     assert rows(database, task_tags) == [("t-1", 0, "new")]
 
 
-def test_of_two_versions_in_one_batch_the_children_are_the_newer_ones(database: Database) -> None:
+def test_two_versions_in_a_batch_leave_the_newer_children(database: Database) -> None:
     stored(database, (task("t-1", 2), tagged("t-1", "new", "er")), (task("t-1", 1), tagged("t-1", "old")))
     assert rows(database, task_tags) == [("t-1", 0, "new"), ("t-1", 1, "er")]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)], ids=str)
-def test_an_agent_keeps_the_newest_name_that_was_told_in_any_order(database: Database, order: tuple[int, ...]) -> None:
+def test_an_agent_keeps_the_newest_name_in_any_order(database: Database, order: tuple[int, ...]) -> None:
     mentions = [agent("a-1", 0, "First"), agent("a-1", 1, "Second"), agent("a-1", 2, None)]
     for place in order:
         stored(database, (task(f"t-{place}", place), {"agents": [mentions[place]]}))

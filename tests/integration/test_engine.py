@@ -22,7 +22,8 @@ from etl.errors import DatabaseError, EtlError
 from etl.load.database.engine import open_engine, reading
 from etl.load.schema import migrate
 from etl.load.schema.tables import tasks
-from etl.load.upsert.tasks import Batch, store
+from etl.load.upsert.batch import Batch
+from etl.load.upsert.store import store
 from tests.conftest import CHECKOUT, clean_environment
 from tests.integration.conftest import NOW, Database
 from tests.integration.test_store import task
@@ -63,7 +64,7 @@ def mode(path: Path) -> int:
 # A new SQLite file
 
 
-def test_a_new_file_and_what_sqlite_puts_beside_it_are_their_owners_alone(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_new_sqlite_file_and_its_wal_are_private(sqlite_url: str, tmp_path: Path) -> None:
     with umask(0):
         engine = open_engine(sqlite_url)
         migrate.upgrade(engine)
@@ -246,7 +247,7 @@ except DatabaseError as error:
 """
 
 
-def test_a_disk_that_takes_no_more_is_told_and_half_a_schema_is_not_kept(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_full_disk_is_told_and_leaves_no_half_schema(sqlite_url: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, sqlite_url],
         cwd=tmp_path,
@@ -297,7 +298,7 @@ def test_a_reader_waits_for_nobody(sqlite_database: Database) -> None:
 # What may be wrong with PostgreSQL
 
 
-def test_a_wrong_address_of_postgresql_is_told_with_what_to_check(pg_server: Callable[[str], str]) -> None:
+def test_a_wrong_postgresql_address_is_told_with_a_remedy(pg_server: Callable[[str], str]) -> None:
     good = make_url(pg_server("postgres"))
     for changes, advice in (
         ({"database": "missing"}, "create it, or correct its name in database_url"),
@@ -406,7 +407,7 @@ def test_a_connection_to_sqlite_is_set_up(sqlite_url: str, pragma: str, value: s
 # What is no matter of the database
 
 
-def test_a_slip_of_the_program_is_not_taken_for_a_failing_database(database: Database) -> None:
+def test_a_bug_is_not_taken_for_a_failing_database(database: Database) -> None:
     def slip() -> None:
         with reading(database.engine) as connection:
             connection.execute(text("select :missing"), {})

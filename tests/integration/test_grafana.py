@@ -83,7 +83,7 @@ def test_the_dashboard_uses_every_view_that_is_for_reading() -> None:
     assert used == {view.name for view in VIEWS} - behind
 
 
-def test_the_dashboard_asks_only_the_database_that_is_chosen_and_no_panel_lies_on_another() -> None:
+def test_the_dashboard_asks_one_database_without_overlaps() -> None:
     sources = [each["datasource"]["uid"] for panel in PANELS for each in (panel, *panel["targets"])]
     assert set(sources) == {"${datasource}"}
     assert len({panel["id"] for panel in PANELS}) == len(PANELS)

@@ -16,7 +16,8 @@ from etl.load.queries import deletions
 from etl.load.schema.detail_tables import daily_counts, status_intervals, task_progress
 from etl.load.schema.tables import statuses, task_changes, tasks
 from etl.load.schema.views import VIEWS
-from etl.load.upsert.tasks import Batch, store
+from etl.load.upsert.batch import Batch
+from etl.load.upsert.store import store
 from tests.integration.conftest import Database, minute
 from tests.integration.mirror import MISCOUNTED, MISFOLLOWED
 from tests.integration.test_store import named, task

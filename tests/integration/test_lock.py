@@ -111,7 +111,7 @@ def test_what_was_let_go_of_can_be_taken_at_once(engine: Engine) -> None:
             pass
 
 
-def test_letting_go_is_quiet_when_the_server_has_ended_the_session(postgres_url: str) -> None:
+def test_release_is_quiet_where_the_session_has_ended(postgres_url: str) -> None:
     engine = open_engine(postgres_url)
     lock = named_lock(engine, "sync s-1")
     lock.acquire(wait=False)

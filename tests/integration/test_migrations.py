@@ -24,7 +24,8 @@ from etl.load.schema import migrate as schema
 from etl.load.schema.detail_tables import CHILDREN, DIMENSIONS, metadata, status_intervals, task_progress
 from etl.load.schema.tables import task_changes, tasks, unknown_keys
 from etl.load.schema.views import VIEWS
-from etl.load.upsert.tasks import Batch, store
+from etl.load.upsert.batch import Batch
+from etl.load.upsert.store import store
 from tests.conftest import CHECKOUT, clean_environment
 
 NOW = datetime(2025, 5, 28, 12, 5, 38, 807_000, tzinfo=UTC)
@@ -217,7 +218,7 @@ def test_a_difference_would_be_seen(migrated: Engine, change: str) -> None:
     assert schema.differences(migrated) != []
 
 
-def test_an_index_that_is_put_off_is_no_difference_and_goes_down_with_the_others(migrated: Engine) -> None:
+def test_a_deferred_index_is_no_difference_and_goes_down(migrated: Engine) -> None:
     with migrated.begin() as connection:
         connection.execute(text("drop index ix_tasks_updated_at"))
     assert schema.differences(migrated) == []
@@ -225,9 +226,7 @@ def test_an_index_that_is_put_off_is_no_difference_and_goes_down_with_the_others
     assert tables_and_views(migrated) == {"alembic_version"}
 
 
-def test_the_database_tells_the_same_of_migrated_tables_and_of_those_the_models_make(
-    migrated: Engine, from_models: Engine
-) -> None:
+def test_migrated_tables_equal_those_of_the_models(migrated: Engine, from_models: Engine) -> None:
     assert shape(migrated) == shape(from_models)
 
 
@@ -246,7 +245,7 @@ def test_constraints_have_equal_names_on_both_databases(sqlite_url: str, postgre
     assert all(name for table in names[0].values() for name in table)
 
 
-def test_moments_are_timestamptz_to_the_millisecond_on_postgresql(postgres_url: str) -> None:
+def test_postgresql_keeps_timestamptz_to_the_millisecond(postgres_url: str) -> None:
     engine = open_engine(postgres_url)
     schema.upgrade(engine)
     found = {name: types(engine, name) for name in metadata.tables}
@@ -302,7 +301,7 @@ GAPS = [
 
 
 @pytest.mark.parametrize(("covered", "gaps"), GAPS)
-def test_coverage_gaps_tells_the_stretches_before_the_watermark_that_no_window_covers(
+def test_coverage_gaps_shows_what_no_window_covers(
     migrated: Engine, covered: list[tuple[int, int]], gaps: list[tuple[int, int]]
 ) -> None:
     """Hours after NOW; history begins at 0, the watermark is at 10."""
@@ -443,7 +442,7 @@ def start(script: str, database_url: str, folder: Path, code: Path = CHECKOUT) -
     )
 
 
-def test_processes_that_migrate_at_once_all_find_the_newest_schema(database_url: str, tmp_path: Path) -> None:
+def test_processes_that_migrate_at_once_find_one_schema(database_url: str, tmp_path: Path) -> None:
     processes = [start(TOGETHER, database_url, tmp_path) for _ in range(3)]
     assert [process.stdout.readline() for process in processes if process.stdout] == ["ready\n"] * 3
     for process in processes:
@@ -509,7 +508,7 @@ def next_version(tmp_path: Path) -> Callable[..., Path]:
     return lay_out
 
 
-def test_a_later_migration_makes_a_table_anew_without_losing_what_refers_to_it(
+def test_a_later_migration_keeps_what_refers_to_a_new_table(
     migrated: Engine, database_url: str, tmp_path: Path, next_version: Callable[..., Path]
 ) -> None:
     with migrated.begin() as connection:
@@ -522,7 +521,7 @@ def test_a_later_migration_makes_a_table_anew_without_losing_what_refers_to_it(
         assert connection.execute(text("select made_anew from tasks")).scalar() == "yes"
 
 
-def test_a_later_migration_that_fails_leaves_the_schema_and_every_row(
+def test_a_failing_migration_leaves_schema_and_rows(
     migrated: Engine, database_url: str, tmp_path: Path, next_version: Callable[..., Path]
 ) -> None:
     with migrated.begin() as connection:
@@ -535,7 +534,7 @@ def test_a_later_migration_that_fails_leaves_the_schema_and_every_row(
     assert [column["name"] for column in inspect(migrated).get_columns("task_overview")] == OVERVIEW
 
 
-def test_a_later_migration_that_breaks_a_foreign_key_is_not_kept_on_sqlite(
+def test_a_migration_that_breaks_a_key_is_undone_on_sqlite(
     sqlite_url: str, tmp_path: Path, next_version: Callable[..., Path]
 ) -> None:
     engine = open_engine(sqlite_url)
@@ -566,7 +565,7 @@ NEXT_KEEPING = NEXT.replace(
 ).replace("sa.inspect(op.get_bind()).get_view_names()", "{ours}")
 
 
-def test_a_persons_views_and_triggers_work_after_a_later_migration(
+def test_own_views_and_triggers_survive_a_migration(
     migrated: Engine, database_url: str, tmp_path: Path, next_version: Callable[..., Path]
 ) -> None:
     is_sqlite = migrated.dialect.name == "sqlite"
@@ -599,7 +598,7 @@ LACKS_A_COLUMN = ALTERS_TASKS.replace("tasks.*, sources.name as source", "tasks.
 
 
 @pytest.mark.parametrize("own", ["view", "trigger"])
-def test_a_persons_object_that_cannot_be_kept_is_named_and_nothing_is_changed(
+def test_an_own_object_that_cannot_be_kept_is_named(
     migrated: Engine, database_url: str, tmp_path: Path, next_version: Callable[..., Path], own: str
 ) -> None:
     is_sqlite = migrated.dialect.name == "sqlite"

@@ -88,7 +88,7 @@ class TestDroppedKeys:
         for key, record in mirror.stored().items():
             assert record == {name: value for name, value in there[key].items() if name != "novelty"}
 
-    def test_are_erased_where_an_earlier_run_stored_them_and_without_any_history(self, server, migrated_url):
+    def test_are_erased_where_stored_before_without_history(self, server, migrated_url):
         Mirror(server, migrated_url).sync()
         server.put([told(1, name="another", updatedAt=LATER)])
         Mirror(server, migrated_url).sync()
@@ -132,7 +132,7 @@ class TestDroppedKeys:
         told_of = [[event["event"] for event in outcome.log].count("tasks.refreshed") for outcome in refreshed]
         assert told_of == [1, 0]
 
-    def test_that_are_wanted_again_come_with_the_tasks_that_are_read_again(self, server, migrated_url):
+    def test_that_are_wanted_again_come_with_the_next_reading(self, server, migrated_url):
         Mirror(server, migrated_url, drop_fields=PATHS).sync()
         mirror = Mirror(server, migrated_url)
         mirror.sync(full=True)
@@ -183,7 +183,7 @@ class TestForget:
         mirror = forgetful(server, sqlite_url)
         assert SECRET.encode() not in files(mirror)
 
-    def test_erases_what_was_rejected_of_a_task_that_was_never_stored(self, server, migrated_url):
+    def test_erases_rejected_records_of_a_task_never_stored(self, server, migrated_url):
         mirror = Mirror(server, migrated_url)
         mirror.sync()
         assert mirror.work("forget", partial(forget, task_id="ti-told-7")).exit_code == 0
@@ -217,7 +217,7 @@ def forgetful(server, database_url: str, keep: tuple[str, ...] = ()) -> Mirror:
     return mirror
 
 
-def test_a_key_never_seen_before_is_told_once_and_kept_with_an_example(server, migrated_url):
+def test_a_new_key_is_told_once_and_kept_with_an_example(server, migrated_url):
     mirror = Mirror(server, migrated_url)
     outcomes = [mirror.sync(), mirror.sync(full=True)]
     told_of = [[event["key"] for event in outcome.log if event["event"] == "key.unknown"] for outcome in outcomes]

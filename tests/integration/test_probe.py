@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from etl.extract.capabilities import MILLISECOND, SECOND, Abilities
+from etl.extract.capabilities import MILLISECOND, SECOND, ServerCapabilities
 from etl.extract.http.auth import Identity, Token
 from etl.extract.http.client import Client, Endpoint
 from etl.extract.http.page import moment_of
-from etl.extract.http.rate_limiter import Budget
-from etl.extract.probe.experiments import Finding, probe
+from etl.extract.http.rate_limiter import RateLimiter
+from etl.extract.probe.experiments import ProbeResult, probe
 from etl.extract.probe.session import MOST_REQUESTS
 from etl.sandbox import Sandbox
 
@@ -35,31 +35,31 @@ def now() -> datetime:
 
 
 @pytest.fixture
-def examine(sandbox) -> Iterator[Callable[..., tuple[Finding, Sandbox, Client]]]:
+def examine(sandbox) -> Iterator[Callable[..., tuple[ProbeResult, Sandbox, Client]]]:
     """Start a sandbox and probe it: ``examine(cap=10)``, ``examine({"tick": SECOND}, tasks=5)``."""
     clients: list[Client] = []
 
-    def examined(known: dict[str, Any] | None = None, **options: Any) -> tuple[Finding, Sandbox, Client]:
+    def examined(known: dict[str, Any] | None = None, **options: Any) -> tuple[ProbeResult, Sandbox, Client]:
         server = sandbox(**{"tasks": 400, **options})
-        finding, client = probe_server(server, Abilities(**(known or {})))
+        probed, client = probe_server(server, ServerCapabilities(**(known or {})))
         clients.append(client)
-        return finding, server, client
+        return probed, server, client
 
     yield examined
     for client in clients:
         client.close()
 
 
-def probe_server(server: Sandbox, known: Abilities) -> tuple[Finding, Client]:
+def probe_server(server: Sandbox, known: ServerCapabilities) -> tuple[ProbeResult, Client]:
     options = server.options
     identity = Identity(client_id=options.client_id, secret=options.client_secret)
     endpoint = Endpoint(base_url=server.url, account_id=options.account_id, stream_id=options.stream_id)
-    client = Client(endpoint, Token(identity, now), Budget(6000), clock=now, sleep=lambda _seconds: None)
+    client = Client(endpoint, Token(identity, now), RateLimiter(6000), clock=now, sleep=lambda _seconds: None)
     return probe(client.fetch, known), client
 
 
-def answers(finding: Finding) -> dict[str, Any]:
-    return {name: getattr(finding.abilities, name) for name in COMMON}
+def answers(probed: ProbeResult) -> dict[str, Any]:
+    return {name: getattr(probed.capabilities, name) for name in COMMON}
 
 
 SERVERS = [
@@ -126,16 +126,16 @@ SERVERS = [
 
 @pytest.mark.parametrize(("options", "differing", "cost"), SERVERS)
 def test_finds_out_what_a_server_does(examine, options, differing, cost):
-    finding, server, _ = examine(**options)
-    assert answers(finding) == {**COMMON, **differing}
-    assert finding.requests == server.request_count == cost
-    assert set(finding.abilities.evidence) == {name for name, answer in answers(finding).items() if answer is not None}
+    probed, server, _ = examine(**options)
+    assert answers(probed) == {**COMMON, **differing}
+    assert probed.requests == server.request_count == cost
+    assert set(probed.capabilities.evidence) == {name for name, answer in answers(probed).items() if answer is not None}
 
 
 def test_costs_one_request_where_there_is_no_task(examine):
-    finding, _, _ = examine(tasks=0)
-    assert answers(finding) == dict.fromkeys(COMMON)
-    assert finding.requests == 1
+    probed, _, _ = examine(tasks=0)
+    assert answers(probed) == dict.fromkeys(COMMON)
+    assert probed.requests == 1
 
 
 CREATED = "2025-03-01T08:00:00.123Z"
@@ -146,33 +146,33 @@ def a_task(name: str = "ti-1", created: str = CREATED, updated: str = UPDATED, *
     return {"_id": name, "createdAt": created, "updatedAt": updated, **more}
 
 
-def examine_only(server: Sandbox, *tasks: Any, known: Abilities | None = None) -> Finding:
+def examine_only(server: Sandbox, *tasks: Any, known: ServerCapabilities | None = None) -> ProbeResult:
     """Probe a server that holds these tasks alone."""
     server.put(tasks)
-    finding, client = probe_server(server, known or Abilities())
+    probed, client = probe_server(server, known or ServerCapabilities())
     client.close()
-    return finding
+    return probed
 
 
 def test_learns_from_a_single_task_what_it_can_show(sandbox):
-    finding = examine_only(sandbox(tasks=0, window_field="updatedAt"), a_task())
-    assert answers(finding) == {**COMMON, "window_field": "updatedAt", "sort_updated": None, "sort_created": None}
-    assert finding.requests == 5
+    probed = examine_only(sandbox(tasks=0, window_field="updatedAt"), a_task())
+    assert answers(probed) == {**COMMON, "window_field": "updatedAt", "sort_updated": None, "sort_created": None}
+    assert probed.requests == 5
 
 
-def test_learns_little_from_a_single_task_that_was_never_updated(sandbox):
-    finding = examine_only(sandbox(tasks=0), a_task(updated=CREATED))
+def test_learns_little_from_one_task_never_updated(sandbox):
+    probed = examine_only(sandbox(tasks=0), a_task(updated=CREATED))
     known = {"page_rows": 50, "any_range": True}
-    assert answers(finding) == {**dict.fromkeys(COMMON), **known}
-    assert finding.requests == 2
+    assert answers(probed) == {**dict.fromkeys(COMMON), **known}
+    assert probed.requests == 2
 
 
 def test_two_tasks_show_everything(sandbox):
-    finding = examine_only(
+    probed = examine_only(
         sandbox(tasks=0), a_task(), a_task("ti-2", "2025-03-02T08:00:00.789Z", "2025-03-03T08:00:00.012Z")
     )
-    assert answers(finding) == COMMON
-    assert finding.requests == 7
+    assert answers(probed) == COMMON
+    assert probed.requests == 7
 
 
 def many(name: str, created: str, updated: str) -> list[dict[str, Any]]:
@@ -189,21 +189,21 @@ def many(name: str, created: str, updated: str) -> list[dict[str, Any]]:
     ],
 )
 def test_is_not_misled_by_tasks_that_share_a_moment(sandbox, window_field, others):
-    finding = examine_only(sandbox(tasks=0, window_field=window_field), *others, a_task("ti-z"))
-    found = finding.abilities
+    probed = examine_only(sandbox(tasks=0, window_field=window_field), *others, a_task("ti-z"))
+    found = probed.capabilities
     assert (found.window_field, found.ends_inclusive, found.tick) == (window_field, True, MILLISECOND)
-    assert finding.requests <= MOST_REQUESTS
+    assert probed.requests <= MOST_REQUESTS
 
 
 def test_does_not_guess_between_tasks_that_share_each_moment(sandbox):
     others = many("a", CREATED, CREATED) + many("b", UPDATED, UPDATED)
-    finding = examine_only(sandbox(tasks=0), *others, a_task("ti-z"))
-    assert finding.abilities.window_field is None
+    probed = examine_only(sandbox(tasks=0), *others, a_task("ti-z"))
+    assert probed.capabilities.window_field is None
 
 
 def test_finds_the_tick_where_every_time_is_a_whole_hour(examine):
-    finding, _, _ = examine(tasks=8000, round_to=3600.0, tick="second", window_field="updatedAt")
-    assert answers(finding) == {**COMMON, "tick": SECOND, "window_field": "updatedAt"}
+    probed, _, _ = examine(tasks=8000, round_to=3600.0, tick="second", window_field="updatedAt")
+    assert answers(probed) == {**COMMON, "tick": SECOND, "window_field": "updatedAt"}
 
 
 def at(milliseconds: int, second: str = "2025-03-01T08:00:00") -> str:
@@ -212,15 +212,15 @@ def at(milliseconds: int, second: str = "2025-03-01T08:00:00") -> str:
 
 def test_finds_the_tick_by_a_second_that_fits_a_page(sandbox):
     crowd = [a_task(f"ti-{999 - number}", at(number)) for number in range(219, 99, -1)]
-    finding = examine_only(sandbox(tasks=0, tick="second"), *crowd, a_task("ti-0", at(5, "2025-03-02T08:00:00")))
-    assert finding.abilities.tick == SECOND
+    probed = examine_only(sandbox(tasks=0, tick="second"), *crowd, a_task("ti-0", at(5, "2025-03-02T08:00:00")))
+    assert probed.capabilities.tick == SECOND
 
 
 def test_leaves_the_tick_unknown_where_no_second_fits_a_page(sandbox):
     crowd = [a_task(f"ti-{999 - number}", at(number)) for number in range(219, 99, -1)]
-    finding = examine_only(sandbox(tasks=0, tick="second"), *crowd)
-    assert finding.abilities.ends_inclusive is True
-    assert finding.abilities.tick is None
+    probed = examine_only(sandbox(tasks=0, tick="second"), *crowd)
+    assert probed.capabilities.ends_inclusive is True
+    assert probed.capabilities.tick is None
 
 
 @pytest.mark.parametrize(
@@ -228,90 +228,90 @@ def test_leaves_the_tick_unknown_where_no_second_fits_a_page(sandbox):
     [(at(999), None), (at(500, "2025-03-01T08:00:59"), None), (at(500, "2025-03-01T23:10:10"), SECOND)],
 )
 def test_leaves_the_tick_unknown_where_two_ticks_end_together(sandbox, moment, tick):
-    assert examine_only(sandbox(tasks=0, tick="second"), a_task(created=moment)).abilities.tick == tick
+    assert examine_only(sandbox(tasks=0, tick="second"), a_task(created=moment)).capabilities.tick == tick
 
 
-def test_finds_the_tick_by_a_moment_at_which_no_two_ticks_end_together(sandbox):
+def test_finds_the_tick_by_a_moment_that_tells_ticks_apart(sandbox):
     edge = a_task(created="2025-02-01T08:00:00.999Z")
-    assert examine_only(sandbox(tasks=0, tick="second"), edge, a_task("ti-2")).abilities.tick == SECOND
+    assert examine_only(sandbox(tasks=0, tick="second"), edge, a_task("ti-2")).capabilities.tick == SECOND
 
 
-def test_leaves_unknown_what_dates_filter_on_where_they_filter_nothing(examine):
-    finding, _, _ = examine(dates="ignored")
+def test_leaves_the_filtered_field_unknown_without_a_filter(examine):
+    probed, _, _ = examine(dates="ignored")
     unknown = {"window_field": None, "ends_inclusive": None, "tick": None}
-    assert answers(finding) == {**COMMON, **unknown}
-    assert finding.requests == 6
+    assert answers(probed) == {**COMMON, **unknown}
+    assert probed.requests == 6
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 3])
-def test_is_not_misled_by_a_few_tasks_that_come_whatever_the_dates(sandbox, tasks):
+def test_is_not_misled_by_tasks_that_ignore_the_dates(sandbox, tasks):
     records = [a_task(f"ti-{number}", updated=f"2025-03-04T17:30:0{number}.456Z") for number in range(tasks)]
-    finding = examine_only(sandbox(tasks=0, dates="ignored"), *records)
-    assert finding.abilities.window_field is None
+    probed = examine_only(sandbox(tasks=0, dates="ignored"), *records)
+    assert probed.capabilities.window_field is None
 
 
-def test_is_not_misled_by_tasks_between_two_moments_that_come_whatever_the_dates(sandbox):
+def test_is_not_misled_by_a_span_that_ignores_the_dates(sandbox):
     others = many("a", "2025-03-03T08:00:00.001Z", "2025-03-08T08:00:00.001Z")
-    finding = examine_only(sandbox(tasks=0, dates="ignored"), *others, a_task("ti-z", updated="2025-03-07T08:00:00Z"))
-    assert finding.abilities.window_field is None
+    probed = examine_only(sandbox(tasks=0, dates="ignored"), *others, a_task("ti-z", updated="2025-03-07T08:00:00Z"))
+    assert probed.capabilities.window_field is None
 
 
 def test_asks_only_what_is_not_known(examine):
     known = {name: answer for name, answer in COMMON.items() if name != "tick"}
-    finding, server, _ = examine(known, tick="second")
-    assert finding.abilities.tick == SECOND
-    assert finding.requests == 3
+    probed, server, _ = examine(known, tick="second")
+    assert probed.capabilities.tick == SECOND
+    assert probed.requests == 3
     assert server.requests[0]["body"]["limit"] == 50
 
 
 def test_takes_for_granted_what_is_known_and_finds_the_rest(examine):
     known = {"window_field": "updatedAt", "ends_inclusive": False, "sort_created": False}
-    finding, _, _ = examine(known, window_field="updatedAt", ends="exclusive")
-    assert answers(finding) == {**COMMON, **known}
+    probed, _, _ = examine(known, window_field="updatedAt", ends="exclusive")
+    assert answers(probed) == {**COMMON, **known}
 
 
 @pytest.mark.parametrize("ends", ["inclusive", "exclusive"])
 def test_asks_for_the_window_field_by_the_ends_that_are_known(examine, ends):
     inclusive = ends == "inclusive"
-    finding, _, _ = examine({"ends_inclusive": inclusive}, ends=ends)
-    assert answers(finding) == {**COMMON, "ends_inclusive": inclusive}
-    assert "ends_inclusive" not in finding.abilities.evidence
-    assert finding.requests == 7
+    probed, _, _ = examine({"ends_inclusive": inclusive}, ends=ends)
+    assert answers(probed) == {**COMMON, "ends_inclusive": inclusive}
+    assert "ends_inclusive" not in probed.capabilities.evidence
+    assert probed.requests == 7
 
 
 def test_finds_the_ends_where_the_field_is_known(examine):
-    finding, _, _ = examine({"window_field": "createdAt"}, ends="exclusive")
-    assert answers(finding) == {**COMMON, "ends_inclusive": False}
+    probed, _, _ = examine({"window_field": "createdAt"}, ends="exclusive")
+    assert answers(probed) == {**COMMON, "ends_inclusive": False}
 
 
 def test_tells_where_history_begins(examine):
-    finding, server, _ = examine()
+    probed, server, _ = examine()
     for field in ("createdAt", "updatedAt"):
-        assert finding.beginnings[field] == min(moment_of(task, field) for task in server.tasks())
+        assert probed.earliest[field] == min(moment_of(task, field) for task in server.tasks())
 
 
-def test_tells_where_history_begins_from_a_page_that_holds_it_all(examine):
-    finding, server, _ = examine(tasks=30, sort="ignored")
+def test_knows_where_history_begins_from_one_full_page(examine):
+    probed, server, _ = examine(tasks=30, sort="ignored")
     for field in ("createdAt", "updatedAt"):
-        assert finding.beginnings[field] == min(moment_of(task, field) for task in server.tasks())
+        assert probed.earliest[field] == min(moment_of(task, field) for task in server.tasks())
 
 
-def test_finds_the_longest_range_although_a_task_is_dated_at_the_end_of_time(sandbox):
+def test_finds_the_longest_range_despite_a_far_future_task(sandbox):
     server = sandbox(tasks=60, window_field="updatedAt", max_range_days=31)
-    finding = examine_only(server, a_task(updated="9999-12-31T23:59:59.999Z"))
-    assert finding.abilities.longest_range == 31 * DAY
+    probed = examine_only(server, a_task(updated="9999-12-31T23:59:59.999Z"))
+    assert probed.capabilities.longest_range == 31 * DAY
 
 
 def test_does_not_guess_where_history_begins(examine):
-    assert examine(sort="ignored")[0].beginnings == {}
+    assert examine(sort="ignored")[0].earliest == {}
 
 
-def test_keeps_to_twelve_requests_and_to_what_it_found_until_then(examine):
-    finding, server, _ = examine(cap_mode="refuse", cap=137, ends="exclusive", tick="second", max_range_days=31)
-    assert finding.requests == server.request_count == MOST_REQUESTS
+def test_keeps_to_twelve_requests_and_what_they_showed(examine):
+    probed, server, _ = examine(cap_mode="refuse", cap=137, ends="exclusive", tick="second", max_range_days=31)
+    assert probed.requests == server.request_count == MOST_REQUESTS
     expected = {**COMMON, "page_rows": 137, "ends_inclusive": False}
-    assert answers(finding) == {**expected, "tick": None, "any_range": None}
-    again, client = probe_server(server, finding.abilities)
+    assert answers(probed) == {**expected, "tick": None, "any_range": None}
+    again, client = probe_server(server, probed.capabilities)
     client.close()
     assert answers(again) == {**expected, "tick": SECOND, "any_range": False, "longest_range": 31 * DAY}
 
@@ -334,8 +334,8 @@ def test_the_client_knows_the_skew_of_the_clock(examine):
 @pytest.mark.parametrize("ends", ["inclusive", "exclusive"])
 @pytest.mark.parametrize("tasks", [0, 60])
 def test_survives_odd_records(sandbox, odd, tasks, ends):
-    finding = examine_only(sandbox(tasks=tasks, ends=ends), *odd)
-    assert finding.abilities.page_rows == 50
-    for text in finding.abilities.evidence.values():
+    probed = examine_only(sandbox(tasks=tasks, ends=ends), *odd)
+    assert probed.capabilities.page_rows == 50
+    for text in probed.capabilities.evidence.values():
         assert text.isprintable()
         assert len(text) < 300

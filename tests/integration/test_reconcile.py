@@ -67,7 +67,7 @@ def variants(table):
     return [pytest.param(options, id=name) for name, options in table.items()]
 
 
-def test_of_5000_whole_tasks_exactly_the_60_that_vanish_are_marked_in_under_80_requests(mirror):
+def test_marks_60_of_5000_tasks_in_under_80_requests(mirror):
     mirrored = mirror(tasks=5000, shape="full")
     mirrored.sync()
     gone = mirrored.server.change(delete=60)["deleted"]
@@ -81,7 +81,7 @@ def test_of_5000_whole_tasks_exactly_the_60_that_vanish_are_marked_in_under_80_r
 
 
 @pytest.mark.parametrize("options", variants({"dates on createdAt": {}, "dates on updatedAt": UPDATED}))
-def test_untouched_history_costs_at_most_two_requests_more_than_a_quiet_sync(sqlite_mirror, options):
+def test_untouched_history_costs_two_requests_more_at_most(sqlite_mirror, options):
     mirrored = sqlite_mirror(**options)
     mirrored.sync()
     quiet = mirrored.sync().requests
@@ -102,7 +102,7 @@ def test_a_cluster_of_deletions_is_found_in_few_requests(sqlite_mirror, options)
 
 
 @pytest.mark.parametrize("options", variants(SERVERS))
-def test_exactly_what_is_gone_is_marked_whatever_the_server_does(sqlite_mirror, options):
+def test_marks_exactly_what_is_gone_on_any_server(sqlite_mirror, options):
     mirrored = sqlite_mirror(**options)
     mirrored.sync()
     gone = mirrored.server.change(update=50, insert=20, delete=30)["deleted"]
@@ -124,7 +124,7 @@ def test_deep_marks_exactly_what_is_gone_by_reading_every_id(sqlite_mirror, opti
     assert mirrored.marked() == set(gone)
 
 
-def test_a_task_that_returns_is_unmarked_wherever_it_is_in_history(mirror):
+def test_a_task_that_returns_is_unmarked_anywhere(mirror):
     mirrored = mirror()
     mirrored.sync()
     old = mirrored.server.tasks()[100]
@@ -207,9 +207,7 @@ def test_a_server_that_does_not_count_needs_deep(sqlite_mirror):
 @pytest.mark.parametrize(
     "options", variants({"dates on updatedAt": UPDATED, "sort ignored": {"sort": "ignored", **UPDATED}})
 )
-def test_tasks_that_are_updated_before_their_place_is_read_are_told_from_those_that_are_gone(
-    sqlite_mirror, options, deep
-):
+def test_tasks_updated_before_their_turn_are_not_gone(sqlite_mirror, options, deep):
     mirrored = sqlite_mirror(tasks=1500, **options)
     mirrored.sync()
     gone = mirrored.server.change(delete=20)["deleted"]
@@ -219,7 +217,7 @@ def test_tasks_that_are_updated_before_their_place_is_read_are_told_from_those_t
 
 
 @pytest.mark.parametrize("request_number", [4, 5, 6])
-def test_tasks_that_move_to_where_nothing_is_read_any_more_are_found_by_the_second_look(sqlite_mirror, request_number):
+def test_tasks_that_move_behind_are_found_by_the_second_look(sqlite_mirror, request_number):
     mirrored = sqlite_mirror(tasks=1500, **UPDATED)
     mirrored.sync()
     gone = sorted(mirrored.server.tasks(), key=lambda task: task["updatedAt"])[700]["_id"]
@@ -259,7 +257,7 @@ def test_no_task_that_is_there_is_marked_while_tasks_change(sqlite_mirror, optio
 
 
 @pytest.mark.parametrize("gone", [["ti-undated-1"], ["ti-half-1"]])
-def test_a_task_whose_creation_the_server_does_not_tell_is_judged_by_deep_alone(sqlite_mirror, gone):
+def test_a_task_without_createdat_is_judged_by_deep_alone(sqlite_mirror, gone):
     mirrored = sqlite_mirror()
     mirrored.sync()
     task = mirrored.server.tasks()[0] | {"updatedAt": format_time(datetime.now(UTC))}
@@ -276,7 +274,7 @@ def test_a_task_whose_creation_the_server_does_not_tell_is_judged_by_deep_alone(
     assert mirrored.marked() == {dated, *gone}
 
 
-def test_a_task_that_comes_as_inactive_is_deleted_since_its_update_until_it_is_active_again(mirror):
+def test_an_inactive_task_is_deleted_until_it_is_active(mirror):
     mirrored = mirror(deletes="inactive", shape="full", tasks=200)
     mirrored.sync()
     (gone,) = mirrored.server.change(delete=1)["deleted"]
@@ -292,7 +290,7 @@ def test_a_task_that_comes_as_inactive_is_deleted_since_its_update_until_it_is_a
     assert mirrored.rows("select field from task_changes order by id") == [("deletion",), ("return",)]
 
 
-def test_an_inactive_task_that_vanishes_and_comes_back_is_deleted_throughout_and_told_so_once(sqlite_mirror):
+def test_an_inactive_task_that_vanishes_is_told_once(sqlite_mirror):
     mirrored = sqlite_mirror(deletes="inactive", shape="full", tasks=200)
     mirrored.sync()
     (gone,) = mirrored.server.change(delete=1)["deleted"]

@@ -37,7 +37,7 @@ def open_window(database: Database) -> int:
         )  # fmt: skip
 
 
-def test_a_rejected_record_is_kept_with_its_reason_and_where_it_was_met(database: Database) -> None:
+def test_a_rejected_record_is_kept_with_reason_and_window(database: Database) -> None:
     window_id = open_window(database)
     origin = Origin(database.source_id, database.run_id, window_id)
     keep(database, ("updatedAt is unreadable: soon", "t-1", '{"_id":"t-1"}'), origin=origin)

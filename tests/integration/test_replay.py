@@ -93,7 +93,7 @@ def mend(mirrored: Mirror, record: dict[str, object], *, reason: str = "updatedA
     return number
 
 
-def test_odd_records_are_stored_impossible_ones_kept_and_no_neighbour_is_lost(begin):
+def test_odd_records_are_stored_and_impossible_ones_kept(begin):
     mirror = begin(NEIGHBOURS)
     assert mirror.sync().exit_code == 3
     here = mirror.stored()
@@ -134,7 +134,7 @@ def test_a_replay_of_one_record_leaves_the_others_alone(mirror):
     assert kept(mirror) == {key: value for key, value in before.items() if key != number}
 
 
-def test_what_is_still_bad_stays_with_todays_reason_and_was_not_seen_once_more(mirror):
+def test_what_is_still_bad_stays_with_todays_reason(mirror):
     query = "select times_seen, last_seen_at, last_run_id, window_id, reason from rejected_records order by id"
     before = mirror.rows(query)
     execute(mirror, "update rejected_records set reason = 'the rules of another day'")

@@ -101,7 +101,7 @@ def test_each_day_is_counted_as_the_view_counts_it(desk: Database, seed: int) ->
     for number in range(40):
         live(desk, f"t-{number}", dice)
     with desk.engine.begin() as connection:
-        daily_counts.count_anew(connection, desk.source_id)
+        daily_counts.rebuild(connection, desk.source_id)
     rows = summary.rows(facts(desk))
     counted = {
         datetime.fromtimestamp(backlog["day"] / 1000, UTC).date().isoformat(): (
@@ -170,7 +170,7 @@ def test_what_makes_the_open_ones_more_or_fewer_adds_up(desk: Database) -> None:
     assert sum(row["reopened"] for row in summary.rows(found)["flow"]) == 1
 
 
-def test_a_short_period_shows_nothing_from_before_it_though_two_weeks_are_compared(desk: Database) -> None:
+def test_a_short_period_shows_nothing_from_before_it(desk: Database) -> None:
     for key, days in (("t-1", 1), ("t-2", 6), ("t-3", 12)):
         add(desk, key, "Solved", ago(days), updated_at=ago(days - 0.5))
         change(desk, key, "Open", "Solved", ago(days - 0.5))
@@ -266,7 +266,7 @@ def plan(database: Database) -> list[str]:
         ]
 
 
-def test_tasks_are_asked_for_in_five_statements_however_many_there_are(desk: Database) -> None:
+def test_tasks_are_read_in_five_statements_however_many(desk: Database) -> None:
     add(desk, "t-1", "Open", ago(1))
     for number in range(20):
         add(desk, f"u-{number}", "Doing", ago(number), queue_id="north", due_at=ago(number / 2))
@@ -275,7 +275,7 @@ def test_tasks_are_asked_for_in_five_statements_however_many_there_are(desk: Dat
     assert len(asked) == 5, asked
 
 
-def test_each_reading_of_all_tasks_is_of_an_index_that_holds_what_is_asked(sqlite_database: Database) -> None:
+def test_each_reading_of_all_tasks_uses_a_covering_index(sqlite_database: Database) -> None:
     lines = plan(sqlite_database)
     readings = [line for line in lines if re.match("SCAN (tasks|task_changes|before)", line)]
     assert len(readings) == 4, readings
@@ -287,7 +287,7 @@ def test_each_reading_of_all_tasks_is_of_an_index_that_holds_what_is_asked(sqlit
     assert rows == ["SEARCH tasks USING INDEX sqlite_autoindex_tasks_1 (_id=? AND source_id=?)"]
 
 
-def test_open_tasks_are_counted_in_the_order_of_an_index_without_sorting_them(sqlite_database: Database) -> None:
+def test_open_tasks_are_counted_by_an_index_without_sorting(sqlite_database: Database) -> None:
     lines = plan(sqlite_database)
     place = lines.index("SCAN tasks USING COVERING INDEX ix_tasks_state")
     assert lines[place - 1] == "MATERIALIZE alike"
@@ -295,7 +295,7 @@ def test_open_tasks_are_counted_in_the_order_of_an_index_without_sorting_them(sq
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_the_oldest_are_listed_however_the_tasks_are_spread_over_the_agents(desk: Database, seed: int) -> None:
+def test_the_oldest_are_listed_for_any_spread_over_agents(desk: Database, seed: int) -> None:
     dice, now = Random(seed), datetime.now(UTC)
     for number in range(150):
         queue, agent = dice.choice(["north", "south"]), dice.choice(["north", "south", None])
@@ -318,7 +318,7 @@ def test_the_oldest_are_listed_however_the_tasks_are_spread_over_the_agents(desk
 # --- the clock ---
 
 
-def test_days_and_hours_are_those_of_the_time_zone_before_and_after_its_clocks_change(desk: Database) -> None:
+def test_days_and_hours_follow_the_time_zones_clock_changes(desk: Database) -> None:
     now = datetime(2025, 4, 15, tzinfo=UTC)
     add(desk, "winter", "Open", datetime(2025, 3, 29, 23, 30, tzinfo=UTC))  # Sunday, 0:30
     add(desk, "summer", "Open", datetime(2025, 3, 30, 22, 30, tzinfo=UTC))  # Monday, 0:30
@@ -351,7 +351,7 @@ def test_the_page_of_no_tasks_says_so(desk: Database) -> None:
     assert "No task is open." in page
 
 
-def test_a_database_without_a_status_or_a_queue_makes_a_report_too(database: Database) -> None:
+def test_a_database_without_status_or_queue_makes_a_report(database: Database) -> None:
     add(database, "t-1", None, ago(1))
     found = facts(database)
     assert summary.headline(found).open == 1

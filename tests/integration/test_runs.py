@@ -55,7 +55,7 @@ def window(database: Database, window_id: int) -> Mapping[str, Any]:
         return connection.execute(select(sync_windows).where(sync_windows.c.id == window_id)).mappings().one()
 
 
-def test_a_run_begins_with_nothing_counted_and_the_settings_in_force(database: Database) -> None:
+def test_a_run_begins_with_no_counts_and_its_settings(database: Database) -> None:
     run_id = begin(database, overlap="5m", client_secret="***", start=None)
     found = row(database, run_id)
     assert (found["state"], found["command"], found["source_id"]) == ("running", "sync", database.source_id)
@@ -114,7 +114,7 @@ def test_a_failed_run_tells_its_error(database: Database, said: str | None, kept
 
 
 @pytest.mark.parametrize("exit_code", [1, 4, 5, 6, 130, 143])
-def test_windows_that_a_failed_run_left_open_are_closed_where_they_stand(database: Database, exit_code: int) -> None:
+def test_open_windows_of_a_failed_run_close_where_they_stand(database: Database, exit_code: int) -> None:
     run_id = begin(database)
     left, done = open_window(database, run_id), open_window(database, run_id)
     with database.engine.begin() as connection:
@@ -137,7 +137,7 @@ def test_a_run_that_died_is_closed_by_the_next_of_its_command(database: Database
 
 
 @pytest.mark.parametrize("command", ["reconcile", "replay", "probe"])
-def test_a_dead_run_of_a_command_that_shares_the_lock_is_closed_too(database: Database, command: str) -> None:
+def test_a_dead_run_of_a_command_of_the_lock_is_closed(database: Database, command: str) -> None:
     dead = begin(database, command)
     begin(database, "sync", at=5)
     assert row(database, dead)["state"] == "abandoned"
@@ -183,7 +183,7 @@ def test_requests_of_a_run_at_work_count(database: Database) -> None:
     assert spent(database) == [(NOW, None, 7)]
 
 
-def test_a_run_without_requests_and_another_account_count_nothing(database: Database) -> None:
+def test_no_requests_and_another_account_count_nothing(database: Database) -> None:
     other = begin(database, source_id=database.another_source("s-2", account_id="a-2"))
     with database.engine.begin() as connection:
         runs.progress(connection, other, {"requests": 7})

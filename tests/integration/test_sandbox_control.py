@@ -12,9 +12,9 @@ import jwt
 import pytest
 import requests
 
-from etl.sandbox import control
 from etl.sandbox.options import Options
-from etl.sandbox.service import Service
+from etl.sandbox.server import control
+from etl.sandbox.server.service import Service
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_an_unknown_name_is_answered_with_those_there_are(sandbox, call):
     [("127.0.0.1", 200), ("::1", 200), ("::ffff:127.0.0.1", 200), ("192.0.2.7", 403), ("2001:db8::7", 403)],
 )
 def test_the_control_plane_is_for_the_same_machine_only(client, status):
-    assert control.answer(Service(Options(tasks=1)), "GET", "/_sandbox/tasks", b"", client).status == status
+    assert control.handle(Service(Options(tasks=1)), "GET", "/_sandbox/tasks", b"", client).status == status
 
 
 # --- the command --------------------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def test_options_come_from_the_command_line_and_the_environment(started, call):
     assert {name: options[name] for name in expected} == expected
 
 
-def test_without_options_the_command_behaves_as_the_defaults_say(started, call):
+def test_without_options_the_command_has_the_defaults(started, call):
     _, told = started()
     options = call(told["KORE_ETL_BASE_URL"], "GET", "options").json()
     assert options == {**options, "tasks": 2000, "cap": 50, "requests_per_minute": 60, "faults": {}, "public_key": ""}

@@ -41,7 +41,7 @@ def test_the_api_itself_fails(faulty, post, kind, status, code):
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (status, code)
 
 
-def test_a_made_up_429_tells_how_long_to_wait_if_the_real_one_does(faulty, post):
+def test_a_made_up_429_has_the_real_ones_retry_after(faulty, post):
     assert post(faulty("429", retry_after="seconds")).headers["Retry-After"] == "1"
 
 
@@ -144,7 +144,7 @@ def test_every_fault_is_in_the_log(faulty, post, kind):
     assert [each["fault"] for each in server.requests] == [kind]
 
 
-def test_faults_come_at_their_rates_and_the_same_for_the_same_seed(sandbox, post):
+def test_faults_come_at_their_rates_and_by_their_seed(sandbox, post):
     def run():
         server = sandbox(tasks=5, faults={"503": 0.2, "401": 0.1})
         return [post(server).status_code for _ in range(200)]
@@ -159,7 +159,7 @@ def test_a_request_that_is_refused_anyway_meets_no_fault(sandbox, post):
     assert [post(server).status_code for _ in range(2)] == [503, 429]
 
 
-def test_an_outage_begins_after_its_request_and_ends_after_its_time(sandbox, post):
+def test_an_outage_begins_at_its_request_and_ends_in_time(sandbox, post):
     server = sandbox(tasks=5, outage_after=2, outage_seconds=1.5)
     assert [post(server).status_code for _ in range(4)] == [200, 200, 503, 503]
     deadline = time.monotonic() + 10

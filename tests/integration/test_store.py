@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -18,7 +17,9 @@ from etl.errors import DatabaseError
 from etl.load.database.engine import reading
 from etl.load.schema.detail_tables import status_intervals, task_progress
 from etl.load.schema.tables import cases, priorities, statuses, task_changes, tasks
-from etl.load.upsert.tasks import Batch, Counts, store, store_what_fits
+from etl.load.upsert.batch import Batch, Rejected, merge
+from etl.load.upsert.store import store, store_what_fits
+from etl.load.upsert.tasks import Counts
 from tests.integration.conftest import NOW, Database, minute
 
 Row = dict[str, Any]
@@ -131,13 +132,13 @@ def test_a_different_version_that_is_not_older_wins(
     assert content(database)["t-1"]["name"] == "after"
 
 
-def test_of_a_task_that_stands_twice_in_a_batch_the_newest_version_counts(database: Database) -> None:
+def test_the_newest_of_two_versions_in_a_batch_counts(database: Database) -> None:
     versions = [task(at=1, name="first"), task(at=3, name="newest"), task(at=2, name="second")]
     assert stored(database, *versions) == Counts(inserted=1, repeated=2)
     assert content(database)["t-1"]["name"] == "newest"
 
 
-def test_of_two_versions_of_one_instant_in_a_batch_the_last_counts(database: Database) -> None:
+def test_the_last_of_two_equally_new_versions_counts(database: Database) -> None:
     stored(database, task(name="first"), task(name="last"))
     assert content(database)["t-1"]["name"] == "last"
 
@@ -284,7 +285,7 @@ def dimension_batch(table: Table, rows: list[Row]) -> Batch:
         pytest.param({"a": None, "b": None, "c": None}, "c", id="no date at all"),
     ],
 )
-def test_the_version_that_the_newest_task_shows_is_kept_in_whatever_order_they_come(
+def test_the_newest_tasks_version_is_kept_in_any_order(
     database: Database, table: Table, version: Any, moments: dict[str, float | None], kept: str
 ) -> None:
     for key, batches in ORDERS.items():
@@ -314,7 +315,7 @@ def test_a_score_of_any_size_is_kept_to_the_last_digit(database: Database, score
     assert content(database, priorities)["p"]["score"] == score
 
 
-def test_a_task_whose_status_is_not_there_is_refused_and_nothing_is_kept(database: Database) -> None:
+def test_a_task_with_an_unknown_status_is_refused_whole(database: Database) -> None:
     with pytest.raises(DatabaseError, match=r"(?i)foreign key"):
         stored(database, task(status_id="nowhere"))
     assert content(database) == {}
@@ -378,7 +379,7 @@ def test_what_is_no_change_of_a_watched_value_is_not_remembered(database: Databa
     assert changed(database, before, after) == []
 
 
-def test_changes_of_one_version_are_remembered_each_with_its_moments(database: Database) -> None:
+def test_changes_of_one_version_have_their_own_times(database: Database) -> None:
     stored(database, task(name="a"))
     run_id = database.another_run()
     stored(database, task(at=1, name="b", queue="First line"), now=minute(9), run_id=run_id)
@@ -444,7 +445,7 @@ def test_a_moment_of_any_year_comes_back_as_it_went_in(database: Database, momen
     assert (row["due_at"], row["created_at"], row["updated_at"]) == (moment, moment, moment)
 
 
-def test_a_moment_is_cut_to_the_millisecond_and_never_rounded_up(database: Database) -> None:
+def test_a_moment_is_cut_to_the_millisecond_not_rounded(database: Database) -> None:
     stored(database, task(due_at=NOW.replace(microsecond=999_999)))
     assert content(database)["t-1"]["due_at"] == NOW.replace(microsecond=999_000)
 
@@ -472,35 +473,31 @@ def test_integers_of_any_size_stay_whole_in_raw(database: Database) -> None:
 TOO_MUCH = '{"number":1e400000}'
 
 
-def as_one(batches: Sequence[Batch]) -> Batch:
-    return Batch(*([row for batch in batches for row in getattr(batch, own.name)] for own in fields(Batch)))
-
-
-def fitting(database: Database, *batches: Batch) -> tuple[Counts, list[tuple[Batch, str]]]:
+def fitting(database: Database, *batches: Batch) -> tuple[Counts, list[Rejected]]:
     with database.engine.begin() as connection:
-        return store_what_fits(connection, batches, as_one, run_id=database.run_id, now=NOW)
+        return store_what_fits(connection, merge(batches), run_id=database.run_id, now=NOW)
 
 
 def test_records_that_fit_are_stored_in_one_go(database: Database) -> None:
     assert fitting(database, Batch([task("t-1")]), Batch([task("t-2")])) == (Counts(inserted=2), [])
 
 
-def test_a_record_that_postgresql_cannot_hold_leaves_its_neighbours_alone(postgres_database: Database) -> None:
+def test_a_record_too_odd_for_postgresql_spares_its_batch(postgres_database: Database) -> None:
     batches = [Batch([task(f"t-{number}")]) for number in range(9)]
     batches[5] = Batch([task("too much", raw=TOO_MUCH)])
     counts, left_out = fitting(postgres_database, *batches)
     assert counts == Counts(inserted=8)
-    assert left_out == [(batches[5], "the database cannot hold it: value overflows numeric format")]
+    assert left_out == [("the database cannot hold it: value overflows numeric format", "too much", TOO_MUCH)]
     assert set(content(postgres_database)) == {f"t-{number}" for number in range(9) if number != 5}
 
 
-def test_a_status_that_postgresql_cannot_hold_spoils_only_the_record_that_shows_it(
+def test_a_status_too_odd_for_postgresql_rejects_its_record(
     postgres_database: Database,
 ) -> None:
     good = Batch([task("t-1", 0, status_id="s")], [named("s", 0, name="Open")])
     bad = Batch([task("t-2", 1, status_id="s")], [named("s", 1, name="Closed", raw=TOO_MUCH)])
     counts, left_out = fitting(postgres_database, good, bad)
-    assert (counts, [batch for batch, _reason in left_out]) == (Counts(inserted=1), [bad])
+    assert (counts, [key for _reason, key, _raw in left_out]) == (Counts(inserted=1), ["t-2"])
     assert content(postgres_database, statuses)["s"]["name"] == "Open"
 
 
@@ -576,7 +573,7 @@ def state(connection: Connection) -> dict[str, Any]:
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(delivery=deliveries())
-def test_whatever_order_versions_come_in_the_newest_of_each_remains_and_repeating_changes_nothing(
+def test_the_newest_version_remains_in_any_order_and_repeated(
     database: Database, delivery: tuple[list[Version], list[list[Version]], list[list[Version]]]
 ) -> None:
     versions, one_way, another_way = delivery

@@ -22,7 +22,7 @@ from etl.load.schema.detail_tables import agents, queues, task_progress
 from etl.load.schema.detail_tables import status_intervals as intervals_table
 from etl.load.schema.tables import priorities, sources, statuses, task_changes, tasks
 from etl.load.schema.views import VIEWS
-from etl.load.upsert import daily_counts, status_intervals
+from etl.load.upsert import derived
 from tests.conftest import CHECKOUT
 from tests.integration.conftest import NOW, Database
 
@@ -79,8 +79,7 @@ def asking(database: Database) -> Iterator[Connection]:
     """Give a connection to ask the views by, which tell of these tasks as if the program had written them."""
     with database.engine.begin() as connection:
         for source_id in connection.execute(select(sources.c.id)).scalars().all():
-            daily_counts.count_anew(connection, source_id)
-            status_intervals.follow_all(connection, source_id)
+            derived.rebuild(connection, source_id)
     with reading(database.engine) as connection:
         yield connection
 
@@ -103,7 +102,7 @@ def intervals(database: Database, key: str = "t-1") -> list[tuple[str, Any, Any]
 # --- what there is ---
 
 
-def test_the_migration_makes_the_views_that_are_described_with_the_same_words() -> None:
+def test_the_migration_makes_the_described_views() -> None:
     spec = importlib.util.spec_from_file_location("views", CHECKOUT / "migrations/versions/0006_create_tables.py")
     assert spec is not None
     assert spec.loader is not None
@@ -112,7 +111,7 @@ def test_the_migration_makes_the_views_that_are_described_with_the_same_words() 
     assert {view.name: view.comment for view in VIEWS} == migration.VIEWS
 
 
-def test_each_view_has_the_columns_that_are_described_in_their_order(database: Database) -> None:
+def test_each_view_has_the_described_columns_in_order(database: Database) -> None:
     found = inspect(database.engine)
     assert set(found.get_view_names()) == {view.name for view in VIEWS}
     for view in VIEWS:
@@ -153,7 +152,7 @@ def test_moments_have_the_form_of_the_tables(history: Database) -> None:
 # --- task_status_intervals ---
 
 
-def test_a_task_that_never_changed_has_one_stretch_from_its_creation(history: Database) -> None:
+def test_a_task_that_never_changed_has_one_status_period(history: Database) -> None:
     add_task(history, "t-1", "Open")
     assert intervals(history) == [("Open", NOW, None)]
 
@@ -190,7 +189,7 @@ def test_odd_histories_come_to_the_same_stretches(history: Database, changes: li
     assert intervals(history) == [("Open", NOW, day(1)), ("Doing", day(1), day(3)), ("Solved", day(3), None)]
 
 
-def test_where_the_server_tells_no_time_that_of_seeing_it_counts(history: Database) -> None:
+def test_without_the_servers_time_the_time_of_seeing_counts(history: Database) -> None:
     add_task(history, "t-1", "Doing", created=None, first_seen_at=day(1))
     add_changes(history, "t-1", ("Open", "Doing", None))
     assert intervals(history) == [("Open", day(1), day(100)), ("Doing", day(100), None)]
@@ -371,12 +370,12 @@ def test_daily_flow_has_every_day_and_what_was_open_at_its_end(history: Database
     }
 
 
-def test_a_task_that_came_resolved_counts_on_the_day_of_its_last_update(history: Database) -> None:
+def test_a_task_that_came_resolved_counts_at_its_update(history: Database) -> None:
     add_task(history, "t-1", "Solved", noon(9), updated_at=noon(4), first_seen_at=noon(1))
     assert flow(history) == {9: (1, 0, 0, 0, 1), 4: (0, 1, 0, 0, 0), 0: (0, 0, 0, 0, 0)}
 
 
-def test_a_task_that_came_resolved_and_was_reopened_is_resolved_before(history: Database) -> None:
+def test_a_task_reopened_after_it_came_was_resolved_before(history: Database) -> None:
     add_task(history, "t-1", "Open", noon(9), updated_at=noon(2), first_seen_at=noon(4))
     add_changes(history, "t-1", ("Solved", "Open", noon(2)))
     assert flow(history) == {9: (1, 0, 0, 0, 1), 4: (0, 1, 0, 0, 0), 2: (0, 0, 1, 0, 1), 0: (0, 0, 0, 0, 1)}
@@ -469,7 +468,7 @@ def _histories(draw: some.DrawFn) -> tuple[str, datetime, datetime | None, list[
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(histories=some.lists(_histories(), min_size=1, max_size=6))
-def test_stretches_tile_a_tasks_life_and_all_views_agree_on_what_is_open(database: Database, histories: Any) -> None:
+def test_status_periods_tile_a_life_and_views_agree(database: Database, histories: Any) -> None:
     with database.engine.begin() as connection:
         for table in (intervals_table, task_progress, task_changes, tasks, statuses):
             connection.execute(delete(table))

@@ -9,7 +9,8 @@ from etl.load.database.engine import reading
 from etl.load.ledger import watermarks
 from etl.load.schema.tables import tasks
 from etl.load.schema.tables import watermarks as table
-from etl.load.upsert.tasks import Batch, store
+from etl.load.upsert.batch import Batch
+from etl.load.upsert.store import store
 from tests.integration.conftest import NOW, Database, minute
 from tests.integration.test_store import task
 

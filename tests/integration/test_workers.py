@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from etl.extract.http.rate_limiter import Budget
+from etl.extract.http.rate_limiter import RateLimiter
 from etl.jobs.backfill import Period, backfill
 from etl.jobs.sync import sync
 from tests.integration.mirror import NONE, Mirror
@@ -20,7 +20,7 @@ def mirror(sandbox, migrated_sqlite_url):
 
 
 @pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
-def test_a_first_sync_by_many_workers_is_exact_while_tasks_change(mirror, field):
+def test_many_workers_are_exact_while_tasks_change(mirror, field):
     mirrored = mirror(tasks=4000, shape="eight", window_field=field, churn_every=3, churn_change=5, churn_add=2)
     outcome = mirrored.work("sync", lambda run: sync(run, workers=8))
     mirrored.server.configure(churn_every=0)
@@ -36,7 +36,7 @@ def test_a_backfill_by_many_workers_reads_all_of_its_period(mirror, sort):
     assert (outcome.exit_code, mirrored.differences()) == (0, NONE)
 
 
-def test_a_window_that_holds_nearly_all_is_shared_by_those_who_have_nothing_to_do(mirror):
+def test_a_window_with_nearly_all_is_shared_by_idle_workers(mirror):
     mirrored = mirror(tasks=2000, shape="eight", window_field="createdAt", latency_ms=20.0)
     crowd = [
         {**task, "createdAt": f"2026-03-01T{place // 60 % 24:02}:{place % 60:02}:00.{place % 1000:03}Z"}
@@ -52,7 +52,7 @@ def test_a_window_that_holds_nearly_all_is_shared_by_those_who_have_nothing_to_d
 
 
 @pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
-def test_a_first_sync_whose_workers_meet_an_outage_is_taken_up_without_a_gap(mirror, field):
+def test_a_first_sync_after_an_outage_has_no_gap(mirror, field):
     mirrored = mirror({"deadline": "1"}, tasks=4000, shape="eight", window_field=field, outage_after=50)
     cut_off = mirrored.work("sync", lambda run: sync(run, workers=8))
     assert cut_off.exit_code == 5
@@ -62,7 +62,7 @@ def test_a_first_sync_whose_workers_meet_an_outage_is_taken_up_without_a_gap(mir
     assert (resumed.exit_code, mirrored.differences(), mirrored.gaps()) == (0, NONE, [])
 
 
-def test_eight_workers_bring_several_times_as_much_as_one_where_each_answer_takes_its_time(mirror):
+def test_eight_workers_are_several_times_as_fast_as_one(mirror):
     seconds = {}
     mirrored = mirror(tasks=5000, shape="eight")
     mirrored.sync()
@@ -75,9 +75,9 @@ def test_eight_workers_bring_several_times_as_much_as_one_where_each_answer_take
 
 
 def test_a_budget_counts_the_requests_of_all_threads():
-    budget = Budget(2, monotonic=lambda: 10.0)
-    budget.take()
-    budget.take()
+    budget = RateLimiter(2, monotonic=lambda: 10.0)
+    budget.acquire()
+    budget.acquire()
     assert budget.wait() > 0
     budget.answered()
     assert budget.wait() > 0

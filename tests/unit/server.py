@@ -1,20 +1,37 @@
-"""A server in memory, at the border where a page is fetched: what the vendor leaves open, and a live history."""
+"""The sandbox without its socket, at the border where a page is fetched: for examples by the thousand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+import jwt
+import orjson
+
 from etl.errors import RefusedError
-from etl.extract.http.page import Page
+from etl.extract.http.page import Page, read_page
 from etl.extract.http.query import Query
+from etl.extract.http.responses import judge
+from etl.sandbox import Options
+from etl.sandbox.server.service import Service
 from etl.times import format_time
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
+DEFAULTS = Options()
+TICKS = {
+    MILLISECOND: "ms",
+    timedelta(seconds=1): "second",
+    timedelta(minutes=1): "minute",
+    timedelta(hours=1): "hour",
+    timedelta(days=1): "day",
+}
+CLAIMS = {"appId": DEFAULTS.client_id, "exp": int(time.time()) + 86_400}
+HEADERS = {"auth": jwt.encode(CLAIMS, DEFAULTS.client_secret), "AccountId": DEFAULTS.account_id}
 
 
 class TooManyRequestsError(AssertionError):
@@ -23,7 +40,10 @@ class TooManyRequestsError(AssertionError):
 
 @dataclass
 class Server:
-    """Answers queries; before each answer ``meanwhile`` may change tasks."""
+    """Answers queries by the sandbox's own code; before each answer ``meanwhile`` may change tasks.
+
+    ``refuses`` may refuse a query first, by its words. ``options`` are further ones of the sandbox.
+    """
 
     window_field: str = "updatedAt"
     cap: int = 5
@@ -33,68 +53,67 @@ class Server:
     has_more: bool = True
     sorted: bool = True
     stable: bool = True
-    longest: timedelta | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     meanwhile: Callable[[Server], None] = lambda _server: None
+    refuses: Callable[[Query], str | None] = lambda _query: None
     most_requests: int = 1500
-    requests: int = 0
+    seed: int = 1
     now: datetime = BEGIN
     tasks: dict[str, tuple[datetime, datetime, int]] = field(default_factory=dict)
-    random: Random = field(default_factory=lambda: Random(1))
-    _number: int = 0
+    asked: list[Query] = field(default_factory=list)
 
-    def insert(self, moment: datetime | None = None) -> str:
-        self._number += 1
-        name = f"ti-{self.random.randrange(10**6)}-{self._number}"
-        at = moment or self.now
-        self.tasks[name] = (at, at, 1)
+    def __post_init__(self) -> None:
+        self.random = Random(self.seed)
+        self._behaviour: Mapping[str, Any] = {}
+        self._service = Service(Options(tasks=0, seed=self.seed, requests_per_minute=0), time.time)
+
+    @property
+    def requests(self) -> int:
+        return len(self.asked)
+
+    def insert(self, created: datetime | None = None, updated: datetime | None = None) -> str:
+        name = f"ti-{self.random.randrange(10**6)}-{len(self.tasks)}-{self._service.request_count}"
+        created = created or self.now
+        self._put(name, created, updated or created, 1)
         return name
 
-    def update(self, name: str, moment: datetime | None = None) -> None:
+    def update(self, name: str) -> None:
         created, _, version = self.tasks[name]
-        self.tasks[name] = (created, moment or self.now, version + 1)
+        self._put(name, created, self.now, version + 1)
 
     def delete(self, name: str) -> None:
         del self.tasks[name]
+        self._service.remove([name])
+
+    def _put(self, name: str, created: datetime, updated: datetime, version: int) -> None:
+        self.tasks[name] = (created, updated, version)
+        dates = {"createdAt": format_time(created), "updatedAt": format_time(updated)}
+        self._service.put([{"_id": name, **dates, "version": version}])
 
     def fetch(self, query: Query) -> Page:
-        self.requests += 1
+        self.asked.append(query)
         if self.requests > self.most_requests:
             raise TooManyRequestsError
         self.meanwhile(self)
-        if self.longest and query.start and query.end and query.end - query.start > self.longest:
-            raise RefusedError("the range is too long")
-        found = [name for name in self._ordered(query) if self._is_dated(name, query)]
-        limit = min(query.limit or self.cap, self.cap)
-        rows = found[query.skip : query.skip + limit]
-        return Page(
-            [self.record(name) for name in rows],
-            limit=limit,
-            has_more=query.skip + len(rows) < len(found) if self.has_more else None,
-            total=len(found) if self.totals else None,
-        )
+        if (words := self.refuses(query)) is not None:
+            raise RefusedError(f'the API refused the request (HTTP 400, "{words}")')
+        self._behave()
+        reply = self._service.get_tasks(DEFAULTS.stream_id, HEADERS, orjson.dumps(query.body()))
+        return read_page(judge(reply.status, reply.headers, reply.body))
 
-    def record(self, name: str) -> dict[str, Any]:
-        created, updated, version = self.tasks[name]
-        moments = {"createdAt": format_time(created), "updatedAt": format_time(updated)}
-        return {"_id": name, **moments, "version": version}
-
-    def _ordered(self, query: Query) -> list[str]:
-        if not self.sorted or query.sort_by is None:
-            return list(self.tasks)
-        by, direction = query.sort_by
-        place = 0 if by == "createdAt" else 1
-        names = sorted(self.tasks)
-        if not self.stable:
-            self.random.shuffle(names)
-        return sorted(names, key=lambda name: self.tasks[name][place], reverse=direction == "desc")
-
-    def _is_dated(self, name: str, query: Query) -> bool:
-        moment = self._cut(self.tasks[name][0 if self.window_field == "createdAt" else 1])
-        start = self._cut(query.start) if query.start else None
-        end = self._cut(query.end) if query.end else None
-        if self.inclusive:
-            return (start is None or start <= moment) and (end is None or moment <= end)
-        return (start is None or start < moment) and (end is None or moment < end)
-
-    def _cut(self, moment: datetime) -> datetime:
-        return moment - (moment - BEGIN) % self.tick
+    def _behave(self) -> None:
+        behaviour = {
+            "window_field": self.window_field,
+            "cap": self.cap,
+            "page_default": self.cap,
+            "ends": "inclusive" if self.inclusive else "exclusive",
+            "tick": TICKS[self.tick],
+            "totals": "present" if self.totals else "missing",
+            "has_more": "present" if self.has_more else "missing",
+            "sort": "obeyed" if self.sorted else "ignored",
+            "tie_break": "id" if self.stable else "random",
+            **self.options,
+        }
+        if behaviour != self._behaviour:
+            self._service.configure(**behaviour)
+            self._behaviour = behaviour

@@ -221,8 +221,15 @@ class TestMessages:
 
     def test_who_must_look_at_the_settings_is_told_which(self):
         message = str(failure(401, errors("no", 4002)))
-        for name in ("client_id", "client_secret", "algorithm", "account_id", "stream_id", "scope"):
+        for name in ("client_id", "client_secret", "algorithm", "account_id", "stream_id", "scope", "published"):
             assert name in message
+
+    def test_a_refused_scope_must_be_enabled_and_published(self):
+        message = str(failure(401, errors("the app lacks the scope Case Management Configuration", 4002)))
+        advice = message.rpartition("; ")[2]
+        assert "enable the app's scope Case Management Configuration" in advice
+        assert "publish the app" in advice
+        assert "client_secret" not in advice
 
 
 json_values = st.recursive(
@@ -239,7 +246,7 @@ bodies = st.binary() | (json_values | answers).map(lambda value: json.dumps(valu
 @example(200, b'{"errors": [[]]}')
 @example(200, b'{"errors": {"msg": {}}}')
 @example(401, b'{"errors": [{"msg": "\\ud800", "code": 1e999}]}')
-def test_whatever_comes_is_a_page_or_an_error_that_a_person_is_told(status, body):
+def test_any_answer_is_a_page_or_a_readable_error(status, body):
     page, error = outcome(status, body)
     if error is None:
         assert isinstance(page["results"], list)

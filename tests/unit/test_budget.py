@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.extract.http.rate_limiter import MINUTE, Budget
+from etl.extract.http.rate_limiter import MINUTE, RateLimiter
 
 seconds = st.floats(0, 200, allow_nan=False)
 
@@ -26,8 +26,8 @@ class Clock:
         self.slept.append(wait)
         self.now += wait
 
-    def budget(self, per_minute: int) -> Budget:
-        return Budget(per_minute, monotonic=lambda: self.now, sleep=self.sleep)
+    def budget(self, per_minute: int) -> RateLimiter:
+        return RateLimiter(per_minute, monotonic=lambda: self.now, sleep=self.sleep)
 
 
 def most_in_a_minute(moments: list[float]) -> int:
@@ -41,7 +41,7 @@ def test_a_small_run_starts_at_once():
     clock = Clock()
     budget = clock.budget(50)
     for _ in range(50):
-        budget.take()
+        budget.acquire()
     assert clock.slept == []
 
 
@@ -49,19 +49,19 @@ def test_the_next_one_waits_until_the_first_is_a_minute_old():
     clock = Clock()
     budget = clock.budget(3)
     for _ in range(3):
-        budget.take()
+        budget.acquire()
         clock.now += 1
-    budget.take()
+    budget.acquire()
     assert clock.slept == [MINUTE - 3]
 
 
 def test_a_request_counts_from_its_answer_on():
     clock = Clock()
     budget = clock.budget(1)
-    budget.take()
+    budget.acquire()
     clock.now += 25
     budget.answered()
-    budget.take()
+    budget.acquire()
     assert clock.slept == [MINUTE]
 
 
@@ -75,7 +75,7 @@ def test_no_minute_ever_holds_more(per_minute, requests):
     counted = []
     for pause, latency, share in requests:
         clock.now += pause
-        budget.take()
+        budget.acquire()
         # The server counts at some moment between sending and answer.
         counted.append(clock.now + latency * share)
         clock.now += latency
@@ -89,15 +89,15 @@ def test_no_minute_ever_holds_more(per_minute, requests):
     st.floats(0, 90),
     st.lists(st.floats(0, 30), min_size=1, max_size=30),
 )
-def test_no_minute_holds_more_together_with_what_an_earlier_run_spent(per_minute, spent, ended_ago, pauses):
+def test_an_earlier_runs_requests_count_in_the_minute(per_minute, spent, ended_ago, pauses):
     clock = Clock()
     budget = clock.budget(per_minute)
-    budget.take_over(spent, ended_ago)
+    budget.preload_usage(spent, ended_ago)
     earlier = [clock.now - ended_ago] * min(spent, per_minute)  # no budget lets more of them through at once
     sent = []
     for pause in pauses:
         clock.now += pause
-        budget.take()
+        budget.acquire()
         sent.append(clock.now)
     assert most_in_a_minute(earlier + sent) <= per_minute
 
@@ -107,7 +107,7 @@ def test_as_many_as_the_budget_allows_go_through(per_minute, requests):
     clock = Clock()
     budget = clock.budget(per_minute)
     for _ in range(requests):
-        budget.take()
+        budget.acquire()
     assert clock.now - 1000 == pytest.approx((requests - 1) // per_minute * MINUTE)
     assert budget.seconds_for(requests) == pytest.approx(clock.now - 1000)
 
@@ -118,12 +118,12 @@ def test_as_many_as_the_budget_allows_go_through(per_minute, requests):
 )
 def test_what_an_earlier_run_spent_counts_from_its_end_on(spent, ended_ago, wait):
     budget = Clock().budget(10)
-    budget.take_over(spent, ended_ago)
+    budget.preload_usage(spent, ended_ago)
     assert budget.wait() == wait
 
 
 def test_what_several_runs_spent_adds_up():
     budget = Clock().budget(10)
-    budget.take_over(6, 20)
-    budget.take_over(6, 50)
+    budget.preload_usage(6, 20)
+    budget.preload_usage(6, 50)
     assert budget.wait() == 10

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-FOUNDATION = {"settings", "errors", "logs", "times"}
+FOUNDATION = {"settings", "atomic_file", "errors", "extras", "logs", "row", "stop", "times"}
+#: What each part of etl may import besides itself. A dotted name is a package inside of a part: its rule is about its
+#: neighbours there. Where one package has such a rule, each of its neighbours has one.
 ALLOWED = {
     "cli": {"jobs", "extract", "transform", "load", "report", "explore", "sandbox", "scheduling"} | FOUNDATION,
     "jobs": {"extract", "transform", "load", "report"} | FOUNDATION,
@@ -20,9 +23,15 @@ ALLOWED = {
     "explore": {"load"} | FOUNDATION,
     "sandbox": {"times"},
     "scheduling": FOUNDATION,
+    "sandbox.server": {"sandbox.data", "sandbox.options"},
+    "sandbox.data": {"sandbox.options"},
     "settings": {"errors", "times"},
     "logs": set(),
+    "atomic_file": {"errors"},
+    "row": set(),
+    "stop": set(),
     "times": set(),
+    "extras": set(),
     "errors": set(),
     "__main__": {"cli"},
     "__init__": set(),
@@ -51,10 +60,19 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
     return ".".join([*above, *filter(None, [node.module])])
 
 
-def part(name: str) -> str | None:
-    """Which part of etl a module belongs to: "load" for etl.load.store, None for what is not of etl."""
-    top, _, rest = name.partition(".")
-    return (rest.split(".")[0] or "__init__") if top == "etl" else None
+def within_etl(path: Path) -> str:
+    """The name of a module as the rules write it: "load.schema.tables"."""
+    parts = path.relative_to(CHECKOUT / "etl").with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+def parent(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def is_in(name: str, package: str) -> bool:
+    """Whether a name is the package or in it; the empty one is etl itself."""
+    return not package or name == package or name.startswith(f"{package}.")
 
 
 def modules(folder: str) -> list[Path]:
@@ -68,27 +86,99 @@ def imported(path: Path) -> set[str]:
     return set(imports(path.read_text(encoding="utf-8"), package))
 
 
-def name_of(path: Path) -> str:
-    return str(path.relative_to(CHECKOUT))
+def imported_for_types(path: Path) -> set[str]:
+    """What a module imports only for its type checker."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    checks = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    return {name for node in checks for name in imports(ast.unparse(node.body), "")}
 
 
-@pytest.mark.parametrize("path", modules("etl"), ids=name_of)
-def test_a_module_imports_only_from_the_layers_below(path: Path) -> None:
-    here = path.relative_to(CHECKOUT / "etl").parts[0].removesuffix(".py")
-    used = {part(name) for name in imported(path)} - {None, here}
-    if "__version__" in {name.rpartition(".")[2] for name in imported(path)}:
-        used.discard("__version__")
-    assert used <= ALLOWED[here]
+def of_etl(names: set[str]) -> set[str]:
+    """Those names that are of etl, as the rules write them."""
+    return {name.removeprefix("etl").removeprefix(".") or "__init__" for name in names if is_in(name, "etl")}
 
 
-@pytest.mark.parametrize("path", modules("etl/transform"), ids=name_of)
-def test_transform_imports_nothing_that_reads_or_writes(path: Path) -> None:
-    assert {name.partition(".")[0] for name in imported(path)}.isdisjoint(DOES_INPUT_OR_OUTPUT)
+def breaches(name: str, used: set[str], rules: Mapping[str, set[str]]) -> set[str]:
+    """What a module must not import, by the rule of each package that it is in."""
+    return {
+        each
+        for package, allowed in rules.items()
+        if is_in(name, package)
+        for each in used
+        if is_in(each, parent(package)) and not any(is_in(each, other) for other in (package, *allowed))
+    }
 
 
-@pytest.mark.parametrize("path", modules("migrations/versions"), ids=name_of)
-def test_a_migration_imports_nothing_of_etl(path: Path) -> None:
-    assert {name for name in imported(path) if part(name)} == set()
+def test_modules_import_only_from_the_layers_below() -> None:
+    found = {}
+    for path in modules("etl"):
+        used = of_etl(imported(path)) - {"__version__"}
+        if wrong := breaches(within_etl(path), used, ALLOWED):
+            found[within_etl(path)] = wrong
+    assert found == {}
+
+
+def test_every_part_of_etl_has_a_rule() -> None:
+    paths = modules("etl")
+    named = {within_etl(path) for path in paths if path.parent.name == "etl" or path.name == "__init__.py"}
+    ruled = {parent(name) for name in ALLOWED}
+    assert {name for name in named if parent(name) in ruled} - set(ALLOWED) == set()
+
+
+def test_every_rule_names_what_exists() -> None:
+    named = set(ALLOWED) | {name for allowed in ALLOWED.values() for name in allowed}
+    paths = {name: CHECKOUT / "etl" / name.replace(".", "/") for name in named}
+    assert {
+        name for name, path in paths.items() if not path.is_dir() and not path.with_suffix(".py").is_file()
+    } == set()
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    paths = {within_etl(path): path for path in modules("etl")}
+    graph = {}
+    for name, path in paths.items():
+        used = of_etl(imported(path) - imported_for_types(path)) - {"__version__"}
+        graph[name] = {module_of(each, paths) for each in used} - {name}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def module_of(name: str, paths: Mapping[str, Path]) -> str:
+    """The module that defines an imported name."""
+    while name not in paths:
+        name = parent(name)
+    return name
+
+
+def test_transform_imports_nothing_that_reads_or_writes() -> None:
+    found = {}
+    for path in modules("etl/transform"):
+        if wrong := {name.partition(".")[0] for name in imported(path)} & DOES_INPUT_OR_OUTPUT:
+            found[within_etl(path)] = wrong
+    assert found == {}
+
+
+def test_migrations_import_nothing_of_etl() -> None:
+    assert {path.name: used for path in modules("migrations/versions") if (used := of_etl(imported(path)))} == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "used", "wrong"),
+    [
+        pytest.param("load.schema.tables", {"errors", "load.database.types"}, set(), id="what the rules allow"),
+        pytest.param("load.schema.tables", {"jobs.sync"}, {"jobs.sync"}, id="a part above"),
+        pytest.param("load.schema.tables", {"load.upsert"}, {"load.upsert"}, id="a neighbour above"),
+        pytest.param("load.schema.tables", {"load"}, {"load"}, id="the part as a whole"),
+        pytest.param("load.upsert.tasks", {"load.schema.tables", "load.upsert.rows"}, set(), id="itself"),
+        pytest.param("jobs.sync", {"load.upsert.tasks"}, set(), id="the inside of a part below"),
+        pytest.param("jobs.sync", {"loads.upsert"}, {"loads.upsert"}, id="a name that begins the same"),
+    ],
+)
+def test_a_breach_of_a_rule_is_seen(name: str, used: set[str], wrong: set[str]) -> None:
+    rules = {
+        "jobs": {"load"}, "load": {"errors"},
+        "load.database": set(), "load.schema": {"load.database"}, "load.upsert": {"load.database", "load.schema"},
+    }  # fmt: skip
+    assert breaches(name, used, rules) == wrong
 
 
 @pytest.mark.parametrize(

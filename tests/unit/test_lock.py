@@ -1,4 +1,4 @@
-"""The lock file is in step with pyproject.toml, and installs from whatever index there is."""
+"""The locks are in step with pyproject.toml and with each other, and install from whatever index there is."""
 
 from __future__ import annotations
 
@@ -15,19 +15,28 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-LOCK = (CHECKOUT / "requirements.lock").read_text(encoding="utf-8")
-ENTRIES = LOCK.replace("\\\n", "").splitlines()
+SETTINGS = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = SETTINGS["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+# Each lock, and what an install of it must bring: requirements.lock for use, requirements-dev.lock for everything.
+WANTED = {
+    "requirements.lock": [PROJECT["dependencies"], EXTRAS["report"], SETTINGS["build-system"]["requires"]],
+    "requirements-dev.lock": [PROJECT["dependencies"], *EXTRAS.values(), SETTINGS["build-system"]["requires"]],
+}
+each_lock = pytest.mark.parametrize("name", WANTED)
 
 
-def wanted() -> list[Requirement]:
-    settings = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
-    project = settings["project"]
-    lists = [project["dependencies"], *project["optional-dependencies"].values(), settings["build-system"]["requires"]]
-    return [Requirement(text) for texts in lists for text in texts]
+def wanted(name: str) -> list[Requirement]:
+    return [one for one in (Requirement(text) for texts in WANTED[name] for text in texts) if applies(one)]
 
 
-def locked() -> dict[str, Version]:
-    here = [entry for entry in map(Requirement, (entry.partition(" --hash")[0] for entry in ENTRIES)) if applies(entry)]
+def lines(name: str) -> list[str]:
+    return (CHECKOUT / name).read_text(encoding="utf-8").replace("\\\n", "").splitlines()
+
+
+def locked(name: str) -> dict[str, Version]:
+    entries = map(Requirement, (line.partition(" --hash")[0] for line in lines(name)))
+    here = [entry for entry in entries if applies(entry)]
     return {canonicalize_name(entry.name): Version(next(iter(entry.specifier)).version) for entry in here}
 
 
@@ -48,17 +57,27 @@ def needed(requirements: list[Requirement], seen: set[tuple[str, str]]) -> Itera
                 yield from needed(further, seen)
 
 
-@pytest.mark.parametrize("requirement", wanted(), ids=str)
-def test_what_pyproject_asks_for_is_locked(requirement: Requirement) -> None:
-    version = locked().get(canonicalize_name(requirement.name))
-    assert version is not None, "run: make lock"
-    assert version in requirement.specifier, "run: make lock"
+@each_lock
+def test_what_pyproject_asks_for_is_locked(name: str) -> None:
+    versions = locked(name)
+    missing = [
+        str(requirement)
+        for requirement in wanted(name)
+        if versions.get(canonicalize_name(requirement.name), Version("0")) not in requirement.specifier
+    ]
+    assert missing == [], "run: make lock"
 
 
-def test_the_lock_holds_all_that_is_needed_and_nothing_else() -> None:
-    assert set(locked()) == set(needed(wanted(), set()))
+@each_lock
+def test_the_lock_holds_all_that_is_needed_and_nothing_else(name: str) -> None:
+    assert set(locked(name)) == set(needed(wanted(name), set()))
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.partition("==")[0])
-def test_every_entry_is_one_version_with_its_hashes(entry: str) -> None:
-    assert re.fullmatch(r"[a-z0-9-]+==\S+( ; [^-]+)?( +--hash=sha256:[0-9a-f]{64})+", entry)
+@each_lock
+def test_every_entry_is_one_version_with_its_hashes(name: str) -> None:
+    entry = re.compile(r"[a-z0-9-]+==\S+( ; [^-]+)?( +--hash=sha256:[0-9a-f]{64})+")
+    assert [line for line in lines(name) if not entry.fullmatch(line)] == []
+
+
+def test_the_lock_for_development_holds_the_lock_for_use() -> None:
+    assert set(lines("requirements.lock")) <= set(lines("requirements-dev.lock")), "run: make lock"

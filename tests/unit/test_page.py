@@ -64,7 +64,7 @@ def test_whatever_stands_beside_the_results_is_no_obstacle(beside):
     ],
     ids=str,
 )
-def test_the_last_page_is_an_empty_one_or_one_that_the_server_says_is_the_last(page, skip, last):
+def test_the_last_page_is_empty_or_said_to_be_the_last(page, skip, last):
     assert page.is_last(skip) is last
 
 

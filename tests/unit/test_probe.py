@@ -1,27 +1,25 @@
-"""The probe on servers that only a few lines of Python can play: what they refuse, and how coarse their dates are."""
+"""The probe on servers that refuse requests in words of their own, and whose dates are coarse."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from etl.errors import RefusedError
-from etl.extract.capabilities import MILLISECOND, SECOND, Abilities
+from etl.extract.capabilities import MILLISECOND, SECOND, ServerCapabilities
 from etl.extract.http.page import Page, moment_of
 from etl.extract.http.query import Query
 from etl.extract.http.responses import SlowAnswerError
-from etl.extract.probe.experiments import Finding, probe
+from etl.extract.probe.experiments import ProbeResult, probe
 from etl.extract.probe.limits import EARLY
 from etl.extract.probe.session import MOST_REQUESTS, largest_taken
 from etl.times import format_time
+from tests.unit.server import Server
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 FIRST = datetime(2025, 1, 6, 9, 14, 25, 437_000, tzinfo=UTC)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def a_task(number: int) -> dict[str, Any]:
@@ -30,73 +28,38 @@ def a_task(number: int) -> dict[str, Any]:
     return {"_id": f"ti-{number}", "createdAt": format_time(created), "updatedAt": format_time(updated)}
 
 
-def floor(moment: datetime, tick: timedelta) -> datetime:
-    return moment - (moment - EPOCH) % tick
+def serve(**options: Any) -> Server:
+    """A server with 200 tasks, to be probed."""
+    server = Server(**{"window_field": "createdAt", "cap": 50, **options})
+    for number in range(200):
+        server.insert(*(moment_of(a_task(number), name) for name in ("createdAt", "updatedAt")))
+    return server
 
 
-@dataclass
-class Server:
-    """Answers queries as a server of a few rules would."""
-
-    window_field: str = "createdAt"
-    keeps: Callable[[datetime, Query], bool] = lambda moment, query: (
-        (query.start is None or moment >= query.start) and (query.end is None or moment <= query.end)
-    )
-    refuses: Callable[[Query], str | None] = lambda _: None
-    cap: int = 50
-    tasks: int = 200
-    asked: list[Query] = field(default_factory=list)
-
-    def __call__(self, query: Query) -> Page:
-        self.asked.append(query)
-        words = self.refuses(query)
-        if words is not None:
-            raise RefusedError(f'the API refused the request (HTTP 400, "{words}")')
-        rows = [row for row in map(a_task, range(self.tasks)) if self.keeps(moment_of(row, self.window_field), query)]
-        if query.sort_by:
-            rows.sort(key=lambda row: row[query.sort_by[0]], reverse=query.sort_by[1] == "desc")
-        shown = rows[: min(query.limit, self.cap)]
-        return Page(shown, limit=min(query.limit, self.cap), has_more=len(shown) < len(rows), total=len(rows))
-
-    def probe(self, known: Abilities | None = None) -> Finding:
-        return probe(self, known or Abilities())
-
-
-def cut(tick: timedelta) -> Callable[[datetime, Query], bool]:
-    """Dates are cut to the tick; both ends are included."""
-    return lambda moment, query: (
-        (query.start is None or floor(moment, tick) >= floor(query.start, tick))
-        and (query.end is None or floor(moment, tick) <= floor(query.end, tick))
-    )
-
-
-def half_open(tick: timedelta) -> Callable[[datetime, Query], bool]:
-    """The dates of a query are cut to the tick; the start is included, the end is not."""
-    return lambda moment, query: (
-        (query.start is None or moment >= floor(query.start, tick))
-        and (query.end is None or moment < floor(query.end, tick))
-    )
+def probe_server(known: ServerCapabilities | None = None, **options: Any) -> ProbeResult:
+    return probe(serve(**options).fetch, known or ServerCapabilities())
 
 
 class TestTick:
     @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
     @pytest.mark.parametrize("tick", [MILLISECOND, SECOND, MINUTE, HOUR, DAY], ids=str)
     def test_is_found_however_coarse(self, tick, field):
-        found = Server(field, keeps=cut(tick)).probe()
-        assert (found.abilities.window_field, found.abilities.ends_inclusive) == (field, True)
-        assert found.abilities.tick == tick
+        found = probe_server(window_field=field, tick=tick)
+        assert (found.capabilities.window_field, found.capabilities.ends_inclusive) == (field, True)
+        assert found.capabilities.tick == tick
         assert found.requests <= MOST_REQUESTS
 
     @pytest.mark.parametrize("tick", [MILLISECOND, SECOND], ids=str)
     def test_is_that_of_the_coarser_end_where_one_end_is_left_out(self, tick):
-        found = Server(keeps=half_open(tick)).probe()
-        assert (found.abilities.window_field, found.abilities.ends_inclusive) == ("createdAt", False)
-        assert found.abilities.tick == tick
+        found = probe_server(tick=tick, options={"ends": "half_open"})
+        assert (found.capabilities.window_field, found.capabilities.ends_inclusive) == ("createdAt", False)
+        assert found.capabilities.tick == tick
 
     @pytest.mark.parametrize("tick", [MINUTE, HOUR], ids=str)
-    def test_is_found_where_an_end_is_left_out_and_the_field_is_known(self, tick):
-        found = Server(keeps=half_open(tick)).probe(Abilities(window_field="createdAt", ends_inclusive=False))
-        assert found.abilities.tick == tick
+    def test_is_found_where_ends_are_excluded_and_the_field_known(self, tick):
+        known = ServerCapabilities(window_field="createdAt", ends_inclusive=False)
+        found = probe_server(known, tick=tick, options={"ends": "half_open"})
+        assert found.capabilities.tick == tick
 
 
 class TestRefusals:
@@ -104,27 +67,27 @@ class TestRefusals:
         def refuses(query: Query) -> str | None:
             return "startDate must be before endDate" if query.start and query.start == query.end else None
 
-        found = Server("updatedAt", refuses=refuses).probe()
-        assert (found.abilities.window_field, found.abilities.ends_inclusive) == ("updatedAt", None)
-        assert found.abilities.tick == MILLISECOND
+        found = probe_server(window_field="updatedAt", refuses=refuses)
+        assert (found.capabilities.window_field, found.capabilities.ends_inclusive) == ("updatedAt", None)
+        assert found.capabilities.tick == MILLISECOND
 
     def test_of_sort_by_are_told_from_those_of_a_limit(self):
-        found = Server(refuses=lambda query: "sortBy must be a string" if query.sort_by else None, cap=90).probe()
-        assert (found.abilities.sort_updated, found.abilities.sort_created) == (False, False)
-        assert found.abilities.page_rows == 90
-        assert found.abilities.any_range is True
+        found = probe_server(refuses=lambda query: "sortBy must be a string" if query.sort_by else None, cap=90)
+        assert (found.capabilities.sort_updated, found.capabilities.sort_created) == (False, False)
+        assert found.capabilities.page_rows == 90
+        assert found.capabilities.any_range is True
 
     def test_of_one_sort_field_concern_no_other(self):
         def refuses(query: Query) -> str | None:
             return "unknown field createdAt" if query.sort_by and query.sort_by[0] == "createdAt" else None
 
-        found = Server(refuses=refuses).probe()
-        assert (found.abilities.sort_updated, found.abilities.sort_created) == (True, False)
-        assert found.abilities.any_range is True
+        found = probe_server(refuses=refuses)
+        assert (found.capabilities.sort_updated, found.capabilities.sort_created) == (True, False)
+        assert found.capabilities.any_range is True
 
     def test_of_everything_end_the_probe(self):
-        found = Server(refuses=lambda _: "not today").probe()
-        assert found.abilities == Abilities()
+        found = probe_server(refuses=lambda _: "not today")
+        assert found.capabilities == ServerCapabilities()
         assert found.requests <= 6
 
     @pytest.mark.parametrize(
@@ -140,22 +103,21 @@ class TestRefusals:
     )
     @pytest.mark.parametrize("most", [10, 50, 200])
     def test_of_a_limit_name_the_largest_or_let_it_be_searched_for(self, words, cost, most):
-        server = Server(cap=10_000)
+        server = serve(cap=10_000)
         server.refuses = lambda query: words.format(most, more=most + 1) if query.limit > most else None
-        found = server.probe()
-        assert found.abilities.page_rows == most
+        found = probe(server.fetch, ServerCapabilities())
+        assert found.capabilities.page_rows == most
         assert [query.start for query in server.asked].index(EARLY) <= cost
 
     def test_that_name_no_usable_number_do_not_matter(self):
-        server = Server(cap=10_000)
+        server = serve(cap=10_000)
         server.refuses = lambda query: "limit 99999999999999999999 " * 9 if query.limit > 50 else None
-        assert server.probe().abilities.page_rows == 50
+        assert probe(server.fetch, ServerCapabilities()).capabilities.page_rows == 50
 
     def test_of_a_limit_that_was_taken_before_lead_to_a_smaller_one(self):
-        found = Server(refuses=lambda query: "too many" if query.limit > 100 else None, cap=100).probe(
-            Abilities(page_rows=500)
-        )
-        assert found.abilities.page_rows == 100
+        known = ServerCapabilities(page_rows=500)
+        found = probe_server(known, refuses=lambda query: "too many" if query.limit > 100 else None, cap=100)
+        assert found.capabilities.page_rows == 100
 
 
 class TestRange:
@@ -177,19 +139,20 @@ class TestRange:
             too_long = query.start and query.end and query.end - query.start > timedelta(days=days)
             return words.format(days) if too_long else None
 
-        finding = Server(refuses=refuses).probe()
-        assert finding.abilities.any_range is False
-        assert finding.abilities.longest_range == timedelta(days=found)
+        finding = probe_server(refuses=refuses)
+        assert finding.capabilities.any_range is False
+        assert finding.capabilities.longest_range == timedelta(days=found)
 
     def test_counts_as_refused_where_rows_are_withheld(self):
-        def keeps(moment: datetime, query: Query) -> bool:
-            start, end = query.start, query.end
-            if start is None or end is None:
-                return True
-            return end - start <= timedelta(days=31) and start <= moment <= end
+        server = serve()
 
-        found = Server(keeps=keeps).probe()
-        assert (found.abilities.any_range, found.abilities.longest_range) == (False, timedelta(days=31))
+        def fetch(query: Query) -> Page:
+            page = server.fetch(query)
+            is_long = query.start and query.end and query.end - query.start > timedelta(days=31)
+            return Page([], page.limit, has_more=False, total=0) if is_long else page
+
+        found = probe(fetch, ServerCapabilities())
+        assert (found.capabilities.any_range, found.capabilities.longest_range) == (False, timedelta(days=31))
 
     def test_stays_unknown_until_it_is_searched_for_to_the_end(self):
         def refuses(query: Query) -> str | None:
@@ -197,16 +160,16 @@ class TestRange:
                 return "too many"
             return "too long" if query.start and query.end - query.start > timedelta(days=400) else None
 
-        server = Server(refuses=refuses, cap=1000)
-        found = server.probe()
+        server = serve(refuses=refuses, cap=1000)
+        found = probe(server.fetch, ServerCapabilities())
         assert found.requests == MOST_REQUESTS
-        assert (found.abilities.any_range, found.abilities.longest_range) == (None, None)
-        assert server.probe(found.abilities).abilities.longest_range == timedelta(days=366)
+        assert (found.capabilities.any_range, found.capabilities.longest_range) == (None, None)
+        assert probe(server.fetch, found.capabilities).capabilities.longest_range == timedelta(days=366)
 
     def test_stays_unknown_where_every_range_is_refused(self):
-        found = Server(refuses=lambda query: "no dates" if query.start else None).probe()
-        assert (found.abilities.any_range, found.abilities.longest_range) == (None, None)
-        assert (found.abilities.sort_updated, found.abilities.sort_created) == (True, True)
+        found = probe_server(refuses=lambda query: "no dates" if query.start else None)
+        assert (found.capabilities.any_range, found.capabilities.longest_range) == (None, None)
+        assert (found.capabilities.sort_updated, found.capabilities.sort_created) == (True, True)
 
 
 class TestSlowAnswers:
@@ -216,14 +179,14 @@ class TestSlowAnswers:
                 raise SlowAnswerError("no answer")
             return None
 
-        assert Server(refuses=refuses, cap=10_000).probe().abilities.page_rows == 100
+        assert probe_server(refuses=refuses, cap=10_000).capabilities.page_rows == 100
 
     def test_to_a_usual_query_end_the_probe(self):
         def refuses(query: Query) -> str | None:
             raise SlowAnswerError("no answer")
 
         with pytest.raises(SlowAnswerError):
-            Server(refuses=refuses).probe()
+            probe_server(refuses=refuses)
 
 
 class TestRows:
@@ -245,20 +208,20 @@ class TestRows:
     )
     def test_of_a_page_count_only_with_a_word_of_the_server(self, limit, total, has_more, expected):
         rows = [a_task(number) for number in range(7)]
-        found = probe(lambda _: Page(rows, limit, has_more, total), Abilities())
-        assert found.abilities.page_rows == expected
+        found = probe(lambda _: Page(rows, limit, has_more, total), ServerCapabilities())
+        assert found.capabilities.page_rows == expected
 
     @pytest.mark.parametrize(("cap", "expected"), [(10, 10), (20, 20), (50, 20)])
     def test_that_are_fewer_than_before_count(self, cap, expected):
-        assert Server(cap=cap).probe(Abilities(page_rows=20)).abilities.page_rows == expected
+        assert probe_server(ServerCapabilities(page_rows=20), cap=cap).capabilities.page_rows == expected
 
-    def test_are_unknown_again_where_what_was_known_is_refused_and_few_rows_show_nothing_else(self):
+    def test_are_unknown_again_where_the_known_value_is_refused(self):
         def fetch(query: Query) -> Page:
             if query.limit > 100:
                 raise RefusedError("too many")
             return Page([a_task(1), a_task(2)], None, has_more=False, total=2)
 
-        assert probe(fetch, Abilities(page_rows=500)).abilities.page_rows is None
+        assert probe(fetch, ServerCapabilities(page_rows=500)).capabilities.page_rows is None
 
     def test_beyond_what_was_asked_for_do_not_count(self):
         def fetch(query: Query) -> Page:
@@ -266,26 +229,26 @@ class TestRows:
                 raise RefusedError("at most 50")
             return Page([a_task(number) for number in range(60)], None, has_more=True, total=2000)
 
-        assert probe(fetch, Abilities()).abilities.page_rows == 50
+        assert probe(fetch, ServerCapabilities()).capabilities.page_rows == 50
 
     def test_are_asked_for_in_plenty_only_once(self):
-        server = Server(cap=10_000)
-        server.probe()
+        server = serve(cap=10_000)
+        probe(server.fetch, ServerCapabilities())
         assert [query.limit for query in server.asked if query.limit > 50] == [1000]
 
     def test_that_are_repeated_or_too_many_do_not_count(self):
         rows = [a_task(number) for number in range(50)]
         page = Page([*rows, rows[7]], 50, has_more=True, total=2000)
-        assert probe(lambda _: page, Abilities()).abilities.page_rows == 50
-        assert probe(lambda _: page, Abilities(page_rows=20)).abilities.page_rows == 20
+        assert probe(lambda _: page, ServerCapabilities()).capabilities.page_rows == 50
+        assert probe(lambda _: page, ServerCapabilities(page_rows=20)).capabilities.page_rows == 20
 
 
-def test_an_order_that_rows_of_one_moment_cannot_show_stays_unknown():
+def test_rows_of_one_moment_leave_the_order_unknown():
     task = a_task(1)
     page = Page([{**task, "_id": f"ti-{number}"} for number in range(50)], 50, has_more=True, total=120)
-    found = probe(lambda _: page, Abilities())
-    assert (found.abilities.sort_updated, found.abilities.sort_created) == (None, None)
-    assert found.beginnings == {}
+    found = probe(lambda _: page, ServerCapabilities())
+    assert (found.capabilities.sort_updated, found.capabilities.sort_created) == (None, None)
+    assert found.earliest == {}
 
 
 @pytest.mark.parametrize("most", [*range(12), 99])

@@ -50,7 +50,7 @@ def test_every_parameter_of_the_vendors_page_can_be_sent():
 
 
 @pytest.mark.parametrize(("name", "value", "key", "sent"), PARAMETERS, ids=[name for name, *_ in PARAMETERS])
-def test_a_set_parameter_is_sent_under_its_name_and_nothing_else_is(name, value, key, sent):
+def test_only_set_parameters_are_sent_under_their_names(name, value, key, sent):
     assert Query(**{name: value}).body() == {"skip": 0, key: sent}
 
 

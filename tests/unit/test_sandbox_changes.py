@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from etl.sandbox import Options
-from etl.sandbox.moments import read_moment
-from etl.sandbox.service import Service
+from etl.sandbox.data.timestamps import parse_timestamp
+from etl.sandbox.server.service import Service
 
 
 class Clock:
@@ -26,24 +26,20 @@ def serve(clock, **options):
     return Service(Options(**{"tasks": 20, "shape": "eight", **options}), clock)
 
 
-def change(service, update=0, insert=0, delete=0, *, same_instant=False):
-    return service.change(update=update, insert=insert, delete=delete, same_instant=same_instant)
-
-
 def changed(service, kind, **counts):
     """The first task that a change touched, as it is afterwards."""
-    (row_id, *_) = change(service, **counts)[kind]
+    (row_id, *_) = service.change(**counts)[kind]
     return by_id(service)[row_id]
 
 
 def by_id(service):
-    return {each["_id"]: each for each in service.records()}
+    return {each["_id"]: each for each in service.tasks()}
 
 
 def test_each_kind_of_change_touches_other_tasks(clock):
     service = serve(clock)
     before = by_id(service)
-    ids = change(service, update=5, insert=3, delete=2)
+    ids = service.change(update=5, insert=3, delete=2)
     after = by_id(service)
     assert [len(ids[kind]) for kind in ("updated", "inserted", "deleted")] == [5, 3, 2]
     assert set(after) == set(before) - set(ids["deleted"]) | set(ids["inserted"])
@@ -52,15 +48,15 @@ def test_each_kind_of_change_touches_other_tasks(clock):
 
 def test_no_more_tasks_are_changed_than_there_are(clock):
     service = serve(clock)
-    assert len(change(service, update=15, delete=15)["deleted"]) == 5
+    assert len(service.change(update=15, delete=15)["deleted"]) == 5
 
 
 def test_a_change_carries_the_servers_time(clock):
     service = serve(clock, clock_skew=3600)
     clock.seconds += 0.25
-    ids = change(service, update=1, insert=1)
+    ids = service.change(update=1, insert=1)
     stamps = {by_id(service)[row_id]["updatedAt"] for kind in ("updated", "inserted") for row_id in ids[kind]}
-    assert {read_moment(stamp) for stamp in stamps} == {int((clock.seconds + 3600) * 1000)}
+    assert {parse_timestamp(stamp) for stamp in stamps} == {int((clock.seconds + 3600) * 1000)}
 
 
 def test_a_clock_that_goes_back_does_not_take_changes_with_it(clock):
@@ -73,7 +69,7 @@ def test_a_clock_that_goes_back_does_not_take_changes_with_it(clock):
 
 def test_many_changes_share_an_instant_when_asked(clock):
     service = serve(clock)
-    ids = change(service, update=20, same_instant=True)["updated"]
+    ids = service.change(update=20, same_instant=True)["updated"]
     assert len({by_id(service)[row_id]["updatedAt"] for row_id in ids}) == 1
 
 
@@ -81,37 +77,37 @@ def test_changes_are_rounded_only_when_asked(clock):
     service = serve(clock, round_to=3600)
     clock.seconds += 17
     assert not changed(service, "updated", update=1)["updatedAt"].endswith(":00:00.000Z")
-    service.configure({"round_changes": True})
+    service.configure(round_changes=True)
     assert changed(service, "updated", update=1)["updatedAt"].endswith(":00:00.000Z")
 
 
-def test_a_late_change_shows_the_old_task_until_its_time_and_then_its_earlier_date(clock):
+def test_a_late_change_shows_after_its_delay_with_its_date(clock):
     service = serve(clock, visible_after=2)
     before = by_id(service)
     made = int(clock.seconds * 1000)
-    ids = change(service, update=3, insert=2, delete=1)
+    ids = service.change(update=3, insert=2, delete=1)
     clock.seconds += 1.9
     assert by_id(service) == before
     clock.seconds += 0.2
     after = by_id(service)
-    assert {read_moment(after[row_id]["updatedAt"]) for row_id in ids["updated"] + ids["inserted"]} == {made}
+    assert {parse_timestamp(after[row_id]["updatedAt"]) for row_id in ids["updated"] + ids["inserted"]} == {made}
     assert not set(ids["deleted"]) & set(after)
 
 
 def test_a_late_change_builds_on_one_that_does_not_show_yet(clock):
     service = serve(clock, tasks=1, visible_after=2)
-    change(service, update=1)
+    service.change(update=1)
     clock.seconds += 1
-    change(service, update=1)
+    service.change(update=1)
     last = int(clock.seconds * 1000)
     clock.seconds += 2
-    assert read_moment(service.records()[0]["updatedAt"]) == last
+    assert parse_timestamp(service.tasks()[0]["updatedAt"]) == last
 
 
 def test_a_task_whose_deletion_does_not_show_yet_is_left_alone(clock):
     service = serve(clock, tasks=3, visible_after=2)
-    deleted = change(service, delete=2)["deleted"]
-    assert len(change(service, update=3)["updated"]) == 1
+    deleted = service.change(delete=2)["deleted"]
+    assert len(service.change(update=3)["updated"]) == 1
     clock.seconds += 2
     assert not set(deleted) & set(by_id(service))
 
@@ -121,19 +117,19 @@ def test_a_deleted_task_may_come_as_inactive(clock):
     clock.seconds += 1
     task = changed(service, "deleted", delete=1)
     assert task["isActive"] is False
-    assert read_moment(task["updatedAt"]) == int(clock.seconds * 1000)
+    assert parse_timestamp(task["updatedAt"]) == int(clock.seconds * 1000)
 
 
 def test_odd_records_are_kept_as_given_and_never_changed(clock):
     service = serve(clock, tasks=0)
     odd = [{"name": "no id"}, {"_id": 17}, {"_id": ""}, "text", None]
     service.put([*odd, {"_id": "ti-1", "name": "old"}, {"_id": "ti-1", "name": "new"}])
-    assert service.records() == [*odd, {"_id": "ti-1", "name": "new"}]
-    assert change(service, update=9)["updated"] == ["ti-1"]
+    assert service.tasks() == [*odd, {"_id": "ti-1", "name": "new"}]
+    assert service.change(update=9)["updated"] == ["ti-1"]
 
 
 def test_records_are_taken_away_without_a_trace(clock):
     service = serve(clock, tasks=0)
     names = service.put([{"_id": "ti-1"}, "text"])
     service.remove(names[1:])
-    assert service.records() == [{"_id": "ti-1"}]
+    assert service.tasks() == [{"_id": "ti-1"}]

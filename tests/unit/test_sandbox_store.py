@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.sandbox.moments import write_moment
-from etl.sandbox.store import VALUES, Store
+from etl.sandbox.data.store import VALUES, Store
+from etl.sandbox.data.timestamps import format_timestamp
 
 IDS = st.sampled_from([f"ti-{n}" for n in range(12)])
 MOMENTS = st.integers(0, 5)
@@ -16,7 +16,12 @@ INDEXES = [(field, tie) for field in VALUES for tie in ("id", "insertion")]
 
 
 def task(row_id, created, updated):
-    return {"_id": row_id, "name": row_id, "createdAt": write_moment(created), "updatedAt": write_moment(updated)}
+    return {
+        "_id": row_id,
+        "name": row_id,
+        "createdAt": format_timestamp(created),
+        "updatedAt": format_timestamp(updated),
+    }
 
 
 def write(store, writes):
@@ -72,7 +77,7 @@ def test_an_odd_record_comes_out_as_it_went_in(record):
     assert len(store) == 1
 
 
-def test_a_record_whose_date_cannot_be_read_is_found_where_it_was_stored():
+def test_a_record_with_a_bad_date_is_found_where_stored():
     store = Store()
     store.put({"_id": "a", "updatedAt": "yesterday"}, "a", 7)
     assert store.index("updatedAt").between(7, 7) == (0, 1)

@@ -155,7 +155,7 @@ class TestLayers:
 
 
 class TestFiles:
-    def test_files_of_a_folder_are_merged_in_the_order_of_their_names(self, write):
+    def test_files_of_a_folder_are_merged_by_their_names(self, write):
         write('overlap = "1m"\nsettle = "1s"', "config/10-first.toml")
         write('overlap = "2m"', "config/20-second.toml")
         write('overlap = "9m"', "config/kore-etl.example.toml")
@@ -244,7 +244,7 @@ class TestFiles:
         ],
         ids=["misspelt", "plural", "in a source", "general in a source", "no list"],
     )
-    def test_an_unknown_or_misplaced_key_is_told_with_what_was_meant(self, write, text, told):
+    def test_an_unknown_or_misplaced_key_gets_a_suggestion(self, write, text, told):
         write(text)
         assert told in problem()
 
@@ -278,7 +278,7 @@ class TestSources:
         assert (source.name, source.base_url) == ("mine", "https://platform.kore.ai")
 
     @pytest.mark.parametrize("key", ["BASE_URL", "CLIENT_SECRET", "CLIENT_SECRET_FILE", "SOURCE_NAME"])
-    def test_a_variable_for_a_single_source_is_refused_where_there_are_several(self, write, key):
+    def test_a_variable_for_one_source_is_refused_among_several(self, write, key):
         write(TWO_SOURCES)
         line = problem({f"KORE_ETL_{key}": "x"})
         assert f"(KORE_ETL_{key}): describes a single source, and there are 2 [[source]] tables" in line
@@ -288,7 +288,7 @@ class TestSources:
         loaded = load({"KORE_ETL_REQUESTS_PER_MINUTE": "30"})
         assert [s.requests_per_minute for s in loaded.settings.sources] == [30, 30]
 
-    def test_sources_are_selected_by_name_and_only_those_are_checked(self, write):
+    def test_only_the_selected_sources_are_checked(self, write):
         write(TWO_SOURCES.replace('"st-1"', '""'))
         loaded = load_settings(None, {}, {}, select=["apac"])
         assert only(loaded).name == "apac"
@@ -428,7 +428,7 @@ class TestSecret:
         assert line.startswith("client_secret (config/kore-etl.toml): is ")
         assert "1234" not in line
 
-    def test_of_the_database_is_known_as_it_is_written_and_as_it_is_meant(self):
+    def test_of_the_database_is_known_encoded_and_decoded(self):
         settings = Settings(database_url="postgresql://me:p%40ss@host/db?sslpassword=other")
         assert sorted(settings.database_passwords()) == ["other", "p%40ss", "p@ss"]
         assert Settings().database_passwords() == []
@@ -572,7 +572,7 @@ class TestValues:
             ("migrate", "2", "true or false"),
         ],
     )
-    def test_that_are_wrong_are_told_with_variable_value_and_what_is_accepted(self, key, text, told):
+    def test_that_are_wrong_are_told_with_what_is_accepted(self, key, text, told):
         line = problem({**ENVIRON, f"KORE_ETL_{key.upper()}": text})
         named = "name" if key == "source_name" else key
         assert line.startswith(f"{named} (KORE_ETL_{key.upper()}): ")
@@ -594,7 +594,7 @@ class TestValues:
         line = problem({**ENVIRON, f"KORE_ETL_{key.upper()}": text})
         assert not re.search("hunt|er2", line)
 
-    def test_a_password_that_breaks_its_url_is_told_how_to_be_written(self):
+    def test_a_password_that_breaks_its_url_gets_a_remedy(self):
         line = problem(database_url="postgresql://me:hun/ter2@host/db")
         assert "--database-url" in line
         assert "%2F" in line
@@ -624,7 +624,7 @@ class TestValues:
 
 
 class TestExample:
-    LINE = re.compile(r"^# (?P<assignment>(?P<key>[a-z_]+) = (?P<value>.+?))(?:\s{2,}#.*)?$", re.MULTILINE)
+    LINE = re.compile(r"^# (?P<source_spec>(?P<key>[a-z_]+) = (?P<value>.+?))(?:\s{2,}#.*)?$", re.MULTILINE)
 
     def test_names_every_setting(self):
         text = EXAMPLE.read_text()
@@ -633,11 +633,11 @@ class TestExample:
 
     def test_shows_values_that_are_accepted(self, folder):
         (folder / "company-ca.pem").touch()
-        commented = [match["assignment"] for match in self.LINE.finditer(EXAMPLE.read_text())]
+        commented = [match["source_spec"] for match in self.LINE.finditer(EXAMPLE.read_text())]
         assert len(commented) > 20
         skipped = ("client_secret", "client_id", "account_id", "base_url", "ca_bundle")
-        for assignment in commented:
-            ((key, value),) = tomllib.loads(assignment).items()
+        for source_spec in commented:
+            ((key, value),) = tomllib.loads(source_spec).items()
             if not key.startswith(skipped):
                 load({**ENVIRON, ("KORE_ETL_SOURCE_NAME" if key == "name" else f"KORE_ETL_{key.upper()}"): str(value)})
 

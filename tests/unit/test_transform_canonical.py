@@ -84,7 +84,7 @@ def test_the_careful_way_writes_what_the_quick_way_writes(value):
 
 @settings(max_examples=200)
 @given(odd)
-def test_any_text_is_storable_and_reads_back_as_what_has_this_text(value):
+def test_any_text_is_storable_and_reads_back_the_same(value):
     text = canonical(value)
 
     assert "\\u0000" not in text.replace("\\\\", "")

@@ -33,7 +33,7 @@ def test_each_queue_that_a_task_went_through_is_a_row():
     )
 
 
-def test_each_participant_is_a_row_with_the_name_that_the_task_gives():
+def test_each_participant_is_a_row_with_the_given_name():
     made = rows(
         currAssignee={"aId": "a-1", "name": "Ada"},
         participants=[

@@ -70,7 +70,7 @@ def test_what_stands_at_a_path_is_taken_out_of_a_copy(paths, expected):
     [("Stadt", {"displayName": "Stadt"}), ("Stadt", {"lname": "stadt"}), ("stadt", {"lname": "stadt"})],
     ids=repr,
 )
-def test_a_field_of_the_list_is_taken_out_by_either_of_its_names(name, field):
+def test_a_listed_field_is_dropped_by_either_of_its_names(name, field):
     assert dropper([name])({"fields": [field, {"lname": "city"}]}) == {"fields": [{"lname": "city"}]}
 
 
@@ -109,7 +109,7 @@ def holds(value, keys):
 
 
 @given(values, st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=3))
-def test_afterwards_nothing_stands_at_the_path_and_the_record_is_untouched(record, keys):
+def test_the_path_is_empty_and_the_record_untouched(record, keys):
     before = copy.deepcopy(record)
 
     assert not holds(dropper([".".join(keys)])(record), keys)

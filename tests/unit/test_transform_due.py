@@ -65,7 +65,7 @@ def test_the_three_places_are_asked_in_order():
 
 
 @pytest.mark.parametrize("value", UNTOLD)
-def test_a_place_that_tells_nothing_readable_passes_on_to_the_next(value):
+def test_an_unreadable_due_date_passes_on_to_the_next_field(value):
     assert due(dueDate=value, ETA="2025-06-01") == DUE
     assert due(dueDate=value, ETA=value, fields=[field("ETA", value), field("Due Date", "2025-06-01")]) == DUE
 

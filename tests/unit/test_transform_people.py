@@ -120,7 +120,7 @@ def test_the_queue_is_the_one_that_the_task_entered_last(queues, expected):
     assert (read["queue_id"], read["queue"]) == with_made_id("queue", expected)
 
 
-def test_everybody_who_is_named_has_one_row_filled_by_all_mentions():
+def test_a_named_person_has_one_row_from_all_mentions():
     read = rows(
         updatedAt=LATE,
         currAssignee={"aId": "a-1", "agentId": "x"},

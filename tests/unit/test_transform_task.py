@@ -226,7 +226,7 @@ def test_a_usable_id_is_kept_as_it_was_sent(value, expected):
         pytest.param(["ti-1"], "_id is not text", id="list"),
     ],
 )
-def test_a_record_without_a_usable_id_is_rejected_with_the_reason(value, reason):
+def test_a_record_without_a_usable_id_is_rejected(value, reason):
     record = {"name": "x", "_id": value}
 
     assert rejection(record) == Rejection(reason, None, json.dumps(record, sort_keys=True, separators=(",", ":")))
@@ -264,7 +264,7 @@ def test_a_record_that_is_no_object_is_rejected_whole(record, raw):
         pytest.param("a\x1b[31m\x9b\n\0", '"a\\u001b[31m\ufffd\\n\ufffd"', id="what a terminal would obey"),
     ],
 )
-def test_an_unreadable_time_of_update_rejects_the_record_and_shows_it(value, shown):
+def test_an_unreadable_updatedat_rejects_the_record(value, shown):
     made = rejection({"_id": "ti-1", "updatedAt": value})
 
     assert (made.reason, made.record_id) == (f"updatedAt is unreadable: {shown}", "ti-1")
@@ -287,7 +287,7 @@ def test_the_time_of_creation_falls_back_on_the_timestamp(created):
     assert task(createdAt=created, timestampValue=1748433938807)["created_at"] == CREATED
 
 
-def test_an_unreadable_time_of_creation_without_a_timestamp_is_unknown():
+def test_an_unreadable_createdat_is_unknown():
     assert task(createdAt="yesterday", timestampValue="then")["created_at"] is None
 
 
@@ -337,7 +337,7 @@ def test_text_is_kept_and_made_of_what_can_be_text(key, column, value, expected)
     assert task(**{key: value})[column] == expected
 
 
-def test_the_numbers_that_people_know_are_cut_to_what_an_index_holds():
+def test_reference_numbers_are_cut_to_what_an_index_holds():
     made = rows(refId="\u5c71" * 300_000, caseRefId="\u5c71" * 300_000)
 
     assert made.task["ref_id"] == made.case["ref_id"] == "\u5c71" * 500
@@ -369,7 +369,7 @@ def test_an_unusable_id_of_something_else_is_unknown(key, value):
     assert (made["account_id"], made["org_id"], made["stream_id"]) == (None, None, "st-084d3c5e")
 
 
-def test_equal_records_have_equal_text_whatever_the_order_of_their_keys():
+def test_equal_records_have_equal_text_in_any_key_order():
     turned = dict(reversed(FULL.items()))
 
     assert transform(turned, STREAM).task["raw"] == FULL_TASK_ROW["raw"]
@@ -395,7 +395,7 @@ def test_cleaning_reaches_every_key_and_text_of_the_record():
     assert (made.task["user_id"], made.task["user_name"]) == ("u\ufffd", "\ufffd")
 
 
-def test_one_odd_number_changes_nothing_of_how_the_rest_is_written():
+def test_one_odd_number_leaves_the_rest_as_written():
     held = {"a": 1e16, "b": -0.0, "c": 1.5e-7, "d": 'q"\\/\n\x7fé😀', "e": [True, None, float("nan")], "f": 2**64 - 1}
     usual = task(held=held)["raw"]
 
@@ -414,7 +414,7 @@ def test_two_hundred_levels_are_stored():
 
 @pytest.mark.parametrize("extra", [{}, {"name": "\0"}, {"name": 10**30}], ids=["plain", "NUL", "huge"])
 @pytest.mark.parametrize("core", ["core", [], {}], ids=repr)
-def test_the_limit_of_nesting_is_the_same_whether_or_not_a_record_needs_cleaning(extra, core):
+def test_the_nesting_limit_holds_with_and_without_cleaning(extra, core):
     deepest = core
     # 254 with the record itself.
     for _ in range(253 if core == "core" else 252):
@@ -425,7 +425,7 @@ def test_the_limit_of_nesting_is_the_same_whether_or_not_a_record_needs_cleaning
 
 
 @pytest.mark.parametrize("levels", [300, 5_000, 100_000])
-def test_a_record_that_is_nested_too_deeply_is_rejected_with_its_whole_text(levels):
+def test_a_too_deeply_nested_record_is_rejected_with_its_text(levels):
     made = rejection({"_id": "ti-\0", "deep": nested(levels)})
 
     assert (made.reason, made.record_id) == ("the record is nested too deeply", "ti-\ufffd")
@@ -433,5 +433,5 @@ def test_a_record_that_is_nested_too_deeply_is_rejected_with_its_whole_text(leve
     assert '"core"' in made.raw
 
 
-def test_a_list_that_is_nested_too_deeply_is_rejected_without_an_id():
+def test_a_too_deeply_nested_list_is_rejected_without_id():
     assert rejection([nested(300)]).record_id is None

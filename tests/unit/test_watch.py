@@ -8,7 +8,7 @@ from threading import Semaphore, Thread
 
 import pytest
 
-from etl.extract.http.deadline import Watch
+from etl.extract.http.deadline import Deadline
 
 LONG = 60.0
 PATIENCE = 10.0
@@ -24,7 +24,7 @@ class Watched:
     def __init__(self) -> None:
         self.cuts = Semaphore(0)
         self._before = threads()
-        self.watch = Watch(self.cuts.release)
+        self.watch = Deadline(self.cuts.release)
 
     def is_cut(self) -> bool:
         return self.cuts.acquire(timeout=PATIENCE)
@@ -53,7 +53,7 @@ def test_a_time_that_is_over_before_it_begins_is_over(watched):
         assert is_over()
 
 
-def test_it_is_cut_again_since_its_line_may_have_been_in_the_making(watched):
+def test_a_connection_in_the_making_is_cut_again(watched):
     with watched.watch.limit(0.0):
         assert watched.is_cut()
         assert watched.is_cut()
@@ -112,7 +112,7 @@ def test_without_anything_to_watch_it_ends_by_itself(watched):
     assert not only.is_alive()
 
 
-def test_closed_it_ends_at_once_and_begins_anew_when_it_is_needed(watched):
+def test_closed_it_ends_at_once_and_begins_again_on_use(watched):
     with watched.watch.limit(LONG):
         (only,) = watched.threads()
     watched.watch.close()

@@ -14,8 +14,8 @@ from sqlalchemy import event, text
 
 from etl.errors import TransientApiError
 from etl.extract.http.client import Usage
-from etl.jobs.pipeline.lifecycle import Assignment, recorded_run
-from etl.jobs.pipeline.options import Rules
+from etl.jobs.pipeline.lifecycle import SourceSpec, start_run
+from etl.jobs.pipeline.options import SyncOptions
 from etl.jobs.sync import sync
 from etl.load.database.engine import open_engine
 from etl.times import format_time
@@ -40,18 +40,18 @@ class Asked:
 
 
 def run_once(engine, server, patience):
-    assignment = Assignment(
+    source_spec = SourceSpec(
         name="default",
         base_url="https://example.invalid",
         account_id="account",
         stream_id="st-1",
         client=Asked(server, patience),
-        more_clients=partial(Asked, server, patience),
-        rules=Rules(overlap=timedelta(seconds=30), settle=timedelta(seconds=1)),
-        by_hand={},
+        make_client=partial(Asked, server, patience),
+        options=SyncOptions(lookback=timedelta(seconds=30), settle=timedelta(seconds=1)),
+        overrides={},
         settings={},
     )
-    with recorded_run(engine, assignment, "sync", clock=lambda: server.now) as run:
+    with start_run(engine, source_spec, "sync", clock=lambda: server.now) as run:
         sync(run)
 
 
@@ -87,9 +87,7 @@ def shown(moment):
 )
 @example(steps=[0], days=[(1, 3, 11), (1, 0, 40)], cap=2)  # cut off before it is known whether sortBy is obeyed
 @settings(max_examples=12)
-def test_the_watermark_is_never_ahead_of_what_is_stored_and_never_goes_back(
-    migrated_file, field, ordered, steps, days, cap
-):
+def test_the_watermark_is_never_ahead_and_never_goes_back(migrated_file, field, ordered, steps, days, cap):
     server = Server(window_field=field, cap=cap, sorted=ordered, most_requests=100_000)
     with tempfile.TemporaryDirectory() as folder:
         engine = open_engine(f"sqlite:///{shutil.copy(migrated_file, folder)}")

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.errors import RefusedError
-from etl.extract.capabilities import Abilities
+from etl.extract.capabilities import ServerCapabilities
 from etl.extract.paging.base import Window
-from etl.extract.paging.split_windows import read_verified
-from etl.jobs.pipeline.windows import Rolling
+from etl.extract.paging.split_windows import read_split_windows
+from etl.jobs.pipeline.windows import WindowSizer
 from tests.unit.server import BEGIN, MILLISECOND, Server
 
 spans = st.timedeltas(min_value=MILLISECOND, max_value=timedelta(days=3000)).map(
@@ -23,21 +23,21 @@ sizes = st.none() | spans
 
 @given(span=spans, size=sizes, least=spans, limit=spans)
 @settings(max_examples=200)
-def test_rolling_windows_tile_without_gap_or_overlap_whatever_is_refused(span, size, least, limit):
+def test_windows_tile_without_gap_or_overlap(span, size, least, limit):
     end, least, limit = BEGIN + span, min(least, timedelta(hours=1)), max(limit, span / 500)
-    rolling = Rolling(size=size and max(size, span / 500), least=least, most=None)
+    sizer = WindowSizer(size=size and max(size, span / 500), least=least, most=None)
     start, taken = BEGIN, []
     for _ in range(5000):
         if start >= end:
             break
-        upto = rolling.next_end(start, end)
+        upto = sizer.next_end(start, end)
         assert start < upto <= end
         if upto - start > max(limit, least):
-            rolling.shrink(upto - start, RefusedError("too long"))
+            sizer.shrink(upto - start, RefusedError("too long"))
         else:
             taken.append((start, upto))
             start = upto
-            rolling.grow()
+            sizer.grow()
     assert taken[0][0] == BEGIN
     assert taken[-1][1] == end
     assert [window[1] for window in taken[:-1]] == [window[0] for window in taken[1:]]
@@ -56,7 +56,7 @@ def test_verified_windows_cover_all_from_start_to_end_in_order(span, seconds, ca
     for place in seconds:
         server.insert(BEGIN + (span * place) // MILLISECOND * MILLISECOND)
     end = BEGIN + span + MILLISECOND
-    abilities = Abilities(
+    capabilities = ServerCapabilities(
         window_field="updatedAt", ends_inclusive=inclusive, tick=tick, sort_updated=False, page_rows=cap
     )
     asked = []
@@ -65,18 +65,18 @@ def test_verified_windows_cover_all_from_start_to_end_in_order(span, seconds, ca
         asked.append(query)
         return server.fetch(query)
 
-    chunks = list(read_verified(fetch, Window("updatedAt", BEGIN, end), abilities))
-    covered = [chunk.covered_until for chunk in chunks if chunk.covered_until is not None]
+    pages = list(read_split_windows(fetch, Window("updatedAt", BEGIN, end), capabilities))
+    covered = [page.checkpoint for page in pages if page.checkpoint is not None]
     assert covered == sorted(covered)
     assert covered[-1] == end
-    assert {record["_id"] for chunk in chunks for record in chunk.records} == set(server.tasks)
+    assert {record["_id"] for page in pages for record in page.records} == set(server.tasks)
 
 
 def test_what_is_refused_down_to_the_shortest_window_is_raised():
-    rolling = Rolling(size=timedelta(seconds=3), least=timedelta(seconds=1), most=None)
+    sizer = WindowSizer(size=timedelta(seconds=3), least=timedelta(seconds=1), most=None)
     error = RefusedError("any range is too long")
     for refused in (3, 2, 1.5):
-        rolling.shrink(timedelta(seconds=refused), error)
+        sizer.shrink(timedelta(seconds=refused), error)
     with pytest.raises(RefusedError) as raised:
-        rolling.shrink(timedelta(seconds=1), error)
+        sizer.shrink(timedelta(seconds=1), error)
     assert raised.value is error

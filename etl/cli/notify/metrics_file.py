@@ -1,11 +1,11 @@
 """Figures of the last run for Prometheus, as a file that node_exporter's textfile collector reads.
 
-What an earlier run wrote of other sources and commands stays, and so does what the database cannot tell just now.
+The file is read before it is written again. So it keeps what other sources and commands wrote, and when the database
+cannot be opened it tells of the failure beside the last success.
 """
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -15,15 +15,13 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from etl import __version__
+from etl.atomic_file import atomic_file
 from etl.errors import EtlError
-from etl.logs import get_logger
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.cli.notify.outcome import Ending
-
-log = get_logger()
+    from etl.cli.notify.outcome import Outcome
 
 _SOURCE = ("source", "stream")
 _COMMAND = (*_SOURCE, "command")
@@ -53,52 +51,69 @@ _OUTCOMES = ("inserted", "updated", "unchanged", "stale", "rejected")
 _COUNTED = ("requests", "retries", "rate_limited")
 _MODE = 0o644  # node_exporter is another user
 
-Sample = tuple[str, tuple[str, ...]]
 
+def write_metrics(path: Path, command: str, ending: Outcome, engine: Engine | None) -> None:
+    """Write the file again, whole or not at all.
 
-def write_metrics(path: Path, command: str, ending: Ending, engine: Engine | None) -> None:
-    """Write the file anew, whole or not at all.
+    The samples of other commands and sources stay. Those of this source stay too where the database cannot be read.
 
     Raises:
         OSError: it cannot be written.
     """
-    values = _earlier(path)
-    values[("info", (__version__,))] = 1
-    values.update(_of_run(command, ending))
-    values.update(_of_source(ending, engine))
-    success = _last_success(command, ending, engine)
-    if success is not None:
-        values[("last_success_timestamp_seconds", (ending.name, ending.stream_id, command))] = success.timestamp()
-    _replace(path, _as_text(values))
+    registry = CollectorRegistry()
+    gauges = {name: Gauge(PREFIX + name, told, labels, registry=registry) for name, (labels, told) in METRICS.items()}
+    for name, labels, value in _earlier(path):
+        gauges[name].labels(*labels).set(value)
+    source = (ending.name, ending.stream_id)
+    run = (*source, command)
+    gauges["info"].labels(__version__).set(1)
+    for name, value in _of_run(ending).items():
+        gauges[name].labels(*run).set(value)
+    for outcome in _OUTCOMES:
+        gauges["last_run_rows"].labels(*run, outcome).set(ending.counts.get(outcome, 0))
+    with suppress(EtlError):  # the database cannot be read: that is why the run failed, and is told
+        if engine is not None:
+            for name, value in _of_source(ending, engine).items():
+                gauges[name].labels(*source).set(value)
+            success = _last_success(command, ending, engine)
+            if success is not None:
+                gauges["last_success_timestamp_seconds"].labels(*run).set(success.timestamp())
+    with atomic_file(path, mode=_MODE) as file:
+        file.write(generate_latest(registry))
 
 
-def _of_run(command: str, ending: Ending) -> dict[Sample, float]:
-    labels = (ending.name, ending.stream_id, command)
-    values: dict[str, float] = {
+def _earlier(path: Path) -> list[tuple[str, tuple[str, ...], float]]:
+    """Return name, labels and value of the file's samples; a file that is none of ours has none."""
+    try:
+        families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
+        return [
+            (name, tuple(sample.labels[label] for label in METRICS[name][0]), sample.value)
+            for family in families
+            if (name := family.name.removeprefix(PREFIX)) in METRICS and name != "info"
+            for sample in family.samples
+        ]
+    except (OSError, ValueError, KeyError):
+        return []
+
+
+def _of_run(ending: Outcome) -> dict[str, float]:
+    return {
         "last_run_timestamp_seconds": ending.ended.timestamp(),
         "last_run_exit_code": ending.exit_code,
         "last_run_duration_seconds": (ending.ended - ending.began).total_seconds(),
         "last_run_budget_used_ratio": ending.budget_used,
         "last_run_unverified_windows": ending.counts.get("unverified", 0),
+        **{f"last_run_{count}": ending.counts.get(count, 0) for count in _COUNTED},
     }
-    values |= {f"last_run_{count}": ending.counts.get(count, 0) for count in _COUNTED}
-    told: dict[Sample, float] = {(name, labels): value for name, value in values.items()}
-    rows: dict[Sample, float] = {("last_run_rows", (*labels, each)): ending.counts.get(each, 0) for each in _OUTCOMES}
-    return told | rows
 
 
-def _of_source(ending: Ending, engine: Engine | None) -> dict[Sample, float]:
-    """Return how the source stands, nothing where the database cannot tell: that is why the run failed, and is told."""
-    from etl.jobs.diagnostics.status import standings
+def _of_source(ending: Outcome, engine: Engine) -> dict[str, float]:
+    from etl.jobs.diagnostics.status import source_statuses
 
-    try:
-        found = standings(engine, now=ending.ended, source=ending.name) if engine is not None else []
-    except EtlError:
-        found = []
-    told: dict[Sample, float] = {}
-    for standing in found:
+    values: dict[str, float | None] = {}
+    for standing in source_statuses(engine, now=ending.ended, source=ending.name):
         moments = {"complete_until": standing.complete_until, "watermark": standing.watermark}
-        values: dict[str, float | None] = {
+        values = {
             "tasks": standing.tasks,
             "rejected_records": standing.rejected,
             "gaps": len(standing.gaps),
@@ -106,62 +121,16 @@ def _of_source(ending: Ending, engine: Engine | None) -> dict[Sample, float]:
             "lag_seconds": standing.age,
             **{f"{name}_timestamp_seconds": moment.timestamp() for name, moment in moments.items() if moment},
         }
-        labels = (ending.name, ending.stream_id)
-        told |= {(name, labels): value for name, value in values.items() if value is not None}
-    return told
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def _last_success(command: str, ending: Ending, engine: Engine | None) -> datetime | None:
-    """Return when a run of the command last came to its end, None where the database cannot tell."""
+def _last_success(command: str, ending: Outcome, engine: Engine) -> datetime | None:
+    """Return when a run of the command last came to its end, by the ledger."""
     from etl.load.database.engine import reading
     from etl.load.queries import status
 
-    run = None
-    with suppress(EtlError):  # as above
-        if engine is not None:
-            with reading(engine) as connection:
-                for source in status.source_rows(connection, ending.name):
-                    run = status.latest_run(connection, source["id"], commands=(command,), state="finished")
-    moment: datetime | None = run["finished_at"] if run else None
-    return moment
-
-
-def _earlier(path: Path) -> dict[Sample, float]:
-    """Return what the file says already; one that is none of ours says nothing."""
-    values: dict[Sample, float] = {}
-    try:
-        for family in text_string_to_metric_families(path.read_text(encoding="utf-8")):
-            name = family.name.removeprefix(PREFIX)
-            if name == "info" or name not in METRICS:
-                continue
-            for sample in family.samples:
-                labels = tuple(sample.labels[label] for label in METRICS[name][0])
-                values[(name, labels)] = sample.value
-    except (OSError, ValueError, KeyError):
-        return {}
-    return values
-
-
-def _as_text(values: dict[Sample, float]) -> bytes:
-    registry = CollectorRegistry()
-    for name, (labels, told) in METRICS.items():
-        gauge = Gauge(PREFIX + name, told, labels, registry=registry)
-        for (mine, texts), value in values.items():
-            if mine == name:
-                gauge.labels(*texts).set(value)
-    return generate_latest(registry)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")  # not *.prom: the collector reads no half a file
-    try:
-        with beside.open("wb") as file:
-            os.fchmod(file.fileno(), _MODE)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink()
-        raise
+    with reading(engine) as connection:
+        for source in status.source_rows(connection, ending.name):
+            run = status.latest_run(connection, source["id"], commands=(command,), state="finished")
+            return run["finished_at"] if run else None
+    return None

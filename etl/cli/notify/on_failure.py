@@ -10,24 +10,26 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from etl import __version__
+from etl.errors import ExitCode
 from etl.logs import get_logger, redact
 from etl.times import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from etl.cli.notify.outcome import Ending
+    from etl.cli.notify.outcome import Outcome
     from etl.settings import Settings
 
 log = get_logger()
 
-_HINTS = {
-    1: "a bug: the log has a traceback; please report it",
-    2: "a setting is wrong: kore-etl config show",
-    3: "done, but not all is stored or certain: kore-etl rejected list, kore-etl status",
-    4: "the API refused the token, its scope, the stream or the request: kore-etl check",
-    5: "the API was not reached or failed after all tries; the next run goes on from here: kore-etl check",
-    6: "the database cannot be read or written: kore-etl db check",
+_HINTS: dict[int, str] = {
+    ExitCode.BUG: "a bug: the log has a traceback; please report it",
+    ExitCode.USAGE: "a setting is wrong: kore-etl config show",
+    ExitCode.INCOMPLETE: "done, but not all is stored or certain: kore-etl rejected list, kore-etl status",
+    ExitCode.REFUSED: "the API refused the token, its scope, the stream or the request: kore-etl check",
+    ExitCode.UNREACHABLE: "the API was not reached or failed after all tries; the next run goes on from here: "
+    "kore-etl check",
+    ExitCode.DATABASE: "the database cannot be read or written: kore-etl db check",
 }
 
 
@@ -35,7 +37,7 @@ class _NoticeError(Exception):
     """The notice did not get through; the text holds nothing of the address or the answer."""
 
 
-def summary(command: str, ending: Ending) -> dict[str, Any]:
+def summary(command: str, ending: Outcome) -> dict[str, Any]:
     """Return what is told of an ending."""
     return {
         "program": "kore-etl",
@@ -54,7 +56,7 @@ def summary(command: str, ending: Ending) -> dict[str, Any]:
     }
 
 
-def give_notice(settings: Settings, command: str, ending: Ending) -> None:
+def give_notice(settings: Settings, command: str, ending: Outcome) -> None:
     """Tell of a failure; that it cannot be told is a warning in the log, and no more."""
     import orjson
 

@@ -1,4 +1,4 @@
-"""Telling those outside how a run ended: Prometheus by a file, whoever is on duty by a command or a webhook.
+"""Notifier those outside how a run ended: Prometheus by a file, whoever is on duty by a command or a webhook.
 
 Neither stops the work nor changes its exit code: what fails here is a warning in the log.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from etl.errors import ExitCode
 from etl.logs import get_logger
 
 if TYPE_CHECKING:
@@ -19,12 +20,11 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-_INCOMPLETE, _LOCKED = 3, 75
-_TOLD_OF = range(1, 7)
+_TOLD_OF = range(ExitCode.BUG, ExitCode.DATABASE + 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class Outcome:
     """How the work of a command on a source ended; ``budget_used`` is the last minute's share of the budget."""
 
     name: str
@@ -39,16 +39,16 @@ class Ending:
     budget_used: float = 0.0
 
 
-class Telling:
+class Notifier:
     """Tells of each source's ending as the settings say."""
 
     def __init__(self, settings: Settings, command: str) -> None:
         self._settings = settings
         self._command = command
 
-    def tell(self, ending: Ending, engine: Engine | None) -> None:
+    def tell(self, ending: Outcome, engine: Engine | None) -> None:
         """Write the figures, and give notice of a failure."""
-        if self._settings.metrics_file is not None and ending.exit_code != _LOCKED:
+        if self._settings.metrics_file is not None and ending.exit_code != ExitCode.LOCKED:
             self._write_metrics(ending, engine)
         if self._is_failure(ending.exit_code):
             from etl.cli.notify.on_failure import give_notice
@@ -58,9 +58,9 @@ class Telling:
     def _is_failure(self, exit_code: int) -> bool:
         if self._settings.on_failure is None or exit_code not in _TOLD_OF:
             return False
-        return exit_code != _INCOMPLETE or self._settings.notify_incomplete
+        return exit_code != ExitCode.INCOMPLETE or self._settings.notify_incomplete
 
-    def _write_metrics(self, ending: Ending, engine: Engine | None) -> None:
+    def _write_metrics(self, ending: Outcome, engine: Engine | None) -> None:
         from etl.cli.notify.metrics_file import write_metrics
 
         path = self._settings.metrics_file

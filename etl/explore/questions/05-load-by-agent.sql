@@ -1,4 +1,4 @@
--- Who has how much on the desk?
+-- How many open tasks does each agent have?
 select assignee,
        count(*) as open,
        count(*) filter (where due_at < current_timestamp) as overdue,

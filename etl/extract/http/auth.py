@@ -6,14 +6,11 @@ Claims and header as Kore.ai documents them for its JWT apps: ``appId`` (the Cli
 
 from __future__ import annotations
 
-import hmac
-from base64 import urlsafe_b64encode
+import warnings
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
-
-import orjson
 
 from etl.errors import ConfigError
 
@@ -83,26 +80,11 @@ class Token:
 
 
 def _signed(claims: dict[str, object], identity: Identity) -> str:
-    hash_name = _HASHES.get(identity.algorithm)
-    if hash_name is None:
-        return _signed_with_key(claims, identity)
-    # HS is a hash of the standard library's (RFC 7515): the libraries for keys take long to import.
-    header = {"alg": identity.algorithm, "typ": "JWT"}
-    signed = _encoded(orjson.dumps(header)) + b"." + _encoded(orjson.dumps(claims))
-    mac = hmac.digest(identity.secret.encode(), signed, hash_name)
-    return (signed + b"." + _encoded(mac)).decode()
-
-
-_HASHES = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
-
-
-def _encoded(part: bytes) -> bytes:
-    return urlsafe_b64encode(part).rstrip(b"=")
-
-
-def _signed_with_key(claims: dict[str, object], identity: Identity) -> str:
+    # Imported when the first token is made: --help needs none of it.
     import jwt
 
+    # The server chose the secret: a warning that it is short helps nobody here.
+    warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
     try:
         return jwt.encode(claims, identity.secret, algorithm=identity.algorithm)
     except (jwt.PyJWTError, ValueError, TypeError, NotImplementedError) as error:

@@ -11,17 +11,18 @@ import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 from tenacity.stop import stop_base
 
-from etl.errors import TransientApiError
+from etl.errors import ApiError, TransientApiError
 from etl.extract.http.page import Page, read_page
 from etl.extract.http.responses import BadTokenError, SlowAnswerError, UnusableAnswerError, judge, read_date
 from etl.extract.http.transport import Endpoint, Transport
+from etl.stop import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from etl.extract.http.auth import Token
     from etl.extract.http.query import Query
-    from etl.extract.http.rate_limiter import Budget
+    from etl.extract.http.rate_limiter import RateLimiter
 
 _LEAST_WAIT = 0.5  # seconds
 _MINUTE = 60.0
@@ -47,12 +48,13 @@ class Client:
         self,
         endpoint: Endpoint,
         token: Token,
-        budget: Budget,
+        budget: RateLimiter,
         *,
         clock: Callable[[], datetime],
         on_retry: Callable[[str, float], None] = lambda _reason, _seconds: None,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        stop: Stop | None = None,
     ) -> None:
         self.usage = Usage()
         self.skew: timedelta | None = None
@@ -66,6 +68,8 @@ class Client:
         self._sleep = sleep
         self._monotonic = monotonic
         self._transport = Transport(endpoint)
+        self._stop = stop or Stop()
+        self._stop.interrupts.append(self._transport.interrupt)
         self._is_token_proven = False
 
     def fetch(self, query: Query) -> Page:
@@ -93,13 +97,13 @@ class Client:
         )
         return retrying(self._ask, body, patience)
 
-    def knock(self) -> None:
+    def ping(self) -> None:
         """Learn that the host can be reached, and its time, without a request that counts.
 
         Raises:
             TransientApiError, ApiError: it cannot.
         """
-        self._note_date(self._transport.knock(within=_KNOCK))
+        self._note_date(self._transport.ping(within=_KNOCK))
 
     def ask_once(self, query: Query) -> dict[str, Any]:
         """Return the answer to one request, which is never sent again; its token goes by the server's time if known.
@@ -110,10 +114,6 @@ class Client:
         if self.skew is not None and abs(self.skew) > _NOTICEABLE_SKEW:
             self._token.set_ahead(self.skew)
         return self._send(orjson.dumps(query.body()), _Patience(self._deadline, self._monotonic))
-
-    def server_time(self) -> datetime | None:
-        """Return the server's time, never ahead of it, by the ``Date`` of its last answer; None before one came."""
-        return None if self.skew is None else self._clock() + self.skew
 
     def close(self) -> None:
         """Close the connection."""
@@ -148,14 +148,18 @@ class Client:
         return [same, *other] if self._is_token_proven else [*other, same]
 
     def _send(self, body: bytes, patience: _Patience) -> dict[str, Any]:
+        self._stop.check()
         before = self._monotonic()
-        self._budget.take()
+        self._budget.acquire()
         patience.prolong(self._monotonic() - before)  # the account's other requests are no fault of the server's
         token = self._token.text()
         self.usage.requests += 1
         sent = self._monotonic()
         try:
             answer = self._transport.post(body, token, within=patience.left())
+        except ApiError:
+            self._stop.check()
+            raise
         finally:
             self._budget.answered()
         took = self._monotonic() - sent

@@ -11,7 +11,7 @@ from threading import Lock, Thread
 _SECONDS_BETWEEN_CUTS = 0.5
 
 
-class Watch:
+class Deadline:
     """Calls ``cut`` when a block lasts too long; for one block at a time.
 
     Most blocks end long before their time. So the thread is not woken for each one: it sleeps on until the end of a

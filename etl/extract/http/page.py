@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 class Page:
     """The records of one answer; what the server leaves out is None.
 
-    ``total`` counts all rows that match the query, not only those from ``skip`` on. What its checks ask for again and
-    again is read from the records once.
+    ``total`` counts all rows that match the query, not only those from ``skip`` on. The paging adds what the page
+    proves: once it is stored, its window is complete before ``checkpoint``, and None changes nothing. ``verified`` is
+    False where rows may be missing, and ``reason`` says why.
     """
 
     records: list[Any]
     limit: int | None = None
     has_more: bool | None = None
     total: int | None = None
+    checkpoint: datetime | None = None
+    verified: bool = True
+    reason: str = ""
 
     def __len__(self) -> int:
         return self._size
@@ -53,6 +57,10 @@ class Page:
     def moments(self, field: Field) -> list[datetime | None]:
         """Return the date of each record, None where it cannot be read."""
         return self.updated if field == "updatedAt" else self.created
+
+    def covering(self, checkpoint: datetime, *, unverified: str = "") -> Page:
+        """Return this page with the ``checkpoint`` that it completes, and the reason why that is not proven."""
+        return replace(self, checkpoint=checkpoint, verified=not unverified, reason=unverified)
 
     def distinct(self) -> list[Any]:
         """Return the records, one that is given twice only once; one without an id is always its own."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MINUTE = 60.0
 
 
-class Budget:
+class RateLimiter:
     """Lets ``per_minute`` requests through in any sixty seconds, of all threads, and makes the next one wait."""
 
     def __init__(
@@ -37,12 +37,12 @@ class Budget:
         self._lock = Lock()
         self._mine = local()
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Return when one more request may be sent, and count it."""
-        while (wait := self._wait_or_take()) > 0:
+        while (wait := self._wait_or_acquire()) > 0:
             self._sleep(wait)
 
-    def _wait_or_take(self) -> float:
+    def _wait_or_acquire(self) -> float:
         with self._lock:
             wait = self.wait()
             if wait <= 0:
@@ -66,7 +66,7 @@ class Budget:
             return 0.0
         return self._spent[len(self._spent) - self.per_minute] + MINUTE - now
 
-    def take_over(self, requests: int, ended_ago: float) -> None:
+    def preload_usage(self, requests: int, ended_ago: float) -> None:
         """Count requests that another run of the account sent, the last of them so many seconds ago.
 
         Only that moment is known, and they may all have been sent just before it.

@@ -29,6 +29,7 @@ _RATE_LIMIT = re.compile("rate[ _-]?limit", re.IGNORECASE)
 _SECONDS = re.compile(r"\d{1,8}(\.\d+)?", re.ASCII)
 _MOST_DIGITS = 4300  # of an integer, as Python's own limit
 _MOST_SAID = 200
+_SCOPE = "scope Case Management Configuration"
 _MOST_READ = 4096  # of a text in which words are looked for
 
 
@@ -131,15 +132,20 @@ def _raise_rate_limit(status: int, headers: Mapping[str, str], words: str) -> No
 def _raise_bad_token(status: int, said: str | None, code: int | None) -> None:
     if status != 401 and (said is None or (status != 403 and code not in _BAD_TOKEN_CODES)):
         return
-    single_use = re.search(r"replay|\bjti\b", said or "", re.IGNORECASE)
-    advice = (
-        "the app takes a token only once: set jti"
-        if single_use
-        else "check client_id, client_secret, algorithm, account_id, stream_id "
-        "and the app's scope Case Management Configuration"
-    )
-    message = f"the API refused the token (HTTP {status}{_quoted(said)}); {advice}"
+    message = f"the API refused the token (HTTP {status}{_quoted(said)}); {_advice(said or '')}"
     raise BadTokenError(message)
+
+
+def _advice(said: str) -> str:
+    """Return what to do about a refused token. Until an app is published, its new scopes are refused."""
+    if re.search(r"replay|\bjti\b", said, re.IGNORECASE):
+        return "the app takes a token only once: set jti"
+    if "scope" in said.lower():
+        return f"enable the app's {_SCOPE}, then publish the app: a scope counts only once it is published"
+    return (
+        "check client_id, client_secret, algorithm, account_id and stream_id, "
+        f"and that the app's {_SCOPE} is enabled and published"
+    )
 
 
 def _raise_refused(status: int, said: str, code: int | None) -> None:

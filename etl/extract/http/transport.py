@@ -20,7 +20,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from etl import __version__
 from etl.errors import ApiError, TransientApiError
-from etl.extract.http.deadline import Watch
+from etl.extract.http.deadline import Deadline
 from etl.extract.http.responses import SlowAnswerError
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ class Transport:
         self._url = endpoint.base_url + PATH.format(stream_id=quote(endpoint.stream_id, safe=""))
         self._adapter = _Adapter()
         self._session = _session(endpoint, self._adapter)
-        self._watch = Watch(self._adapter.cut)
+        self._watch = Deadline(self._adapter.cut)
 
-    def knock(self, *, within: float) -> Mapping[str, str]:
+    def ping(self, *, within: float) -> Mapping[str, str]:
         """Ask the host for its front page, without a token, and return the answer's headers, whatever the answer.
 
         Raises:
@@ -108,6 +108,10 @@ class Transport:
         if is_over():
             raise self._late()  # what ends with its connection looks whole when it is cut
         return answer
+
+    def interrupt(self) -> None:
+        """End a request that is under way, from another thread."""
+        self._adapter.cut()
 
     def close(self) -> None:
         """Close the connection."""

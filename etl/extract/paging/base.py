@@ -1,4 +1,4 @@
-"""What all ways of reading share: a window to read, the chunks that a reading gives, and when it is at its end."""
+"""What all read strategies share: the window, its queries, the checks of a page, and which page is the last."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
 
 from etl.errors import RefusedError
-from etl.extract.capabilities import SECOND, Abilities, ContradictedError, Question
+from etl.extract.capabilities import SECOND, CapabilityDriftError, Question, ServerCapabilities
 from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
 
@@ -22,56 +21,43 @@ _FAR = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The stretch ``[start, end)`` of a date field.
+    """The range ``[start, end)`` of a date field.
 
-    A reading may stop once it is past ``enough``: what changes after that moment belongs to the next run. It is asked
-    for once a page is there, because only then the server's time is known.
+    Reading may stop behind ``stop_after``: later changes belong to the next run. It is called once a page is there,
+    because the server's time is not known before.
     ``filters`` narrows what is read to, for example, the unresolved tasks.
     """
 
     field: Field
     start: datetime
     end: datetime
-    enough: Callable[[], datetime] | None = None
+    stop_after: Callable[[], datetime] | None = None
     filters: Query = EVERYTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Records to store together.
-
-    Once they are stored, all of the window before ``covered_until`` is; None leaves that as it was. ``settled`` is
-    False where the reading could not prove that nothing is missing, for the ``reason`` given.
-    """
-
-    records: list[Any]
-    covered_until: datetime | None = None
-    total: int | None = None
-    settled: bool = True
-    reason: str = ""
+Reader = Callable[[Fetch, Window, ServerCapabilities], Iterator[Page]]
 
 
-Reader = Callable[[Fetch, Window, Abilities], Iterator[Chunk]]
-
-
-def dated(window: Window, abilities: Abilities, start: datetime | None = None, end: datetime | None = None) -> Query:
+def window_query(
+    window: Window, capabilities: ServerCapabilities, start: datetime | None = None, end: datetime | None = None
+) -> Query:
     """Return the query for ``[start, end)`` of a window, by default all of it."""
     return replace(
         window.filters,
-        start=abilities.first_date(start or window.start),
-        end=abilities.last_date(end or window.end),
-        limit=abilities.limit(),
+        start=capabilities.first_date(start or window.start),
+        end=capabilities.last_date(end or window.end),
+        limit=capabilities.limit(),
     )
 
 
-def nothing_follows(fetch: Fetch, query: Query, page: Page, abilities: Abilities) -> bool:
+def is_last_page(fetch: Fetch, query: Query, page: Page, capabilities: ServerCapabilities) -> bool:
     """Tell whether ``page``, the answer to ``query``, is the last one.
 
     Where the server gives no word, or contradicts itself, a page is the last one only if the place behind it is empty,
     which is asked. So it is, too, where only a total says that a full page is the last one, and where only ``hasMore``
     says that one is not which is not full.
     """
-    is_full = abilities.is_full(len(page))
+    is_full = capabilities.is_full(len(page))
     if page.is_last(query.skip):
         if page.has_more is False or not is_full or not page.records:
             return True
@@ -117,7 +103,7 @@ def is_sorted(values: list[datetime], *, descending: bool = False) -> bool:
 
 
 def check_order(page: Page, field: Field, *, descending: bool = False) -> None:
-    """Order is checked, never trusted: raise :class:`ContradictedError` for rows that are not sorted.
+    """Order is checked, never trusted: raise :class:`CapabilityDriftError` for rows that are not sorted.
 
     A row that is given twice stands in a wrong place once, which proves nothing.
     """
@@ -127,11 +113,11 @@ def check_order(page: Page, field: Field, *, descending: bool = False) -> None:
     if not is_sorted(single, descending=descending):
         question: Question = "sort_updated" if field == "updatedAt" else "sort_created"
         evidence = f"rows out of order although sorted by {field}"
-        raise ContradictedError(question, answer=False, evidence=evidence)
+        raise CapabilityDriftError(question, answer=False, evidence=evidence)
 
 
 def check_dates(page: Page, field: Field, start: datetime, end: datetime) -> None:
-    """Raise :class:`ContradictedError` where the dates of a query filter on another field, or not at all.
+    """Raise :class:`CapabilityDriftError` where the dates of a query filter on another field, or not at all.
 
     A few strange rows do not prove that: most of the page has to be outside.
     """
@@ -142,17 +128,17 @@ def check_dates(page: Page, field: Field, start: datetime, end: datetime) -> Non
     other: Field = "createdAt" if field == "updatedAt" else "updatedAt"
     fits = all(_is_within(value, start, end) for value in moments(page, other))
     evidence = f"rows with {field} {outside[0]} although the dates were {start} to {end}"
-    raise ContradictedError("window_field", answer=other if fits else "neither", evidence=evidence)
+    raise CapabilityDriftError("window_field", answer=other if fits else "neither", evidence=evidence)
 
 
-def check_tick(page: Page, field: Field, start: datetime, abilities: Abilities) -> None:
-    """Raise :class:`ContradictedError` for rows that are in only because dates are cut to the second."""
-    if abilities.tick is None or abilities.tick >= SECOND:
+def check_tick(page: Page, field: Field, start: datetime, capabilities: ServerCapabilities) -> None:
+    """Raise :class:`CapabilityDriftError` for rows that are in only because dates are cut to the second."""
+    if capabilities.tick is None or capabilities.tick >= SECOND:
         return
     second = start.replace(microsecond=0)
     early = [value for value in moments(page, field) if second <= value < start]
     if early:
-        raise ContradictedError("tick", SECOND, f"a row with {field} {early[0]} although the dates began {start}")
+        raise CapabilityDriftError("tick", SECOND, f"a row with {field} {early[0]} although the dates began {start}")
 
 
 def _is_within(value: datetime, start: datetime, end: datetime) -> bool:

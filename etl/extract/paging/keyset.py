@@ -10,59 +10,60 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from etl.extract.capabilities import Abilities, ContradictedError, Question
+from etl.extract.capabilities import CapabilityDriftError, Question, ServerCapabilities
 from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
 from etl.extract.paging.base import (
-    Chunk,
     Fetch,
     Window,
     check_dates,
     check_order,
     check_tick,
-    dated,
+    is_last_page,
     moments,
-    nothing_follows,
+    window_query,
 )
-from etl.extract.paging.offset import walk
+from etl.extract.paging.offset import read_by_offset
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _MOST_SECOND_LOOKS = 3
 
 
-def read_keyset(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[Chunk]:
+def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) -> Iterator[Page]:
     """Yield a window's rows, oldest first, page by page."""
     start, expected, anchor = window.start, None, None
     while True:
-        query = _query(window, abilities, start)
+        query = _query(window, capabilities, start)
         page = fetch(query)
         values = moments(page, window.field)
         check_order(page, window.field)
         check_dates(page, window.field, query.start or start, query.end or window.end)
-        check_tick(page, window.field, query.start or start, abilities)
+        check_tick(page, window.field, query.start or start, capabilities)
         if anchor is not None:
-            _check_ends(fetch, window, abilities, page, (anchor, start))
+            _check_ends(fetch, window, capabilities, page, (anchor, start))
         if expected is not None and page.total is not None and page.total < expected.total:
-            yield from expected.look_again(fetch, abilities, query)
-        if nothing_follows(fetch, query, page, abilities):
-            yield Chunk(page.records, window.end, page.total)
+            yield from expected.look_again(fetch, capabilities, query)
+        if is_last_page(fetch, query, page, capabilities):
+            yield page.covering(window.end)
             return
         last = _latest(values, window.field)
-        if window.enough is not None and last > window.enough():
-            yield Chunk(page.records, window.enough(), page.total)
+        if window.stop_after is not None and last > window.stop_after():
+            yield page.covering(window.stop_after())
             return
-        if _tick(last, abilities) > _tick(start, abilities):
-            yield Chunk(page.records, last, page.total)
-            expected = _Expectation.after(page, window, abilities, start, last)
+        if _tick(last, capabilities) > _tick(start, capabilities):
+            yield page.covering(last)
+            expected = _Expectation.after(page, window, capabilities, start, last)
             start, anchor = last, _anchor(page, window.field, last)
         else:
-            yield Chunk(page.records)
-            instant = _tick(start, abilities)
-            end = instant + abilities.smallest()
-            yield from walk(fetch, dated(window, abilities, instant, end), abilities, min(end, window.end))
+            yield Page(page.records)
+            instant = _tick(start, capabilities)
+            end = instant + capabilities.smallest()
+            yield from read_by_offset(
+                fetch, window_query(window, capabilities, instant, end), capabilities, min(end, window.end)
+            )
             start, expected, anchor = end, None, None
         if start >= window.end:
-            yield Chunk([], window.end)
+            yield Page([], checkpoint=window.end)
             return
 
 
@@ -77,29 +78,29 @@ class _Expectation:
 
     @classmethod
     def after(
-        cls, page: Page, window: Window, abilities: Abilities, start: datetime, last: datetime
+        cls, page: Page, window: Window, capabilities: ServerCapabilities, start: datetime, last: datetime
     ) -> _Expectation | None:
-        if page.total is None or abilities.ends_inclusive is not True:
+        if page.total is None or capabilities.ends_inclusive is not True:
             return None  # which rows the next request leaves out is not known to the row
         return cls(window, start, last, page.total - _rows_before(page, window.field, last))
 
-    def look_again(self, fetch: Fetch, abilities: Abilities, query: Query) -> Iterator[Chunk]:
+    def look_again(self, fetch: Fetch, capabilities: ServerCapabilities, query: Query) -> Iterator[Page]:
         """Read both pages once more: rows that left account for the smaller total, or some were withheld."""
         for _ in range(_MOST_SECOND_LOOKS):
-            page, following = fetch(_query(self._window, abilities, self._start)), fetch(query)
-            yield Chunk(page.records + following.records)
+            page, following = fetch(_query(self._window, capabilities, self._start)), fetch(query)
+            yield Page(page.records + following.records)
             before = _rows_before(page, self._window.field, self._last)
             if page.total is None or following.total is None or page.total - before <= following.total:
                 return
         evidence = f"rows are missing before {self._last}: the totals do not add up"
-        raise ContradictedError("ends_inclusive", answer=False, evidence=evidence)
+        raise CapabilityDriftError("ends_inclusive", answer=False, evidence=evidence)
 
 
 def _latest(values: list[datetime], field: Field) -> datetime:
     """Return the latest moment of a page; raise where it has none, since there is nothing to go on from."""
     if not values:
         question: Question = "sort_updated" if field == "updatedAt" else "sort_created"
-        raise ContradictedError(question, answer=False, evidence=f"a full page without any readable {field}")
+        raise CapabilityDriftError(question, answer=False, evidence=f"a full page without any readable {field}")
     return max(values)
 
 
@@ -107,28 +108,30 @@ def _anchor(page: Page, field: Field, last: datetime) -> str | None:
     return page.ids[page.moments(field).index(last)]
 
 
-def _check_ends(fetch: Fetch, window: Window, abilities: Abilities, page: Page, anchor: tuple[str, datetime]) -> None:
+def _check_ends(
+    fetch: Fetch, window: Window, capabilities: ServerCapabilities, page: Page, anchor: tuple[str, datetime]
+) -> None:
     """Raise where the row at which a page was to begin comes only for dates around it.
 
     It may have been changed or be gone: then it does not come for these either.
     """
     key, moment = anchor
-    if abilities.ends_inclusive is not True or key in page.ids:
+    if capabilities.ends_inclusive is not True or key in page.ids:
         return
-    tick = abilities.smallest()
-    around = fetch(replace(dated(window, abilities), start=moment - tick, end=moment + tick))
+    tick = capabilities.smallest()
+    around = fetch(replace(window_query(window, capabilities), start=moment - tick, end=moment + tick))
     if anchor in zip(around.ids, around.moments(window.field), strict=True):
-        raise ContradictedError("ends_inclusive", answer=False, evidence=f"{key} did not come from {moment} on")
+        raise CapabilityDriftError("ends_inclusive", answer=False, evidence=f"{key} did not come from {moment} on")
 
 
-def _query(window: Window, abilities: Abilities, start: datetime) -> Query:
-    return replace(dated(window, abilities, start), sort_by=(window.field, "asc"))
+def _query(window: Window, capabilities: ServerCapabilities, start: datetime) -> Query:
+    return replace(window_query(window, capabilities, start), sort_by=(window.field, "asc"))
 
 
 def _rows_before(page: Page, field: Field, moment: datetime) -> int:
     return sum(1 for value in moments(page, field) if value < moment)
 
 
-def _tick(moment: datetime, abilities: Abilities) -> datetime:
+def _tick(moment: datetime, capabilities: ServerCapabilities) -> datetime:
     """Return the beginning of the instant, as the server tells instants apart."""
-    return moment - (moment - _EPOCH) % abilities.smallest()
+    return moment - (moment - _EPOCH) % capabilities.smallest()

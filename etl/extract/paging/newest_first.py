@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from etl.extract.capabilities import Abilities
+from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Query
-from etl.extract.paging.base import Chunk, Fetch, Window, check_order, moments, nothing_follows
+from etl.extract.paging.base import Fetch, Window, check_order, is_last_page, moments
 
 _PAGES_REMEMBERED = 8
 _MOST_STEPS_BACK = 1000
@@ -24,13 +24,13 @@ _MOST_REPEATS = 2
 _Version = tuple[str | None, datetime | None]
 
 
-def read_newest(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[Chunk]:
-    """Yield what was updated since ``window.start``, newest first; only the last chunk covers anything."""
-    skip, steps_back, repeats, doubt = 0, 0, 0, ""
+def read_newest_first(fetch: Fetch, window: Window, capabilities: ServerCapabilities) -> Iterator[Page]:
+    """Yield what was updated since ``window.start``, newest first; only the last page covers anything."""
+    skip, steps_back, repeats, unverified = 0, 0, 0, ""
     tie, tied = None, set[_Version]()  # the last row of a page of which all share one instant, and all such rows
     overlaps, floor = False, None
     known: deque[set[_Version]] = deque(maxlen=_PAGES_REMEMBERED)
-    query = replace(window.filters, sort_by=("updatedAt", "desc"), limit=abilities.limit())
+    query = replace(window.filters, sort_by=("updatedAt", "desc"), limit=capabilities.limit())
     while True:
         asked = replace(query, skip=skip)
         page = fetch(asked)
@@ -38,9 +38,9 @@ def read_newest(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[
         versions = [(record_id(record), moment_of(record, "updatedAt")) for record in page.distinct()]
         if overlaps and not _joins(versions, known, floor):
             steps_back += 1
-            yield Chunk(page.records)
+            yield Page(page.records)
             if steps_back > _MOST_STEPS_BACK:
-                yield Chunk([], window.end, settled=False, reason="the rows never stopped moving")
+                yield Page([]).covering(window.end, unverified="the rows never stopped moving")
                 return
             skip = max(0, skip - max(1, len(page) // 2) * steps_back)
             overlaps = skip > 0
@@ -48,15 +48,15 @@ def read_newest(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[
         steps_back = 0
         repeats = repeats + 1 if skip and known[-1] == set(versions) else 0
         if repeats > _MOST_REPEATS:
-            yield Chunk(page.records, window.end, settled=False, reason="the same page over and over: skip is ignored")
+            yield Page(page.records).covering(window.end, unverified="the same page over and over: skip is ignored")
             return
         known.append(set(versions))
         if tie is not None and _is_shuffled(tie, tied, versions):
-            doubt = f"more rows than a page share updatedAt {tie[1]}, and come in another order each time"
-        if _is_done(fetch, asked, page, window, abilities):
-            yield Chunk(page.records, window.end, page.total, settled=not doubt, reason=doubt)
+            unverified = f"more rows than a page share updatedAt {tie[1]}, and come in another order each time"
+        if _is_done(fetch, asked, page, window, capabilities):
+            yield page.covering(window.end, unverified=unverified)
             return
-        yield Chunk(page.records, None, page.total)
+        yield page
         onwards, floor = _onwards(versions)
         tie = versions[-1] if onwards is None and versions else None
         tied = tied.union(versions) if tie else set()
@@ -94,7 +94,7 @@ def _onwards(versions: list[_Version]) -> tuple[int | None, datetime | None]:
     return (first - 1, last) if first > 1 else (None, None)
 
 
-def _is_done(fetch: Fetch, asked: Query, page: Page, window: Window, abilities: Abilities) -> bool:
+def _is_done(fetch: Fetch, asked: Query, page: Page, window: Window, capabilities: ServerCapabilities) -> bool:
     if min(moments(page, "updatedAt"), default=window.start) < window.start:
         return True
-    return nothing_follows(fetch, asked, page, abilities)
+    return is_last_page(fetch, asked, page, capabilities)

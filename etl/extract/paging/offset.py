@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from etl.errors import RefusedError
-from etl.extract.capabilities import Abilities
+from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.page import Page, record_id
 from etl.extract.http.query import Query
-from etl.extract.paging.base import Chunk, Fetch, nothing_follows
+from etl.extract.paging.base import Fetch, is_last_page
 
 _MOST_WALKS = 6
 _IMPATIENT_WALKS = 3  # begin anew where the anchor is gone
@@ -37,31 +37,33 @@ class _Walk:
         return self.total is None or len(self.ids) == self.total
 
 
-def walk(fetch: Fetch, query: Query, abilities: Abilities, covered_until: datetime) -> Iterator[Chunk]:
-    """Yield every page of ``query``, walking again until one walk is proven whole; the last chunk tells the outcome."""
+def read_by_offset(
+    fetch: Fetch, query: Query, capabilities: ServerCapabilities, checkpoint: datetime
+) -> Iterator[Page]:
+    """Yield every page of ``query``, walking again until one walk is proven whole; the last page tells the outcome."""
     seen: set[str] = set()
     before: set[str] | None = None
     outcome = _Walk(patient=False)
     for number in range(_MOST_WALKS):
         outcome = _Walk(patient=number >= _IMPATIENT_WALKS)
-        for page in _pages(fetch, query, abilities, outcome):
-            yield Chunk(page.records)
+        for page in _pages(fetch, query, capabilities, outcome):
+            yield Page(page.records)
         seen |= outcome.ids
         if outcome.refused:
-            yield Chunk([], covered_until, outcome.total, settled=False, reason=outcome.refused)
+            yield Page([], total=outcome.total).covering(checkpoint, unverified=outcome.refused)
             return
         if not outcome.drifted and outcome.counts_to_total():
-            yield Chunk([], covered_until, outcome.total)
+            yield Page([], total=outcome.total, checkpoint=checkpoint)
             return
         if outcome.total == len(seen) and before == seen:
-            yield Chunk([], covered_until, outcome.total)
+            yield Page([], total=outcome.total, checkpoint=checkpoint)
             return
         before = set(seen)
     reason = f"{len(seen)} distinct ids, reported total {outcome.total}, after {_MOST_WALKS} readings"
-    yield Chunk([], covered_until, outcome.total, settled=False, reason=reason)
+    yield Page([], total=outcome.total).covering(checkpoint, unverified=reason)
 
 
-def _pages(fetch: Fetch, query: Query, abilities: Abilities, walk: _Walk) -> Iterator[Page]:
+def _pages(fetch: Fetch, query: Query, capabilities: ServerCapabilities, walk: _Walk) -> Iterator[Page]:
     skip, anchor, repeats = 0, "", 0
     while True:
         asked = replace(query, skip=skip)
@@ -79,7 +81,7 @@ def _pages(fetch: Fetch, query: Query, abilities: Abilities, walk: _Walk) -> Ite
         walk.ids.update(ids)
         walk.total = page.total
         yield page
-        if (walk.drifted and not walk.patient) or nothing_follows(fetch, asked, page, abilities):
+        if (walk.drifted and not walk.patient) or is_last_page(fetch, asked, page, capabilities):
             return
         if not news and anchor:
             skip, anchor = skip + len(page), ""

@@ -9,51 +9,51 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from etl.extract.capabilities import Abilities
+from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.page import Page
-from etl.extract.paging.base import Chunk, Fetch, Window, check_dates, check_tick, dated, nothing_follows
-from etl.extract.paging.offset import walk
+from etl.extract.paging.base import Fetch, Window, check_dates, check_tick, is_last_page, window_query
+from etl.extract.paging.offset import read_by_offset
 
 _FILL = 0.7  # of a page: how full the next window is meant to be, since density varies
 _GROWTH = 8.0
 
 
-def read_verified(fetch: Fetch, window: Window, abilities: Abilities) -> Iterator[Chunk]:
+def read_split_windows(fetch: Fetch, window: Window, capabilities: ServerCapabilities) -> Iterator[Page]:
     """Yield a window's rows, in order of time from piece to piece, in none within a piece."""
     start, size = window.start, window.end - window.start
     while start < window.end:
-        end = _end(window, abilities, start, size)
-        query = dated(window, abilities, start, end)
+        end = _end(window, capabilities, start, size)
+        query = window_query(window, capabilities, start, end)
         page = fetch(query)
         check_dates(page, window.field, query.start or start, query.end or end)
-        check_tick(page, window.field, query.start or start, abilities)
-        if nothing_follows(fetch, query, page, abilities):
-            yield Chunk(page.records, end, page.total)
-            size = (end - start) * _growth(len(page), abilities)
+        check_tick(page, window.field, query.start or start, capabilities)
+        if is_last_page(fetch, query, page, capabilities):
+            yield page.covering(end)
+            size = (end - start) * _growth(len(page), capabilities)
             start = end
-        elif end - start > abilities.smallest():
-            yield Chunk(page.records)
-            size = (end - start) * _shrinkage(page, abilities)
+        elif end - start > capabilities.smallest():
+            yield Page(page.records)
+            size = (end - start) * _shrinkage(page, capabilities)
         else:
-            yield from walk(fetch, query, abilities, end)
+            yield from read_by_offset(fetch, query, capabilities, end)
             start = end
 
 
-def _end(window: Window, abilities: Abilities, start: datetime, size: timedelta) -> datetime:
+def _end(window: Window, capabilities: ServerCapabilities, start: datetime, size: timedelta) -> datetime:
     """Return where the piece that begins at ``start`` ends: whole ticks on."""
-    tick = abilities.smallest()
+    tick = capabilities.smallest()
     ticks = max(1, size // tick)
     if ticks >= (window.end - start) / tick:
         return window.end
     return start + ticks * tick
 
 
-def _growth(rows: int, abilities: Abilities) -> float:
-    return min(_GROWTH, _FILL * abilities.limit() / rows) if rows else _GROWTH
+def _growth(rows: int, capabilities: ServerCapabilities) -> float:
+    return min(_GROWTH, _FILL * capabilities.limit() / rows) if rows else _GROWTH
 
 
-def _shrinkage(page: Page, abilities: Abilities) -> float:
+def _shrinkage(page: Page, capabilities: ServerCapabilities) -> float:
     """Return by what to shorten a piece that does not fit; at least by half."""
     if page.total is None or page.total <= len(page):
         return 0.5
-    return min(0.5, _FILL * min(abilities.limit(), len(page)) / page.total)
+    return min(0.5, _FILL * min(capabilities.limit(), len(page)) / page.total)

@@ -14,7 +14,7 @@ from etl.extract.http.page import Page, moment_of
 from etl.extract.http.query import Field, Query
 from etl.extract.paging.base import moments
 from etl.extract.probe.limits import EARLY
-from etl.extract.probe.session import Experiment
+from etl.extract.probe.session import ProbeSession
 from etl.times import format_time
 
 _DAY = timedelta(days=1)
@@ -38,41 +38,41 @@ class _Task:
         return f"a task created {format_time(self.created)}, updated {format_time(self.updated)}"
 
 
-def learn_dates(experiment: Experiment) -> None:
+def learn_dates(session: ProbeSession) -> None:
     """Learn what the dates of a query mean, as far as the tasks seen so far can show it."""
-    if experiment.wants("window_field"):
-        _learn_window_field(experiment)
-    if experiment.known.window_field is None:
+    if session.wants("window_field"):
+        _learn_window_field(session)
+    if session.known.window_field is None:
         return
-    if experiment.wants("ends_inclusive"):
-        _learn_ends(experiment, experiment.known.window_field)
-    if experiment.wants("tick"):
-        _learn_tick(experiment, experiment.known.window_field)
+    if session.wants("ends_inclusive"):
+        _learn_ends(session, session.known.window_field)
+    if session.wants("tick"):
+        _learn_tick(session, session.known.window_field)
 
 
-def _learn_window_field(experiment: Experiment) -> None:
+def _learn_window_field(session: ProbeSession) -> None:
     """Ask for the instant of a task's creation and for that of its update; where neither gives rows, around them."""
-    task = _most_apart(experiment.records.values())
+    task = _most_apart(session.records.values())
     if task is None:
         return
     instant_refused = False
     for margin, inclusive in ((timedelta(), True), (SECOND, False)):
-        if experiment.known.ends_inclusive not in (None, inclusive):
+        if session.known.ends_inclusive not in (None, inclusive):
             continue
-        pages = {field: _around(experiment, task.moment(field), margin) for field in _FIELDS}
+        pages = {field: _around(session, task.moment(field), margin) for field in _FIELDS}
         field = _field_shown(task, pages)
         if field is not None:
-            experiment.learn("window_field", field, f"{task}, came for its {field} alone")
+            session.learn("window_field", field, f"{task}, came for its {field} alone")
             if not instant_refused:
-                experiment.learn("ends_inclusive", inclusive, _ends_evidence(task.moment(field), inclusive=inclusive))
+                session.learn("ends_inclusive", inclusive, _ends_evidence(task.moment(field), inclusive=inclusive))
             return
         instant_refused = all(page is None for page in pages.values())
         if any(page and page.records for page in pages.values()):
             return
 
 
-def _around(experiment: Experiment, moment: datetime, margin: timedelta) -> Page | None:
-    return experiment.ask(Query(limit=experiment.limit, start=moment - margin, end=moment + margin))
+def _around(session: ProbeSession, moment: datetime, margin: timedelta) -> Page | None:
+    return session.ask(Query(limit=session.limit, start=moment - margin, end=moment + margin))
 
 
 def _field_shown(task: _Task, pages: dict[Field, Page | None]) -> Field | None:
@@ -113,17 +113,17 @@ def _usable(record: Any, field: Field) -> datetime | None:
     return moment if moment and EARLY < moment < END_OF_TIME - 2 * _DAY else None
 
 
-def _learn_ends(experiment: Experiment, field: Field) -> None:
+def _learn_ends(session: ProbeSession, field: Field) -> None:
     """Ask for one instant as both ends; that nothing comes counts only if something does around it."""
-    moment = _lonely_moment(experiment.records.values(), field)
+    moment = _lonely_moment(session.records.values(), field)
     if moment is None:
         return
     for margin, inclusive in ((timedelta(), True), (SECOND, False)):
-        page = _around(experiment, moment, margin)
+        page = _around(session, moment, margin)
         if page is None:
             return
         if moment in moments(page, field):
-            experiment.learn("ends_inclusive", inclusive, _ends_evidence(moment, inclusive=inclusive))
+            session.learn("ends_inclusive", inclusive, _ends_evidence(moment, inclusive=inclusive))
             return
 
 
@@ -132,20 +132,20 @@ def _ends_evidence(moment: datetime, *, inclusive: bool) -> str:
     return f"a task of {format_time(moment)} {words} when that instant was both dates"
 
 
-def _learn_tick(experiment: Experiment, field: Field) -> None:
-    moment = _lonely_moment(experiment.records.values(), field)
+def _learn_tick(session: ProbeSession, field: Field) -> None:
+    moment = _lonely_moment(session.records.values(), field)
     if moment is None:
         return
-    tick = (_tick_of_included if experiment.known.ends_inclusive else _tick_of_excluded)(experiment, field, moment)
+    tick = (_tick_of_included if session.known.ends_inclusive else _tick_of_excluded)(session, field, moment)
     if tick is not None:
-        experiment.learn("tick", tick, f"seen by asking just beside a task of {format_time(moment)}")
+        session.learn("tick", tick, f"seen by asking just beside a task of {format_time(moment)}")
 
 
-def _tick_of_included(experiment: Experiment, field: Field, moment: datetime) -> timedelta | None:
+def _tick_of_included(session: ProbeSession, field: Field, moment: datetime) -> timedelta | None:
     """Ask for the next instants after a task's, ever farther ones, until it no longer comes with them."""
     for tick, coarser in pairwise(_TICKS):
         after = moment - _past(moment, tick) + tick
-        page = _around(experiment, after, timedelta())
+        page = _around(session, after, timedelta())
         if page is None:
             return None
         if all(value >= after for value in moments(page, field)):
@@ -154,10 +154,10 @@ def _tick_of_included(experiment: Experiment, field: Field, moment: datetime) ->
     return _TICKS[-1]
 
 
-def _tick_of_excluded(experiment: Experiment, field: Field, moment: datetime) -> timedelta | None:
+def _tick_of_excluded(session: ProbeSession, field: Field, moment: datetime) -> timedelta | None:
     """Ask for what lies around a task, ever wider, until it comes."""
     for tick in _TICKS:
-        page = _around(experiment, moment, tick)
+        page = _around(session, moment, tick)
         if page is None:
             return None
         if moment in moments(page, field):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from etl.extract.capabilities import DEFAULT_PAGE_ROWS, END_OF_TIME, SECOND
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Field, Query
-from etl.extract.probe.session import Experiment, largest_taken
+from etl.extract.probe.session import ProbeSession, largest_taken
 
 EARLY = datetime.fromisoformat("1970-01-02T00:00:00+00:00")
 _MANY = 1000
@@ -16,37 +16,37 @@ _LIMITS = (10, 50, 100, 200, 500)
 _DAYS = (1, 7, 31, 90, 366)
 
 
-def first_page(experiment: Experiment) -> Page | None:
+def first_page(session: ProbeSession) -> Page | None:
     """Ask for many rows, newest change first, and learn how many come; None if the server refuses whatever is asked."""
-    known = experiment.known.page_rows
-    found = _largest_page(experiment, known or _MANY)
-    if found is None and experiment.wants("sort_updated"):
+    known = session.known.page_rows
+    found = _largest_page(session, known or _MANY)
+    if found is None and session.wants("sort_updated"):
         # Not the limit is refused, it seems, but sortBy: that is an answer, and the rest can be found without.
-        if _ask_for(experiment, _LIMITS[0], is_sorted=False) is None:
+        if _ask_for(session, _LIMITS[0], is_sorted=False) is None:
             return None
-        experiment.learn("sort_updated", answer=False, evidence="requests with sortBy updatedAt are refused")
-        found = _largest_page(experiment, known or _MANY)
+        session.learn("sort_updated", answer=False, evidence="requests with sortBy updatedAt are refused")
+        found = _largest_page(session, known or _MANY)
     if found is None:
         return None
     limit, page = found
-    experiment.limit = min(limit, DEFAULT_PAGE_ROWS)
-    experiment.holds_all = page.is_last(0)
-    _learn_page_rows(experiment, page, limit)
+    session.limit = min(limit, DEFAULT_PAGE_ROWS)
+    session.holds_all = page.is_last(0)
+    _learn_page_rows(session, page, limit)
     return page
 
 
-def _largest_page(experiment: Experiment, most: int) -> tuple[int, Page] | None:
+def _largest_page(session: ProbeSession, most: int) -> tuple[int, Page] | None:
     """Return the largest limit that the server takes, and the page that it gave."""
     pages: dict[int, Page] = {}
 
     def is_taken(limit: int) -> bool:
-        page = _ask_for(experiment, limit, is_sorted=experiment.known.sort_updated is not False)
+        page = _ask_for(session, limit, is_sorted=session.known.sort_updated is not False)
         if page is not None:
             pages[limit] = page
         return page is not None
 
     if not is_taken(most):
-        named = max((n for n in experiment.numbers_refused(r"(?<![\d.])\d+(?![\d.])") if n < most), default=0)
+        named = max((n for n in session.numbers_refused(r"(?<![\d.])\d+(?![\d.])") if n < most), default=0)
         below, above = most, 0
         if named >= _LIMITS[0]:
             below, above = (most, named + 1) if is_taken(named) else (named, 0)
@@ -55,18 +55,18 @@ def _largest_page(experiment: Experiment, most: int) -> tuple[int, Page] | None:
     return max(pages.items(), default=None)
 
 
-def _ask_for(experiment: Experiment, limit: int, *, is_sorted: bool) -> Page | None:
+def _ask_for(session: ProbeSession, limit: int, *, is_sorted: bool) -> Page | None:
     query = Query(limit=limit, sort_by=("updatedAt", "desc") if is_sorted else None)
-    return experiment.ask(query, may_be_much=limit > DEFAULT_PAGE_ROWS)
+    return session.ask(query, may_be_much=limit > DEFAULT_PAGE_ROWS)
 
 
-def _learn_page_rows(experiment: Experiment, page: Page, asked: int) -> None:
+def _learn_page_rows(session: ProbeSession, page: Page, asked: int) -> None:
     shown = _rows_shown(page, asked)
-    known = experiment.known.page_rows
+    known = session.known.page_rows
     if known and (asked < known or (shown and shown[0] < known)):
-        experiment.known = replace(experiment.known, page_rows=None)  # it holds no more
+        session.known = replace(session.known, page_rows=None)  # it holds no more
     if shown:
-        experiment.learn("page_rows", *shown)
+        session.learn("page_rows", *shown)
 
 
 def _rows_shown(page: Page, asked: int) -> tuple[int, str] | None:
@@ -83,61 +83,61 @@ def _rows_shown(page: Page, asked: int) -> tuple[int, str] | None:
     return (told, f"{asked} were asked for, and limit {told} is in the answer") if told else None
 
 
-def page_of(experiment: Experiment, field: Field, *, descending: bool) -> Page | None:
+def page_of(session: ProbeSession, field: Field, *, descending: bool) -> Page | None:
     """Return a sorted page, asked for with all of time as its dates as long as it is not known whether that may be."""
-    query = Query(limit=experiment.limit, sort_by=(field, "desc" if descending else "asc"))
-    if experiment.wants("any_range") and not experiment.range_refused:
-        page = _of_all_time(experiment, query)
+    query = Query(limit=session.limit, sort_by=(field, "desc" if descending else "asc"))
+    if session.wants("any_range") and not session.range_refused:
+        page = _of_all_time(session, query)
         if page is not None:
             return page
-    page = experiment.ask(query)
-    experiment.range_refused &= page is not None  # otherwise it was not for its range that it was refused
+    page = session.ask(query)
+    session.range_refused &= page is not None  # otherwise it was not for its range that it was refused
     return page
 
 
-def learn_range(experiment: Experiment) -> None:
+def learn_range(session: ProbeSession) -> None:
     """Learn whether all of time may be asked for, and if not how much of it."""
-    if not experiment.wants("any_range"):
+    if not session.wants("any_range"):
         return
-    if not experiment.range_refused and _of_all_time(experiment, Query(limit=1)) is not None:
+    if not session.range_refused and _of_all_time(session, Query(limit=1)) is not None:
         return
-    longest = _longest_range(experiment)
+    longest = _longest_range(session)
     if longest is not None:
         evidence = f"{longest.days} days were answered, more were refused"
-        experiment.learn("longest_range", longest, evidence)
-        experiment.learn("any_range", answer=False, evidence=evidence)
+        session.learn("longest_range", longest, evidence)
+        session.learn("any_range", answer=False, evidence=evidence)
 
 
-def _of_all_time(experiment: Experiment, query: Query) -> Page | None:
+def _of_all_time(session: ProbeSession, query: Query) -> Page | None:
     """Return the page for all of time, None where that is refused, or withheld: rows are known to be there."""
-    page = experiment.ask(replace(query, start=EARLY, end=END_OF_TIME), may_be_much=True)
+    page = session.ask(replace(query, start=EARLY, end=END_OF_TIME), may_be_much=True)
     if page is None or not page.records:
-        experiment.range_refused = True
+        session.range_refused = True
         return None
-    experiment.learn("any_range", answer=True, evidence=f"{EARLY:%Y} to {END_OF_TIME:%Y} was answered")
+    session.learn("any_range", answer=True, evidence=f"{EARLY:%Y} to {END_OF_TIME:%Y} was answered")
     return page
 
 
-def _longest_range(experiment: Experiment) -> timedelta | None:
-    field = experiment.known.window_field
-    end = _latest(experiment, field) + SECOND
+def _longest_range(session: ProbeSession) -> timedelta | None:
+    field = session.known.window_field
+    end = _latest(session, field) + SECOND
 
     def is_taken(days: int) -> bool:
         query = Query(limit=1, start=end - timedelta(days=days), end=end)
-        page = experiment.ask(query, may_be_much=True)
+        page = session.ask(query, may_be_much=True)
         return page is not None and bool(page.records or field is None)
 
-    named = max((n for n in experiment.numbers_refused(r"(\d+)\W*day") if n <= _DAYS[-1]), default=0)
+    named = max((n for n in session.numbers_refused(r"(\d+)\W*day") if n <= _DAYS[-1]), default=0)
     if named and is_taken(named):
         return timedelta(days=named)
     days = largest_taken([days for days in _DAYS if not named or days < named], is_taken)
     return None if days is None else timedelta(days=days)
 
 
-def _latest(experiment: Experiment, field: Field | None) -> datetime:
+def _latest(session: ProbeSession, field: Field | None) -> datetime:
     """Return the latest moment seen, of the field that dates filter on where that is known."""
     names = [field] if field else ["createdAt", "updatedAt"]
-    found = [moment_of(record, name) for record in experiment.records.values() for name in names]
+    found = [moment_of(record, name) for record in session.records.values() for name in names]
     usable = [
         moment for moment in found if moment and EARLY + timedelta(days=_DAYS[-1]) < moment < END_OF_TIME - SECOND
     ]

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from etl.errors import RefusedError
-from etl.extract.capabilities import DEFAULT_PAGE_ROWS, Abilities, Question
+from etl.extract.capabilities import DEFAULT_PAGE_ROWS, Question, ServerCapabilities
 from etl.extract.http.page import Page, record_id
 from etl.extract.http.query import Field, Query
 from etl.extract.http.responses import SlowAnswerError
@@ -26,7 +26,7 @@ class OutOfRequests(Exception):  # noqa: N818 nothing went wrong: the probe is a
 
 
 @dataclass(slots=True)
-class Experiment:
+class ProbeSession:
     """Counts the requests, remembers the records that came, and gathers what was learnt from them.
 
     ``limit`` is how many rows to ask for in trials that need only some; ``holds_all`` tells that the records are all
@@ -34,14 +34,14 @@ class Experiment:
     """
 
     send: Fetch
-    known: Abilities
+    known: ServerCapabilities
     limit: int = DEFAULT_PAGE_ROWS
     holds_all: bool = False
     range_refused: bool = False
     requests: int = 0
     refusal: str = ""
     records: dict[str, Any] = field(default_factory=dict)
-    beginnings: dict[Field, datetime] = field(default_factory=dict)
+    earliest: dict[Field, datetime] = field(default_factory=dict)
 
     def ask(self, query: Query, *, may_be_much: bool = False) -> Page | None:
         """Return the page, None if the server refuses the query.
@@ -81,7 +81,7 @@ class Experiment:
     def learn(self, question: Question, answer: Any, evidence: str) -> None:
         """Note an answer and what shows it, unless there is one."""
         if self.wants(question):
-            self.known = self.known.learnt(question, answer, evidence)
+            self.known = self.known.with_answer(question, answer, evidence)
 
 
 def largest_taken(ladder: Sequence[Choice], is_taken: Callable[[Choice], bool]) -> Choice | None:

@@ -6,45 +6,45 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from etl.errors import EtlError, LockedError
+from etl.errors import EtlError, ExitCode
 
 State = Literal["ok", "warning", "failed", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What was looked at, how it is, and what to do; ``unknown`` is what something else kept from being seen."""
 
     what: str
     state: State
     detail: str
     to_do: str = ""
-    exit_code: int = 0
+    exit_code: int = ExitCode.DONE
     source: str | None = None
 
 
-def ok(what: str, detail: str) -> Finding:
+def ok(what: str, detail: str) -> CheckResult:
     """Say that all is well."""
-    return Finding(what, "ok", detail)
+    return CheckResult(what, "ok", detail)
 
 
-def warning(what: str, detail: str, to_do: str) -> Finding:
+def warning(what: str, detail: str, to_do: str) -> CheckResult:
     """Say what is not as it should be, and hinders no sync."""
-    return Finding(what, "warning", detail, to_do)
+    return CheckResult(what, "warning", detail, to_do)
 
 
-def unknown(what: str, detail: str) -> Finding:
+def unknown(what: str, detail: str) -> CheckResult:
     """Say why something was not looked at."""
-    return Finding(what, "unknown", detail)
+    return CheckResult(what, "unknown", detail)
 
 
-def failed(what: str, error: EtlError) -> Finding:
+def failed(what: str, error: EtlError) -> CheckResult:
     """Say what makes a sync impossible; an error's text ends with what to do."""
     detail, _, to_do = " ".join(str(error).split()).rpartition("; ")
-    return Finding(what, "failed", detail or to_do, to_do if detail else "", error.exit_code)
+    return CheckResult(what, "failed", detail or to_do, to_do if detail else "", error.exit_code)
 
 
-def worst(findings: Iterable[Finding]) -> int:
+def worst(findings: Iterable[CheckResult]) -> int:
     """Return the exit code: that of the first failure, but of a lock only where nothing else failed."""
     codes = [finding.exit_code for finding in findings if finding.state == "failed"]
-    return next((code for code in codes if code != LockedError.exit_code), codes[0] if codes else 0)
+    return next((code for code in codes if code != ExitCode.LOCKED), codes[0] if codes else 0)

@@ -10,14 +10,14 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 from etl.errors import DatabaseError, EtlError
-from etl.jobs.diagnostics.check_results import Finding, failed, ok, unknown, warning
+from etl.jobs.diagnostics.check_results import CheckResult, failed, ok, unknown, warning
 from etl.load.database.engine import reading
 from etl.load.schema import migrate as schema
 
 _LITTLE, _LEAST = 1024**3, 100 * 1024**2  # bytes
 
 
-def check_file(path: Path) -> Iterator[Finding]:
+def check_file(path: Path) -> Iterator[CheckResult]:
     """Give what is found of a SQLite file without opening it; it may be missing."""
     folder = path.parent
     if path.is_dir() or not folder.is_dir():
@@ -30,7 +30,7 @@ def check_file(path: Path) -> Iterator[Finding]:
     yield _check_room(path)
 
 
-def check_server(engine: Engine) -> Finding:
+def check_server(engine: Engine) -> CheckResult:
     """Tell whether a PostgreSQL database can be read and written."""
     query = "select pg_is_in_recovery() or current_setting('default_transaction_read_only') = 'on'"
     try:
@@ -43,7 +43,7 @@ def check_server(engine: Engine) -> Finding:
     return ok("database", "can be read and written")
 
 
-def check_schema(engine: Engine, *, migrate: bool) -> Finding:
+def check_schema(engine: Engine, *, migrate: bool) -> CheckResult:
     """Tell whether the tables are those of this version."""
     try:
         at, newest = schema.current(engine), schema.newest()
@@ -56,18 +56,18 @@ def check_schema(engine: Engine, *, migrate: bool) -> Finding:
     return warning("tables", f"at {at or 'nothing'}, needed is {newest}", "the next sync brings them there")
 
 
-def unseen(detail: str) -> Finding:
+def unseen(detail: str) -> CheckResult:
     """Say why the tables were not looked at."""
     return unknown("tables", detail)
 
 
-def _writable(path: Path) -> Finding | None:
+def _writable(path: Path) -> CheckResult | None:
     if os.access(path, os.W_OK):
         return None
     return failed("database", DatabaseError(f"{path} cannot be written; check its owner and mode"))
 
 
-def _check_room(path: Path) -> Finding:
+def _check_room(path: Path) -> CheckResult:
     folder = next((each for each in path.parents if each.is_dir()), Path("/"))
     free = shutil.disk_usage(folder).free
     size = path.stat().st_size if path.is_file() else 0

@@ -6,17 +6,15 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from etl.load.database.engine import reading
 from etl.load.queries import tasks as lookup
 from etl.load.queries.tasks import Key
+from etl.row import Row
 from etl.times import format_time
 from etl.transform.values import clean_text
-
-Row = dict[str, Any]
 
 FETCH = "kore-etl fetch --search"
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)

@@ -14,10 +14,10 @@ from sqlalchemy import Engine
 
 from etl.errors import ApiError, AuthError, DatabaseError, EtlError, LockedError, RefusedError
 from etl.extract.http.query import Query
-from etl.extract.http.rate_limiter import Budget
+from etl.extract.http.rate_limiter import RateLimiter
 from etl.extract.http.responses import BadTokenError, UnusableAnswerError
-from etl.jobs.diagnostics.check_results import Finding, failed, ok, unknown, warning
-from etl.jobs.pipeline.lifecycle import Assignment
+from etl.jobs.diagnostics.check_results import CheckResult, failed, ok, unknown, warning
+from etl.jobs.pipeline.lifecycle import SourceSpec
 from etl.load.database.engine import reading
 from etl.load.database.locks import named_lock
 from etl.load.queries import status
@@ -26,29 +26,29 @@ _WRONG_CLOCK = timedelta(seconds=30)
 _ACCESS = ("token", "scope", "stream")
 
 
-def check_source(assignment: Assignment, budget: Budget, engine: Engine | None) -> Iterator[Finding]:
+def check_source(source_spec: SourceSpec, budget: RateLimiter, engine: Engine | None) -> Iterator[CheckResult]:
     """Give what is found of a source, at the cost of one request at most."""
-    for finding in _of_source(assignment, budget, engine):
-        yield replace(finding, source=assignment.name)
+    for finding in _of_source(source_spec, budget, engine):
+        yield replace(finding, source=source_spec.name)
 
 
-def _of_source(assignment: Assignment, budget: Budget, engine: Engine | None) -> Iterator[Finding]:
-    with closing(assignment.client):
-        way = list(_check_way(assignment))
-        yield from way
-        if any(finding.state == "failed" for finding in way):
+def _of_source(source_spec: SourceSpec, budget: RateLimiter, engine: Engine | None) -> Iterator[CheckResult]:
+    with closing(source_spec.client):
+        route = list(_check_route(source_spec))
+        yield from route
+        if any(finding.state == "failed" for finding in route):
             yield from (unknown(what, "the server cannot be reached") for what in _ACCESS)
         elif budget.wait():
             yield from (unknown(what, "this minute's requests are used up") for what in _ACCESS)
         else:
-            yield from _check_access(assignment)
+            yield from _check_access(source_spec)
     yield _check_budget(budget)
     if engine is not None:
-        yield _check_lock(assignment, engine)
+        yield _check_lock(source_spec, engine)
 
 
-def _check_way(assignment: Assignment) -> Iterator[Finding]:
-    parts = urlsplit(assignment.base_url)
+def _check_route(source_spec: SourceSpec) -> Iterator[CheckResult]:
+    parts = urlsplit(source_spec.base_url)
     host = parts.hostname or ""
     proxy = None if parts.scheme == "http" or proxy_bypass(host) else getproxies().get(parts.scheme)
     if proxy:
@@ -58,10 +58,10 @@ def _check_way(assignment: Assignment) -> Iterator[Finding]:
         if dns.state == "failed":
             yield unknown("tls", "the host's name is not known")
             return
-    yield from _check_host(assignment, encrypted=parts.scheme == "https")
+    yield from _check_host(source_spec, encrypted=parts.scheme == "https")
 
 
-def _check_name(host: str, port: int) -> Finding:
+def _check_name(host: str, port: int) -> CheckResult:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -69,10 +69,10 @@ def _check_name(host: str, port: int) -> Finding:
     return ok("dns", f"{host} is {found[0][4][0]}")
 
 
-def _check_host(assignment: Assignment, *, encrypted: bool) -> Iterator[Finding]:
-    client = assignment.client
+def _check_host(source_spec: SourceSpec, *, encrypted: bool) -> Iterator[CheckResult]:
+    client = source_spec.client
     try:
-        client.knock()
+        client.ping()
     except EtlError as error:
         yield failed("tls", error)
         return
@@ -88,11 +88,11 @@ def _check_host(assignment: Assignment, *, encrypted: bool) -> Iterator[Finding]
         yield ok("clock", "agrees with the server's")
 
 
-def _check_access(assignment: Assignment) -> Iterator[Finding]:
+def _check_access(source_spec: SourceSpec) -> Iterator[CheckResult]:
     """Ask for one task, and tell from the answer what is well."""
-    good = {"token": "accepted", "scope": "granted", "stream": f"{assignment.stream_id} answers"}
+    good = {"token": "accepted", "scope": "granted", "stream": f"{source_spec.stream_id} answers"}
     try:
-        assignment.client.ask_once(Query(limit=1))
+        source_spec.client.ask_once(Query(limit=1))
     except EtlError as error:
         for finding in _judged(error):
             yield ok(finding.what, good[finding.what]) if finding.state == "ok" else finding
@@ -100,7 +100,7 @@ def _check_access(assignment: Assignment) -> Iterator[Finding]:
         yield from (ok(what, detail) for what, detail in good.items())
 
 
-def _judged(error: EtlError) -> list[Finding]:
+def _judged(error: EtlError) -> list[CheckResult]:
     """Tell what an error says of token, scope and stream."""
     if isinstance(error, BadTokenError):
         of_scope = "scope" in str(error).partition(";")[0].lower()
@@ -116,14 +116,14 @@ def _judged(error: EtlError) -> list[Finding]:
     return [failed("token", error), *(unknown(what, "no answer could be used") for what in _ACCESS[1:])]
 
 
-def _check_budget(budget: Budget) -> Finding:
+def _check_budget(budget: RateLimiter) -> CheckResult:
     share = budget.share()
     detail = f"{round(share * budget.per_minute)} of {budget.per_minute} requests of this minute are used"
     return warning("budget", detail, "a sync would wait for the next minute") if share >= 1 else ok("budget", detail)
 
 
-def _check_lock(assignment: Assignment, engine: Engine) -> Finding:
-    lock = named_lock(engine, f"sync {assignment.identity}")
+def _check_lock(source_spec: SourceSpec, engine: Engine) -> CheckResult:
+    lock = named_lock(engine, f"sync {source_spec.identity}")
     try:
         is_free = lock.acquire(wait=False)
         lock.release()
@@ -132,7 +132,7 @@ def _check_lock(assignment: Assignment, engine: Engine) -> Finding:
     if is_free:
         return ok("lock", "free: no sync is at work")
     with reading(engine) as connection:
-        rows = status.source_rows(connection, assignment.name)
+        rows = status.source_rows(connection, source_spec.name)
         run = status.latest_run(connection, rows[0]["id"], state="running") if rows else None
     if run is not None:
         since = f"{run['started_at']:%Y-%m-%d %H:%M}"

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from etl.extract.capabilities import Abilities
-from etl.extract.paging.strategy import choose
+from etl.extract.capabilities import ServerCapabilities
+from etl.extract.paging.strategy import choose_strategy
 from etl.load.database.engine import reading
 from etl.load.queries import status
 from etl.load.queries import tasks as lookup
+from etl.row import Row
 
-Row = dict[str, Any]
-Stretch = tuple[datetime, datetime]
+TimeRange = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SourceStatus:
     """A source. ``complete_until`` is what it is known to hold all changes of, ``age`` how many seconds ago that was.
 
     A sync that finds nothing new may leave the watermark where it is: ``complete_until`` is then when it began.
@@ -40,33 +39,33 @@ class Standing:
     tasks: int
     deleted: int
     rejected: int
-    gaps: list[Stretch]
-    unverified: list[Stretch]
+    gaps: list[TimeRange]
+    unverified: list[TimeRange]
     oldest_reading: datetime | None
     probed_at: datetime | None
     answers: Row
     unknown: list[str]
 
 
-def standings(
+def source_statuses(
     engine: Engine, *, now: datetime, source: str | None = None, most_age: timedelta | None = None
-) -> list[Standing]:
+) -> list[SourceStatus]:
     """Return how all sources stand, or one of them; ``most_age`` is the age from which on one is stale."""
     with reading(engine) as connection:
-        return [_standing(connection, row, now, most_age) for row in status.source_rows(connection, source)]
+        return [_source_status(connection, row, now, most_age) for row in status.source_rows(connection, source)]
 
 
-def _standing(connection: Connection, source: Row, now: datetime, most_age: timedelta | None) -> Standing:
+def _source_status(connection: Connection, source: Row, now: datetime, most_age: timedelta | None) -> SourceStatus:
     key, watermark = source["id"], source["watermark"]
     last_sync = status.latest_run(connection, key, commands=status.SYNCS, state="finished")
     complete = _complete_until(watermark, last_sync)
     age = _seconds(now, complete)
-    abilities = Abilities.from_json(source["capabilities"])
+    capabilities = ServerCapabilities.from_json(source["capabilities"])
     live, deleted = status.task_counts(connection, key)
-    sweeps = source["capabilities"] is not None and choose(abilities).later == "sweep"
-    answers = abilities.to_json()
+    sweeps = source["capabilities"] is not None and choose_strategy(capabilities).changes == "sweep"
+    answers = capabilities.to_json()
     del answers["evidence"]
-    return Standing(
+    return SourceStatus(
         name=source["name"],
         stream_id=source["stream_id"],
         complete_until=complete,
@@ -86,7 +85,7 @@ def _standing(connection: Connection, source: Row, now: datetime, most_age: time
         oldest_reading=status.oldest_reading(connection, key) if sweeps else None,
         probed_at=source["probed_at"],
         answers=answers,
-        unknown=list(abilities.unknown()),
+        unknown=list(capabilities.unknown()),
     )
 
 

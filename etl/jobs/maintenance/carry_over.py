@@ -25,8 +25,7 @@ from sqlalchemy import (
 from etl.load.ledger.sources import host_of
 from etl.load.schema.detail_tables import DIMENSIONS, daily_counts, status_intervals, task_progress
 from etl.load.schema.tables import cases, metadata, priorities, sources, statuses
-from etl.load.upsert import daily_counts as counts
-from etl.load.upsert import status_intervals as intervals
+from etl.load.upsert import derived
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,8 +78,7 @@ def today(row: dict[str, Any]) -> dict[str, Any]:
 def derive(connection: Connection) -> None:
     """Compute the derived tables from the tasks and changes that are there now."""
     for source_id in connection.execute(select(sources.c.id)).scalars().all():
-        counts.count_anew(connection, source_id)
-        intervals.follow_all(connection, source_id)
+        derived.rebuild(connection, source_id)
 
 
 def _old(name: str) -> Any:

@@ -5,28 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from etl.errors import ConfigError
-from etl.jobs.pipeline.run import Run
-from etl.load.database.engine import reading
+from etl.jobs.pipeline.run import RunContext
 from etl.load.database.secure_delete import erasing, scrub
-from etl.load.ledger import erased as forgotten
+from etl.load.ledger import erased
 from etl.transform import TaskRows, tombstone, transform
 
 _TABLES = ("tasks", "task_changes", "rejected_records", "users", "cases", "task_fields", "task_tags", "unknown_keys")
 
 
-def forget(run: Run, task_id: str) -> dict[str, Any]:
+def forget(run: RunContext, task_id: str) -> dict[str, Any]:
     """Erase a task of the run's source, and return how many rows of which table went with it.
 
     Raises:
         ConfigError: nothing is stored under this id.
     """
-    with reading(run.engine) as connection:
-        record = forgotten.record_of(connection, run.source.id, task_id)
-        if record is None and not forgotten.is_kept_aside(connection, run.source.id, task_id):
-            raise ConfigError(f"{task_id}: nothing is stored under this id; see: kore-etl why {task_id}")
-    made = transform(tombstone(record or {"_id": task_id}), run.stream)
+    record = run.store.read(erased.record_of, task_id)
+    if record is None and not run.store.read(erased.is_kept_aside, task_id):
+        raise ConfigError(f"{task_id}: nothing is stored under this id; see: kore-etl why {task_id}")
+    made = transform(tombstone(record or {"_id": task_id}), run.transformer.stream)
     assert isinstance(made, TaskRows)  # noqa: S101 - it has an id, and of its dates only what was stored once
-    with erasing(run.engine) as connection:
-        erased = forgotten.erase(connection, made.task, run_id=run.id, now=run.clock())
-    scrub(run.engine, _TABLES)
-    return {"forgotten": task_id, "erased": erased}
+    with erasing(run.store.engine) as connection:
+        counts = erased.erase(connection, made.task, run_id=run.id, now=run.clock())
+    scrub(run.store.engine, _TABLES)
+    return {"forgotten": task_id, "erased": counts}

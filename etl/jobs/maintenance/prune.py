@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
-from etl.jobs.pipeline.lease import turn_of
+from etl.jobs.pipeline.lease import hold_source
 from etl.load.ledger import retention, sources
-from etl.load.queries.status import Row
+from etl.row import Row
 
 COMMAND = "prune"
 
@@ -41,7 +41,7 @@ def prune(engine: Engine, source: Row, ages: Ages, *, now: datetime, dry_run: bo
     """
     identity = sources.identity(source["host"], source["account_id"], source["stream_id"])
     with (
-        turn_of(engine, COMMAND, source=identity, name=source["name"]),
+        hold_source(engine, COMMAND, source=identity, name=source["name"]),
         engine.connect() as connection,
         connection.begin() as transaction,
     ):

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import Connection
 
 from etl.extract.http.responses import parse
-from etl.jobs.pipeline.batch import batch_of
-from etl.jobs.pipeline.run import Run
-from etl.load.database.engine import reading
 from etl.load.database.secure_delete import erasing, scrub
 from etl.load.schema.tables import priorities, statuses
-from etl.load.upsert import daily_counts, rewrite, schema_drift, status_intervals
+from etl.load.upsert import derived, rewrite, schema_drift
 from etl.logs import get_logger
 from etl.transform import TaskRows, dropper, transform
 from etl.transform.canonical_json import canonical
 from etl.transform.field_lineage import history_fields, people_columns
+
+if TYPE_CHECKING:
+    from etl.jobs.pipeline.run import RunContext
 
 log = get_logger()
 
@@ -52,12 +52,12 @@ def shape_from(text: str | None) -> Shape:
     return Shape(kept["transform"], frozenset(kept["dropped"]))
 
 
-def refresh(run: Run) -> int:
+def rebuild(run: RunContext) -> int:
     """Bring the rows of a source to today's form, and return how many tasks that took.
 
     Cut off, it is done again by the next run.
     """
-    before, today = shape_from(run.source.shape), Shape(dropped=frozenset(run.rules.drop_fields))
+    before, today = shape_from(run.source.shape), Shape(dropped=frozenset(run.options.drop_fields))
     if before == today:
         return 0
     dropped = today.dropped - before.dropped
@@ -66,41 +66,39 @@ def refresh(run: Run) -> int:
         _clear(run, dropped)
     if dropped or before.transform != today.transform:
         tasks = sum(_rewrite(run, records) for records in _stored(run))
-    with run.engine.begin() as connection:
+    with run.store.engine.begin() as connection:
         if tasks:
-            daily_counts.count_anew(connection, run.source.id)
-            status_intervals.follow_all(connection, run.source.id)
+            derived.rebuild(connection, run.source.id)
         rewrite.remember_shape(connection, run.source.id, today.text())
     if dropped:
-        scrub(run.engine, _TABLES)
+        scrub(run.store.engine, _TABLES)
     if tasks:
         log.info("tasks.refreshed", tasks=tasks, dropped=sorted(dropped), transform=today.transform)
     return tasks
 
 
-def _stored(run: Run) -> Iterator[list[tuple[str, Any]]]:
+def _stored(run: RunContext) -> Iterator[list[tuple[str, Any]]]:
     last = ""
     while True:
-        with reading(run.engine) as connection:
-            found = rewrite.records(connection, run.source.id, after=last, most=_AT_ONCE)
+        found = run.store.read(rewrite.records, after=last, most=_AT_ONCE)
         if not found:
             return
         yield found
         last = found[-1][0]
 
 
-def _rewrite(run: Run, records: list[tuple[str, Any]]) -> int:
-    rows, _ = run.intake.take([record for _, record in records])
-    with erasing(run.engine) as connection:
-        rewrite.rewrite(connection, batch_of(rows))
+def _rewrite(run: RunContext, records: list[tuple[str, Any]]) -> int:
+    batch = run.transformer.transform_stored([record for _, record in records])
+    with erasing(run.store.engine) as connection:
+        rewrite.rewrite(connection, batch)
     return len(records)
 
 
-def _clear(run: Run, paths: frozenset[str]) -> None:
+def _clear(run: RunContext, paths: frozenset[str]) -> None:
     """Take what stands at paths out of all but the tasks themselves."""
     source_id, drop = run.source.id, dropper(sorted(paths))
     whole, names = history_fields(paths)
-    with erasing(run.engine) as connection:
+    with erasing(run.store.engine) as connection:
         rewrite.clear_history(connection, source_id, whole=whole, names=names)
         rewrite.clear_people(connection, source_id, people_columns(paths))
         schema_drift.drop_all(connection, source_id)
@@ -111,12 +109,12 @@ def _clear(run: Run, paths: frozenset[str]) -> None:
         _clear_named(run, connection, drop)
 
 
-def _clear_named(run: Run, connection: Connection, drop: Callable[[object], object]) -> None:
+def _clear_named(run: RunContext, connection: Connection, drop: Callable[[object], object]) -> None:
     for table, key in ((statuses, "status"), (priorities, "priority")):
         empty = {column.name: None for column in table.columns if column.nullable and column.name != "seen_at"}
         rows = []
         for row_id, record in rewrite.named(connection, table, run.source.id):
-            made = transform(drop({"_id": "t", key: record}), run.stream)
+            made = transform(drop({"_id": "t", key: record}), run.transformer.stream)
             row = (getattr(made, key) if isinstance(made, TaskRows) else None) or {"raw": "null"}
             found = {name: row[name] for name in row if name in {*empty, "raw"}}
             rows.append({**empty, **found, "_id": row_id, "source_id": run.source.id})

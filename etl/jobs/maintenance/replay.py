@@ -1,13 +1,13 @@
-"""Storing what was rejected once and is good by today's rules, from the kept texts: no request is made."""
+"""Storing what was rejected once and is good by today's options, from the kept texts: no request is made."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from etl.extract.http.page import Page
 from etl.extract.http.responses import parse
-from etl.extract.paging.base import Chunk
-from etl.jobs.pipeline.run import Run
+from etl.jobs.pipeline.run import RunContext
 from etl.load.database.engine import reading
 from etl.load.ledger import quarantine
 from etl.logs import get_logger
@@ -25,28 +25,27 @@ class Replayed:
     released: int
 
 
-def replay(run: Run, ids: Sequence[int] | None = None) -> Replayed:
+def replay(run: RunContext, ids: Sequence[int] | None = None) -> Replayed:
     """Transform and store kept records, all of the source or some, and let go of those that are good now.
 
     A stored row is never replaced by an older version. What is still bad stays, with today's reason.
     """
-    with reading(run.engine) as connection:
-        waiting = quarantine.replayable(connection, run.source.id, ids)
+    waiting = run.store.read(quarantine.replayable, ids)
     released = 0
     for start in range(0, len(waiting), _AT_ONCE):
-        with reading(run.engine) as connection:
+        with reading(run.store.engine) as connection:
             records = quarantine.read(connection, waiting[start : start + _AT_ONCE])
         released += _replay(run, records)
     return Replayed(len(waiting), released)
 
 
-def _replay(run: Run, records: Sequence[quarantine.Kept]) -> int:
+def _replay(run: RunContext, records: Sequence[quarantine.Kept]) -> int:
     parsed = [(record, parse(record.raw.encode())) for record in records]
     readable = [(record, value) for record, value in parsed if value is not None or record.raw == "null"]
     if len(readable) < len(records):
         log.warning("replay.unreadable", records=len(records) - len(readable))
-        run.tally.rejected += len(records) - len(readable)
-    run.store(run.take(Chunk([value for _, value in readable])))
+        run.counters.rejected += len(records) - len(readable)
+    run.writer.store(run.transformer.transform(Page([value for _, value in readable])))
     # Cut off here, the next replay finds these records stored already, and lets go of them then.
-    with run.engine.begin() as connection:
+    with run.store.engine.begin() as connection:
         return quarantine.settle(connection, [record for record, _ in readable], run.id)

@@ -1,18 +1,24 @@
-"""Knowing the server before reading from it: what was kept, what the settings say, and what has to be asked."""
+"""The capabilities of the server: kept, set by the settings, asked for by a probe, and corrected on drift."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from etl.errors import RefusedError
-from etl.extract.capabilities import Abilities
+from etl.errors import ApiError, RefusedError
+from etl.extract.capabilities import CapabilityDriftError, ServerCapabilities
+from etl.extract.http.client import Client
 from etl.extract.http.query import Field, Query
 from etl.extract.paging.base import moments
-from etl.extract.probe.experiments import Finding, probe
-from etl.jobs.pipeline.run import Run
-from etl.load.database.engine import reading
+from etl.extract.probe.experiments import ProbeResult, probe
+from etl.jobs.pipeline.source_store import SourceStore
 from etl.load.ledger import runs, sources
+from etl.load.ledger.sources import Source
 from etl.logs import get_logger
+
+if TYPE_CHECKING:
+    from etl.jobs.pipeline.run import RunContext
 
 log = get_logger()
 
@@ -20,65 +26,112 @@ _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 _NEAR_ENOUGH = timedelta(days=31)
 
 
-def get_to_know(run: Run, *, anew: bool = False, again: bool = False) -> Finding | None:
-    """Ask what is not known of the server yet; return what that found, None where nothing had to be asked.
+class CapabilityTracker:
+    """Holds the current capabilities of a source's server; ``overrides`` are the answers that the settings give."""
 
-    ``anew`` asks for what is known too; ``again`` for what was asked in vain, although nothing is new since.
-    """
-    if not anew and not (run.abilities.unknown() and (again or _may_tell_more(run))):
-        return None
-    known = Abilities().set_by_hand(run.by_hand) if anew else run.abilities
-    finding = probe(run.client.fetch, known)
-    changed = [name for name in finding.abilities.questions() if _differ(name, run.abilities, finding.abilities)]
-    learnt = [name for name in changed if getattr(run.abilities, name) is None]
-    run.learn(finding.abilities, *(name for name in changed if name not in learnt))
-    log.info("probe.finished", requests=finding.requests, learnt=learnt, unknown=run.abilities.unknown())
-    return finding
+    def __init__(
+        self,
+        client: Client,
+        store: SourceStore,
+        source: Source,
+        overrides: Mapping[str, Any],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.current = ServerCapabilities.from_json(source.capabilities).with_overrides(overrides)
+        self.probed: ProbeResult | None = None
+        self._client = client
+        self._store = store
+        self._clock = clock
+        self._probed_at = source.probed_at
+        self._overrides = dict(overrides)
+        self._corrected: set[str] = set()
+
+    def ensure_known(self, *, anew: bool = False, again: bool = False) -> None:
+        """Ask the server what is not known of it yet.
+
+        ``anew`` asks for what is known too. ``again`` repeats questions that had no answer, although nothing was stored
+        since.
+
+        Raises:
+            EtlError: as the client does.
+        """
+        if not anew and not (self.current.unknown() and (again or self._may_tell_more())):
+            return
+        known = ServerCapabilities().with_overrides(self._overrides) if anew else self.current
+        self.probed = probe(self._client.fetch, known)
+        found = self.probed.capabilities
+        changed = [name for name in found.questions() if getattr(self.current, name) != getattr(found, name)]
+        answered = [name for name in changed if getattr(self.current, name) is None]
+        self.learn(found, *(name for name in changed if name not in answered))
+        log.info(
+            "probe.finished", requests=self.probed.requests, answered=answered, unknown=self.current.unknown()
+        )  # fmt: skip
+
+    def learn(self, capabilities: ServerCapabilities, *changed: str) -> None:
+        """Keep what was found out, and log the questions whose answer ``changed``."""
+        before, self.current = self.current, capabilities.with_overrides(self._overrides)
+        for question in changed:
+            log.warning(
+                "probe.changed",
+                question=question,
+                before=getattr(before, question),
+                now=getattr(self.current, question),
+                evidence=self.current.evidence.get(question),
+            )
+        self._store.write(sources.remember, capabilities.to_json(), self._clock())
+
+    def correct(self, drift: CapabilityDriftError) -> None:
+        """Take over what the server just showed.
+
+        Raises:
+            ApiError: the same question drifted before in this run, its answer is set in the settings, or no answer
+                fits.
+        """
+        question = drift.question
+        if self._overrides.get(question) is not None:
+            raise ApiError(f"{drift}; it is set by hand: correct or remove the setting {question}") from drift
+        if question in self._corrected or drift.answer == "neither":
+            raise ApiError(f"{drift}; what this server does cannot be read exactly") from drift
+        self._corrected.add(question)
+        self.learn(self.current.with_answer(question, drift.answer, drift.evidence), question)
+
+    def _may_tell_more(self) -> bool:
+        """Tell whether any task was stored since the last probe: the same rows would show no more."""
+        return self._probed_at is None or self._store.read(runs.have_stored_since, self._probed_at)
 
 
-def _differ(name: str, before: Abilities, after: Abilities) -> bool:
-    return bool(getattr(before, name) != getattr(after, name))
-
-
-def _may_tell_more(run: Run) -> bool:
-    """Tell whether anything is new since the questions were asked in vain: the same rows would show no more."""
-    if run.source.probed_at is None:
-        return True
-    with reading(run.engine) as connection:
-        return runs.have_stored_since(connection, run.source.id, run.source.probed_at)
-
-
-def beginning(run: Run, field: Field, finding: Finding | None) -> datetime:
+def history_start(run: RunContext, field: Field) -> datetime:
     """Return where history begins: as set, as kept, as the probe saw it, or as a few more requests tell."""
-    if run.rules.start is not None:
-        return run.rules.start
+    if run.options.start is not None:
+        return run.options.start
     if run.source.history_start is not None:
         return run.source.history_start
-    found = finding.beginnings.get(field) if finding is not None else None
-    start = found or _search_beginning(run, field)
+    probed = run.capabilities.probed
+    found = probed.earliest.get(field) if probed is not None else None
+    start = found or _search_start(run, field)
     if start is None:
-        return run.opened_at() - _NEAR_ENOUGH
-    start = min(start, run.opened_at()).replace(microsecond=0)  # the first task may be younger than this run
-    with run.engine.begin() as connection:
-        sources.set_history_start(connection, run.source.id, start)
+        return run.server_clock.earliest_start() - _NEAR_ENOUGH
+    start = min(start, run.server_clock.earliest_start()).replace(microsecond=0)  # a task may be younger than this run
+    run.store.write(sources.set_history_start, start)
     return start
 
 
-def _search_beginning(run: Run, field: Field) -> datetime | None:
-    """Ask for the oldest row, or where the server does not sort halve the time before which there are rows.
+def _search_start(run: RunContext, field: Field) -> datetime | None:
+    """Ask for the oldest row; a server that does not sort is searched by halving the time before its rows.
 
     None where there are no rows at all yet: then history has no beginning to be kept.
     """
-    is_sorted = run.abilities.sorts(field)
-    page = run.fetch(Query(limit=run.abilities.limit(), sort_by=(field, "asc") if is_sorted else None))
+    capabilities = run.capabilities.current
+    is_sorted = capabilities.sorts(field)
+    page = run.fetch(Query(limit=capabilities.limit(), sort_by=(field, "asc") if is_sorted else None))
     if not page.records:
         return None
     if is_sorted or page.is_last(0):
         return min(moments(page, field), default=_EARLIEST)
-    return _halve(run, _EARLIEST, run.opened_at())
+    return _halve(run, _EARLIEST, run.server_clock.earliest_start())
 
 
-def _halve(run: Run, empty_before: datetime, latest: datetime) -> datetime:
+def _halve(run: RunContext, empty_before: datetime, latest: datetime) -> datetime:
     while latest - empty_before > _NEAR_ENOUGH:
         middle = empty_before + (latest - empty_before) / 2
         try:

@@ -1,26 +1,26 @@
-"""A first load: many rows at once, and without the indexes that it does not ask by, which are made when it is done."""
+"""A first load: larger batches, and the indexes that it does not use are made at its end."""
 
 from __future__ import annotations
 
 from etl.errors import DatabaseError
 from etl.jobs.pipeline.prefetch import OF_NEW
-from etl.jobs.pipeline.run import Run
+from etl.jobs.pipeline.run import RunContext
 from etl.load.schema import deferred_indexes
 from etl.logs import get_logger
 
 log = get_logger()
 
 
-def begin_load(run: Run) -> None:
-    """Put the indexes off, if nothing was ever read of the source and no task is stored."""
-    if run.watermark_before is None and deferred_indexes.put_off(run.engine):
-        run.most_ahead = OF_NEW
+def begin_load(run: RunContext) -> None:
+    """Drop the indexes that a load does not use, if no task is stored and the source was never read."""
+    if run.watermark_before is None and deferred_indexes.put_off(run.store.engine):
+        run.writer.most_prefetched = OF_NEW
 
 
-def end_load(run: Run) -> None:
-    """Make what this run or one before it put off: without it what is stored is right, and only slower to ask."""
+def end_load(run: RunContext) -> None:
+    """Make the indexes that this run or one before it dropped; without them queries are right but slower."""
     try:
-        made = deferred_indexes.make_missing(run.engine)
+        made = deferred_indexes.make_missing(run.store.engine)
     except DatabaseError as error:
         then = "the next run makes them, or kore-etl db upgrade"
         log.warning("indexes.missing", run=run.id, error=f"{error}", then=then)

@@ -1,7 +1,7 @@
-"""Who works on a source, and when: one sync and one backfill may be under way, and they take turns, the sync first.
+"""The right to work on a source: one sync and one backfill may run, and the sync goes first.
 
-Each holds the lock of its own kind for its whole life, so that a second of the kind ends at once. Both fetch and store
-only while they hold the turn. A sync keeps it; a backfill offers it now and then, between two pages.
+Each holds the lock of its own kind for its whole life, so a second run of that kind ends at once. Both fetch and store
+only while they hold the lease. A sync keeps it. A backfill lets it go now and then between two pages.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ from sqlalchemy import Engine
 from etl.load.database.locks import Lock, held, named_lock
 from etl.load.ledger.runs import BACKGROUND
 
-_TURN = 1.0  # seconds that a backfill keeps the turn
+_KEPT = 1.0  # seconds that a backfill keeps the lease
 _COURTESY = 0.02  # seconds in which a waiting sync can take it
-_WAITED = 0.1  # seconds from which on another run had the turn
+_WAITED = 0.1  # seconds from which on another run had the lease
 
 
-class Turn:
-    """The right to fetch and store, held from its making on.
+class SourceLease:
+    """The right to fetch and store, held from the start.
 
-    Who fetches offers it. Who stores meanwhile does so under ``storing``: it is taken while another run has the turn.
+    ``storing`` is held by a thread that stores; ``make_way`` waits for it before it lets another run work.
     """
 
-    def __init__(self, lock: Lock, *, makes_way: bool) -> None:
+    def __init__(self, lock: Lock, *, makes_way: bool, after_wait: Callable[[float], None]) -> None:
+        self.storing = Mutex()
         self._lock = lock
         self._makes_way = makes_way
+        self._after_wait = after_wait
         self._since = 0.0
-        self.storing = Mutex()
-        self.on_return: Callable[[float], None] = lambda _seconds: None
         self._take()
 
-    def offer(self) -> None:
-        """Let a waiting sync go first, if this run makes way and had its time; return when the turn is back."""
-        if not self._makes_way or time.monotonic() - self._since < _TURN:
+    def make_way(self) -> None:
+        """Let a waiting sync go first, if this run is a backfill that had its time; return when the lease is back."""
+        if not self._makes_way or time.monotonic() - self._since < _KEPT:
             return
         with self.storing:
-            if time.monotonic() - self._since < _TURN:
-                return  # another thread has just offered it
+            if time.monotonic() - self._since < _KEPT:
+                return  # another thread has just done it
             self._lock.release()
             time.sleep(_COURTESY)
             waited = self._take()
         if waited > _WAITED:
-            self.on_return(waited)
+            self._after_wait(waited)
 
-    def end(self) -> None:
-        """Give the turn up."""
+    def release(self) -> None:
+        """Give the lease up."""
         self._lock.release()
 
     def _take(self) -> float:
@@ -60,16 +60,26 @@ class Turn:
 
 
 @contextmanager
-def turn_of(engine: Engine, command: str, *, source: str, name: str) -> Iterator[Turn]:
-    """Give a command its turn on a source, given by its identity; ``name`` is for a person.
+def hold_source(
+    engine: Engine,
+    command: str,
+    *,
+    source: str,
+    name: str,
+    after_wait: Callable[[float], None] = lambda _seconds: None,
+) -> Iterator[SourceLease]:
+    """Give a command the lease of a source, given by its identity.
+
+    ``after_wait`` is told the seconds for which another run went first.
 
     Raises:
         LockedError: another run of the same kind is under way.
     """
     kind = "backfill" if command in BACKGROUND else "sync"
     with held(named_lock(engine, f"{kind} {source}"), f"source {name}"):
-        turn = Turn(named_lock(engine, f"turn {source}"), makes_way=command in BACKGROUND)
+        lock = named_lock(engine, f"turn {source}")
+        lease = SourceLease(lock, makes_way=command in BACKGROUND, after_wait=after_wait)
         try:
-            yield turn
+            yield lease
         finally:
-            turn.end()
+            lease.release()

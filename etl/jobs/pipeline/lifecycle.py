@@ -1,4 +1,4 @@
-"""The frame of every run: the lock, the run's row, and that both are closed however the run ends."""
+"""The frame of every run: the lease, the run's row in the ledger, and that both are closed however the run ends."""
 
 from __future__ import annotations
 
@@ -10,117 +10,152 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from etl.errors import DatabaseError, EtlError
-from etl.extract.capabilities import Abilities
+from etl.errors import DatabaseError, EtlError, ExitCode
 from etl.extract.http.client import Client
-from etl.jobs.maintenance.rebuild import refresh
+from etl.jobs.maintenance.rebuild import rebuild
+from etl.jobs.pipeline.batch import BatchTransformer
+from etl.jobs.pipeline.discovery import CapabilityTracker
+from etl.jobs.pipeline.fetcher import Fetcher
 from etl.jobs.pipeline.first_load import begin_load, end_load
-from etl.jobs.pipeline.lease import turn_of
-from etl.jobs.pipeline.options import Rules, Tally
-from etl.jobs.pipeline.run import Run
-from etl.load.database.engine import reading
-from etl.load.ledger import runs, sources, watermarks
-from etl.load.ledger.sources import Source
-
-INTERRUPTED, TERMINATED, INCOMPLETE = 130, 143, 3
+from etl.jobs.pipeline.lease import SourceLease, hold_source
+from etl.jobs.pipeline.options import RunCounters, SyncOptions
+from etl.jobs.pipeline.run import RunContext
+from etl.jobs.pipeline.server_clock import ServerClock
+from etl.jobs.pipeline.source_store import SourceStore
+from etl.jobs.pipeline.writer import BatchWriter, Progress
+from etl.load.ledger import erased, runs, sources
+from etl.load.queries import statistics
+from etl.transform import Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
-    """A source to work on: how it is called and where it is, what the settings say, and who asks."""
+class SourceSpec:
+    """A source as the settings describe it, with the clients that reach it."""
 
     name: str
     base_url: str
     account_id: str
     stream_id: str
     client: Client
-    more_clients: Callable[[], Client]
-    rules: Rules
-    by_hand: Mapping[str, Any]
+    make_client: Callable[[], Client]
+    options: SyncOptions
+    overrides: Mapping[str, Any]
     settings: Mapping[str, Any]
 
     @property
     def identity(self) -> str:
-        """What makes it the source that it is: host, account and stream in one text."""
+        """Return host, account and stream in one text: what makes it the source that it is."""
         return sources.identity(sources.host_of(self.base_url), self.account_id, self.stream_id)
 
 
 @contextmanager
-def recorded_run(
+def start_run(
     engine: Engine,
-    assignment: Assignment,
+    spec: SourceSpec,
     command: str,
     *,
     clock: Callable[[], datetime],
-    on_progress: Callable[[Tally, int | None], None] = lambda _tally, _total: None,
-    on_return: Callable[[str, float], None] = lambda _account, _seconds: None,
-) -> Iterator[Run]:
+    on_progress: Progress = lambda _counters, _total: None,
+    after_wait: Callable[[str, float], None] = lambda _account, _seconds: None,
+) -> Iterator[RunContext]:
     """Give a run whose row in ``sync_runs`` is closed at the end, with its counts, its exit code and its error.
 
-    ``on_return`` is told the account and the seconds for which another run of the source went first.
+    ``after_wait`` is told the account and the seconds for which another run of the source went first.
 
     Raises:
         LockedError: another run works on this source.
     """
-    with turn_of(engine, command, source=assignment.identity, name=assignment.name) as turn:
-        turn.on_return = lambda seconds: on_return(assignment.account_id, seconds)
-        source = _register(engine, assignment, clock())
-        with engine.begin() as connection:
-            run_id = runs.begin(connection, source.id, command, settings=assignment.settings, now=clock())
-        kept = Abilities.from_json(source.capabilities)
-        run = Run(
-            engine, assignment.client, source, run_id=run_id, abilities=kept.set_by_hand(assignment.by_hand),
-            by_hand=dict(assignment.by_hand), rules=assignment.rules, clock=clock, on_progress=on_progress,
-            before_fetch=turn.offer, storing=turn.storing, more_clients=assignment.more_clients,
-        )  # fmt: skip
+    with hold_source(
+        engine,
+        command,
+        source=spec.identity,
+        name=spec.name,
+        after_wait=lambda seconds: after_wait(spec.account_id, seconds),
+    ) as lease:
+        run = _build(engine, spec, command, lease, clock, on_progress)
         try:
-            refresh(run)
+            rebuild(run)
             begin_load(run)
             yield run
             end_load(run)
         except BaseException as error:
-            with suppress(DatabaseError):  # what went wrong first is what is told; the next run closes the row
+            with suppress(DatabaseError):  # the first error is told; the next run closes the row
                 _close(run, state=_state(error), exit_code=exit_code_of(error), error=f"{error}" or repr(error))
             raise
-        _close(run, state="finished", exit_code=outcome_of(run.tally), error=None)
+        _close(run, state="finished", exit_code=outcome_of(run.counters), error=None)
 
 
-def outcome_of(tally: Tally) -> int:
+def outcome_of(counters: RunCounters) -> ExitCode:
     """Return the exit code of a run that came to its end."""
-    return INCOMPLETE if tally.rejected or tally.unverified else 0
+    return ExitCode.INCOMPLETE if counters.rejected or counters.unverified else ExitCode.DONE
 
 
-def exit_code_of(error: BaseException) -> int:
+def exit_code_of(error: BaseException) -> ExitCode:
     """Return the exit code that an error leads to."""
     if isinstance(error, EtlError):
         return error.exit_code
     if isinstance(error, Exception):
-        return EtlError.exit_code
-    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else TERMINATED
+        return ExitCode.BUG
+    return ExitCode.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ExitCode.TERMINATED
+
+
+def _build(
+    engine: Engine,
+    spec: SourceSpec,
+    command: str,
+    lease: SourceLease,
+    clock: Callable[[], datetime],
+    on_progress: Progress,
+) -> RunContext:
+    with engine.begin() as connection:
+        source = sources.register(
+            connection,
+            name=spec.name,
+            base_url=spec.base_url,
+            account_id=spec.account_id,
+            stream_id=spec.stream_id,
+            now=clock(),
+        )
+        run_id = runs.begin(connection, source.id, command, settings=spec.settings, now=clock())
+    store, counters = SourceStore(engine, source.id), RunCounters()
+    capabilities = CapabilityTracker(spec.client, store, source, spec.overrides, clock)
+    fetch = Fetcher(spec.client, capabilities, lease, spec.make_client)
+    server_clock = ServerClock(spec.client, clock, store)
+    transformer = BatchTransformer(
+        Stream(source.id, source.stream_id),
+        drop_fields=spec.options.drop_fields,
+        erased=store.read(erased.forgotten_ids),
+        is_stream_named=store.read(statistics.any_of_stream, source.stream_id),
+    )
+    writer = BatchWriter(
+        store, run_id, counters, fetch=fetch, lease=lease, server_clock=server_clock, clock=clock,
+        on_progress=on_progress,
+    )  # fmt: skip
+    return RunContext(
+        id=run_id,
+        source=source,
+        options=spec.options,
+        clock=clock,
+        counters=counters,
+        store=store,
+        capabilities=capabilities,
+        fetch=fetch,
+        server_clock=server_clock,
+        transformer=transformer,
+        writer=writer,
+        watermark_before=store.watermark(),
+    )
 
 
 def _state(error: BaseException) -> str:
     return "failed" if isinstance(error, Exception) else "interrupted"
 
 
-def _register(engine: Engine, assignment: Assignment, now: datetime) -> Source:
-    with engine.begin() as connection:
-        return sources.register(
-            connection,
-            name=assignment.name,
-            base_url=assignment.base_url,
-            account_id=assignment.account_id,
-            stream_id=assignment.stream_id,
-            now=now,
-        )
-
-
-def _close(run: Run, *, state: str, exit_code: int, error: str | None) -> None:
-    run.count_requests()
-    with reading(run.engine) as connection:
-        after = watermarks.read(connection, run.source.id)
-    counts = {**asdict(run.tally), "watermark_before": run.watermark_before, "watermark_after": after}
-    with run.engine.begin() as connection:
+def _close(run: RunContext, *, state: str, exit_code: int, error: str | None) -> None:
+    run.writer.count_requests()
+    marks = {"watermark_before": run.watermark_before, "watermark_after": run.store.watermark()}
+    with run.store.engine.begin() as connection:
         runs.finish(
-            connection, run.id, state=state, exit_code=exit_code, counts=counts, now=run.clock(), error=error
+            connection, run.id, state=state, exit_code=exit_code, counts={**asdict(run.counters), **marks},
+            now=run.clock(), error=error,
         )  # fmt: skip

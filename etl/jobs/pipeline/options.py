@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 
 @dataclass(slots=True)
-class Tally:
+class RunCounters:
     """What a run counted; the names are those of ``sync_runs``."""
 
     requests: int = 0
@@ -24,10 +24,10 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """The settings that a run obeys."""
+class SyncOptions:
+    """The settings that a run obeys; ``lookback`` is the setting ``overlap``."""
 
-    overlap: timedelta = timedelta(minutes=5)
+    lookback: timedelta = timedelta(minutes=5)
     settle: timedelta = timedelta(seconds=10)
     start: datetime | None = None
     window_least: timedelta | None = None

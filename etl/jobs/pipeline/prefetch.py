@@ -1,100 +1,90 @@
-"""Reading ahead: one thread asks, parses and transforms while another stores, with one bounded queue between them.
+"""Prefetch: one thread fetches and transforms the next pages while another stores, with a bounded queue between them.
 
-Whoever stores takes all that is ready at once. So where the server is slow each page is stored as it comes, and where
-the database is, it writes more rows with each transaction.
-
-Two threads that both run Python wait for each other. So the one that reads goes on once the other has laid out what it
-stores, and the database works by itself.
+All batches that are ready are stored together. So where the server is slow each page is stored as it comes, and where
+the database is slow it stores more rows in each transaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
-from dataclasses import replace
 from math import inf
 from queue import SimpleQueue
 from threading import Thread
 
-from etl.extract.paging.base import Chunk
-from etl.jobs.pipeline.batch import Taken, joined
+from etl.extract.http.page import Page
+from etl.load.upsert.batch import Batch, merge
 
-# Bytes of what is read and not being stored yet. New rows are the cheaper the more are stored at once. Of changed ones
-# SQLite holds in memory whatever pages they are on, with their indexes: for each some twenty, where there are many.
+# Bytes of batches that wait or are being stored. More new rows at once are cheaper. Changed rows are scattered over
+# the file, and SQLite holds all pages of a transaction in memory: some twenty for each row.
 OF_NEW, OF_CHANGED = 2**22, 2**20
 
 
-def read_ahead(chunks: Iterator[Chunk], take: Callable[[Chunk], Taken], *, most: int) -> Iterator[Taken]:
-    """Yield what ``take`` makes of the chunks, several in a row as one; what they raise comes behind what they gave.
+def prefetch(pages: Iterator[Page], transform: Callable[[Page], Batch], *, most: int) -> Iterator[Batch]:
+    """Yield the batches of pages, merged where several are ready; an error of the pages comes after their batches.
 
-    What is read and not being stored yet takes about ``most`` bytes at the most, or is one chunk. The next request may
-    be under way when a chunk is yielded. None is made once this iterator is closed.
+    Batches that wait or are being stored take about ``most`` bytes, or are one page. The next request may be under way
+    when a batch is yielded. No request is made once this iterator is closed.
     """
-    ahead = _Ahead(chunks, take, most)
+    reader = _Reader(pages, transform, most)
     context = copy_context()
-    Thread(target=context.run, args=(ahead.read,), name="kore-etl-reader", daemon=True).start()
+    Thread(target=context.run, args=(reader.read,), name="kore-etl-reader", daemon=True).start()
     try:
-        yield from ahead.ready()
+        yield from reader.batches()
     finally:
-        ahead.stop()
+        reader.stop()
 
 
-class _Ahead:
-    """What the two threads share: what was taken, and how much of it was fetched from here.
+class _Reader:
+    """The two queues between the threads: batches that are ready, and the bytes that were stored.
 
-    Both are queues that wait without a line of Python, which a signal could break off halfway.
+    Both wait in C: a signal handler never runs while Python code holds half of their state.
     """
 
-    def __init__(self, chunks: Iterator[Chunk], take: Callable[[Chunk], Taken], most: int) -> None:
-        self._chunks = chunks
-        self._take = take
+    def __init__(self, pages: Iterator[Page], transform: Callable[[Page], Batch], most: int) -> None:
+        self._pages = pages
+        self._transform = transform
         self._most = most
-        self._taken: SimpleQueue[Taken | BaseException | None] = SimpleQueue()
-        self._fetched: SimpleQueue[float] = SimpleQueue()
+        self._ready: SimpleQueue[Batch | BaseException | None] = SimpleQueue()
+        self._stored: SimpleQueue[float] = SimpleQueue()
 
     def read(self) -> None:
-        """Put down what there is to read, and at last why it ended: an error, or None."""
+        """Queue the batch of each page, and at last why reading ended: an error, or None."""
         weight = 0.0
         end: BaseException | None = None
         try:
-            for chunk in self._chunks:
-                taken = self._take(chunk)
-                weight += taken.weight()
-                self._taken.put(taken)
-                while weight > self._most or not self._fetched.empty():
-                    weight -= self._fetched.get()
+            for page in self._pages:
+                batch = self._transform(page)
+                weight += batch.weight
+                self._ready.put(batch)
+                while weight > self._most or not self._stored.empty():
+                    weight -= self._stored.get()
                 if weight == -inf:
                     return
-        except BaseException as error:  # noqa: BLE001 raised where it is waited for
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             end = error
-        self._taken.put(end)
+        self._ready.put(end)
 
-    def ready(self) -> Iterator[Taken]:
-        """Yield what is there, as one, as soon as there is anything."""
+    def batches(self) -> Iterator[Batch]:
+        """Yield what is ready, merged, as soon as there is anything."""
         while True:
-            found, last = [], self._taken.get()
-            while isinstance(last, Taken):
+            found, last = [], self._ready.get()
+            while isinstance(last, Batch):
                 found.append(last)
-                if self._taken.empty():
+                if self._ready.empty():
                     break
-                last = self._taken.get()
+                last = self._ready.get()
             if found:
-                yield from self._handed_over(found)
+                batch = merge(found)
+                weight = batch.weight
+                yield batch
+                del batch, found
+                self._stored.put(weight)
             if isinstance(last, BaseException):
                 raise last
             if last is None:
                 return
 
-    def _handed_over(self, found: list[Taken]) -> Iterator[Taken]:
-        fetched = [sum(taken.weight() for taken in found)]
-
-        def go_on() -> None:
-            if fetched:
-                self._fetched.put(fetched.pop())
-
-        yield replace(joined(found), on_laid_out=go_on)
-        go_on()
-
     def stop(self) -> None:
-        """Let the reading end before its next request."""
-        self._fetched.put(inf)
+        """End the reading before its next request."""
+        self._stored.put(inf)

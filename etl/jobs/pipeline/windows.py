@@ -1,11 +1,10 @@
-"""Reading a stretch of time in rolling windows: as long as the server takes them, each with its row in the ledger."""
+"""Read a time range in windows as long as the server takes, each with its row in the ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 
 from etl.errors import EtlError, RefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
@@ -13,10 +12,10 @@ from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
 from etl.extract.http.responses import SlowAnswerError
 from etl.extract.paging.base import EVERYTHING, Fetch, Window
-from etl.extract.paging.strategy import READERS, Name
-from etl.jobs.pipeline.prefetch import read_ahead
-from etl.jobs.pipeline.run import Run
-from etl.jobs.pipeline.window_record import WindowEntry
+from etl.extract.paging.strategy import READERS, Paging
+from etl.jobs.pipeline.prefetch import prefetch
+from etl.jobs.pipeline.run import RunContext
+from etl.jobs.pipeline.window_record import WindowRecord
 from etl.logs import bound
 from etl.times import interval
 
@@ -25,17 +24,17 @@ _MOST_SLOW = 4  # windows in a row that came too late, before it is the server's
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """``[start, end)`` of a field, to be read for a job; without an end, up to the server's time when the run began.
+class TimeRange:
+    """The range ``[start, end)`` of a field that a job reads; without an end, up to the beginning of the run.
 
-    Such an open stretch is read on for what changes meanwhile, without counting on it. ``moves_watermark`` lets the
-    watermark follow what is covered: only where ``field`` is updatedAt and all before ``start`` is stored.
-    ``check_first`` is shown the first page before anything of it is stored, and may raise.
+    An open range is read on for what changes meanwhile, without counting on it. ``moves_watermark`` lets the watermark
+    follow the checkpoint: only where ``field`` is updatedAt and all before ``start`` is stored. ``check_first`` is
+    given the first page before anything of it is stored, and may raise.
     """
 
     job: str
     field: Field
-    reading: Name
+    paging: Paging
     start: datetime
     end: datetime | None = None
     moves_watermark: bool = False
@@ -44,7 +43,7 @@ class Stretch:
 
 
 @dataclass(slots=True)
-class Rolling:
+class WindowSizer:
     """How long the next window may be."""
 
     size: timedelta | None
@@ -76,90 +75,103 @@ class Rolling:
             self.most, self.refused = self.size, True  # what was refused once would be again
 
 
-def read_stretch(run: Run, stretch: Stretch) -> None:
-    """Read and store a stretch, window by window.
+def read_windows(run: RunContext, time_range: TimeRange) -> None:
+    """Read and store a range, window by window.
 
     Raises:
-        ContradictedError: the server is not as it was found to be; what was stored stays, the ledger tells how far.
+        CapabilityDriftError: the server is not as it was found to be; the ledger tells how far it is stored.
         EtlError: as the client raises it, once the shortest window fails too.
     """
-    rolling = _rolling(run)
-    start = stretch.start
-    while (last := _last(run, stretch)) is None or start < last:
-        end = rolling.next_end(start, last)
+    sizer = _window_sizer(run)
+    start = time_range.start
+    while (last := _last(run, time_range)) is None or start < last:
+        end = sizer.next_end(start, last)
         try:
             with bound(window=interval(start, end)):
-                start = _read_window(run, stretch, start, end, rolling)
+                start = _read_window(run, time_range, start, end, sizer)
         except _WindowFailed as failure:
-            start = failure.covered_until
+            start = failure.checkpoint
             if failure.was_open and isinstance(failure.error, RefusedError):
-                _stop_asking_openly(run, failure.error)
+                _learn_closed_ranges(run, failure.error)
             else:
-                rolling.shrink((end or run.surely_opened_by()) - start, failure.error)
+                sizer.shrink((end or run.server_clock.latest_start()) - start, failure.error)
         else:
-            _remember(run, rolling)
-            rolling.grow()
+            _remember(run, sizer)
+            sizer.grow()
 
 
-def _stop_asking_openly(run: Run, error: RefusedError) -> None:
-    run.learn(run.abilities.learnt("any_range", answer=False, evidence=str(error)), "any_range")
+def _learn_closed_ranges(run: RunContext, error: RefusedError) -> None:
+    current = run.capabilities.current
+    run.capabilities.learn(current.with_answer("any_range", answer=False, evidence=str(error)), "any_range")
 
 
-def _remember(run: Run, rolling: Rolling) -> None:
-    """Keep what range was taken once longer ones had been refused."""
-    if rolling.refused and rolling.most is not None and rolling.most != run.abilities.longest_range:
-        evidence = f"{rolling.most} was answered, a longer range refused"
-        run.learn(run.abilities.learnt("longest_range", rolling.most, evidence), "longest_range")
+def _remember(run: RunContext, sizer: WindowSizer) -> None:
+    """Keep the range that was answered once longer ones had been refused."""
+    current = run.capabilities.current
+    if sizer.refused and sizer.most is not None and sizer.most != current.longest_range:
+        evidence = f"{sizer.most} was answered, a longer range refused"
+        run.capabilities.learn(current.with_answer("longest_range", sizer.most, evidence), "longest_range")
 
 
-def _last(run: Run, stretch: Stretch) -> datetime | None:
-    """Return the stretch's end, None as long as the server's time is not known."""
-    if stretch.end is not None:
-        return stretch.end
-    return run.opened_at() if run.client.usage.requests else None
+def _last(run: RunContext, time_range: TimeRange) -> datetime | None:
+    """Return the end of the range, None as long as the server's time is not known."""
+    if time_range.end is not None:
+        return time_range.end
+    return run.server_clock.earliest_start() if run.server_clock.is_known else None
 
 
-class _WindowFailed(Exception):  # noqa: N818 not an error of its own: carries one
-    def __init__(self, covered_until: datetime, error: EtlError, *, was_open: bool) -> None:
+class _WindowFailed(Exception):  # noqa: N818 - not an error of its own: carries one
+    def __init__(self, checkpoint: datetime, error: EtlError, *, was_open: bool) -> None:
         super().__init__(str(error))
-        self.covered_until = covered_until
+        self.checkpoint = checkpoint
         self.error = error
         self.was_open = was_open
 
 
-def _rolling(run: Run) -> Rolling:
-    tick, longest = run.abilities.smallest(), run.abilities.longest_range
-    # A tick may be added at each end of what is asked for, so that no row on an end is left out.
-    most = max(tick, longest - 2 * tick) if longest else run.rules.window_most
-    least = max(tick, run.rules.window_least or timedelta())
-    return Rolling(size=most, least=least, most=most)
+def _window_sizer(run: RunContext) -> WindowSizer:
+    step, longest = run.capabilities.current.smallest(), run.capabilities.current.longest_range
+    # A step may be added at each end of what is asked for, so that no row on an end is left out.
+    most = max(step, longest - 2 * step) if longest else run.options.window_most
+    least = max(step, run.options.window_least or timedelta())
+    return WindowSizer(size=most, least=least, most=most)
 
 
-def _read_window(run: Run, stretch: Stretch, start: datetime, end: datetime | None, rolling: Rolling) -> datetime:
+def _read_window(
+    run: RunContext, time_range: TimeRange, start: datetime, end: datetime | None, sizer: WindowSizer
+) -> datetime:  # fmt: skip
     """Read one window to its end and return where the next one starts."""
-    is_open = stretch.end is None and (end is None or end == _last(run, stretch))
-    asked_end = _open_end(run, start, rolling) if end is None or is_open else end
-    enough = run.surely_opened_by if stretch.end is None else None
-    window = Window(stretch.field, start, asked_end, enough, stretch.filters)
-    told_end = partial(_ledger_end, run, stretch, end)
-    entry = WindowEntry(run, stretch.job, stretch.field, stretch.reading, start, told_end)
+    is_open = time_range.end is None and (end is None or end == _last(run, time_range))
+    asked_end = _open_end(run, start, sizer) if end is None or is_open else end
+    stop_after = run.server_clock.latest_start if time_range.end is None else None
+    window = Window(time_range.field, start, asked_end, stop_after, time_range.filters)
+    record = WindowRecord.begin(time_range.job, time_range.field, time_range.paging, start)
+    before = run.fetch.requests
     try:
-        chunks = READERS[stretch.reading](_checked(run, stretch, start), window, run.abilities)
-        for taken in read_ahead(chunks, run.take, most=run.most_ahead):
-            entry.store(taken, watermark=_watermark(run, stretch, taken.covered_until))
-    except (RefusedError, SlowAnswerError) as error:
-        entry.fail(error)
-        raise _WindowFailed(entry.covered_until, error, was_open=asked_end == END_OF_TIME) from error
+        pages = READERS[time_range.paging](_checked(run, time_range, start), window, run.capabilities.current)
+        for batch in prefetch(pages, run.transformer.transform, most=run.writer.most_prefetched):
+            after = record.extended(
+                batch, end=_recorded_end(run, time_range, end), requests=run.fetch.requests - before
+            )  # fmt: skip
+            watermark = _watermark(run, time_range, batch.checkpoint)
+            record = run.writer.store(batch, after, watermark=watermark).window or after
     except EtlError as error:
-        entry.fail(error)
+        requests = run.fetch.requests - before
+        run.writer.fail_window(record.failed(error, _recorded_end(run, time_range, end), requests=requests))
+        if isinstance(error, RefusedError | SlowAnswerError):
+            raise _WindowFailed(record.checkpoint, error, was_open=asked_end == END_OF_TIME) from error
         raise
-    entry.finish()
-    return entry.covered_until
+    if record.is_open:
+        record = record.finished(_recorded_end(run, time_range, end), requests=run.fetch.requests - before)
+        run.writer.close_window(record)
+    return record.checkpoint
 
 
-def _checked(run: Run, stretch: Stretch, start: datetime) -> Fetch:
-    """Return what fetches for a window; the first page of the stretch is checked."""
-    pending = [stretch.check_first] if stretch.check_first is not None and start == stretch.start else []
+def _checked(run: RunContext, time_range: TimeRange, start: datetime) -> Fetch:
+    """Return what fetches for a window; the first page of the range is checked."""
+    check = time_range.check_first
+    if check is None or start != time_range.start:
+        return run.fetch
+    pending = [check]
 
     def fetch(query: Query) -> Page:
         page = run.fetch(query)
@@ -170,21 +182,23 @@ def _checked(run: Run, stretch: Stretch, start: datetime) -> Fetch:
     return fetch
 
 
-def _ledger_end(run: Run, stretch: Stretch, end: datetime | None) -> datetime:
-    if stretch.end is not None and end is not None:
+def _recorded_end(run: RunContext, time_range: TimeRange, end: datetime | None) -> datetime:
+    if time_range.end is not None and end is not None:
         return end
-    return min(end, run.opened_at()) if end is not None else run.opened_at()
+    now = run.server_clock.earliest_start()
+    return now if end is None else min(end, now)
 
 
-def _watermark(run: Run, stretch: Stretch, covered_until: datetime | None) -> datetime | None:
-    if not stretch.moves_watermark or covered_until is None:
+def _watermark(run: RunContext, time_range: TimeRange, checkpoint: datetime | None) -> datetime | None:
+    if not time_range.moves_watermark or checkpoint is None:
         return None
-    # What is covered ends before that moment, of which more may be on the next page; a watermark is covered itself.
-    return min(covered_until - MILLISECOND, run.opened_at() - run.rules.settle)
+    # The next page may hold more rows of the checkpoint's own moment; all rows of the watermark's moment are stored.
+    return min(checkpoint - MILLISECOND, run.server_clock.earliest_start() - run.options.settle)
 
 
-def _open_end(run: Run, start: datetime, rolling: Rolling) -> datetime:
-    if run.abilities.any_range is False and run.client.usage.requests:
-        near = run.surely_opened_by() if run.client.skew is not None else run.clock() + _NEAR
-        return max(near, start + run.abilities.smallest()) if rolling.most is None else start + rolling.most
-    return END_OF_TIME if rolling.most is None else start + rolling.most
+def _open_end(run: RunContext, start: datetime, sizer: WindowSizer) -> datetime:
+    capabilities, server_clock = run.capabilities.current, run.server_clock
+    if capabilities.any_range is False and server_clock.is_known:
+        near = server_clock.latest_start() if run.fetch.client.skew is not None else run.clock() + _NEAR
+        return max(near, start + capabilities.smallest()) if sizer.most is None else start + sizer.most
+    return END_OF_TIME if sizer.most is None else start + sizer.most

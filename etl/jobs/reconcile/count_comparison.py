@@ -1,12 +1,12 @@
-"""Finding what is gone from the server by counting: the server's totals against the tasks here, stretch by stretch.
+"""Finding what is gone from the server by counting: the server's totals against the tasks here, range by range.
 
-A stretch whose counts agree is left alone, a smaller one that differs is read. What makes this cheap is that every
-request answers twice. It gives the total of the stretch it asks for, and thereby that of the rest; and it gives a page
+A range whose counts agree is left alone, a smaller one that differs is read. What makes this cheap is that every
+request answers twice. It gives the total of the range it asks for, and thereby that of the rest; and it gives a page
 of rows, which is whole for the time between its first row and its last, so that ids can be compared there. Where the
-server sorts, the page is taken from the middle of the stretch by ``skip``: its place there tells how many rows are
-before it and behind it, so that one request splits a stretch in four and reads one part. Measured with 5,000 tasks and
+server sorts, the page is taken from the middle of the range by ``skip``: its place there tells how many rows are
+before it and behind it, so that one request splits a range in four and reads one part. Measured with 5,000 tasks and
 50 rows a page: 60 deletions at random places take some 65 requests (halving alone 72, reading everything 103), 60 in a
-row 6, a single one 6. Where it does not sort, a page is whole only if all of the stretch fits it, and reading page by
+row 6, a single one 6. Where it does not sort, a page is whole only if all of the range fits it, and reading page by
 page is cheapest from about a deletion in three pages on.
 
 Totals only say where to look; a task is suspected only where a page does not hold it.
@@ -22,11 +22,10 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Direction
-from etl.extract.paging.base import Window, check_dates, check_order, dated, nothing_follows
-from etl.extract.paging.offset import walk
-from etl.jobs.pipeline.run import Run
-from etl.jobs.reconcile.candidates import IncompleteError, Suspects
-from etl.load.database.engine import reading
+from etl.extract.paging.base import Window, check_dates, check_order, is_last_page, window_query
+from etl.extract.paging.offset import read_by_offset
+from etl.jobs.pipeline.run import RunContext
+from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError
 from etl.load.queries import deletions
 
 BEGINNING_OF_TIME = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -38,7 +37,7 @@ _WORTH_HALVING = 0.35  # deletions a page, where the server does not sort
 def plan(here: int, there: int, page: int, *, reach: int, is_sorted: bool) -> tuple[int, int]:
     """Tell of how many of the tasks ``here`` to ask next, and how many rows to skip; ``there`` is the server's count.
 
-    Of the four parts of a stretch the second is the page, which is not to go past ``reach`` rows. The others are one,
+    Of the four parts of a range the second is the page, which is not to go past ``reach`` rows. The others are one,
     four, eight ... pages, and a row less for the page's first and last, which are whole in their neighbours only.
     """
     if there <= page:
@@ -59,7 +58,7 @@ def plan(here: int, there: int, page: int, *, reach: int, is_sorted: bool) -> tu
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
+class _Range:
     """``[start, end)``, in which the server counts so many rows; ``halve`` where reading from it led nowhere."""
 
     start: datetime
@@ -68,14 +67,14 @@ class _Stretch:
     halve: bool = False
 
 
-class Comparison:
-    """Goes through a source's history, as far as it has to, and suspects what is gone."""
+class CountComparison:
+    """Goes through a source's history, as far as it has to, and candidates what is gone."""
 
-    def __init__(self, run: Run, suspects: Suspects) -> None:
+    def __init__(self, run: RunContext, candidates: DeletionCandidates) -> None:
         self._run = run
-        self._suspects = suspects
-        self._field = suspects.field
-        self._is_sorted = run.abilities.sorts(suspects.field)
+        self._candidates = candidates
+        self._field = candidates.field
+        self._is_sorted = run.capabilities.current.sorts(candidates.field)
         self._reach = _MOST_REACH
 
     def find(self, total: int) -> None:
@@ -85,94 +84,93 @@ class Comparison:
             IncompleteError: the server's totals contradict its rows, or there are more deletions than are believed.
         """
         start, end = self._ends()
-        with reading(self._run.engine) as connection:
-            undated = len(deletions.versions_without(connection, self._run.source.id, self._field))
-        left = [_Stretch(start, end, max(0, total - undated))]
+        undated = len(self._run.store.read(deletions.versions_without, self._field))
+        left = [_Range(start, end, max(0, total - undated))]
         most = self._most_requests(total, start, end)
         while left:
-            stretch = left.pop()
-            here = self._suspects.count(stretch.start, stretch.end)
-            if here == stretch.there:
-                self._suspects.compared += here
+            time_range = left.pop()
+            here = self._candidates.count(time_range.start, time_range.end)
+            if here == time_range.there:
+                self._candidates.compared += here
                 continue
-            if self._run.client.usage.requests > most:
+            if self._run.fetch.requests > most:
                 raise _contradiction("they differ wherever one looks")
-            left += [part for part in reversed(self._look(stretch, here)) if part.start < part.end]
+            left += [part for part in reversed(self._look(time_range, here)) if part.start < part.end]
 
     def _ends(self) -> tuple[datetime, datetime]:
         """Return all of time, or as much as there are tasks in where long ranges are refused."""
-        if self._run.abilities.any_range is True:
+        if self._run.capabilities.current.any_range is True:
             return BEGINNING_OF_TIME, END_OF_TIME
-        return self._suspects.reach()
+        return self._candidates.reach()
 
     def _most_requests(self, total: int, start: datetime, end: datetime) -> int:
         """Return where to give up: at twice what reading everything takes."""
         run = self._run
-        pages = max(total, self._suspects.live) / max(1, run.abilities.limit() - 2)
-        longest = run.abilities.longest_range
+        pages = max(total, self._candidates.live) / max(1, run.capabilities.current.limit() - 2)
+        longest = run.capabilities.current.longest_range
         ranges = (end - start) / longest if longest else 0
-        return run.client.usage.requests + 20 + math.ceil(2 * (pages + ranges))
+        return run.fetch.requests + 20 + math.ceil(2 * (pages + ranges))
 
-    def _look(self, stretch: _Stretch, here: int) -> list[_Stretch]:
-        """Ask for a part of a stretch, and return what has to be looked at after that."""
-        page = self._run.abilities.limit()
-        count, skip = plan(here, stretch.there, page, reach=self._reach, is_sorted=self._is_sorted)
-        if stretch.halve:
+    def _look(self, time_range: _Range, here: int) -> list[_Range]:
+        """Ask for a part of a time_range, and return what has to be looked at after that."""
+        page = self._run.capabilities.current.limit()
+        count, skip = plan(here, time_range.there, page, reach=self._reach, is_sorted=self._is_sorted)
+        if time_range.halve:
             count, skip = here // 2, 0
-        end = self._cut(stretch, count) if count < here or stretch.halve else stretch.end
+        end = self._cut(time_range, count) if count < here or time_range.halve else time_range.end
         if end is None:
-            return self._walk(stretch)
-        longest = self._run.abilities.longest_range
-        if longest is not None and end - stretch.start > longest:
-            start = self._value_at(stretch.start, stretch.end, 0)
+            return self._walk(time_range)
+        longest = self._run.capabilities.current.longest_range
+        if longest is not None and end - time_range.start > longest:
+            start = self._value_at(time_range.start, time_range.end, 0)
             if start is None:
                 return []
-            stretch = replace(stretch, start=self._floor(start))
-            end = min(end, stretch.start + longest)
-        return self._read(stretch, end, skip)
+            time_range = replace(time_range, start=self._floor(start))
+            end = min(end, time_range.start + longest)
+        return self._read(time_range, end, skip)
 
-    def _read(self, stretch: _Stretch, end: datetime, skip: int) -> list[_Stretch]:
-        window = Window(self._field, stretch.start, end)
+    def _read(self, time_range: _Range, end: datetime, skip: int) -> list[_Range]:
+        window = Window(self._field, time_range.start, end)
         sort_by: tuple[str, Direction] | None = (self._field, "asc") if self._is_sorted else None
-        query = replace(dated(window, self._run.abilities), skip=skip, sort_by=sort_by)
-        if self._run.abilities.ends_inclusive and end < END_OF_TIME:
+        query = replace(window_query(window, self._run.capabilities.current), skip=skip, sort_by=sort_by)
+        if self._run.capabilities.current.ends_inclusive and end < END_OF_TIME:
             query = replace(query, end=end - MILLISECOND)  # exact, as it is the last of an instant of any length
         try:
             page = self._run.fetch(query)
         except RefusedError:
             if not skip:
                 raise
-            self._reach = (skip + self._run.abilities.limit()) // 2
-            return [stretch]
+            self._reach = (skip + self._run.capabilities.current.limit()) // 2
+            return [time_range]
         total = _checked_total(page, skip)
-        check_dates(page, self._field, query.start or stretch.start, query.end or end)
-        ids = self._suspects.keep(page.records)
-        rest = _Stretch(end, stretch.end, max(0, stretch.there - total))
-        read = replace(stretch, end=end, there=total)
+        check_dates(page, self._field, query.start or time_range.start, query.end or end)
+        ids = self._candidates.keep(page)
+        rest = _Range(end, time_range.end, max(0, time_range.there - total))
+        read = replace(time_range, end=end, there=total)
         if (
             skip == 0
             and _distinct(page) >= total
-            and nothing_follows(self._run.fetch, query, page, self._run.abilities)
+            and is_last_page(self._run.fetch, query, page, self._run.capabilities.current)
         ):
-            self._suspects.judge(stretch.start, end, ids)
+            self._candidates.judge(time_range.start, end, ids)
             return [rest]
         return [*self._judge_part(read, skip, page, ids), rest]
 
-    def _judge_part(self, stretch: _Stretch, skip: int, page: Page, ids: set[str]) -> list[_Stretch]:
+    def _judge_part(self, time_range: _Range, skip: int, page: Page, ids: set[str]) -> list[_Range]:
         """Judge the time that a page is whole for, and return what is before and behind it."""
         values = self._values(page)
         if not self._is_sorted or not values or len(values) < _distinct(page):
-            return [replace(stretch, halve=True)]
+            return [replace(time_range, halve=True)]
         check_order(page, self._field)
-        is_last = skip + len(values) >= stretch.there
-        first = self._next_tick(values[0]) if skip else stretch.start
-        last = stretch.end if is_last else min(self._floor(values[-1]), stretch.end)
-        if not stretch.start <= first < last:
-            return [replace(stretch, halve=True)]
-        self._suspects.judge(first, last, ids)
+        is_last = skip + len(values) >= time_range.there
+        first = self._next_tick(values[0]) if skip else time_range.start
+        last = time_range.end if is_last else min(self._floor(values[-1]), time_range.end)
+        if not time_range.start <= first < last:
+            return [replace(time_range, halve=True)]
+        self._candidates.judge(first, last, ids)
         before = skip + sum(value < first for value in values) if skip else 0
-        behind = stretch.there - skip - sum(value < last for value in values)
-        return [_Stretch(stretch.start, first, before), _Stretch(last, stretch.end, behind)]
+        behind = time_range.there - skip - sum(value < last for value in values)
+        return [_Range(time_range.start, first, before), _Range(last, time_range.end, behind)]
 
     def _values(self, page: Page) -> list[datetime]:
         """Return when a page's rows were, those that it repeats once, in order."""
@@ -181,41 +179,40 @@ class Comparison:
         }
         return sorted(value for value in found.values() if value is not None)
 
-    def _walk(self, stretch: _Stretch) -> list[_Stretch]:
-        """Read a stretch that cannot be split, such as one instant with many rows."""
+    def _walk(self, time_range: _Range) -> list[_Range]:
+        """Read a range that cannot be split, such as one instant with many rows."""
         ids: set[str] = set()
         settled, reason = True, ""
-        query = dated(Window(self._field, stretch.start, stretch.end), self._run.abilities)
-        for chunk in walk(self._run.fetch, query, self._run.abilities, stretch.end):
-            ids |= self._suspects.keep(chunk.records)
-            settled, reason = settled and chunk.settled, reason or chunk.reason
+        query = window_query(Window(self._field, time_range.start, time_range.end), self._run.capabilities.current)
+        for page in read_by_offset(self._run.fetch, query, self._run.capabilities.current, time_range.end):
+            ids |= self._candidates.keep(page)
+            settled, reason = settled and page.verified, reason or page.reason
         if settled:
-            self._suspects.judge(stretch.start, stretch.end, ids)
+            self._candidates.judge(time_range.start, time_range.end, ids)
         else:
-            self._suspects.doubt(stretch.start, stretch.end, reason)
+            self._candidates.mark_unverified(time_range.start, time_range.end, reason)
         return []
 
-    def _cut(self, stretch: _Stretch, place: int) -> datetime | None:
-        """Return where to cut a stretch, by the tasks here; None where they all share one instant."""
-        value = self._value_at(stretch.start, stretch.end, place)
+    def _cut(self, time_range: _Range, place: int) -> datetime | None:
+        """Return where to cut a time_range, by the tasks here; None where they all share one instant."""
+        value = self._value_at(time_range.start, time_range.end, place)
         if value is None:
             return None
         cut = self._floor(value)
-        if not self._suspects.count(stretch.start, cut):
-            after = self._value_at(self._next_tick(value), stretch.end, 0)
-            cut = stretch.end if after is None else self._floor(after)
-        return cut if stretch.start < cut < stretch.end else None
+        if not self._candidates.count(time_range.start, cut):
+            after = self._value_at(self._next_tick(value), time_range.end, 0)
+            cut = time_range.end if after is None else self._floor(after)
+        return cut if time_range.start < cut < time_range.end else None
 
     def _value_at(self, start: datetime, end: datetime, place: int) -> datetime | None:
-        with reading(self._run.engine) as connection:
-            return deletions.value_at(connection, self._run.source.id, self._field, start, end, place=place)
+        return self._run.store.read(deletions.value_at, self._field, start, end, place=place)
 
     def _floor(self, moment: datetime) -> datetime:
         """Return the beginning of the instant, as the server tells instants apart."""
-        return moment - (moment - BEGINNING_OF_TIME) % self._run.abilities.smallest()
+        return moment - (moment - BEGINNING_OF_TIME) % self._run.capabilities.current.smallest()
 
     def _next_tick(self, moment: datetime) -> datetime:
-        return self._floor(moment) + self._run.abilities.smallest()
+        return self._floor(moment) + self._run.capabilities.current.smallest()
 
 
 def _checked_total(page: Page, skip: int) -> int:

@@ -12,17 +12,16 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from etl.extract.capabilities import END_OF_TIME, ContradictedError
+from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
 from etl.extract.http.query import Direction, Query
 from etl.extract.paging.base import Window
-from etl.extract.paging.offset import walk
-from etl.extract.paging.strategy import READERS, choose
+from etl.extract.paging.offset import read_by_offset
+from etl.extract.paging.strategy import READERS, choose_strategy
 from etl.jobs.pipeline.first_load import end_load
-from etl.jobs.pipeline.run import Run
-from etl.jobs.reconcile.candidates import IncompleteError, Suspects
-from etl.jobs.reconcile.count_comparison import BEGINNING_OF_TIME, Comparison
+from etl.jobs.pipeline.run import RunContext
+from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError
+from etl.jobs.reconcile.count_comparison import BEGINNING_OF_TIME, CountComparison
 from etl.jobs.sync import sync
-from etl.load.database.engine import reading
 from etl.load.queries import deletions
 from etl.logs import get_logger
 
@@ -42,7 +41,7 @@ class Reconciled:
     requests: int
 
 
-def reconcile(run: Run, *, deep: bool = False, force: bool = False, full: bool = False) -> Mapping[str, Any]:
+def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full: bool = False) -> Mapping[str, Any]:
     """Sync, then mark what is gone from the server; return the counts.
 
     ``deep`` reads every id, instead of comparing totals. ``force`` believes any number of deletions.
@@ -53,53 +52,50 @@ def reconcile(run: Run, *, deep: bool = False, force: bool = False, full: bool =
     """
     sync(run, full=full)
     end_load(run)  # what follows counts by them
-    requests = run.client.usage.requests
-    if run.tally.unverified:
+    requests = run.fetch.requests
+    if run.counters.unverified:
         raise IncompleteError("the sync left unverified windows, so no task is taken for deleted; sync again")
-    with reading(run.engine) as connection:
-        marked_before = deletions.count_marked(connection, run.source.id)
-    suspects, marked = _insist(run, deep=deep, force=force)
-    with reading(run.engine) as connection:
-        returned = marked_before + marked - deletions.count_marked(connection, run.source.id)
-    spent = run.client.usage.requests - requests
-    done = Reconciled(suspects.compared, marked, returned, suspects.added, spent)
+    marked_before = run.store.read(deletions.count_marked)
+    candidates, marked = _insist(run, deep=deep, force=force)
+    returned = marked_before + marked - run.store.read(deletions.count_marked)
+    spent = run.fetch.requests - requests
+    done = Reconciled(candidates.compared, marked, returned, candidates.added, spent)
     log.info("reconcile.finished", **asdict(done))
     return {"reconcile": asdict(done)}
 
 
-def _insist(run: Run, *, deep: bool, force: bool) -> tuple[Suspects, int]:
+def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandidates, int]:
     """Begin anew where the server turns out to behave in another way than it was found to."""
     while True:
-        suspects = Suspects(run, choose(run.abilities).field, force=force)
+        candidates = DeletionCandidates(run, choose_strategy(run.capabilities.current).field, force=force)
         try:
-            return suspects, _find_and_mark(run, suspects, deep=deep)
-        except ContradictedError as contradiction:
-            run.accept(contradiction)
+            return candidates, _find_and_mark(run, candidates, deep=deep)
+        except CapabilityDriftError as drift:
+            run.capabilities.correct(drift)
 
 
-def _find_and_mark(run: Run, suspects: Suspects, *, deep: bool) -> int:
+def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: bool) -> int:
     total = run.fetch(Query(limit=1)).total
     if deep:
-        _read_everything(run, suspects)
+        _read_everything(run, candidates)
     elif total is None:
         raise IncompleteError("the server does not count its tasks: finding deletions takes kore-etl reconcile --deep")
     else:
-        suspects.check(suspects.live - total)
-        if total == suspects.live:
-            suspects.compared = total
+        candidates.check(candidates.live - total)
+        if total == candidates.live:
+            candidates.compared = total
         else:
-            Comparison(run, suspects).find(total)
-    if suspects.gone:
-        _look_again(run, suspects)
-    with run.engine.begin() as connection:
-        marked = deletions.mark(connection, run.source.id, suspects.gone, run_id=run.id, now=run.clock())
-    if total is not None and suspects.live - marked > total:
-        run.tally.unverified += 1
-        log.warning("reconcile.left", tasks=suspects.live - marked - total, hint="kore-etl reconcile --deep")
+            CountComparison(run, candidates).find(total)
+    if candidates.gone:
+        _look_again(run, candidates)
+    marked = run.store.write(deletions.mark, candidates.gone, run_id=run.id, now=run.clock())
+    if total is not None and candidates.live - marked > total:
+        run.counters.unverified += 1
+        log.warning("reconcile.left", tasks=candidates.live - marked - total, hint="kore-etl reconcile --deep")
     return marked
 
 
-def _look_again(run: Run, suspects: Suspects) -> None:
+def _look_again(run: RunContext, candidates: DeletionCandidates) -> None:
     """Clear of suspicion what is among the latest, and make sure that the server counts no task that is suspected.
 
     Raises:
@@ -107,84 +103,85 @@ def _look_again(run: Run, suspects: Suspects) -> None:
     """
     evidence = ""
     for attempt in range(_MOST_SECOND_LOOKS):
-        if attempt or suspects.field == "updatedAt":
-            _read_latest(run, suspects)
-        sort_by: tuple[str, Direction] | None = ("updatedAt", "desc") if run.abilities.sorts("updatedAt") else None
-        page = run.fetch(Query(limit=run.abilities.limit(), sort_by=sort_by))
-        suspects.keep(page.records, total=page.total)
-        expected = suspects.left()
+        if attempt or candidates.field == "updatedAt":
+            _read_latest(run, candidates)
+        capabilities = run.capabilities.current
+        sort_by: tuple[str, Direction] | None = ("updatedAt", "desc") if capabilities.sorts("updatedAt") else None
+        page = run.fetch(Query(limit=capabilities.limit(), sort_by=sort_by))
+        candidates.keep(page)
+        expected = candidates.left()
         if page.total is None or page.total <= expected:
             return
         evidence = f"it counts {page.total}, and not {expected}"
     message = (
-        f"{len(suspects.gone)} tasks were not found on the server, but {evidence}: none is marked as deleted; "
+        f"{len(candidates.gone)} tasks were not found on the server, but {evidence}: none is marked as deleted; "
         "try again when fewer tasks change"
     )
     raise IncompleteError(message)
 
 
-def _read_latest(run: Run, suspects: Suspects) -> None:
+def _read_latest(run: RunContext, candidates: DeletionCandidates) -> None:
     """Read what changed since before the sync, on to the very end: a task may have moved there since it was missed."""
-    since = (run.opened_at() - run.rules.overlap).replace(microsecond=0)
-    longest = run.abilities.longest_range
-    window = Window(suspects.field, since, since + longest if longest else END_OF_TIME)
-    for chunk in READERS[choose(run.abilities).history](run.fetch, window, run.abilities):
-        suspects.keep(chunk.records, total=chunk.total)
-        if not chunk.settled:
-            raise IncompleteError(f"the latest changes could not be read, so no task is marked: {chunk.reason}")
+    since = (run.server_clock.earliest_start() - run.options.lookback).replace(microsecond=0)
+    longest = run.capabilities.current.longest_range
+    window = Window(candidates.field, since, since + longest if longest else END_OF_TIME)
+    for page in READERS[choose_strategy(run.capabilities.current).history](run.fetch, window, run.capabilities.current):
+        candidates.keep(page)
+        if not page.verified:
+            raise IncompleteError(f"the latest changes could not be read, so no task is marked: {page.reason}")
 
 
-def _read_everything(run: Run, suspects: Suspects) -> None:
+def _read_everything(run: RunContext, candidates: DeletionCandidates) -> None:
     """Suspect all that a reading of the whole history does not find."""
-    for window in _windows(run, suspects):
-        _read_window(run, suspects, window)
-    with reading(run.engine) as connection:
-        undated = suspects.unplaced | deletions.versions_without(connection, run.source.id, suspects.field)
+    for window in _windows(run, candidates):
+        _read_window(run, candidates, window)
+    undated = candidates.unplaced | run.store.read(deletions.versions_without, candidates.field)
     if undated:
-        _look_for(run, suspects, undated)
+        _look_for(run, candidates, undated)
 
 
-def _windows(run: Run, suspects: Suspects) -> Iterator[Window]:
+def _windows(run: RunContext, candidates: DeletionCandidates) -> Iterator[Window]:
     """Give the time in which there are tasks, as long as the server takes it, and where it can be what is around it."""
-    first, last = suspects.reach()
-    longest = run.abilities.longest_range
+    first, last = candidates.reach()
+    longest = run.capabilities.current.longest_range
     ends = [first]
     while longest and ends[-1] + longest < last:
         ends.append(ends[-1] + longest)
     around = ([], []) if longest else ([BEGINNING_OF_TIME], [END_OF_TIME])
     for start, end in pairwise([*around[0], *ends, last, *around[1]]):
         if start < end:
-            yield Window(suspects.field, start, end)
+            yield Window(candidates.field, start, end)
 
 
-def _read_window(run: Run, suspects: Suspects, window: Window) -> None:
+def _read_window(run: RunContext, candidates: DeletionCandidates, window: Window) -> None:
     """Judge a window piece by piece, each as soon as it is read whole."""
     start, doubt = window.start, ""
     ids: set[str] = set()
     latest: set[str] = set()
-    for chunk in READERS[choose(run.abilities).history](run.fetch, window, run.abilities):
-        here = suspects.keep(chunk.records, total=chunk.total)
+    for page in READERS[choose_strategy(run.capabilities.current).history](run.fetch, window, run.capabilities.current):
+        here = candidates.keep(page)
         ids |= here
-        if not chunk.settled:
-            doubt = chunk.reason
-            suspects.clear(latest)  # the doubt may be about the piece before
-        if chunk.covered_until is None:
+        if not page.verified:
+            doubt = page.reason
+            candidates.clear(latest)  # the doubt may be about the piece before
+        if page.checkpoint is None:
             continue
-        end = min(chunk.covered_until, window.end)
+        end = min(page.checkpoint, window.end)
         if doubt:
-            suspects.doubt(start, end, doubt)
+            candidates.mark_unverified(start, end, doubt)
         else:
-            latest = suspects.judge(start, end, ids)
+            latest = candidates.judge(start, end, ids)
         start, doubt, ids = end, "", here  # the next piece begins with this one's last row
 
 
-def _look_for(run: Run, suspects: Suspects, undated: deletions.Versions) -> None:
+def _look_for(run: RunContext, candidates: DeletionCandidates, undated: deletions.Versions) -> None:
     """Read without dates, to judge the tasks that are in no window because they have none."""
     left = dict(undated)
-    for chunk in walk(run.fetch, Query(limit=run.abilities.limit()), run.abilities, END_OF_TIME):
-        for key in suspects.keep(chunk.records, total=chunk.total):
+    capabilities = run.capabilities.current
+    for page in read_by_offset(run.fetch, Query(limit=capabilities.limit()), capabilities, END_OF_TIME):
+        for key in candidates.keep(page):
             left.pop(key, None)
-        if not chunk.settled:
-            suspects.doubt(BEGINNING_OF_TIME, END_OF_TIME, chunk.reason)
+        if not page.verified:
+            candidates.mark_unverified(BEGINNING_OF_TIME, END_OF_TIME, page.reason)
             return
-    suspects.suspect(left)
+    candidates.add(left)

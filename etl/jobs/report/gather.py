@@ -32,7 +32,7 @@ def gather(engine: Engine, *, now: datetime, period: timedelta, zone: ZoneInfo) 
     unit, steps = _steps(now.astimezone(zone).date(), period)
     midnight = datetime.combine(date.fromisoformat(steps[0]), time(), zone)
     span = Span(min(midnight, now - _TWO_WEEKS), midnight, now, zone)
-    sources = [_source(each) for each in status.standings(engine, now=now)]
+    sources = [_source(each) for each in status.source_statuses(engine, now=now)]
     with reading(engine) as connection:
         gathering = _Gathering(connection, span, steps)
         return gathering.facts(sources, unit)
@@ -46,7 +46,7 @@ def _steps(today: date, period: timedelta) -> tuple[str, list[str]]:
     return ("week" if length > 1 else "day"), [day.isoformat() for day in days if day <= today]
 
 
-def _source(each: status.Standing) -> Source:
+def _source(each: status.SourceStatus) -> Source:
     state = each.last_run["state"] if each.last_run else None
     return Source(
         each.name, each.complete_until, state, each.tasks, each.rejected, each.gaps, each.unverified,

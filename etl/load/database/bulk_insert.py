@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from etl.load.database.errors import mapped
 from etl.load.database.types import Moment, to_text
+from etl.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sqlalchemy import Connection, Table
 
-Row = dict[str, Any]
 
 _ROWS_AT_ONCE = (25, 5, 1)  # of one insert: few sizes, so that each is prepared once
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
 from etl.errors import ConfigError, DatabaseError
+from etl.extras import install_command
 from etl.load.database.errors import raise_database_error
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _create(url: URL) -> Engine:
     try:
         return create_engine(url, json_serializer=_as_is, **_connect_options(url))
     except ModuleNotFoundError as error:
-        message = f"database_url: its driver {error.name} is not installed; run: pip install 'kore-etl[postgres]'"
+        message = f"database_url: its driver {error.name} is not installed; run: {install_command('postgres')}"
         raise ConfigError(message) from error
 
 

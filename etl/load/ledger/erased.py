@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert,
 from etl.load.schema.detail_tables import CHILDREN, users
 from etl.load.schema.predicates import is_of
 from etl.load.schema.tables import cases, rejected_records, task_changes, tasks, unknown_keys
-from etl.load.upsert import daily_counts, status_intervals
+from etl.load.upsert import derived
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,14 +41,13 @@ def erase(connection: Connection, row: Mapping[str, Any], *, run_id: int, now: d
     """
     task_id, source_id = row["_id"], row["source_id"]
     named = connection.execute(select(tasks.c.case_id, *_PERSONS).where(_is(source_id, task_id))).one_or_none()
-    daily_counts.take_out(connection, source_id, [task_id])
-    erased = {
-        f"{table.name}": _delete(connection, table, table.c.task_id == task_id, table.c.source_id == source_id)
-        for table in (*CHILDREN, task_changes, unknown_keys)
-    }
-    erased["rejected_records"] = _delete(connection, rejected_records, _rejected(source_id, task_id))
-    status_intervals.follow(connection, source_id, [task_id])
-    _leave(connection, {**row, "forgotten_at": now, "stored_at": now, "run_id": run_id}, now)
+    with derived.refreshed(connection, source_id, [task_id]):
+        erased = {
+            f"{table.name}": _delete(connection, table, table.c.task_id == task_id, table.c.source_id == source_id)
+            for table in (*CHILDREN, task_changes, unknown_keys)
+        }
+        erased["rejected_records"] = _delete(connection, rejected_records, _rejected(source_id, task_id))
+        _leave(connection, {**row, "forgotten_at": now, "stored_at": now, "run_id": run_id}, now)
     if named is not None:
         case_id, *persons = named
         of_another = exists().where(tasks.c.case_id == cases.c["_id"], is_of(source_id))

@@ -8,6 +8,7 @@ import orjson
 from sqlalchemy import Connection, and_, insert, or_, select, update
 
 from etl import __version__
+from etl.errors import ExitCode
 from etl.load.schema.tables import sources, sync_runs, sync_windows
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def finish(  # noqa: PLR0913 a row's columns
     values = {**counts, "state": state, "exit_code": exit_code, "finished_at": now}
     values["error"] = _storable(error)[:_MOST_ERROR_TEXT] if error else None
     connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(**values))
-    if exit_code not in (0, 3):
+    if exit_code not in (ExitCode.DONE, ExitCode.INCOMPLETE):
         _close_windows(connection, [run_id])
 
 

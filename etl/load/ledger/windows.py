@@ -18,15 +18,15 @@ _LARGEST = 2**31 - 1  # of an Integer; more tasks than that is no count but a mi
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """A row of the ledger: ``[start, end)`` of ``field``, committed from its start up to ``checkpoint_at``."""
+class WindowRow:
+    """A row of the ledger: ``[start, end)`` of ``field``, committed from its start up to ``checkpoint``."""
 
     id: int
     job: str
     field: str
     start: datetime
     end: datetime
-    checkpoint_at: datetime
+    checkpoint: datetime
     state: str
     opened_at: datetime
 
@@ -71,7 +71,7 @@ def note(connection: Connection, window_id: int, **values: object) -> None:
     connection.execute(update(sync_windows).where(sync_windows.c.id == window_id).values(**values))
 
 
-def of_job(connection: Connection, source_id: int, job: str, *, since: datetime | None = None) -> Sequence[Window]:
+def of_job(connection: Connection, source_id: int, job: str, *, since: datetime | None = None) -> Sequence[WindowRow]:
     """Return the windows of a job on a source, earliest first."""
     columns = sync_windows.c
     query = select(
@@ -80,7 +80,7 @@ def of_job(connection: Connection, source_id: int, job: str, *, since: datetime 
     ).where(columns.source_id == source_id, columns.job == job)  # fmt: skip
     if since is not None:
         query = query.where(columns.opened_at >= since)
-    return [Window(*row) for row in connection.execute(query.order_by(columns.start_at, columns.id))]
+    return [WindowRow(*row) for row in connection.execute(query.order_by(columns.start_at, columns.id))]
 
 
 def latest_of_job(connection: Connection, source_id: int, job: str) -> datetime | None:
@@ -94,7 +94,7 @@ def latest_of_job(connection: Connection, source_id: int, job: str) -> datetime 
 class Progress:
     """How far a job came without a gap, and the server's time when the first of its windows was opened."""
 
-    checkpoint_at: datetime
+    checkpoint: datetime
     opened_at: datetime
 
 
@@ -104,7 +104,7 @@ def progress(connection: Connection, source_id: int, job: str, field: str, start
     reached = start
     for entry in found:
         if entry.start <= reached:
-            reached = max(reached, entry.checkpoint_at)
+            reached = max(reached, entry.checkpoint)
     if reached <= start:
         return None
     return Progress(reached, min(entry.opened_at for entry in found))

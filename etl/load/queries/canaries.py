@@ -12,12 +12,12 @@ from etl.load.schema.tables import tasks
 
 _APART = timedelta(seconds=5)
 _LOOKED_AT = 50
-_GRAINS = (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1))
+_ROUNDINGS = (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1))
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class Canary:
     """A task that was changed well after it was created."""
 
     id: str
@@ -25,7 +25,7 @@ class Witness:
     updated: datetime
 
 
-def witness(connection: Connection, source_id: int, *, created_before: datetime | None = None) -> Witness | None:
+def find_canary(connection: Connection, source_id: int, *, created_before: datetime | None = None) -> Canary | None:
     """Return the task that was changed last, of those whose change and creation are well apart."""
     old = true() if created_before is None else tasks.c.created_at < created_before - _APART
     query = (
@@ -34,11 +34,11 @@ def witness(connection: Connection, source_id: int, *, created_before: datetime 
         .order_by(tasks.c.updated_at.desc())
         .limit(_LOOKED_AT)
     )
-    found = (Witness(*row) for row in connection.execute(query))
+    found = (Canary(*row) for row in connection.execute(query))
     return next((task for task in found if task.updated - task.created > _APART), None)
 
 
-def grain(connection: Connection, source_id: int) -> timedelta:
+def rounding(connection: Connection, source_id: int) -> timedelta:
     """Return to what the server rounds its timestamps, as far as the latest changes show; zero is nothing coarse."""
     query = (
         select(tasks.c.updated_at)
@@ -49,4 +49,4 @@ def grain(connection: Connection, source_id: int) -> timedelta:
     moments = list(connection.execute(query).scalars())
     if not moments:
         return timedelta()
-    return next((size for size in _GRAINS if all(not (m - _EPOCH) % size for m in moments)), timedelta())
+    return next((size for size in _ROUNDINGS if all(not (m - _EPOCH) % size for m in moments)), timedelta())

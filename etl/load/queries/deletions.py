@@ -15,23 +15,21 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    case,
     exists,
     false,
     func,
     insert,
     literal,
     not_,
-    or_,
     select,
     update,
 )
 
 from etl.load.database.dialect_options import create_temporary
 from etl.load.database.types import Moment, moment_text
-from etl.load.schema.predicates import is_of
+from etl.load.schema.predicates import is_of, is_present
 from etl.load.schema.tables import rejected_records, task_changes, tasks
-from etl.load.upsert import daily_counts, status_intervals
+from etl.load.upsert import derived
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -52,16 +50,6 @@ _gone = Table(
     Column("updated_at", Moment),
     prefixes=["TEMPORARY"],
 )
-
-
-def inactive_since(row: Table, otherwise: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return since when a task is inactive by its own record, ``otherwise`` if that has no dates; NULL if it is not."""
-    return case((row.c.is_active.is_(False), func.coalesce(row.c.updated_at, row.c.created_at, otherwise)))
-
-
-def is_present() -> ColumnElement[bool]:
-    """Tell of a stored task that, for all that is known, the server still gives it, be it as inactive."""
-    return or_(tasks.c.deleted_at.is_(None), tasks.c.deleted_at == inactive_since(tasks, tasks.c.stored_at))
 
 
 def count(connection: Connection, source_id: int) -> int:
@@ -141,7 +129,7 @@ def records(connection: Connection, source_id: int, ids: Collection[str]) -> dic
     """Return the whole records of a source's tasks by their ids."""
     found: dict[str, Any] = {}
     for some in _portions(sorted(ids)):
-        query = select(tasks.c["_id"], tasks.c.raw).where(tasks.c["_id"].in_(some), is_of(source_id))
+        query = select(tasks.c["_id"], tasks.c.raw).where(is_of(source_id), tasks.c["_id"].in_(some))
         found |= {row[0]: row[1] for row in connection.execute(query)}
     return found
 
@@ -163,8 +151,8 @@ def mark(
     create_temporary(connection, _gone)
     connection.execute(_gone.insert(), [{"_id": key, "updated_at": version} for key, version in gone.items()])
     is_meant = (_gone.c["_id"] == tasks.c["_id"]) & _gone.c.updated_at.is_not_distinct_from(tasks.c.updated_at)
-    chosen = exists(select(literal(1)).select_from(_gone).where(is_meant).correlate(tasks)) & is_present()
-    chosen &= is_of(source_id)
+    is_listed = exists(select(literal(1)).select_from(_gone).where(is_meant).correlate(tasks))
+    chosen = is_listed & is_of(source_id) & is_present()
     moment = literal(now, tasks.c.deleted_at.type)
     values = {
         "task_id": tasks.c["_id"],
@@ -178,9 +166,7 @@ def mark(
     history = insert(task_changes).from_select(
         list(values), select(*values.values()).where(chosen, tasks.c.deleted_at.is_(None))
     )
-    connection.execute(history)
-    daily_counts.take_out(connection, source_id, gone)
-    result = connection.execute(update(tasks).where(chosen).values(deleted_at=moment))
-    daily_counts.add(connection, source_id, gone)
-    status_intervals.follow(connection, source_id, gone)
+    with derived.refreshed(connection, source_id, gone):
+        connection.execute(history)
+        result = connection.execute(update(tasks).where(chosen).values(deleted_at=moment))
     return result.rowcount

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, case, func, select
 
 from etl.load.schema.tables import rejected_records, sources, sync_runs, sync_windows, tasks, watermarks
+from etl.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Select
 
-Row = dict[str, Any]
 
 SYNCS = ("sync", "reconcile")  # the commands that end with all up to now being here
 _RUN = sync_runs.c

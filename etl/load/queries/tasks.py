@@ -17,6 +17,7 @@ from etl.load.schema.tables import (
     tasks,
     watermarks,
 )
+from etl.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Select, Table
 
-Row = dict[str, Any]
 Key = tuple[str, int]
 """An ``_id`` and the source that gave it."""
 

@@ -85,11 +85,13 @@ class Counting:
         tallies: dict[int, Counter[Any]] = {kind: Counter() for kind in columns}
         rows = self._connection.execution_options(yield_per=_AT_ONCE).execute(select(*columns.values()))
         for some in rows.partitions():
-            for tally, numbers in zip(tallies.values(), zip(*some, strict=True), strict=True):
-                tally.update(numbers)
-        for kind, tally in tallies.items():
-            del tally[None]
-            yield from ((kind, packed, number) for packed, number in sorted(tally.items()))  # one page from one reading
+            for counters, numbers in zip(tallies.values(), zip(*some, strict=True), strict=True):
+                counters.update(numbers)
+        for kind, counters in tallies.items():
+            del counters[None]
+            yield from (
+                (kind, packed, number) for packed, number in sorted(counters.items())
+            )  # one page from one reading
 
     def _recent(self) -> Subquery:
         """The tasks of the stretch, and when what happened to them in it did."""

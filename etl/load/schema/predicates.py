@@ -1,8 +1,10 @@
-"""Whose a task is, asked in such a way that the database finds the tasks by something else."""
+"""Conditions on tasks that several statements share: whose a task is, and whether the server still has it."""
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, func, null
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, case, func, null, or_
 
 from etl.load.schema.tables import tasks
 
@@ -15,3 +17,13 @@ def is_of(source_id: int) -> ColumnElement[bool]:
     statistics, reads the column out of this one.
     """
     return func.coalesce(tasks.c.source_id, null()) == source_id
+
+
+def inactive_since(row: Table, otherwise: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return since when a task is inactive by its own record, ``otherwise`` if that has no dates; NULL if it is not."""
+    return case((row.c.is_active.is_(False), func.coalesce(row.c.updated_at, row.c.created_at, otherwise)))
+
+
+def is_present() -> ColumnElement[bool]:
+    """Tell of a stored task that, for all that is known, the server still gives it, be it as inactive."""
+    return or_(tasks.c.deleted_at.is_(None), tasks.c.deleted_at == inactive_since(tasks, tasks.c.stored_at))

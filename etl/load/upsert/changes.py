@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from etl.load.database.types import Moment, moment_text
-from etl.load.queries.deletions import inactive_since
+from etl.load.schema.predicates import inactive_since
 from etl.load.schema.tables import priorities, statuses, task_changes, tasks
 
 if TYPE_CHECKING:

@@ -12,10 +12,8 @@ from sqlalchemy import Connection, Table, and_, bindparam, case, delete, func, o
 from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import insert_by
 from etl.load.schema.detail_tables import CHILDREN, DIMENSIONS
-
-Row = dict[str, Any]
-Details = Mapping[str, Sequence[Row]]
-"""The rows behind one task, by table."""
+from etl.load.upsert.batch import Details
+from etl.row import Row
 
 _IDS_AT_ONCE = 500
 _NEVER = datetime.min.replace(tzinfo=UTC)

@@ -1,7 +1,6 @@
-"""Counting by day as tasks are written: what ``daily_flow`` shows, without counting all of history at each question.
+"""Keeps ``daily_counts``, the sums that ``daily_flow`` shows, so that no question counts all of history.
 
-``daily_events`` tells what each task counts for, and on which day; ``daily_counts`` holds the sums. Whoever writes
-tasks takes what they count for out first and adds it again afterwards, in the same transaction.
+The view ``daily_events`` tells what each task counts for and on which day.
 """
 
 from __future__ import annotations
@@ -34,6 +33,7 @@ from sqlalchemy import (
 from etl.load.database.dialect import insert_by
 from etl.load.database.types import Moment, moment_day
 from etl.load.schema.detail_tables import daily_counts
+from etl.load.schema.predicates import inactive_since
 from etl.load.schema.tables import statuses
 
 if TYPE_CHECKING:
@@ -57,35 +57,28 @@ _events = table(
 
 
 def add(connection: Connection, source_id: int, ids: Iterable[str]) -> None:
-    """Count what a source's tasks count for now."""
+    """Add what a source's tasks count for now."""
     _count(connection, source_id, ids, sign=1)
 
 
-def add_first(
-    connection: Connection,
-    arrived: Table,
-    *,
-    but: Iterable[str],
-    deleted_at: ColumnElement[Any],
-    now: datetime,
-) -> None:
-    """Count tasks of which none was known before, ``but`` for some, from the table that they arrived in.
+def add_new(connection: Connection, staged: Table, *, known: Iterable[str], now: datetime) -> None:
+    """Add what the staged tasks count for, except the ``known`` ones: none of them has any history yet.
 
-    It is what ``add`` does, in one pass: they have no history yet, which is what takes ``daily_events`` long.
+    It equals ``add`` but takes one pass, because ``daily_events`` spends its time on history.
     """
-    known = list(but)
-    for start in range(0, len(known), _IDS_AT_ONCE):
-        connection.execute(delete(arrived).where(arrived.c["_id"].in_(known[start : start + _IDS_AT_ONCE])))
-    connection.execute(_first_sums(connection.dialect.name, arrived, deleted_at), {"seen": now})
+    unchanged = list(known)
+    for start in range(0, len(unchanged), _IDS_AT_ONCE):
+        connection.execute(delete(staged).where(staged.c["_id"].in_(unchanged[start : start + _IDS_AT_ONCE])))
+    connection.execute(_first_sums(connection.dialect.name, staged), {"seen": now})
 
 
-def take_out(connection: Connection, source_id: int, ids: Iterable[str]) -> None:
-    """Count no longer what a source's tasks count for now: they are about to be written."""
+def subtract(connection: Connection, source_id: int, ids: Iterable[str]) -> None:
+    """Subtract what a source's tasks count for now: they are about to be written."""
     _count(connection, source_id, ids, sign=-1)
 
 
-def count_anew(connection: Connection, source_id: int) -> None:
-    """Count all tasks of a source: what a status means has changed."""
+def rebuild(connection: Connection, source_id: int) -> None:
+    """Count all tasks of a source again."""
     connection.execute(delete(daily_counts).where(daily_counts.c.source_id == source_id))
     _sum_up(connection, 1, func.coalesce(_events.c.source_id, null()) == source_id)  # by no index: they are many
 
@@ -110,9 +103,10 @@ def _adding(dialect: str, sums: Select[Any]) -> Any:
 
 
 @cache
-def _first_sums(dialect: str, arrived: Table, deleted_at: ColumnElement[Any]) -> Any:
+def _first_sums(dialect: str, staged: Table) -> Any:
     """What ``daily_events`` says of tasks without changes, first seen at ``seen``."""
-    own, seen = arrived.c, bindparam("seen", type_=Moment())
+    own, seen = staged.c, bindparam("seen", type_=Moment())
+    deleted_at = inactive_since(staged, seen)
     done = tuple_(func.coalesce(own.status_id, ""), own.source_id).in_(_resolved_statuses())
     known_at = case((own.updated_at < seen, own.updated_at), else_=seen)
     events = union_all(

@@ -12,11 +12,11 @@ from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import insert_by
 from etl.load.database.dialect_options import create_temporary
 from etl.load.schema.tables import cases
+from etl.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-Row = dict[str, Any]
 
 _incoming_cases = Table(
     "incoming_cases", MetaData(), *(Column(own.name, own.type) for own in cases.columns), prefixes=["TEMPORARY"]

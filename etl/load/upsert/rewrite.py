@@ -12,13 +12,12 @@ from etl.load.schema.predicates import is_of
 from etl.load.schema.tables import cases, priorities, rejected_records, sources, statuses, task_changes, tasks
 from etl.load.upsert import dimensions
 from etl.load.upsert.children import put_children, store_people_and_queues
+from etl.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from etl.load.upsert.tasks import Batch
-
-Row = dict[str, Any]
+    from etl.load.upsert.batch import Batch
 
 
 def records(connection: Connection, source_id: int, *, after: str, most: int) -> list[tuple[str, Any]]:

@@ -47,11 +47,6 @@ def entries(connection: Connection, source: str | None = None) -> list[dict[str,
     return [{str(name): value for name, value in row.items()} for row in rows]
 
 
-def known_keys(connection: Connection, source_id: int) -> set[str]:
-    """Return the keys that are kept of a source."""
-    return set(connection.execute(select(unknown_keys.c.key).where(unknown_keys.c.source_id == source_id)).scalars())
-
-
 def drop_all(connection: Connection, source_id: int) -> None:
     """Let go of all keys of a source: the next records that have them bring them back."""
     connection.execute(delete(unknown_keys).where(unknown_keys.c.source_id == source_id))

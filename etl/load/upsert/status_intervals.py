@@ -1,7 +1,6 @@
-"""Following the status of tasks as they are written: what ``task_status_intervals`` and ``task_cycle_times`` show.
+"""Keeps the rows that ``task_status_intervals`` and ``task_cycle_times`` show.
 
-Two views compute what a task's changes say. Two derived tables keep it, so that no question has to compute it for all
-of history.
+Two views compute them from a task's changes. Two tables keep the result, so that no question computes all of history.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ _IDS_AT_ONCE = 500
 _KEPT = (("computed_status_intervals", status_intervals), ("computed_task_progress", task_progress))
 
 
-def follow(connection: Connection, source_id: int, ids: Iterable[str]) -> None:
-    """Keep what the changes of these tasks of a source say now."""
+def replace(connection: Connection, source_id: int, ids: Iterable[str]) -> None:
+    """Replace the rows of these tasks of a source by what their changes say now."""
     every = list(ids)
     for start in range(0, len(every), _IDS_AT_ONCE):
         some = every[start : start + _IDS_AT_ONCE]
@@ -29,8 +28,8 @@ def follow(connection: Connection, source_id: int, ids: Iterable[str]) -> None:
             _keep(connection, view, kept, source_id, some)
 
 
-def follow_all(connection: Connection, source_id: int) -> None:
-    """Keep what the changes of all tasks of a source say now: a status has another meaning, or dates have changed."""
+def rebuild(connection: Connection, source_id: int) -> None:
+    """Replace the rows of all tasks of a source by what their changes say now."""
     for view, kept in _KEPT:
         connection.execute(delete(kept).where(kept.c.source_id == source_id))
         _keep(connection, view, kept, source_id)

@@ -1,15 +1,11 @@
-"""Storing a batch of tasks: set-based, once for both databases, and so that repeating it changes nothing.
-
-A batch is laid out in a temporary table first. From there the database itself tells new from changed from unchanged,
-writes the history of what changes, and writes only rows that are new or changed. A newer or equal ``updated_at`` wins.
-"""
+"""Merges staged tasks into the table of tasks; a newer or equal ``updated_at`` wins."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cache
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     Column,
@@ -28,19 +24,15 @@ from sqlalchemy import (
 from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import insert_by
 from etl.load.database.dialect_options import create_temporary
-from etl.load.database.errors import UnstorableError
-from etl.load.queries.deletions import inactive_since
-from etl.load.schema.tables import cases, priorities, statuses, tasks
-from etl.load.upsert import changes as history
-from etl.load.upsert import daily_counts, dimensions, status_intervals
-from etl.load.upsert.children import Details, put_children, store_people_and_queues
+from etl.load.schema.predicates import inactive_since
+from etl.load.schema.tables import tasks
+from etl.load.upsert.batch import Batch, Details
+from etl.row import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
-Record = TypeVar("Record")
-Row = dict[str, Any]
 
 _OWN = ("first_seen_at", "stored_at", "run_id", "deleted_at", "forgotten_at")  # written here, not by the API
 _FROM_API = [column.name for column in tasks.columns if column.name not in _OWN]
@@ -56,21 +48,6 @@ incoming = Table(
     prefixes=["TEMPORARY"],
 )
 _KEY = and_(incoming.c["_id"] == tasks.c["_id"], incoming.c.source_id == tasks.c.source_id)
-_DELETED_AT = inactive_since(incoming, bindparam("seen", type_=tasks.c.stored_at.type))
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows of one or more pages of one source by table; an ``_id`` may stand in it more than once.
-
-    ``details`` holds what stands behind each task, in the order of ``tasks``; left out, nothing does.
-    """
-
-    tasks: Sequence[Row]
-    statuses: Sequence[Row] = ()
-    priorities: Sequence[Row] = ()
-    cases: Sequence[Row] = ()
-    details: Sequence[Details] = ()
 
 
 @dataclass(slots=True)
@@ -88,104 +65,14 @@ class Counts:
         return Counts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(Counts)))
 
 
-def prepare(connection: Connection) -> None:
-    """Make this connection's temporary table, empty."""
+def stage(connection: Connection, rows: Sequence[Row]) -> None:
+    """Put rows, one an id, into this connection's temporary table ``incoming_tasks``."""
     create_temporary(connection, incoming)
+    fill(connection, incoming, rows)
 
 
-def store(
-    connection: Connection,
-    batch: Batch,
-    *,
-    run_id: int,
-    now: datetime,
-    on_laid_out: Callable[[], None] = lambda: None,
-) -> Counts:
-    """Write what is new or changed in ``batch``; the caller's transaction holds it together.
-
-    ``on_laid_out`` is called once the database has most before it, and works by itself.
-    """
-    is_meaning_changed = daily_counts.is_meaning_changed(connection, batch.statuses)
-    for table, rows in ((statuses, batch.statuses), (priorities, batch.priorities), (cases, batch.cases)):
-        dimensions.upsert(connection, table, rows)
-    store_people_and_queues(connection, batch.details)
-    newest = _newest_of_each(batch)
-    if not newest:
-        return Counts()
-    source_id = batch.tasks[0]["source_id"]
-    prepare(connection)
-    fill(connection, incoming, [task for task, _ in newest.values()])
-    counts = _classify(connection)
-    counts.repeated = len(batch.tasks) - len(newest)
-    if counts.updated:
-        daily_counts.take_out(connection, source_id, newest)
-        counts.changes = history.record(connection, incoming, changes=_is_changed(), run_id=run_id, now=now)
-    on_laid_out()
-    if counts.inserted or counts.updated:
-        written = _write(connection, run_id=run_id, now=now)
-        # Where no task was known before, none can have children.
-        details = {key: newest[key][1] for key in written}
-        put_children(connection, source_id, details, replace=counts.updated > 0)
-        if counts.updated:
-            daily_counts.add(connection, source_id, newest)
-        else:
-            known = newest.keys() - written
-            daily_counts.add_first(connection, incoming, but=known, deleted_at=_DELETED_AT, now=now)
-    if counts.updated:
-        status_intervals.follow(connection, source_id, newest)
-    if is_meaning_changed:
-        daily_counts.count_anew(connection, source_id)
-        status_intervals.follow_all(connection, source_id)
-    return counts
-
-
-def store_together(
-    connection: Connection,
-    records: Sequence[Record],
-    batch_of: Callable[[Sequence[Record]], Batch],
-    *,
-    run_id: int,
-    now: datetime,
-    on_laid_out: Callable[[], None] = lambda: None,
-) -> tuple[Counts, list[tuple[Record, str]]]:
-    """Store records, none of which is left out.
-
-    Raises:
-        UnstorableError: the database cannot hold a value of one of them; the transaction is to be taken back.
-    """
-    if not records:
-        return Counts(), []
-    return store(connection, batch_of(records), run_id=run_id, now=now, on_laid_out=on_laid_out), []
-
-
-def store_what_fits(
-    connection: Connection,
-    records: Sequence[Record],
-    batch_of: Callable[[Sequence[Record]], Batch],
-    *,
-    run_id: int,
-    now: datetime,
-    on_laid_out: Callable[[], None] = lambda: None,
-) -> tuple[Counts, list[tuple[Record, str]]]:
-    """Store records together, but for those of which the database cannot hold a value.
-
-    Return with the counts each record that was left out, and why: the others do not suffer for it. So that a part can
-    be taken back, SQLite keeps a copy in memory of all that it changes.
-    """
-    try:
-        with connection.begin_nested():
-            return store_together(connection, records, batch_of, run_id=run_id, now=now, on_laid_out=on_laid_out)
-    except UnstorableError as error:
-        if len(records) == 1:
-            return Counts(), [(records[0], f"the database cannot hold it: {error.reason}")]
-    half = len(records) // 2
-    first, left_out = store_what_fits(connection, records[:half], batch_of, run_id=run_id, now=now)
-    second, others = store_what_fits(connection, records[half:], batch_of, run_id=run_id, now=now)
-    return first + second, left_out + others
-
-
-def _newest_of_each(batch: Batch) -> dict[str, tuple[Row, Details]]:
-    """Return of each ``_id`` the row with the largest ``updated_at``, of equals the last, and what is behind it."""
+def newest_of_each(batch: Batch) -> dict[str, tuple[Row, Details]]:
+    """Return the row with the largest ``updated_at`` of each ``_id``, the last of equals, and its details."""
     newest: dict[str, tuple[Row, Details]] = {}
     for row, behind in zip(batch.tasks, batch.details or repeat({}), strict=False):
         known = newest.get(row["_id"])
@@ -203,14 +90,15 @@ def _is_not_older() -> ColumnElement[bool]:
     return or_(new.is_(None), old.is_(None), new >= old)
 
 
-def _is_changed() -> ColumnElement[bool]:
-    """A known task whose record differs, or that was taken for deleted otherwise than by its record."""
+def is_changed() -> ColumnElement[bool]:
+    """Select the pairs whose record differs, or whose tombstone the record does not explain."""
     by_record = inactive_since(incoming, tasks.c.stored_at)
     differs = or_(incoming.c.raw != tasks.c.raw, tasks.c.deleted_at.is_distinct_from(by_record))
     return and_(tasks.c["_id"].is_not(None), _is_not_older(), differs)
 
 
-def _classify(connection: Connection) -> Counts:
+def classify(connection: Connection) -> Counts:
+    """Count the staged tasks that are new, changed, unchanged and older than what is stored."""
     total, inserted, updated, old = connection.execute(_classification()).one()
     return Counts(inserted=inserted, updated=updated, stale=old, unchanged=total - inserted - updated - old)
 
@@ -219,7 +107,7 @@ def _classify(connection: Connection) -> Counts:
 def _classification() -> Any:
     new = tasks.c["_id"].is_(None)
     stale = and_(tasks.c["_id"].is_not(None), ~_is_not_older())
-    query = select(func.count(), _count_if(new), _count_if(_is_changed()), _count_if(stale))
+    query = select(func.count(), _count_if(new), _count_if(is_changed()), _count_if(stale))
     return query.select_from(incoming.outerjoin(tasks, _KEY))
 
 
@@ -227,7 +115,7 @@ def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
-def _write(connection: Connection, *, run_id: int, now: datetime) -> Sequence[str]:
+def write(connection: Connection, *, run_id: int, now: datetime) -> Sequence[str]:
     """Write the rows that are new or changed and return their ids."""
     statement = _merge(connection.dialect.name)
     return connection.execute(statement, {"now": now, "run": run_id}).scalars().all()
@@ -240,7 +128,7 @@ def _merge(dialect: str) -> Any:
     source = (
         select(*(incoming.c[name] for name in _FROM_API), *own.values(), inactive_since(incoming, now))
         .select_from(incoming.outerjoin(tasks, _KEY))
-        .where(or_(tasks.c["_id"].is_(None), _is_changed()))
+        .where(or_(tasks.c["_id"].is_(None), is_changed()))
     )
     statement = insert_by(dialect, tasks).from_select([*_FROM_API, *own, "deleted_at"], source)
     written = [name for name in (*_FROM_API, "stored_at", "run_id", "deleted_at") if name not in {"_id", "source_id"}]

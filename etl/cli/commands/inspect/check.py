@@ -18,7 +18,7 @@ from etl.errors import ConfigError, EtlError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.jobs.diagnostics.check_results import Finding
+    from etl.jobs.diagnostics.check_results import CheckResult
     from etl.settings import Loaded
 
 _COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "cyan"}
@@ -57,7 +57,7 @@ def check(common: Common, select: tuple[str, ...], moved: bool, output: str) -> 
     return code
 
 
-def _findings(common: Common, select: Sequence[str], *, moved: bool, ask: bool) -> Iterator[Finding]:
+def _findings(common: Common, select: Sequence[str], *, moved: bool, ask: bool) -> Iterator[CheckResult]:
     from etl.jobs.diagnostics.check_results import failed
 
     logs.configure(common.verbosity)
@@ -76,7 +76,7 @@ def _findings(common: Common, select: Sequence[str], *, moved: bool, ask: bool) 
             engine.dispose()
 
 
-def _settings(loaded: Loaded) -> Iterator[Finding]:
+def _settings(loaded: Loaded) -> Iterator[CheckResult]:
     from etl.jobs.diagnostics.check_results import ok, warning
 
     names = ", ".join(str(path) for path in loaded.files) or "the environment"
@@ -89,7 +89,7 @@ def _settings(loaded: Loaded) -> Iterator[Finding]:
         yield ok("permissions", "no secret can be read by others")
 
 
-def _database(loaded: Loaded) -> tuple[Engine | None, list[Finding]]:
+def _database(loaded: Loaded) -> tuple[Engine | None, list[CheckResult]]:
     """Return the database where it can be opened without making it, and what is found of it."""
     from sqlalchemy.engine import make_url
 
@@ -99,7 +99,7 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[Finding]]:
 
     settings = loaded.settings
     url = make_url(settings.database_url)
-    findings: list[Finding] = []
+    findings: list[CheckResult] = []
     if url.get_backend_name() == "sqlite":
         path = Path(url.database or "").resolve()
         findings += checks.check_file(path)
@@ -117,7 +117,7 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[Finding]]:
     return (engine if findings[-1].state == "ok" else None), findings
 
 
-def _sources(loaded: Loaded, engine: Engine | None, *, moved: bool, ask: bool) -> Iterator[Finding]:
+def _sources(loaded: Loaded, engine: Engine | None, *, moved: bool, ask: bool) -> Iterator[CheckResult]:
     from etl.cli.factory import Builder
     from etl.cli.moved_sources import settle_move
     from etl.jobs.diagnostics.check_results import failed
@@ -130,10 +130,10 @@ def _sources(loaded: Loaded, engine: Engine | None, *, moved: bool, ask: bool) -
         if before is not None:
             found = failed("source", unsettled_move(source.name, before, source.base_url))
             yield replace(found, source=source.name)
-        yield from check_source(builder.assignment(source), builder.budget(source), engine)
+        yield from check_source(builder.source_spec(source), builder.budget(source), engine)
 
 
-def _print(finding: Finding, *, of_many: bool) -> None:
+def _print(finding: CheckResult, *, of_many: bool) -> None:
     state: str = finding.state
     if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
         state = click.style(finding.state, fg=_COLORS[finding.state])

@@ -50,12 +50,15 @@ def list_(common: Common, source: str | None, failed: bool, limit: int, output: 
       kore-etl runs --failed
       kore-etl runs --limit 100 --output json | jq 'map(.requests) | add'
     """
-    from etl.cli.open_database import database_to_look_at
+    from etl.cli.open_database import existing_database
     from etl.cli.output import print_json, print_table
     from etl.load.database.engine import reading
     from etl.load.queries import status
 
-    with database_to_look_at(common.start(need_sources=False).settings) as engine, reading(engine) as connection:
+    with (
+        existing_database(common.start(need_sources=False).settings, schema="newest") as engine,
+        reading(engine) as connection,
+    ):
         found = status.run_rows(connection, source=source, failed=failed, limit=limit)
     if output == "json":
         print_json(found)
@@ -78,13 +81,16 @@ def show(common: Common, number: int, output: str) -> None:
       kore-etl runs show 12
       kore-etl runs show 12 --output json | jq .settings.overlap
     """
-    from etl.cli.open_database import database_to_look_at
+    from etl.cli.open_database import existing_database
     from etl.cli.output import print_json, print_record, print_table
     from etl.errors import ConfigError
     from etl.load.database.engine import reading
     from etl.load.queries import status
 
-    with database_to_look_at(common.start(need_sources=False).settings) as engine, reading(engine) as connection:
+    with (
+        existing_database(common.start(need_sources=False).settings, schema="newest") as engine,
+        reading(engine) as connection,
+    ):
         run = status.run_row(connection, number)
         windows = status.windows_of(connection, number)
     if run is None:

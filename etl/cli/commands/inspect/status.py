@@ -10,13 +10,12 @@ import click
 
 from etl.cli.duration_option import DurationOption
 from etl.cli.options import Common, common_options, output_option
+from etl.errors import ExitCode
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from etl.jobs.diagnostics.status import Standing
-
-STALE = 3
+    from etl.jobs.diagnostics.status import SourceStatus
 
 
 @click.command()
@@ -36,14 +35,14 @@ def status(common: Common, source: str | None, max_age: timedelta | None, output
       kore-etl status --max-age 15m --output json | jq '.sources[] | {name, age, stale}'
     """
     from etl.cli.factory import now
-    from etl.cli.open_database import database_to_look_at
+    from etl.cli.open_database import existing_database
     from etl.cli.output import print_json
     from etl.errors import ConfigError
-    from etl.jobs.diagnostics.status import standings
+    from etl.jobs.diagnostics.status import source_statuses
 
     moment = now()
-    with database_to_look_at(common.start(need_sources=False).settings) as engine:
-        found = standings(engine, now=moment, source=source, most_age=max_age)
+    with existing_database(common.start(need_sources=False).settings, schema="newest") as engine:
+        found = source_statuses(engine, now=moment, source=source, most_age=max_age)
     if source is not None and not found:
         raise ConfigError(f"--source {source!r}: no such source in the database; see: kore-etl status")
     is_stale = max_age is not None and (not found or any(each.stale for each in found))
@@ -51,10 +50,10 @@ def status(common: Common, source: str | None, max_age: timedelta | None, output
         print_json({"at": moment, "stale": None if max_age is None else is_stale, "sources": list(map(asdict, found))})
     else:
         _print(found, moment)
-    return STALE if is_stale else 0
+    return ExitCode.INCOMPLETE if is_stale else ExitCode.DONE
 
 
-def _print(found: list[Standing], now: datetime) -> None:
+def _print(found: list[SourceStatus], now: datetime) -> None:
     from etl.cli.output import print_record
 
     if not found:
@@ -64,7 +63,7 @@ def _print(found: list[Standing], now: datetime) -> None:
         print_record(_lines(each, now), indent="  ")
 
 
-def _lines(each: Standing, now: datetime) -> dict[str, Any]:
+def _lines(each: SourceStatus, now: datetime) -> dict[str, Any]:
     gone = f", {each.deleted} more are gone from the server" if each.deleted else ""
     lines = {
         "complete until": _with_age(each.complete_until, now, never="never: no sync was completed yet"),
@@ -107,7 +106,7 @@ def _stretches(stretches: list[tuple[datetime, datetime]], command: str) -> str:
     return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}{more}; see: {command}"
 
 
-def _answers(each: Standing) -> str:
+def _answers(each: SourceStatus) -> str:
     if each.probed_at is None:
         return "was not probed yet"
     answers = each.answers

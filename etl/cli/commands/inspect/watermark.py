@@ -13,7 +13,7 @@ from etl.cli.options import Common, MomentOption, common_options, output_option
 from etl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from etl.jobs.pipeline.run import Run
+    from etl.jobs.pipeline.run import RunContext
     from etl.settings import SourceSettings
 
 _SHOWN = ("source", "watermark", "age", "moved_at", "run_id")
@@ -42,12 +42,15 @@ def show(common: Common, output: str) -> None:
       kore-etl watermark show --output json | jq '.[].watermark'
     """
     from etl.cli.factory import now
-    from etl.cli.open_database import database_to_look_at
+    from etl.cli.open_database import existing_database
     from etl.cli.output import ago, print_json, print_table
     from etl.load.database.engine import reading
     from etl.load.queries import status
 
-    with database_to_look_at(common.start(need_sources=False).settings) as engine, reading(engine) as connection:
+    with (
+        existing_database(common.start(need_sources=False).settings, schema="newest") as engine,
+        reading(engine) as connection,
+    ):
         rows = status.source_rows(connection)
     moment = now()
     found = [{**row, "source": row["name"], "age": ago(row["watermark"], moment)} for row in rows]
@@ -93,7 +96,7 @@ def set_(common: Common, moment: datetime, source: str | None, force: bool, yes:
     if not yes:
         _confirm(chosen.name, known, moment)
 
-    def move(run: Run) -> dict[str, Any]:
+    def move(run: RunContext) -> dict[str, Any]:
         return _move(run, moment, force=force, tell=common.verbosity >= 0)
 
     return work_on_sources(loaded.settings, Work("watermark", move), output=output)
@@ -116,14 +119,13 @@ def _confirm(name: str, known: datetime | None, moment: datetime) -> None:
     click.confirm(text, abort=True, err=True)
 
 
-def _move(run: Run, moment: datetime, *, force: bool, tell: bool) -> dict[str, Any]:
+def _move(run: RunContext, moment: datetime, *, force: bool, tell: bool) -> dict[str, Any]:
     from etl.load.ledger import watermarks
     from etl.times import format_time
 
-    known = run.watermark()
+    known = run.store.watermark()
     _refuse_ahead(known, moment, force=force)
-    with run.engine.begin() as connection:
-        watermarks.put(connection, run.source.id, moment, run_id=run.id, now=run.clock())
+    run.store.write(watermarks.put, moment, run_id=run.id, now=run.clock())
     if tell:
         click.echo(f"kore-etl: {run.source.name}: {_consequence(known, moment)}", err=True)
     return {"before": format_time(known) if known else None, "after": format_time(moment)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -135,14 +134,14 @@ def check(common: Common, output: str) -> None:
 @contextmanager
 def _opened(common: Common, *, make: bool = False) -> Iterator[Engine]:
     """Give the database of the settings; a SQLite file that is not there is made only if ``make`` says so."""
-    from sqlalchemy.engine import make_url
-
+    from etl.cli.open_database import existing_database
     from etl.load.database.engine import open_engine
 
     settings = common.start(need_sources=False).settings
-    url = make_url(settings.database_url)
-    if not make and url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        raise DatabaseError(f"database {url.database}: there is no such file; run: kore-etl db upgrade")
+    if not make:
+        with existing_database(settings, schema="any") as engine:
+            yield engine
+        return
     engine = open_engine(settings.database_url)
     try:
         yield engine

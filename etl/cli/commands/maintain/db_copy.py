@@ -32,13 +32,13 @@ def copy(common: Common, target_url: str, output: str) -> None:
     Example:
       kore-etl db copy --to postgresql://kore@db.example.com/kore
     """
-    from etl.cli.open_database import database_to_copy
+    from etl.cli.open_database import existing_database
     from etl.jobs.maintenance.copy import copy_database
     from etl.load.database.engine import open_engine
 
     settings = common.start(need_sources=False).settings
     target_url = common.load({"database_url": target_url}, need_sources=False).settings.database_url
-    with database_to_copy(settings) as source:
+    with existing_database(settings, schema="any") as source:
         target = open_engine(target_url)
         try:
             copied = copy_database(source, target, lambda name, rows: _say(common, f"{name}: {rows:,}"))

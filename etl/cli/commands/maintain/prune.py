@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from etl.jobs.maintenance.prune import Ages, Pruned
-    from etl.load.queries.status import Row
+    from etl.row import Row
 
 _DAY = timedelta(days=1)
 

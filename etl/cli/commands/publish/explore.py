@@ -12,6 +12,7 @@ import click
 
 from etl.cli.options import Common, common_options
 from etl.errors import ConfigError
+from etl.extras import install_command
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
@@ -25,20 +26,20 @@ def explore(common: Common, port: int, open_it: bool) -> None:
 
     The database is only read, and syncs may go on meanwhile. It answers on this machine alone, but to everyone who
     works on it; Ctrl-C ends it. For PostgreSQL there is a dashboard for Grafana, config/grafana/kore-etl.json. It needs
-    pip install 'kore-etl[explore]'.
+    the extra explore: see docs/install.md.
 
     \b
     Example:
       kore-etl explore --open
       kore-etl explore --port 8001 --database-url sqlite:///kore-etl.db
     """
-    from etl.cli.open_database import database_to_look_at
+    from etl.cli.open_database import existing_database
     from etl.load.database.engine import sqlite_file
 
     settings = common.start(need_sources=False).settings
     _refuse_postgresql(settings.database_url)
     server = _server()
-    with database_to_look_at(settings) as engine:
+    with existing_database(settings, schema="newest") as engine:
         file = sqlite_file(engine)
     app = server.make_app(file)
     with server.listen(port) as listening, _until_stopped():
@@ -63,7 +64,7 @@ def _server() -> ModuleType:
     try:
         from etl.explore import server
     except ModuleNotFoundError as error:
-        raise ConfigError(f"explore needs {error.name}; run: pip install 'kore-etl[explore]'") from error
+        raise ConfigError(f"explore needs {error.name}; run: {install_command('explore')}") from error
     return server
 
 

@@ -57,7 +57,7 @@ def export(
     """Write a table or view as CSV, lines of JSON or Parquet, in one consistent reading.
 
     Rows are written as they are read, so that memory does not grow with them. --since takes what was updated, or found
-    gone, since then. Times are UTC. Parquet needs pip install 'kore-etl[parquet]'.
+    gone, since then. Times are UTC. Parquet needs the extra parquet: see docs/install.md.
 
     \b
     Example:
@@ -102,7 +102,7 @@ def _write(connection: Connection, view: View, write: Write, out: Path | None) -
         count = write(sys.stdout.buffer, view.fields, view.read(connection))
         sys.stdout.buffer.flush()
         return count
-    from etl.cli.atomic_file import whole_file
+    from etl.atomic_file import output_file
 
-    with whole_file(out) as file:
+    with output_file(out) as file:
         return write(file, view.fields, view.read(connection))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import orjson
 
 from etl.errors import ConfigError
+from etl.extras import install_command
 from etl.times import format_time
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def write_parquet(out: BinaryIO, fields: Sequence[Field], rows: Rows) -> int:
         import pyarrow as pa
         from pyarrow import parquet
     except ModuleNotFoundError:
-        raise ConfigError("--format parquet: pyarrow is not installed; run: pip install 'kore-etl[parquet]'") from None
+        message = f"--format parquet: pyarrow is not installed; run: {install_command('parquet')}"
+        raise ConfigError(message) from None
     types = {
         "boolean": pa.bool_(), "integer": pa.int64(), "number": pa.float64(),
         "moment": pa.timestamp("ms", tz="UTC"),

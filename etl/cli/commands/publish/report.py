@@ -14,6 +14,7 @@ import click
 from etl.cli.duration_option import DurationOption
 from etl.cli.options import Common, common_options
 from etl.errors import ConfigError
+from etl.extras import install_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,7 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
     """Write a report of the tasks as one HTML file: headline numbers, charts, the oldest and the overdue ones.
 
     The file holds all that it shows and asks nothing of any network, so it can be sent as it is; it names tasks and
-    agents. Only the database is read. It needs pip install 'kore-etl[report]'.
+    agents. Only the database is read. It needs the extra report: see docs/install.md.
 
     \b
     Example:
@@ -65,14 +66,14 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
     """
     if not timedelta(days=1) <= since <= _LONGEST:
         raise click.UsageError("--since is from 1d to 3660d.")
-    from etl.cli.atomic_file import whole_file
+    from etl.atomic_file import output_file
     from etl.cli.factory import now
-    from etl.cli.open_database import database_to_look_at
+    from etl.cli.open_database import existing_database
     from etl.jobs.report.gather import gather
 
     runtime, write_page = _page_writer()
     settings = common.start(need_sources=False).settings
-    with database_to_look_at(settings) as engine, ProcessPoolExecutor(1, get_context("spawn")) as beside:
+    with existing_database(settings, schema="newest") as engine, ProcessPoolExecutor(1, get_context("spawn")) as beside:
         # The scripts take seconds and much memory to put together, and need nothing of the database. The memory is
         # free again before it is needed for the drawing.
         scripts = beside.submit(runtime)
@@ -80,7 +81,7 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
         facts = gather(engine, now=now(), period=since, zone=timezone)
         bundle = scripts.result()
     text = write_page(facts, title, bundle)
-    with whole_file(out) as file:
+    with output_file(out) as file:
         file.write(text.encode())
     if common.verbosity >= 0:
         size = len(text.encode()) / 1e6
@@ -94,5 +95,5 @@ def _page_writer() -> tuple[Callable[[], str], Callable[[Facts, str, str], str]]
         from etl.report.drawing import runtime
         from etl.report.page import write_page
     except ModuleNotFoundError as error:
-        raise ConfigError(f"a report needs {error.name}; run: pip install 'kore-etl[report]'") from error
+        raise ConfigError(f"a report needs {error.name}; run: {install_command('report')}") from error
     return runtime, write_page

@@ -79,13 +79,13 @@ def demo(tasks: int, keep: Path | None) -> None:
       kore-etl demo --keep demo
     """
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-    with graceful(), _folder(keep) as folder, _server(tasks, folder) as settings:
+    with graceful(patience=0), _folder(keep) as folder, _server(tasks, folder) as settings:
         database = folder / "kore-etl.db"
         environment = _environment(settings, database)
         url = settings["KORE_ETL_BASE_URL"]
         console.print(f"A server with {tasks:,} made-up tasks listens at {url}.\n")
         console.print(f"First sync:   {_told(*_sync(environment))}")
-        number = _remember(database, _call(url, "GET", "courses"))
+        number = _remember(database, _call(url, "GET", "status-histories"))
         console.print(
             f"Given:        {number:,} changes of status of the months before, as earlier syncs would have seen them."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from etl import logs
+from etl.atomic_file import atomic_file
 from etl.cli.options import Common, common_options
 from etl.errors import ConfigError, DatabaseError, EtlError
 
@@ -91,7 +93,7 @@ def _refuse_existing(places: _Places) -> None:
 
 def _answer(key: str, given: str | None, default: str | None = None) -> str:
     """Return a setting as an option gives it, or as somebody answers; asked again until it is right."""
-    from etl.settings.single import accepted
+    from etl.settings.models import accepted
 
     if given is not None:
         return accepted(key, given)
@@ -138,7 +140,7 @@ def _write(places: _Places, values: Mapping[str, str], secret: str) -> None:
     from etl.scheduling.installation import brought
 
     text = brought("kore-etl.example.toml")
-    text = text[text.index("# Read are, in this order") :]
+    text = text[text.index("# Files are searched in this order") :]
     for key, value in values.items():
         text = _with(text, key, value)
     database = values["database_url"].removeprefix("sqlite:///")
@@ -151,13 +153,15 @@ def _write(places: _Places, values: Mapping[str, str], secret: str) -> None:
 
 def _with(text: str, key: str, value: str) -> str:
     """Put a value into the example: in the place of its first line, commented out or not."""
-    from etl.settings.single import as_toml
-
-    line = f"{key} = {as_toml(value)}"
+    line = f"{key} = {_as_toml(value)}"
     changed, count = re.subn(rf"^(# )?{key} = .*$", lambda _: line, text, count=1, flags=re.MULTILINE)
     if not count:
         raise AssertionError(key)
     return changed
+
+
+def _as_toml(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _make_folder(folder: Path) -> None:
@@ -169,12 +173,9 @@ def _make_folder(folder: Path) -> None:
 
 def _write_private(path: Path, text: str) -> None:
     """Write a file that its owner alone can read, so that it is there whole or not at all."""
-    fresh = path.with_name(f".{path.name}.new")
     try:
-        fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        fresh.replace(path)
+        with atomic_file(path, mode=0o600) as file:
+            file.write(text.encode())
     except OSError as error:
         raise _unwritable(path, error) from error
     click.echo(f"kore-etl: wrote {logs.clean(str(path))}", err=True)
@@ -208,9 +209,12 @@ def _try(common: Common, places: _Places, *, probe: bool) -> int:
 def _ask_about_moves(settings: Settings) -> None:
     """Ask whether the server of a source that the database knows has moved; the first request refuses it otherwise."""
     from etl.cli.moved_sources import settle_move
-    from etl.cli.open_database import database_to_look_at
+    from etl.cli.open_database import existing_database
 
-    with suppress(DatabaseError), database_to_look_at(settings) as engine:  # there is none yet, or it is told later
+    with (
+        suppress(DatabaseError),
+        existing_database(settings, schema="newest") as engine,
+    ):  # there is none yet, or it is told later
         for source in settings.sources:
             settle_move(engine, source)
 

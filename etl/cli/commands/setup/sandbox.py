@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import Field, fields
@@ -137,11 +135,10 @@ def _announce(server: Sandbox, env_file: Path | None) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write the file so that it is there whole or not at all, for its owner only."""
+    from etl.atomic_file import atomic_file
+
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
+        with atomic_file(path, mode=0o600) as file:
+            file.write(text.encode())
     except OSError as error:
         raise click.UsageError(f"cannot write {path}: {error.strerror}") from error

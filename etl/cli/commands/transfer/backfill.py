@@ -21,7 +21,7 @@ from etl.cli.options import (
 
 if TYPE_CHECKING:
     from etl.jobs.backfill import Plan
-    from etl.jobs.pipeline.run import Run
+    from etl.jobs.pipeline.run import RunContext
 
 
 @click.command()
@@ -68,16 +68,16 @@ def backfill(
         return work_on_sources(loaded.settings, work, output=output)
     rates = {source.name: source.requests_per_minute for source in loaded.settings.sources}
 
-    def tell(run: Run) -> dict[str, Any]:
+    def tell(run: RunContext) -> dict[str, Any]:
         return _told(run.source.name, plan(run, period), rates[run.source.name], as_text=output == "text")
 
     return work_on_sources(loaded.settings, Work("backfill", tell), output=output)
 
 
 def _told(name: str, plan: Plan, per_minute: int, *, as_text: bool) -> dict[str, Any]:
-    from etl.extract.http.rate_limiter import Budget
+    from etl.extract.http.rate_limiter import RateLimiter
 
-    seconds = None if plan.requests is None else Budget(per_minute).seconds_for(plan.requests)
+    seconds = None if plan.requests is None else RateLimiter(per_minute).seconds_for(plan.requests)
     if as_text:
         click.echo(_sentence(name, plan, per_minute, seconds))
     return {"plan": asdict(plan) | {"seconds": seconds}}

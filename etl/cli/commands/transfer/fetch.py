@@ -11,14 +11,13 @@ import click
 import orjson
 
 from etl.cli.options import Common, MomentOption, common_options, source_option
-from etl.errors import ApiError, ConfigError
+from etl.errors import ApiError, ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from etl.extract.http.client import Client
     from etl.extract.http.query import Query
     from etl.settings import Settings, SourceSettings
 
-INCOMPLETE = 3
 _USUAL_LIMIT = 50
 
 _HELP = """Make one getTasks request and print the tasks that come, one JSON object a line.
@@ -105,9 +104,9 @@ def fetch(common: Common, select: tuple[str, ...], read_on: bool, raw: bool, **g
 
     query = _query(given)
     settings = common.start(select=select).settings
-    with graceful():
+    with graceful() as stop:
         source = _only_source(settings)
-        client = Builder(settings).client(source)
+        client = Builder(settings, stop=stop).client(source)
         if read_on and query.limit is None:
             query = replace(query, limit=source.page_size or _USUAL_LIMIT)
         reading = _Reading(client, query, raw=raw, quiet=common.verbosity < 0)
@@ -150,13 +149,13 @@ class _Reading:
         """Print the page, or all pages; return the exit code."""
         from etl.extract.http.page import record_id
 
-        code = 0
+        code = ExitCode.DONE
         before: list[str | None] = []
         for answer in self._answers(read_on=read_on):
             ids = [record_id(record) for record in answer["results"]]
             if any(ids) and ids == before:
                 self._warn("the server gives the same page whatever is skipped: what follows cannot be read")
-                code = INCOMPLETE
+                code = ExitCode.INCOMPLETE
                 break
             before = ids
             self._print(answer)

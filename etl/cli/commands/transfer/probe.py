@@ -13,8 +13,8 @@ from etl.cli.options import Common, common_options, output_option, source_option
 from etl.logs import clean
 
 if TYPE_CHECKING:
-    from etl.extract.capabilities import Abilities
-    from etl.jobs.pipeline.run import Run
+    from etl.extract.capabilities import ServerCapabilities
+    from etl.jobs.pipeline.run import RunContext
     from etl.settings import Settings
 
 BY_HAND = "set by hand"
@@ -71,13 +71,12 @@ def probe(common: Common, select: tuple[str, ...], anew: bool, output: str) -> i
 def probe_sources(settings: Settings, *, anew: bool, output: str) -> int:
     """Probe each source, print what was found, and return the exit code."""
     from etl.cli.runner import Work, work_on_sources
-    from etl.jobs.pipeline.discovery import get_to_know
 
     tables: dict[str, list[Answer]] = {}
 
-    def work(run: Run) -> Mapping[str, Any]:
-        get_to_know(run, anew=anew, again=True)
-        tables[f"{run.source.name}, {_count(run.client.usage.requests)}"] = _answers(run)
+    def work(run: RunContext) -> Mapping[str, Any]:
+        run.capabilities.ensure_known(anew=anew, again=True)
+        tables[f"{run.source.name}, {_count(run.fetch.requests)}"] = _answers(run)
         return _as_json(run)
 
     code = work_on_sources(settings, Work("probe", work), output=output)
@@ -91,30 +90,30 @@ def _count(requests: int) -> str:
     return {0: "no request was needed", 1: "1 request"}.get(requests, f"{requests} requests")
 
 
-def _as_json(run: Run) -> dict[str, Any]:
-    kept, skew = run.abilities.to_json(), run.client.skew
+def _as_json(run: RunContext) -> dict[str, Any]:
+    kept, skew = run.capabilities.current.to_json(), run.fetch.client.skew
     evidence = kept.pop("evidence")
     answers = {
         name: {"answer": answer, "evidence": evidence.get(name), "set_by_hand": evidence.get(name) == BY_HAND}
         for name, answer in kept.items()
     }
     seconds = None if skew is None else round(skew.total_seconds(), 1)
-    return {"answers": answers, "unknown": run.abilities.unknown(), "clock_skew": seconds}
+    return {"answers": answers, "unknown": run.capabilities.current.unknown(), "clock_skew": seconds}
 
 
-def _answers(run: Run) -> list[Answer]:
-    return [*(_answer(run.abilities, name) for name in _QUESTIONS), _clock(run)]
+def _answers(run: RunContext) -> list[Answer]:
+    return [*(_answer(run.capabilities.current, name) for name in _QUESTIONS), _clock(run)]
 
 
-def _answer(abilities: Abilities, setting: str) -> Answer:
+def _answer(capabilities: ServerCapabilities, setting: str) -> Answer:
     name = _ABILITIES.get(setting, setting)
     question, otherwise = _QUESTIONS[setting]
-    value = getattr(abilities, name)
-    if name == "longest_range" and value is None and abilities.any_range:
-        return Answer(question, "any", abilities.evidence.get("any_range", ""))
+    value = getattr(capabilities, name)
+    if name == "longest_range" and value is None and capabilities.any_range:
+        return Answer(question, "any", capabilities.evidence.get("any_range", ""))
     if value is None:
         return Answer(question, "unknown", otherwise)
-    return Answer(question, _text(name, value), abilities.evidence.get(name, ""))
+    return Answer(question, _text(name, value), capabilities.evidence.get(name, ""))
 
 
 def _text(name: str, value: Any) -> str:
@@ -127,12 +126,10 @@ def _text(name: str, value: Any) -> str:
     return str(value)
 
 
-def _clock(run: Run) -> Answer:
-    question, skew = "the server's clock is", run.client.skew
+def _clock(run: RunContext) -> Answer:
+    question, skew = "the server's clock is", run.fetch.client.skew
     if skew is None:
-        asked = (
-            "no answer had a Date header; this machine's is used" if run.client.usage.requests else "nothing was asked"
-        )
+        asked = "no answer had a Date header; this machine's is used" if run.fetch.requests else "nothing was asked"
         return Answer(question, "unknown", asked)
     evidence = "the Date header, which tells whole seconds"
     if abs(skew) < _NEGLIGIBLE:

@@ -1,0 +1,70 @@
+"""Files that take their place once they are whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from stat import S_IMODE, S_ISREG
+from typing import BinaryIO
+
+from etl.errors import ConfigError
+
+
+@contextmanager
+def atomic_file(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
+    """Give a file that takes its place once the block is done, and leaves nothing behind if that fails.
+
+    No one sees half a file, and no one without the right to read it ever opens it. ``mode`` None is that of the file
+    that is replaced, else the usual one.
+
+    Raises:
+        OSError: it cannot be written, or its place is taken by what is no file, such as /dev/null.
+    """
+    if path.exists() and not (path.is_file() or path.is_symlink()):
+        raise OSError(errno.EINVAL, "is no file", str(path))
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    if mode is None and path.exists():
+        mode = S_IMODE(path.stat().st_mode)
+    opener = None if mode is None else partial(os.open, mode=mode & 0o600)
+    try:
+        with open(beside, "xb", opener=opener) as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        with suppress(OSError):
+            beside.unlink()
+
+
+@contextmanager
+def output_file(path: Path) -> Iterator[BinaryIO]:
+    """Give the file of ``--out``: what is no file, such as /dev/stdout or a named pipe, is written into.
+
+    A link stays one: what it points to is replaced.
+
+    Raises:
+        ConfigError: the file cannot be opened.
+    """
+    with ExitStack() as open_files:
+        try:
+            way = path.open("wb") if _is_stream(path) else atomic_file(path.resolve())
+            file = open_files.enter_context(way)
+        except OSError as error:
+            what = f"--out {path}: cannot be written: {error.strerror}"
+            raise ConfigError(f"{what}; choose a file in a folder that is there and that you may write to") from error
+        yield file
+
+
+def _is_stream(path: Path) -> bool:
+    with suppress(OSError):
+        found = path.stat()
+        return not S_ISREG(found.st_mode) or os.path.samestat(found, os.fstat(1))
+    return False
