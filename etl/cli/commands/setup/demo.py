@@ -55,11 +55,12 @@ ORDER BY overdue DESC, open DESC""",
 _CHANGES = {"update": 120, "insert": 12}
 _DAYS = 200  # of history
 _CHANGE = """
-INSERT INTO task_changes (task_id, field, old_id, new_id, old_value, new_value, changed_at, seen_at, run_id)
-VALUES (?, 'status', ?, ?, ?, ?, ?, ?, 1)"""
+INSERT INTO task_changes (task_id, source_id, field, old_id, new_id, old_value, new_value, changed_at, seen_at, run_id)
+VALUES (?, 1, 'status', ?, ?, ?, ?, ?, ?, 1)"""
 _COUNT = """
-INSERT INTO daily_counts (stream_id, day, created, resolved, reopened, deleted)
-SELECT stream_id, day, sum(created), sum(resolved), sum(reopened), sum(deleted) FROM daily_events GROUP BY 1, 2"""
+INSERT INTO daily_counts (source_id, stream_id, day, created, resolved, reopened, deleted)
+SELECT source_id, stream_id, day, sum(created), sum(resolved), sum(reopened), sum(deleted)
+FROM daily_events GROUP BY 1, 2, 3"""
 _PATIENCE = 60  # seconds for the server to start, or to answer
 
 
