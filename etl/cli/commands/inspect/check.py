@@ -127,10 +127,10 @@ def _sources(loaded: Loaded, engine: Engine | None, *, moved: bool, ask: bool) -
     builder = Builder(loaded.settings, engine)
     for source in loaded.settings.sources:
         before = settle_move(engine, source, moved=moved, ask=ask) if engine is not None else None
+        yield from check_source(builder.source_spec(source), builder.budget(source), engine)
         if before is not None:
             found = failed("source", unsettled_move(source.name, before, source.base_url))
             yield replace(found, source=source.name)
-        yield from check_source(builder.source_spec(source), builder.budget(source), engine)
 
 
 def _print(finding: CheckResult, *, of_many: bool) -> None:
