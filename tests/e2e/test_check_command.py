@@ -73,6 +73,8 @@ def test_all_is_well_for_one_request(found, server):
 def test_what_is_wrong_fails_in_its_line_with_what_to_do(found, name, value, what, code):
     ended, lines = found(**{f"KORE_ETL_{name}": value})
     failures = {key: line for key, line in lines.items() if line[0] == "failed"}
+    if value == "https://nowhere.invalid":
+        assert "kore-etl check --moved" in " ".join(failures.pop("source"))  # another host than that of the sync before
     assert (ended, list(failures)) == (code, [what])
     assert failures[what][2]
 
