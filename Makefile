@@ -18,7 +18,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install venv demo docs references snapshot screenshots test browser-test cover faults lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
+.PHONY: help install venv demo docs references screenshots test browser-test cover faults lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,9 +67,6 @@ docs: venv ## Build the site of the documentation in site/; a link that leads no
 references: venv ## Write the pages of docs that are made from the program
 	@for page in docs/generate/*.py; do $(VENV)/bin/python $$page || exit; done
 
-snapshot: venv ## Write migrations/snapshot, after a migration was added
-	@$(RUN) pytest --quiet tests/snapshot.py
-
 faults: venv ## Break things hundreds of times around the command, and write docs/reliability.md
 	@rm -f faults.jsonl
 	@FAULTS=long FAULTS_LEDGER=$(CURDIR)/faults.jsonl \
@@ -90,7 +87,7 @@ types: venv ## Check the types
 
 check: lint format-check types ## All that needs no test run
 
-check-migrations: venv ## See that models, migrations and snapshot agree on both databases
+check-migrations: venv ## See that models, views and migrations agree on both databases
 	@$(RUN) pytest --quiet tests/integration/test_migrations.py tests/integration/test_new_database.py
 
 wheel-check: venv ## Build the wheel and run it from an empty environment in another folder

@@ -27,8 +27,8 @@ Row = dict[str, Any]
 def fill(connection: Connection, number: int, now: datetime) -> None:
     """Insert so many tasks with some three changes each, in the caller's transaction."""
     moment = _text(now)
-    source = {"id": 1, "name": "main", "base_url": "https://host", "account_id": "a-1", "stream_id": "s-1"}
-    _insert(connection, sources, iter([source | {"created_at": moment}]))
+    source = {"id": 1, "name": "main", "base_url": "https://host", "host": "host", "account_id": "a-1"}
+    _insert(connection, sources, iter([source | {"stream_id": "s-1", "created_at": moment}]))
     run = {"id": 1, "source_id": 1, "command": "sync", "state": "finished", "version": "0", "settings": "{}"}
     run |= {name: 0 for name, column in sync_runs.c.items() if column.server_default is not None}
     _insert(connection, sync_runs, iter([run | {"started_at": moment, "finished_at": moment}]))
@@ -71,8 +71,8 @@ def _history(number: int, now: datetime) -> Iterator[tuple[Row, list[Row]]]:
 
 
 def _change(row: Row, field: str, old: str, new: str, at: datetime) -> Row:
-    change = {"task_id": row["_id"], "field": field, "old_id": old, "new_id": new, "changed_at": _text(at)}
-    return change | {"old_value": old, "new_value": new, "seen_at": _text(at), "run_id": 1}
+    change = {"task_id": row["_id"], "source_id": 1, "field": field, "old_id": old, "new_id": new}
+    return change | {"old_value": old, "new_value": new, "changed_at": _text(at), "seen_at": _text(at), "run_id": 1}
 
 
 def _id(prefix: str, number: int) -> str:

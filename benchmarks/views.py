@@ -85,7 +85,7 @@ def measure(engine: Engine, number: int, repeat: int) -> None:
     migrate.upgrade(engine)
     with engine.begin() as connection:
         fill(connection, number, datetime.now(UTC))
-        derived.rebuild(connection)
+        derived.rebuild(connection, source_id=1)
     if engine.dialect.name == "postgresql":  # what its daemon does in the background after a while
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("vacuum analyze")

@@ -28,8 +28,8 @@ _INTRODUCTION = """# The tables and views
 
 The tables and views are the same on SQLite and on PostgreSQL. Times are UTC, to the millisecond. On SQLite a time is
 text such as `2025-05-28 12:05:38.807`, which its date functions read. On PostgreSQL it is `timestamptz(3)`. Where a
-column has two types, the first is SQLite's. A key in the form `table._id` is a foreign key.
-[Ask questions of the database](how-to/query.md) shows common queries.
+column has two types, the first is SQLite's. A key in the form `table._id` is a foreign key, together with `source_id`
+where both are the key of that table. [Ask questions of the database](how-to/query.md) shows common queries.
 
 A task is open until the category of its status is resolved, closed, completed or done, in upper or lower case. Without
 a category, the name of the status decides. A deleted task is not open. No view shows an erased task.
@@ -48,8 +48,17 @@ def text() -> str:
 
 
 def _diagram() -> str:
-    lines = (_line(column, key) for column in _columns() for key in column.foreign_keys)
+    lines = (_line(column, key) for column in _columns() for key in _references(column))
     return "\n".join(["## How the tables are related\n", "```mermaid", "erDiagram", *lines, "```", ""])
+
+
+def _references(column: Column[object]) -> list[ForeignKey]:
+    """Return the foreign keys that begin with a column; the source comes second where a key has two."""
+    return [key for key in column.foreign_keys if _columns_of(key)[0] is column]
+
+
+def _columns_of(key: ForeignKey) -> list[Column[object]]:
+    return [*key.constraint.columns] if key.constraint is not None else []
 
 
 def _columns() -> Iterator[Column[object]]:
@@ -57,7 +66,7 @@ def _columns() -> Iterator[Column[object]]:
 
 
 def _line(column: Column[object], key: ForeignKey) -> str:
-    is_only_one = column.primary_key and len(column.table.primary_key) == 1
+    is_only_one = set(_columns_of(key)) == set(column.table.primary_key)
     return f"    {key.column.table.name} ||--o{'|' if is_only_one else '{'} {column.table.name} : {column.name}"
 
 
@@ -74,7 +83,7 @@ def _table(table: Table) -> str:
 
 def _row(column: Column[object]) -> str:
     keys = ["primary"] if column.primary_key else []
-    keys += [f"`{key.column.table.name}.{key.column.name}`" for key in column.foreign_keys]
+    keys += [f"`{key.column.table.name}.{key.column.name}`" for key in _references(column)]
     null = "yes" if column.nullable else ""
     return f"| `{column.name}` | {_types(column)} | {', '.join(keys)} | {null} | {_cell(column.comment or '')} |"
 

@@ -12,12 +12,12 @@ from etl.load.schema.views import VIEWS, View
 
 DATABASE = "tasks"  # its name in every address, whatever the file's is
 
-_LABELS = {
+LABELS = {
     **dict.fromkeys(("sources", "statuses", "priorities", "agents", "queues", "users"), "name"),
     **dict.fromkeys(("tasks", "cases"), "ref_id"),
 }
 # What only the views read.
-_HIDDEN = ("status_stretches", "task_progress", "daily_counts", "alembic_version")
+_HIDDEN = ("status_intervals", "task_progress", "daily_counts", "alembic_version")
 _OVERVIEW = {"facets": ["status", "priority", "queue", "assignee"], "facet_size": 15, "sort_desc": "updated_at"}
 _SEARCH = {
     "title": "Search the names of tasks",
@@ -26,7 +26,7 @@ _SEARCH = {
     "params": ["words"],
     "hide_sql": True,
     "sql": """\
-select _id, ref_id, name, status, priority, assignee, queue, created_at, updated_at, deleted_at
+select _id, source, ref_id, name, status, priority, assignee, queue, created_at, updated_at, deleted_at, source_id
 from task_overview
 where holds_words(coalesce(name, '') || ' ' || coalesce(ref_id, '') || ' ' || coalesce(case_ref_id, ''), :words)
 order by updated_at desc
@@ -61,7 +61,7 @@ def _asked() -> dict[str, Any]:
 
 def _of_table(table: Table) -> dict[str, Any]:
     told = {column.name: column.comment for column in table.columns if column.comment}
-    labels = {"label_column": _LABELS[table.name]} if table.name in _LABELS else {}
+    labels = {"label_column": LABELS[table.name]} if table.name in LABELS else {}
     return {"description": table.comment or "", "columns": told, **labels}
 
 

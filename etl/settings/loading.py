@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
@@ -61,12 +62,24 @@ def load_settings(
         complete = with_secret(layer, name, environ)
         sources.append(_built(SourceSettings, complete, where))
         origins |= _origins(SourceSettings, complete, f"source.{name}.")
+    _refuse_doubles(sources)
     general = _merged(tables.top, above)
     settings = _built(Settings, {**general, "sources": Found(tuple(sources), "")}, "")
     origins |= _origins(Settings, general, "")
     if origins["database_url"] == "--database-url" and MASK in without_password(settings.database_url):
         warnings.append("other users can see the password in --database-url: use KORE_ETL_DATABASE_URL or PGPASSWORD")
     return Loaded(settings, origins, list(dict.fromkeys(warnings)), files)
+
+
+def _refuse_doubles(sources: Sequence[SourceSettings]) -> None:
+    """Refuse two names for one source: they would be one in the database."""
+    names: dict[tuple[str | None, str, str], str] = {}
+    for source in sources:
+        identity = (urlsplit(source.base_url).hostname, source.account_id, source.stream_id)
+        if identity in names:
+            same = f"sources {names[identity]} and {source.name} have the same host, account and stream"
+            raise ConfigError(f"stream_id: {same}; accepted: one name for each")
+        names[identity] = source.name
 
 
 def _from_environment(environ: Mapping[str, str]) -> Layer:

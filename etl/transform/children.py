@@ -1,4 +1,7 @@
-"""The lists of a task as rows of their own: its queues, participants, tags and channels."""
+"""The lists of a task as rows of their own: its queues, participants, tags and channels.
+
+Each function takes the columns that name the task in such a row.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ def entries(value: object) -> Sequence[object]:
     return (value,) if value or value == 0 else ()
 
 
-def queue_rows(task_id: str, value: object, queues: Mentions) -> tuple[tuple[Row, ...], Named]:
+def queue_rows(task: Row, value: object, queues: Mentions) -> tuple[tuple[Row, ...], Named]:
     """The queues that a task went through, and the one that it entered last.
 
     That is by `startTime`; of those that it entered together or at no readable time, the last of the list.
@@ -35,18 +38,18 @@ def queue_rows(task_id: str, value: object, queues: Mentions) -> tuple[tuple[Row
             current, latest = found, started_at or _BEFORE_ALL
         if found[0] is not None:
             status = text(told.get("status"))
-            rows.append(_child(task_id, rows) | {"queue_id": found[0], "status": status, "started_at": started_at})
+            rows.append(_child(task, rows) | {"queue_id": found[0], "status": status, "started_at": started_at})
     return tuple(rows), current
 
 
-def participant_rows(task_id: str, value: object, agents: Mentions) -> tuple[Row, ...]:
+def participant_rows(task: Row, value: object, agents: Mentions) -> tuple[Row, ...]:
     """The agents who took part in a task, each by the name that the task gives."""
     rows: list[Row] = []
     for entry in entries(value):
         agent_id, name = agents.meet(entry)
         if agent_id is not None:
             told = entry if isinstance(entry, dict) else {}
-            row = _child(task_id, rows)
+            row = _child(task, rows)
             row["agent_id"] = agent_id
             row["name"] = name
             row["status"] = text(told.get("pStatus"))
@@ -55,10 +58,10 @@ def participant_rows(task_id: str, value: object, agents: Mentions) -> tuple[Row
     return tuple(rows)
 
 
-def word_rows(task_id: str, value: object, column: str) -> tuple[Row, ...]:
+def word_rows(task: Row, value: object, column: str) -> tuple[Row, ...]:
     """One row for each tag or channel, in the column of that name; an entry that says nothing has none."""
     words = [word for entry in entries(value) if (word := _word(entry)) is not None]
-    return tuple({"task_id": task_id, "position": position, column: word} for position, word in enumerate(words))
+    return tuple({**task, "position": position, column: word} for position, word in enumerate(words))
 
 
 def _word(value: object) -> str | None:
@@ -68,5 +71,5 @@ def _word(value: object) -> str | None:
     return cut(text(value))
 
 
-def _child(task_id: str, siblings: list[Row]) -> Row:
-    return {"task_id": task_id, "position": len(siblings)}
+def _child(task: Row, siblings: list[Row]) -> Row:
+    return {**task, "position": len(siblings)}

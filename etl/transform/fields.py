@@ -64,12 +64,13 @@ class _Field:
         self.field_id = self.field_id or field_id
 
 
-def field_rows(task_id: str, listed: object, named: Mapping[str, Mapping[str, object]]) -> tuple[Row, ...]:
+def field_rows(task: Row, listed: object, named: Mapping[str, Mapping[str, object]]) -> tuple[Row, ...]:
     """One row for each field that has a value, however often the record spells it; the list comes first.
 
-    A top-level key spells a field of the list where its id or its exact name does. A name in other letters does so
-    only where no value is lost. Where two spellings disagree about the value, the list's stands. `key` is the
-    top-level key, where there is one. A field without id and name cannot be told from others and is left out.
+    ``task`` are the columns that name the task in such a row. A top-level key spells a field of the list if its id or
+    its exact name does. A name in other letters does so only where no value is lost. Where two spellings disagree about
+    the value, the list's stands. `key` is the top-level key, where there is one. A field without id and name is left
+    out.
     """
     fields: list[_Field] = []
     for entry in entries(listed):
@@ -83,7 +84,7 @@ def field_rows(task_id: str, listed: object, named: Mapping[str, Mapping[str, ob
     for field in fields:
         told = field.value()
         if told is not None:
-            rows.append(_row(task_id, len(rows), field, told))
+            rows.append(_row(task, len(rows), field, told))
     return tuple(rows)
 
 
@@ -133,11 +134,11 @@ def _meta(entry: Mapping[str, object]) -> Mapping[str, object]:
     return inner if isinstance(inner, dict) else {}
 
 
-def _row(task_id: str, position: int, field: _Field, told: tuple[object, str]) -> Row:
+def _row(task: Row, position: int, field: _Field, told: tuple[object, str]) -> Row:
     value, as_text = told
     data_type = field.data_type()
     return {
-        "task_id": task_id,
+        **task,
         "position": position,
         "field_id": field.field_id,
         "key": cut(field.key),

@@ -54,7 +54,8 @@ def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated
     priority = priority_row(record.get("priority"), stream, seen_at)
     case = case_row(record, stream, seen_at)
     agents, queues, users = (Mentions(kind, stream, seen_at) for kind in (AGENT, QUEUE, USER))
-    task_queues, current_queue = queue_rows(key, record.get("queues"), queues)
+    named = {"task_id": key, "source_id": stream.source_id}
+    task_queues, current_queue = queue_rows(named, record.get("queues"), queues)
     task: Row = {
         "_id": key,
         "source_id": stream.source_id,
@@ -71,7 +72,7 @@ def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated
         "queue_id": current_queue[0],
         "queue": current_queue[1],
     }
-    task_participants = participant_rows(key, record.get("participants"), agents)
+    task_participants = participant_rows(named, record.get("participants"), agents)
     return TaskRows(
         task,
         status,
@@ -82,9 +83,9 @@ def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated
         users=users.rows(),
         task_queues=task_queues,
         task_participants=task_participants,
-        task_tags=word_rows(key, record.get("tags"), "tag"),
-        task_channels=word_rows(key, record.get("channel"), "channel"),
-        task_fields=field_rows(key, record.get("fields"), custom),
+        task_tags=word_rows(named, record.get("tags"), "tag"),
+        task_channels=word_rows(named, record.get("channel"), "channel"),
+        task_fields=field_rows(named, record.get("fields"), custom),
         unknown_keys=unknown,
     )
 

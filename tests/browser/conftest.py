@@ -44,9 +44,15 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = folder / "kore-etl.db"
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(
-            "INSERT INTO sources (id, name, base_url, account_id, stream_id, created_at)"
-            " SELECT 2, 'second', base_url, account_id, 'st-2', created_at FROM sources"
+            "INSERT INTO sources (id, name, base_url, host, account_id, stream_id, created_at)"
+            " SELECT 2, 'second', base_url, host, account_id, 'st-2', created_at FROM sources"
         )
+        for table in ("statuses", "priorities", "cases", "agents", "queues", "users"):
+            names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] != "source_id"]
+            columns = ", ".join(names)
+            connection.execute(f"INSERT INTO {table} (source_id, {columns}) SELECT 2, {columns} FROM {table}")
+        seconds = "IN (SELECT _id FROM tasks WHERE ref_id LIKE '%7')"
+        connection.execute(f"UPDATE task_changes SET source_id = 2 WHERE task_id {seconds}")
         connection.execute("UPDATE tasks SET source_id = 2, stream_id = 'st-2' WHERE ref_id LIKE '%7'")
         connection.execute("UPDATE tasks SET name = ?", (EVIL,))
         connection.execute("UPDATE agents SET name = ? WHERE name LIKE 'J%'", (EVIL,))

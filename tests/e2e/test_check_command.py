@@ -73,6 +73,8 @@ def test_all_is_well_for_one_request(found, server):
 def test_what_is_wrong_fails_in_its_line_with_what_to_do(found, name, value, what, code):
     ended, lines = found(**{f"KORE_ETL_{name}": value})
     failures = {key: line for key, line in lines.items() if line[0] == "failed"}
+    if value == "https://nowhere.invalid":
+        assert "kore-etl check --moved" in " ".join(failures.pop("source"))  # another host than that of the sync before
     assert (ended, list(failures)) == (code, [what])
     assert failures[what][2]
 
@@ -104,13 +106,14 @@ def test_warns_of_a_wrong_clock_and_uses_the_servers(sandbox, environment, sqlit
 
 def test_old_tables_warn_or_fail_where_migrating_is_forbidden(run_cli, settings, tmp_path):
     url = {"KORE_ETL_DATABASE_URL": f"sqlite:///{tmp_path}/old.db"}
-    run_cli("db", "upgrade", "0001", env={**settings, **url})
+    run_cli("db", "upgrade", env={**settings, **url})
+    run_cli("db", "downgrade", "base", "--yes", env={**settings, **url})
     done = run_cli("check", env={**settings, **url})
     assert (done.returncode, "warning  tables" in done.stdout) == (0, True)
     done = run_cli("check", env={**settings, **url, "KORE_ETL_MIGRATE": "false"})
     assert done.returncode == 6
     assert "run: kore-etl db upgrade" in done.stdout
-    assert run_cli("db", "current", env={**settings, **url}).stdout == "0001\n"
+    assert run_cli("db", "current", env={**settings, **url}).stdout == "base\n"
 
 
 def test_a_database_that_is_not_there_yet_is_not_made(run_cli, settings, tmp_path):
@@ -135,7 +138,7 @@ def test_a_read_only_database_fails(run_cli, settings, postgres_url):
 
 def test_another_run_is_a_warning_and_a_bare_lock_is_75(found, server, sqlite_url):
     engine = open_engine(sqlite_url)
-    lock = named_lock(engine, f"sync {server.options.stream_id}")
+    lock = named_lock(engine, f"sync 127.0.0.1 {server.options.account_id} {server.options.stream_id}")
     assert lock.acquire(wait=False)
     code, lines = found()
     assert (code, lines["lock"][0]) == (75, "failed")

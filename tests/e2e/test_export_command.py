@@ -29,8 +29,8 @@ select 'ti-' || n, 1, 'st-1', 'TS' || n, 'A name of some length, as tasks have i
        '2025-01-01 00:00:00.000', '2025-01-01 00:00:00.000', '2025-01-01 00:00:00.000', 1 from numbers
 """
 SOURCE = """
-insert into sources (id, name, base_url, account_id, stream_id, created_at)
-values (:id, :name, '', '', :stream, '2025-01-01 00:00:00.000')
+insert into sources (id, name, base_url, host, account_id, stream_id, created_at)
+values (:id, :name, '', '', '', :stream, '2025-01-01 00:00:00.000')
 """
 RUN = """
 insert into sync_runs (id, source_id, command, state, started_at, version, settings)
@@ -96,7 +96,7 @@ def test_csv_has_every_row_and_column(export, engine):
 def test_lines_of_json_have_what_csv_has(export):
     lines = [json.loads(line) for line in export("--format", "jsonl").splitlines()]
     table = list(csv.DictReader(io.StringIO(export())))
-    assert [{key: value or "" for key, value in line.items()} for line in lines] == table
+    assert [{key: "" if value is None else str(value) for key, value in line.items()} for line in lines] == table
 
 
 def test_parquet_has_types(export, tmp_path, run_cli, settings):

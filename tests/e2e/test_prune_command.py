@@ -64,8 +64,8 @@ def prune(run_cli, settings) -> Prune:
 
 
 def window(start: datetime, end: datetime, **more: Any) -> dict[str, Any]:
-    place = {"source_id": 1, "run_id": 1, "job": "sync", "field": "updatedAt", "reading": "keyset"}
-    times = {"start_at": start, "end_at": end, "covered_until": end, "opened_at": OLD, "finished_at": OLD}
+    place = {"source_id": 1, "run_id": 1, "job": "sync", "field": "updatedAt", "strategy": "keyset"}
+    times = {"start_at": start, "end_at": end, "checkpoint_at": end, "opened_at": OLD, "finished_at": OLD}
     return place | times | {"state": "verified", "rows": 1} | more
 
 
@@ -79,7 +79,7 @@ def put_windows(engine: Engine, *windows: dict[str, Any]) -> None:
 
 def stretches(engine: Engine) -> list[tuple[int, int, str]]:
     """The windows' starts and ends as hours since OLD, and their states."""
-    columns = (sync_windows.c.start_at, sync_windows.c.covered_until, sync_windows.c.state)
+    columns = (sync_windows.c.start_at, sync_windows.c.checkpoint_at, sync_windows.c.state)
     with engine.connect() as connection:
         rows = connection.execute(select(*columns).order_by(*columns)).all()
     return [(round((start - NOW) / HOUR), round((end - NOW) / HOUR), state) for start, end, state in rows]
@@ -116,7 +116,7 @@ def test_only_what_is_asked_for_goes(prune, aged):
     assert (told["rejected"], told["windows"], told["runs"]) == (1, 0, 0)
 
 
-def test_a_run_stays_as_long_as_anything_names_it(prune, aged):
+def test_old_runs_go_but_those_that_a_sync_asks_for(prune, aged):
     with aged.begin() as connection:
         for _ in range(1200):
             connection.execute(
@@ -125,13 +125,24 @@ def test_a_run_stays_as_long_as_anything_names_it(prune, aged):
                     started_at=OLD, finished_at=OLD,
                 )
             )  # fmt: skip
-        newest = connection.execute(select(sync_runs.c.id).order_by(sync_runs.c.id.desc()).limit(1)).scalar_one()
+        cut_off = {
+            "source_id": 1,
+            "command": "sync",
+            "state": "failed",
+            "exit_code": 5,
+            "version": "1",
+            "settings": "{}",
+        }
+        moments = {"started_at": OLD, "finished_at": OLD}
+        for stored in (0, 3, 0):
+            connection.execute(insert(sync_runs).values(**cut_off, **moments, inserted=stored))
+        *_, newest = connection.execute(select(sync_runs.c.id).order_by(sync_runs.c.id)).scalars()
     before = everything(aged)
-    assert prune("--runs", "90d")["runs"] >= 1190
+    assert prune("--runs", "90d")["runs"] == 1201
     with aged.connect() as connection:
         left = set(connection.execute(select(sync_runs.c.id)).scalars())
-        named = set(connection.execute(text("select run_id from tasks union select run_id from watermarks")).scalars())
-    assert named | {newest} <= left
+        of_watermark = connection.execute(text("select run_id from watermarks")).scalar_one()
+    assert left == {of_watermark, newest - 3, newest - 1, newest}
     after = everything(aged)
     assert {name: rows for name, rows in after.items() if name != "sync_runs"} == {
         name: rows for name, rows in before.items() if name != "sync_runs"
@@ -160,8 +171,8 @@ def test_a_window_that_was_not_verified_is_told_of_until_it_is(prune, aged):
         window(start, start + HOUR, state="unverified"),
         window(start + HOUR, start + 2 * HOUR, state="unverified"),
         window(start, start + HOUR),
-        window(start + 5 * HOUR, start + 6 * HOUR, state="failed", covered_until=start + 5 * HOUR),
-        window(start + 7 * HOUR, start + 9 * HOUR, state="failed", covered_until=start + 8 * HOUR),
+        window(start + 5 * HOUR, start + 6 * HOUR, state="failed", checkpoint_at=start + 5 * HOUR),
+        window(start + 7 * HOUR, start + 9 * HOUR, state="failed", checkpoint_at=start + 8 * HOUR),
     )
     assert prune("--windows", "90d")["windows"] == 2
     assert stretches(aged) == [(-200, -199, "verified"), (-199, -198, "unverified"), (-193, -192, "failed")]
@@ -175,7 +186,9 @@ def test_after_it_the_next_sync_finds_what_it_needs(prune, aged, run_cli, settin
 
 def test_it_does_not_run_beside_a_sync(run_cli, settings, engine, aged):
     before = everything(aged)
-    with held(named_lock(engine, f"sync {settings['KORE_ETL_STREAM_ID']}"), "it"):
+    with held(
+        named_lock(engine, f"sync 127.0.0.1 {settings['KORE_ETL_ACCOUNT_ID']} {settings['KORE_ETL_STREAM_ID']}"), "it"
+    ):
         done = run_cli("prune", *AGES, env=settings)
     assert done.returncode == 75
     assert "another run is working on source default" in done.stderr

@@ -16,6 +16,7 @@ from etl.load.database.engine import open_engine
 from etl.load.database.locks import named_lock
 from tests.e2e.terminal import on_terminal
 from tests.integration.mirror import Mirror
+from tests.integration.test_carry_over import make_old
 
 both = pytest.mark.parametrize("url", ["sqlite_url", "postgres_url"], indirect=True)
 
@@ -89,7 +90,7 @@ class TestStatus:
     def test_writes_nothing_and_works_while_a_sync_holds_its_lock(self, run_cli, database, url, server):
         before = content(url)
         engine = open_engine(url)
-        lock = named_lock(engine, f"sync {server.options.stream_id}")
+        lock = named_lock(engine, f"sync 127.0.0.1 {server.options.account_id} {server.options.stream_id}")
         assert lock.acquire(wait=False)
         with engine.begin() as connection:  # as one that stores does
             connection.execute(text("update tasks set name = name"))
@@ -135,11 +136,11 @@ class TestStatus:
 
     def test_does_not_touch_a_schema_of_another_version(self, run_cli, sqlite_url):
         environ = {"KORE_ETL_DATABASE_URL": sqlite_url}
-        run_cli("db", "upgrade", "0001", env=environ)
+        make_old(sqlite_url)
         done = run_cli("status", env=environ)
         assert done.returncode == 6
-        assert "run: kore-etl db upgrade" in done.stderr
-        assert run_cli("db", "current", env=environ).stdout == "0001\n"
+        assert "kore-etl db copy --to URL" in done.stderr
+        assert run_cli("db", "current", env=environ).stdout == "0005\n"
 
     def test_shows_the_oldest_reading_where_only_sweeps_help(self, sandbox, sqlite_url, run_cli):
         server = sandbox(tasks=30, sort="ignored")
@@ -218,7 +219,7 @@ class TestWatermark:
 
     def test_waits_for_no_other_run(self, cli, server, url):
         engine = open_engine(url)
-        lock = named_lock(engine, f"sync {server.options.stream_id}")
+        lock = named_lock(engine, f"sync 127.0.0.1 {server.options.account_id} {server.options.stream_id}")
         assert lock.acquire(wait=False)
         done = cli("watermark", "set", "2025-01-01", "--yes")
         lock.release()

@@ -130,7 +130,7 @@ def test_names_the_times_that_were_not_read(why, mirror):
 
 
 def test_names_a_gap_and_the_backfill_that_closes_it(why, mirror):
-    execute(mirror, "update sync_windows set start_at = covered_until where job = 'first'")
+    execute(mirror, "update sync_windows set start_at = checkpoint_at where job = 'first'")
     told = hints(why, "ti-nobody")
     command = next(command for reason, command in told.items() if reason.endswith(" was not read"))
     assert command.startswith("kore-etl backfill --source default --since 20")

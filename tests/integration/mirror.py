@@ -19,7 +19,8 @@ from etl.settings import load_settings
 
 _SUMS = "sum(created), sum(resolved), sum(reopened), sum(deleted)"
 _BY_DAY = (
-    f"select stream_id, day, {_SUMS} from {{0}} group by stream_id, day having {_SUMS.replace(',', ' <> 0 or')} <> 0"
+    f"select source_id, stream_id, day, {_SUMS} from {{0}} group by source_id, stream_id, day"
+    f" having {_SUMS.replace(',', ' <> 0 or')} <> 0"
 )
 _COUNTS, _EVENTS = _BY_DAY.format("daily_counts"), _BY_DAY.format("daily_events")
 MISCOUNTED = f"""
@@ -28,14 +29,14 @@ union all
 select * from ({_EVENTS}) as events except select * from ({_COUNTS}) as counts
 """
 
-_STRETCHES = "select task_id, position, status_id, value, started_at, ended_at from {0}"
-_PROGRESS = "select task_id, first_response_at, first_resolved_at, last_resolved_at, reopened from {0}"
+_STRETCHES = "select task_id, source_id, position, status_id, value, started_at, ended_at from {0}"
+_PROGRESS = "select task_id, source_id, first_response_at, first_resolved_at, last_resolved_at, reopened from {0}"
 MISFOLLOWED = [
     f"select * from ({kept}) as kept except select * from ({told}) as told"
     f" union all select * from ({told}) as told except select * from ({kept}) as kept"
     for kept, told in (
-        (_STRETCHES.format("status_stretches"), _STRETCHES.format("status_history")),
-        (_PROGRESS.format("task_progress"), _PROGRESS.format("status_course")),
+        (_STRETCHES.format("status_intervals"), _STRETCHES.format("computed_status_intervals")),
+        (_PROGRESS.format("task_progress"), _PROGRESS.format("computed_task_progress")),
     )
 ]
 

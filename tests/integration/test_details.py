@@ -22,7 +22,9 @@ def agent(key: str, at: float, name: str | None) -> Row:
 
 
 def tagged(key: str, *tags: str) -> dict[str, list[Row]]:
-    return {"task_tags": [{"task_id": key, "position": place, "tag": tag} for place, tag in enumerate(tags)]}
+    return {
+        "task_tags": [{"task_id": key, "source_id": 1, "position": place, "tag": tag} for place, tag in enumerate(tags)]
+    }
 
 
 def stored(database: Database, *what: tuple[Row, dict[str, list[Row]]]) -> None:
@@ -33,7 +35,8 @@ def stored(database: Database, *what: tuple[Row, dict[str, list[Row]]]) -> None:
 
 def rows(database: Database, table: Table) -> list[tuple[Any, ...]]:
     with reading(database.engine) as connection:
-        return [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key.columns))]
+        columns = [column for column in table.columns if column.name != "source_id" or "_id" in table.columns]
+        return [tuple(row) for row in connection.execute(select(*columns).order_by(*table.primary_key.columns))]
 
 
 def test_a_changed_task_has_its_children_replaced_as_a_set(database: Database) -> None:

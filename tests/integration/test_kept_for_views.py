@@ -13,7 +13,7 @@ from sqlalchemy import delete, text
 from etl.load.database.engine import reading
 from etl.load.ledger import erased
 from etl.load.queries import deletions
-from etl.load.schema.detail_tables import daily_counts, status_stretches, task_progress
+from etl.load.schema.detail_tables import daily_counts, status_intervals, task_progress
 from etl.load.schema.tables import statuses, task_changes, tasks
 from etl.load.schema.views import VIEWS
 from etl.load.upsert.batch import Batch
@@ -80,7 +80,7 @@ def obey(database: Database, order: tuple[Any, ...], categories: dict[str, Any],
 @given(orders=some.lists(some.one_of(writing, writing, meaning, marking, forgetting), min_size=1, max_size=8))
 def test_what_is_kept_follows_whatever_becomes_of_tasks(database: Database, orders: list[tuple[Any, ...]]) -> None:
     with database.engine.begin() as connection:
-        for table in (status_stretches, task_progress, task_changes, tasks, statuses, daily_counts):
+        for table in (status_intervals, task_progress, task_changes, tasks, statuses, daily_counts):
             connection.execute(delete(table))
     categories = dict(CATEGORIES)
     for step, order in enumerate(orders):
@@ -99,7 +99,7 @@ def test_daily_flow_is_asked_without_reading_any_task(sqlite_database: Database)
     assert not read & {"tasks", "task_changes"}
 
 
-@pytest.mark.parametrize("view", ["daily_events", "status_history", "status_course"])
+@pytest.mark.parametrize("view", ["daily_events", "computed_status_intervals", "computed_task_progress"])
 @pytest.mark.parametrize("number", [1, 80, 500])
 def test_what_some_tasks_tell_is_found_by_their_ids_alone(sqlite_database: Database, view: str, number: int) -> None:
     asked = f"explain query plan select * from {view} where task_id in ({', '.join('?' * number)})"

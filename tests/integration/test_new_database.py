@@ -1,7 +1,4 @@
-"""An empty database is given at once what the migrations would leave, on both databases.
-
-What it is given stands in ``migrations/snapshot``; ``make snapshot`` writes it anew after a migration was added.
-"""
+"""An empty database is made from the models and views, and is what the migrations would leave, on both databases."""
 
 from __future__ import annotations
 
@@ -79,7 +76,7 @@ def test_an_empty_database_becomes_what_the_migrations_make(
     monkeypatch.undo()
     migrated = opened(another_database(request, database_url))
     migrate.upgrade(migrated, migrate.newest())
-    assert all_of(at_once) == all_of(migrated), "migrations/snapshot is out of date; run: make snapshot"
+    assert all_of(at_once) == all_of(migrated), "the models or views differ from the migrations"
     assert migrate.differences(at_once) == []
     assert migrate.current(at_once) == migrate.newest()
 

@@ -60,7 +60,8 @@ def add(database: Database, key: str, status: str | None, created: datetime, **c
 
 
 def change(database: Database, key: str, old: str, new: str, at: datetime) -> None:
-    row = {"task_id": key, "field": "status", "old_id": old, "new_id": new, "old_value": old, "new_value": new}
+    row = {"task_id": key, "source_id": 1, "field": "status", "old_id": old, "new_id": new}
+    row |= {"old_value": old, "new_value": new}
     with database.engine.begin() as connection:
         connection.execute(insert(task_changes).values(**row, changed_at=at, seen_at=at, run_id=database.run_id))
 
@@ -100,7 +101,7 @@ def test_each_day_is_counted_as_the_view_counts_it(desk: Database, seed: int) ->
     for number in range(40):
         live(desk, f"t-{number}", dice)
     with desk.engine.begin() as connection:
-        derived.rebuild(connection)
+        derived.rebuild(connection, desk.source_id)
     rows = summary.rows(facts(desk))
     counted = {
         datetime.fromtimestamp(backlog["day"] / 1000, UTC).date().isoformat(): (
@@ -283,7 +284,7 @@ def test_each_reading_of_all_tasks_uses_a_covering_index(sqlite_database: Databa
     assert all("USING COVERING INDEX" in line for line in readings + searches), readings + searches
     # Whole rows are read of those alone that are listed.
     rows = [line for line in lines if line.startswith("SEARCH tasks") and "COVERING" not in line]
-    assert rows == ["SEARCH tasks USING INDEX sqlite_autoindex_tasks_1 (_id=?)"]
+    assert rows == ["SEARCH tasks USING INDEX sqlite_autoindex_tasks_1 (_id=? AND source_id=?)"]
 
 
 def test_open_tasks_are_counted_by_an_index_without_sorting(sqlite_database: Database) -> None:

@@ -43,7 +43,7 @@ def open_window(database: Database, run_id: int) -> int:
     with database.engine.begin() as connection:
         return windows.open_window(
             connection, source_id=database.source_id, run_id=run_id, job="first", field="updatedAt",
-            start=NOW, end=minute(60), reading="keyset", opened_at=NOW,
+            start=NOW, end=minute(60), strategy="keyset", opened_at=NOW,
         )  # fmt: skip
 
 
@@ -120,11 +120,11 @@ def test_open_windows_of_a_failed_run_close_where_they_stand(database: Database,
     run_id = begin(database)
     left, done = open_window(database, run_id), open_window(database, run_id)
     with database.engine.begin() as connection:
-        windows.note(connection, left, covered_until=minute(30))
+        windows.note(connection, left, checkpoint_at=minute(30))
         windows.note(connection, done, state="verified")
     finish(database, run_id, state="failed", exit_code=exit_code)
     found = window(database, left)
-    assert (found["state"], found["covered_until"], found["error"]) == ("failed", minute(30), "the run ended half-way")
+    assert (found["state"], found["checkpoint_at"], found["error"]) == ("failed", minute(30), "the run ended half-way")
     assert (window(database, done)["state"], window(database, done)["error"]) == ("verified", None)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import StatementError
 from etl import exact_json
 from etl.errors import DatabaseError
 from etl.load.database.engine import reading
-from etl.load.schema.detail_tables import status_stretches, task_progress
+from etl.load.schema.detail_tables import status_intervals, task_progress
 from etl.load.schema.tables import cases, priorities, statuses, task_changes, tasks
 from etl.load.upsert.batch import Batch, Rejected, merge
 from etl.load.upsert.store import store, store_what_fits
@@ -88,7 +88,7 @@ def history(database: Database) -> list[tuple[Any, ...]]:
 
 
 def delete_all(connection: Connection) -> None:
-    for table in (status_stretches, task_progress, task_changes, *ALL):
+    for table in (status_intervals, task_progress, task_changes, *ALL):
         connection.execute(delete(table))
 
 

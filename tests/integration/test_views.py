@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
-from sqlalchemy import Connection, delete, insert, inspect, text, update
+from sqlalchemy import Connection, delete, insert, inspect, select, text, update
 
 from etl.load.database.engine import reading
 from etl.load.database.types import Moment
 from etl.load.ledger import watermarks, windows
 from etl.load.ledger.rejected_records import Origin, keep
-from etl.load.schema.detail_tables import agents, queues, status_stretches, task_progress
-from etl.load.schema.tables import priorities, statuses, task_changes, tasks
+from etl.load.schema.detail_tables import agents, queues, task_progress
+from etl.load.schema.detail_tables import status_intervals as intervals_table
+from etl.load.schema.tables import priorities, sources, statuses, task_changes, tasks
 from etl.load.schema.views import VIEWS
 from etl.load.upsert import derived
 from tests.conftest import CHECKOUT
@@ -70,14 +71,15 @@ def add_changes(
         for place, (old, new, at) in enumerate(changes):
             row = {"field": "status", "seen_at": day(100 + place), "run_id": database.run_id, **columns}
             row |= {"old_id": old, "new_id": new, "old_value": old, "new_value": new, "changed_at": at}
-            connection.execute(insert(task_changes).values(task_id=key, **row))
+            connection.execute(insert(task_changes).values(task_id=key, source_id=1, **row))
 
 
 @contextmanager
 def asking(database: Database) -> Iterator[Connection]:
     """Give a connection to ask the views by, which tell of these tasks as if the program had written them."""
     with database.engine.begin() as connection:
-        derived.rebuild(connection)
+        for source_id in connection.execute(select(sources.c.id)).scalars().all():
+            derived.rebuild(connection, source_id)
     with reading(database.engine) as connection:
         yield connection
 
@@ -101,13 +103,12 @@ def intervals(database: Database, key: str = "t-1") -> list[tuple[str, Any, Any]
 
 
 def test_the_migration_makes_the_described_views() -> None:
-    spec = importlib.util.spec_from_file_location("views", CHECKOUT / "migrations/versions/0003_create_views.py")
+    spec = importlib.util.spec_from_file_location("views", CHECKOUT / "migrations/versions/0006_create_tables.py")
     assert spec is not None
     assert spec.loader is not None
     migration = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(migration)
-    made = {**migration.COMMENTS, "coverage_gaps": migration.COVERAGE_GAPS}
-    assert made == {view.name: view.comment for view in VIEWS}
+    assert {view.name: view.comment for view in VIEWS} == migration.VIEWS
 
 
 def test_each_view_has_the_described_columns_in_order(database: Database) -> None:
@@ -212,7 +213,7 @@ def test_a_status_of_which_nothing_but_a_name_is_known_has_that(history: Databas
     add_task(history, "t-1", "Doing")
     with history.engine.begin() as connection:
         change = {"field": "status", "old_value": "Draft", "new_id": "Doing", "changed_at": day(1), "seen_at": day(1)}
-        connection.execute(insert(task_changes).values(task_id="t-1", run_id=history.run_id, **change))
+        connection.execute(insert(task_changes).values(task_id="t-1", source_id=1, run_id=history.run_id, **change))
     assert intervals(history) == [("Draft", NOW, day(1)), ("Doing", day(1), None)]
 
 
@@ -388,7 +389,7 @@ def test_a_date_in_the_future_counts_today(history: Database) -> None:
 
 def test_each_stream_has_its_own_days(history: Database) -> None:
     add_task(history, "t-1", "Open", noon(3))
-    add_task(history, "t-2", "Open", noon(1), source_id=history.another_source("s-2"), stream_id="s-2")
+    add_task(history, "t-2", None, noon(1), source_id=history.another_source("s-2"), stream_id="s-2")
     query = "select stream_id, count(*), max(backlog) from daily_flow group by stream_id order by stream_id"
     assert rows(history, query) == [("s-1", 4, 1), ("s-2", 2, 1)]
 
@@ -402,7 +403,7 @@ def test_sync_freshness_tells_how_a_source_stands(history: Database) -> None:
         watermarks.advance(connection, history.source_id, days_ago(1), run_id=history.run_id, now=NOW)
         keep(connection, [("no _id", None, "{}")], Origin(history.source_id, history.run_id, None), NOW)
         a_window(connection, history, days_ago(3), days_ago(2))
-    columns = "name, stream_id, last_command, last_state, tasks, deleted, rejected, gaps, unverified_windows"
+    columns = "source, stream_id, last_command, last_state, tasks, deleted, rejected, gaps, unverified_windows"
     (row,) = rows(history, f"select {columns} from sync_freshness")
     assert row == ("main", "s-1", "sync", "running", 7, 1, 1, 1, 1)
     ((watermark, age),) = rows(history, "select watermark, age_seconds from sync_freshness")
@@ -413,9 +414,9 @@ def test_sync_freshness_tells_how_a_source_stands(history: Database) -> None:
 def a_window(connection: Connection, database: Database, start: datetime, end: datetime) -> None:
     window = windows.open_window(
         connection, source_id=database.source_id, run_id=database.run_id, job="first", field="updatedAt",
-        start=start, end=end, reading="verified", opened_at=NOW,
+        start=start, end=end, strategy="split_windows", opened_at=NOW,
     )  # fmt: skip
-    windows.note(connection, window, covered_until=end, state="unverified")
+    windows.note(connection, window, checkpoint_at=end, state="unverified")
 
 
 def test_a_source_that_was_never_synced_has_a_row_too(database: Database) -> None:
@@ -469,7 +470,7 @@ def _histories(draw: some.DrawFn) -> tuple[str, datetime, datetime | None, list[
 @given(histories=some.lists(_histories(), min_size=1, max_size=6))
 def test_status_periods_tile_a_life_and_views_agree(database: Database, histories: Any) -> None:
     with database.engine.begin() as connection:
-        for table in (status_stretches, task_progress, task_changes, tasks, statuses):
+        for table in (intervals_table, task_progress, task_changes, tasks, statuses):
             connection.execute(delete(table))
     with_statuses(database)
     for place, (status, created, gone, changes) in enumerate(histories):

@@ -304,6 +304,10 @@ class TestSources:
         write(TWO_SOURCES.replace('name = "apac"', f'name = "{second}"') if second else "[[source]]\n[[source]]\n")
         assert "stands for two sources" in problem({})
 
+    def test_one_source_under_two_names_is_refused(self, write):
+        write(TWO_SOURCES.replace('"st-2"', '"st-1"'))
+        assert "sources emea and apac have the same host, account and stream" in problem({})
+
     def test_what_a_source_lacks_is_told_with_its_table(self, write):
         write(TWO_SOURCES.replace('stream_id = "st-2"', ""))
         assert "put stream_id into config/kore-etl.toml [[source]] #2" in problem({})

@@ -27,9 +27,9 @@ def test_each_queue_that_a_task_went_through_is_a_row():
     )
 
     assert made.task_queues == (
-        {"task_id": "ti-1", "position": 0, "queue_id": "qu-1", "status": "left", "started_at": EARLY},
-        {"task_id": "ti-1", "position": 1, "queue_id": "qu-2", "status": None, "started_at": None},
-        {"task_id": "ti-1", "position": 2, "queue_id": "qu-1", "status": "5", "started_at": None},
+        {"task_id": "ti-1", "source_id": 7, "position": 0, "queue_id": "qu-1", "status": "left", "started_at": EARLY},
+        {"task_id": "ti-1", "source_id": 7, "position": 1, "queue_id": "qu-2", "status": None, "started_at": None},
+        {"task_id": "ti-1", "source_id": 7, "position": 2, "queue_id": "qu-1", "status": "5", "started_at": None},
     )
 
 
@@ -46,13 +46,22 @@ def test_each_participant_is_a_row_with_the_given_name():
     assert made.task_participants == (
         {
             "task_id": "ti-1",
+            "source_id": 7,
             "position": 0,
             "agent_id": "a-1",
             "name": "Ada L.",
             "status": "active",
             "assigned_at": EARLY,
         },
-        {"task_id": "ti-1", "position": 1, "agent_id": "a-2", "name": None, "status": None, "assigned_at": None},
+        {
+            "task_id": "ti-1",
+            "source_id": 7,
+            "position": 1,
+            "agent_id": "a-2",
+            "name": None,
+            "status": None,
+            "assigned_at": None,
+        },
     )
     assert [row["name"] for row in made.agents] == ["Ada", None]
 
@@ -81,4 +90,6 @@ def test_each_participant_is_a_row_with_the_given_name():
 def test_each_tag_and_channel_is_a_row(key, table, column, value, expected):
     made = getattr(rows(**{key: value}), table)
 
-    assert made == tuple({"task_id": "ti-1", "position": n, column: word} for n, word in enumerate(expected))
+    assert made == tuple(
+        {"task_id": "ti-1", "source_id": 7, "position": n, column: word} for n, word in enumerate(expected)
+    )

@@ -35,6 +35,7 @@ def test_a_listed_field_is_a_row():
     assert fields(listed) == (
         {
             "task_id": "ti-1",
+            "source_id": STREAM.source_id,
             "position": 0,
             "field_id": "fd-1",
             "key": "City",
@@ -51,6 +52,7 @@ def test_a_key_named_after_a_field_is_a_row():
     assert fields(**{"new field": {"id": "fd-9", "displayName": "New!", "selectedValue": "x"}}) == (
         {
             "task_id": "ti-1",
+            "source_id": STREAM.source_id,
             "position": 0,
             "field_id": "fd-9",
             "key": "new field",
@@ -130,6 +132,7 @@ def test_each_spelling_gives_what_the_other_leaves_out(nothing):
 
     assert fields(listed, Due={"id": "1", "selectedValue": "01.06.2025"})[0] | {"time": None} == {
         "task_id": "ti-1",
+        "source_id": STREAM.source_id,
         "position": 0,
         "field_id": "1",
         "key": "Due",

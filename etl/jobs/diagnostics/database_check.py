@@ -51,11 +51,8 @@ def check_schema(engine: Engine, *, migrate: bool) -> CheckResult:
         return failed("tables", error)
     if at == newest:
         return ok("tables", f"at {at}, the newest migration")
-    if (at or "") > newest:
-        message = f"at {at}, this version knows up to {newest}; install the kore-etl that made them"
-        return failed("tables", DatabaseError(message))
-    if not migrate:
-        return failed("tables", DatabaseError(f"at {at or 'nothing'}, needed is {newest}; run: kore-etl db upgrade"))
+    if not migrate or not schema.can_be_migrated(at):
+        return failed("tables", DatabaseError(f"at {at or 'nothing'}, needed is {newest}; {schema.advice(at)}"))
     return warning("tables", f"at {at or 'nothing'}, needed is {newest}", "the next sync brings them there")
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from etl.load.database.engine import reading
 from etl.load.queries import tasks as lookup
+from etl.load.queries.tasks import Key
 from etl.row import Row
 from etl.times import format_time
 from etl.transform.values import clean_text
@@ -52,7 +53,7 @@ class Story:
 
     task: Row
     history: list[Event]
-    run: Row
+    run: Row | None
     windows: list[Row]
 
 
@@ -73,19 +74,19 @@ def explain(engine: Engine, asked: str) -> Answer:
     """Tell what is known of a task by its ``_id`` or reference, or of a case's tasks by the case's."""
     asked = clean_text(asked.strip())
     with reading(engine) as connection:
-        if tasks := lookup.task_ids(connection, asked):
+        if tasks := lookup.task_keys(connection, asked):
             return _of_tasks(connection, asked, tasks)
-        if cases := lookup.case_ids(connection, asked):
+        if cases := lookup.case_keys(connection, asked):
             return _of_case(connection, asked, cases)
         return _of_nothing(connection, asked)
 
 
-def _of_tasks(connection: Connection, asked: str, ids: list[str]) -> Answer:
-    erased = lookup.forgotten(connection, ids)
-    stories = [_story(connection, task_id) for task_id in ids if task_id not in erased]
-    kept = [row for task_id in ids for row in lookup.kept_aside(connection, task_id, in_texts=False)]
+def _of_tasks(connection: Connection, asked: str, keys: list[Key]) -> Answer:
+    erased = lookup.forgotten(connection, keys)
+    stories = [_story(connection, key) for key in keys if key not in erased]
+    kept = [row for key in keys for row in lookup.kept_aside(connection, key[0], source_id=key[1])]
     hints = [hint for story in stories for hint in _doubts(connection, story)]
-    hints += [_forgotten(task_id, moment) for task_id, moment in erased.items()]
+    hints += [_forgotten(task_id, moment) for (task_id, _), moment in erased.items()]
     return Answer(asked, found=bool(stories), tasks=stories, rejected=kept, hints=[*_rejected(kept), *hints])
 
 
@@ -94,8 +95,8 @@ def _forgotten(task_id: str, moment: datetime) -> Hint:
     return Hint(reason, "kore-etl forget --help")
 
 
-def _of_case(connection: Connection, asked: str, ids: list[str]) -> Answer:
-    tasks = [lookup.overview(connection, task_id) for task_id in lookup.tasks_of_cases(connection, ids)]
+def _of_case(connection: Connection, asked: str, keys: list[Key]) -> Answer:
+    tasks = [lookup.overview(connection, key) for key in lookup.tasks_of_cases(connection, keys)]
     if tasks:
         hint = Hint("each of its tasks has a history of its own", f"kore-etl why {tasks[0]['_id']}")
     else:
@@ -115,12 +116,12 @@ def _of_nothing(connection: Connection, asked: str) -> Answer:
     return Answer(asked, found=False, rejected=kept, hints=hints)
 
 
-def _story(connection: Connection, task_id: str) -> Story:
-    task = lookup.overview(connection, task_id)
+def _story(connection: Connection, key: Key) -> Story:
+    task = lookup.overview(connection, key)
     run = lookup.run(connection, task.pop("run_id"))
-    changes = lookup.changes(connection, task_id)
+    changes = lookup.changes(connection, key)
     history = sorted(_events(task, changes), key=lambda event: event.at)
-    return Story(task, history, run, lookup.windows_over(connection, task_id))
+    return Story(task, history, run, lookup.windows_over(connection, key))
 
 
 def _events(task: Row, changes: list[Row]) -> Iterator[Event]:
@@ -148,7 +149,7 @@ def _doubts(connection: Connection, story: Story) -> Iterator[Hint]:
     if task["deleted_at"] is not None:
         reason = f"{task['_id']} was found gone from the server at {format_time(task['deleted_at'])}"
         yield Hint(reason, f"{FETCH} {shlex.quote(task['ref_id'] or task['_id'])}")
-    marks = [source["watermark"] for source in lookup.known_sources(connection) if source["name"] == name]
+    marks = [each["watermark"] for each in lookup.known_sources(connection) if each["id"] == task["source_id"]]
     if None in marks:
         yield Hint(f"the first sync of source {name} has not come to its end", f"kore-etl sync --source {name}")
     for mark in filter(None, marks):

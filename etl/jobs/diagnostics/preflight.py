@@ -124,7 +124,7 @@ def _check_budget(budget: RateLimiter) -> CheckResult:
 
 
 def _check_lock(source_spec: SourceSpec, engine: Engine) -> CheckResult:
-    lock = named_lock(engine, f"sync {source_spec.stream_id}")
+    lock = named_lock(engine, f"sync {source_spec.identity}")
     try:
         is_free = lock.acquire(wait=False)
         lock.release()

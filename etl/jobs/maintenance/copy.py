@@ -1,4 +1,4 @@
-"""Copying all that a database holds into another one, of either kind.
+"""Copying all that a database holds into another one, of either kind; one of kore-etl 0.1.0 is carried over so.
 
 Everything is read from one state of the source and written in one transaction of the target: afterwards that holds
 the same rows, or nothing at all.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Connection, Date, Engine, MetaData, Table, Text, cast, select
 
 from etl.errors import ConfigError
+from etl.jobs.maintenance import carry_over
 from etl.load.database import sequences
 from etl.load.database.bulk_insert import fill
 from etl.load.database.errors import place
@@ -30,18 +31,24 @@ def copy_database(source: Engine, target: Engine, told: Callable[[str, int], Non
 
     Raises:
         ConfigError: the target holds rows already.
-        DatabaseError: the source is not at this version's schema, or a database cannot be read or written.
+        DatabaseError: the source's schema is neither this version's nor that of 0.1.0, or a database cannot be used.
     """
-    migrate.require_newest(source, migrate=False)
-    migrate.upgrade(target)
+    is_old = migrate.current(source) == migrate.OF_0_1_0
+    if not is_old:
+        migrate.require_newest(source, migrate=False)
+    migrate.require_newest(target, migrate=True)
     copied = {}
     with _one_state(source) as reader, target.begin() as writer:
         _refuse_filled(writer, metadata)
         for table in metadata.sorted_tables:
+            if is_old and table in carry_over.DERIVED:
+                continue
             name = f"{table.name}"  # plain text, which SQLAlchemy's is not quite
-            copied[name] = _copy(reader, writer, table)
+            copied[name] = _copy(reader, writer, table, is_old=is_old)
             told(name, copied[name])
         sequences.catch_up(writer)
+        if is_old:
+            carry_over.derive(writer)
     return copied
 
 
@@ -60,12 +67,15 @@ def _refuse_filled(connection: Connection, tables: MetaData) -> None:
             raise ConfigError(f"{message}; copy into a database that is empty, nothing was changed")
 
 
-def _copy(reader: Connection, writer: Connection, table: Table) -> int:
-    rows = select(*(_as_it_is(column) for column in table.columns)).order_by(*table.primary_key)
+def _copy(reader: Connection, writer: Connection, table: Table, *, is_old: bool) -> int:
+    if is_old:
+        rows = carry_over.old_rows(table, _as_it_is)
+    else:
+        rows = select(*(_as_it_is(column) for column in table.columns)).order_by(*table.primary_key)
     number = 0
     found = reader.execution_options(yield_per=_AT_ONCE).execute(rows)
     for some in found.mappings().partitions():
-        fill(writer, table, [dict(row) for row in some])
+        fill(writer, table, [carry_over.today(dict(row)) if is_old else dict(row) for row in some])
         number += len(some)
     return number
 

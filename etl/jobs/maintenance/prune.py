@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from etl.jobs.pipeline.lease import hold_source
-from etl.load.ledger import retention
+from etl.load.ledger import retention, sources
 from etl.row import Row
 
 COMMAND = "prune"
@@ -39,8 +39,9 @@ def prune(engine: Engine, source: Row, ages: Ages, *, now: datetime, dry_run: bo
     Raises:
         LockedError: another run works on the source.
     """
+    identity = sources.identity(source["host"], source["account_id"], source["stream_id"])
     with (
-        hold_source(engine, COMMAND, stream_id=source["stream_id"], name=source["name"]),
+        hold_source(engine, COMMAND, source=identity, name=source["name"]),
         engine.connect() as connection,
         connection.begin() as transaction,
     ):

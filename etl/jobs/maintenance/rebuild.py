@@ -68,7 +68,7 @@ def rebuild(run: RunContext) -> int:
         tasks = sum(_rewrite(run, records) for records in _stored(run))
     with run.store.writing() as connection:
         if tasks:
-            derived.rebuild(connection)
+            derived.rebuild(connection, run.source.id)
         rewrite.remember_shape(connection, run.source.id, today.text())
     if dropped:
         scrub(run.store.engine, _TABLES)
@@ -116,5 +116,6 @@ def _clear_named(run: RunContext, connection: Connection, drop: Callable[[object
         for row_id, record in rewrite.named(connection, table, run.source.id):
             made = transform(drop({"_id": "t", key: record}), run.transformer.stream)
             row = (getattr(made, key) if isinstance(made, TaskRows) else None) or {"raw": "null"}
-            rows.append(empty | {name: row[name] for name in row if name in {*empty, "raw"}} | {"_id": row_id})
+            found = {name: row[name] for name in row if name in {*empty, "raw"}}
+            rows.append({**empty, **found, "_id": row_id, "source_id": run.source.id})
         rewrite.rewrite_named(connection, table, rows)

@@ -64,18 +64,20 @@ def hold_source(
     engine: Engine,
     command: str,
     *,
-    stream_id: str,
+    source: str,
     name: str,
     after_wait: Callable[[float], None] = lambda _seconds: None,
 ) -> Iterator[SourceLease]:
-    """Give a command the lease of a source; ``after_wait`` is told the seconds for which another run went first.
+    """Give a command the lease of a source, given by its identity.
+
+    ``after_wait`` is told the seconds for which another run went first.
 
     Raises:
         LockedError: another run of the same kind is under way.
     """
     kind = "backfill" if command in BACKGROUND else "sync"
-    with held(named_lock(engine, f"{kind} {stream_id}"), f"source {name}"):
-        lock = named_lock(engine, f"turn {stream_id}")
+    with held(named_lock(engine, f"{kind} {source}"), f"source {name}"):
+        lock = named_lock(engine, f"turn {source}")
         lease = SourceLease(lock, makes_way=command in BACKGROUND, after_wait=after_wait)
         try:
             yield lease

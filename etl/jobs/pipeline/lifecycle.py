@@ -43,6 +43,11 @@ class SourceSpec:
     overrides: Mapping[str, Any]
     settings: Mapping[str, Any]
 
+    @property
+    def identity(self) -> str:
+        """Return host, account and stream in one text: what makes it the source that it is."""
+        return sources.identity(sources.host_of(self.base_url), self.account_id, self.stream_id)
+
 
 @contextmanager
 def start_run(
@@ -64,7 +69,7 @@ def start_run(
     with hold_source(
         engine,
         command,
-        stream_id=spec.stream_id,
+        source=spec.identity,
         name=spec.name,
         after_wait=lambda seconds: after_wait(spec.account_id, seconds),
     ) as lease:

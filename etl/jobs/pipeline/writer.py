@@ -140,14 +140,14 @@ class BatchWriter:
             field=window.field,
             start=window.start,
             end=window.end,
-            reading=window.paging,
+            strategy=window.paging,
             opened_at=self._server_clock.earliest_start(),
         )
         windows.note(
             connection,
             window_id,
             end_at=window.end,
-            covered_until=window.checkpoint,
+            checkpoint_at=window.checkpoint,
             state=window.state,
             rows=window.rows,
             reported_total=window.total,

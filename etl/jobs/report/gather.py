@@ -61,10 +61,14 @@ class _Gathering:
         self._connection = connection
         self._span = span
         self._steps = steps
-        self._statuses = listing.status_rows(connection)
-        done = [row[0] for row in self._statuses if is_resolved(row[2], row[1])]
-        self._done = {place for place, row in enumerate(self._statuses) if row[0] in done}
-        self._cells = Cells(connection, [row[0] for row in self._statuses])
+        rows = listing.status_rows(connection)
+        # Sources that give a status the same id, name and category share its place.
+        self._statuses = list(dict.fromkeys((key, name, category) for key, _, name, category in rows))
+        place_of = {status: place for place, status in enumerate(self._statuses)}
+        places = {(key, source): place_of[key, name, category] for key, source, name, category in rows}
+        self._done = {place for (_, name, category), place in place_of.items() if is_resolved(category, name)}
+        done = [key for key, place in places.items() if place in self._done]
+        self._cells = Cells(connection, places)
         self._count = Counting(connection, span, self._cells.coding, done)
         self._categories = Places(("open", "inProgress", "pending", NOT_RECORDED))
         self._flows = Flows(
@@ -122,8 +126,7 @@ class _Gathering:
                 for band, numbers in found.bands.items():
                     self._opened.add_all((cell, category, band), numbers)
             else:
-                agent = found.assignee_id
-                name = NOBODY if agent is None else names.get(agent) or "Unnamed"
+                name = NOBODY if found.assignee[0] is None else names.get(found.assignee) or "Unnamed"
                 self._load.add_all((cell, self._agents.of(name)), (found.number, found.overdue))
 
     def _take_recent(self) -> None:

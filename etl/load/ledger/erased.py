@@ -26,8 +26,7 @@ def forgotten_ids(connection: Connection, source_id: int) -> frozenset[str]:
 
 def record_of(connection: Connection, source_id: int, task_id: str) -> Any:
     """Return the stored record of a task of a source, None where there is none."""
-    query = select(tasks.c.raw).where(tasks.c.source_id == source_id, tasks.c["_id"] == task_id)
-    return connection.execute(query).scalar()
+    return connection.execute(select(tasks.c.raw).where(_is(source_id, task_id))).scalar()
 
 
 def is_kept_aside(connection: Connection, source_id: int, task_id: str) -> bool:
@@ -41,20 +40,27 @@ def erase(connection: Connection, row: Mapping[str, Any], *, run_id: int, now: d
     These are its children, its history, what was rejected of it, and the people and the case that no other task names.
     """
     task_id, source_id = row["_id"], row["source_id"]
-    named = connection.execute(select(tasks.c.case_id, *_PERSONS).where(tasks.c["_id"] == task_id)).one_or_none()
-    with derived.refreshed(connection, [task_id]):
-        of_task = (*CHILDREN, task_changes)
-        erased = {table.name: _delete(connection, table, table.c.task_id == task_id) for table in of_task}
+    named = connection.execute(select(tasks.c.case_id, *_PERSONS).where(_is(source_id, task_id))).one_or_none()
+    with derived.refreshed(connection, source_id, [task_id]):
+        erased = {
+            f"{table.name}": _delete(connection, table, table.c.task_id == task_id, table.c.source_id == source_id)
+            for table in (*CHILDREN, task_changes, unknown_keys)
+        }
         erased["rejected_records"] = _delete(connection, rejected_records, _rejected(source_id, task_id))
-        erased["unknown_keys"] = _delete(connection, unknown_keys, unknown_keys.c.task_id == task_id)
         _leave(connection, {**row, "forgotten_at": now, "stored_at": now, "run_id": run_id}, now)
     if named is not None:
         case_id, *persons = named
-        of_another = exists().where(tasks.c.case_id == cases.c["_id"])
-        erased["cases"] = _delete(connection, cases, cases.c["_id"] == case_id, ~of_another)
-        of_another = exists().where(or_(*(column == users.c["_id"] for column in _PERSONS)))
-        erased["users"] = _delete(connection, users, users.c["_id"].in_(set(persons) - {None}), ~of_another)
+        of_another = exists().where(tasks.c.case_id == cases.c["_id"], is_of(source_id))
+        mine = (cases.c["_id"] == case_id, cases.c.source_id == source_id)
+        erased["cases"] = _delete(connection, cases, *mine, ~of_another)
+        of_another = exists().where(or_(*(column == users.c["_id"] for column in _PERSONS)), is_of(source_id))
+        mine = (users.c["_id"].in_(set(persons) - {None}), users.c.source_id == source_id)
+        erased["users"] = _delete(connection, users, *mine, ~of_another)
     return {name: count for name, count in erased.items() if count}
+
+
+def _is(source_id: int, task_id: str) -> ColumnElement[bool]:
+    return (tasks.c["_id"] == task_id) & (tasks.c.source_id == source_id)
 
 
 def _rejected(source_id: int, task_id: str) -> ColumnElement[bool]:
@@ -63,7 +69,7 @@ def _rejected(source_id: int, task_id: str) -> ColumnElement[bool]:
 
 def _leave(connection: Connection, row: Mapping[str, Any], now: datetime) -> None:
     """Put the tombstone in the task's place; that it was found gone stays known."""
-    statement = update(tasks).where(tasks.c["_id"] == row["_id"]).values(**row)
+    statement = update(tasks).where(_is(row["source_id"], row["_id"])).values(**row)
     if not connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount:
         connection.execute(insert(tasks).values(**row, first_seen_at=now))
 

@@ -21,6 +21,7 @@ class Place:
     """A source that records are kept of, as the database knows it."""
 
     name: str
+    host: str
     account_id: str
     stream_id: str
 
@@ -51,7 +52,7 @@ def entries(
 def places(connection: Connection, ids: Sequence[int] | None = None) -> list[Place]:
     """Return the sources of the kept records, all or those of some ids."""
     known = sources.c
-    query = select(known.name, known.account_id, known.stream_id).order_by(known.id)
+    query = select(known.name, known.host, known.account_id, known.stream_id).order_by(known.id)
     kept = select(_KEPT.source_id).where(*_chosen(ids))
     return [Place(*row) for row in connection.execute(query.where(known.id.in_(kept)))]
 
@@ -61,7 +62,8 @@ def replayable(connection: Connection, source_id: int, ids: Sequence[int] | None
 
     What was last seen before its task was found gone is none of them: it would bring the task back.
     """
-    gone = exists().where(tasks.c["_id"] == _KEPT.record_id, tasks.c.deleted_at >= _KEPT.last_seen_at)
+    of_record = (tasks.c["_id"] == _KEPT.record_id) & (tasks.c.source_id == _KEPT.source_id)
+    gone = exists().where(of_record, tasks.c.deleted_at >= _KEPT.last_seen_at)
     query = select(_KEPT.id).where(_KEPT.source_id == source_id, *_chosen(ids), ~gone)
     return list(connection.execute(query.order_by(_KEPT.id)).scalars())
 

@@ -1,7 +1,7 @@
 """Letting go of old entries of the ledgers, without a change to what they say.
 
 Old windows are merged rather than deleted: what they cover together stays covered, so no gap opens in
-``coverage_gaps``. A run stays as long as anything that is kept names it. Tasks and their changes are never touched.
+``coverage_gaps``. Tasks and their changes are never touched; they may name a run whose row is gone.
 """
 
 from __future__ import annotations
@@ -9,21 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, func, or_, select, text, union, update
+from sqlalchemy import Connection, delete, func, or_, select, update
 
 from etl.load.queries.tasks import is_read_again
-from etl.load.schema.detail_tables import metadata
-from etl.load.schema.tables import rejected_records, sync_runs, sync_windows
+from etl.load.schema.tables import rejected_records, sync_runs, sync_windows, watermarks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Column, ColumnElement
+    from sqlalchemy import ColumnElement
 
 # What a window is of whose coverage counts; an unfinished backfill is called by its period and goes on.
 _MERGED_JOBS = ("first", "sync", "full", "backfill", "sweep")
-_LARGE = ("tasks", "task_changes", "sync_windows")  # in the order in which a sync writes them
 _WINDOW = sync_windows.c
 _RUN = sync_runs.c
 
@@ -34,7 +32,7 @@ class _Piece:
 
     id: int
     run_id: int
-    group: tuple[str, str, str]  # job, field, reading
+    group: tuple[str, str, str]  # job, field, strategy
     start: datetime
     until: datetime
     opened_at: datetime
@@ -55,34 +53,28 @@ def merge_windows(connection: Connection, source_id: int, before: datetime) -> i
     gone = _read_again(connection, *mine) + _covering_nothing(connection, *mine)
     _delete_windows(connection, gone)
     saved = len(gone)
-    for pieces in _stretches(_pieces(connection, source_id, before)):
+    for pieces in _unbroken(_pieces(connection, source_id, before)):
         if len(pieces) > 1:
             saved += _merge(connection, pieces)
     return saved
 
 
 def drop_runs(connection: Connection, source_id: int, before: datetime) -> int:
-    """Delete the runs that ended before a moment and that nothing names; return how many."""
+    """Delete the runs that ended before a moment; return how many.
+
+    The run that moved the watermark last stays, and so does one after it that stored tasks and did not finish: a sync
+    asks for both. So do the latest run of each command and the latest that ended well.
+    """
     old = (_RUN.source_id == source_id, _RUN.finished_at < before, _RUN.state != "running")
-    named = union(*(select(column).where(column.is_not(None)) for column in _naming_runs()))
+    mark = select(watermarks.c.run_id).where(watermarks.c.source_id == source_id).scalar_subquery()
     latest = select(func.max(_RUN.id)).where(_RUN.source_id == source_id).group_by(_RUN.command)
     ended_well = latest.where(_RUN.exit_code.in_((0, 3)))
-    kept = or_(_RUN.id.in_(named), _RUN.id.in_(latest), _RUN.id.in_(ended_well))
+    cut_off = (_RUN.id > func.coalesce(mark, 0)) & (_RUN.state != "finished") & (_RUN.inserted + _RUN.updated > 0)
+    kept = or_(_RUN.id == func.coalesce(mark, 0), cut_off, _RUN.id.in_(latest), _RUN.id.in_(ended_well))
     ids = list(connection.execute(select(_RUN.id).where(*old, ~kept)).scalars())
-    if not ids:
-        return 0
-    # The databases look for each deleted run in every table that may name it: without an index, row by row.
-    for table in _LARGE:
-        connection.execute(text(f"create index pruning_{table} on {table} (run_id)"))
     for some in _in_parts(ids):
         connection.execute(delete(sync_runs).where(_RUN.id.in_(some)))
-    for table in _LARGE:
-        connection.execute(text(f"drop index pruning_{table}"))
     return len(ids)
-
-
-def _naming_runs() -> list[Column[Any]]:
-    return [key.parent for table in metadata.tables.values() for key in table.foreign_keys if key.column is _RUN.id]
 
 
 def _read_again(connection: Connection, *old: ColumnElement[bool]) -> list[int]:
@@ -93,7 +85,7 @@ def _read_again(connection: Connection, *old: ColumnElement[bool]) -> list[int]:
 
 def _covering_nothing(connection: Connection, *old: ColumnElement[bool]) -> list[int]:
     """Return the windows that failed before anything of them was stored, and those that no coverage counts."""
-    nothing = (_WINDOW.state == "failed") & (_WINDOW.covered_until <= _WINDOW.start_at)
+    nothing = (_WINDOW.state == "failed") & (_WINDOW.checkpoint_at <= _WINDOW.start_at)
     uncounted = (_WINDOW.job == "left") & (_WINDOW.state != "unverified")
     query = select(_WINDOW.id).where(*old, or_(nothing, uncounted))
     return list(connection.execute(query).scalars())
@@ -104,21 +96,21 @@ def _pieces(connection: Connection, source_id: int, before: datetime) -> list[_P
     # The next sweep goes on where the latest ended.
     latest_sweep = select(func.coalesce(func.max(_WINDOW.id), 0)).where(mine, _WINDOW.job == "sweep")
     query = select(
-        _WINDOW.id, _WINDOW.run_id, _WINDOW.job, _WINDOW.field, _WINDOW.reading, _WINDOW.start_at,
-        _WINDOW.covered_until, _WINDOW.opened_at, _WINDOW.finished_at, _WINDOW.requests, _WINDOW.rows,
+        _WINDOW.id, _WINDOW.run_id, _WINDOW.job, _WINDOW.field, _WINDOW.strategy, _WINDOW.start_at,
+        _WINDOW.checkpoint_at, _WINDOW.opened_at, _WINDOW.finished_at, _WINDOW.requests, _WINDOW.rows,
     ).where(
         mine,
         _WINDOW.finished_at < before,
         _WINDOW.job.in_(_MERGED_JOBS),
         _WINDOW.state.in_(("verified", "failed")),
-        _WINDOW.covered_until > _WINDOW.start_at,
+        _WINDOW.checkpoint_at > _WINDOW.start_at,
         _WINDOW.id != latest_sweep.scalar_subquery(),
     )  # fmt: skip
     rows = connection.execute(query)
     return [_Piece(row[0], row[1], (row[2], row[3], row[4]), *row[5:]) for row in rows]
 
 
-def _stretches(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
+def _unbroken(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
     """Give the pieces of one kind that follow on each other without a gap."""
     together: list[_Piece] = []
     reached: datetime | None = None
@@ -144,7 +136,7 @@ def _merge(connection: Connection, pieces: Sequence[_Piece]) -> int:
             state="verified",
             start_at=min(piece.start for piece in pieces),
             end_at=until,
-            covered_until=until,
+            checkpoint_at=until,
             opened_at=min(piece.opened_at for piece in pieces),
             finished_at=max(piece.finished_at for piece in pieces),
             requests=sum(piece.requests for piece in pieces),

@@ -1,4 +1,4 @@
-"""The ledger of windows: which stretches of time were read, how, and with what outcome."""
+"""The ledger of windows: which ranges of time were read, how, and with what outcome."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def open_window(  # noqa: PLR0913 a row's columns
     field: str,
     start: datetime,
     end: datetime,
-    reading: str,
+    strategy: str,
     opened_at: datetime,
 ) -> int:
     """Add a window that is being read from now on and return its id."""
@@ -51,8 +51,8 @@ def open_window(  # noqa: PLR0913 a row's columns
         "field": field,
         "start_at": start,
         "end_at": end,
-        "covered_until": start,
-        "reading": reading,
+        "checkpoint_at": start,
+        "strategy": strategy,
         "state": "running",
         "attempts": 1,
         "opened_at": opened_at,
@@ -64,7 +64,7 @@ def open_window(  # noqa: PLR0913 a row's columns
 
 
 def note(connection: Connection, window_id: int, **values: object) -> None:
-    """Write what changed of a window: ``covered_until``, ``state``, ``requests``, ``rows`` ..."""
+    """Write what changed of a window: ``checkpoint_at``, ``state``, ``requests``, ``rows`` ..."""
     total = values.get("reported_total")
     if isinstance(total, int) and total > _LARGEST:
         values["reported_total"] = None
@@ -72,11 +72,11 @@ def note(connection: Connection, window_id: int, **values: object) -> None:
 
 
 def of_job(connection: Connection, source_id: int, job: str, *, since: datetime | None = None) -> Sequence[WindowRow]:
-    """Return the windows of a job on a source, oldest stretch first."""
+    """Return the windows of a job on a source, earliest first."""
     columns = sync_windows.c
     query = select(
         columns.id, columns.job, columns.field, columns.start_at, columns.end_at,
-        columns.covered_until, columns.state, columns.opened_at,
+        columns.checkpoint_at, columns.state, columns.opened_at,
     ).where(columns.source_id == source_id, columns.job == job)  # fmt: skip
     if since is not None:
         query = query.where(columns.opened_at >= since)
@@ -86,7 +86,7 @@ def of_job(connection: Connection, source_id: int, job: str, *, since: datetime 
 def latest_of_job(connection: Connection, source_id: int, job: str) -> datetime | None:
     """Return how far the job's latest window came."""
     columns = sync_windows.c
-    query = select(columns.covered_until).where(columns.source_id == source_id, columns.job == job)
+    query = select(columns.checkpoint_at).where(columns.source_id == source_id, columns.job == job)
     return connection.execute(query.order_by(columns.id.desc()).limit(1)).scalar()
 
 

@@ -141,9 +141,10 @@ def _portions(ids: list[str]) -> Iterator[list[str]]:
 def mark(
     connection: Connection, source_id: int, gone: Mapping[str, datetime | None], *, run_id: int, now: datetime
 ) -> int:
-    """Mark tasks as deleted, with a row of history each, and return how many; the caller's transaction holds it.
+    """Mark a source's tasks as deleted, with a row of history each, and return how many.
 
-    A task that was stored in another version since, or is marked already, is left as it is.
+    The caller's transaction holds it. A task that was stored in another version since, or is marked already, is left
+    as it is.
     """
     if not gone:
         return 0
@@ -155,6 +156,7 @@ def mark(
     moment = literal(now, tasks.c.deleted_at.type)
     values = {
         "task_id": tasks.c["_id"],
+        "source_id": tasks.c.source_id,
         "field": literal("deletion", Text),
         "new_value": moment_text(moment),
         "changed_at": moment,
@@ -164,7 +166,7 @@ def mark(
     history = insert(task_changes).from_select(
         list(values), select(*values.values()).where(chosen, tasks.c.deleted_at.is_(None))
     )
-    with derived.refreshed(connection, gone):
+    with derived.refreshed(connection, source_id, gone):
         connection.execute(history)
         result = connection.execute(update(tasks).where(chosen).values(deleted_at=moment))
     return result.rowcount

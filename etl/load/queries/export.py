@@ -42,7 +42,7 @@ _TYPES: dict[str, TypeEngine[Any]] = {
     "text": Text(),
 }  # fmt: skip
 _DATED = ("updated_at", "deleted_at", "changed_at", "finished_at", "started_at", "last_seen_at", "gap_end")
-_KEYS = ("_id", "id", "source_id", "task_id", "position", "key")
+_KEYS = ("_id", "id", "task_id", "source_id", "position", "key")
 
 
 @dataclass(frozen=True, slots=True)

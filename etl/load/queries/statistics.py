@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, select
 
 from etl.load.schema.predicates import is_of
 from etl.load.schema.tables import statuses, tasks
@@ -28,9 +28,10 @@ def any_of_stream(connection: Connection, source_id: int, stream_id: str) -> boo
 def creation_of_open(connection: Connection, source_id: int) -> dict[str, datetime]:
     """Return when each task was created that is not known to be gone, resolved or closed."""
     category = func.lower(func.coalesce(statuses.c.category, statuses.c.name, ""))
+    named = and_(statuses.c["_id"] == tasks.c.status_id, statuses.c.source_id == tasks.c.source_id)
     query = (
         select(tasks.c["_id"], tasks.c.created_at)
-        .select_from(tasks.outerjoin(statuses, statuses.c["_id"] == tasks.c.status_id))
+        .select_from(tasks.outerjoin(statuses, named))
         .where(
             tasks.c.source_id == source_id,
             tasks.c.deleted_at.is_(None),

@@ -30,8 +30,9 @@ def source_rows(connection: Connection, name: str | None = None) -> list[Row]:
     columns = sources.c
     query = (
         select(
-            columns.id, columns.name, columns.stream_id, columns.history_start, columns.capabilities,
-            columns.probed_at, watermarks.c.value.label("watermark"), watermarks.c.moved_at, watermarks.c.run_id,
+            columns.id, columns.name, columns.host, columns.account_id, columns.stream_id,
+            columns.history_start, columns.capabilities, columns.probed_at,
+            watermarks.c.value.label("watermark"), watermarks.c.moved_at, watermarks.c.run_id,
         )
         .select_from(sources.outerjoin(watermarks, watermarks.c.source_id == columns.id))
         .order_by(columns.name)
@@ -96,13 +97,13 @@ def windows_of(connection: Connection, run_id: int) -> list[Row]:
 def oldest_reading(connection: Connection, source_id: int) -> datetime | None:
     """Return when the slice of history was last read whose turn it is in a sweep."""
     mine = _WINDOW.source_id == source_id
-    latest = select(_WINDOW.covered_until).where(mine, _WINDOW.job == "sweep").order_by(_WINDOW.id.desc()).limit(1)
+    latest = select(_WINDOW.checkpoint_at).where(mine, _WINDOW.job == "sweep").order_by(_WINDOW.id.desc()).limit(1)
     point = connection.execute(latest).scalar()
     query = select(func.max(_WINDOW.opened_at)).where(mine, _WINDOW.job.in_(_READS_HISTORY))
     first = select(func.min(_WINDOW.start_at)).where(mine, _WINDOW.job.in_(_READS_HISTORY)).scalar_subquery()
     places = [_WINDOW.start_at <= first]
     if point is not None:
-        places.insert(0, (_WINDOW.start_at <= point) & (_WINDOW.covered_until > point))
+        places.insert(0, (_WINDOW.start_at <= point) & (_WINDOW.checkpoint_at > point))
     for covers in places:
         moment: datetime | None = connection.execute(query.where(covers)).scalar()
         if moment is not None:

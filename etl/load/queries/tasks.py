@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Text, and_, column, exists, or_, select, table
+from sqlalchemy import BigInteger, ColumnElement, Connection, Text, and_, column, exists, or_, select, table, tuple_
 
 from etl.load.database.types import Moment
 from etl.load.schema.tables import (
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import Select
+    from sqlalchemy import Select, Table
 
+Key = tuple[str, int]
+"""An ``_id`` and the source that gave it."""
 
 _WINDOW = sync_windows.c
 _MOMENTS = ("created_at", "updated_at", "due_at", "deleted_at")
@@ -36,6 +38,8 @@ _overview = table(
     *(column(name, Text) for name in _WORDS),
     *(column(name, Moment) for name in _MOMENTS),
     column("stream_id", Text),
+    column("source", Text),
+    column("source_id", BigInteger),
 )
 _gaps = table(
     "coverage_gaps", column("source_id", BigInteger), column("gap_start", Moment), column("gap_end", Moment)
@@ -47,7 +51,7 @@ def known_sources(connection: Connection) -> list[Row]:
     columns = sources.c
     query = (
         select(
-            columns.id, columns.name, columns.account_id, columns.stream_id, columns.history_start,
+            columns.id, columns.name, columns.host, columns.account_id, columns.stream_id, columns.history_start,
             watermarks.c.value.label("watermark"),
         )
         .select_from(sources.outerjoin(watermarks, watermarks.c.source_id == columns.id))
@@ -56,82 +60,85 @@ def known_sources(connection: Connection) -> list[Row]:
     return _rows(connection, query)
 
 
-def places_of(connection: Connection, task_id: str) -> set[tuple[str, str]]:
-    """Return the account and stream of each source that has a task of this ``_id`` stored or kept aside."""
+def places_of(connection: Connection, task_id: str) -> set[tuple[str, str, str]]:
+    """Return host, account and stream of each source that has a task of this ``_id`` stored or kept aside."""
     stored = select(tasks.c.source_id).where(tasks.c["_id"] == task_id)
     aside = select(rejected_records.c.source_id).where(rejected_records.c.record_id == task_id)
-    query = select(sources.c.account_id, sources.c.stream_id).where(sources.c.id.in_(stored.union(aside)))
-    return {(row[0], row[1]) for row in connection.execute(query)}
+    own = sources.c
+    query = select(own.host, own.account_id, own.stream_id).where(own.id.in_(stored.union(aside)))
+    return {(row[0], row[1], row[2]) for row in connection.execute(query)}
 
 
-def task_ids(connection: Connection, asked: str) -> list[str]:
-    """Return the tasks of an ``_id`` or a reference, which two streams may both have given."""
-    key = tasks.c["_id"]
-    query = select(key).where(or_(key == asked, tasks.c.ref_id.in_({asked, asked.upper()}))).order_by(key)
-    return list(connection.execute(query).scalars())
+def task_keys(connection: Connection, asked: str) -> list[Key]:
+    """Return the tasks of an ``_id`` or a reference, which two sources may both have given."""
+    return _keys(connection, tasks, asked)
 
 
-def forgotten(connection: Connection, ids: Sequence[str]) -> dict[str, datetime]:
+def forgotten(connection: Connection, keys: Sequence[Key]) -> dict[Key, datetime]:
     """Return when the content of tasks was erased on request, of those of which it was."""
-    query = select(tasks.c["_id"], tasks.c.forgotten_at)
-    found = connection.execute(query.where(tasks.c["_id"].in_(ids), tasks.c.forgotten_at.is_not(None)))
-    return {row[0]: row[1] for row in found}
+    query = select(tasks.c["_id"], tasks.c.source_id, tasks.c.forgotten_at)
+    found = connection.execute(query.where(_key(tasks).in_(keys), tasks.c.forgotten_at.is_not(None)))
+    return {(row[0], row[1]): row[2] for row in found}
 
 
-def case_ids(connection: Connection, asked: str) -> list[str]:
+def case_keys(connection: Connection, asked: str) -> list[Key]:
     """Return the cases of an ``_id`` or a reference."""
-    key = cases.c["_id"]
-    query = select(key).where(or_(key == asked, cases.c.ref_id.in_({asked, asked.upper()}))).order_by(key)
-    return list(connection.execute(query).scalars())
+    return _keys(connection, cases, asked)
 
 
-def tasks_of_cases(connection: Connection, ids: Sequence[str]) -> list[str]:
-    """Return the tasks of some cases, the oldest first."""
-    query = select(tasks.c["_id"]).where(tasks.c.case_id.in_(ids)).order_by(tasks.c.created_at, tasks.c["_id"])
-    return list(connection.execute(query).scalars())
+def tasks_of_cases(connection: Connection, keys: Sequence[Key]) -> list[Key]:
+    """Return the tasks of some cases that are not forgotten, the oldest first."""
+    own = tasks.c
+    query = select(own["_id"], own.source_id).where(tuple_(own.case_id, own.source_id).in_(keys))
+    query = query.where(own.forgotten_at.is_(None)).order_by(own.created_at, own["_id"], own.source_id)
+    return [(row[0], row[1]) for row in connection.execute(query)]
 
 
-def overview(connection: Connection, task_id: str) -> Row:
-    """Return a task as ``task_overview`` shows it, with its source and when it was seen and stored here."""
-    own = (tasks.c.first_seen_at, tasks.c.stored_at, tasks.c.run_id, sources.c.name.label("source"))
-    joined = _overview.join(tasks, tasks.c["_id"] == _overview.c["_id"])
-    joined = joined.join(sources, sources.c.id == tasks.c.source_id)
-    (row,) = _rows(connection, select(*_overview.c, *own).select_from(joined).where(tasks.c["_id"] == task_id))
+def overview(connection: Connection, key: Key) -> Row:
+    """Return a task as ``task_overview`` shows it, with when it was seen and stored here."""
+    own, shown = (tasks.c.first_seen_at, tasks.c.stored_at, tasks.c.run_id), _overview.c
+    joined = _overview.join(tasks, and_(tasks.c["_id"] == shown["_id"], tasks.c.source_id == shown.source_id))
+    mine = (tasks.c["_id"] == key[0], tasks.c.source_id == key[1])
+    (row,) = _rows(connection, select(*shown, *own).select_from(joined).where(*mine))
     return row
 
 
-def changes(connection: Connection, task_id: str) -> list[Row]:
+def changes(connection: Connection, key: Key) -> list[Row]:
     """Return what is kept of a task's history, in the order in which it was seen."""
-    columns = [column for column in task_changes.c if column.name not in {"id", "task_id"}]
-    query = select(*columns).where(task_changes.c.task_id == task_id)
+    columns = [column for column in task_changes.c if column.name not in {"id", "task_id", "source_id"}]
+    query = select(*columns).where(task_changes.c.task_id == key[0], task_changes.c.source_id == key[1])
     return _rows(connection, query.order_by(task_changes.c.seen_at, task_changes.c.id))
 
 
-def run(connection: Connection, run_id: int) -> Row:
-    """Return what a run was."""
+def run(connection: Connection, run_id: int) -> Row | None:
+    """Return what a run was, None where its row was pruned."""
     columns = sync_runs.c
     shown = (columns.id, columns.command, columns.state, columns.started_at, columns.finished_at, columns.exit_code)
-    (row,) = _rows(connection, select(*shown).where(columns.id == run_id))
-    return row
+    return next(iter(_rows(connection, select(*shown).where(columns.id == run_id))), None)
 
 
-def windows_over(connection: Connection, task_id: str) -> list[Row]:
-    """Return the windows whose read stretch has a task's creation or its last update in it, the earliest first."""
+def windows_over(connection: Connection, key: Key) -> list[Row]:
+    """Return the windows that have read a task's creation or its last update, the earliest first."""
     shown = (
-        _WINDOW.id, _WINDOW.run_id, _WINDOW.job, _WINDOW.field, _WINDOW.start_at, _WINDOW.covered_until,
-        _WINDOW.reading, _WINDOW.state, _WINDOW.opened_at,
+        _WINDOW.id, _WINDOW.run_id, _WINDOW.job, _WINDOW.field, _WINDOW.start_at, _WINDOW.checkpoint_at,
+        _WINDOW.strategy, _WINDOW.state, _WINDOW.opened_at,
     )  # fmt: skip
     created = and_(_WINDOW.field == "createdAt", _covers(tasks.c.created_at))
     updated = and_(_WINDOW.field == "updatedAt", _covers(tasks.c.updated_at))
     joined = sync_windows.join(tasks, tasks.c.source_id == _WINDOW.source_id)
-    query = select(*shown).select_from(joined).where(tasks.c["_id"] == task_id, or_(created, updated))
+    mine = (tasks.c["_id"] == key[0], tasks.c.source_id == key[1])
+    query = select(*shown).select_from(joined).where(*mine, or_(created, updated))
     return _rows(connection, query.order_by(_WINDOW.id))
 
 
-def kept_aside(connection: Connection, asked: str, *, in_texts: bool) -> list[Row]:
+def kept_aside(
+    connection: Connection, asked: str, *, source_id: int | None = None, in_texts: bool = False
+) -> list[Row]:
     """Return the rejected records of an ``_id``; ``in_texts`` also finds it, or a reference, in their texts."""
     columns = rejected_records.c
     found = columns.record_id == asked
+    if source_id is not None:
+        found = and_(found, columns.source_id == source_id)
     if in_texts:
         # Canonical JSON; what JSON writes as an escape is in no such reference.
         keys = ("_id", "refId", "caseRefId", "caseId")
@@ -156,7 +163,7 @@ def is_read_again() -> ColumnElement[bool]:
         again.c.field == _WINDOW.field,
         again.c.state == "verified",
         again.c.start_at <= _WINDOW.start_at,
-        again.c.covered_until >= _WINDOW.end_at,
+        again.c.checkpoint_at >= _WINDOW.end_at,
     )
 
 
@@ -167,8 +174,18 @@ def unverified(connection: Connection, source_id: int) -> list[tuple[datetime, d
     return [(row[0], row[1]) for row in connection.execute(query.order_by(_WINDOW.start_at))]
 
 
+def _keys(connection: Connection, table: Table, asked: str) -> list[Key]:
+    own = table.c
+    query = select(own["_id"], own.source_id).where(or_(own["_id"] == asked, own.ref_id.in_({asked, asked.upper()})))
+    return [(row[0], row[1]) for row in connection.execute(query.order_by(own["_id"], own.source_id))]
+
+
+def _key(table: Table) -> ColumnElement[Any]:
+    return tuple_(table.c["_id"], table.c.source_id)
+
+
 def _covers(moment: Any) -> Any:
-    return and_(_WINDOW.start_at <= moment, _WINDOW.covered_until > moment)
+    return and_(_WINDOW.start_at <= moment, _WINDOW.checkpoint_at > moment)
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[Row]:

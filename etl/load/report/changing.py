@@ -77,18 +77,19 @@ def _moved(count: Counting) -> Subquery:
 def _changes(count: Counting) -> Subquery:
     """The changes of the stretch beside their tasks, in short numbers."""
     task, coding = _tasks(count), count.coding
-    was_open = func.coalesce(_CHANGE.old_id, "").not_in(count.done)
+    was_open = ~count.is_done(_CHANGE.old_id, _CHANGE.source_id)
     columns: dict[str, ColumnElement[Any]] = {
         **{name: task.c[name] for name in ("cell", "created", "known", "since_created", "deleted")},
-        "old": coding.status(_CHANGE.old_id),
-        "new": coding.status(_CHANGE.new_id),
+        "old": coding.status(_CHANGE.old_id, _CHANGE.source_id),
+        "new": coding.status(_CHANGE.new_id, _CHANGE.source_id),
         "was_open": was_open,
-        "is_open": func.coalesce(_CHANGE.new_id, "").not_in(count.done),
+        "is_open": ~count.is_done(_CHANGE.new_id, _CHANGE.source_id),
         "at": milliseconds(_AT),
         "began": case((was_open, milliseconds(_began()))),
     }
     # An outer join, whose order SQLite keeps: the other way round, each change would be a search for its task.
-    of_task = and_(_CHANGE.task_id == task.c.key, _CHANGE.field == "status", count.span.since <= _AT)
+    same = and_(_CHANGE.task_id == task.c.key, _CHANGE.source_id == task.c.source_id)
+    of_task = and_(same, _CHANGE.field == "status", count.span.since <= _AT)
     named = [column.label(name) for name, column in columns.items()]
     query = select(*named).select_from(task.outerjoin(task_changes, of_task))
     return worked_out_once(query.where(func.coalesce(_CHANGE.task_id, "") != ""))
@@ -101,7 +102,7 @@ def _tasks(count: Counting) -> Subquery:
         case((milliseconds_of(span.since) <= each, span.when(each))) for each in (task.since_created, task.since_known)
     )
     columns: dict[str, ColumnElement[Any]] = {
-        **{name: task[name] for name in ("key", "cell", "since_created", "deleted")},
+        **{name: task[name] for name in ("key", "source_id", "cell", "since_created", "deleted")},
         "created": created,
         "known": known,
     }
@@ -111,6 +112,7 @@ def _tasks(count: Counting) -> Subquery:
 def _updated(count: Counting) -> Subquery:
     columns: dict[str, ColumnElement[Any]] = {
         "key": _TASK["_id"],
+        "source_id": _TASK.source_id,
         "cell": count.coding.cell(_TASK),
         "since_created": milliseconds(CREATED_AT),
         "since_known": milliseconds(KNOWN_AT),
@@ -124,5 +126,6 @@ def _began() -> ColumnElement[Any]:
     """When the stay that a change ended had begun by an earlier change."""
     before = task_changes.alias("before")
     at = func.coalesce(before.c.changed_at, before.c.seen_at)
-    same = (before.c.field == "status", before.c.task_id == _CHANGE.task_id, at < _AT)
+    of_task = (before.c.task_id == _CHANGE.task_id, before.c.source_id == _CHANGE.source_id)
+    same = (before.c.field == "status", *of_task, at < _AT)
     return select(func.max(at)).where(*same).correlate(task_changes).scalar_subquery()

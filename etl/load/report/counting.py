@@ -1,6 +1,6 @@
 """The counts of tasks that a report is made of, each of a statement that both databases run.
 
-Every count tells a cell, the stream, the queue and the priority of its tasks, by which a report is filtered. How the
+Every count tells a cell, the source, the queue and the priority of its tasks, by which a report is filtered. How the
 backlog stood on a day is worked out backwards from how it stands now: what is counted here is what changed when.
 
 Conditions are on coalesced columns on purpose: an index on one of them would lead to hundreds of thousands of whole
@@ -10,12 +10,13 @@ rows in no order, where an index that holds all that is asked for is read in one
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Subquery, case, func, or_, select
 
-from etl.load.report.coding import Coding
+from etl.load.report.coding import Coding, is_one_of
+from etl.load.report.listing import Key
 from etl.load.report.local import Span, milliseconds
 from etl.load.report.packing import Packing
 from etl.load.schema.tables import tasks
@@ -37,9 +38,9 @@ Counts = Iterator[Row[*tuple[Any, ...]]]
 class Counting:
     """Counts over one stretch of time; ``done`` are the statuses of resolved tasks."""
 
-    def __init__(self, connection: Connection, span: Span, coding: Coding, done: list[str]) -> None:
+    def __init__(self, connection: Connection, span: Span, coding: Coding, done: Collection[Key]) -> None:
         self.span = span
-        self.done = done
+        self._done = done
         self.coding = coding
         self._connection = connection
         self._of_status = Packing((coding.number_of_statuses, WHENS))
@@ -64,8 +65,13 @@ class Counting:
 
     def is_open(self) -> tuple[ColumnElement[bool], ...]:
         """The conditions under which a task is open."""
-        unresolved = func.coalesce(_TASK.status_id, "").not_in(self.done)
+        unresolved = ~self.is_done(_TASK.status_id, _TASK.source_id)
         return func.coalesce(_TASK.deleted_at, _TASK.forgotten_at).is_(None), unresolved
+
+    def is_done(self, status_id: ColumnElement[Any], source_id: ColumnElement[int]) -> ColumnElement[bool]:
+        """The condition that a status of a source is that of resolved tasks."""
+        others = self.coding.statuses.keys() - set(self._done)
+        return is_one_of(func.coalesce(status_id, ""), source_id, self._done, others)
 
     def run(self, query: Any) -> Counts:
         """Give the rows of a statement, some at a time."""
@@ -89,10 +95,10 @@ class Counting:
 
     def _recent(self) -> Subquery:
         """The tasks of the stretch, and when what happened to them in it did."""
-        resolved = func.coalesce(_TASK.status_id, "").in_(self.done)
+        resolved = self.is_done(_TASK.status_id, _TASK.source_id)
         columns: dict[str, ColumnElement[Any]] = {
             "cell": self.coding.cell(_TASK),
-            "status": self.coding.status(_TASK.status_id),
+            "status": self.coding.status(_TASK.status_id, _TASK.source_id),
             "created": case((self.span.since <= CREATED_AT, milliseconds(CREATED_AT))),
             "known": case(((self.span.since <= KNOWN_AT) & resolved, milliseconds(KNOWN_AT))),
             "deleted": case((self.span.since <= _TASK.deleted_at, milliseconds(_TASK.deleted_at))),

@@ -13,39 +13,44 @@ from etl.load.schema.tables import priorities, sources, statuses, tasks
 _TASK = tasks.c
 
 Rows = Sequence[Row[*tuple[Any, ...]]]
+Key = tuple[str | None, int]
+"""An ``_id``, None for what has none, and the source that gave it."""
 
 
 def status_rows(connection: Connection) -> Rows:
-    """Every status: its id, name and category."""
+    """Every status: its id, source, name and category."""
     columns = statuses.c
-    return connection.execute(select(columns["_id"], columns.name, columns.category).order_by(columns["_id"])).all()
+    query = select(columns["_id"], columns.source_id, columns.name, columns.category)
+    return connection.execute(query.order_by(columns["_id"], columns.source_id)).all()
 
 
 def priority_rows(connection: Connection) -> Rows:
-    """Every priority: its id, name, colour and score, the most urgent first."""
+    """Every priority: its id, source, name and colour, the most urgent first."""
     columns = priorities.c
-    order = (func.coalesce(columns.score, 0).desc(), columns.name)
-    return connection.execute(select(columns["_id"], columns.name, columns.color, columns.score).order_by(*order)).all()
+    order = (func.coalesce(columns.score, 0).desc(), columns.name, columns.source_id)
+    query = select(columns["_id"], columns.source_id, columns.name, columns.color)
+    return connection.execute(query.order_by(*order)).all()
 
 
-def stream_names(connection: Connection) -> dict[str | None, str]:
-    """The sources' names in the settings, by their streams."""
-    rows = connection.execute(select(sources.c.stream_id, sources.c.name).order_by(sources.c.name))
+def source_names(connection: Connection) -> dict[int, str]:
+    """The sources' names in the settings, by their ids."""
+    rows = connection.execute(select(sources.c.id, sources.c.name).order_by(sources.c.name))
     return {row[0]: row[1] for row in rows}
 
 
-def queue_names(connection: Connection) -> dict[str | None, str | None]:
-    """The queues' names, by their ids."""
+def queue_names(connection: Connection) -> dict[Key, str | None]:
+    """The queues' names, by their keys."""
     return _names(connection, queues)
 
 
-def agent_names(connection: Connection) -> dict[str | None, str | None]:
-    """The agents' names, by their ids."""
+def agent_names(connection: Connection) -> dict[Key, str | None]:
+    """The agents' names, by their keys."""
     return _names(connection, agents)
 
 
-def _names(connection: Connection, table: Table) -> dict[str | None, str | None]:
-    return {row[0]: row[1] for row in connection.execute(select(table.c["_id"], table.c.name))}
+def _names(connection: Connection, table: Table) -> dict[Key, str | None]:
+    rows = connection.execute(select(table.c["_id"], table.c.source_id, table.c.name))
+    return {(row[0], row[1]): row[2] for row in rows}
 
 
 def busiest_queues(connection: Connection, most: int) -> list[str | None]:

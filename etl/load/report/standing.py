@@ -20,6 +20,7 @@ from sqlalchemy import (
     Row,
     Select,
     Text,
+    and_,
     cast,
     func,
     literal_column,
@@ -35,10 +36,11 @@ from sqlalchemy import column as named
 
 from etl.load.database.types import Moment
 from etl.load.report.counting import Counting
+from etl.load.report.listing import Key
 from etl.load.schema.tables import tasks
 
 _TASK = tasks.c
-_ALIKE = ("stream_id", "status_id", "priority_id", "queue_id", "assignee_id")
+_ALIKE = ("stream_id", "source_id", "status_id", "priority_id", "queue_id", "assignee_id")
 _OPEN, _LOAD, _BOUND = range(3)
 _MOST_BOUNDS = 2000  # of the largest cells; what the others hold is soon sorted
 #: The days at which the bands of age begin.
@@ -64,7 +66,7 @@ class Load:
     """Open tasks of a cell that an agent has, or nobody: how many, and how many overdue."""
 
     cell: int
-    assignee_id: str | None
+    assignee: Key
     number: int
     overdue: int
 
@@ -86,7 +88,7 @@ class Standing:
             if kind == _OPEN:
                 yield Open(cell, status, _bands(sums))
             elif kind == _LOAD:
-                yield Load(cell, assignee, sums[0], sums[1])
+                yield Load(cell, (assignee, status), sums[0], sums[1])
             else:
                 self._bounds[cell] = sums[0], oldest or now, due or now
 
@@ -97,33 +99,35 @@ class Standing:
         kinds = ((OLDEST, found.created_at, found.oldest), (OVERDUE, found.due_at, found.due))
         either = union_all(
             *(
-                select(literal_column(str(kind)).label("kind"), found.cell, found.key, by.label("by")).where(
-                    by < now, by <= bound
-                )
+                select(
+                    literal_column(str(kind)).label("kind"), found.cell, found.key, found.source_id, by.label("by")
+                ).where(by < now, by <= bound)
                 for kind, by, bound in kinds
             )
         ).subquery()
-        order = (either.c.by, either.c.key)
+        order = (either.c.by, either.c.key, either.c.source_id)
         place = func.row_number().over(partition_by=(either.c.kind, either.c.cell), order_by=order).label("place")
         ranked = select(either, place).subquery()
-        status = self._count.coding.status(_TASK.status_id).label("status")
+        status = self._count.coding.status(_TASK.status_id, _TASK.source_id).label("status")
         told = (_TASK.ref_id, _TASK.name, _TASK.assignee, _TASK.created_at, _TASK.due_at)
         query = select(ranked.c.kind, ranked.c.cell, ranked.c.key, status, *told).join(
-            tasks, ranked.c.key == _TASK["_id"]
+            tasks, and_(ranked.c.key == _TASK["_id"], ranked.c.source_id == _TASK.source_id)
         )
-        first = query.where(ranked.c.place <= self._most).order_by(ranked.c.by, ranked.c.key)
+        first = query.where(ranked.c.place <= self._most)
+        first = first.order_by(ranked.c.by, ranked.c.key, ranked.c.source_id)
         return list(self._count.run(first))
 
     def _by_status(self, alike: CTE) -> Select[Any]:
         coding = self._count.coding
-        by = coding.cell(alike.c).label("cell"), coding.status(alike.c.status_id).label("status")
+        by = coding.cell(alike.c).label("cell"), coding.status(alike.c.status_id, alike.c.source_id).label("status")
         empty = _no(Text), _no(Moment), _no(Moment)
         return select(_kind(_OPEN), *by, *empty, *_sums(alike)).group_by(*by)
 
     def _by_assignee(self, alike: CTE) -> Select[Any]:
-        cell, assignee = self._count.coding.cell(alike.c), alike.c.assignee_id
+        """By the agent's key: the source stands where others have the status."""
+        by = self._count.coding.cell(alike.c), cast(alike.c.source_id, Integer), alike.c.assignee_id
         empty = _no(Moment), _no(Moment)
-        return select(_kind(_LOAD), cell, _no(Integer), assignee, *empty, *_sums(alike, 2)).group_by(cell, assignee)
+        return select(_kind(_LOAD), *by, *empty, *_sums(alike, 2)).group_by(*by)
 
     def _oldest(self, alike: CTE) -> Select[Any]:
         """Of each cell so many'th oldest of those that are the oldest of their group: the same of all is no younger."""
@@ -142,10 +146,11 @@ class Standing:
         """The open tasks that may be among the longest of their cell, and the bounds that tell."""
         now, largest = self._count.span.now, sorted(self._bounds.items(), key=lambda item: -item[1][0])[:_MOST_BOUNDS]
         rows = [(cell, oldest, due) for cell, (_, oldest, due) in largest] or [(-1, now, now)]
-        columns = named("cell", Integer), named("oldest", Moment), named("due", Moment)
-        bounds = values(*columns, name="bounds").data(rows).cte()
+        bound_columns = named("cell", Integer), named("oldest", Moment), named("due", Moment)
+        bounds = values(*bound_columns, name="bounds").data(rows).cte()
         cell = self._count.coding.cell(_TASK).label("cell")
-        opened = select(_TASK["_id"].label("key"), cell, _TASK.created_at, _TASK.due_at).where(*self._count.is_open())
+        columns = (_TASK["_id"].label("key"), _TASK.source_id, cell, _TASK.created_at, _TASK.due_at)
+        opened = select(*columns).where(*self._count.is_open())
         task = opened.offset(0).subquery()  # kept apart, so that its cell is worked out once
         oldest, due = func.coalesce(bounds.c.oldest, now), func.coalesce(bounds.c.due, now)
         found = select(task, oldest.label("oldest"), due.label("due"))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Date, Float, ForeignKey, Index, Integer, Table, Text
+from sqlalchemy import Column, Date, Float, ForeignKey, ForeignKeyConstraint, Index, Integer, Table, Text
 
 from etl.load.database.types import Moment
+from etl.load.schema.tables import RowId, key, reference
 from etl.load.schema.tables import metadata as metadata  # noqa: PLC0414 it knows all tables once this module is imported
 
 _SEEN = "updatedAt of the newest task that showed it so"
 
 
-def _source() -> Column[int]:
-    return Column("source_id", ForeignKey("sources.id"), nullable=False)
-
-
-def _task() -> Column[str]:
-    return Column("task_id", ForeignKey("tasks._id"), primary_key=True)
+def _task() -> tuple[Column[str], Column[int], ForeignKeyConstraint]:
+    source_id = Column("source_id", RowId, primary_key=True, autoincrement=False)
+    return Column("task_id", Text, primary_key=True), source_id, reference("task_id", "tasks")
 
 
 def _position() -> Column[int]:
@@ -25,8 +23,7 @@ def _position() -> Column[int]:
 agents = Table(
     "agents",
     metadata,
-    Column("_id", Text, primary_key=True),
-    _source(),
+    *key(),
     Column("name", Text),
     Column("seen_at", Moment, comment=_SEEN),
     comment="the agents that tasks are assigned to or that take part",
@@ -35,8 +32,7 @@ agents = Table(
 queues = Table(
     "queues",
     metadata,
-    Column("_id", Text, primary_key=True),
-    _source(),
+    *key(),
     Column("name", Text),
     Column("type", Text),
     Column("seen_at", Moment, comment=_SEEN),
@@ -46,8 +42,7 @@ queues = Table(
 users = Table(
     "users",
     metadata,
-    Column("_id", Text, primary_key=True),
-    _source(),
+    *key(),
     Column("name", Text),
     Column("email", Text),
     Column("seen_at", Moment, comment=_SEEN),
@@ -57,9 +52,10 @@ users = Table(
 task_queues = Table(
     "task_queues",
     metadata,
-    _task(),
+    *_task(),
     _position(),
-    Column("queue_id", ForeignKey("queues._id"), index=True),
+    Column("queue_id", Text, index=True),
+    reference("queue_id", "queues"),
     Column("status", Text),
     Column("started_at", Moment),
     comment="the queues of each task",
@@ -68,9 +64,10 @@ task_queues = Table(
 task_participants = Table(
     "task_participants",
     metadata,
-    _task(),
+    *_task(),
     _position(),
-    Column("agent_id", ForeignKey("agents._id"), index=True),
+    Column("agent_id", Text, index=True),
+    reference("agent_id", "agents"),
     Column("name", Text, comment="as the task's record says it"),
     Column("status", Text),
     Column("assigned_at", Moment),
@@ -80,7 +77,7 @@ task_participants = Table(
 task_tags = Table(
     "task_tags",
     metadata,
-    _task(),
+    *_task(),
     _position(),
     Column("tag", Text, index=True),
     comment="the tags of each task",
@@ -89,7 +86,7 @@ task_tags = Table(
 task_channels = Table(
     "task_channels",
     metadata,
-    _task(),
+    *_task(),
     _position(),
     Column("channel", Text, index=True),
     comment="the channels of each task",
@@ -98,7 +95,7 @@ task_channels = Table(
 task_fields = Table(
     "task_fields",
     metadata,
-    _task(),
+    *_task(),
     _position(),
     Column("field_id", Text, comment="its _id, where the record gives one"),
     Column("key", Text, comment="the field's name, as in the record"),
@@ -111,36 +108,37 @@ task_fields = Table(
     comment="the custom and system fields of each task that have a value",
 )
 
-status_stretches = Table(
-    "status_stretches",
+status_intervals = Table(
+    "status_intervals",
     metadata,
-    _task(),
+    *_task(),
     Column("position", Integer, primary_key=True, autoincrement=False, comment="in their order, from 1"),
     Column("status_id", Text),
     Column("value", Text, comment="its name at that time"),
     Column("started_at", Moment, nullable=False),
     Column("ended_at", Moment, comment="null for the one that lasts"),
-    comment="the stretches of time in a status of each task that changed it, for task_status_intervals",
+    comment="derived: the intervals in a status of each task that changed it, for task_status_intervals",
 )
 
 task_progress = Table(
     "task_progress",
     metadata,
-    _task(),
+    *_task(),
     Column("first_response_at", Moment),
     Column("first_resolved_at", Moment),
     Column("last_resolved_at", Moment),
     Column("reopened", Integer, nullable=False, comment="how often"),
-    comment="what the changes of its status say of each task that has some, for task_cycle_times",
+    comment="derived: what the changes of its status say of each task that has some, for task_cycle_times",
 )
 
 daily_counts = Table(
     "daily_counts",
     metadata,
+    Column("source_id", ForeignKey("sources.id"), primary_key=True, autoincrement=False),
     Column("stream_id", Text, primary_key=True),
     Column("day", Date, primary_key=True, comment="in UTC"),
     *(Column(name, Integer, nullable=False) for name in ("created", "resolved", "reopened", "deleted")),
-    comment="what daily_flow shows, kept up to date as tasks are written",
+    comment="derived: what daily_flow shows, kept up to date as tasks are written",
 )
 
 DIMENSIONS = (agents, queues, users)

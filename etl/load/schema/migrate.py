@@ -1,8 +1,9 @@
 """Bringing a database to the schema that this version works with.
 
 Whether anything is to be done is one query against the numbers of the files in ``migrations/versions``. An empty
-database is given at once what all of them leave, as it stands in ``migrations/snapshot``; alembic, which takes time and
-memory to import, is loaded only for one that has tables of an earlier version.
+database is made from the models and the views; alembic, which takes time and memory to import, is loaded only for one
+that has tables of an earlier version. The migrations begin at 0006: the numbers before were those of kore-etl 0.1.0,
+whose databases are not migrated but carried over into a new one.
 """
 
 from __future__ import annotations
@@ -18,9 +19,16 @@ from etl.load.database.engine import reading, set_pragma
 from etl.load.database.errors import place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from alembic.config import Config
+
+_VERSION_TABLE = """
+create table alembic_version (
+    version_num VARCHAR(32) NOT NULL,
+    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+)"""
+OF_0_1_0 = "0005"  # where kore-etl 0.1.0 left its databases
 
 
 def migrations_folder() -> Path:
@@ -58,9 +66,26 @@ def require_newest(engine: Engine, *, migrate: bool) -> None:
         return
     _refuse_unknown(engine, at)
     if not migrate:
-        message = f"{place(engine.url)}: schema is at {at or 'nothing'}, needed is {newest()}; run: kore-etl db upgrade"
+        message = f"{place(engine.url)}: schema is at {at or 'nothing'}, needed is {newest()}; {advice(at)}"
         raise DatabaseError(message)
     upgrade(engine)
+
+
+def can_be_migrated(at: str | None) -> bool:
+    """Tell whether the migrations lead from a schema to this version's."""
+    return at is None or at in _known()
+
+
+def advice(at: str | None) -> str:
+    """Return what to do about a schema that is not this version's."""
+    if can_be_migrated(at):
+        return "run: kore-etl db upgrade"
+    assert at is not None  # noqa: S101 nothing can be migrated
+    if at == OF_0_1_0:
+        return "kore-etl 0.1.0 made it: carry its rows over into a new database with kore-etl db copy --to URL"
+    if "0001" <= at < OF_0_1_0:
+        return "a version before 0.1.0 made it: first run kore-etl db upgrade of version 0.1.0"
+    return "install the kore-etl that made it, or choose another database"
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
@@ -71,8 +96,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
             return
     from alembic import command
 
-    with _config_for(engine) as config:
-        command.upgrade(config, revision)
+    _apply(engine, command.upgrade, revision)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
@@ -83,8 +107,7 @@ def downgrade(engine: Engine, revision: str) -> None:
 
     if current(engine) == newest():
         make_missing(engine)  # a migration that made an index takes it away
-    with _config_for(engine) as config:
-        command.downgrade(config, revision)
+    _apply(engine, command.downgrade, revision)
 
 
 def differences(engine: Engine) -> list[Any]:
@@ -118,32 +141,32 @@ def migrating(engine: Engine) -> Iterator[Connection]:
             set_pragma(connection, "foreign_keys=ON")
 
 
-def snapshot(dialect: str) -> Path:
-    """Return the file of the statements that bring an empty database to the newest migration."""
-    return migrations_folder() / "snapshot" / f"{dialect}.sql"
-
-
 def _make_all(engine: Engine) -> None:
     """Make all tables and views, if no migration has run here, nor another process done so just now."""
+    from etl.load.schema.detail_tables import metadata
+    from etl.load.schema.views import make_views
+
     with migrating(engine) as connection:
         if inspect(connection).has_table("alembic_version"):
             return
         _refuse_foreign_tables(connection)
-        for statement in snapshot(connection.dialect.name).read_text("utf-8").split(";\n"):
-            if statement.strip():
-                connection.exec_driver_sql(statement)
+        metadata.create_all(connection, checkfirst=False)
+        make_views(connection)
+        connection.exec_driver_sql(_VERSION_TABLE)
+        connection.exec_driver_sql(f"insert into alembic_version (version_num) values ('{newest()}')")  # noqa: S608
 
 
-@contextmanager
-def _config_for(engine: Engine) -> Iterator[Config]:
+def _apply(engine: Engine, command: Callable[[Config, str], None], revision: str) -> None:
     from alembic.config import Config
+
+    from etl.load.schema.own_objects import keep_own_objects
 
     _refuse_unknown(engine, current(engine))
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     with migrating(engine) as connection:
         config.attributes["connection"] = connection
-        yield config
+        keep_own_objects(connection, lambda: command(config, revision))
 
 
 def _take_turns(connection: Connection) -> None:
@@ -180,9 +203,6 @@ def _refuse_foreign_tables(connection: Connection) -> None:
 
 
 def _refuse_unknown(engine: Engine, at: str | None) -> None:
-    if at is not None and at not in _known():
-        message = (
-            f"{place(engine.url)}: schema is at {at}, which this version does not know (it knows up to {newest()}); "
-            "install the kore-etl that made it, or choose another database"
-        )
-        raise DatabaseError(message)
+    if not can_be_migrated(at):
+        unknown = f"schema is at {at}, which this version does not know (it knows {newest()})"
+        raise DatabaseError(f"{place(engine.url)}: {unknown}; {advice(at)}")

@@ -1,7 +1,9 @@
 """The tables, their columns and keys: what an analyst may rely on.
 
-Every table that mirrors the API is keyed by the API's ``_id``. Timestamps are UTC, to the millisecond. Constraint names
-follow one convention, so that a migration can name what it changes on either database.
+Every table that mirrors the API is keyed by the API's ``_id`` and by the source, in this order: two sources may give
+the same ids. With the source first, SQLite would scan for an ``_id`` alone, and take the key for ranges of time. A
+``run_id`` is no foreign key: old runs are pruned, and what they wrote stays. Timestamps are UTC, to the millisecond.
+Constraint names follow one convention, so that a migration can name what it changes on either database.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -40,12 +43,25 @@ RowId = BigInteger().with_variant(Integer(), "sqlite")
 
 event.listen(metadata, "before_create", set_index_options)
 
+
+def key() -> tuple[Column[str], Column[int]]:
+    """Return the key of what the API names."""
+    source_id: Column[int] = Column("source_id", ForeignKey("sources.id"), primary_key=True, autoincrement=False)
+    return Column("_id", Text, primary_key=True), source_id
+
+
+def reference(column: str, table: str) -> ForeignKeyConstraint:
+    """Return the foreign key of a column that names a row of the same source."""
+    return ForeignKeyConstraint([column, "source_id"], [f"{table}._id", f"{table}.source_id"])
+
+
 sources = Table(
     "sources",
     metadata,
     Column("id", RowId, primary_key=True),
     Column("name", Text, nullable=False, comment="the name in the settings"),
     Column("base_url", Text, nullable=False),
+    Column("host", Text, nullable=False, comment="of base_url"),
     Column("account_id", Text, nullable=False),
     Column("stream_id", Text, nullable=False),
     Column("history_start", Moment, comment="the beginning of history: nothing is older"),
@@ -53,8 +69,8 @@ sources = Table(
     Column("probed_at", Moment),
     Column("created_at", Moment, nullable=False),
     Column("shape", Text, comment="what the stored rows were made by: see refresh"),
-    UniqueConstraint("account_id", "stream_id"),
-    comment="a stream of tasks that is synced",
+    UniqueConstraint("host", "account_id", "stream_id"),
+    comment="a host, an account and a stream: where the tasks are read from",
 )
 
 sync_runs = Table(
@@ -70,7 +86,7 @@ sync_runs = Table(
     Column("requests", Integer, nullable=False, server_default="0"),
     Column("retries", Integer, nullable=False, server_default="0"),
     Column("rate_limited", Integer, nullable=False, server_default="0", comment="answers that told to slow down"),
-    Column("windows", Integer, nullable=False, server_default="0", comment="stretches of time that were read"),
+    Column("windows", Integer, nullable=False, server_default="0", comment="ranges of time that were read"),
     Column("unverified", Integer, nullable=False, server_default="0", comment="of them, those read without certainty"),
     Column("fetched", Integer, nullable=False, server_default="0", comment="records read, repeats included"),
     Column("inserted", Integer, nullable=False, server_default="0"),
@@ -93,7 +109,7 @@ watermarks = Table(
     Column("source_id", ForeignKey("sources.id"), primary_key=True, autoincrement=False),
     Column("value", Moment, nullable=False, comment="all changes up to here are stored"),
     Column("moved_at", Moment, nullable=False),
-    Column("run_id", ForeignKey("sync_runs.id"), nullable=False),
+    Column("run_id", RowId, nullable=False),
     comment="how far a source is covered",
 )
 
@@ -102,13 +118,13 @@ sync_windows = Table(
     metadata,
     Column("id", RowId, primary_key=True),
     Column("source_id", ForeignKey("sources.id"), nullable=False),
-    Column("run_id", ForeignKey("sync_runs.id"), nullable=False, comment="the run that worked on it last"),
+    Column("run_id", RowId, nullable=False, comment="the run that worked on it last"),
     Column("job", Text, nullable=False, comment="what asked for it: first, sync, full, backfill, sweep"),
     Column("field", Text, nullable=False, comment="createdAt or updatedAt"),
     Column("start_at", Moment, nullable=False, comment="included"),
     Column("end_at", Moment, nullable=False, comment="not included"),
-    Column("covered_until", Moment, nullable=False, comment="committed from start_at up to here"),
-    Column("reading", Text, nullable=False, comment="keyset, newest, verified"),
+    Column("checkpoint_at", Moment, nullable=False, comment="committed from start_at up to here"),
+    Column("strategy", Text, nullable=False, comment="keyset, newest_first, split_windows"),
     Column("state", Text, nullable=False, comment="pending, running, verified, unverified, failed"),
     Column("requests", Integer, nullable=False, server_default="0"),
     Column("rows", Integer, nullable=False, server_default="0", comment="records read, repeats included"),
@@ -119,14 +135,13 @@ sync_windows = Table(
     Column("error", Text),
     Index(None, "source_id", "state"),
     Index(None, "source_id", "start_at"),
-    comment="the ledger of stretches of time that were read",
+    comment="the ledger of windows: ranges of time that were read",
 )
 
 statuses = Table(
     "statuses",
     metadata,
-    Column("_id", Text, primary_key=True),
-    Column("source_id", ForeignKey("sources.id"), nullable=False),
+    *key(),
     Column("name", Text),
     Column("category", Text, comment="statusCategory: open, resolved ..."),
     Column("type", Text),
@@ -141,8 +156,7 @@ statuses = Table(
 priorities = Table(
     "priorities",
     metadata,
-    Column("_id", Text, primary_key=True),
-    Column("source_id", ForeignKey("sources.id"), nullable=False),
+    *key(),
     Column("name", Text),
     Column("color", Text),
     Column("score", Float),
@@ -158,8 +172,7 @@ priorities = Table(
 cases = Table(
     "cases",
     metadata,
-    Column("_id", Text, primary_key=True),
-    Column("source_id", ForeignKey("sources.id"), nullable=False),
+    *key(),
     Column("ref_id", Text, comment='as people say it, such as "CS000108"'),
     Column("seen_at", Moment, comment="updatedAt of the newest task that showed it so"),
     Index(None, "ref_id", info=ANY_LENGTH),
@@ -169,28 +182,27 @@ cases = Table(
 tasks = Table(
     "tasks",
     metadata,
-    Column("_id", Text, primary_key=True),
-    Column("source_id", ForeignKey("sources.id"), nullable=False),
+    *key(),
     Column("stream_id", Text, nullable=False),
-    Column("case_id", ForeignKey("cases._id"), index=True),
+    Column("case_id", Text, index=True),
     Column("ref_id", Text, comment='as people say it, such as "TS000105"'),
     Column("name", Text, comment="what it is about"),
-    Column("status_id", ForeignKey("statuses._id"), index=True),
-    Column("priority_id", ForeignKey("priorities._id"), index=True),
+    Column("status_id", Text, index=True),
+    Column("priority_id", Text, index=True),
     Column("assignee_type", Text, comment="unassigned, queues or agent"),
-    Column("assignee_id", ForeignKey("agents._id")),
+    Column("assignee_id", Text),
     Column("assignee", Text, comment="the agent's name, as this record says it"),
-    Column("queue_id", ForeignKey("queues._id")),
+    Column("queue_id", Text),
     Column("queue", Text, comment="the queue's name, as this record says it"),
     Column("conversation_type", Text, comment="such as TASK"),
     Column("origin", Text, comment="the API's key source, such as rtm"),
     Column("account_id", Text),
     Column("org_id", Text),
-    Column("user_id", ForeignKey("users._id")),
+    Column("user_id", Text),
     Column("user_name", Text, comment="as this record says it"),
-    Column("created_by_id", ForeignKey("users._id")),
+    Column("created_by_id", Text),
     Column("created_by", Text, comment="the name, as this record says it"),
-    Column("updated_by_id", ForeignKey("users._id")),
+    Column("updated_by_id", Text),
     Column("updated_by", Text, comment="the name, as this record says it"),
     Column("is_active", Boolean, comment="false: deactivated, which counts as deleted"),
     Column("is_breached", Boolean, comment="isBreached, as the API tells it"),
@@ -202,8 +214,21 @@ tasks = Table(
     Column("deleted_at", Moment, comment="when it was found gone from the server"),
     Column("first_seen_at", Moment, nullable=False, comment="when a sync first stored it"),
     Column("stored_at", Moment, nullable=False, comment="when this version was written here"),
-    Column("run_id", ForeignKey("sync_runs.id"), nullable=False, comment="the run that wrote this version"),
+    Column("run_id", RowId, nullable=False, comment="the run that wrote this version"),
     Column("forgotten_at", Moment, comment="when its content was erased on request"),
+    *(
+        reference(column, table)
+        for column, table in (
+            ("case_id", "cases"),
+            ("status_id", "statuses"),
+            ("priority_id", "priorities"),
+            ("assignee_id", "agents"),
+            ("queue_id", "queues"),
+            ("user_id", "users"),
+            ("created_by_id", "users"),
+            ("updated_by_id", "users"),
+        )
+    ),
     Index(None, "ref_id", info=ANY_LENGTH),
     Index(None, "forgotten_at", info=IS_FORGOTTEN),
     # What counts tasks reads these instead of whole rows.
@@ -211,14 +236,15 @@ tasks = Table(
     Index("ix_tasks_updated_at", "updated_at", "source_id", "deleted_at", "created_at"),
     Index(
         "ix_tasks_state",
-        *("stream_id", "status_id", "priority_id", "queue_id", "assignee_id"),
+        *("stream_id", "source_id", "status_id", "priority_id", "queue_id", "assignee_id"),
         *("created_at", "due_at", "deleted_at", "forgotten_at"),
     ),
-    Index("ix_tasks_overdue", "due_at", "status_id", "deleted_at", "forgotten_at"),
+    Index("ix_tasks_overdue", "due_at", "source_id", "status_id", "deleted_at", "forgotten_at"),
     Index("ix_tasks_source_id", "source_id", "deleted_at", "forgotten_at"),
     Index(
-        "ix_tasks_course",
-        *("_id", "stream_id", "status_id", "created_at", "first_seen_at", "updated_at", "deleted_at", "forgotten_at"),
+        "ix_tasks_dates",
+        *("_id", "source_id", "stream_id", "status_id"),
+        *("created_at", "first_seen_at", "updated_at", "deleted_at", "forgotten_at"),
         *("queue_id", "priority_id", "assignee_id", "due_at"),
     ),
     comment="one row a task, its newest version",
@@ -228,7 +254,8 @@ task_changes = Table(
     "task_changes",
     metadata,
     Column("id", RowId, primary_key=True),
-    Column("task_id", ForeignKey("tasks._id"), nullable=False),
+    Column("task_id", Text, nullable=False),
+    Column("source_id", RowId, nullable=False),
     Column(
         "field", Text, nullable=False, comment="status, priority, assignee, queue, name, due date, deletion, return"
     ),
@@ -238,9 +265,10 @@ task_changes = Table(
     Column("new_value", Text, comment="its name at that time, or the value after as text"),
     Column("changed_at", Moment, comment="updatedAt of the version that shows it"),
     Column("seen_at", Moment, nullable=False, comment="when a sync met that version"),
-    Column("run_id", ForeignKey("sync_runs.id"), nullable=False),
-    Index(None, "task_id", "changed_at"),
-    Index("ix_task_changes_field", "field", "task_id", "changed_at", "seen_at", "old_id", "new_id"),
+    Column("run_id", RowId, nullable=False),
+    reference("task_id", "tasks"),
+    Index("ix_task_changes_task_id", "task_id", "source_id", "changed_at"),
+    Index("ix_task_changes_field", "field", "task_id", "source_id", "changed_at", "seen_at", "old_id", "new_id"),
     comment="what changed on a task between two versions that were seen",
 )
 
@@ -257,8 +285,8 @@ rejected_records = Table(
     Column("times_seen", Integer, nullable=False),
     Column("first_seen_at", Moment, nullable=False),
     Column("last_seen_at", Moment, nullable=False),
-    Column("first_run_id", ForeignKey("sync_runs.id"), nullable=False),
-    Column("last_run_id", ForeignKey("sync_runs.id"), nullable=False),
+    Column("first_run_id", RowId, nullable=False),
+    Column("last_run_id", RowId, nullable=False),
     Column("window_id", ForeignKey("sync_windows.id")),
     Column("acknowledged_at", Moment, comment="since when it makes no run incomplete: kore-etl rejected acknowledge"),
     UniqueConstraint("source_id", "digest"),
@@ -273,6 +301,6 @@ unknown_keys = Table(
     Column("example", Text, comment="the beginning of its value as JSON"),
     Column("task_id", Text, nullable=False, comment="the task that showed it first"),
     Column("first_seen_at", Moment, nullable=False),
-    Column("run_id", ForeignKey("sync_runs.id"), nullable=False),
+    Column("run_id", RowId, nullable=False),
     comment="keys of records that are neither the API's own, as far as they are known, nor custom fields",
 )

@@ -30,7 +30,10 @@ from etl.load.schema.tables import priorities, statuses, task_changes, tasks
 if TYPE_CHECKING:
     from datetime import datetime
 
-_COLUMNS = ("task_id", "field", "old_id", "new_id", "old_value", "new_value", "changed_at", "seen_at", "run_id")
+_COLUMNS = (
+    *("task_id", "source_id", "field", "old_id", "new_id", "old_value", "new_value"),
+    *("changed_at", "seen_at", "run_id"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,13 @@ def _differing(
     watched: _Watched, incoming: Table, changes: ColumnElement[bool], run_id: int, now: datetime
 ) -> Select[Any]:
     old_id, new_id = _pair(incoming, watched.id_column)
-    joined: Any = incoming.join(tasks, incoming.c["_id"] == tasks.c["_id"])
+    joined = _with_stored(incoming)
     if watched.names is None:
         old_value, new_value = _pair(incoming, watched.value_column)
     else:
         before, after = watched.names.alias("before"), watched.names.alias("after")
-        joined = joined.outerjoin(before, before.c["_id"] == old_id).outerjoin(after, after.c["_id"] == new_id)
+        for names, key in ((before, old_id), (after, new_id)):
+            joined = joined.outerjoin(names, and_(names.c["_id"] == key, names.c.source_id == incoming.c.source_id))
         old_value, new_value = before.c.name, after.c.name
     differs = old_id.is_distinct_from(new_id)
     if watched.id_column is None or watched.names is None:
@@ -89,7 +93,7 @@ def _returned(incoming: Table, changes: ColumnElement[bool], run_id: int, now: d
     values = (cast(null(), Text), cast(null(), Text), _readable(tasks.c.deleted_at), cast(null(), Text))
     return (
         _change("return", values, incoming, run_id, now)
-        .select_from(incoming.join(tasks, incoming.c["_id"] == tasks.c["_id"]))
+        .select_from(_with_stored(incoming))
         .where(changes, tasks.c.deleted_at.is_not(None), incoming.c.is_active.is_not(False))
     )
 
@@ -100,7 +104,7 @@ def _deleted(incoming: Table, changes: ColumnElement[bool], run_id: int, now: da
     values = (cast(null(), Text), cast(null(), Text), cast(null(), Text), moment_text(since))
     return (
         _change("deletion", values, incoming, run_id, now)
-        .select_from(incoming.join(tasks, incoming.c["_id"] == tasks.c["_id"]))
+        .select_from(_with_stored(incoming))
         .where(changes, tasks.c.deleted_at.is_(None), incoming.c.is_active.is_(False))
     )
 
@@ -109,12 +113,18 @@ def _change(field: str, values: tuple[Any, ...], incoming: Table, run_id: int, n
     moment = task_changes.c.seen_at.type
     return select(
         incoming.c["_id"],
+        incoming.c.source_id,
         literal(field, String),
         *values,
         incoming.c.updated_at,
         literal(now, moment),
         literal(run_id, task_changes.c.run_id.type),
     )
+
+
+def _with_stored(incoming: Table) -> Any:
+    same = and_(incoming.c["_id"] == tasks.c["_id"], incoming.c.source_id == tasks.c.source_id)
+    return incoming.join(tasks, same)
 
 
 def _readable(value: ColumnElement[Any]) -> ColumnElement[str]:

@@ -29,13 +29,13 @@ def store_people_and_queues(connection: Connection, details: Iterable[Details]) 
             _upsert(connection, table, rows)
 
 
-def put_children(connection: Connection, details: Mapping[str, Details], *, replace: bool) -> None:
-    """Store the children of tasks, given by their ``_id``; if ``replace``, in the place of those that are there."""
+def put_children(connection: Connection, source_id: int, details: Mapping[str, Details], *, replace: bool) -> None:
+    """Store the children of a source's tasks, by ``_id``; if ``replace``, in the place of those that are there."""
     task_ids = list(details)
     for table in CHILDREN:
         for start in range(0, len(task_ids) if replace else 0, _IDS_AT_ONCE):
             some = task_ids[start : start + _IDS_AT_ONCE]
-            connection.execute(delete(table).where(table.c.task_id.in_(some)))
+            connection.execute(delete(table).where(table.c.task_id.in_(some), table.c.source_id == source_id))
         fill(connection, table, [row for of_task in details.values() for row in of_task.get(table.name, ())])
 
 
@@ -81,4 +81,4 @@ def _upsert_of(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
         for name in told
     }
     values["seen_at"] = case((later, new.seen_at), else_=old.seen_at)
-    return statement.on_conflict_do_update(index_elements=["_id"], set_=values, where=or_(chosen, fills))
+    return statement.on_conflict_do_update(index_elements=["_id", "source_id"], set_=values, where=or_(chosen, fills))

@@ -15,15 +15,15 @@ from etl.load.upsert import daily_counts, status_intervals
 
 
 @contextmanager
-def refreshed(connection: Connection, task_ids: Collection[str]) -> Iterator[None]:
-    """Bring the derived rows of these tasks up to date with what the block writes."""
-    daily_counts.subtract(connection, task_ids)
+def refreshed(connection: Connection, source_id: int, task_ids: Collection[str]) -> Iterator[None]:
+    """Bring the derived rows of these tasks of a source up to date with what the block writes."""
+    daily_counts.subtract(connection, source_id, task_ids)
     yield
-    daily_counts.add(connection, task_ids)
-    status_intervals.replace(connection, task_ids)
+    daily_counts.add(connection, source_id, task_ids)
+    status_intervals.replace(connection, source_id, task_ids)
 
 
-def rebuild(connection: Connection) -> None:
-    """Compute all derived rows anew, for example because the meaning of a status has changed."""
-    daily_counts.rebuild(connection)
-    status_intervals.rebuild(connection)
+def rebuild(connection: Connection, source_id: int) -> None:
+    """Compute all derived rows of a source anew, for example because the meaning of a status has changed."""
+    daily_counts.rebuild(connection, source_id)
+    status_intervals.rebuild(connection, source_id)

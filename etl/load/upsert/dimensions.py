@@ -58,8 +58,8 @@ def _keeping_the_newest(statement: Any, table: Table, names: tuple[str, ...]) ->
     later = or_(new.seen_at > old.seen_at, and_(new.seen_at.is_not(None), old.seen_at.is_(None)))
     greater = func.coalesce(cast(new[content], Text), "") > func.coalesce(cast(old[content], Text), "")
     return statement.on_conflict_do_update(
-        index_elements=["_id"],
-        set_={name: new[name] for name in names if name != "_id"},
+        index_elements=["_id", "source_id"],
+        set_={name: new[name] for name in names if name not in {"_id", "source_id"}},
         where=or_(later, and_(new.seen_at.is_not_distinct_from(old.seen_at), greater)),
     )
 
@@ -72,7 +72,7 @@ def _content(table: Table) -> str:
 def _latest_versions(rows: Iterable[Row], content: str) -> list[Row]:
     """Return of each ``_id`` the distinct versions at its latest instant, which the database chooses from.
 
-    In order of ``_id``: two runs on two sources that share some would else wait for each other.
+    In order of ``_id``: two sessions that write the same rows would else wait for each other.
     """
     newest: dict[tuple[str, str], Row] = {}
     for row in rows:  # many tasks show the same few versions

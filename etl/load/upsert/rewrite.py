@@ -34,7 +34,8 @@ def rewrite(connection: Connection, batch: Batch) -> None:
     store_people_and_queues(connection, batch.details)
     _update(connection, tasks, batch.tasks)
     details = {row["_id"]: behind for row, behind in zip(batch.tasks, batch.details, strict=True)}
-    put_children(connection, details, replace=True)
+    if details:
+        put_children(connection, batch.tasks[0]["source_id"], details, replace=True)
 
 
 def named(connection: Connection, table: Table, source_id: int) -> list[tuple[str, Any]]:
@@ -44,7 +45,7 @@ def named(connection: Connection, table: Table, source_id: int) -> list[tuple[st
 
 
 def rewrite_named(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Put these rows in the place of the statuses or priorities of the same ids; when they were seen stays."""
+    """Put these rows in the place of the statuses or priorities of the same keys; when they were seen stays."""
     _update(connection, table, rows)
 
 
@@ -58,7 +59,7 @@ def clear_people(connection: Connection, source_id: int, columns: Mapping[str, I
 
 def clear_history(connection: Connection, source_id: int, *, whole: Iterable[str], names: Iterable[str]) -> None:
     """Forget all changes of some fields, and of others what they were called."""
-    mine = task_changes.c.task_id.in_(select(tasks.c["_id"]).where(tasks.c.source_id == source_id))
+    mine = task_changes.c.source_id == source_id
     connection.execute(delete(task_changes).where(task_changes.c.field.in_(list(whole)), mine))
     some = update(task_changes).where(task_changes.c.field.in_(list(names)), mine)
     connection.execute(some.values(old_value=None, new_value=None))
@@ -89,9 +90,9 @@ def remember_shape(connection: Connection, source_id: int, shape: str) -> None:
 def _update(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
-    written = [name for name in rows[0] if name != "_id"]
-    statement = update(table).where(table.c["_id"] == bindparam("key"))
+    written = [name for name in rows[0] if name not in {"_id", "source_id"}]
+    statement = update(table).where(table.c["_id"] == bindparam("key"), table.c.source_id == bindparam("of_source"))
     statement = statement.values({name: bindparam(f"new_{name}") for name in written})
-    connection.execute(
-        statement, [{"key": row["_id"]} | {f"new_{name}": row[name] for name in written} for row in rows]
-    )
+    keys = [{"key": row["_id"], "of_source": row["source_id"]} for row in rows]
+    values = [{f"new_{name}": row[name] for name in written} for row in rows]
+    connection.execute(statement, [key | new for key, new in zip(keys, values, strict=True)])

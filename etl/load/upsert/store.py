@@ -30,7 +30,7 @@ def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -
     store_people_and_queues(connection, batch.details)
     counts = _store_tasks(connection, batch, run_id=run_id, now=now)
     if is_meaning_changed:
-        derived.rebuild(connection)
+        derived.rebuild(connection, batch.statuses[0]["source_id"])
     return counts
 
 
@@ -41,16 +41,17 @@ def _store_tasks(connection: Connection, batch: Batch, *, run_id: int, now: date
     tasks.stage(connection, [task for task, _ in newest.values()])
     counts = tasks.classify(connection)
     counts.repeated = len(batch.tasks) - len(newest)
+    source_id = batch.tasks[0]["source_id"]
     if counts.updated:
-        with derived.refreshed(connection, newest):
+        with derived.refreshed(connection, source_id, newest):
             counts.changes = changes.record(
                 connection, tasks.incoming, changes=tasks.is_changed(), run_id=run_id, now=now
             )
             written = tasks.write(connection, run_id=run_id, now=now)
-            put_children(connection, {key: newest[key][1] for key in written}, replace=True)
+            put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=True)
     elif counts.inserted:
         written = tasks.write(connection, run_id=run_id, now=now)
-        put_children(connection, {key: newest[key][1] for key in written}, replace=False)
+        put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=False)
         daily_counts.add_new(connection, tasks.incoming, known=newest.keys() - set(written), now=now)
     return counts
 

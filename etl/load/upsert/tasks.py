@@ -47,7 +47,7 @@ incoming = Table(
     ),
     prefixes=["TEMPORARY"],
 )
-_KEY = incoming.c["_id"] == tasks.c["_id"]
+_KEY = and_(incoming.c["_id"] == tasks.c["_id"], incoming.c.source_id == tasks.c.source_id)
 
 
 @dataclass(slots=True)
@@ -131,9 +131,9 @@ def _merge(dialect: str) -> Any:
         .where(or_(tasks.c["_id"].is_(None), is_changed()))
     )
     statement = insert_by(dialect, tasks).from_select([*_FROM_API, *own, "deleted_at"], source)
-    written = [name for name in (*_FROM_API, "stored_at", "run_id", "deleted_at") if name != "_id"]
+    written = [name for name in (*_FROM_API, "stored_at", "run_id", "deleted_at") if name not in {"_id", "source_id"}]
     upsert = statement.on_conflict_do_update(
-        index_elements=["_id"],
+        index_elements=["_id", "source_id"],
         set_={name: statement.excluded[name] for name in written},
     )
     return upsert.returning(tasks.c["_id"])

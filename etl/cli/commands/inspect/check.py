@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +27,16 @@ _COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "cyan
 @click.command()
 @common_options
 @source_option
+@click.option("--moved", is_flag=True, help="A source's server has moved to the base_url of the settings.")
 @output_option
-def check(common: Common, select: tuple[str, ...], output: str) -> int:
+def check(common: Common, select: tuple[str, ...], moved: bool, output: str) -> int:
     """See whether a sync would work: settings, database, network, clock, token, stream, budget, lock.
 
     Each is a line: ok, warning, failed, or unknown where a failure above kept it from being seen, and what to do. One
     request is made for each source, and nothing is written. The exit code is that of the first failure.
+
+    Where the host of a known source has changed, this asks on a terminal whether its server has moved; --moved says so.
+    That alone is written. A source of another server needs another name.
 
     \b
     Example:
@@ -43,7 +47,7 @@ def check(common: Common, select: tuple[str, ...], output: str) -> int:
     from etl.jobs.diagnostics.check_results import worst
 
     found = []
-    for finding in _findings(common, select):
+    for finding in _findings(common, select, moved=moved, ask=output == "text"):
         found.append(finding)
         if output == "text":
             _print(finding, of_many=len(select) != 1)
@@ -53,7 +57,7 @@ def check(common: Common, select: tuple[str, ...], output: str) -> int:
     return code
 
 
-def _findings(common: Common, select: Sequence[str]) -> Iterator[CheckResult]:
+def _findings(common: Common, select: Sequence[str], *, moved: bool, ask: bool) -> Iterator[CheckResult]:
     from etl.jobs.diagnostics.check_results import failed
 
     logs.configure(common.verbosity)
@@ -66,7 +70,7 @@ def _findings(common: Common, select: Sequence[str]) -> Iterator[CheckResult]:
     engine, findings = _database(loaded)
     yield from findings
     try:
-        yield from _sources(loaded, engine)
+        yield from _sources(loaded, engine, moved=moved, ask=ask)
     finally:
         if engine is not None:
             engine.dispose()
@@ -113,13 +117,20 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[CheckResult]]:
     return (engine if findings[-1].state == "ok" else None), findings
 
 
-def _sources(loaded: Loaded, engine: Engine | None) -> Iterator[CheckResult]:
+def _sources(loaded: Loaded, engine: Engine | None, *, moved: bool, ask: bool) -> Iterator[CheckResult]:
     from etl.cli.factory import Builder
+    from etl.cli.moved_sources import settle_move
+    from etl.jobs.diagnostics.check_results import failed
     from etl.jobs.diagnostics.preflight import check_source
+    from etl.load.ledger.sources import unsettled_move
 
     builder = Builder(loaded.settings, engine)
     for source in loaded.settings.sources:
+        before = settle_move(engine, source, moved=moved, ask=ask) if engine is not None else None
         yield from check_source(builder.source_spec(source), builder.budget(source), engine)
+        if before is not None:
+            found = failed("source", unsettled_move(source.name, before, source.base_url))
+            yield replace(found, source=source.name)
 
 
 def _print(finding: CheckResult, *, of_many: bool) -> None:

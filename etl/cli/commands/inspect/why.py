@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _MOST_WINDOWS = 5
 _OF_A_CASE = ("_id", "ref_id", "name", "status", "updated_at", "deleted_at")
-_WINDOW = ("id", "run_id", "job", "field", "start_at", "covered_until", "reading", "state")
+_WINDOW = ("id", "run_id", "job", "field", "start_at", "checkpoint_at", "strategy", "state")
 _REJECTED = ("id", "reason", "times_seen", "first_seen_at", "last_seen_at", "last_run_id")
 
 
@@ -89,7 +89,10 @@ def _print_story(story: Story) -> None:
         click.echo(f"  {shown(event.at)}  {shown(event.what)}{seen}")
     run = story.run
     click.echo("\nSeen by")
-    click.echo(f"  run {run['id']} ({run['command']}, {shown(run['started_at'])}) wrote this version")
+    if run is None:
+        click.echo("  a run that was pruned wrote this version")
+    else:
+        click.echo(f"  run {run['id']} ({run['command']}, {shown(run['started_at'])}) wrote this version")
     windows = story.windows[-_MOST_WINDOWS:]
     if len(story.windows) > len(windows):
         click.echo(f"  windows: the last {len(windows)} of {len(story.windows)} that cover its time")

@@ -46,7 +46,7 @@ def upgrade(common: Common, revision: str, output: str) -> None:
     \b
     Example:
       kore-etl db upgrade
-      kore-etl db upgrade 0001 --database-url postgresql://etl@localhost/support
+      kore-etl db upgrade 0006 --database-url postgresql://etl@localhost/support
     """
     from etl.load.schema import migrate
     from etl.load.schema.deferred_indexes import make_missing
@@ -125,8 +125,7 @@ def check(common: Common, output: str) -> None:
     if output == "json":
         _print_json({"current": at, "newest": newest, "differences": found, "ok": at == newest and not found})
     if at != newest:
-        what_to_do = "run: kore-etl db upgrade" if (at or "") < newest else "use: the kore-etl that made them"
-        raise DatabaseError(f"{where}: the tables are at {at or EMPTY}, needed is {newest}; {what_to_do}")
+        raise DatabaseError(f"{where}: the tables are at {at or EMPTY}, needed is {newest}; {migrate.advice(at)}")
     if found:
         raise DatabaseError(f"{where}: the tables are not as migration {newest} makes them: {_first(found)}")
     _say(common, f"{where}: the tables are at {newest}, as needed")
@@ -166,7 +165,7 @@ def _readable(revision: str) -> Iterator[None]:
 
 
 def _number(revision: str) -> str:
-    """Give ``1`` as ``0001``."""
+    """Give ``6`` as ``0006``."""
     return revision.zfill(4) if revision.isdecimal() else revision
 
 

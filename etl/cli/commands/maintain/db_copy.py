@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 def copy(common: Common, target_url: str, output: str) -> None:
     """Copy everything, history and watermarks too, into an empty database; all of it or nothing.
 
+    A database of kore-etl 0.1.0 is carried over so: the copy has the tables of this version, the original stays as it
+    is. On PostgreSQL another schema of the same database will do: add ?options=-csearch_path%3DNAME to the URL.
+
     The next sync into the copy goes on where the last one into this database ended. Stop the timer first: what a sync
     writes here while this runs is not in the copy. A password is better kept in ~/.pgpass or PGPASSWORD than in --to.
 
@@ -35,7 +38,7 @@ def copy(common: Common, target_url: str, output: str) -> None:
 
     settings = common.start(need_sources=False).settings
     target_url = common.load({"database_url": target_url}, need_sources=False).settings.database_url
-    with existing_database(settings, schema="newest") as source:
+    with existing_database(settings, schema="any") as source:
         target = open_engine(target_url)
         try:
             copied = copy_database(source, target, lambda name, rows: _say(common, f"{name}: {rows:,}"))

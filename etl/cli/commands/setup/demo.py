@@ -52,6 +52,7 @@ WHERE deleted_at IS NULL AND status_category NOT IN ('resolved', 'closed')
 GROUP BY 1
 ORDER BY overdue DESC, open DESC""",
 }
+_Entry = tuple[int, dict[str, Any]]  # a moment in epoch milliseconds, and the status from then on
 _CHANGES = {"update": 120, "insert": 12}
 _DAYS = 200  # of history
 _PATIENCE = 60  # seconds for the server to start, or to answer
@@ -219,23 +220,26 @@ def _remember(database: Path, histories: Mapping[str, StatusHistory]) -> int:
     from etl.transform.dimensions import status_row
     from etl.transform.models import Stream
 
-    changes = [_change(key, *pair) for key, history in histories.items() for pair in pairwise(history)]
+    pairs = [(key, *pair) for key, history in histories.items() for pair in pairwise(history)]
     engine = open_engine(sqlite_url(database.resolve()))
     with engine.begin() as connection:
         stream = Stream(*connection.execute(select(sources.c.id, sources.c.stream_id)).one())
         seen = (status_row(status, stream, _moment(at)) for history in histories.values() for at, status in history)
         dimensions.upsert(connection, statuses, [row for row in seen if row is not None])
-        connection.execute(insert(task_changes), changes)
+        connection.execute(insert(task_changes), [_change(stream.source_id, *pair) for pair in pairs])
         connection.execute(update(tasks).values(first_seen_at=tasks.c.created_at))
-        derived.rebuild(connection)
+        derived.rebuild(connection, stream.source_id)
     engine.dispose()
-    return len(changes)
+    return len(pairs)
 
 
-def _change(key: str, before: tuple[int, dict[str, Any]], after: tuple[int, dict[str, Any]]) -> dict[str, Any]:
+def _change(
+    source_id: int, key: str, before: tuple[int, dict[str, Any]], after: tuple[int, dict[str, Any]]
+) -> dict[str, Any]:
     (_, old), (at, new) = before, after
     named = {"old_id": old["_id"], "new_id": new["_id"], "old_value": old["name"], "new_value": new["name"]}
-    return {"task_id": key, "field": "status", **named, "changed_at": _moment(at), "seen_at": _moment(at), "run_id": 1}
+    task = {"task_id": key, "source_id": source_id, "field": "status"}
+    return {**task, **named, "changed_at": _moment(at), "seen_at": _moment(at), "run_id": 1}
 
 
 def _moment(milliseconds: int) -> datetime:

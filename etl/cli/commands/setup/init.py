@@ -7,16 +7,20 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from etl import logs
 from etl.atomic_file import atomic_file
 from etl.cli.options import Common, common_options
-from etl.errors import ConfigError, EtlError
+from etl.errors import ConfigError, DatabaseError, EtlError
+
+if TYPE_CHECKING:
+    from etl.settings import Settings
 
 _HOST = "https://platform.kore.ai"
 _ASKED = {
@@ -201,6 +205,7 @@ def _try(common: Common, places: _Places, *, probe: bool) -> int:
     option = "" if _is_found(places.config) else f" --config {places.config}"
     try:
         settings = written.start().settings
+        _ask_about_moves(settings)
         code = probe_sources(settings, anew=False, output="text") if probe else 0
     except EtlError:
         _say(f"the settings are written, and do not work yet; see: kore-etl check{option}")
@@ -211,6 +216,19 @@ def _try(common: Common, places: _Places, *, probe: bool) -> int:
     _say(f"next, read all tasks: kore-etl sync{option}")
     _say(f"then every five minutes: kore-etl schedule systemd{option} --install (or cron)")
     return 0
+
+
+def _ask_about_moves(settings: Settings) -> None:
+    """Ask whether the server of a source that the database knows has moved; the first request refuses it otherwise."""
+    from etl.cli.moved_sources import settle_move
+    from etl.cli.open_database import existing_database
+
+    with (
+        suppress(DatabaseError),
+        existing_database(settings, schema="newest") as engine,
+    ):  # there is none yet, or it is told later
+        for source in settings.sources:
+            settle_move(engine, source)
 
 
 def _is_found(config: Path) -> bool:

@@ -1,6 +1,6 @@
 with counted as (
     select
-        stream_id, status_id, priority_id, queue_id,
+        stream_id, source_id, status_id, priority_id, queue_id,
         case
             when created_at > {days_ago:1} then 0
             when created_at > {days_ago:3} then 1
@@ -15,10 +15,12 @@ with counted as (
     from tasks
     where deleted_at is null and forgotten_at is null
     and {unresolved:tasks}
-    group by stream_id, status_id, priority_id, queue_id, age_from
+    group by stream_id, source_id, status_id, priority_id, queue_id, age_from
 )
 select
     counted.stream_id,
+    sources.name as source,
+    counted.source_id,
     counted.status_id,
     statuses.name as status,
     statuses.category as status_category,
@@ -40,6 +42,7 @@ select
     counted.overdue,
     counted.oldest_created_at
 from counted
-left join statuses on statuses._id = counted.status_id
-left join priorities on priorities._id = counted.priority_id
-left join queues on queues._id = counted.queue_id
+left join sources on sources.id = counted.source_id
+left join statuses on statuses._id = counted.status_id and statuses.source_id = counted.source_id
+left join priorities on priorities._id = counted.priority_id and priorities.source_id = counted.source_id
+left join queues on queues._id = counted.queue_id and queues.source_id = counted.source_id

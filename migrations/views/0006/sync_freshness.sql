@@ -1,6 +1,6 @@
 select
     sources.id as source_id,
-    sources.name,
+    sources.name as source,
     sources.stream_id,
     watermarks.value as watermark,
     {seconds:watermarks.value to {now}} as age_seconds,

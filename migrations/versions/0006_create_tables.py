@@ -1,0 +1,629 @@
+"""Create the tables, and the views over them: the baseline.
+
+The numbers before were those of kore-etl 0.1.0, whose databases are carried over by ``kore-etl db copy``. The texts of
+the views are in ``migrations/views/0006``, one file a view and one text for both databases: what stands there in braces
+is a piece that is written as in ``PIECES``, its arguments after the colon, with "to" between two. One view has a text
+of its own for SQLite. Tests compare all of it with what the models and etl/load/schema/views.py make.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0006"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+FOLDER = Path(__file__).resolve().parent.parent / "views" / revision
+TABLES = (
+    "sources",
+    "agents",
+    "cases",
+    "daily_counts",
+    "priorities",
+    "queues",
+    "statuses",
+    "sync_runs",
+    "sync_windows",
+    "unknown_keys",
+    "users",
+    "watermarks",
+    "rejected_records",
+    "tasks",
+    "status_intervals",
+    "task_changes",
+    "task_channels",
+    "task_fields",
+    "task_participants",
+    "task_progress",
+    "task_queues",
+    "task_tags",
+)
+VIEWS = {
+    "task_overview": "one row a task with the names of its status, priority and case; what is forgotten is left out",
+    "computed_status_intervals": "the intervals in a status of each task that changed it; kept in status_intervals",
+    "computed_task_progress": "what the changes of its status say of each task that has some; kept in task_progress",
+    "task_status_intervals": "each interval that a task spent in one status",
+    "task_cycle_times": "one row a task: how long until the first response and until it was resolved, and reopenings",
+    "open_backlog": "how many tasks are open now, by status, priority, queue and age",
+    "daily_events": "what each task counts for in daily_flow, and on which day; summed up in daily_counts",
+    "daily_flow": "one row a day: how many tasks were created, resolved and reopened, and were open at its end",
+    "agent_load": "how many open tasks each agent has now",
+    "overdue_tasks": "the open tasks whose due date is past",
+    "coverage_gaps": "the ranges of time before the watermark that no run has read; none after a run without trouble",
+    "sync_freshness": "one row a source: how far it is complete, how old that is, and what is amiss",
+}
+
+# A status without a category, as the API gives it as a bare text, is judged by its name.
+CATEGORY = "lower(coalesce({0}.category, {0}.name, ''))"
+PIECES = {
+    "resolved": f"({CATEGORY} in ('resolved', 'closed', 'completed', 'done'))",
+    "new": f"({CATEGORY} in ('open', 'new'))",
+    # The plus keeps SQLite from choosing an index by the source alone.
+    "unresolved": "({0}.status_id is null or ({0}.status_id, +{0}.source_id) not in ({done}))",
+    "done": "select _id, source_id from statuses where {resolved:statuses}",
+    "step": (
+        "(case when (coalesce({0}.new_id, ''), {0}.source_id) in ({done}) then 1 else 0 end"
+        " - case when (coalesce({0}.old_id, ''), {0}.source_id) in ({done}) then 1 else 0 end)"
+    ),
+    "at": "coalesce({0}.changed_at, {0}.seen_at)",
+    "change": (
+        "task_changes.task_id = tasks._id and task_changes.source_id = tasks.source_id"
+        " and task_changes.field = 'status'"
+    ),
+    "today": "{day:{now}}",
+}
+# A moment or a day is given in the form in which the tables hold it.
+DIALECTS = {
+    "postgresql": {
+        "now": "cast(now() as timestamp(3) with time zone)",
+        "days_ago": "now() - interval '{0} days'",
+        "seconds": "cast(extract(epoch from {1} - {0}) as double precision)",
+        "day": "cast({0} at time zone 'UTC' as date)",
+        "next_day": "{0} + 1",
+        "no_text": "cast(null as text)",
+        "no_moment": "cast(null as timestamp(3) with time zone)",
+    },
+    "sqlite": {
+        "now": "strftime('%Y-%m-%d %H:%M:%f', 'now')",
+        "days_ago": "strftime('%Y-%m-%d %H:%M:%f', 'now', '-{0} days')",
+        "seconds": "round((julianday({1}) - julianday({0})) * 86400.0, 3)",
+        "day": "substr({0}, 1, 10)",
+        "next_day": "date({0}, '+1 day')",
+        "no_text": "null",
+        "no_moment": "null",
+    },
+}
+
+
+class Timestamp3(sa.types.UserDefinedType[object]):
+    """A moment to the millisecond, on PostgreSQL."""
+
+    def get_col_spec(self, **_options: object) -> str:
+        """Return the column's type."""
+        return "TIMESTAMP(3) WITH TIME ZONE"
+
+
+def written(text: str, dialect: str) -> str:
+    """Return the text with each piece as the database writes it, the innermost first."""
+    pieces = PIECES | DIALECTS[dialect]
+
+    def piece(found: re.Match[str]) -> str:
+        arguments = (found[2] or "").split(" to ", 1)
+        return re.sub(r"\{([01])\}", lambda place: arguments[int(place[1])], pieces[found[1]])
+
+    while text != (text := re.sub(r"\{([a-z_]+)(?::([^{}]*))?\}", piece, text)):
+        pass
+    return text
+
+
+def upgrade() -> None:
+    """Create them."""
+    create_tables()
+    dialect = op.get_bind().dialect.name
+    for name, comment in VIEWS.items():
+        own = FOLDER / f"{name}.{dialect}.sql"
+        text = written((own if own.exists() else FOLDER / f"{name}.sql").read_text("utf-8"), dialect)
+        op.get_bind().exec_driver_sql(f"create view {name} as\n{text}")
+        if dialect == "postgresql":
+            quoted = comment.replace("'", "''")
+            op.execute(f"comment on view {name} is '{quoted}'")
+
+
+def create_tables() -> None:
+    """Create the tables with their indexes."""
+    is_postgresql = op.get_bind().dialect.name == "postgresql"
+    moment = Timestamp3() if is_postgresql else sa.DateTime()
+    json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+    row_id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    forgotten = sa.text("forgotten_at is not null")
+    op.create_table(
+        "sources",
+        sa.Column("id", row_id, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False, comment="the name in the settings"),
+        sa.Column("base_url", sa.Text(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False, comment="of base_url"),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("stream_id", sa.Text(), nullable=False),
+        sa.Column("history_start", moment, comment="the beginning of history: nothing is older"),
+        sa.Column("capabilities", json, comment="what the probe found out of this server"),
+        sa.Column("probed_at", moment),
+        sa.Column("created_at", moment, nullable=False),
+        sa.Column("shape", sa.Text(), comment="what the stored rows were made by: see refresh"),
+        sa.PrimaryKeyConstraint("id", name="pk_sources"),
+        sa.UniqueConstraint("host", "account_id", "stream_id", name="uq_sources_host_account_id_stream_id"),
+        comment="a host, an account and a stream: where the tasks are read from",
+    )
+    op.create_table(
+        "agents",
+        sa.Column("_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column("name", sa.Text()),
+        sa.Column("seen_at", moment, comment="updatedAt of the newest task that showed it so"),
+        sa.PrimaryKeyConstraint("_id", "source_id", name="pk_agents"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_agents_source_id"),
+        comment="the agents that tasks are assigned to or that take part",
+    )
+    op.create_table(
+        "cases",
+        sa.Column("_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column("ref_id", sa.Text(), comment='as people say it, such as "CS000108"'),
+        sa.Column("seen_at", moment, comment="updatedAt of the newest task that showed it so"),
+        sa.PrimaryKeyConstraint("_id", "source_id", name="pk_cases"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_cases_source_id"),
+        comment="the cases that tasks belong to",
+    )
+    op.create_index("ix_cases_ref_id", "cases", ["ref_id"], postgresql_using="hash")
+    op.create_table(
+        "daily_counts",
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column("stream_id", sa.Text(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False, comment="in UTC"),
+        sa.Column("created", sa.Integer(), nullable=False),
+        sa.Column("resolved", sa.Integer(), nullable=False),
+        sa.Column("reopened", sa.Integer(), nullable=False),
+        sa.Column("deleted", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("source_id", "stream_id", "day", name="pk_daily_counts"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_daily_counts_source_id"),
+        comment="derived: what daily_flow shows, kept up to date as tasks are written",
+    )
+    op.create_table(
+        "priorities",
+        sa.Column("_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column("name", sa.Text()),
+        sa.Column("color", sa.Text()),
+        sa.Column("score", sa.Float()),
+        sa.Column("type", sa.Text()),
+        sa.Column("description", sa.Text()),
+        sa.Column("is_enabled", sa.Boolean()),
+        sa.Column("is_active", sa.Boolean()),
+        sa.Column("seen_at", moment, comment="updatedAt of the newest task that showed it so"),
+        sa.Column("raw", json, nullable=False),
+        sa.PrimaryKeyConstraint("_id", "source_id", name="pk_priorities"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_priorities_source_id"),
+        comment="the customer's priorities",
+    )
+    op.create_table(
+        "queues",
+        sa.Column("_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column("name", sa.Text()),
+        sa.Column("type", sa.Text()),
+        sa.Column("seen_at", moment, comment="updatedAt of the newest task that showed it so"),
+        sa.PrimaryKeyConstraint("_id", "source_id", name="pk_queues"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_queues_source_id"),
+        comment="the queues that tasks wait in",
+    )
+    op.create_table(
+        "statuses",
+        sa.Column("_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column("name", sa.Text()),
+        sa.Column("category", sa.Text(), comment="statusCategory: open, resolved ..."),
+        sa.Column("type", sa.Text()),
+        sa.Column("description", sa.Text()),
+        sa.Column("is_enabled", sa.Boolean()),
+        sa.Column("is_active", sa.Boolean()),
+        sa.Column("seen_at", moment, comment="updatedAt of the newest task that showed it so"),
+        sa.Column("raw", json, nullable=False),
+        sa.PrimaryKeyConstraint("_id", "source_id", name="pk_statuses"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_statuses_source_id"),
+        comment="the customer's statuses",
+    )
+    op.create_table(
+        "sync_runs",
+        sa.Column("id", row_id, nullable=False),
+        sa.Column("source_id", row_id, nullable=False),
+        sa.Column("command", sa.Text(), nullable=False, comment="sync, backfill ..."),
+        sa.Column("state", sa.Text(), nullable=False, comment="running, finished, failed, interrupted, abandoned"),
+        sa.Column("started_at", moment, nullable=False),
+        sa.Column("finished_at", moment),
+        sa.Column("exit_code", sa.Integer()),
+        sa.Column("requests", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("retries", sa.Integer(), server_default="0", nullable=False),
+        sa.Column(
+            "rate_limited", sa.Integer(), server_default="0", nullable=False, comment="answers that told to slow down"
+        ),
+        sa.Column("windows", sa.Integer(), server_default="0", nullable=False, comment="ranges of time that were read"),
+        sa.Column(
+            "unverified",
+            sa.Integer(),
+            server_default="0",
+            nullable=False,
+            comment="of them, those read without certainty",
+        ),
+        sa.Column(
+            "fetched", sa.Integer(), server_default="0", nullable=False, comment="records read, repeats included"
+        ),
+        sa.Column("inserted", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("updated", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("unchanged", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("stale", sa.Integer(), server_default="0", nullable=False, comment="older than the row that is kept"),
+        sa.Column("rejected", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("watermark_before", moment),
+        sa.Column("watermark_after", moment),
+        sa.Column("version", sa.Text(), nullable=False, comment="of kore-etl"),
+        sa.Column("settings", json, nullable=False, comment="in force, secrets masked"),
+        sa.Column("error", sa.Text()),
+        sa.PrimaryKeyConstraint("id", name="pk_sync_runs"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_sync_runs_source_id"),
+        comment="one row a run of a command on a source",
+    )
+    op.create_index("ix_sync_runs_source_id_started_at", "sync_runs", ["source_id", "started_at"])
+    op.create_table(
+        "sync_windows",
+        sa.Column("id", row_id, nullable=False),
+        sa.Column("source_id", row_id, nullable=False),
+        sa.Column("run_id", row_id, nullable=False, comment="the run that worked on it last"),
+        sa.Column("job", sa.Text(), nullable=False, comment="what asked for it: first, sync, full, backfill, sweep"),
+        sa.Column("field", sa.Text(), nullable=False, comment="createdAt or updatedAt"),
+        sa.Column("start_at", moment, nullable=False, comment="included"),
+        sa.Column("end_at", moment, nullable=False, comment="not included"),
+        sa.Column("checkpoint_at", moment, nullable=False, comment="committed from start_at up to here"),
+        sa.Column("strategy", sa.Text(), nullable=False, comment="keyset, newest_first, split_windows"),
+        sa.Column("state", sa.Text(), nullable=False, comment="pending, running, verified, unverified, failed"),
+        sa.Column("requests", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("rows", sa.Integer(), server_default="0", nullable=False, comment="records read, repeats included"),
+        sa.Column("reported_total", sa.Integer(), comment="totalResults, where the server tells it"),
+        sa.Column(
+            "attempts", sa.Integer(), server_default="0", nullable=False, comment="how often its reading was begun"
+        ),
+        sa.Column("opened_at", moment, nullable=False, comment="the server's time when its reading began"),
+        sa.Column("finished_at", moment),
+        sa.Column("error", sa.Text()),
+        sa.PrimaryKeyConstraint("id", name="pk_sync_windows"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_sync_windows_source_id"),
+        comment="the ledger of windows: ranges of time that were read",
+    )
+    op.create_index("ix_sync_windows_source_id_start_at", "sync_windows", ["source_id", "start_at"])
+    op.create_index("ix_sync_windows_source_id_state", "sync_windows", ["source_id", "state"])
+    op.create_table(
+        "unknown_keys",
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column("key", sa.Text(), nullable=False, comment="at the top of the record"),
+        sa.Column("example", sa.Text(), comment="the beginning of its value as JSON"),
+        sa.Column("task_id", sa.Text(), nullable=False, comment="the task that showed it first"),
+        sa.Column("first_seen_at", moment, nullable=False),
+        sa.Column("run_id", row_id, nullable=False),
+        sa.PrimaryKeyConstraint("source_id", "key", name="pk_unknown_keys"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_unknown_keys_source_id"),
+        comment="keys of records that are neither the API's own, as far as they are known, nor custom fields",
+    )
+    op.create_table(
+        "users",
+        sa.Column("_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column("name", sa.Text()),
+        sa.Column("email", sa.Text()),
+        sa.Column("seen_at", moment, comment="updatedAt of the newest task that showed it so"),
+        sa.PrimaryKeyConstraint("_id", "source_id", name="pk_users"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_users_source_id"),
+        comment="the people that tasks are for, and who made or changed them",
+    )
+    op.create_table(
+        "watermarks",
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column("value", moment, nullable=False, comment="all changes up to here are stored"),
+        sa.Column("moved_at", moment, nullable=False),
+        sa.Column("run_id", row_id, nullable=False),
+        sa.PrimaryKeyConstraint("source_id", name="pk_watermarks"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_watermarks_source_id"),
+        comment="how far a source is covered",
+    )
+    op.create_table(
+        "rejected_records",
+        sa.Column("id", row_id, nullable=False),
+        sa.Column("source_id", row_id, nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False, comment="of the raw text: kept once by content"),
+        sa.Column("record_id", sa.Text(), comment="its _id, where it has one"),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("raw", sa.Text(), nullable=False),
+        sa.Column("times_seen", sa.Integer(), nullable=False),
+        sa.Column("first_seen_at", moment, nullable=False),
+        sa.Column("last_seen_at", moment, nullable=False),
+        sa.Column("first_run_id", row_id, nullable=False),
+        sa.Column("last_run_id", row_id, nullable=False),
+        sa.Column("window_id", row_id),
+        sa.Column(
+            "acknowledged_at", moment, comment="since when it makes no run incomplete: kore-etl rejected acknowledge"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_rejected_records"),
+        sa.UniqueConstraint("source_id", "digest", name="uq_rejected_records_source_id_digest"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_rejected_records_source_id"),
+        sa.ForeignKeyConstraint(["window_id"], ["sync_windows.id"], name="fk_rejected_records_window_id"),
+        comment="records that could not be stored, with the reason",
+    )
+    op.create_table(
+        "tasks",
+        sa.Column("_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column("stream_id", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text()),
+        sa.Column("ref_id", sa.Text(), comment='as people say it, such as "TS000105"'),
+        sa.Column("name", sa.Text(), comment="what it is about"),
+        sa.Column("status_id", sa.Text()),
+        sa.Column("priority_id", sa.Text()),
+        sa.Column("assignee_type", sa.Text(), comment="unassigned, queues or agent"),
+        sa.Column("assignee_id", sa.Text()),
+        sa.Column("assignee", sa.Text(), comment="the agent's name, as this record says it"),
+        sa.Column("queue_id", sa.Text()),
+        sa.Column("queue", sa.Text(), comment="the queue's name, as this record says it"),
+        sa.Column("conversation_type", sa.Text(), comment="such as TASK"),
+        sa.Column("origin", sa.Text(), comment="the API's key source, such as rtm"),
+        sa.Column("account_id", sa.Text()),
+        sa.Column("org_id", sa.Text()),
+        sa.Column("user_id", sa.Text()),
+        sa.Column("user_name", sa.Text(), comment="as this record says it"),
+        sa.Column("created_by_id", sa.Text()),
+        sa.Column("created_by", sa.Text(), comment="the name, as this record says it"),
+        sa.Column("updated_by_id", sa.Text()),
+        sa.Column("updated_by", sa.Text(), comment="the name, as this record says it"),
+        sa.Column("is_active", sa.Boolean(), comment="false: deactivated, which counts as deleted"),
+        sa.Column("is_breached", sa.Boolean(), comment="isBreached, as the API tells it"),
+        sa.Column("is_custom", sa.Boolean(), comment="isCustTsk, as the API tells it"),
+        sa.Column("due_at", moment),
+        sa.Column("created_at", moment),
+        sa.Column("updated_at", moment),
+        sa.Column("raw", json, nullable=False, comment="the whole record as the API gave it"),
+        sa.Column("deleted_at", moment, comment="when it was found gone from the server"),
+        sa.Column("first_seen_at", moment, nullable=False, comment="when a sync first stored it"),
+        sa.Column("stored_at", moment, nullable=False, comment="when this version was written here"),
+        sa.Column("run_id", row_id, nullable=False, comment="the run that wrote this version"),
+        sa.Column("forgotten_at", moment, comment="when its content was erased on request"),
+        sa.PrimaryKeyConstraint("_id", "source_id", name="pk_tasks"),
+        sa.ForeignKeyConstraint(["case_id", "source_id"], ["cases._id", "cases.source_id"], name="fk_tasks_case_id"),
+        sa.ForeignKeyConstraint(
+            ["status_id", "source_id"], ["statuses._id", "statuses.source_id"], name="fk_tasks_status_id"
+        ),
+        sa.ForeignKeyConstraint(
+            ["priority_id", "source_id"], ["priorities._id", "priorities.source_id"], name="fk_tasks_priority_id"
+        ),
+        sa.ForeignKeyConstraint(
+            ["assignee_id", "source_id"], ["agents._id", "agents.source_id"], name="fk_tasks_assignee_id"
+        ),
+        sa.ForeignKeyConstraint(
+            ["queue_id", "source_id"], ["queues._id", "queues.source_id"], name="fk_tasks_queue_id"
+        ),
+        sa.ForeignKeyConstraint(["user_id", "source_id"], ["users._id", "users.source_id"], name="fk_tasks_user_id"),
+        sa.ForeignKeyConstraint(
+            ["created_by_id", "source_id"], ["users._id", "users.source_id"], name="fk_tasks_created_by_id"
+        ),
+        sa.ForeignKeyConstraint(
+            ["updated_by_id", "source_id"], ["users._id", "users.source_id"], name="fk_tasks_updated_by_id"
+        ),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_tasks_source_id"),
+        comment="one row a task, its newest version",
+    )
+    op.create_index("ix_tasks_case_id", "tasks", ["case_id"])
+    op.create_index("ix_tasks_created_at", "tasks", ["created_at", "source_id", "deleted_at"])
+    op.create_index(
+        "ix_tasks_dates",
+        "tasks",
+        [
+            "_id",
+            "source_id",
+            "stream_id",
+            "status_id",
+            "created_at",
+            "first_seen_at",
+            "updated_at",
+            "deleted_at",
+            "forgotten_at",
+            "queue_id",
+            "priority_id",
+            "assignee_id",
+            "due_at",
+        ],
+    )
+    op.create_index(
+        "ix_tasks_forgotten_at", "tasks", ["forgotten_at"], sqlite_where=forgotten, postgresql_where=forgotten
+    )
+    op.create_index("ix_tasks_overdue", "tasks", ["due_at", "source_id", "status_id", "deleted_at", "forgotten_at"])
+    op.create_index("ix_tasks_priority_id", "tasks", ["priority_id"])
+    op.create_index("ix_tasks_ref_id", "tasks", ["ref_id"], postgresql_using="hash")
+    op.create_index("ix_tasks_source_id", "tasks", ["source_id", "deleted_at", "forgotten_at"])
+    op.create_index(
+        "ix_tasks_state",
+        "tasks",
+        [
+            "stream_id",
+            "source_id",
+            "status_id",
+            "priority_id",
+            "queue_id",
+            "assignee_id",
+            "created_at",
+            "due_at",
+            "deleted_at",
+            "forgotten_at",
+        ],
+    )
+    op.create_index("ix_tasks_status_id", "tasks", ["status_id"])
+    op.create_index("ix_tasks_updated_at", "tasks", ["updated_at", "source_id", "deleted_at", "created_at"])
+    op.create_table(
+        "status_intervals",
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False, comment="in their order, from 1"),
+        sa.Column("status_id", sa.Text()),
+        sa.Column("value", sa.Text(), comment="its name at that time"),
+        sa.Column("started_at", moment, nullable=False),
+        sa.Column("ended_at", moment, comment="null for the one that lasts"),
+        sa.PrimaryKeyConstraint("task_id", "source_id", "position", name="pk_status_intervals"),
+        sa.ForeignKeyConstraint(
+            ["task_id", "source_id"], ["tasks._id", "tasks.source_id"], name="fk_status_intervals_task_id"
+        ),
+        comment="derived: the intervals in a status of each task that changed it, for task_status_intervals",
+    )
+    op.create_table(
+        "task_changes",
+        sa.Column("id", row_id, nullable=False),
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, nullable=False),
+        sa.Column(
+            "field",
+            sa.Text(),
+            nullable=False,
+            comment="status, priority, assignee, queue, name, due date, deletion, return",
+        ),
+        sa.Column("old_id", sa.Text(), comment="of the status, priority, assignee or queue before"),
+        sa.Column("new_id", sa.Text(), comment="of the one after"),
+        sa.Column("old_value", sa.Text(), comment="its name at that time, or the value before as text"),
+        sa.Column("new_value", sa.Text(), comment="its name at that time, or the value after as text"),
+        sa.Column("changed_at", moment, comment="updatedAt of the version that shows it"),
+        sa.Column("seen_at", moment, nullable=False, comment="when a sync met that version"),
+        sa.Column("run_id", row_id, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_task_changes"),
+        sa.ForeignKeyConstraint(
+            ["task_id", "source_id"], ["tasks._id", "tasks.source_id"], name="fk_task_changes_task_id"
+        ),
+        comment="what changed on a task between two versions that were seen",
+    )
+    op.create_index(
+        "ix_task_changes_field",
+        "task_changes",
+        ["field", "task_id", "source_id", "changed_at", "seen_at", "old_id", "new_id"],
+    )
+    op.create_index("ix_task_changes_task_id", "task_changes", ["task_id", "source_id", "changed_at"])
+    op.create_table(
+        "task_channels",
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column(
+            "position", sa.Integer(), autoincrement=False, nullable=False, comment="its place in the list, from 0"
+        ),
+        sa.Column("channel", sa.Text()),
+        sa.PrimaryKeyConstraint("task_id", "source_id", "position", name="pk_task_channels"),
+        sa.ForeignKeyConstraint(
+            ["task_id", "source_id"], ["tasks._id", "tasks.source_id"], name="fk_task_channels_task_id"
+        ),
+        comment="the channels of each task",
+    )
+    op.create_index("ix_task_channels_channel", "task_channels", ["channel"])
+    op.create_table(
+        "task_fields",
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column(
+            "position", sa.Integer(), autoincrement=False, nullable=False, comment="its place in the list, from 0"
+        ),
+        sa.Column("field_id", sa.Text(), comment="its _id, where the record gives one"),
+        sa.Column("key", sa.Text(), comment="the field's name, as in the record"),
+        sa.Column("name", sa.Text(), comment="the field's name, as people see it"),
+        sa.Column("data_type", sa.Text()),
+        sa.Column("text", sa.Text()),
+        sa.Column("number", sa.Float(), comment="the value, where it is a number"),
+        sa.Column("time", moment, comment="the value, where it is a date or time"),
+        sa.PrimaryKeyConstraint("task_id", "source_id", "position", name="pk_task_fields"),
+        sa.ForeignKeyConstraint(
+            ["task_id", "source_id"], ["tasks._id", "tasks.source_id"], name="fk_task_fields_task_id"
+        ),
+        comment="the custom and system fields of each task that have a value",
+    )
+    op.create_index("ix_task_fields_key", "task_fields", ["key"])
+    op.create_table(
+        "task_participants",
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column(
+            "position", sa.Integer(), autoincrement=False, nullable=False, comment="its place in the list, from 0"
+        ),
+        sa.Column("agent_id", sa.Text()),
+        sa.Column("name", sa.Text(), comment="as the task's record says it"),
+        sa.Column("status", sa.Text()),
+        sa.Column("assigned_at", moment),
+        sa.PrimaryKeyConstraint("task_id", "source_id", "position", name="pk_task_participants"),
+        sa.ForeignKeyConstraint(
+            ["task_id", "source_id"], ["tasks._id", "tasks.source_id"], name="fk_task_participants_task_id"
+        ),
+        sa.ForeignKeyConstraint(
+            ["agent_id", "source_id"], ["agents._id", "agents.source_id"], name="fk_task_participants_agent_id"
+        ),
+        comment="the agents that take part in each task",
+    )
+    op.create_index("ix_task_participants_agent_id", "task_participants", ["agent_id"])
+    op.create_table(
+        "task_progress",
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column("first_response_at", moment),
+        sa.Column("first_resolved_at", moment),
+        sa.Column("last_resolved_at", moment),
+        sa.Column("reopened", sa.Integer(), nullable=False, comment="how often"),
+        sa.PrimaryKeyConstraint("task_id", "source_id", name="pk_task_progress"),
+        sa.ForeignKeyConstraint(
+            ["task_id", "source_id"], ["tasks._id", "tasks.source_id"], name="fk_task_progress_task_id"
+        ),
+        comment="derived: what the changes of its status say of each task that has some, for task_cycle_times",
+    )
+    op.create_table(
+        "task_queues",
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column(
+            "position", sa.Integer(), autoincrement=False, nullable=False, comment="its place in the list, from 0"
+        ),
+        sa.Column("queue_id", sa.Text()),
+        sa.Column("status", sa.Text()),
+        sa.Column("started_at", moment),
+        sa.PrimaryKeyConstraint("task_id", "source_id", "position", name="pk_task_queues"),
+        sa.ForeignKeyConstraint(
+            ["task_id", "source_id"], ["tasks._id", "tasks.source_id"], name="fk_task_queues_task_id"
+        ),
+        sa.ForeignKeyConstraint(
+            ["queue_id", "source_id"], ["queues._id", "queues.source_id"], name="fk_task_queues_queue_id"
+        ),
+        comment="the queues of each task",
+    )
+    op.create_index("ix_task_queues_queue_id", "task_queues", ["queue_id"])
+    op.create_table(
+        "task_tags",
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column(
+            "position", sa.Integer(), autoincrement=False, nullable=False, comment="its place in the list, from 0"
+        ),
+        sa.Column("tag", sa.Text()),
+        sa.PrimaryKeyConstraint("task_id", "source_id", "position", name="pk_task_tags"),
+        sa.ForeignKeyConstraint(
+            ["task_id", "source_id"], ["tasks._id", "tasks.source_id"], name="fk_task_tags_task_id"
+        ),
+        comment="the tags of each task",
+    )
+    op.create_index("ix_task_tags_tag", "task_tags", ["tag"])
+
+
+def downgrade() -> None:
+    """Drop them, with all that they hold."""
+    for view in reversed(VIEWS):
+        op.execute(f"drop view {view}")
+    for table in reversed(TABLES):
+        op.drop_table(table)

@@ -1,0 +1,50 @@
+"""What the documented questions read whole: a join by two columns must not make one of them scan another table."""
+
+from __future__ import annotations
+
+import re
+
+from etl.load.database.engine import reading
+from etl.load.schema.detail_tables import metadata
+from tests.e2e.test_readme import QUESTIONS
+from tests.integration.conftest import Database
+
+STATE = {"tasks", "statuses"}
+LEDGER = {
+    "sources",
+    "watermarks",
+    "sync_windows",
+}  # the index of a source's windows, which the view coverage_gaps reads
+SCANNED = {
+    "What is open, by priority?": {"tasks"},
+    "Is the backlog growing?": {"daily_counts"},
+    "The ledger": LEDGER,
+    "How old are the open tasks?": STATE,
+    "Where do open tasks wait?": STATE,
+    "Who has too much?": STATE,
+    "What is most overdue?": {"statuses"},
+    "How long do tasks take?": STATE,
+    "In which status is the time spent?": {"status_intervals", "tasks"},
+    "How did one task go?": {"status_intervals", "tasks"},
+    "Are the figures fresh?": LEDGER,
+    "What was the state at a moment?": {"task_changes", "tasks"},
+    "1. What is open, by status and priority?": {"tasks"},
+    "2. Which open tasks are the oldest?": {"tasks"},
+    "4. Which queues are behind?": {"tasks"},
+    "5. How many open tasks does each agent have?": {"tasks"},
+    "7. How many days do tasks take, by priority?": {"tasks"},
+    "9. Where do we breach, by one of our own fields?": {"tasks"},
+    "10. How fresh are these numbers, and is anything missing?": LEDGER,
+}
+
+
+def test_documented_questions_scan_no_more_tables(sqlite_database: Database) -> None:
+    more = {}
+    with reading(sqlite_database.engine) as connection:
+        for question in QUESTIONS:
+            if question.dialect in ("", "sqlite"):
+                steps = [row[3] for row in connection.exec_driver_sql(f"explain query plan {question.sql}")]
+                found = {each[1] for step in steps if (each := re.match(r"SCAN (\w+)", step))} & metadata.tables.keys()
+                if found - SCANNED.get(question.title, set()):
+                    more[question.title] = found
+    assert more == {}
