@@ -52,7 +52,6 @@ WHERE deleted_at IS NULL AND status_category NOT IN ('resolved', 'closed')
 GROUP BY 1
 ORDER BY overdue DESC, open DESC""",
 }
-_Entry = tuple[int, dict[str, Any]]  # a moment in epoch milliseconds, and the status from then on
 _CHANGES = {"update": 120, "insert": 12}
 _DAYS = 200  # of history
 _PATIENCE = 60  # seconds for the server to start, or to answer
