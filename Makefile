@@ -91,7 +91,7 @@ types: venv ## Check the types
 check: lint format-check types ## All that needs no test run
 
 check-migrations: venv ## See that models, migrations and snapshot agree on both databases
-	@$(RUN) pytest --quiet tests/integration/test_migrations.py tests/integration/test_new_database.py
+	@$(RUN) pytest --quiet tests/integration/load/test_migrations.py tests/integration/load/test_new_database.py
 
 wheel-check: venv ## Build the wheel and run it from an empty environment in another folder
 	@.ci/wheel-check $(VENV)/bin/python

@@ -1,8 +1,8 @@
 """``make snapshot``: writes ``migrations/snapshot``, the statements that make at once what the migrations leave.
 
 What SQLite holds it tells as it was said to it. For PostgreSQL they are those of the models and, of views, the last
-that the migrations said. tests/integration/test_new_database.py compares what comes of them with what the migrations
-make.
+that the migrations said. tests/integration/load/test_new_database.py compares what comes of them with what the
+migrations make.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from sqlalchemy import create_engine, inspect, text
 
 from etl.settings.models import Settings, SourceSettings
 from tests.conftest import CHECKOUT, clean_environment
-from tests.integration.test_client import Authority
+from tests.integration.extract.test_client import Authority
 
 PAGE = CHECKOUT / "docs" / "security.md"
 SECRET = "Zq3+not-to-be-seen/7Q==not-to-be-seen"

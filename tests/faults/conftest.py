@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import clean_environment
-from tests.faults.scene import Databases, Scene
+from tests.faults.fault_scenario import Databases, Scene
 from tests.processes import Preloaded
 
 LONG = os.environ.get("FAULTS") == "long"

@@ -12,7 +12,7 @@ import pytest
 
 from etl.sandbox.options import FAULT_KINDS
 from tests.faults.conftest import either
-from tests.faults.scene import Scene
+from tests.faults.fault_scenario import Scene
 
 #: Faults that end a run at once: that they were met is told, and no further try could help.
 FINAL = {"redirect": {5}, "401": {4}}

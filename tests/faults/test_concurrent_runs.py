@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import either
+from tests.faults.fault_scenario import Scene, kill
 from tests.faults.proxy import Proxy
-from tests.faults.scene import Scene, kill
 
 
 def at_once(scenes: list[Scene]) -> list[int]:

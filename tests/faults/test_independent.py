@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import either
+from tests.faults.fault_scenario import Databases, kill
 from tests.faults.independent_server import FAILURES, IndependentServer, error
-from tests.faults.scene import Databases, kill
 
 DATES = ("createdAt", "updatedAt")
 CASES = either([*zip(DATES, ("sqlite", "postgres"), strict=True)], [*product(DATES, ("sqlite", "postgres"))])

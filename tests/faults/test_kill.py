@@ -14,7 +14,7 @@ import pytest
 
 from etl.load.ledger.rejected_records import digest_of
 from tests.faults.conftest import either
-from tests.faults.scene import Content, Databases, Scene, copy_after_power_loss, kill
+from tests.faults.fault_scenario import Content, Databases, Scene, copy_after_power_loss, kill
 
 TASKS, PAGE = either(120, 300), either(20, 50)
 SEED = 20_250_528

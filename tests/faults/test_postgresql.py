@@ -18,8 +18,8 @@ import pytest
 
 from tests.conftest import _as_administrator, _forgo_durability
 from tests.faults.conftest import either
+from tests.faults.fault_scenario import Scene
 from tests.faults.proxy import Moment, Proxy
-from tests.faults.scene import Scene
 
 
 def plain(url: str) -> str:

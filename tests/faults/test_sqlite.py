@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import either
-from tests.faults.scene import Scene
+from tests.faults.fault_scenario import Scene
 
 
 @pytest.fixture

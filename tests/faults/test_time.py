@@ -21,7 +21,7 @@ from etl.sandbox import Options, Sandbox
 from etl.times import parse_time
 from tests.conftest import CHECKOUT
 from tests.faults.conftest import either
-from tests.faults.scene import Scene
+from tests.faults.fault_scenario import Scene
 
 SHIFTED = Path(__file__).with_name("shifted")
 

@@ -82,7 +82,7 @@ def test_shows_the_selected_source_alone(run_cli, settings_file):
 
 def test_draws_a_table_on_a_terminal(tmp_path, settings_file):
     parent, child = pty.openpty()
-    environ = {**ENVIRON, "PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "200"}
+    environ = {**ENVIRON, "PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[3]), "COLUMNS": "200"}
     command = [sys.executable, "-m", "etl", "config", "show"]
     with subprocess.Popen(command, cwd=tmp_path, env={**environ, "TERM": "xterm"}, stdout=child) as process:
         os.close(child)

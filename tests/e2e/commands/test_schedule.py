@@ -16,7 +16,7 @@ import pytest
 from etl.scheduling.systemd import _word
 from tests.conftest import clean_environment
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 SYSTEMD = CHECKOUT / "config" / "systemd"
 UNITS = ("kore-etl.service", "kore-etl.timer", "kore-etl-failed@.service")
 HARDENED = {

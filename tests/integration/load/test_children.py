@@ -12,7 +12,7 @@ from etl.load.schema.detail_tables import CHILDREN, agents, task_fields, task_pa
 from etl.load.upsert.batch import Batch
 from etl.load.upsert.store import store
 from tests.integration.conftest import NOW, Database, minute
-from tests.integration.test_store import task
+from tests.integration.load.test_store import task
 
 Row = dict[str, Any]
 

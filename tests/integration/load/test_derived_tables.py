@@ -19,8 +19,8 @@ from etl.load.schema.views import VIEWS
 from etl.load.upsert.batch import Batch
 from etl.load.upsert.store import store
 from tests.integration.conftest import Database, minute
+from tests.integration.load.test_store import named, task
 from tests.integration.mirror import MISCOUNTED, MISFOLLOWED
-from tests.integration.test_store import named, task
 
 DAY = 24 * 60
 CATEGORIES = {"s-1": "open", "s-2": "Resolved", "s-3": None, "s-4": "closed"}

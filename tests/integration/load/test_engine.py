@@ -26,7 +26,7 @@ from etl.load.upsert.batch import Batch
 from etl.load.upsert.store import store
 from tests.conftest import CHECKOUT, clean_environment
 from tests.integration.conftest import NOW, Database
-from tests.integration.test_store import task
+from tests.integration.load.test_store import task
 
 PASSWORD = "not-to-be-printed"
 

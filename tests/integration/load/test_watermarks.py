@@ -12,7 +12,7 @@ from etl.load.schema.tables import watermarks as table
 from etl.load.upsert.batch import Batch
 from etl.load.upsert.store import store
 from tests.integration.conftest import NOW, Database, minute
-from tests.integration.test_store import task
+from tests.integration.load.test_store import task
 
 
 def advance(database: Database, number: float, *, source_id: int | None = None, run_id: int | None = None) -> bool:
