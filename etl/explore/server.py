@@ -15,9 +15,9 @@ from datasette.database import Database
 from datasette.plugins import pm
 
 from etl.errors import ConfigError, DatabaseError
-from etl.explore import links
+from etl.explore import plugin
 from etl.explore.description import DATABASE, describe
-from etl.explore.words import holds_words
+from etl.explore.plugin import holds_words
 
 HOST = "127.0.0.1"
 _SETTINGS = {
@@ -65,8 +65,8 @@ def make_app(file: Path) -> _App:
         raise DatabaseError(message) from error
     # Where there is rich, each mistyped statement would fill the terminal with a traceback and all its values.
     handle_exception.rich = None
-    if not pm.is_registered(links):
-        pm.register(links)
+    if not pm.is_registered(plugin):
+        pm.register(plugin)
     app: _App = datasette.app()
     return app
 

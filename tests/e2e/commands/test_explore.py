@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from etl.explore.description import DATABASE, describe
-from etl.explore.questions import questions
-from etl.explore.words import holds_words
+from etl.explore.description import DATABASE, describe, questions
+from etl.explore.plugin import holds_words
 from tests.e2e.test_readme import TEN_QUESTIONS
 from tests.e2e.test_readme import questions as shown_questions
 
