@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from etl.errors import ConfigError
-from etl.scheduling.installation import STATE, Installation, brought
+from etl.scheduling.install import STATE, Installation, brought
 from etl.scheduling.interval import crontab_times
 
 _LINE = (

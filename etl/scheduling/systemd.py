@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from etl.errors import ConfigError
-from etl.scheduling.installation import Installation, brought
+from etl.scheduling.install import Installation, brought
 from etl.scheduling.interval import calendar
 
 SERVICE, TIMER, FAILED = "kore-etl.service", "kore-etl.timer", "kore-etl-failed@.service"

@@ -133,7 +133,7 @@ def _secret(file: str | None) -> str:
 
 
 def _write(places: _Places, values: Mapping[str, str], secret: str) -> None:
-    from etl.scheduling.installation import brought
+    from etl.scheduling.install import brought
 
     text = brought("kore-etl.example.toml")
     text = text[text.index("# Files are searched in this order") :]
