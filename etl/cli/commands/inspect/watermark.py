@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl.cli.default_command import DefaultGroup
-from etl.cli.options import Common, MomentOption, common_options, output_option
+from etl.cli.options import Common, DefaultGroup, MomentOption, common_options, output_option
 from etl.errors import ConfigError
 
 if TYPE_CHECKING:
