@@ -12,7 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from etl.cli import cli
+from etl.cli.main import cli
 from tests.conftest import clean_environment
 from tests.e2e.terminal import on_terminal
 

@@ -39,7 +39,7 @@ values (1, 1, 'sync', 'finished', '2025-01-01 00:00:00.000', '1', '{}')
 # Not getrusage: on Linux that begins with the memory of the process that started this one.
 MEASURED = """
 import re, sys
-from etl.cli import main
+from etl.cli.main import main
 try:
     main(sys.argv[1:])
 finally:
