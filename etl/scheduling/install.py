@@ -28,7 +28,7 @@ _TIMER = "kore-etl.timer"
 _BEGIN, _END = "# begin of kore-etl", "# end of kore-etl"
 
 
-def brought(name: str) -> str:
+def shipped_file(name: str) -> str:
     """Return the text of a file of ``config/``: inside the installed package, or at the top of the checkout."""
     package = Path(__file__).resolve().parent.parent
     installed = package / "config"

@@ -133,9 +133,9 @@ def _secret(file: str | None) -> str:
 
 
 def _write(places: _Places, values: Mapping[str, str], secret: str) -> None:
-    from etl.scheduling.install import brought
+    from etl.scheduling.install import shipped_file
 
-    text = brought("kore-etl.example.toml")
+    text = shipped_file("kore-etl.example.toml")
     text = text[text.index("# Files are searched in this order") :]
     for key, value in values.items():
         text = _with(text, key, value)
