@@ -59,11 +59,11 @@ def systemd(common: Common, every: str, install: bool, user: bool, root: Path | 
       sudo kore-etl schedule systemd --install
       kore-etl schedule systemd --user --install --every 15m
     """
-    from etl.scheduling import systemd
     from etl.scheduling.install import install_units, unit_folder
+    from etl.scheduling.systemd import filled_in
 
     here = _installation(common, user=user)
-    texts = systemd.filled_in(here, every, user=user)
+    texts = filled_in(here, every, user=user)
     folder = unit_folder(user=user)
     if install:
         install_units(texts, folder, user=user, root=root)
