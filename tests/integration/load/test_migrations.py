@@ -27,6 +27,8 @@ from etl.load.upsert.batch import Batch
 from etl.load.upsert.store import store
 from tests.conftest import CHECKOUT, clean_environment
 
+pytestmark = pytest.mark.slow  # make check-migrations runs it alone
+
 NOW = datetime(2025, 5, 28, 12, 5, 38, 807_000, tzinfo=UTC)
 ALL = list(metadata.tables.items())
 OVERVIEW = [

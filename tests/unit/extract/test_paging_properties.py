@@ -15,6 +15,8 @@ from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.split_windows import read_split_windows
 from tests.unit.server import BEGIN, MILLISECOND, Server
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 SOME = 3  # changes between two requests
 

@@ -21,6 +21,8 @@ from etl.load.database.engine import open_engine
 from etl.times import format_time
 from tests.unit.server import BEGIN, MILLISECOND, Server
 
+pytestmark = pytest.mark.slow
+
 
 class Asked:
     """What a job asks through: the server in memory, which is cut off after so many requests."""

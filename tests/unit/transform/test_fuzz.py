@@ -6,10 +6,13 @@ import copy
 import json
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.transform import Rejection, Stream, TaskRows, transform
+
+pytestmark = pytest.mark.slow
 
 STREAM = Stream(source_id=7, stream_id="st-084d3c5e")
 TEXTS = [
