@@ -24,7 +24,7 @@ COMPLETE_VARIABLE = "_KORE_ETL_COMPLETE"
 # name: (where its click command is, what --help says of it)
 COMMANDS: dict[str, tuple[str, str]] = {
     "sync": ("etl.cli.commands.transfer.sync:sync", "Bring the database up to date with what the server holds."),
-    "backfill": ("etl.cli.commands.transfer.backfill:backfill", "Read a stretch of history again."),
+    "backfill": ("etl.cli.commands.transfer.backfill:backfill", "Read a range of history again."),
     "reconcile": (
         "etl.cli.commands.transfer.reconcile:reconcile",
         "Sync, and mark tasks that are gone from the server.",

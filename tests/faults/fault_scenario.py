@@ -34,7 +34,7 @@ Content = Mapping[str, set[Any]]
 
 
 class Server(Protocol):
-    """What a scene needs of a server: where it is and whom it lets in, and what it holds."""
+    """What a scenario needs of a server: where it is and whom it lets in, and what it holds."""
 
     @property
     def environment(self) -> dict[str, str]: ...
@@ -43,7 +43,7 @@ class Server(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class FaultScenario:
     """Runs the command against a server into a database, and compares the two row by row."""
 
     server: Server
@@ -52,7 +52,7 @@ class Scene:
     launcher: Preloaded
     settings: Mapping[str, str] = field(default_factory=dict)
 
-    def on(self, url: str, **settings: str) -> Scene:
+    def on(self, url: str, **settings: str) -> FaultScenario:
         """The same with another database, and with more settings."""
         return replace(self, url=url, settings={**self.settings, **settings})
 
@@ -168,14 +168,14 @@ def kill(process: Running) -> bool:
     return process.wait().returncode == -signal.SIGKILL
 
 
-def copy_after_power_loss(scene: Scene, target: Path, random: Any) -> str:
+def copy_after_power_loss(scenario: FaultScenario, target: Path, random: Any) -> str:
     """Copy a SQLite database as it is found after a power cut, and give the copy's address.
 
     Whatever was written since the file was last synced may be missing: that is a part of the log's end. No more of it
-    can be, since what is taken over into the database itself is synced before: the file beside the log says how far
+    can be, since what is checkpointed into the database itself is synced before: the file beside the log says how far
     that was tried (nBackfillAttempted in its format). The page at which the writing broke off may be torn.
     """
-    with scene.engine() as engine:
+    with scenario.engine() as engine:
         source = sqlite_file(engine)
     assert source is not None
     log, index = (source.with_name(source.name + ending) for ending in ("-wal", "-shm"))
@@ -183,8 +183,8 @@ def copy_after_power_loss(scene: Scene, target: Path, random: Any) -> str:
     content = log.read_bytes() if log.exists() else b""
     if len(content) > 32:
         page = int.from_bytes(content[8:12], "big")
-        taken_over = int.from_bytes(index.read_bytes()[128:132], "little") if index.exists() else 0
-        kept = random.randint(min(len(content), 32 + taken_over * (24 + page)), len(content))
+        checkpointed = int.from_bytes(index.read_bytes()[128:132], "little") if index.exists() else 0
+        kept = random.randint(min(len(content), 32 + checkpointed * (24 + page)), len(content))
         torn = random.randbytes(random.choice((0, 100, page)))
         target.with_name(target.name + "-wal").write_bytes(content[:kept] + torn)
     return f"sqlite:///{target}"

@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import either
-from tests.faults.fault_scenario import Scene, kill
+from tests.faults.fault_scenario import FaultScenario, kill
 from tests.faults.proxy import Proxy
 
 
-def at_once(scenes: list[Scene]) -> list[int]:
-    """Start a sync in each scene at the same time, on a server that lets none come to an end before all but one have.
+def at_once(scenarios: list[FaultScenario]) -> list[int]:
+    """Start a sync in each scenario at once, on a server that lets none come to an end before all but one have.
 
     Gives the codes.
     """
-    server = scenes[0].server
+    server = scenarios[0].server
     server.configure(faults={"503": 1.0})
-    with ThreadPoolExecutor(len(scenes)) as pool:
-        running = {pool.submit(process.wait) for process in [scene.start("sync") for scene in scenes]}
+    with ThreadPoolExecutor(len(scenarios)) as pool:
+        running = {pool.submit(process.wait) for process in [scenario.start("sync") for scenario in scenarios]}
         ended = set()
         while len(running) > 1:
             done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -33,9 +33,9 @@ def at_once(scenes: list[Scene]) -> list[int]:
 
 @pytest.mark.parametrize("count", [2, 5, 10])
 def test_of_many_at_once_one_works_and_the_others_end_at_once(
-    scene: Any, sandbox: Any, migrated_url: str, ledger: Any, count: int
+    scenario: Any, sandbox: Any, migrated_url: str, ledger: Any, count: int
 ) -> None:
-    ready = scene(sandbox(tasks=60), migrated_url)
+    ready = scenario(sandbox(tasks=60), migrated_url)
     rounds = either(1, 3)
     for _ in range(rounds):
         ready.server.change(update=20)
@@ -48,9 +48,9 @@ def test_of_many_at_once_one_works_and_the_others_end_at_once(
 
 
 def test_runs_of_several_machines_share_one_lock(
-    scene: Any, sandbox: Any, migrated_postgres_url: str, ledger: Any
+    scenario: Any, sandbox: Any, migrated_postgres_url: str, ledger: Any
 ) -> None:
-    ready = scene(sandbox(tasks=60), migrated_postgres_url)
+    ready = scenario(sandbox(tasks=60), migrated_postgres_url)
     with ExitStack() as stack:
         machines = [ready.on(stack.enter_context(Proxy(ready.url)).url) for _ in range(2)]
         assert at_once(machines * 2) == [0, 75, 75, 75]
@@ -59,8 +59,8 @@ def test_runs_of_several_machines_share_one_lock(
     assert ready.lost() == []
 
 
-def test_a_killed_ones_lock_is_free_at_once(scene: Any, sandbox: Any, migrated_url: str, ledger: Any) -> None:
-    ready = scene(sandbox(tasks=200, cap=20, latency_ms=5), migrated_url)
+def test_a_killed_ones_lock_is_free_at_once(scenario: Any, sandbox: Any, migrated_url: str, ledger: Any) -> None:
+    ready = scenario(sandbox(tasks=200, cap=20, latency_ms=5), migrated_url)
     trials = either(2, 30)
     for number in range(trials):
         ready.server.change(update=20)

@@ -28,13 +28,13 @@ union all
 select * from ({_EVENTS}) as events except select * from ({_COUNTS}) as counts
 """
 
-_STRETCHES = "select task_id, position, status_id, value, started_at, ended_at from {0}"
+_INTERVALS = "select task_id, position, status_id, value, started_at, ended_at from {0}"
 _PROGRESS = "select task_id, first_response_at, first_resolved_at, last_resolved_at, reopened from {0}"
 MISFOLLOWED = [
     f"select * from ({kept}) as kept except select * from ({told}) as told"
     f" union all select * from ({told}) as told except select * from ({kept}) as kept"
     for kept, told in (
-        (_STRETCHES.format("status_stretches"), _STRETCHES.format("status_history")),
+        (_INTERVALS.format("status_stretches"), _INTERVALS.format("status_history")),
         (_PROGRESS.format("task_progress"), _PROGRESS.format("status_course")),
     )
 ]

@@ -84,7 +84,7 @@ def _of_tasks(connection: Connection, asked: str, ids: list[str]) -> Answer:
     erased = lookup.forgotten(connection, ids)
     stories = [_story(connection, task_id) for task_id in ids if task_id not in erased]
     kept = [row for task_id in ids for row in lookup.kept_aside(connection, task_id, in_texts=False)]
-    hints = [hint for story in stories for hint in _doubts(connection, story)]
+    hints = [hint for story in stories for hint in _staleness_hints(connection, story)]
     hints += [_forgotten(task_id, moment) for task_id, moment in erased.items()]
     return Answer(asked, found=bool(stories), tasks=stories, rejected=kept, hints=[*_rejected(kept), *hints])
 
@@ -142,7 +142,7 @@ def _described(change: Row) -> str:
     return f"{change['field']}: {old or 'none'} -> {new or 'none'}"
 
 
-def _doubts(connection: Connection, story: Story) -> Iterator[Hint]:
+def _staleness_hints(connection: Connection, story: Story) -> Iterator[Hint]:
     """Tell why a row may not be what the server has now."""
     task, name = story.task, story.task["source"]
     if task["deleted_at"] is not None:
@@ -178,9 +178,9 @@ def _not_covered(connection: Connection, source: Row) -> Iterator[Hint]:
     if mark is None:
         yield Hint(f"source {name}: the first sync has not come to its end", again)
     for start, end in lookup.gaps(connection, source["id"]):
-        yield Hint(f"source {name}: {_stretch(start, end)} was not read", _backfill(name, start, end))
+        yield Hint(f"source {name}: {_range_text(start, end)} was not read", _backfill(name, start, end))
     for start, end in lookup.unverified(connection, source["id"]):
-        reason = f"source {name}: {_stretch(start, end)} was read, but not proved complete"
+        reason = f"source {name}: {_range_text(start, end)} was read, but not proved complete"
         yield Hint(reason, _backfill(name, start, end))
     if source["history_start"] is not None:
         reason = f"source {name}: nothing was read of before {format_time(source['history_start'])}"
@@ -197,7 +197,7 @@ def _elsewhere(asked: str, sources: list[Row]) -> Hint:
     return Hint(reason, f"{FETCH} {shlex.quote(asked)}")
 
 
-def _stretch(start: datetime, end: datetime) -> str:
+def _range_text(start: datetime, end: datetime) -> str:
     return f"{format_time(start)} to {format_time(end)}"
 
 

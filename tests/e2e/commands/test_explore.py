@@ -92,9 +92,9 @@ def test_of_postgresql_it_says_what_to_do(run_cli: Callable) -> None:
     assert "config/grafana/kore-etl.json" in done.stderr
 
 
-def test_a_port_that_is_taken_is_told(run_cli: Callable, migrated_sqlite_url: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+def test_a_port_that_is_in_use_is_told(run_cli: Callable, migrated_sqlite_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
         done = run_cli("explore", "--port", port, "--database-url", migrated_sqlite_url)
     assert done.returncode == 2
     assert f"--port {port}" in done.stderr

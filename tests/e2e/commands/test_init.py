@@ -143,7 +143,7 @@ def test_asks_until_the_answer_is_right_and_hides_the_secret(server, config, tmp
         (1, "/home/me/.config/kore-etl/kore-etl.toml", "sqlite:////home/me/.local/share/kore-etl/kore-etl.db"),
     ],
 )
-def test_root_and_others_have_their_usual_places(user, config, database):
+def test_root_and_others_have_their_usual_folders(user, config, database):
     places = _places(Common(), {"HOME": "/home/me"}, user)
     assert (str(places.config), places.database_url) == (config, database)
 

@@ -77,7 +77,7 @@ def put_windows(engine: Engine, *windows: dict[str, Any]) -> None:
             connection.execute(insert(sync_windows).values(**each))
 
 
-def stretches(engine: Engine) -> list[tuple[int, int, str]]:
+def windows(engine: Engine) -> list[tuple[int, int, str]]:
     """The windows' starts and ends as hours since OLD, and their states."""
     columns = (sync_windows.c.start_at, sync_windows.c.covered_until, sync_windows.c.state)
     with engine.connect() as connection:
@@ -150,7 +150,7 @@ def test_adjoining_windows_become_one_without_a_gap(prune, aged):
     assert before
     assert prune("--windows", "90d")["windows"] == 88
     assert gaps(aged) == before
-    assert stretches(aged) == [(-200, -150, "verified"), (-180, -170, "verified"), (-140, -100, "verified")]
+    assert windows(aged) == [(-200, -150, "verified"), (-180, -170, "verified"), (-140, -100, "verified")]
 
 
 def test_a_window_that_was_not_verified_is_told_of_until_it_is(prune, aged):
@@ -164,7 +164,7 @@ def test_a_window_that_was_not_verified_is_told_of_until_it_is(prune, aged):
         window(start + 7 * HOUR, start + 9 * HOUR, state="failed", covered_until=start + 8 * HOUR),
     )
     assert prune("--windows", "90d")["windows"] == 2
-    assert stretches(aged) == [(-200, -199, "verified"), (-199, -198, "unverified"), (-193, -192, "failed")]
+    assert windows(aged) == [(-200, -199, "verified"), (-199, -198, "unverified"), (-193, -192, "failed")]
 
 
 def test_after_it_the_next_sync_finds_what_it_needs(prune, aged, run_cli, settings):

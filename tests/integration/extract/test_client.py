@@ -356,7 +356,7 @@ class TestBounds:
         server = sandbox(tasks=1, faults={"timeout": 1.0})
         assert self.takes(asking(server, deadline=0.3, read_timeout=60.0), SlowAnswerError) < self.SOON
 
-    def test_an_answer_as_large_as_may_be_is_taken(self, bare, asking):
+    def test_an_answer_as_large_as_may_be_is_accepted(self, bare, asking):
         body = PAGE + b" " * (300_000 - len(PAGE))
         assert len(asking(bare(http(body)).url, **QUICK).fetch()) == 1
         error = asking(bare(http(body + b" ")).url, deadline=5.0, **QUICK).fails(TransientApiError)

@@ -1,4 +1,4 @@
-"""Reading a stretch of history again: resumable, planned ahead, beside the scheduled syncs."""
+"""Reading a range of history again: resumable, planned ahead, beside the scheduled syncs."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ def test_a_server_that_does_not_count_needs_deep(sqlite_mirror):
 @pytest.mark.parametrize(
     "options", variants({"dates on updatedAt": UPDATED, "sort ignored": {"sort": "ignored", **UPDATED}})
 )
-def test_tasks_updated_before_their_turn_are_not_gone(sqlite_mirror, options, deep):
+def test_tasks_updated_before_they_are_read_are_not_gone(sqlite_mirror, options, deep):
     mirrored = sqlite_mirror(tasks=1500, **options)
     mirrored.sync()
     gone = mirrored.server.change(delete=20)["deleted"]

@@ -45,12 +45,12 @@ def sqlite_steps() -> Iterator[Callable[[], int]]:
     def connect(connection: Any, _: Any) -> None:
         connection.set_progress_handler(count, 1)
 
-    def taken() -> int:
+    def used() -> int:
         number, steps[0] = steps[0], 0
         return number
 
     event.listen(Pool, "connect", connect)
-    yield taken
+    yield used
     event.remove(Pool, "connect", connect)
 
 

@@ -24,16 +24,16 @@ from tests.integration.mirror import MISCOUNTED, MISFOLLOWED
 
 DAY = 24 * 60
 CATEGORIES = {"s-1": "open", "s-2": "Resolved", "s-3": None, "s-4": "closed"}
-places = some.integers(0, 5)
+numbers = some.integers(0, 5)
 writing = some.tuples(
     some.just("write"),
     some.lists(
-        some.tuples(places, some.integers(0, 9), some.sampled_from([*CATEGORIES, None]), some.booleans()), max_size=4
+        some.tuples(numbers, some.integers(0, 9), some.sampled_from([*CATEGORIES, None]), some.booleans()), max_size=4
     ),
 )
 meaning = some.tuples(some.just("mean"), some.sampled_from(list(CATEGORIES)), some.sampled_from(["open", "done", None]))
-marking = some.tuples(some.just("mark"), places)
-forgetting = some.tuples(some.just("forget"), places)
+marking = some.tuples(some.just("mark"), numbers)
+forgetting = some.tuples(some.just("forget"), numbers)
 
 
 def written(database: Database, rows: list[tuple[int, int, str | None, bool]], categories: dict[str, Any]) -> None:

@@ -407,7 +407,7 @@ def test_a_connection_to_sqlite_is_set_up(sqlite_url: str, pragma: str, value: s
 # What is no matter of the database
 
 
-def test_a_bug_is_not_taken_for_a_failing_database(database: Database) -> None:
+def test_a_bug_is_not_reported_as_a_failing_database(database: Database) -> None:
     def slip() -> None:
         with reading(database.engine) as connection:
             connection.execute(text("select :missing"), {})

@@ -105,7 +105,7 @@ def test_who_is_refused_takes_nothing_with_it(engine: Engine) -> None:
     second.release()
 
 
-def test_what_was_let_go_of_can_be_taken_at_once(engine: Engine) -> None:
+def test_a_released_lock_can_be_acquired_at_once(engine: Engine) -> None:
     for _ in range(50):
         with held(named_lock(engine, "sync s-1"), "source main"):
             pass
@@ -136,18 +136,18 @@ def test_an_error_inside_lets_go(engine: Engine) -> None:
 
 def test_who_waits_gets_it_as_soon_as_it_is_free(engine: Engine) -> None:
     first, second = named_lock(engine, "sync s-1"), named_lock(engine, "sync s-1")
-    taken = threading.Event()
+    acquired = threading.Event()
 
     def wait_for_it() -> None:
         second.acquire(wait=True)
-        taken.set()
+        acquired.set()
 
     assert first.acquire(wait=True)
     waiting = threading.Thread(target=wait_for_it)
     waiting.start()
-    assert not taken.wait(0.3)
+    assert not acquired.wait(0.3)
     first.release()
-    assert taken.wait(60)
+    assert acquired.wait(60)
     waiting.join()
     second.release()
 

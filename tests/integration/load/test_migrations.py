@@ -420,7 +420,7 @@ def test_an_old_schema_is_left_alone_where_migrating_is_off(engine: Engine) -> N
 
 
 @pytest.mark.parametrize("migrate", [True, False])
-def test_the_newest_schema_is_taken_as_it_is(migrated: Engine, *, migrate: bool) -> None:
+def test_the_newest_schema_is_left_as_it_is(migrated: Engine, *, migrate: bool) -> None:
     with migrated.begin() as connection:
         fill(connection)
     schema.require_newest(migrated, migrate=migrate)

@@ -112,7 +112,7 @@ def test_tables_of_something_else_are_left_alone(database_url: str, opened: Open
         assert connection.execute(text("select what from tasks")).scalars().all() == ["to do"]
 
 
-def test_a_database_taken_back_to_nothing_migrates_again(database_url: str, opened: Opener) -> None:
+def test_a_database_downgraded_to_nothing_migrates_again(database_url: str, opened: Opener) -> None:
     engine = opened(database_url)
     migrate.upgrade(engine)
     before = all_of(engine)

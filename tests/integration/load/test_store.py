@@ -216,7 +216,7 @@ def test_a_change_of_the_record_that_no_column_shows_is_kept(database: Database)
     assert content(database)["t-1"]["raw"] == {"custom": 2}
 
 
-def test_a_task_that_was_taken_for_deleted_returns(database: Database) -> None:
+def test_a_task_that_was_marked_deleted_returns(database: Database) -> None:
     version = task(name="back")
     stored(database, version)
     with database.engine.begin() as connection:

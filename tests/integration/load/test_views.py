@@ -156,7 +156,7 @@ def test_a_task_that_never_changed_has_one_status_period(history: Database) -> N
     assert intervals(history) == [("Open", NOW, None)]
 
 
-def test_the_stretches_follow_each_other_with_their_lengths(history: Database) -> None:
+def test_the_intervals_follow_each_other_with_their_lengths(history: Database) -> None:
     add_task(history, "t-1", "Solved")
     add_changes(history, "t-1", ("Open", "Doing", day(1)), ("Doing", "Solved", day(3)))
     query = (
@@ -182,7 +182,7 @@ ODD_HISTORIES = [
 
 
 @pytest.mark.parametrize("changes", ODD_HISTORIES)
-def test_odd_histories_come_to_the_same_stretches(history: Database, changes: list[Any]) -> None:
+def test_odd_histories_give_the_same_intervals(history: Database, changes: list[Any]) -> None:
     add_task(history, "t-1", "Solved")
     add_changes(history, "t-1", *changes)
     assert intervals(history) == [("Open", NOW, day(1)), ("Doing", day(1), day(3)), ("Solved", day(3), None)]
@@ -194,7 +194,7 @@ def test_without_the_servers_time_the_time_of_seeing_counts(history: Database) -
     assert intervals(history) == [("Open", day(1), day(100)), ("Doing", day(100), None)]
 
 
-def test_changes_of_other_values_make_no_stretch(history: Database) -> None:
+def test_changes_of_other_values_make_no_interval(history: Database) -> None:
     add_task(history, "t-1", "Open")
     add_changes(history, "t-1", ("Open", "Doing", day(1)), field="priority")
     assert intervals(history) == [("Open", NOW, None)]
@@ -217,7 +217,7 @@ def test_a_status_of_which_nothing_but_a_name_is_known_has_that(history: Databas
 
 
 @pytest.mark.parametrize(("deleted", "last"), [(4, ("Solved", day(3), day(4))), (2, ("Doing", day(1), day(2)))])
-def test_deletion_ends_the_last_stretch(history: Database, deleted: int, last: tuple[Any, ...]) -> None:
+def test_deletion_ends_the_last_interval(history: Database, deleted: int, last: tuple[Any, ...]) -> None:
     add_task(history, "t-1", "Solved", deleted_at=day(deleted))
     add_changes(history, "t-1", ("Open", "Doing", day(1)), ("Doing", "Solved", day(3)))
     add_changes(history, "t-1", (None, None, day(deleted)), field="deletion")

@@ -250,9 +250,9 @@ def test_a_wrong_option_ends_with_two_and_names_it(run_cli, arguments, told):
     assert "Traceback" not in ended.stderr
 
 
-def test_a_port_that_is_taken_ends_with_two_and_names_it(run_cli):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+def test_a_port_in_use_ends_with_two_and_is_named(run_cli):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         ended = run_cli("sandbox", "--tasks", "1", "--port", str(port), timeout=20)
     assert ended.returncode == 2
     assert f"127.0.0.1:{port}" in ended.stderr

@@ -538,9 +538,9 @@ def test_a_page_may_come_in_no_order(sandbox, ask):
 
 def test_a_page_may_hold_a_row_of_another_stream(sandbox, ask):
     server = sandbox(tasks=30, foreign=1)
-    strangers = [each for each in ask(server)["results"] if each["iId"] != server.options.stream_id]
-    assert len(strangers) == 1
-    assert strangers[0]["_id"] not in {each["_id"] for each in server.tasks()}
+    of_others = [each for each in ask(server)["results"] if each["iId"] != server.options.stream_id]
+    assert len(of_others) == 1
+    assert of_others[0]["_id"] not in {each["_id"] for each in server.tasks()}
 
 
 # --- the filters --------------------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def test_a_longer_time_is_kept_to_behind_a_shorter_one(watched):
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.001, 0.002])
-def test_one_after_the_other_each_is_cut_in_its_turn(watched, seconds):
+def test_one_after_the_other_each_is_cut(watched, seconds):
     for _ in range(100):
         with watched.watch.limit(seconds) as is_over:
             assert watched.is_cut()

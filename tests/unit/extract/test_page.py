@@ -1,4 +1,4 @@
-"""The page: what the server says of the rest is taken where it can be read, and nothing is made up where it cannot."""
+"""The page: what the server says of the rest is used where it can be read, and nothing is made up where it cannot."""
 
 from __future__ import annotations
 

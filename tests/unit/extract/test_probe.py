@@ -14,7 +14,7 @@ from etl.extract.http.query import Query
 from etl.extract.http.responses import SlowAnswerError
 from etl.extract.probe.experiments import ProbeResult, probe
 from etl.extract.probe.limits import EARLY
-from etl.extract.probe.session import MOST_REQUESTS, largest_taken
+from etl.extract.probe.session import MOST_REQUESTS, largest_accepted
 from etl.times import format_time
 from tests.unit.server import Server
 
@@ -114,7 +114,7 @@ class TestRefusals:
         server.refuses = lambda query: "limit 99999999999999999999 " * 9 if query.limit > 50 else None
         assert probe(server.fetch, ServerCapabilities()).capabilities.page_rows == 50
 
-    def test_of_a_limit_that_was_taken_before_lead_to_a_smaller_one(self):
+    def test_of_a_limit_accepted_before_lead_to_a_smaller_one(self):
         known = ServerCapabilities(page_rows=500)
         found = probe_server(known, refuses=lambda query: "too many" if query.limit > 100 else None, cap=100)
         assert found.capabilities.page_rows == 100
@@ -252,12 +252,14 @@ def test_rows_of_one_moment_leave_the_order_unknown():
 
 
 @pytest.mark.parametrize("most", [*range(12), 99])
-def test_the_largest_that_is_taken_is_found_by_halving(most):
+def test_the_largest_accepted_is_found_by_halving(most):
     asked = []
 
-    def is_taken(choice: int) -> bool:
+    def is_accepted(choice: int) -> bool:
         asked.append(choice)
         return choice <= most
 
-    assert largest_taken([1, 2, 5, 7, 9], is_taken) == max((n for n in (1, 2, 5, 7, 9) if n <= most), default=None)
+    assert largest_accepted([1, 2, 5, 7, 9], is_accepted) == max(
+        (n for n in (1, 2, 5, 7, 9) if n <= most), default=None
+    )
     assert len(asked) <= 3

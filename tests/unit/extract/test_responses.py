@@ -257,7 +257,7 @@ def test_any_answer_is_a_page_or_a_readable_error(status, body):
 
 
 @given(st.lists(json_values, max_size=4), st.data())
-def test_no_part_of_a_page_is_taken_for_the_page(records, data):
+def test_no_part_of_a_page_is_read_as_the_page(records, data):
     body = json.dumps({"results": records}).encode()
     cut = data.draw(st.integers(0, len(body) - 1))
     assert type(failure(200, body[:cut])) is UnusableAnswerError

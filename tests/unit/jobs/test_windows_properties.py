@@ -1,4 +1,4 @@
-"""Windows tile the stretch that they read, whatever is refused and however long each may be."""
+"""Windows tile the range that they read, whatever is refused and however long each may be."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ sizes = st.none() | spans
 def test_windows_tile_without_gap_or_overlap(span, size, least, limit):
     end, least, limit = BEGIN + span, min(least, timedelta(hours=1)), max(limit, span / 500)
     sizer = WindowSizer(size=size and max(size, span / 500), least=least, most=None)
-    start, taken = BEGIN, []
+    start, read = BEGIN, []
     for _ in range(5000):
         if start >= end:
             break
@@ -35,12 +35,12 @@ def test_windows_tile_without_gap_or_overlap(span, size, least, limit):
         if upto - start > max(limit, least):
             sizer.shrink(upto - start, RefusedError("too long"))
         else:
-            taken.append((start, upto))
+            read.append((start, upto))
             start = upto
             sizer.grow()
-    assert taken[0][0] == BEGIN
-    assert taken[-1][1] == end
-    assert [window[1] for window in taken[:-1]] == [window[0] for window in taken[1:]]
+    assert read[0][0] == BEGIN
+    assert read[-1][1] == end
+    assert [window[1] for window in read[:-1]] == [window[0] for window in read[1:]]
 
 
 @given(

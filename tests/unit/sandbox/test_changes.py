@@ -128,7 +128,7 @@ def test_odd_records_are_kept_as_given_and_never_changed(clock):
     assert service.change(update=9)["updated"] == ["ti-1"]
 
 
-def test_records_are_taken_away_without_a_trace(clock):
+def test_records_are_removed_without_a_trace(clock):
     service = serve(clock, tasks=0)
     names = service.put([{"_id": "ti-1"}, "text"])
     service.remove(names[1:])

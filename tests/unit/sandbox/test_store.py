@@ -45,7 +45,7 @@ def test_an_index_that_was_kept_equals_one_that_is_made_anew(before, after):
 
 
 @given(writes=WRITES, low=st.none() | MOMENTS, high=st.none() | MOMENTS)
-def test_a_stretch_holds_exactly_the_rows_between_its_ends(writes, low, high):
+def test_a_range_holds_exactly_the_rows_between_its_ends(writes, low, high):
     store = Store()
     write(store, writes)
     index = store.index("updatedAt")

@@ -52,7 +52,7 @@ def test_a_value_has_one_text(value, expected):
         pytest.param(
             {"a\0": 1, "a\ufffd": 2, "a\ufffd\ufffd": 3},
             '{"a\ufffd":2,"a\ufffd\ufffd":3,"a\ufffd\ufffd\ufffd":1}',
-            id="with the next name taken too",
+            id="with the next name in use too",
         ),
     ],
 )

@@ -58,7 +58,7 @@ def without(*keys):
         pytest.param([], RECORD, id="no path"),
     ],
 )
-def test_what_stands_at_a_path_is_taken_out_of_a_copy(paths, expected):
+def test_what_stands_at_a_path_is_removed_from_a_copy(paths, expected):
     record = copy.deepcopy(RECORD)
 
     assert dropper(paths)(record) == expected

@@ -56,7 +56,7 @@ def test_a_field_is_known_by_any_of_its_names(named):
     assert due(fields=[{"selectedValue": "2025-06-01", **named}]) == DUE
 
 
-def test_the_three_places_are_asked_in_order():
+def test_the_three_fields_are_asked_in_order():
     fields = [field("ETA", OTHER.isoformat())]
 
     assert due(dueDate="2025-06-01", ETA=OTHER.isoformat(), fields=fields) == DUE

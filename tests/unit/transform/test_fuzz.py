@@ -151,8 +151,8 @@ def test_children_belong_to_their_task_and_count_from_nought(record):
 
     if isinstance(made, TaskRows):
         for name in CHILDREN:
-            places = [(row["task_id"], row["position"]) for row in getattr(made, name)]
-            assert places == [(made.task["_id"], place) for place in range(len(places))], name
+            positions = [(row["task_id"], row["position"]) for row in getattr(made, name)]
+            assert positions == [(made.task["_id"], place) for place in range(len(positions))], name
         fields = [row["field_id"] for row in made.task_fields if row["field_id"] is not None]
         assert len(fields) == len(set(fields))
 
