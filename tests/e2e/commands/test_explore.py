@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from etl.explore.description import DATABASE, describe, questions
-from etl.explore.plugin import holds_words
+from etl.explore.server import holds_words
 from tests.e2e.test_readme import TEN_QUESTIONS
 from tests.e2e.test_readme import questions as shown_questions
 
