@@ -18,7 +18,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install venv demo docs references screenshots test browser-test cover faults lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
+.PHONY: help install venv demo docs references screenshots quick test browser-test cover faults lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ $(INSTALLED_DEV): requirements-dev.lock $(INSTALLED)
 
 demo: install ## See it work: a server, a first sync, some changes, a second sync, three answers
 	@$(RUN) etl demo --keep demo
+
+quick: venv ## Run the quick tests, in under a minute: the units, and what SQLite stores
+	@$(RUN) pytest -n logical --maxprocesses 4 --dist worksteal -m "not slow and not browser" \
+		$(or $(ARGS),tests/unit tests/integration/load)
 
 test: venv ## Run every test but browser-test, on real SQLite and real PostgreSQL
 	@echo "the tests in a real browser are left out: make browser-test"
@@ -88,7 +92,7 @@ types: venv ## Check the types
 check: lint format-check types ## All that needs no test run
 
 check-migrations: venv ## See that models, views and migrations agree on both databases
-	@$(RUN) pytest --quiet tests/integration/test_migrations.py tests/integration/test_new_database.py
+	@$(RUN) pytest --quiet tests/integration/load/test_migrations.py tests/integration/load/test_new_database.py
 
 wheel-check: venv ## Build the wheel and run it from an empty environment in another folder
 	@.ci/wheel-check $(VENV)/bin/python

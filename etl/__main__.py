@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etl.cli import main
+from etl.cli.main import main
 
 if __name__ == "__main__":
     main()

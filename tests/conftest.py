@@ -45,6 +45,15 @@ def pytest_configure() -> None:
         tempfile.tempdir = None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs PostgreSQL as slow."""
+    for item in items:
+        case = getattr(item, "callspec", None)
+        databases = case.params.values() if case else ()
+        if "pg_server" in getattr(item, "fixturenames", ()) or "postgresql" in databases:
+            item.add_marker(pytest.mark.slow)
+
+
 def _is_fit_for_files(folder: Path) -> bool:
     if not os.access(folder, os.W_OK | os.X_OK):
         return False

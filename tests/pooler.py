@@ -63,7 +63,7 @@ class Pooler:
                 client.send(_message(b"E", _REFUSAL))
                 client.socket.close()
                 return
-            server = self._taken(startup)
+            server = self._pooled(startup)
             client.send(_message(b"R", struct.pack("!I", 0)) + server.greeting)
             client.send((self._number or server.number) + _message(b"Z", b"I"))
             while True:
@@ -71,13 +71,13 @@ class Pooler:
                     self._release(server)
                     server = None
                     select.select([client.socket], [], [])
-                    server = self._taken(startup)
+                    server = self._pooled(startup)
                 _pass_on(client, server)
         for line in (client, server):
             if line is not None:
                 line.socket.close()
 
-    def _taken(self, startup: bytes) -> _Line:
+    def _pooled(self, startup: bytes) -> _Line:
         with self._mutex:
             if self._idle:
                 return self._idle.popleft() if self._mode.endswith("oldest first") else self._idle.pop()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from etl.cli import PROGRAM, cli
+from etl.cli.main import PROGRAM, cli
 
 path = Path(__file__).resolve().parent.parent / "reference" / "commands.md"
 

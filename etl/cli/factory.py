@@ -1,4 +1,4 @@
-"""Building what a job works with, from the settings: the database, a client a source, a budget an account."""
+"""Building what a job works with, from the settings: a client a source, a budget an account."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine
-
 from etl.extract.http.auth import Identity, Token
 from etl.extract.http.client import Client
 from etl.extract.http.rate_limiter import MINUTE, RateLimiter
 from etl.extract.http.transport import Endpoint
 from etl.jobs.pipeline.lifecycle import SourceSpec
 from etl.jobs.pipeline.options import SyncOptions
-from etl.load.database.engine import open_engine, reading
+from etl.load.database.engine import reading
 from etl.load.ledger import runs
-from etl.load.schema.migrate import require_newest
 from etl.logs import get_logger
 from etl.settings import describe
 from etl.stop import Stop
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from etl.settings import Settings, SourceSettings
 
 log = get_logger()
@@ -33,13 +32,6 @@ def now() -> datetime:
     """Return the time, to the millisecond."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
-def open_database(settings: Settings) -> Engine:
-    """Open the database and bring it to this version's schema, unless the settings leave that to a person."""
-    engine = open_engine(settings.database_url)
-    require_newest(engine, migrate=settings.migrate)
-    return engine
 
 
 @dataclass(slots=True)

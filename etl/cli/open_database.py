@@ -1,4 +1,4 @@
-"""Opening a database that is to be there already, for the commands that look into it."""
+"""Opening the database of the settings: for a job that may create it, or for a command that reads what is there."""
 
 from __future__ import annotations
 
@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from etl.settings import Settings
+
+
+def open_database(settings: Settings) -> Engine:
+    """Open the database and bring it to this version's schema, unless the settings leave that to a person."""
+    from etl.load.database.engine import open_engine
+    from etl.load.schema.migrate import require_newest
+
+    engine = open_engine(settings.database_url)
+    require_newest(engine, migrate=settings.migrate)
+    return engine
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -138,6 +138,37 @@ class MomentOption(click.ParamType):  # type: ignore[type-arg]  # generic for th
         if moment is None or (isinstance(value, str) and value.isdecimal()):
             self.fail(f"'{value}' is no date or time such as 2024-01-31 or 2024-01-31T08:00:00Z.", param, ctx)
         return moment
+
+
+class DurationOption(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
+    """A length of time such as ``15m``; a number alone is seconds."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read the option's text."""
+        from etl.times import parse_duration
+
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(f"'{value}': {error}.", param, ctx)
+
+
+class DefaultGroup(click.Group):
+    """A group that runs one of its commands if none is named: ``kore-etl runs`` is ``kore-etl runs list``."""
+
+    def __init__(self, *args: Any, default: str, **rest: Any) -> None:
+        super().__init__(*args, **rest)
+        self._default = default
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the default command in front where there is none."""
+        if ctx.resilient_parsing:  # a shell that completes: what is typed so far stands for itself
+            return super().parse_args(ctx, args)
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = [self._default, *args]
+        return super().parse_args(ctx, args)
 
 
 def common_options(command: _Command) -> Callable[..., Any]:

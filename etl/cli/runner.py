@@ -13,8 +13,9 @@ import orjson
 from sqlalchemy import Engine
 
 from etl import logs
-from etl.cli.factory import Builder, now, open_database
+from etl.cli.factory import Builder, now
 from etl.cli.notify.outcome import Notifier, Outcome
+from etl.cli.open_database import open_database
 from etl.cli.progress import progress_display
 from etl.cli.signals import graceful
 from etl.errors import DatabaseError, EtlError, ExitCode

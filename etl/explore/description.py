@@ -1,12 +1,13 @@
-"""What Datasette is told of the database: the comments of its tables, views and columns, labels, facets, questions."""
+"""What Datasette shows of the database: comments of tables, views and columns, labels, facets, the ten questions."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 from sqlalchemy import Table
 
-from etl.explore.questions import questions
 from etl.load.schema.detail_tables import metadata
 from etl.load.schema.views import VIEWS, View
 
@@ -41,6 +42,15 @@ _START = f"""\
 meanwhile.</p>"""
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question, and the statement that answers it on SQLite."""
+
+    name: str
+    title: str
+    sql: str
+
+
 def describe() -> dict[str, Any]:
     """Return Datasette's metadata."""
     tables = {name: _of_table(table) for name, table in metadata.tables.items()}
@@ -68,3 +78,15 @@ def _of_table(table: Table) -> dict[str, Any]:
 def _of_view(view: View) -> dict[str, Any]:
     told = {name: comment for name, comment in view.columns.items() if comment}
     return {"description": view.comment, "columns": told, "sortable_columns": list(view.columns)}
+
+
+def questions() -> list[Question]:
+    """Return the questions in their order."""
+    folder = files(__package__).joinpath("questions")
+    found = sorted((each for each in folder.iterdir() if each.name.endswith(".sql")), key=lambda each: each.name)
+    return [_read(each.name.removesuffix(".sql"), each.read_text(encoding="utf-8")) for each in found]
+
+
+def _read(name: str, text: str) -> Question:
+    title, _, sql = text.partition("\n")
+    return Question(name, title.removeprefix("-- "), sql.strip())

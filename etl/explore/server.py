@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import sqlite3
+import unicodedata
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +19,6 @@ from datasette.plugins import pm
 from etl.errors import ConfigError, DatabaseError
 from etl.explore import links
 from etl.explore.description import DATABASE, describe
-from etl.explore.words import holds_words
 
 HOST = "127.0.0.1"
 _SETTINGS = {
@@ -30,6 +31,27 @@ _SETTINGS = {
 }
 _PATIENCE = 2  # seconds for answers under way when it is to end
 _App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+
+def holds_words(text: str | None, words: str | None) -> bool:
+    """Tell whether a text holds every one of the words, or parts of words, whatever their case and accents.
+
+    An index would have to be written, and the database is only read.
+    """
+    folded = _folded(text or "")
+    return all(word in folded for word in _split(words or ""))
+
+
+@lru_cache(maxsize=32)
+def _split(words: str) -> tuple[str, ...]:
+    return tuple(_folded(words).split())
+
+
+def _folded(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    parts = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(each for each in parts if not unicodedata.combining(each))
 
 
 class ReadOnly(Database):  # type: ignore[misc]  # Datasette has no types

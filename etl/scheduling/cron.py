@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from etl.errors import ConfigError
-from etl.scheduling.installation import STATE, Installation, brought
+from etl.scheduling.install import STATE, Installation, shipped_file
 from etl.scheduling.interval import crontab_times
 
 _LINE = (
@@ -18,7 +18,7 @@ _LINE = (
 
 def file(here: Installation, every: str, user: str) -> str:
     """Return the file for /etc/cron.d."""
-    text = brought("cron/kore-etl.cron")
+    text = shipped_file("cron/kore-etl.cron")
     if _LINE not in text:
         raise AssertionError("config/cron lacks its line")
     folder = STATE if STATE.is_dir() else here.folder

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from etl.errors import ConfigError
-from etl.scheduling.installation import Installation, brought
+from etl.scheduling.install import Installation, shipped_file
 from etl.scheduling.interval import calendar
 
 SERVICE, TIMER, FAILED = "kore-etl.service", "kore-etl.timer", "kore-etl-failed@.service"
@@ -30,7 +30,7 @@ _OF_THE_MACHINE = (
 
 def filled_in(here: Installation, every: str, *, user: bool) -> dict[str, str]:
     """Return the text of each unit by its name."""
-    service, timer, failed = (brought(f"systemd/{name}") for name in (SERVICE, TIMER, FAILED))
+    service, timer, failed = (shipped_file(f"systemd/{name}") for name in (SERVICE, TIMER, FAILED))
     times = {
         "OnCalendar=*:0/5": [f"OnCalendar={calendar(every)}"],
         "Description=Sync Kore.ai tasks every 5m": [f"Description=Sync Kore.ai tasks every {every}"],

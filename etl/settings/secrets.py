@@ -28,8 +28,8 @@ def with_secret(layer: Layer, name: str, environ: Mapping[str, str]) -> Layer:
     """
     given = [key for key in SECRET_KEYS if key in layer]
     if len(given) > 1:
-        places = " and ".join(_place(key, layer[key]) for key in given)
-        raise ConfigError(f"client_secret ({places}): given more than once; accepted: one of {', '.join(SECRET_KEYS)}")
+        origins = " and ".join(_place(key, layer[key]) for key in given)
+        raise ConfigError(f"client_secret ({origins}): given more than once; accepted: one of {', '.join(SECRET_KEYS)}")
     others = {key: found for key, found in layer.items() if key not in SECRET_KEYS}
     secret = _resolved(given[0], layer[given[0]], environ) if given else _from_systemd(name, environ)
     return {**others, "client_secret": secret} if secret else others

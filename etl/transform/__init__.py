@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from etl.transform.drop_fields import dropper
+from etl.transform.drop_fields import dropper, tombstone
 from etl.transform.models import Rejection, Stream, TaskRows
 from etl.transform.task import transform
-from etl.transform.tombstone import tombstone
 
 __all__ = ["Rejection", "Stream", "TaskRows", "dropper", "tombstone", "transform"]

@@ -80,3 +80,12 @@ def _is_named(field: object, name: str) -> bool:
     if not isinstance(field, dict):
         return False
     return field.get("displayName") == name or field.get("lname") in (name, name.lower())
+
+
+# Enough to know a task by, and to compare it with the server: its ids, its dates, and whether it is active.
+TOMBSTONE_KEYS = ("_id", "iId", "createdAt", "updatedAt", "timestampValue", "isActive")
+
+
+def tombstone(record: dict[str, object]) -> dict[str, object]:
+    """The record of a forgotten task without its content."""
+    return {key: record[key] for key in TOMBSTONE_KEYS if key in record}

@@ -19,7 +19,7 @@ _PATIENCE = 60  # seconds
 _AS_ITS_TERMINAL = """
 import fcntl, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C reaches it, and /dev/tty is this
-from etl.cli import main
+from etl.cli.main import main
 main(sys.argv[1:])
 """
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 import pytest
 
 from etl import __version__
-from etl.cli import COMMANDS
+from etl.cli.main import COMMANDS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ENVIRON = {
@@ -71,7 +71,7 @@ class TestStart:
     @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["snyc"]], ids=" ".join)
     def test_imports_only_what_it_needs(self, tmp_path, arguments):
         code = (
-            "import sys\nfrom etl.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+            "import sys\nfrom etl.cli.main import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
             "print(*sys.modules, file=sys.stderr)"
         )
         done = subprocess.run(

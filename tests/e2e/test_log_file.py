@@ -50,8 +50,8 @@ class TestLines:
         retried = [line for line in events(done.stderr) if line["event"] == "request.retried"]
         assert retried
         assert all(line["source"] == "default" and line["run"] == 1 for line in retried)
-        stretch = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/(\.\.|\d{4}-\S+Z)"
-        assert [line for line in retried if re.fullmatch(stretch, line.get("window", ""))]
+        window = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/(\.\.|\d{4}-\S+Z)"
+        assert [line for line in retried if re.fullmatch(window, line.get("window", ""))]
 
 
 class TestFile:
@@ -152,7 +152,7 @@ class TestJournal:
     def test_gets_each_line_of_a_usage_error_marked(self, to_journal, settings):
         assert to_journal("sync", "--nonsense", env=settings).startswith("<3>kore-etl: error: ")
 
-    def test_is_not_taken_for_what_is_none(self, to_journal, settings):
+    def test_what_is_no_journal_is_not_used_as_one(self, to_journal, settings):
         assert to_journal("sync", env=settings, is_journal=False).startswith("{")
 
 

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from sqlalchemy import create_engine
 
 from etl import __version__
-from etl.cli import cli
+from etl.cli.main import cli
 from etl.errors import ExitCode
 from etl.load.schema.detail_tables import metadata
 from etl.load.schema.views import VIEWS

@@ -23,7 +23,7 @@ from sqlalchemy import create_engine, inspect, text
 
 from etl.settings.models import Settings, SourceSettings
 from tests.conftest import CHECKOUT, clean_environment
-from tests.integration.test_client import Authority
+from tests.integration.extract.test_client import Authority
 
 PAGE = CHECKOUT / "docs" / "security.md"
 SECRET = "Zq3+not-to-be-seen/7Q==not-to-be-seen"
@@ -61,7 +61,7 @@ def spoiled(record: dict[str, Any], words: str, number: int) -> dict[str, Any]:
     }
 
 
-def test_no_name_is_taken_for_sql(sandbox: Any, run_cli: Any, environment: Any, migrated_url: str) -> None:
+def test_no_name_is_run_as_sql(sandbox: Any, run_cli: Any, environment: Any, migrated_url: str) -> None:
     server = sandbox(tasks=20)
     server.put([spoiled(record, QUOTES, number) for number, record in enumerate(server.tasks()[:6])])
     given = environment(server, migrated_url)
@@ -170,7 +170,7 @@ CARELESS = {
 
 
 @pytest.mark.parametrize("name", CARELESS)
-def test_no_variable_turns_the_check_of_certificates_off(
+def test_no_variable_disables_the_check_of_certificates(
     run_cli: Any, sandbox: Any, environment: Any, sqlite_url: str, authority: Authority, name: str
 ) -> None:
     server = answering(200, EMPTY, authority.server)
@@ -191,7 +191,7 @@ def test_an_authority_of_ones_own_is_trusted_once_it_is_named(
     assert server.asked != []
 
 
-def test_no_setting_is_about_turning_a_check_off() -> None:
+def test_no_setting_disables_a_check() -> None:
     names = {*Settings.model_fields, *SourceSettings.model_fields}
     assert {name for name in names if re.search("verify|insecure|check|tls|ssl", name)} == set()
 

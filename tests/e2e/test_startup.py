@@ -13,7 +13,7 @@ from tests.conftest import clean_environment
 
 PROGRAM = """
 import sys
-from etl.cli import main
+from etl.cli.main import main
 try:
     main(sys.argv[1:])
 except SystemExit as end:

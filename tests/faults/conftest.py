@@ -1,4 +1,4 @@
-"""What the faults stand on: a scene, copies of databases, and a ledger of what was tried and what was lost.
+"""What the faults stand on: a scenario, copies of databases, and a ledger of what was tried and what was lost.
 
 ``FAULTS=long`` (``make faults``) tries each fault many times; otherwise a few trials each are a part of ``make test``.
 """
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import clean_environment
-from tests.faults.scene import Databases, Scene
+from tests.faults.fault_scenario import Databases, FaultScenario
 from tests.processes import Preloaded
 
 LONG = os.environ.get("FAULTS") == "long"
@@ -37,9 +37,9 @@ def _launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
 
 
 @pytest.fixture
-def scene(tmp_path: Path, _launcher: Preloaded) -> Callable[..., Scene]:
-    """Set a scene: ``scene(server, url, timeout="0.3s")``."""
-    return lambda server, url, **settings: Scene(server, url, tmp_path, _launcher, settings)
+def scenario(tmp_path: Path, _launcher: Preloaded) -> Callable[..., FaultScenario]:
+    """Set up a scenario: ``scenario(server, url, timeout="0.3s")``."""
+    return lambda server, url, **settings: FaultScenario(server, url, tmp_path, _launcher, settings)
 
 
 @pytest.fixture

@@ -61,21 +61,21 @@ def written(lines: list[Line]) -> str:
 
 def table(lines: list[Line]) -> str:
     """One row a fault, in the order of their names; a column that says nothing is left out."""
-    places = [place for place in ANYWHERE if any(line["place"] == place for line in lines)]
-    columns = ["fault", *(ANYWHERE[place] for place in places), "lost", "exits", "told"]
+    databases = [place for place in ANYWHERE if any(line["place"] == place for line in lines)]
+    columns = ["fault", *(ANYWHERE[place] for place in databases), "lost", "exits", "told"]
     faults = sorted({line["fault"] for line in lines}, key=lambda fault: fault.replace("`", "").lower())
-    rows = [row([line for line in lines if line["fault"] == fault], places) for fault in faults]
+    rows = [row([line for line in lines if line["fault"] == fault], databases) for fault in faults]
     kept = [number for number in range(len(columns)) if any(cells[number] for cells in rows)]
     aligned = ["---:" if column in {*ANYWHERE.values(), "lost"} else "---" for column in columns]
     return "\n".join(f"| {' | '.join(cells[number] for number in kept)} |" for cells in [columns, aligned, *rows])
 
 
-def row(lines: list[Line], places: list[str | None]) -> list[str]:
+def row(lines: list[Line], databases: list[str | None]) -> list[str]:
     """The cells of the lines of one fault."""
     kinds = named({line["of"] for line in lines} - {""})
     return [
         lines[0]["fault"] + (f": {kinds}" if kinds else ""),
-        *(count(line["trials"] for line in lines if line["place"] == place) for place in places),
+        *(count(line["trials"] for line in lines if line["place"] == place) for place in databases),
         f"{sum(line['lost'] for line in lines):,}",
         ", ".join(map(str, sorted({end for line in lines for end in line["ends"]}))),
         "; ".join(sorted({line["told"] for line in lines} - {""})),

@@ -13,22 +13,22 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import either
+from tests.faults.fault_scenario import Databases, kill
 from tests.faults.independent_server import FAILURES, IndependentServer, error
-from tests.faults.scene import Databases, kill
 
 DATES = ("createdAt", "updatedAt")
 CASES = either([*zip(DATES, ("sqlite", "postgres"), strict=True)], [*product(DATES, ("sqlite", "postgres"))])
 
 
 def test_an_independent_server_is_mirrored_whatever_happens(
-    scene: Any, databases: Databases, request: pytest.FixtureRequest, ledger: Any
+    scenario: Any, databases: Databases, request: pytest.FixtureRequest, ledger: Any
 ) -> None:
     # Nearly all of the time is spent waiting for what the server allows.
     with ThreadPoolExecutor(len(CASES)) as pool, ExitStack() as stack:
         servers = [IndependentServer(either(60, 250), filter_on=dates) for dates, _ in CASES]
         urls = [databases.copy(request.getfixturevalue(f"migrated_{place}_url")) for _, place in CASES]
-        scenes = [scene(stack.enter_context(server), url) for server, url in zip(servers, urls, strict=True)]
-        for _ in pool.map(_mirror, scenes, [ledger] * len(scenes)):
+        scenarios = [scenario(stack.enter_context(server), url) for server, url in zip(servers, urls, strict=True)]
+        for _ in pool.map(_mirror, scenarios, [ledger] * len(scenarios)):
             pass
 
 
@@ -52,12 +52,12 @@ class StoppingServer(IndependentServer):
 
 
 def test_a_broken_off_reading_covers_only_stored_tasks(
-    scene: Any, databases: Databases, migrated_sqlite_url: str
+    scenario: Any, databases: Databases, migrated_sqlite_url: str
 ) -> None:
     marks = []
     for answers in range(8, 16):
         with StoppingServer(240, answers=answers) as server:
-            ready = scene(server, databases.copy(migrated_sqlite_url))
+            ready = scenario(server, databases.copy(migrated_sqlite_url))
             done = ready.run("sync")
             assert done.returncode not in (0, 3), done.stderr
             ready.check_soundness()

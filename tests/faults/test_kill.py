@@ -14,7 +14,7 @@ import pytest
 
 from etl.load.ledger.rejected_records import digest_of
 from tests.faults.conftest import either
-from tests.faults.scene import Content, Databases, Scene, copy_after_power_loss, kill
+from tests.faults.fault_scenario import Content, Databases, FaultScenario, copy_after_power_loss, kill
 
 TASKS, PAGE = either(120, 300), either(20, 50)
 SEED = 20_250_528
@@ -26,47 +26,47 @@ class Job:
     """A command, the database in which it has something to do, and how often it is killed there."""
 
     command: tuple[str, ...]
-    prepare: Callable[[Scene], None]
+    prepare: Callable[[FaultScenario], None]
     trials: int = either(2, 20)
 
 
-def _nothing(_scene: Scene) -> None:
+def _nothing(_scenario: FaultScenario) -> None:
     pass
 
 
-def _synced(scene: Scene) -> None:
-    assert scene.run("sync").returncode == 0
+def _synced(scenario: FaultScenario) -> None:
+    assert scenario.run("sync").returncode == 0
 
 
-def _changed_since(scene: Scene) -> None:
-    _synced(scene)
-    scene.server.change(update=TASKS // 3, insert=TASKS // 5)
+def _changed_since(scenario: FaultScenario) -> None:
+    _synced(scenario)
+    scenario.server.change(update=TASKS // 3, insert=TASKS // 5)
 
 
-def _deleted_since(scene: Scene) -> None:
-    _synced(scene)
-    scene.server.change(delete=TASKS // 12, update=20)
+def _deleted_since(scenario: FaultScenario) -> None:
+    _synced(scenario)
+    scenario.server.change(delete=TASKS // 12, update=20)
 
 
-def _rejected_then_mended(scene: Scene) -> None:
+def _rejected_then_mended(scenario: FaultScenario) -> None:
     """Keep half of the records aside for their date, which is then mended: here and on the server."""
-    good = scene.server.tasks()[: TASKS // 2]
-    scene.server.put([{**record, "updatedAt": "yesterday"} for record in good])
-    assert scene.run("sync").returncode == 3
-    assert scene.rejected() == TASKS // 2
+    good = scenario.server.tasks()[: TASKS // 2]
+    scenario.server.put([{**record, "updatedAt": "yesterday"} for record in good])
+    assert scenario.run("sync").returncode == 3
+    assert scenario.rejected() == TASKS // 2
     for record in good:
         raw = orjson.dumps(record).decode()
-        scene.execute(
+        scenario.execute(
             "update rejected_records set raw = :raw, digest = :digest where record_id = :id",
             raw=raw, digest=digest_of(raw), id=record["_id"],
         )  # fmt: skip
-    scene.server.put(good)
+    scenario.server.put(good)
 
 
-def _without_tables(scene: Scene) -> None:
+def _without_tables(scenario: FaultScenario) -> None:
     """The migrations make them, which an empty database is spared."""
-    _synced(scene)
-    assert scene.run("db", "downgrade", "base", "--yes").returncode == 0
+    _synced(scenario)
+    assert scenario.run("db", "downgrade", "base", "--yes").returncode == 0
 
 
 JOBS = {
@@ -85,16 +85,16 @@ def job(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def prepared(job: str, sandbox: Any, scene: Any, migrated_url: str) -> Scene:
+def prepared(job: str, sandbox: Any, scenario: Any, migrated_url: str) -> FaultScenario:
     """The server, and a database in which the job has its work before it."""
-    ready = scene(sandbox(tasks=TASKS, cap=PAGE), migrated_url)
+    ready = scenario(sandbox(tasks=TASKS, cap=PAGE), migrated_url)
     JOBS[job].prepare(ready)
     ready.server.configure(latency_ms=4)
     return ready
 
 
 @pytest.fixture
-def undisturbed(job: str, prepared: Scene, databases: Databases) -> tuple[Content, float]:
+def undisturbed(job: str, prepared: FaultScenario, databases: Databases) -> tuple[Content, float]:
     """What the database holds after the job when nothing goes wrong, and the seconds that it takes."""
     twin = prepared.on(databases.copy(prepared.url))
     began = time.monotonic()
@@ -106,7 +106,12 @@ def undisturbed(job: str, prepared: Scene, databases: Databases) -> tuple[Conten
 
 
 def test_nothing_is_lost_wherever_it_is_killed(
-    job: str, prepared: Scene, undisturbed: tuple[Content, float], databases: Databases, ledger: Any, tmp_path: Path
+    job: str,
+    prepared: FaultScenario,
+    undisturbed: tuple[Content, float],
+    databases: Databases,
+    ledger: Any,
+    tmp_path: Path,
 ) -> None:
     content, lasted = undisturbed
     trials = JOBS[job].trials
@@ -136,7 +141,7 @@ def test_nothing_is_lost_wherever_it_is_killed(
     assert (killed, lost, lost_in_cuts) == (trials, 0, 0)
 
 
-def _lost_after(job: str, victim: Scene, content: Content) -> int:
+def _lost_after(job: str, victim: FaultScenario, content: Content) -> int:
     """See that a database is sound after a kill, let the job come to its end, and count the tasks that are lost."""
     if job != "migration":  # a half-migrated database does not exist, but one before the migration has no tables
         victim.check_soundness()

@@ -49,7 +49,7 @@ def accelerated(folder: Path) -> Iterator[tuple[Served, subprocess.Popen[str]]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ResourceUse:
     """What this process takes."""
 
     memory: int
@@ -63,15 +63,17 @@ def synced(settings: Any) -> None:
         assert work_on_sources(settings, Work("sync", sync), output="text") == 0
 
 
-def taken() -> Taken:
+def resource_use() -> ResourceUse:
     gc.collect()
     process = psutil.Process()
-    return Taken(process.memory_info().rss, process.num_fds(), process.num_threads(), len(gc.get_objects()))
+    return ResourceUse(process.memory_info().rss, process.num_fds(), process.num_threads(), len(gc.get_objects()))
 
 
-def test_a_day_of_syncs_does_not_grow_slower(scene: Any, migrated_sqlite_url: str, ledger: Any, tmp_path: Path) -> None:
+def test_a_day_of_syncs_does_not_grow_slower(
+    scenario: Any, migrated_sqlite_url: str, ledger: Any, tmp_path: Path
+) -> None:
     with accelerated(tmp_path) as (served, process):
-        ready = scene(served, migrated_sqlite_url)
+        ready = scenario(served, migrated_sqlite_url)
         settings = load_settings(None, ready.environment(), {}).settings
         began, rounds = time.monotonic(), 0
         before, warm = None, 0
@@ -79,8 +81,8 @@ def test_a_day_of_syncs_does_not_grow_slower(scene: Any, migrated_sqlite_url: st
             synced(settings)
             rounds += 1
             if before is None and time.monotonic() > began + SECONDS / 3:
-                before, warm = taken(), rounds
-        after = taken()
+                before, warm = resource_use(), rounds
+        after = resource_use()
         assert process.stdin
         assert process.stdout
         print("stop", file=process.stdin, flush=True)

@@ -18,8 +18,8 @@ import pytest
 
 from tests.conftest import _as_administrator, _forgo_durability
 from tests.faults.conftest import either
+from tests.faults.fault_scenario import FaultScenario
 from tests.faults.proxy import Moment, Proxy
-from tests.faults.scene import Scene
 
 
 def plain(url: str) -> str:
@@ -27,13 +27,13 @@ def plain(url: str) -> str:
 
 
 @pytest.fixture
-def ready(scene: Any, sandbox: Any, migrated_postgres_url: str) -> Scene:
-    return scene(sandbox(tasks=120, cap=15), migrated_postgres_url)
+def ready(scenario: Any, sandbox: Any, migrated_postgres_url: str) -> FaultScenario:
+    return scenario(sandbox(tasks=120, cap=15), migrated_postgres_url)
 
 
-def told(scene: Scene, *words: str, **settings: str) -> None:
+def told(scenario: FaultScenario, *words: str, **settings: str) -> None:
     """A sync ends in 6 with one line that says what happened to which database, and what to do."""
-    done = scene.run("sync", **settings)
+    done = scenario.run("sync", **settings)
     assert_told(done, *words)
 
 
@@ -46,28 +46,28 @@ def assert_told(done: Any, *words: str) -> None:
     assert "see the database's own log" not in lines[0]
 
 
-def goes_on_or_tells(scene: Scene, done: Any) -> None:
+def goes_on_or_tells(scenario: FaultScenario, done: Any) -> None:
     """A run whose sessions end between two transactions opens new ones and loses nothing; any other one tells why."""
     if done.returncode == 0:
-        assert scene.lost() == []
+        assert scenario.lost() == []
     else:
         assert_told(done, "run again when PostgreSQL is back")
 
 
-def completes(scene: Scene, ledger: Any, fault: str, *, of: str = "", trials: int = 1) -> None:
-    scene.check_soundness()
-    done = scene.run("sync")
+def completes(scenario: FaultScenario, ledger: Any, fault: str, *, of: str = "", trials: int = 1) -> None:
+    scenario.check_soundness()
+    done = scenario.run("sync")
     assert done.returncode == 0, done.stderr[-2000:]
-    scene.check_soundness()
-    ledger("database", fault, "PostgreSQL", of=of, trials=trials, lost=len(scene.lost()), ends={6})
-    assert scene.lost() == []
+    scenario.check_soundness()
+    ledger("database", fault, "PostgreSQL", of=of, trials=trials, lost=len(scenario.lost()), ends={6})
+    assert scenario.lost() == []
 
 
 # Lines that are cut
 
 
 @pytest.mark.parametrize("moment", Moment.__args__)
-def test_a_line_cut_at_any_commit_loses_nothing(ready: Scene, ledger: Any, moment: Moment) -> None:
+def test_a_line_cut_at_any_commit_loses_nothing(ready: FaultScenario, ledger: Any, moment: Moment) -> None:
     with Proxy(ready.url) as proxy:
         far = ready.on(proxy.url)
         trials = either((2, 5, 8), range(2, 22))
@@ -84,7 +84,7 @@ def test_a_line_cut_at_any_commit_loses_nothing(ready: Scene, ledger: Any, momen
 
 @pytest.mark.parametrize("after", either((6,), (1, 3, 6, 9, 12)))
 def test_a_session_that_an_administrator_ends_is_told(
-    ready: Scene, ledger: Any, pg_server: Callable[[str], str], after: int
+    ready: FaultScenario, ledger: Any, pg_server: Callable[[str], str], after: int
 ) -> None:
     name = ready.url.partition("?")[0].rpartition("/")[2]
     ready.server.configure(latency_ms=30)
@@ -100,7 +100,7 @@ def test_a_session_that_an_administrator_ends_is_told(
 # Locks, limits, rights
 
 
-def test_a_table_locked_by_someone_else_is_waited_for_or_told(ready: Scene, ledger: Any) -> None:
+def test_a_table_locked_by_someone_else_is_waited_for_or_told(ready: FaultScenario, ledger: Any) -> None:
     with psycopg.connect(plain(ready.url)) as other:
         other.execute("lock table tasks in access exclusive mode")
         told(ready.on(f"{ready.url}&options=-c%20lock_timeout%3D300"), "lock timeout", "holds")
@@ -112,7 +112,7 @@ def test_a_table_locked_by_someone_else_is_waited_for_or_told(ready: Scene, ledg
     completes(ready, ledger, "a table locked by someone else", of="statement and lock timeout", trials=2)
 
 
-def test_a_role_without_rights_is_told(ready: Scene, ledger: Any) -> None:
+def test_a_role_without_rights_is_told(ready: FaultScenario, ledger: Any) -> None:
     with psycopg.connect(plain(ready.url), autocommit=True) as owner:
         role = f"reader_{os.getpid()}"
         owner.execute(f"create role {role} login")
@@ -123,7 +123,7 @@ def test_a_role_without_rights_is_told(ready: Scene, ledger: Any) -> None:
     completes(ready, ledger, "a role without rights")
 
 
-def test_a_dropped_table_is_told_and_the_rest_is_whole(ready: Scene, ledger: Any) -> None:
+def test_a_dropped_table_is_told_and_the_rest_is_whole(ready: FaultScenario, ledger: Any) -> None:
     ready.execute("alter table task_changes rename to taken_away")
     assert ready.run("sync").returncode in (0, 6)
     ready.server.change(update=30)
@@ -132,7 +132,7 @@ def test_a_dropped_table_is_told_and_the_rest_is_whole(ready: Scene, ledger: Any
     completes(ready, ledger, "a table dropped")
 
 
-def test_a_database_of_a_newer_version_is_refused(ready: Scene, ledger: Any) -> None:
+def test_a_database_of_a_newer_version_is_refused(ready: FaultScenario, ledger: Any) -> None:
     before = ready.value("select version_num from alembic_version")
     ready.execute("update alembic_version set version_num = '9999'")
     told(ready, "9999", "install the kore-etl that made it")
@@ -186,18 +186,20 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def own(cluster: Cluster, scene: Any, sandbox: Any) -> Iterator[Scene]:
+def own(cluster: Cluster, scenario: Any, sandbox: Any) -> Iterator[FaultScenario]:
     """A fresh database of that server."""
     with closing(psycopg.connect(plain(cluster.url), autocommit=True)) as connection:
         connection.execute("drop database if exists own with (force)")
         connection.execute("create database own")
-    ready = scene(sandbox(tasks=400, cap=20, latency_ms=10), cluster.url.replace("/postgres?", "/own?"))
+    ready = scenario(sandbox(tasks=400, cap=20, latency_ms=10), cluster.url.replace("/postgres?", "/own?"))
     assert ready.run("db", "upgrade").returncode == 0
     return ready
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_a_server_restarted_in_the_middle_loses_nothing(cluster: Cluster, own: Scene, ledger: Any, mode: str) -> None:
+def test_a_server_restarted_in_the_middle_loses_nothing(
+    cluster: Cluster, own: FaultScenario, ledger: Any, mode: str
+) -> None:
     trials = either(1, 5)
     for number in range(trials):
         before = own.server.request_count
@@ -209,7 +211,7 @@ def test_a_server_restarted_in_the_middle_loses_nothing(cluster: Cluster, own: S
     completes(own, ledger, "the server restarted in the middle of a run", of=mode, trials=trials)
 
 
-def test_a_disk_that_is_full_is_told_and_loses_nothing(cluster: Cluster, own: Scene, ledger: Any) -> None:
+def test_a_disk_that_is_full_is_told_and_loses_nothing(cluster: Cluster, own: FaultScenario, ledger: Any) -> None:
     random = Random(1)
     large = [{**record, "name": random.randbytes(400_000).hex()} for record in own.server.tasks()[:20]]
     own.server.put(large)

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import either
-from tests.faults.scene import Scene
+from tests.faults.fault_scenario import FaultScenario
 
 
 @pytest.fixture
-def ready(scene: Any, sandbox: Any, migrated_sqlite_url: str) -> Scene:
-    return scene(sandbox(tasks=200, cap=20), migrated_sqlite_url)
+def ready(scenario: Any, sandbox: Any, migrated_sqlite_url: str) -> FaultScenario:
+    return scenario(sandbox(tasks=200, cap=20), migrated_sqlite_url)
 
 
-def file_of(scene: Scene) -> Path:
-    return Path(scene.url.removeprefix("sqlite:///"))
+def file_of(scenario: FaultScenario) -> Path:
+    return Path(scenario.url.removeprefix("sqlite:///"))
 
 
 def assert_told(done: Any, *words: str) -> None:
@@ -31,23 +31,23 @@ def assert_told(done: Any, *words: str) -> None:
     assert all(word in line for word in words), line
 
 
-def completes(scene: Scene, ledger: Any, fault: str, *, of: str = "", end: int = 6) -> None:
-    scene.check_soundness()
-    done = scene.run("sync")
+def completes(scenario: FaultScenario, ledger: Any, fault: str, *, of: str = "", end: int = 6) -> None:
+    scenario.check_soundness()
+    done = scenario.run("sync")
     assert done.returncode == 0, done.stderr[-2000:]
-    scene.check_soundness()
-    ledger("database", fault, "SQLite", of=of, trials=1, lost=len(scene.lost()), ends={end})
-    assert scene.lost() == []
+    scenario.check_soundness()
+    ledger("database", fault, "SQLite", of=of, trials=1, lost=len(scenario.lost()), ends={end})
+    assert scenario.lost() == []
 
 
 @contextmanager
-def another_writer(scene: Scene) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(file_of(scene), isolation_level=None)) as other:
+def another_writer(scenario: FaultScenario) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(file_of(scenario), isolation_level=None)) as other:
         other.execute("begin immediate")
         yield other
 
 
-def test_another_writer_is_waited_for(ready: Scene, ledger: Any) -> None:
+def test_another_writer_is_waited_for(ready: FaultScenario, ledger: Any) -> None:
     with another_writer(ready) as other:
         process = ready.start("sync")
         assert not process.ends_within(either(1.0, 5.0))
@@ -56,21 +56,21 @@ def test_another_writer_is_waited_for(ready: Scene, ledger: Any) -> None:
     completes(ready, ledger, "another writer for seconds", end=0)
 
 
-def test_a_lasting_lock_is_told_after_the_set_wait(ready: Scene, ledger: Any) -> None:
+def test_a_lasting_lock_is_told_after_the_set_wait(ready: FaultScenario, ledger: Any) -> None:
     wait = either("?timeout=0.3", "")  # half a minute where nothing is said
     with another_writer(ready):
         assert_told(ready.on(f"{ready.url}{wait}").run("sync"), "is locked", "try again when it is done")
     completes(ready, ledger, "another writer for longer than is waited")
 
 
-def test_a_file_that_can_only_be_read_is_told(ready: Scene, ledger: Any) -> None:
+def test_a_file_that_can_only_be_read_is_told(ready: FaultScenario, ledger: Any) -> None:
     read_only = ready.on(f"sqlite:///file:{file_of(ready)}?mode=ro&uri=true")
     assert_told(read_only.run("sync"), "cannot be written")
     completes(ready, ledger, "a file that can only be read")
 
 
 @pytest.mark.parametrize("room", either((450_000,), (300_000, 400_000, 500_000, 600_000, 700_000, 800_000)))
-def test_a_disk_that_is_full_is_told_and_loses_nothing(ready: Scene, ledger: Any, room: int) -> None:
+def test_a_disk_that_is_full_is_told_and_loses_nothing(ready: FaultScenario, ledger: Any, room: int) -> None:
     ready.server.configure(latency_ms=20)
     process = ready.start("sync")
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
@@ -78,7 +78,7 @@ def test_a_disk_that_is_full_is_told_and_loses_nothing(ready: Scene, ledger: Any
     completes(ready, ledger, "a full disk", of=f"{room // 1000} kB")
 
 
-def test_a_newer_database_is_refused_and_not_touched(ready: Scene, ledger: Any) -> None:
+def test_a_newer_database_is_refused_and_not_touched(ready: FaultScenario, ledger: Any) -> None:
     before = ready.value("select version_num from alembic_version")
     ready.execute("update alembic_version set version_num = '9999'")
     content = file_of(ready).read_bytes()
@@ -91,7 +91,7 @@ def test_a_newer_database_is_refused_and_not_touched(ready: Scene, ledger: Any) 
 
 
 @pytest.mark.parametrize("place", either((0.5,), (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)))
-def test_a_damaged_file_is_told_and_not_overwritten(ready: Scene, ledger: Any, place: float) -> None:
+def test_a_damaged_file_is_told_and_not_overwritten(ready: FaultScenario, ledger: Any, place: float) -> None:
     assert ready.run("sync").returncode == 0
     with closing(sqlite3.connect(file_of(ready))) as connection:
         connection.execute("pragma wal_checkpoint(truncate)")
@@ -117,7 +117,7 @@ def test_a_damaged_file_is_told_and_not_overwritten(ready: Scene, ledger: Any, p
     )
 
 
-def test_a_table_that_someone_dropped_is_told(ready: Scene, ledger: Any) -> None:
+def test_a_table_that_someone_dropped_is_told(ready: FaultScenario, ledger: Any) -> None:
     ready.execute("alter table task_fields rename to taken_away")
     assert_told(ready.run("sync"), "task_fields", "db check")
     assert ready.run("db", "check").returncode == 6

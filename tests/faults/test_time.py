@@ -21,7 +21,7 @@ from etl.sandbox import Options, Sandbox
 from etl.times import parse_time
 from tests.conftest import CHECKOUT
 from tests.faults.conftest import either
-from tests.faults.scene import Scene
+from tests.faults.fault_scenario import FaultScenario
 
 SHIFTED = Path(__file__).with_name("shifted")
 
@@ -39,25 +39,25 @@ def at() -> Iterator[Callable[..., Sandbox]]:
         yield start
 
 
-def three_syncs(scene: Scene, **environment: str) -> int:
+def three_syncs(scenario: FaultScenario, **environment: str) -> int:
     """Sync with changes between, see that the database is equal each time, and give how many tasks were lost.
 
     With variables that mean something to Python when it starts, it is started anew for each.
     """
     lost = 0
     for command in ("sync", "sync", "reconcile"):
-        done = started_anew(scene, command, environment) if environment else scene.run(command)
+        done = started_anew(scenario, command, environment) if environment else scenario.run(command)
         assert done.returncode == 0, done.stderr[-2000:]
-        scene.check_soundness()
-        lost += len(scene.lost())
-        scene.server.change(update=10, insert=5)
+        scenario.check_soundness()
+        lost += len(scenario.lost())
+        scenario.server.change(update=10, insert=5)
     return lost
 
 
-def started_anew(scene: Scene, command: str, environment: dict[str, str]) -> Any:
-    given = {**scene.environment(), **environment}
+def started_anew(scenario: FaultScenario, command: str, environment: dict[str, str]) -> Any:
+    given = {**scenario.environment(), **environment}
     line = [executable, "-m", "etl", command]
-    return run(line, env=given, cwd=scene.folder, capture_output=True, check=False, encoding="utf-8")
+    return run(line, env=given, cwd=scenario.folder, capture_output=True, check=False, encoding="utf-8")
 
 
 DATES = ("createdAt", "updatedAt")
@@ -66,11 +66,11 @@ CLOCKS = [*product((-1, 1), (True, False), DATES)]
 
 @pytest.mark.parametrize("clock", either(CLOCKS[::5], CLOCKS), ids=str)
 def test_a_clock_that_is_wrong_loses_nothing(
-    scene: Any, sandbox: Any, migrated_sqlite_url: str, ledger: Any, clock: tuple[int, bool, str]
+    scenario: Any, sandbox: Any, migrated_sqlite_url: str, ledger: Any, clock: tuple[int, bool, str]
 ) -> None:
     hours, tokens, dates = clock
     server = sandbox(tasks=80, cap=20, clock_skew=hours * 3600.0, skew_tokens=tokens, window_field=dates)
-    ready = scene(server, migrated_sqlite_url)
+    ready = scenario(server, migrated_sqlite_url)
     lost = three_syncs(ready)
     tokens_by = "it" if tokens else "the true time"
     fault = f"the server's clock is wrong, tokens are checked by {tokens_by}"
@@ -83,11 +83,11 @@ OWN_CLOCKS = [*product((-1, 1), DATES, ("sqlite", "postgres"))]
 
 @pytest.mark.parametrize("clock", either(OWN_CLOCKS[::7], OWN_CLOCKS), ids=str)
 def test_our_own_clock_that_is_wrong_loses_nothing(
-    scene: Any, sandbox: Any, request: pytest.FixtureRequest, ledger: Any, clock: tuple[int, str, str]
+    scenario: Any, sandbox: Any, request: pytest.FixtureRequest, ledger: Any, clock: tuple[int, str, str]
 ) -> None:
     hours, dates, place = clock
     url = request.getfixturevalue(f"migrated_{place}_url")
-    ready = scene(sandbox(tasks=80, cap=20, window_field=dates), url)
+    ready = scenario(sandbox(tasks=80, cap=20, window_field=dates), url)
     began = datetime.now(UTC)
     lost = three_syncs(ready, PYTHONPATH=f"{SHIFTED}{os.pathsep}{CHECKOUT}", SHIFTED_BY=str(hours * 3600))
     ended = datetime.now(UTC)
@@ -114,9 +114,9 @@ MOMENTS = {
 @pytest.mark.parametrize("place", either(("sqlite",), ("sqlite", "postgres")))
 @pytest.mark.parametrize("moment", either(("a leap day ends", "1970", "9999"), tuple(MOMENTS)))
 def test_a_special_day_loses_nothing(
-    scene: Any, at: Any, request: pytest.FixtureRequest, ledger: Any, moment: str, place: str
+    scenario: Any, at: Any, request: pytest.FixtureRequest, ledger: Any, moment: str, place: str
 ) -> None:
-    ready = scene(at(MOMENTS[moment]), request.getfixturevalue(f"migrated_{place}_url"))
+    ready = scenario(at(MOMENTS[moment]), request.getfixturevalue(f"migrated_{place}_url"))
     lost = three_syncs(ready)
     fault = "a sync at a special moment" if moment[0].isalpha() else "a server in another year"
     ledger("time", fault, ready.place, of=moment, trials=3, lost=lost)
@@ -127,9 +127,9 @@ def test_a_special_day_loses_nothing(
     "zone", either(("Pacific/Kiritimati",), ("Pacific/Kiritimati", "Europe/Berlin", "America/St_Johns"))
 )
 def test_the_machines_time_zone_is_no_matter(
-    scene: Any, sandbox: Any, migrated_sqlite_url: str, ledger: Any, zone: str
+    scenario: Any, sandbox: Any, migrated_sqlite_url: str, ledger: Any, zone: str
 ) -> None:
-    ready = scene(sandbox(tasks=80, cap=20), migrated_sqlite_url)
+    ready = scenario(sandbox(tasks=80, cap=20), migrated_sqlite_url)
     lost = three_syncs(ready, TZ=zone)
     ledger("time", "the machine's time zone", ready.place, of=zone, trials=3, lost=lost)
     assert lost == 0
@@ -152,8 +152,10 @@ SPELLINGS = {
 IMPOSSIBLE = ["2023-02-29T00:00:00Z", "2025-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
 
 
-def test_a_date_in_any_spelling_is_stored_or_rejected(scene: Any, sandbox: Any, migrated_url: str, ledger: Any) -> None:
-    ready = scene(sandbox(tasks=20, cap=10), migrated_url)
+def test_a_date_in_any_spelling_is_stored_or_rejected(
+    scenario: Any, sandbox: Any, migrated_url: str, ledger: Any
+) -> None:
+    ready = scenario(sandbox(tasks=20, cap=10), migrated_url)
     dates = [*SPELLINGS, *IMPOSSIBLE]
     odd = [
         {"_id": f"ti-{number}", "name": date, "createdAt": "2025-05-28T00:00:00Z", "updatedAt": date}

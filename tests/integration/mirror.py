@@ -29,13 +29,13 @@ union all
 select * from ({_EVENTS}) as events except select * from ({_COUNTS}) as counts
 """
 
-_STRETCHES = "select task_id, source_id, position, status_id, value, started_at, ended_at from {0}"
+_INTERVALS = "select task_id, source_id, position, status_id, value, started_at, ended_at from {0}"
 _PROGRESS = "select task_id, source_id, first_response_at, first_resolved_at, last_resolved_at, reopened from {0}"
 MISFOLLOWED = [
     f"select * from ({kept}) as kept except select * from ({told}) as told"
     f" union all select * from ({told}) as told except select * from ({kept}) as kept"
     for kept, told in (
-        (_STRETCHES.format("status_intervals"), _STRETCHES.format("computed_status_intervals")),
+        (_INTERVALS.format("status_intervals"), _INTERVALS.format("computed_status_intervals")),
         (_PROGRESS.format("task_progress"), _PROGRESS.format("computed_task_progress")),
     )
 ]

@@ -86,8 +86,8 @@ def live(database: Database, key: str, dice: Random) -> None:
         steps.append((path[-1], new, at))
         path.append(new)
     gone = {"deleted_at": at + (TODAY - at) * dice.random()} if dice.random() < 0.2 else {}
-    places = {"queue_id": dice.choice(["north", "south", None]), "priority_id": dice.choice(["High", "Low", None])}
-    add(database, key, path[-1], created, first_seen_at=seen, updated_at=at, **gone, **places)
+    dimensions = {"queue_id": dice.choice(["north", "south", None]), "priority_id": dice.choice(["High", "Low", None])}
+    add(database, key, path[-1], created, first_seen_at=seen, updated_at=at, **gone, **dimensions)
     for old, new, moment in steps:
         change(database, key, old, new, moment)
 

@@ -355,7 +355,7 @@ class TestSecret:
         assert self.secret(load({**environ, "VAULT_SECRET": SECRET}))[0] == SECRET
 
     @pytest.mark.parametrize("file", ["mine.client_secret", "client_secret"])
-    def test_is_taken_from_systemd_where_nothing_else_says_it(self, environ, folder, file):
+    def test_is_read_from_systemd_where_nothing_else_says_it(self, environ, folder, file):
         (folder / file).write_text(SECRET)
         given = {**environ, "KORE_ETL_SOURCE_NAME": "mine", "CREDENTIALS_DIRECTORY": str(folder)}
         assert self.secret(load(given)) == (SECRET, f"$CREDENTIALS_DIRECTORY/{file}")

@@ -6,7 +6,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import CHECKOUT
+
+pytestmark = pytest.mark.slow
 
 TESTS = """
 import time

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from etl.extract.capabilities import DEFAULT_PAGE_ROWS, END_OF_TIME, SECOND
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Field, Query
-from etl.extract.probe.session import ProbeSession, largest_taken
+from etl.extract.probe.session import ProbeSession, largest_accepted
 
 EARLY = datetime.fromisoformat("1970-01-02T00:00:00+00:00")
 _MANY = 1000
@@ -39,19 +39,19 @@ def _largest_page(session: ProbeSession, most: int) -> tuple[int, Page] | None:
     """Return the largest limit that the server takes, and the page that it gave."""
     pages: dict[int, Page] = {}
 
-    def is_taken(limit: int) -> bool:
+    def is_accepted(limit: int) -> bool:
         page = _ask_for(session, limit, is_sorted=session.known.sort_updated is not False)
         if page is not None:
             pages[limit] = page
         return page is not None
 
-    if not is_taken(most):
+    if not is_accepted(most):
         named = max((n for n in session.numbers_refused(r"(?<![\d.])\d+(?![\d.])") if n < most), default=0)
         below, above = most, 0
         if named >= _LIMITS[0]:
-            below, above = (most, named + 1) if is_taken(named) else (named, 0)
-        if not above or is_taken(above):  # one more than the number that it names: that it is no other number
-            largest_taken([limit for limit in _LIMITS if above < limit < below], is_taken)
+            below, above = (most, named + 1) if is_accepted(named) else (named, 0)
+        if not above or is_accepted(above):  # one more than the number that it names: that it is no other number
+            largest_accepted([limit for limit in _LIMITS if above < limit < below], is_accepted)
     return max(pages.items(), default=None)
 
 
@@ -122,15 +122,15 @@ def _longest_range(session: ProbeSession) -> timedelta | None:
     field = session.known.window_field
     end = _latest(session, field) + SECOND
 
-    def is_taken(days: int) -> bool:
+    def is_accepted(days: int) -> bool:
         query = Query(limit=1, start=end - timedelta(days=days), end=end)
         page = session.ask(query, may_be_much=True)
         return page is not None and bool(page.records or field is None)
 
     named = max((n for n in session.numbers_refused(r"(\d+)\W*day") if n <= _DAYS[-1]), default=0)
-    if named and is_taken(named):
+    if named and is_accepted(named):
         return timedelta(days=named)
-    days = largest_taken([days for days in _DAYS if not named or days < named], is_taken)
+    days = largest_accepted([days for days in _DAYS if not named or days < named], is_accepted)
     return None if days is None else timedelta(days=days)
 
 

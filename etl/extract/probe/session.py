@@ -84,12 +84,12 @@ class ProbeSession:
             self.known = self.known.with_answer(question, answer, evidence)
 
 
-def largest_taken(ladder: Sequence[Choice], is_taken: Callable[[Choice], bool]) -> Choice | None:
+def largest_accepted(ladder: Sequence[Choice], is_accepted: Callable[[Choice], bool]) -> Choice | None:
     """Return the largest of rising choices that is taken, found by halving; None where none is."""
     low, high = 0, len(ladder)
     while low < high:
         middle = (low + high) // 2
-        if is_taken(ladder[middle]):
+        if is_accepted(ladder[middle]):
             low = middle + 1
         else:
             high = middle

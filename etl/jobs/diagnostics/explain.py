@@ -85,7 +85,7 @@ def _of_tasks(connection: Connection, asked: str, keys: list[Key]) -> Answer:
     erased = lookup.forgotten(connection, keys)
     stories = [_story(connection, key) for key in keys if key not in erased]
     kept = [row for key in keys for row in lookup.kept_aside(connection, key[0], source_id=key[1])]
-    hints = [hint for story in stories for hint in _doubts(connection, story)]
+    hints = [hint for story in stories for hint in _staleness_hints(connection, story)]
     hints += [_forgotten(task_id, moment) for (task_id, _), moment in erased.items()]
     return Answer(asked, found=bool(stories), tasks=stories, rejected=kept, hints=[*_rejected(kept), *hints])
 
@@ -143,7 +143,7 @@ def _described(change: Row) -> str:
     return f"{change['field']}: {old or 'none'} -> {new or 'none'}"
 
 
-def _doubts(connection: Connection, story: Story) -> Iterator[Hint]:
+def _staleness_hints(connection: Connection, story: Story) -> Iterator[Hint]:
     """Tell why a row may not be what the server has now."""
     task, name = story.task, story.task["source"]
     if task["deleted_at"] is not None:
@@ -179,9 +179,9 @@ def _not_covered(connection: Connection, source: Row) -> Iterator[Hint]:
     if mark is None:
         yield Hint(f"source {name}: the first sync has not come to its end", again)
     for start, end in lookup.gaps(connection, source["id"]):
-        yield Hint(f"source {name}: {_stretch(start, end)} was not read", _backfill(name, start, end))
+        yield Hint(f"source {name}: {_range_text(start, end)} was not read", _backfill(name, start, end))
     for start, end in lookup.unverified(connection, source["id"]):
-        reason = f"source {name}: {_stretch(start, end)} was read, but not proved complete"
+        reason = f"source {name}: {_range_text(start, end)} was read, but not proved complete"
         yield Hint(reason, _backfill(name, start, end))
     if source["history_start"] is not None:
         reason = f"source {name}: nothing was read of before {format_time(source['history_start'])}"
@@ -198,7 +198,7 @@ def _elsewhere(asked: str, sources: list[Row]) -> Hint:
     return Hint(reason, f"{FETCH} {shlex.quote(asked)}")
 
 
-def _stretch(start: datetime, end: datetime) -> str:
+def _range_text(start: datetime, end: datetime) -> str:
     return f"{format_time(start)} to {format_time(end)}"
 
 

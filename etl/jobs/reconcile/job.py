@@ -2,7 +2,7 @@
 
 A task is marked only if a page that is whole for its time does not hold it, and a second look does not show it either:
 where dates filter on updatedAt, one that was updated meanwhile is among the latest; and in the end the server may not
-count more tasks than are left here. In doubt nothing is marked.
+count more tasks than are left here. In problem nothing is marked.
 """
 
 from __future__ import annotations
@@ -155,23 +155,23 @@ def _windows(run: RunContext, candidates: DeletionCandidates) -> Iterator[Window
 
 def _read_window(run: RunContext, candidates: DeletionCandidates, window: Window) -> None:
     """Judge a window piece by piece, each as soon as it is read whole."""
-    start, doubt = window.start, ""
+    start, problem = window.start, ""
     ids: set[str] = set()
     latest: set[str] = set()
     for page in READERS[choose_strategy(run.capabilities.current).history](run.fetch, window, run.capabilities.current):
         here = candidates.keep(page)
         ids |= here
         if not page.verified:
-            doubt = page.reason
-            candidates.clear(latest)  # the doubt may be about the piece before
+            problem = page.reason
+            candidates.clear(latest)  # the problem may be about the piece before
         if page.checkpoint is None:
             continue
         end = min(page.checkpoint, window.end)
-        if doubt:
-            candidates.mark_unverified(start, end, doubt)
+        if problem:
+            candidates.mark_unverified(start, end, problem)
         else:
             latest = candidates.judge(start, end, ids)
-        start, doubt, ids = end, "", here  # the next piece begins with this one's last row
+        start, problem, ids = end, "", here  # the next piece begins with this one's last row
 
 
 def _look_for(run: RunContext, candidates: DeletionCandidates, undated: deletions.Versions) -> None:

@@ -112,11 +112,11 @@ class _AdvisoryLock:
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
             function = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
-            taken = connection.execute(text(f"select {function}(:number)"), {"number": self._number}).scalar()
+            is_free = connection.execute(text(f"select {function}(:number)"), {"number": self._number}).scalar()
         except BaseException:
             connection.close()
             raise
-        if taken is False:
+        if is_free is False:
             connection.close()
             return False
         self._connection = connection

@@ -17,7 +17,7 @@ _KEPT = rejected_records.c
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourceKey:
     """A source that records are kept of, as the database knows it."""
 
     name: str
@@ -49,12 +49,12 @@ def entries(
     return [{str(name): value for name, value in row.items()} for row in rows]  # JSON wants plain text for names
 
 
-def places(connection: Connection, ids: Sequence[int] | None = None) -> list[Place]:
+def sources_of(connection: Connection, ids: Sequence[int] | None = None) -> list[SourceKey]:
     """Return the sources of the kept records, all or those of some ids."""
     known = sources.c
     query = select(known.name, known.host, known.account_id, known.stream_id).order_by(known.id)
     kept = select(_KEPT.source_id).where(*_chosen(ids))
-    return [Place(*row) for row in connection.execute(query.where(known.id.in_(kept)))]
+    return [SourceKey(*row) for row in connection.execute(query.where(known.id.in_(kept)))]
 
 
 def replayable(connection: Connection, source_id: int, ids: Sequence[int] | None = None) -> list[int]:

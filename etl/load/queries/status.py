@@ -101,10 +101,10 @@ def oldest_reading(connection: Connection, source_id: int) -> datetime | None:
     point = connection.execute(latest).scalar()
     query = select(func.max(_WINDOW.opened_at)).where(mine, _WINDOW.job.in_(_READS_HISTORY))
     first = select(func.min(_WINDOW.start_at)).where(mine, _WINDOW.job.in_(_READS_HISTORY)).scalar_subquery()
-    places = [_WINDOW.start_at <= first]
+    candidates = [_WINDOW.start_at <= first]
     if point is not None:
-        places.insert(0, (_WINDOW.start_at <= point) & (_WINDOW.checkpoint_at > point))
-    for covers in places:
+        candidates.insert(0, (_WINDOW.start_at <= point) & (_WINDOW.checkpoint_at > point))
+    for covers in candidates:
         moment: datetime | None = connection.execute(query.where(covers)).scalar()
         if moment is not None:
             return moment

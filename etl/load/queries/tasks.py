@@ -60,7 +60,7 @@ def known_sources(connection: Connection) -> list[Row]:
     return _rows(connection, query)
 
 
-def places_of(connection: Connection, task_id: str) -> set[tuple[str, str, str]]:
+def sources_of(connection: Connection, task_id: str) -> set[tuple[str, str, str]]:
     """Return host, account and stream of each source that has a task of this ``_id`` stored or kept aside."""
     stored = select(tasks.c.source_id).where(tasks.c["_id"] == task_id)
     aside = select(rejected_records.c.source_id).where(rejected_records.c.record_id == task_id)

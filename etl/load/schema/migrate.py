@@ -134,7 +134,7 @@ def migrating(engine: Engine) -> Iterator[Connection]:
         set_pragma(connection, "foreign_keys=OFF")  # SQLite changes a table by making it anew, which they would hinder
         try:
             with connection.begin():
-                _take_turns(connection)
+                _wait_for_others(connection)
                 yield connection
                 _refuse_broken_keys(connection)
         finally:
@@ -169,7 +169,7 @@ def _apply(engine: Engine, command: Callable[[Config, str], None], revision: str
         keep_own_objects(connection, lambda: command(config, revision))
 
 
-def _take_turns(connection: Connection) -> None:
+def _wait_for_others(connection: Connection) -> None:
     """Let one process migrate at a time; SQLite's BEGIN IMMEDIATE does so by itself."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("select pg_advisory_xact_lock(7163205281)"))

@@ -211,14 +211,14 @@ def _sources_of(settings: Settings, ids: Sequence[int] | None) -> tuple[SourceSe
     with _connected(settings) as connection:
         if ids is not None:
             _found(connection, ids)
-        places = quarantine.places(connection, ids)
+        rejecting = quarantine.sources_of(connection, ids)
     known = {(host_of(source.base_url), source.account_id, source.stream_id): source for source in settings.sources}
-    others = [place.name for place in places if (place.host, place.account_id, place.stream_id) not in known]
+    others = [place.name for place in rejecting if (place.host, place.account_id, place.stream_id) not in known]
     if ids is not None and others:
         raise ConfigError(
             f"records of source {', '.join(others)} were chosen, which is not among the sources to work on"
         )
-    return tuple(known[key] for place in places if (key := (place.host, place.account_id, place.stream_id)) in known)
+    return tuple(known[key] for place in rejecting if (key := (place.host, place.account_id, place.stream_id)) in known)
 
 
 def _confirm(ids: Sequence[int]) -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from etl.cli.default_command import DefaultGroup
-from etl.cli.options import Common, common_options, output_option
+from etl.cli.options import Common, DefaultGroup, common_options, output_option
 
 _LISTED = ("id", "command", "state", "started_at", "took", "exit_code", "requests", "inserted", "updated", "rejected")
 _WINDOW = (

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl.cli.duration_option import DurationOption
-from etl.cli.options import Common, common_options, output_option
+from etl.cli.options import Common, DurationOption, common_options, output_option
 from etl.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -72,8 +71,8 @@ def _lines(each: SourceStatus, now: datetime) -> dict[str, Any]:
         "at work now": _run(each.running, now) if each.running else None,
         "tasks": f"{each.tasks}{gone}",
         "rejected": f"{each.rejected}; see: kore-etl rejected list" if each.rejected else "none",
-        "gaps": _stretches(each.gaps, "kore-etl backfill"),
-        "unverified": _stretches(each.unverified, "kore-etl sync --full"),
+        "gaps": _range_text(each.gaps, "kore-etl backfill"),
+        "unverified": _range_text(each.unverified, "kore-etl sync --full"),
         "oldest reading": _with_age(each.oldest_reading, now, never="") if each.oldest_reading else None,
         "the server": _answers(each),
     }
@@ -98,11 +97,11 @@ def _run(run: dict[str, Any] | None, now: datetime) -> str:
     return f"{run['id']}, a {run['command']}, {run['state']}{ended} ({ago(run['started_at'], now)}){said}"
 
 
-def _stretches(stretches: list[tuple[datetime, datetime]], command: str) -> str:
-    if not stretches:
+def _range_text(ranges: list[tuple[datetime, datetime]], command: str) -> str:
+    if not ranges:
         return "none"
-    start, end = stretches[0]
-    more = f" and {len(stretches) - 1} more" if len(stretches) > 1 else ""
+    start, end = ranges[0]
+    more = f" and {len(ranges) - 1} more" if len(ranges) > 1 else ""
     return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}{more}; see: {command}"
 
 

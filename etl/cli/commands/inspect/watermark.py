@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl.cli.default_command import DefaultGroup
-from etl.cli.options import Common, MomentOption, common_options, output_option
+from etl.cli.options import Common, DefaultGroup, MomentOption, common_options, output_option
 from etl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -78,7 +77,8 @@ def set_(common: Common, moment: datetime, source: str | None, force: bool, yes:
       kore-etl watermark set 2025-01-31 --yes
       kore-etl watermark set 2025-01-31T08:00:00Z --source europe
     """
-    from etl.cli.factory import now, open_database
+    from etl.cli.factory import now
+    from etl.cli.open_database import open_database
     from etl.cli.runner import Work, work_on_sources
     from etl.load.database.engine import reading
     from etl.load.queries import status

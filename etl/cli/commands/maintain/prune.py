@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etl.cli.duration_option import DurationOption
-from etl.cli.options import Common, common_options, output_option, source_option
+from etl.cli.options import Common, DurationOption, common_options, output_option, source_option
 from etl.errors import ConfigError, LockedError
 
 if TYPE_CHECKING:

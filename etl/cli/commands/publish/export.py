@@ -44,7 +44,7 @@ class SinceOption(click.ParamType):  # type: ignore[type-arg]  # generic for the
 @click.option("--since", type=SinceOption(), metavar="DATE|AGE", help="Only what changed since, such as 7d.")
 @click.option("--source", metavar="NAME", help="Only the rows of this source.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file, put in place once it is whole.")
-@click.option("--spreadsheet-safe", is_flag=True, help="CSV: let no text be taken for a formula.")
+@click.option("--spreadsheet-safe", is_flag=True, help="CSV: write no text that a spreadsheet reads as a formula.")
 def export(
     common: Common,
     view: str,

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etl.cli.duration_option import DurationOption
-from etl.cli.options import Common, common_options
+from etl.cli.options import Common, DurationOption, common_options
 from etl.errors import ConfigError
 from etl.extras import install_command
 

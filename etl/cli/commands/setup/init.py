@@ -53,17 +53,17 @@ def init(common: Common, client_secret_file: str | None, force: bool, no_probe: 
       sudo kore-etl init
       kore-etl init --config kore-etl.toml --client-secret-file secret.txt --account-id 6112 ...
     """
-    places = _places(common, os.environ, os.geteuid())
+    paths = _paths(common, os.environ, os.geteuid())
     if not force:
-        _refuse_existing(places)
+        _refuse_existing(paths)
     values = {key: _answer(key, given[key]) for key in _ASKED}
-    values["database_url"] = _answer("database_url", common.database_url, default=places.database_url)
-    _write(places, values, _secret(client_secret_file))
-    return _try(common, places, probe=not no_probe)
+    values["database_url"] = _answer("database_url", common.database_url, default=paths.database_url)
+    _write(paths, values, _secret(client_secret_file))
+    return _try(common, paths, probe=not no_probe)
 
 
 @dataclass(frozen=True, slots=True)
-class _Places:
+class _Paths:
     """Where the settings and the secret go, and the database where nothing else is said."""
 
     config: Path
@@ -71,7 +71,7 @@ class _Places:
     database_url: str
 
 
-def _places(common: Common, environ: Mapping[str, str], user_id: int) -> _Places:
+def _paths(common: Common, environ: Mapping[str, str], user_id: int) -> _Paths:
     from etl.load.database.engine import sqlite_url
     from etl.settings.values import expanded
 
@@ -83,7 +83,7 @@ def _places(common: Common, environ: Mapping[str, str], user_id: int) -> _Places
         raise ConfigError("HOME is not set, so the settings have no place of their own; name their file with --config")
     else:
         file = config / "kore-etl.toml"
-    return _Places(file, file.with_name(_SECRET_NAME), sqlite_url(data / "kore-etl.db"))
+    return _Paths(file, file.with_name(_SECRET_NAME), sqlite_url(data / "kore-etl.db"))
 
 
 def _folders(environ: Mapping[str, str], user_id: int) -> tuple[Path | None, Path | None]:
@@ -96,8 +96,8 @@ def _folders(environ: Mapping[str, str], user_id: int) -> tuple[Path | None, Pat
     return (Path(config) / "kore-etl" if config else None), (Path(data) / "kore-etl" if data else None)
 
 
-def _refuse_existing(places: _Places) -> None:
-    there = next((path for path in (places.config, places.secret) if path.exists()), None)
+def _refuse_existing(paths: _Paths) -> None:
+    there = next((path for path in (paths.config, paths.secret) if path.exists()), None)
     if there is not None:
         raise ConfigError(f"{there} is there already and was not touched; add --force to overwrite it")
 
@@ -147,20 +147,20 @@ def _secret(file: str | None) -> str:
     return text.strip() + "\n"
 
 
-def _write(places: _Places, values: Mapping[str, str], secret: str) -> None:
+def _write(paths: _Paths, values: Mapping[str, str], secret: str) -> None:
     from etl.load.database.engine import file_of
-    from etl.scheduling.installation import brought
+    from etl.scheduling.install import shipped_file
 
-    text = brought("kore-etl.example.toml")
+    text = shipped_file("kore-etl.example.toml")
     text = text[text.index("# Files are searched in this order") :]
     for key, value in values.items():
         text = _with(text, key, value)
     database = file_of(values["database_url"])
     if database is not None:
         _make_folder(database.parent)
-    _make_folder(places.config.parent)
-    _write_private(places.secret, secret)
-    _write_private(places.config, f"# Settings of kore-etl, written by kore-etl init.\n#\n{text}")
+    _make_folder(paths.config.parent)
+    _write_private(paths.secret, secret)
+    _write_private(paths.config, f"# Settings of kore-etl, written by kore-etl init.\n#\n{text}")
 
 
 def _with(text: str, key: str, value: str) -> str:
@@ -197,12 +197,12 @@ def _unwritable(path: Path, error: OSError) -> ConfigError:
     return ConfigError(f"{path}: cannot be written: {error.strerror}; choose another place with --config, or use sudo")
 
 
-def _try(common: Common, places: _Places, *, probe: bool) -> int:
+def _try(common: Common, paths: _Paths, *, probe: bool) -> int:
     """Load what was written, make the first requests, and say what comes next."""
     from etl.cli.commands.transfer.probe import probe_sources
 
-    written = Common(places.config, None, common.verbosity)
-    option = "" if _is_found(places.config) else f" --config {places.config}"
+    written = Common(paths.config, None, common.verbosity)
+    option = "" if _is_found(paths.config) else f" --config {paths.config}"
     try:
         settings = written.start().settings
         _ask_about_moves(settings)

@@ -13,7 +13,7 @@ from etl.cli.options import Common, common_options
 from etl.logs import clean
 
 if TYPE_CHECKING:
-    from etl.scheduling.installation import Installation
+    from etl.scheduling.install import Installation
 
 
 @click.group()
@@ -59,14 +59,14 @@ def systemd(common: Common, every: str, install: bool, user: bool, root: Path | 
       sudo kore-etl schedule systemd --install
       kore-etl schedule systemd --user --install --every 15m
     """
-    from etl.scheduling import install as placing
-    from etl.scheduling import systemd as units
+    from etl.scheduling.install import install_units, unit_folder
+    from etl.scheduling.systemd import filled_in
 
     here = _installation(common, user=user)
-    texts = units.filled_in(here, every, user=user)
-    folder = placing.unit_folder(user=user)
+    texts = filled_in(here, every, user=user)
+    folder = unit_folder(user=user)
     if install:
-        placing.install_units(texts, folder, user=user, root=root)
+        install_units(texts, folder, user=user, root=root)
     else:
         click.echo("\n".join(f"# {folder / name}\n{text}" for name, text in texts.items()), nl=False)
 
@@ -85,26 +85,26 @@ def cron(common: Common, every: str, install: bool, user: bool, root: Path | Non
       kore-etl schedule cron --user --install
     """
     from etl.scheduling import cron as crontab
-    from etl.scheduling import install as placing
+    from etl.scheduling.install import CRON_FILE, install_file, install_line
 
     here = _installation(common, user=True)
     if user:
         line = crontab.line(here, every)
         if install:
-            placing.install_line(line)
+            install_line(line)
         else:
             click.echo(line, nl=False)
         return
     text = crontab.file(here, every, name or crontab.owner_of(here.files[0]))
     if install:
-        placing.install_file(placing.CRON_FILE, text, root=root)
+        install_file(CRON_FILE, text, root=root)
     else:
-        click.echo(f"# {placing.CRON_FILE}\n{text}", nl=False)
+        click.echo(f"# {CRON_FILE}\n{text}", nl=False)
 
 
 def _installation(common: Common, *, user: bool) -> Installation:
     """Return what is to be scheduled, and warn of what will not work there."""
-    from etl.scheduling.installation import Installation, obstacles
+    from etl.scheduling.install import Installation, obstacles
 
     loaded = common.load()
     here = Installation.of(loaded)

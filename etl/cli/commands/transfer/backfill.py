@@ -1,4 +1,4 @@
-"""``kore-etl backfill``: read a stretch of history again."""
+"""``kore-etl backfill``: read a range of history again."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def backfill(
     metrics_file: Path | None,
     output: str,
 ) -> int:
-    """Read a stretch of history again and store what is missing or newer.
+    """Read a range of history again and store what is missing or newer.
 
     The dates are of the field that the server filters on (see kore-etl probe). Killed anywhere, the same command goes
     on from the last committed page. Scheduled syncs may run meanwhile and go first; the watermark does not move.
@@ -87,11 +87,11 @@ def _sentence(name: str, plan: Plan, per_minute: int, seconds: float | None) -> 
     from etl.times import format_duration
 
     done = f", {plan.done_until:%Y-%m-%d %H:%M} being reached" if plan.done_until else ""
-    stretch = f"{name}: {plan.field} from {plan.since:%Y-%m-%d %H:%M} to {plan.until:%Y-%m-%d %H:%M}{done}"
+    planned = f"{name}: {plan.field} from {plan.since:%Y-%m-%d %H:%M} to {plan.until:%Y-%m-%d %H:%M}{done}"
     if plan.requests is None or seconds is None:
-        return f"{stretch}: {plan.windows} windows or more; the server does not count rows, so requests are not known"
+        return f"{planned}: {plan.windows} windows or more; the server does not count rows, so requests are not known"
     time = format_duration(timedelta(seconds=seconds)) if seconds else "less than a minute"
     return (
-        f"{stretch}: {plan.rows} tasks, {plan.windows} windows, about {plan.requests} requests, "
+        f"{planned}: {plan.rows} tasks, {plan.windows} windows, about {plan.requests} requests, "
         f"{time} at {per_minute} requests a minute"
     )

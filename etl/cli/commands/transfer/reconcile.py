@@ -23,7 +23,7 @@ def reconcile(
 
     The server's totals are compared with the tasks here, and ids are read only where they differ. A server that does
     not count its tasks takes --deep. A task that comes back is unmarked, here and in every sync. Exits 0 when done, 3
-    where in doubt nothing, or not everything, is marked; the message or the log says why.
+    if nothing, or not everything, is marked for want of proof; the message or the log says why.
 
     \b
     Example:

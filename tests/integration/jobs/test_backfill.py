@@ -1,0 +1,126 @@
+"""Reading a range of history again: resumable, planned ahead, beside the scheduled syncs."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from etl.jobs.backfill import Period, plan
+from etl.times import parse_time
+from tests.integration.mirror import NONE, Mirror
+
+ALL = Period()
+
+
+@pytest.fixture
+def mirror(sandbox, migrated_url):
+    return lambda **options: Mirror(sandbox(**{"tasks": 500, "shape": "eight", **options}), migrated_url)
+
+
+def wait_until(condition, what):
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until, what
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
+def test_a_killed_backfill_goes_on_from_the_last_committed_page(sandbox, migrated_sqlite_url, start_cli, field):
+    server = sandbox(tasks=3000, shape="eight", window_field=field, latency_ms=20)  # so that the kill comes in time
+    mirrored = Mirror(server, migrated_sqlite_url)
+    process = start_cli("backfill", env=mirrored.settings)
+    wait_until(lambda: server.request_count >= 40 or process.poll() is not None, "40 requests")
+    process.kill()
+    process.wait()
+    server.configure(latency_ms=0)
+    spent = server.request_count
+    resumed = mirrored.backfill(ALL)
+    assert (resumed.exit_code, mirrored.differences()) == (0, NONE)
+    assert resumed.requests + spent <= 3000 / 49 + 12 + 6
+    again = mirrored.backfill(ALL)
+    assert again.requests >= 3000 / 50, "a finished one begins anew"
+
+
+def test_restart_reads_from_the_beginning(sandbox, migrated_sqlite_url, start_cli):
+    server = sandbox(tasks=2000, shape="eight")
+    mirrored = Mirror(server, migrated_sqlite_url)
+    process = start_cli("backfill", env=mirrored.settings)
+    wait_until(lambda: server.request_count >= 30 or process.poll() is not None, "30 requests")
+    process.kill()
+    process.wait()
+    assert mirrored.backfill(ALL, restart=True).requests >= 2000 / 50
+    assert mirrored.differences() == NONE
+
+
+def test_a_plan_fetches_nothing(mirror):
+    mirrored = mirror()
+    mirrored.work("backfill", lambda run: plan(run, ALL) and None)
+    assert mirrored.value("select count(*) from tasks") == 0
+    planned = mirrored.work("backfill", lambda run: plan(run, ALL) and None)
+    assert planned.requests <= 2
+    assert mirrored.value("select count(*) from tasks") == 0
+
+
+@pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
+def test_a_backfill_keeps_watermark_and_changes_as_they_are(mirror, field):
+    mirrored = mirror(window_field=field)
+    mirrored.sync()
+    mirrored.server.change(update=100)
+    mirrored.sync()
+    query = "select value, (select count(*) from task_changes), (select count(*) from tasks) from watermarks"
+    before = mirrored.rows(query)
+    assert mirrored.backfill(ALL).exit_code == 0
+    assert mirrored.backfill(ALL).exit_code == 0
+    assert mirrored.rows(query) == before
+
+
+def test_a_backfill_before_any_sync_leaves_the_first_sync_to_do(mirror):
+    mirrored = mirror()
+    mirrored.backfill(ALL)
+    assert mirrored.rows("select * from watermarks") == []
+    assert mirrored.sync().exit_code == 0
+    assert (mirrored.differences(), mirrored.gaps()) == (NONE, [])
+
+
+def test_an_older_version_never_replaces_a_newer_one(mirror):
+    mirrored = mirror()
+    old = mirrored.server.tasks()[0]
+    mirrored.server.change(update=500)
+    mirrored.sync()
+    newer = mirrored.stored()[old["_id"]]
+    mirrored.server.put([old])
+    mirrored.backfill(ALL)
+    assert mirrored.stored()[old["_id"]] == newer
+
+
+@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
+@pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
+def test_a_period_reads_what_is_in_it(mirror, field, sort):
+    mirrored = mirror(window_field=field, sort=sort)
+    until = datetime.now(UTC) - timedelta(days=100)
+    since = until - timedelta(days=200)
+    assert mirrored.backfill(Period(since, until)).exit_code == 0
+    inside = {task["_id"] for task in mirrored.server.tasks() if since <= parse_time(task[field]) < until}
+    assert inside <= mirrored.stored().keys()
+
+
+def test_a_backfill_yields_to_a_sync_not_to_a_backfill(sandbox, migrated_sqlite_url, start_cli, run_cli):
+    server = sandbox(tasks=3000, shape="eight", latency_ms=30.0, window_field="updatedAt")
+    mirrored = Mirror(server, migrated_sqlite_url)
+    server.configure(latency_ms=0.0)
+    mirrored.sync()
+    server.configure(latency_ms=60.0)
+    server.reset_requests()
+    process = start_cli("backfill", env=mirrored.settings)
+    wait_until(lambda: server.request_count >= 3, "the backfill's first requests")
+    second = run_cli("backfill", env=mirrored.settings)
+    assert second.returncode == 75
+    server.change(update=20)
+    synced = run_cli("sync", env=mirrored.settings)
+    assert synced.returncode == 0, synced.stderr
+    assert mirrored.differences() == NONE
+    assert process.poll() is None, "the sync came first"
+    server.configure(latency_ms=0.0)
+    assert process.wait(60) == 0

@@ -1,0 +1,341 @@
+"""Deletions: exactly the tasks that are gone are marked, for few requests, and never one that is there."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from etl.jobs.reconcile.count_comparison import plan
+from etl.jobs.reconcile.job import reconcile
+from etl.times import format_time
+from tests.integration.mirror import Mirror
+
+UPDATED = {"window_field": "updatedAt"}
+SERVERS = {
+    "dates on createdAt": {},
+    "dates on updatedAt": UPDATED,
+    "10 rows a request": {"cap": 10},
+    "totals only": {"has_more": "missing"},
+    "hasMore always true": {"has_more": "always_true"},
+    "skip+limit over 500 refused": {"max_skip": 500, "tasks": 5000},
+    "dates cut to the second": {"tick": "second"},
+    "ends not included, dates on updatedAt": {"ends": "exclusive", **UPDATED},
+    "ends not included and cut to the second": {"ends": "exclusive", "tick": "second"},
+    "ranges over 31 days refused": {"max_range_days": 31.0},
+    "sort ignored": {"sort": "ignored"},
+    "sort ignored, newest first, dates on updatedAt": {"sort": "ignored", "default_order": "newest", **UPDATED},
+    "ties in no order": {"tie_break": "random"},
+    "rows given twice": {"duplicates": 0.3},
+    "timestamps rounded to the hour": {"round_to": 3600.0, "tasks": 3000},
+    "timestamps rounded to the week": {"round_to": 604800.0},
+    "timestamps rounded to the week, sort ignored": {"round_to": 604800.0, "sort": "ignored", **UPDATED},
+}
+
+
+class Reconciled(Mirror):
+    """A mirror that says what is marked and what should be."""
+
+    def reconcile(self, **options):
+        self.told = None
+
+        def work(run):
+            self.told = reconcile(run, **options)["reconcile"]
+            return {}
+
+        return self.work("reconcile", work)
+
+    def marked(self):
+        return {row[0] for row in self.rows("select _id from tasks where deleted_at is not null")}
+
+    def deletions(self):
+        return [row[0] for row in self.rows("select task_id from task_changes where field = 'deletion'")]
+
+
+@pytest.fixture
+def mirror(sandbox, migrated_url):
+    return lambda **options: Reconciled(sandbox(**{"tasks": 700, "shape": "eight", **options}), migrated_url)
+
+
+@pytest.fixture
+def sqlite_mirror(sandbox, migrated_sqlite_url):
+    return lambda **options: Reconciled(sandbox(**{"tasks": 700, "shape": "eight", **options}), migrated_sqlite_url)
+
+
+def variants(table):
+    return [pytest.param(options, id=name) for name, options in table.items()]
+
+
+def test_marks_60_of_5000_tasks_in_under_80_requests(mirror):
+    mirrored = mirror(tasks=5000, shape="full")
+    mirrored.sync()
+    gone = mirrored.server.change(delete=60)["deleted"]
+    outcome = mirrored.reconcile()
+    assert (outcome.exit_code, mirrored.marked()) == (0, set(gone))
+    assert outcome.requests < 80
+    assert sorted(mirrored.deletions()) == sorted(gone)
+    assert mirrored.value("select count(*) from tasks") == 5000
+    again = mirrored.reconcile()
+    assert (again.exit_code, mirrored.told["marked"], len(mirrored.deletions())) == (0, 0, 60)
+
+
+@pytest.mark.parametrize("options", variants({"dates on createdAt": {}, "dates on updatedAt": UPDATED}))
+def test_untouched_history_costs_two_requests_more_at_most(sqlite_mirror, options):
+    mirrored = sqlite_mirror(**options)
+    mirrored.sync()
+    quiet = mirrored.sync().requests
+    assert mirrored.reconcile().requests <= quiet + 2
+
+
+@pytest.mark.parametrize("options", variants({"dates on createdAt": {}, "dates on updatedAt": UPDATED}))
+def test_a_cluster_of_deletions_is_found_in_few_requests(sqlite_mirror, options):
+    mirrored = sqlite_mirror(tasks=5000, **options)
+    mirrored.sync()
+    field = options.get("window_field", "createdAt")
+    tasks = sorted(mirrored.server.tasks(), key=lambda task: task[field])
+    gone = [task["_id"] for task in tasks[2222:2282]]
+    mirrored.server.remove(gone)
+    outcome = mirrored.reconcile()
+    assert mirrored.marked() == set(gone)
+    assert outcome.requests <= 20
+
+
+@pytest.mark.parametrize("options", variants(SERVERS))
+def test_marks_exactly_what_is_gone_on_any_server(sqlite_mirror, options):
+    mirrored = sqlite_mirror(**options)
+    mirrored.sync()
+    gone = mirrored.server.change(update=50, insert=20, delete=30)["deleted"]
+    assert mirrored.reconcile().exit_code == 0
+    assert mirrored.marked() == set(gone)
+    assert mirrored.reconcile().exit_code == 0
+    assert len(mirrored.deletions()) == 30
+
+
+@pytest.mark.parametrize(
+    "options",
+    variants({**SERVERS, "no totals": {"totals": "missing"}, "neither": {"totals": "null", "has_more": "null"}}),
+)
+def test_deep_marks_exactly_what_is_gone_by_reading_every_id(sqlite_mirror, options):
+    mirrored = sqlite_mirror(**options)
+    mirrored.sync()
+    gone = mirrored.server.change(update=50, insert=20, delete=30)["deleted"]
+    assert mirrored.reconcile(deep=True).exit_code == 0
+    assert mirrored.marked() == set(gone)
+
+
+def test_a_task_that_returns_is_unmarked_anywhere(mirror):
+    mirrored = mirror()
+    mirrored.sync()
+    old = mirrored.server.tasks()[100]
+    mirrored.server.remove([old["_id"]])
+    mirrored.reconcile()
+    assert mirrored.marked() == {old["_id"]}
+    mirrored.server.put([old])
+    mirrored.reconcile()
+    assert mirrored.marked() == set()
+    assert mirrored.told["returned"] == 1
+    assert mirrored.rows("select field, new_value is null from task_changes order by id") == [
+        ("deletion", False),
+        ("return", True),
+    ]
+
+
+def test_a_task_that_is_there_and_not_here_is_stored(sqlite_mirror):
+    mirrored = sqlite_mirror()
+    mirrored.sync()
+    old = mirrored.server.tasks()[100]
+    mirrored.server.put([{**old, "_id": "ti-late"}])
+    assert mirrored.reconcile().exit_code == 0
+    assert "ti-late" in mirrored.stored()
+    assert mirrored.told["added"] == 1
+
+
+def test_over_a_tenth_at_once_nothing_is_marked_unless_forced(mirror):
+    mirrored = mirror(tasks=200)
+    mirrored.sync()
+    gone = mirrored.server.change(delete=21)["deleted"]
+    assert mirrored.reconcile().exit_code == 3
+    assert mirrored.marked() == set()
+    assert mirrored.reconcile(deep=True).exit_code == 3
+    assert mirrored.marked() == set()
+    assert mirrored.reconcile(force=True).exit_code == 0
+    assert mirrored.marked() == set(gone)
+
+
+def test_a_tenth_is_marked_without_force(sqlite_mirror):
+    mirrored = sqlite_mirror(tasks=200)
+    mirrored.sync()
+    gone = mirrored.server.change(delete=20)["deleted"]
+    assert mirrored.reconcile().exit_code == 0
+    assert mirrored.marked() == set(gone)
+
+
+LIES = {"always too high": "high", "always too low": "low", "now too high, now too low": "lying"}
+
+
+@pytest.mark.parametrize("totals", variants(LIES))
+@pytest.mark.parametrize("has_more", ["present", "missing", "always_true"])
+def test_nothing_is_marked_where_totals_lie(sqlite_mirror, totals, has_more):
+    mirrored = sqlite_mirror(tasks=300, totals=totals, has_more=has_more)
+    mirrored.sync()
+    mirrored.server.change(delete=10)
+    assert mirrored.reconcile(force=True).exit_code == 3
+    assert mirrored.marked() == set()
+
+
+@pytest.mark.parametrize("totals", variants(LIES))
+@pytest.mark.parametrize("has_more", ["present", "missing", "always_true"])
+def test_deep_marks_nothing_that_is_there_where_totals_lie(sqlite_mirror, totals, has_more):
+    mirrored = sqlite_mirror(tasks=300, totals=totals, has_more=has_more)
+    mirrored.sync()
+    gone = mirrored.server.change(delete=10)["deleted"]
+    mirrored.reconcile(deep=True, force=True)
+    assert mirrored.marked() <= set(gone)
+
+
+def test_a_server_that_does_not_count_needs_deep(sqlite_mirror):
+    mirrored = sqlite_mirror(totals="missing")
+    mirrored.sync()
+    mirrored.server.change(delete=5, insert=1)
+    assert mirrored.reconcile().exit_code == 3
+    assert mirrored.marked() == set()
+    assert len(mirrored.stored()) == 701  # it synced
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize(
+    "options", variants({"dates on updatedAt": UPDATED, "sort ignored": {"sort": "ignored", **UPDATED}})
+)
+def test_tasks_updated_before_they_are_read_are_not_gone(sqlite_mirror, options, deep):
+    mirrored = sqlite_mirror(tasks=1500, **options)
+    mirrored.sync()
+    gone = mirrored.server.change(delete=20)["deleted"]
+    mirrored.server.configure(churn_every=mirrored.server.request_count + 5, churn_change=110)
+    assert mirrored.reconcile(deep=deep).exit_code == 0
+    assert mirrored.marked() == set(gone)
+
+
+@pytest.mark.parametrize("request_number", [4, 5, 6])
+def test_tasks_that_move_behind_are_found_by_the_second_look(sqlite_mirror, request_number):
+    mirrored = sqlite_mirror(tasks=1500, **UPDATED)
+    mirrored.sync()
+    gone = sorted(mirrored.server.tasks(), key=lambda task: task["updatedAt"])[700]["_id"]
+    mirrored.server.remove([gone])
+    mirrored.server.configure(churn_every=mirrored.server.request_count + request_number, churn_change=140)
+    assert mirrored.reconcile().exit_code == 0
+    assert mirrored.marked() == {gone}
+
+
+CHURN = {"churn_every": 5, "churn_add": 1, "churn_change": 2, "churn_delete": 1}
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(
+    "options",
+    variants(
+        {
+            "dates on createdAt": {},
+            "dates on updatedAt": UPDATED,
+            "dates on updatedAt, rounded to the hour": {**UPDATED, "round_to": 3600.0, "round_changes": True},
+            "dates on updatedAt, changes shown late": {**UPDATED, "visible_after": 0.2},
+            "sort ignored": {"sort": "ignored"},
+            "sort ignored, dates on updatedAt": {"sort": "ignored", **UPDATED},
+        }
+    ),
+)
+def test_no_task_that_is_there_is_marked_while_tasks_change(sqlite_mirror, options, moment, deep):
+    mirrored = sqlite_mirror(tasks=1500, churn_when=moment, **options)
+    mirrored.sync()
+    mirrored.server.change(delete=20)
+    mirrored.server.configure(**CHURN)
+    mirrored.reconcile(deep=deep)
+    mirrored.server.configure(churn_every=0)
+    there = {task["_id"] for task in mirrored.server.tasks()}
+    assert not mirrored.marked() & there
+
+
+@pytest.mark.parametrize("gone", [["ti-undated-1"], ["ti-half-1"]])
+def test_a_task_without_createdat_is_judged_by_deep_alone(sqlite_mirror, gone):
+    mirrored = sqlite_mirror()
+    mirrored.sync()
+    task = mirrored.server.tasks()[0] | {"updatedAt": format_time(datetime.now(UTC))}
+    del task["createdAt"]
+    undated = [{**task, "_id": f"ti-undated-{number}"} for number in (1, 2)]
+    half_dated = [{**task, "_id": f"ti-half-{number}", "timestampValue": 1700000000000} for number in (1, 2)]
+    mirrored.server.put([*undated, *half_dated])
+    mirrored.sync()
+    dated = mirrored.server.tasks()[5]["_id"]
+    mirrored.server.remove([dated, *gone])
+    assert mirrored.reconcile().exit_code == 3
+    assert mirrored.marked() == {dated}
+    assert mirrored.reconcile(deep=True).exit_code == 0
+    assert mirrored.marked() == {dated, *gone}
+
+
+def test_an_inactive_task_is_deleted_until_it_is_active(mirror):
+    mirrored = mirror(deletes="inactive", shape="full", tasks=200)
+    mirrored.sync()
+    (gone,) = mirrored.server.change(delete=1)["deleted"]
+    mirrored.sync()
+    assert mirrored.rows("select _id from tasks where deleted_at = updated_at") == [(gone,)]
+    assert mirrored.deletions() == [gone]
+    quiet = mirrored.sync().requests
+    assert (mirrored.reconcile().requests, mirrored.told["marked"]) == (quiet + 1, 0)
+    (task,) = [task for task in mirrored.server.tasks() if task["_id"] == gone]
+    mirrored.server.put([task | {"isActive": True, "updatedAt": format_time(datetime.now(UTC))}])
+    mirrored.sync()
+    assert mirrored.marked() == set()
+    assert mirrored.rows("select field from task_changes order by id") == [("deletion",), ("return",)]
+
+
+def test_an_inactive_task_that_vanishes_is_told_once(sqlite_mirror):
+    mirrored = sqlite_mirror(deletes="inactive", shape="full", tasks=200)
+    mirrored.sync()
+    (gone,) = mirrored.server.change(delete=1)["deleted"]
+    mirrored.sync()
+    (task,) = [task for task in mirrored.server.tasks() if task["_id"] == gone]
+    mirrored.server.remove([gone])
+    assert mirrored.reconcile().exit_code == 0
+    assert mirrored.rows("select _id from tasks where deleted_at > updated_at") == [(gone,)]
+    assert mirrored.reconcile().requests == 2
+    mirrored.server.put([task])
+    mirrored.reconcile()
+    assert mirrored.rows("select _id from tasks where deleted_at = updated_at") == [(gone,)]
+    assert mirrored.deletions() == [gone]
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "is_sorted", "asked"),
+    [
+        pytest.param(60, 40, True, (60, 0), id="what fits a page is read whole"),
+        pytest.param(90, 89, True, (50, 0), id="of two pages the first"),
+        pytest.param(200, 198, True, (148, 49), id="of four pages three, of which the second is read"),
+        pytest.param(400, 398, False, (200, 0), id="half of what differs little, where nothing is sorted"),
+        pytest.param(400, 390, False, (50, 0), id="a page of what differs much, where nothing is sorted"),
+    ],
+)
+def test_the_next_request_is_planned_by_the_counts(here, there, is_sorted, asked):
+    assert plan(here, there, 50, reach=1000, is_sorted=is_sorted) == asked
+
+
+def test_the_command_tells_its_counts_and_sync_reconciles_too(sandbox, environment, migrated_sqlite_url, run_cli):
+    server = sandbox(tasks=300, shape="eight")
+    env = environment(server, migrated_sqlite_url)
+    assert run_cli("sync", env=env).returncode == 0
+    server.change(delete=3)
+    first = run_cli("reconcile", "--output", "json", env=env)
+    (source,) = json.loads(first.stdout)["sources"]
+    assert first.returncode == 0
+    told = source["reconcile"]
+    assert (told["compared"], told["marked"], told["returned"], told["added"]) == (300, 3, 0, 0)
+    assert told["requests"] > 1
+    server.change(delete=2)
+    second = run_cli("sync", "--reconcile", "--output", "json", env=env)
+    (source,) = json.loads(second.stdout)["sources"]
+    assert source["reconcile"]["marked"] == 2
+    server.change(delete=100)
+    third = run_cli("reconcile", env=env)
+    assert third.returncode == 3
+    assert "--force" in third.stderr
