@@ -206,6 +206,15 @@ def _dropped(value: object) -> tuple[str, ...]:
     return paths
 
 
+def _task_url(value: object) -> str:
+    text = _text(value)
+    if not text.startswith(("https://", "http://")) or any(each.isspace() or each in "<>\"" for each in text):
+        raise ValueError("is no address")
+    if "{_id}" not in text and "{ref_id}" not in text:
+        raise ValueError("has neither {_id} nor {ref_id}, where the task's id goes")
+    return text
+
+
 def without_password(url: str) -> str:
     """Give a URL with the password that it may hold as ``***``, also where that breaks the URL."""
     return _PASSWORD_PARAMETER.sub(r"\1=***", _USER_INFO.sub(r"//\1:***@", url))
@@ -227,6 +236,7 @@ Tick = Annotated[timedelta, BeforeValidator(_tick)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 ExistingPath = Annotated[Path, BeforeValidator(_existing_path)]
 DroppedKeys = Annotated[tuple[str, ...], BeforeValidator(_dropped)]
+TaskUrl = Annotated[str, BeforeValidator(_task_url)]
 OutputPath = Annotated[Path, BeforeValidator(_output_path)]
 OnFailure = Annotated[str | tuple[str, ...], BeforeValidator(_on_failure)]
 Whole = Annotated[int, BeforeValidator(_no_bool)]

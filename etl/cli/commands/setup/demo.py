@@ -55,11 +55,23 @@ ORDER BY overdue DESC, open DESC""",
 _CHANGES = {"update": 120, "insert": 12}
 _DAYS = 200  # of history
 _CHANGE = """
-INSERT INTO task_changes (task_id, field, old_id, new_id, old_value, new_value, changed_at, seen_at, run_id)
-VALUES (?, 'status', ?, ?, ?, ?, ?, ?, 1)"""
+INSERT INTO task_changes (task_id, source_id, field, old_id, new_id, old_value, new_value, changed_at, seen_at, run_id)
+VALUES (?, 1, 'status', ?, ?, ?, ?, ?, ?, 1)"""
 _COUNT = """
-INSERT INTO daily_counts (stream_id, day, created, resolved, reopened, deleted)
-SELECT stream_id, day, sum(created), sum(resolved), sum(reopened), sum(deleted) FROM daily_events GROUP BY 1, 2"""
+INSERT INTO daily_counts (source_id, stream_id, day, created, resolved, reopened, deleted)
+SELECT source_id, stream_id, day, sum(created), sum(resolved), sum(reopened), sum(deleted)
+FROM daily_events GROUP BY 1, 2, 3"""
+# The derived tables and what computes each.
+_DERIVED = {
+    "daily_counts": _COUNT,
+    "status_intervals": """
+INSERT INTO status_intervals (task_id, source_id, position, status_id, value, started_at, ended_at)
+SELECT task_id, source_id, position, status_id, value, started_at, ended_at FROM computed_status_intervals""",
+    "task_progress": """
+INSERT INTO task_progress (task_id, source_id, first_response_at, first_resolved_at, last_resolved_at, reopened)
+SELECT task_id, source_id, first_response_at, first_resolved_at, last_resolved_at, reopened
+FROM computed_task_progress""",
+}
 _PATIENCE = 60  # seconds for the server to start, or to answer
 
 
@@ -215,8 +227,9 @@ def _remember(database: Path, courses: Mapping[str, list[tuple[int, str, str]]])
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.executemany(_CHANGE, changes)
         connection.execute("UPDATE tasks SET first_seen_at = created_at")
-        connection.execute("DELETE FROM daily_counts")
-        connection.execute(_COUNT)
+        for table, computed in _DERIVED.items():
+            connection.execute(f"DELETE FROM {table}")
+            connection.execute(computed)
     return len(changes)
 
 
