@@ -39,7 +39,7 @@ def headline(sources: Sequence[Source], now: datetime, zone: ZoneInfo) -> tuple[
     known = [source.complete_until for source in sources]
     moment = min((each for each in known if each is not None), default=None)
     if moment is None or None in known:
-        return "not complete: no sync has finished yet", True
+        return "incomplete: the first sync has not finished yet", True
     return f"complete until {clock(moment, zone)}, {age(now - moment)} before", now - moment >= _FRESH
 
 

@@ -4,7 +4,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const weekdays = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
   const bands = ["under 1 day", "1–3 days", "3–7 days", "7–30 days", "30–90 days", "over 90 days"];
-  const daySeconds = 86400, mostBars = 12, listed = 10, manyDays = 21, fewResolutions = 5;
+  const daySeconds = 86400, mostBars = 12, listed = 10, manyDays = 21, few = 5;
   const isDaily = data.unit === "day" && data.steps.length > manyDays;
   const form = document.getElementById("filters");
   const state = document.documentElement.dataset;
@@ -108,10 +108,10 @@
 
   // --- headline numbers: a value, and a note of texts, some with a mood ---
 
-  function versus(number, earlier, [more, fewer], good) {
-    if (number === earlier) return [`as many as ${more}`];
+  function versus(number, earlier, when, good) {
+    if (number === earlier) return [`as many as ${when}`];
     const isMore = number > earlier;
-    return [`${count(Math.abs(number - earlier))} ${isMore ? "more" : "fewer"} than ${fewer}`, good === 0 ? "" : (isMore === good > 0 ? "good" : "bad")];
+    return [`${count(Math.abs(number - earlier))} ${isMore ? "more" : "fewer"} than ${when}`, good === 0 ? "" : (isMore === good > 0 ? "good" : "bad")];
   }
 
   function duration(chosen, kind, of) {
@@ -119,7 +119,8 @@
     const [all, week] = [3, 4].map((place) => binned(rows, 2, place));
     const [number, lately] = [all, week].map((bins) => total([...bins.values()]));
     const median = quantile(all, 0.5), recent = quantile(week, 0.5);
-    const mood = lately < fewResolutions || number < fewResolutions || recent === null ? "" : recent < median ? "good" : recent > median ? "bad" : "";
+    const isTold = lately >= few && number >= 2 * lately && Math.abs(recent - median) > 0.05 * median;
+    const mood = isTold ? (recent < median ? "good" : "bad") : "";
     const since = `since ${day(data.steps[0])}`;
     return [median === null ? "–" : length(median), [
       [number ? `of ${count(number)} ${of(number)} ${since}; ` : `no ${of(1)} seen ${since}; `],
@@ -133,17 +134,20 @@
     const nobody = field(only(data.agents, chosen).filter((row) => data.agentNames[row[1]] === data.nobody), 2);
     const [week, before] = [1, 2].map((which) => only(data.flow, chosen).filter((row) => row[2] === which));
     const [created, resolved, reopened, deleted] = [3, 4, 5, 6].map((place) => [field(week, place), field(before, place)]);
+    // Before the first sync nobody saw what was resolved or reopened.
+    const unseen = (days) => data.firstSync !== null && Date.parse(data.firstSync) > data.now - days * daySeconds * 1000;
+    const seen = (days, note) => unseen(days) ? ["what was before the first sync is not known"] : note;
     const weekAgo = open - (created[0] - resolved[0] + reopened[0] - deleted[0]);
-    const than = ["in the 7 days before", "in the 7 days before"];
+    const than = "in the 7 days before";
     const share = (number) => [[open ? `${percent(number, open)} of the open tasks` : "no task is open"]];
     return {
-      open: [count(open), [versus(open, weekAgo, ["a week ago", "a week ago"], -1), [deleted[0] ? `; ${count(deleted[0])} deleted` : ""]]],
+      open: [count(open), [seen(7, versus(open, weekAgo, "a week ago", -1)), [deleted[0] ? `; ${count(deleted[0])} deleted` : ""]]],
       overdue: [count(overdue), share(overdue)],
       breached: known ? [percent(yes, known), [[`${count(yes)} of ${count(known)} open tasks`]]] : ["–", [[open ? "the server does not tell" : "no task is open"]]],
       unassigned: [count(nobody), share(nobody)],
       created: [count(created[0]), [versus(...created, than, 0)]],
-      resolved: [count(resolved[0]), [versus(...resolved, than, 1)]],
-      reopened: [count(reopened[0]), [versus(...reopened, than, -1)]],
+      resolved: [count(resolved[0]), [seen(14, versus(...resolved, than, 1))]],
+      reopened: [count(reopened[0]), [seen(14, versus(...reopened, than, -1))]],
       resolution: duration(chosen, 0, (number) => `resolution${number === 1 ? "" : "s"}`),
       response: duration(chosen, 1, (number) => `change${number === 1 ? "" : "s"} of status, not replies,`),
     };
@@ -261,7 +265,9 @@
     const [svg, width] = canvas(drawing, height), shown = colors.map((_, place) => rows.map((row) => row.values[place]));
     const isMean = !isStacked && isDaily, isPale = isMean && width >= 480, isStepped = rows.length <= manyDays;
     const means = shown.map((line) => line.map((_, place) => place < 6 ? null : total(line.slice(place - 6, place + 1)) / 7));
-    const greatest = isStacked ? Math.max(...rows.map((row) => total(row.values))) : Math.max(...(isMean && !isPale ? means : shown).flat());
+    // Beside means, single days may leave the chart at its top: to hold them all would make the means flat.
+    const most = isStacked ? Math.max(...rows.map((row) => total(row.values))) : Math.max(...shown.flat());
+    const greatest = isMean ? Math.min(most, (isPale ? 2.5 : 1) * Math.max(...means.flat())) : most;
     const { left, bottom, top, y } = scaled(svg, width, height, greatest);
     const right = isStepped ? 0 : 22, band = (width - left - right) / (isStepped ? rows.length : rows.length - 1), x = (place) => left + place * band;
     const path = (values) => values.map((value, place) => value === null ? "" : isStepped
@@ -284,8 +290,9 @@
         add(svg, "text", { x: x(first) + (isLeft ? -6 : 6), y: top + 10, "text-anchor": isLeft ? "end" : "start", class: "label strong" }, "first sync");
       }
     } else {
+      add(add(add(svg, "defs", {}), "clipPath", { id: "plot" }), "rect", { x: left, y: top, width: width - left, height: bottom - top });
       colors.forEach((color, place) => {
-        if (isPale) add(svg, "path", { d: path(shown[place]), stroke: color, class: "line pale" });
+        if (isPale) add(svg, "path", { d: path(shown[place]), stroke: color, class: "line pale", "clip-path": "url(#plot)" });
         mark(svg, "path", { d: path((isMean ? means : shown)[place]), stroke: color, class: `mark line${place ? " dashed" : ""}` });
       });
     }

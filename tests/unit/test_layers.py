@@ -12,11 +12,11 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 FOUNDATION = {"settings", "errors", "logs", "times"}
 ALLOWED = {
     "cli": {"jobs", "extract", "transform", "load", "report", "explore", "sandbox", "scheduling"} | FOUNDATION,
-    "jobs": {"extract", "transform", "load", "report"} | FOUNDATION,
+    "jobs": {"extract", "transform", "load"} | FOUNDATION,
     "extract": FOUNDATION,
     "transform": FOUNDATION,
     "load": FOUNDATION,
-    "report": FOUNDATION,
+    "report": {"load"} | FOUNDATION,
     "explore": {"load"} | FOUNDATION,
     "sandbox": {"times"},
     "scheduling": FOUNDATION,
