@@ -5,24 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 from zoneinfo import ZoneInfo
 
-Range = tuple[datetime, datetime]
+Source = Any
+"""A source as ``kore-etl status`` tells of it: a ``Standing`` of ``etl.jobs``, a layer above this one."""
 _FRESH = timedelta(hours=26)  # a sync a night is fresh
-
-
-class Source(Protocol):
-    """What is told of a source; ``oldest_reading`` is set where no date shows changes of old tasks."""
-
-    name: str
-    complete_until: datetime | None
-    last_run: dict[str, Any] | None
-    tasks: int
-    rejected: int
-    gaps: list[Range]
-    unverified: list[Range]
-    oldest_reading: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +35,9 @@ def told(source: Source, now: datetime, zone: ZoneInfo) -> Told:
     """Return what can be said of a source."""
     if source.complete_until is None:
         return Told(source.name, ["No sync has finished yet: these numbers are a part of the whole."], is_amiss=True)
-    said = [
-        f"Everything that was created or changed up to {clock(source.complete_until, zone)} is included; that was "
-        f"{age(now - source.complete_until)} before this report was made. {tasks(source.tasks)} are stored."
-    ]
+    moment, ago = clock(source.complete_until, zone), age(now - source.complete_until)
+    said = [f"Everything that was created or changed up to {moment} is included; that was {ago} before this report."]
+    said.append(f"{tasks(source.tasks)} {'is' if source.tasks == 1 else 'are'} stored.")
     if source.last_run and source.last_run["state"] in {"failed", "abandoned", "interrupted"}:
         said.append("The latest run did not end well; the numbers are as the last complete one left them.")
     said += _missing(source, zone) or ["Nothing is missing: there are no gaps, rejected records or unverified windows."]
@@ -66,8 +53,8 @@ def _missing(source: Source, zone: ZoneInfo) -> list[str]:
         start, end = source.gaps[0]
         number = "A gap was" if len(source.gaps) == 1 else f"{len(source.gaps)} gaps were"
         said.append(
-            f"{number} never read, the first from {clock(start, zone)} to {clock(end, zone)}: tasks of that time may be "
-            "missing. kore-etl backfill reads them."
+            f"{number} never read, the first from {clock(start, zone)} to {clock(end, zone)}: tasks of that time may "
+            "be missing. kore-etl backfill reads them."
         )
     if source.unverified:
         number = "A window is" if len(source.unverified) == 1 else f"{len(source.unverified)} windows are"

@@ -40,7 +40,7 @@ TILES = {
 }
 
 
-def page(figures: Figures, sources: Sequence[Source], period: Period, *, title: str, task_url: str | None = None) -> str:
+def page(found: Figures, sources: Sequence[Source], period: Period, *, title: str, task_url: str | None = None) -> str:
     """Return the whole page as HTML."""
     now, zone = period.now, period.zone
     environment = Environment(
@@ -48,7 +48,7 @@ def page(figures: Figures, sources: Sequence[Source], period: Period, *, title: 
         lstrip_blocks=True,
     )  # fmt: skip
     fresh, is_late = freshness.headline(sources, now, zone)
-    shades = [colors.pair(color, place) for place, color in enumerate(figures["colors"])]
+    shades = [colors.pair(color, place) for place, color in enumerate(found["colors"])]
     more = {"now": round(now.timestamp() * 1000), "zone": str(zone), "nobody": NOBODY, "taskUrl": task_url}
     return environment.get_template("page.html").render(
         title=title,
@@ -58,27 +58,27 @@ def page(figures: Figures, sources: Sequence[Source], period: Period, *, title: 
         end=freshness.day(now, zone),
         fresh=fresh,
         is_late=is_late,
-        is_empty=not figures["cells"] and not any(source.tasks for source in sources),
+        is_empty=not found["cells"] and not any(source.tasks for source in sources),
         charts=CHARTS,
         tiles=TILES,
-        plain=_plain(figures),
+        plain=_plain(found),
         filters={"stream": "Source", "queue": "Queue", "priority": "Priority"},
         light=[light for light, _ in shades],
         dark=[dark for _, dark in shades],
         style=_resource("page.css"),
         script=_resource("page.js"),
-        data=_json(figures | more),
+        data=_json(found | more),
         completeness=[freshness.told(source, now, zone) for source in sources],
         unit=period.unit,
     )
 
 
-def _plain(figures: Figures) -> dict[str, int]:
+def _plain(found: Figures) -> dict[str, int]:
     """The headline numbers that a browser without scripts shows as well."""
-    week = [row for row in figures["flow"] if row[2] == 1]
+    week = [row for row in found["flow"] if row[2] == 1]
     return {
-        "open": sum(row[3] for row in figures["open"]),
-        "overdue": sum(row[4] for row in figures["open"]),
+        "open": sum(row[3] for row in found["open"]),
+        "overdue": sum(row[4] for row in found["open"]),
         "created in 7 days": sum(row[3] for row in week),
         "resolved in 7 days": sum(row[4] for row in week),
     }

@@ -62,7 +62,8 @@ class Period:
         shown = datetime.combine(self.steps[0], time(), self.zone)
         since = min(shown, self.now - _TWO_WEEKS)
         week, before = (_moment(self.now - timedelta(days=days), dialect) for days in (7, 14))
-        whens = [f"when {{0}} < {_moment(end, dialect)} then '{offset} seconds'" for end, offset in self._offsets(since)]
+        offsets = self._offsets(since)
+        whens = [f"when {{0}} < {_moment(end, dialect)} then '{seconds} seconds'" for end, seconds in offsets]
         return _PIECES | _DIALECTS[dialect] | {
             "now": _moment(self.now, dialect),
             "shown": _moment(shown, dialect),

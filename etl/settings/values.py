@@ -208,7 +208,7 @@ def _dropped(value: object) -> tuple[str, ...]:
 
 def _task_url(value: object) -> str:
     text = _text(value)
-    if not text.startswith(("https://", "http://")) or any(each.isspace() or each in "<>\"" for each in text):
+    if not text.startswith(("https://", "http://")) or any(each.isspace() or each in '<>"' for each in text):
         raise ValueError("is no address")
     if "{_id}" not in text and "{ref_id}" not in text:
         raise ValueError("has neither {_id} nor {ref_id}, where the task's id goes")

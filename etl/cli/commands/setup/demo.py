@@ -228,7 +228,7 @@ def _remember(database: Path, courses: Mapping[str, list[tuple[int, str, str]]])
         connection.executemany(_CHANGE, changes)
         connection.execute("UPDATE tasks SET first_seen_at = created_at")
         for table, computed in _DERIVED.items():
-            connection.execute(f"DELETE FROM {table}")
+            connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
             connection.execute(computed)
     return len(changes)
 
