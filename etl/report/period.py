@@ -19,6 +19,11 @@ _PIECES = {
     # When a task that came resolved was resolved at the latest.
     "known": "case when {0}.updated_at < {0}.first_seen_at then {0}.updated_at else {0}.first_seen_at end",
     "resolved_now": "(coalesce({0}.status_id, ''), +{0}.source_id) in ({done})",
+    # 1 for a task that came resolved: it is resolved now, or was until a change.
+    "came_resolved": (
+        "case when {resolved_now:tasks} then 1 else 0 end"
+        " - coalesce((select sum({step:task_changes}) from task_changes where {change}), 0)"
+    ),
     "unchanged": (
         "not exists (select 1 from task_progress where task_progress.task_id = tasks._id"
         " and task_progress.source_id = tasks.source_id)"

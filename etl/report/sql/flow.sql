@@ -9,15 +9,9 @@ from (
     from tasks
     where forgotten_at is null and {created:tasks} >= {since}
     union all
-    -- Those that came resolved: what is resolved now, less what the changes say.
-    select source_id, queue_id, priority_id, {known:tasks}, 0, 1, 0, 0
+    select source_id, queue_id, priority_id, {known:tasks}, 0, {came_resolved}, 0, 0
     from tasks
-    where forgotten_at is null and {known:tasks} >= {since} and {resolved_now:tasks}
-    union all
-    select tasks.source_id, queue_id, priority_id, {known:tasks}, 0, -{step:task_changes}, 0, 0
-    from tasks
-    join task_changes on {change}
-    where forgotten_at is null and {known:tasks} >= {since} and {step:task_changes} <> 0
+    where forgotten_at is null and {known:tasks} >= {since}
     union all
     select
         tasks.source_id, queue_id, priority_id,
@@ -30,9 +24,9 @@ from (
         case when {step:task_changes} > 0 then 1 else 0 end,
         case when {step:task_changes} < 0 then 1 else 0 end,
         0
-    from tasks
-    join task_changes on {change}
-    where forgotten_at is null and {at:task_changes} >= {since} and {step:task_changes} <> 0
+    from task_changes
+    join tasks on {change}
+    where {at:task_changes} >= {since} and {step:task_changes} <> 0 and forgotten_at is null
     union all
     select source_id, queue_id, priority_id, deleted_at, 0, 0, 0, 1
     from tasks
