@@ -319,40 +319,40 @@
   }
 
   /** Names at the left, numbers at the bottom. */
-  function named(drawing, rows, greatest, least) {
-    const size = Math.min(44, Math.max(30, 364 / rows.length)), bottom = rows.length * size + 4, [svg, width] = canvas(drawing, bottom + 24);
-    const left = Math.min(170, 0.4 * width), marks = ticks(greatest, Math.max(2, Math.floor((width - left) / 80)), least);
-    const x = (value) => left + value / marks.at(-1) * (width - left - 16);
+  function named(drawing, rows, greatest, tall, least, unit = "") {
+    const size = Math.min(64, Math.max(30, tall / rows.length)), thick = Math.min(28, 0.66 * size), bottom = rows.length * size + 4, [svg, width] = canvas(drawing, bottom + 24);
+    const left = Math.min(170, 0.4 * width), marks = ticks(greatest, Math.max(2, Math.floor((width - left) / 90)), least);
+    const x = (value) => left + value / marks.at(-1) * (width - left - (unit ? 28 : 16));
     for (const each of marks) {
       add(svg, "line", { x1: x(each), x2: x(each), y1: 0, y2: bottom, class: "grid" });
-      add(svg, "text", { x: x(each), y: bottom + 18, "text-anchor": "middle", class: "label" }, count(each));
+      add(svg, "text", { x: x(each), y: bottom + 18, "text-anchor": "middle", class: "label" }, count(each) + unit);
     }
     rows.forEach((row, place) => {
       const name = add(svg, "text", { x: left - 10, y: (place + 0.5) * size + 4, "text-anchor": "end", class: "label" }, row.label);
       const letters = [...row.label];
       while (letters.length > 3 && name.getComputedTextLength() > left - 12) { letters.pop(); name.textContent = `${letters.join("")}…`; }
     });
-    return [svg, x, (place) => (place + 0.5) * size - 10];
+    return [svg, x, (place) => (place + 0.5) * size - thick / 2, thick];
   }
 
   function horizontal(drawing, rows, colors, title) {
-    const [svg, x, y] = named(drawing, rows, Math.max(...rows.map((row) => total(row.values))));
+    const [svg, x, y, thick] = named(drawing, rows, Math.max(...rows.map((row) => total(row.values))), mostBars * 30);
     rows.forEach((row, place) => {
       let base = 0;
       row.values.forEach((number, which) => {
-        if (number) mark(svg, "rect", { x: x(base), width: x(base + number) - x(base), y: y(place), height: 20, fill: colors[which], class: "mark bar" }, [[title, row.label], ["Not overdue", count(row.values[0])], ["Overdue", count(row.values[1])]]);
+        if (number) mark(svg, "rect", { x: x(base), width: x(base + number) - x(base), y: y(place), height: thick, fill: colors[which], class: "mark bar" }, [[title, row.label], ["Not overdue", count(row.values[0])], ["Overdue", count(row.values[1])]]);
         base += number;
       });
     });
   }
 
   function reaching(drawing, rows) {
-    const [svg, x, y] = named(drawing, rows, Math.max(...rows.map((row) => row.values[1])), 0.1);
+    const [svg, x, y, thick] = named(drawing, rows, Math.max(...rows.map((row) => row.values[1])), 7 * 28, 0.1, " days");
     rows.forEach((row, place) => {
       const [median, most] = row.values, text = [["Status", row.label], ["Half within", row.told[0]], ["9 of 10 within", row.told[1]], ["Stays", count(row.told[2])]];
-      add(svg, "line", { x1: x(median), x2: x(most), y1: y(place) + 10, y2: y(place) + 10, class: "reach" });
-      mark(svg, "rect", { x: x(0), width: Math.max(1, x(median) - x(0)), y: y(place), height: 20, fill: "var(--bar)" }, text);
-      mark(svg, "rect", { x: x(most) - 1.5, width: 3, y: y(place) + 3, height: 14, fill: "var(--mark)" }, text);
+      add(svg, "line", { x1: x(median), x2: x(most), y1: y(place) + thick / 2, y2: y(place) + thick / 2, class: "reach" });
+      mark(svg, "rect", { x: x(0), width: Math.max(1, x(median) - x(0)), y: y(place), height: thick, fill: "var(--bar)" }, text);
+      mark(svg, "rect", { x: x(most) - 1.5, width: 3, y: y(place) + thick / 2 - 8, height: 16, fill: "var(--mark)" }, text);
     });
   }
 
