@@ -142,6 +142,11 @@ def test_each_day_is_counted_as_the_view_counts_it(desk: Database, seed: int) ->
     dice = Random(seed)
     for number in range(40):
         live(desk, f"t-{number}", dice)
+    # Changes that the clocks put after the deletion, and before the creation.
+    add(desk, "after", "Solved", ago(10), updated_at=ago(3), deleted_at=ago(5))
+    change(desk, "after", "Open", "Solved", ago(3))
+    add(desk, "before", "Solved", ago(10))
+    change(desk, "before", "Open", "Solved", ago(12))
     found = shown(desk)
     flows, opened = flow(found), backlog(found)
     counted = {day: (opened[day], *flows.get(day, (0, 0, 0, 0))) for day in found["steps"]}
