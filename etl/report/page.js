@@ -178,8 +178,11 @@
       columns: [stepTitle, ...data.categories.map(category), "Open in all"], legend: legendOf(data.categories.map(category), categoryColors),
       // On day one the API has told how tasks are, and nothing has told how they were.
       instead: () => data.firstSync !== null && data.firstSync >= data.steps.at(-1)
-        ? `The history begins with the first sync on ${day(data.firstSync)}. The API tells how tasks are now and not how they were. This chart grows with each day of syncs.` : null,
-      tell: (rows) => rows.some((row) => total(row.values)) ? `From ${count(total(rows[0].values))} to ${tasks(total(rows.at(-1).values))}, by the category of their status.` : "No task was open in this time.",
+        ? `The history begins with the first sync on ${day(data.firstSync)}. The API tells how tasks are now and not how they were. `
+          + "This chart grows with each day of syncs." : null,
+      tell: (rows) => rows.some((row) => total(row.values))
+        ? `From ${count(total(rows[0].values))} to ${tasks(total(rows.at(-1).values))}, by the category of their status.`
+        : "No task was open in this time.",
       draw: (drawing, rows) => overTime(drawing, rows, categoryColors, data.categories.map(category), true, 270),
     },
     flow: {
@@ -187,20 +190,25 @@
       tell(rows) {
         const [created, resolved, reopened] = [0, 1, 2].map((place) => total(rows.map((row) => row.values[place])));
         if (!created && !resolved && !reopened) return "No task was created or resolved in this time.";
-        return `${tasks(created)} created, ${count(resolved)} resolved and ${count(reopened)} reopened in this time.${isDaily ? " The bold lines are the mean of 7 days." : ""}`;
+        const told = `${tasks(created)} created, ${count(resolved)} resolved and ${count(reopened)} reopened in this time.`;
+        return isDaily ? `${told} The bold lines are the mean of 7 days.` : told;
       },
       draw: (drawing, rows) => overTime(drawing, rows, flowColors, ["Created", "Resolved", "Reopened"], false, 230),
     },
     ages: {
       columns: ["Age", ...data.priorities], legend: legendOf(data.priorities, priorityColors),
-      tell: (rows) => { const sums = rows.map((row) => total(row.values)); return total(sums) ? `${percent(total(sums.slice(4)), total(sums))} have been open for more than 30 days.` : "No task is open."; },
+      tell(rows) {
+        const sums = rows.map((row) => total(row.values));
+        return total(sums) ? `${percent(total(sums.slice(4)), total(sums))} have been open for more than 30 days.` : "No task is open.";
+      },
       draw: (drawing, rows) => vertical(drawing, rows, priorityColors, data.priorities),
     },
     agents: load("Agent"),
     queues: load("Queue"),
     stays: {
       columns: ["Status", "Half within", "9 of 10 within", "Stays"], legend: legendOf(["Half within", "9 of 10 within"], ["var(--bar)", "var(--mark)"]),
-      tell: (rows) => rows.length ? "The bar is the median: half of the stays were shorter. The mark is where 9 of 10 had ended." : "No change of a status was recorded in this time.",
+      tell: (rows) => rows.length ? "The bar is the median: half of the stays were shorter. The mark is where 9 of 10 had ended."
+        : "No change of a status was recorded in this time.",
       draw: reaching,
     },
     arrivals: {
@@ -208,7 +216,8 @@
       tell(rows) {
         let best = [0, 0, 0];
         rows.forEach((row, place) => row.values.forEach((number, weekday) => { if (number > best[0]) best = [number, weekday, place]; }));
-        return best[0] ? `Created by weekday and hour. The busiest: ${weekdays[best[1]]}, ${hour(best[2])} to ${hour(best[2] + 1)}, ${tasks(best[0])}.` : "No task was created in this time.";
+        if (!best[0]) return "No task was created in this time.";
+        return `Created by weekday and hour. The busiest: ${weekdays[best[1]]}, ${hour(best[2])} to ${hour(best[2] + 1)}, ${tasks(best[0])}.`;
       },
       draw: heat,
     },
@@ -229,6 +238,10 @@
     if (text !== undefined) made.textContent = text;
     parent.append(made);
     return made;
+  }
+
+  function label(parent, x, y, anchor, text, look = "") {
+    return add(parent, "text", { x, y, "text-anchor": anchor, class: `label ${look}` }, text);
   }
 
   function mark(parent, name, attributes, told) {
@@ -253,7 +266,7 @@
     const y = (value) => bottom - value / marks.at(-1) * (bottom - top);
     for (const each of marks) {
       add(svg, "line", { x1: left, x2: width, y1: y(each), y2: y(each), class: "grid" });
-      add(svg, "text", { x: left - 8, y: y(each) + 4, "text-anchor": "end", class: "label" }, count(each));
+      label(svg, left - 8, y(each) + 4, "end", count(each));
     }
     return { left, bottom, top, y };
   }
@@ -287,7 +300,7 @@
       if (first > 0) {
         add(svg, "line", { x1: x(first), x2: x(first), y1: top, y2: bottom, class: "first" });
         const isLeft = x(first) > width - 120;
-        add(svg, "text", { x: x(first) + (isLeft ? -6 : 6), y: top + 10, "text-anchor": isLeft ? "end" : "start", class: "label strong" }, "first sync");
+        label(svg, x(first) + (isLeft ? -6 : 6), top + 10, isLeft ? "end" : "start", "first sync", "strong");
       }
     } else {
       add(add(add(svg, "defs", {}), "clipPath", { id: "plot" }), "rect", { x: left, y: top, width: width - left, height: bottom - top });
@@ -299,36 +312,41 @@
     const every = Math.max(1, Math.ceil((isStepped ? 48 : 84) / band));
     rows.forEach((row, place) => {
       const middle = x(place) + (isStepped ? band / 2 : 0);
-      if ((rows.length - 1 - place) % every === 0) add(svg, "text", { x: middle, y: height - 6, "text-anchor": "middle", class: "label day" }, day(data.steps[place], {}));
-      mark(svg, "rect", { x: isStepped ? x(place) : Math.max(left, middle - band / 2), y: top, width: band, height: bottom - top, class: "mark hover" }, told(row.label, isStacked ? [...names, "Open in all"] : names, row.told ?? row.values));
+      if ((rows.length - 1 - place) % every === 0) label(svg, middle, height - 6, "middle", day(data.steps[place], {}));
+      const text = told(row.label, isStacked ? [...names, "Open in all"] : names, row.told ?? row.values);
+      const start = isStepped ? x(place) : Math.max(left, middle - band / 2);
+      mark(svg, "rect", { x: start, y: top, width: band, height: bottom - top, class: "mark hover" }, text);
     });
   }
 
   function vertical(drawing, rows, colors, names) {
     const height = 230, [svg, width] = canvas(drawing, height);
     const { left, y } = scaled(svg, width, height, Math.max(...rows.map((row) => total(row.values))));
-    const band = (width - left) / rows.length, isNarrow = band < 74;
+    const band = (width - left) / rows.length;
+    const short = (text) => band < 74 ? text.replace(/ days?/, "d").replace("under ", "<").replace("over ", ">") : text;
     rows.forEach((row, place) => {
       let base = 0;
       row.values.forEach((number, which) => {
-        if (number) mark(svg, "rect", { x: left + (place + 0.14) * band, width: 0.72 * band, y: y(base + number), height: y(base) - y(base + number), fill: colors[which], class: "mark bar" }, told(row.label, names, row.values));
+        const box = { x: left + (place + 0.14) * band, width: 0.72 * band, y: y(base + number), height: y(base) - y(base + number) };
+        if (number) mark(svg, "rect", { ...box, fill: colors[which], class: "mark bar" }, told(row.label, names, row.values));
         base += number;
       });
-      add(svg, "text", { x: left + (place + 0.5) * band, y: height - 6, "text-anchor": "middle", class: "label" }, isNarrow ? row.label.replace(" days", "d").replace(" day", "d").replace("under ", "<").replace("over ", ">") : row.label);
+      label(svg, left + (place + 0.5) * band, height - 6, "middle", short(row.label));
     });
   }
 
   /** Names at the left, numbers at the bottom. */
   function named(drawing, rows, greatest, tall, least, unit = "") {
-    const size = Math.min(64, Math.max(30, tall / rows.length)), thick = Math.min(28, 0.66 * size), bottom = rows.length * size + 4, [svg, width] = canvas(drawing, bottom + 24);
+    const size = Math.min(64, Math.max(30, tall / rows.length)), thick = Math.min(28, 0.66 * size);
+    const bottom = rows.length * size + 4, [svg, width] = canvas(drawing, bottom + 24);
     const left = Math.min(170, 0.4 * width), marks = ticks(greatest, Math.max(2, Math.floor((width - left) / 90)), least);
     const x = (value) => left + value / marks.at(-1) * (width - left - (unit ? 28 : 16));
     for (const each of marks) {
       add(svg, "line", { x1: x(each), x2: x(each), y1: 0, y2: bottom, class: "grid" });
-      add(svg, "text", { x: x(each), y: bottom + 18, "text-anchor": "middle", class: "label" }, count(each) + unit);
+      label(svg, x(each), bottom + 18, "middle", count(each) + unit);
     }
     rows.forEach((row, place) => {
-      const name = add(svg, "text", { x: left - 10, y: (place + 0.5) * size + 4, "text-anchor": "end", class: "label" }, row.label);
+      const name = label(svg, left - 10, (place + 0.5) * size + 4, "end", row.label);
       const letters = [...row.label];
       while (letters.length > 3 && name.getComputedTextLength() > left - 12) { letters.pop(); name.textContent = `${letters.join("")}…`; }
     });
@@ -340,7 +358,9 @@
     rows.forEach((row, place) => {
       let base = 0;
       row.values.forEach((number, which) => {
-        if (number) mark(svg, "rect", { x: x(base), width: x(base + number) - x(base), y: y(place), height: thick, fill: colors[which], class: "mark bar" }, [[title, row.label], ["Not overdue", count(row.values[0])], ["Overdue", count(row.values[1])]]);
+        const box = { x: x(base), width: x(base + number) - x(base), y: y(place), height: thick };
+        const text = [[title, row.label], ["Not overdue", count(row.values[0])], ["Overdue", count(row.values[1])]];
+        if (number) mark(svg, "rect", { ...box, fill: colors[which], class: "mark bar" }, text);
         base += number;
       });
     });
@@ -359,10 +379,15 @@
   function heat(drawing, rows) {
     const [svg, width] = canvas(drawing, 7 * 28 + 24), left = 40, band = (width - left) / 24, greatest = Math.max(...rows.flatMap((row) => row.values));
     weekdays.forEach((name, weekday) => {
-      add(svg, "text", { x: left - 8, y: weekday * 28 + 18, "text-anchor": "end", class: "label" }, name.slice(0, 3));
-      rows.forEach((row, place) => mark(svg, "rect", { x: left + place * band + 1, y: weekday * 28 + 1, width: band - 2, height: 26, rx: 2, fill: "var(--heat)", "fill-opacity": 0.06 + 0.94 * row.values[weekday] / greatest }, [["Weekday", name], ["Hour from", row.label], ["Created", count(row.values[weekday])]]));
+      label(svg, left - 8, weekday * 28 + 18, "end", name.slice(0, 3));
+      rows.forEach((row, place) => {
+        const number = row.values[weekday], box = { x: left + place * band + 1, y: weekday * 28 + 1, width: band - 2, height: 26, rx: 2 };
+        const text = [["Weekday", name], ["Hour from", row.label], ["Created", count(number)]];
+        mark(svg, "rect", { ...box, fill: "var(--heat)", "fill-opacity": 0.06 + 0.94 * number / greatest }, text);
+      });
     });
-    rows.forEach((row, place) => { if (place % (width < 420 ? 6 : 3) === 0) add(svg, "text", { x: left + (place + 0.5) * band, y: 7 * 28 + 18, "text-anchor": "middle", class: "label" }, row.label.slice(0, 2)); });
+    const every = width < 420 ? 6 : 3;
+    for (let place = 0; place < 24; place += every) label(svg, left + (place + 0.5) * band, 7 * 28 + 18, "middle", rows[place].label.slice(0, 2));
   }
 
   // --- showing ---
@@ -387,8 +412,10 @@
 
   function legend(chart, rows) {
     if (chart.ramp) return [element("li", { class: "ramp", "aria-hidden": "true" }, "fewer ", element("span"), " more")];
-    return chart.legend.filter((_, place) => rows.some((row) => row.values[place]))
-      .map(({ name, color, mark: look }) => element("li", {}, element("span", { class: `swatch ${look}${color.startsWith("url") ? "unknown" : ""}`, style: color.startsWith("url") ? "" : `--swatch:${color}` }), name));
+    return chart.legend.filter((_, place) => rows.some((row) => row.values[place])).map(({ name, color, mark: look }) => {
+      const isHatched = color.startsWith("url"), style = isHatched ? "" : `--swatch:${color}`;
+      return element("li", {}, element("span", { class: `swatch ${isHatched ? "unknown" : look}`, style }), name);
+    });
   }
 
   function draw(name) {
@@ -418,7 +445,8 @@
         [date(created, data.zone), "date"], [isLate ? length((data.now - due) / 1000) : due === null ? "no due date" : "–", `date${isLate ? " bad" : ""}`]];
       const cells = texts.map(([text, look]) => element("td", { class: look }, text));
       cells[2].prepend(element("span", { class: "swatch", style: `--swatch:var(--p${priority})` }));
-      return element("tr", {}, element("th", { scope: "row" }, address ? element("a", { href: address, rel: "noopener noreferrer", target: "_blank" }, ref) : ref), ...cells);
+      const link = address ? element("a", { href: address, rel: "noopener noreferrer", target: "_blank" }, ref) : ref;
+      return element("tr", {}, element("th", { scope: "row" }, link), ...cells);
     }));
   }
 
@@ -447,7 +475,8 @@
     const lines = event.target.told;
     tip.hidden = !lines;
     if (!lines) return;
-    tip.replaceChildren(...lines.filter(([, text]) => lines.length < 7 || text !== "0").map(([name, text]) => element("div", {}, element("span", {}, name), element("b", {}, text))));
+    tip.replaceChildren(...lines.filter(([, text]) => lines.length < 7 || text !== "0")
+      .map(([name, text]) => element("div", {}, element("span", {}, name), element("b", {}, text))));
     const { clientWidth: width, clientHeight: height } = tip;
     tip.style.left = `${Math.max(8, Math.min(event.clientX + 14, innerWidth - width - 8))}px`;
     tip.style.top = `${Math.max(8, event.clientY + height + 22 > innerHeight ? event.clientY - height - 12 : event.clientY + 14)}px`;

@@ -153,7 +153,10 @@ VIEWS = (
         | _OF_SOURCE
         | {
             "created_at": "or when it was first seen, where that is not told",
-            "first_response_at": "when its status first left the category open or new; null if that was not seen",
+            "first_response_at": (
+                "when its status first left the category open or new, which is no reply: the API shows none; null if"
+                " that was not seen"
+            ),
             "first_response_seconds": "from its creation",
             "first_resolved_at": "when it was first seen to be resolved; null if it came so",
             "first_resolved_seconds": "from its creation",
