@@ -296,7 +296,7 @@
         if (total(values)) mark(svg, "path", { d: `${path(upper)}${below(base)}Z`, fill: colors[place], class: "mark area" });
         base = upper;
       });
-      const first = data.steps.findIndex((step) => step >= (data.firstSync ?? ""));
+      const first = data.steps.findLastIndex((step) => step <= (data.firstSync ?? ""));
       if (first > 0) {
         add(svg, "line", { x1: x(first), x2: x(first), y1: top, y2: bottom, class: "first" });
         const isLeft = x(first) > width - 120;

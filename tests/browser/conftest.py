@@ -87,6 +87,21 @@ def first_day_page_file(database: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def young_page_file(database: Path) -> Path:
+    """The report of a history that begins in the middle of its days: what is older was first read 40 days ago."""
+    path = database.with_name("young.db")
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(path)) as copy, copy:
+        source.backup(copy)
+        at = f"{datetime.now(UTC) - timedelta(days=40):%Y-%m-%d %H:%M:%S}.000"
+        copy.execute("UPDATE tasks SET first_seen_at = max(created_at, ?)", (at,))
+        copy.execute("DELETE FROM task_changes WHERE changed_at < ?", (at,))
+        for table in ("status_intervals", "task_progress"):
+            copy.execute(f"DELETE FROM {table}")
+            copy.execute(f"INSERT INTO {table} SELECT * FROM computed_{table}")
+    return _written(f"sqlite:///{path}", database.with_name("young.html"))
+
+
+@pytest.fixture(scope="session")
 def empty_page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a database without a single task."""
     from etl.load.database.engine import open_engine

@@ -198,6 +198,16 @@ def test_on_the_first_day_it_says_what_is_not_known_yet(show: Show, first_day_pa
     assert page.locator("#chart-ages svg").is_visible()
 
 
+def test_later_a_line_marks_the_first_sync(show: Show, page_file: Path, young_page_file: Path) -> None:
+    page = show(young_page_file)
+    assert "first sync" in texts(page, f"#chart-backlog {LABELS}")
+    assert page.locator("#chart-backlog .swatch.unknown").count() == 1
+    line = page.locator("#chart-backlog .first").evaluate("(line) => Number(line.getAttribute('x1'))")
+    width = page.locator("#chart-backlog svg").evaluate("(svg) => Number(svg.getAttribute('width'))")
+    assert line / width == pytest.approx(50 / 90, abs=0.03)
+    assert show(page_file).locator("#chart-backlog .first").count() == 0
+
+
 def test_each_task_links_to_the_console_where_its_address_is_set(
     show: Show, page_file: Path, first_day_page_file: Path
 ) -> None:
