@@ -18,7 +18,7 @@ IMAGES = Path(__file__).resolve().parent / "images"
 # name: width, scheme, the elements with which the picture begins and ends
 PICTURES: dict[str, tuple[int, str, str, str]] = {
     "report.png": (1280, "light", "header", "#chart-ages"),
-    "report-dark.png": (1280, "dark", "#chart-agents", "#chart-heat"),
+    "report-dark.png": (1280, "dark", "#chart-agents", "#chart-arrivals"),
     "report-phone.png": (375, "light", "header", "#chart-flow"),
 }
 _MARGIN = 20

@@ -1,1 +1,1 @@
-"""The report: facts in, one self-contained page out. Nothing here reads a database, a clock or the network."""
+"""The report: what it shows is asked of the database, added up in the page by its script, and written as one file."""

@@ -6,9 +6,6 @@ Contrast and luminance as in WCAG 2.2, which asks for 3:1 between graphics and w
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-
-from etl.report.facts import Priority
 
 LIGHT, DARK = "#ffffff", "#161b22"  # what the charts stand on
 LEAST = 3.0
@@ -20,13 +17,10 @@ _SPARE = ("#475569", "#a16207", "#0f766e", "#7e5a9b", "#94a3b8", "#9f4a5e", "#4d
 Rgb = tuple[int, int, int]
 
 
-def pairs(priorities: Sequence[Priority]) -> list[tuple[str, str]]:
-    """For each priority its colour on the light and on the dark page."""
-    found = []
-    for number, each in enumerate(priorities):
-        color = parse(each.color) or parse(_SPARE[number % len(_SPARE)]) or (0, 0, 0)
-        found.append((readable(color, LIGHT), readable(color, DARK)))
-    return found
+def pair(color: str | None, place: int) -> tuple[str, str]:
+    """For a priority's colour that on the light and on the dark page; by its place where there is none."""
+    found = parse(color) or parse(_SPARE[place % len(_SPARE)]) or (0, 0, 0)
+    return readable(found, LIGHT), readable(found, DARK)
 
 
 def parse(text: str | None) -> Rgb | None:

@@ -31,6 +31,7 @@ from etl.settings.values import (
     Name,
     OnFailure,
     OutputPath,
+    TaskUrl,
     Tick,
     Whole,
     without_path,
@@ -143,6 +144,7 @@ class Settings(_Model):
         "a duration from 100ms to 1m, such as 10s", timedelta(seconds=10), ge=_TENTH, le=timedelta(minutes=1)
     )
     notify_incomplete: bool = _accepted("true or false", default=True)
+    task_url: TaskUrl | None = _accepted("an https address that holds {_id} or {ref_id}", None)
 
     @field_validator("window_most")
     @classmethod

@@ -224,6 +224,15 @@ def _dropped(value: object) -> tuple[str, ...]:
     return paths
 
 
+def _task_url(value: object) -> str:
+    text = _text(value)
+    if not text.startswith(("https://", "http://")) or any(each.isspace() or each in '<>"' for each in text):
+        raise ValueError("is no address")
+    if "{_id}" not in text and "{ref_id}" not in text:
+        raise ValueError("has neither {_id} nor {ref_id}, where the task's id goes")
+    return text
+
+
 def without_path(url: str) -> str:
     """Give a webhook's address with its path, which may be a secret, as ``***``."""
     scheme, _, rest = url.partition("://")
@@ -240,6 +249,7 @@ Tick = Annotated[timedelta, BeforeValidator(_tick)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 ExistingPath = Annotated[Path, BeforeValidator(_existing_path)]
 DroppedKeys = Annotated[tuple[str, ...], BeforeValidator(_dropped)]
+TaskUrl = Annotated[str, BeforeValidator(_task_url)]
 OutputPath = Annotated[Path, BeforeValidator(_output_path)]
 OnFailure = Annotated[str | tuple[str, ...], BeforeValidator(_on_failure)]
 Whole = Annotated[int, BeforeValidator(_no_bool)]

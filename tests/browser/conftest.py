@@ -47,6 +47,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "INSERT INTO sources (id, name, base_url, host, account_id, stream_id, created_at)"
             " SELECT 2, 'second', base_url, host, account_id, 'st-2', created_at FROM sources"
         )
+        connection.execute("INSERT INTO watermarks SELECT 2, value, moved_at, run_id FROM watermarks")
         for table in ("statuses", "priorities", "cases", "agents", "queues", "users"):
             names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] != "source_id"]
             columns = ", ".join(names)
@@ -54,6 +55,10 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         seconds = "IN (SELECT _id FROM tasks WHERE ref_id LIKE '%7')"
         connection.execute(f"UPDATE task_changes SET source_id = 2 WHERE task_id {seconds}")
         connection.execute("UPDATE tasks SET source_id = 2, stream_id = 'st-2' WHERE ref_id LIKE '%7'")
+        for table in ("task_changes", "status_intervals", "task_progress"):
+            connection.execute(
+                f"UPDATE {table} SET source_id = 2 WHERE task_id IN (SELECT _id FROM tasks WHERE source_id = 2)"
+            )
         connection.execute("UPDATE tasks SET name = ?", (EVIL,))
         connection.execute("UPDATE agents SET name = ? WHERE name LIKE 'J%'", (EVIL,))
     return path
@@ -72,6 +77,33 @@ def week_page_file(database: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def first_day_page_file(database: Path) -> Path:
+    """The report of its tasks as if they were all first read today, with a link to each."""
+    path = database.with_name("first.db")
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(path)) as copy, copy:
+        source.backup(copy)
+        copy.execute("UPDATE tasks SET first_seen_at = ?", (f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}.000",))
+        for table in ("task_changes", "status_intervals", "task_progress"):
+            copy.execute(f"DELETE FROM {table}")
+    return _written(f"sqlite:///{path}", database.with_name("first.html"), task_url="https://console.invalid/{_id}")
+
+
+@pytest.fixture(scope="session")
+def young_page_file(database: Path) -> Path:
+    """The report of a history that begins in the middle of its days: what is older was first read 40 days ago."""
+    path = database.with_name("young.db")
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(path)) as copy, copy:
+        source.backup(copy)
+        at = f"{datetime.now(UTC) - timedelta(days=40):%Y-%m-%d %H:%M:%S}.000"
+        copy.execute("UPDATE tasks SET first_seen_at = max(created_at, ?)", (at,))
+        copy.execute("DELETE FROM task_changes WHERE changed_at < ?", (at,))
+        for table in ("status_intervals", "task_progress"):
+            copy.execute(f"DELETE FROM {table}")
+            copy.execute(f"INSERT INTO {table} SELECT * FROM computed_{table}")
+    return _written(f"sqlite:///{path}", database.with_name("young.html"))
+
+
+@pytest.fixture(scope="session")
 def empty_page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a database without a single task."""
     from etl.load.database.engine import open_engine
@@ -84,14 +116,18 @@ def empty_page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _written(f"sqlite:///{folder / 'kore-etl.db'}", folder / "report.html")
 
 
-def _written(url: str, path: Path, days: int = 90) -> Path:
-    from etl.jobs.report.gather import gather
+def _written(url: str, path: Path, days: int = 90, task_url: str | None = None) -> Path:
+    from etl.jobs.diagnostics.status import source_statuses
     from etl.load.database.engine import open_engine
-    from etl.report.drawing import runtime
-    from etl.report.page import write_page
+    from etl.report.figures import figures
+    from etl.report.page import page
+    from etl.report.period import period_until
 
+    now, zone = datetime.now(UTC), ZoneInfo("Europe/Berlin")
+    period = period_until(now, timedelta(days=days), zone)
     engine = open_engine(url)
-    facts = gather(engine, now=datetime.now(UTC), period=timedelta(days=days), zone=ZoneInfo("Europe/Berlin"))
+    sources = source_statuses(engine, now=now)
+    text = page(figures(engine, period), sources, period, title="Support tasks", task_url=task_url)
     engine.dispose()
-    path.write_text(write_page(facts, "Support tasks", runtime()), encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     return path

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -15,7 +17,7 @@ from tests.browser.conftest import EVIL
 
 pytestmark = pytest.mark.browser
 
-CHARTS = ("backlog", "flow", "ages", "agents", "queues", "stays", "heat")
+CHARTS = ("backlog", "flow", "ages", "agents", "queues", "stays", "arrivals")
 OPEN = "deleted_at IS NULL AND status_category NOT IN ('resolved', 'closed')"
 Show = Callable[..., Page]
 
@@ -45,7 +47,7 @@ def show(browser: Browser) -> Iterator[Show]:
 
 
 def numbers(page: Page) -> dict[str, str]:
-    keys = ("open", "created", "resolved", "overdue", "median")
+    keys = ("open", "overdue", "breached", "unassigned", "created", "resolved", "reopened", "resolution", "response")
     return {key: page.inner_text(f"#tile-{key} .value") for key in keys}
 
 
@@ -80,7 +82,7 @@ def test_of_few_days_each_has_its_own_label(show: Show, week_page_file: Path) ->
 def test_a_chart_follows_the_window(show: Show, page_file: Path) -> None:
     page = show(page_file, 1440)
     page.set_viewport_size({"width": 375, "height": 900})
-    page.wait_for_function("document.querySelector('#chart-heat svg').clientWidth < 360")
+    page.wait_for_function("document.querySelector('#chart-arrivals svg').clientWidth < 360")
     assert all(each["right"] <= 375 for each in page.evaluate(DRAWN))
 
 
@@ -94,7 +96,9 @@ def test_text_stands_out_from_what_is_behind_it(show: Show, page_file: Path, sch
         ".tile .note",
         ".sentence",
         ".legend li:visible",
-        ".late",
+        "td.bad",
+        ".tile .good",
+        ".tile .bad",
         "footer li",
         "td",
     ):
@@ -111,10 +115,10 @@ def test_a_choice_changes_numbers_charts_and_tables(show: Show, page_file: Path,
     assert 0 < wanted < asked(database)
     assert numbers(page)["open"] == str(wanted)
     assert texts(page, "#chart-agents tbody tr") != before
-    assert page.locator("#table-oldest tbody tr").count() == min(10, wanted)
+    assert min(10, wanted) <= page.locator("#waiting tbody tr").count() <= min(20, wanted)
     page.get_by_role("combobox", name="Priority").select_option(label="Medium")
     assert numbers(page)["open"] == str(asked(database, f"{OPEN} AND queue = 'Billing' AND priority = 'Medium'"))
-    assert set(texts(page, "#table-oldest tbody td:nth-child(4)")) == {"Medium"}
+    assert set(texts(page, "#waiting tbody td:nth-child(4)")) == {"Medium"}
     page.get_by_role("button", name="Show all").click()
     page.wait_for_selector("html[data-state=drawn]")
     assert numbers(page)["open"] == str(asked(database))
@@ -137,40 +141,111 @@ def test_of_a_few_tasks_no_number_stands_twice_on_an_axis(show: Show, page_file:
     assert "1" in seen
 
 
-def test_a_stream_can_be_chosen(show: Show, page_file: Path, database: Path) -> None:
+def test_a_source_can_be_chosen(show: Show, page_file: Path, database: Path) -> None:
     page = show(page_file)
-    page.get_by_role("combobox", name="Stream").select_option(label="second")
+    page.get_by_role("combobox", name="Source").select_option(label="second")
     assert numbers(page)["open"] == str(asked(database, f"{OPEN} AND stream_id = 'st-2'"))
 
 
-@pytest.mark.parametrize("days", ["page_file", "week_page_file"])
-def test_the_script_says_what_was_written_without_it(show: Show, request: pytest.FixtureRequest, days: str) -> None:
-    page_file = request.getfixturevalue(days)
-    plain, live = show(page_file, java_script_enabled=False), show(page_file)
-    assert numbers(plain) == numbers(live)
-    for selector in (".tile .note", ".sentence", "figure tbody tr", ".tasks tbody tr"):
-        assert texts(plain, selector) == texts(live, selector), selector
-        assert texts(plain, selector), selector
+def test_the_headline_numbers_are_those_of_the_views(show: Show, page_file: Path, database: Path) -> None:
+    shown = numbers(show(page_file))
+    opened = asked(database)
+    assert shown["open"] == str(opened)
+    assert shown["overdue"] == str(asked(database, f"{OPEN} AND due_at < strftime('%Y-%m-%d %H:%M:%f', 'now')"))
+    with closing(sqlite3.connect(database)) as connection:
+        query = """SELECT sum(is_breached), count(is_breached), sum(assignee_id IS NULL) FROM tasks
+            JOIN task_overview USING (_id, source_id) WHERE task_overview.deleted_at IS NULL
+            AND status_category NOT IN ('resolved', 'closed')"""
+        breached, known, nobody = connection.execute(query).fetchone()
+    assert shown["breached"] == f"{breached / known:.0%}"
+    assert shown["unassigned"] == str(nobody)
 
 
-def test_without_scripts_there_are_charts_and_no_filters(show: Show, page_file: Path) -> None:
+def test_a_median_says_of_how_many_and_that_a_response_is_no_reply(show: Show, page_file: Path, database: Path) -> None:
+    page = show(page_file)
+    with closing(sqlite3.connect(database)) as connection:
+        query = "SELECT count(*) FROM task_cycle_times WHERE {} >= ?"
+        since = (datetime.now(ZoneInfo("Europe/Berlin")) - timedelta(days=90)).replace(hour=0, minute=0, second=0)
+        moment = f"{since.astimezone(UTC):%Y-%m-%d %H:%M:%S}.000"
+        resolved, responded = (
+            connection.execute(query.format(column), (moment,)).fetchone()[0]
+            for column in ("resolved_at", "first_response_at")
+        )
+    assert f"of {resolved} resolutions since" in page.inner_text("#tile-resolution .note")
+    assert f"of {responded} changes of status, not replies" in page.inner_text("#tile-response .note")
+    assert "It is not a reply" in page.inner_text("footer")
+
+
+def test_a_difference_is_coloured_by_whether_it_is_good(show: Show, page_file: Path) -> None:
+    page = show(page_file)
+    for key, good in (("open", "fewer"), ("resolved", "more"), ("reopened", "fewer")):
+        note = page.locator(f"#tile-{key} .note span").first
+        direction = note.inner_text().split()[1]
+        wanted = "" if direction == "many" else "good" if direction == good else "bad"
+        assert note.get_attribute("class") == wanted, key
+    assert page.locator("#tile-created .note span").first.get_attribute("class") == ""
+
+
+def test_the_header_says_until_when_the_data_is_complete(show: Show, page_file: Path) -> None:
+    assert "data complete until" in show(page_file).inner_text("header")
+
+
+def test_on_the_first_day_it_says_what_is_not_known_yet(show: Show, first_day_page_file: Path) -> None:
+    page = show(first_day_page_file)
+    assert "The history begins with the first sync" in page.inner_text("#chart-backlog .nothing")
+    assert page.locator("#chart-backlog svg").count() == 0
+    assert "not known" in page.inner_text("#tile-open .note")
+    assert page.locator("#chart-ages svg").is_visible()
+
+
+def test_later_a_line_marks_the_first_sync(show: Show, page_file: Path, young_page_file: Path) -> None:
+    page = show(young_page_file)
+    assert "first sync" in texts(page, f"#chart-backlog {LABELS}")
+    assert page.locator("#chart-backlog .swatch.unknown").count() == 1
+    line = page.locator("#chart-backlog .first").evaluate("(line) => Number(line.getAttribute('x1'))")
+    width = page.locator("#chart-backlog svg").evaluate("(svg) => Number(svg.getAttribute('width'))")
+    assert line / width == pytest.approx(50 / 90, abs=0.03)
+    assert show(page_file).locator("#chart-backlog .first").count() == 0
+
+
+def test_each_task_links_to_the_console_where_its_address_is_set(
+    show: Show, page_file: Path, first_day_page_file: Path
+) -> None:
+    links = show(first_day_page_file).locator("#waiting th a")
+    assert links.count() >= 10
+    assert (links.first.get_attribute("href") or "").startswith("https://console.invalid/ti-")
+    assert show(page_file).locator("#waiting a").count() == 0
+
+
+def test_single_days_are_drawn_on_wide_screens_only(show: Show, page_file: Path) -> None:
+    assert show(page_file, 1440).locator("#chart-flow .pale").count() == 2
+    assert show(page_file, 375).locator("#chart-flow .pale").count() == 0
+
+
+def test_of_few_days_the_lines_are_steps(show: Show, page_file: Path, week_page_file: Path) -> None:
+    for file, is_stepped in ((page_file, False), (week_page_file, True)):
+        path = show(file).locator("#chart-flow path.mark").first.get_attribute("d") or ""
+        assert ("H" in path) is is_stepped
+
+
+def test_without_scripts_it_tells_the_headline_numbers(show: Show, page_file: Path, database: Path) -> None:
     page = show(page_file, java_script_enabled=False)
-    assert all(page.locator(f"#chart-{name} .drawing svg path").count() for name in CHARTS)
+    assert f"{asked(database)} open" in page.inner_text("main")
     assert not page.locator("#filters").is_visible()
+    assert not page.locator("#charts").is_visible()
 
 
 def test_names_stay_text(show: Show, page_file: Path) -> None:
     page = show(page_file)
     assert page.title().startswith("Support tasks")
-    assert set(texts(page, "#table-oldest td.name")) == {EVIL}
+    assert set(texts(page, "#waiting td.name")) == {EVIL}
     assert any(EVIL in text for text in texts(page, "#chart-agents tbody th"))
 
 
 def test_a_mark_tells_its_numbers(show: Show, page_file: Path) -> None:
     page = show(page_file)
     page.locator("#chart-queues").scroll_into_view_if_needed()
-    page.locator("#chart-queues .role-mark path").first.hover()
-    page.locator("#chart-queues .role-mark path").last.hover()
+    page.locator("#chart-queues .mark").last.hover()
     page.wait_for_selector("#tip:visible")
     assert "Queue" in page.inner_text("#tip")
 
@@ -197,7 +272,7 @@ def test_printed_it_leaves_out_what_is_for_the_hand(show: Show, page_file: Path)
     page = show(page_file, 1440, "dark")
     page.emulate_media(media="print", color_scheme="light")
     assert not page.locator("#filters").is_visible()
-    assert page.locator("#chart-heat svg").is_visible()
+    assert page.locator("#chart-arrivals svg").is_visible()
     assert len(page.pdf()) > 10_000
 
 
@@ -212,17 +287,17 @@ def test_printed_charts_are_redrawn_with_large_words(show: Show, page_file: Path
     assert page.evaluate(WIDTHS) == on_screen
 
 
-def test_without_tasks_it_says_so(show: Show, empty_page_file: Path) -> None:
+def test_without_tasks_it_says_what_to_do(show: Show, empty_page_file: Path) -> None:
     page = show(empty_page_file)
-    assert numbers(page)["open"] == "0"
-    assert page.locator(".nothing:visible").count() == len(CHARTS) + 2
+    assert "kore-etl sync" in page.inner_text("#empty")
+    assert page.locator("figure, .tile, form").count() == 0
     assert "No source was synced yet." in page.inner_text("footer")
 
 
-LABELS = "svg .role-axis-label text"
+LABELS = "svg text.label"
 DRAWN = """() => [...document.querySelectorAll("figure")].map((figure) => {
   const box = figure.querySelector(".drawing svg").getBoundingClientRect();
-  const marks = figure.querySelectorAll(".role-mark path").length;
+  const marks = figure.querySelectorAll(".mark").length;
   return { name: figure.id.slice(6), marks, height: box.height, left: box.left, right: box.right };
 })"""
 WIDTHS = "() => [...document.querySelectorAll('figure .drawing svg')].map((svg) => Number(svg.getAttribute('width')))"

@@ -18,14 +18,14 @@ from etl.extras import _installer
 from tests.conftest import CHECKOUT, clean_environment
 
 TOOLS = Path(sys.executable).parent
-MISSING = ("altair", "datasette", "psycopg", "pyarrow")
+MISSING = ("jinja2", "datasette", "psycopg", "pyarrow")
 COMMANDS = {
     "postgres": ("db", "upgrade", "--database-url", "postgresql://nobody@127.0.0.1:1/none"),
     "parquet": ("export", "--format", "parquet", "--out", "tasks.parquet"),
     "report": ("report",),
     "explore": ("explore",),
 }
-PACKAGES = {"postgres": "psycopg", "parquet": "pyarrow", "report": "altair", "explore": "datasette"}
+PACKAGES = {"postgres": "psycopg", "parquet": "pyarrow", "report": "jinja2", "explore": "datasette"}
 
 
 def optional_dependencies() -> dict[str, list[str]]:

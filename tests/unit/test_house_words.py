@@ -15,15 +15,7 @@ PRIVATE = {
     *("stretch", "stretches", "turns", "telling", "places", "witness", "witnesses", "scene", "scenes"),
 }
 # Files that still have some of them. The list only gets shorter.
-LEFT = {
-    "etl/jobs/report/dimensions.py",
-    "etl/jobs/report/gather.py",
-    "etl/jobs/report/name_index.py",
-    "etl/load/report/changing.py",
-    "etl/load/report/coding.py",
-    "etl/report/sentences.py",
-    "docs/how-to/troubleshoot.md",
-}
+LEFT = {"docs/how-to/troubleshoot.md"}
 
 
 def parts(name: str) -> set[str]:

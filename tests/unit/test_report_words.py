@@ -1,22 +1,22 @@
-"""Colours that can be seen, and numbers and lengths of time as people read them."""
+"""Colours that can be seen, and how fresh the data is in words."""
 
 from __future__ import annotations
 
-from collections import Counter
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from etl.load.report.local import BOUNDS
-from etl.report import colors, words
-from etl.report.facts import Priority
-from etl.report.summary import quantile
+from etl.report import colors, freshness
 
 
 @given(some.integers(0, 0xFFFFFF))
-def test_every_colour_stands_out_on_light_and_dark_pages(number: int) -> None:
-    [(light, dark)] = colors.pairs([Priority("any", f"#{number:06x}")])
+def test_every_colour_stands_out_on_the_light_and_on_the_dark_page(number: int) -> None:
+    light, dark = colors.pair(f"#{number:06x}", 0)
     for color, background in ((light, colors.LIGHT), (dark, colors.DARK)):
         shown, ground = colors.parse(color), colors.parse(background)
         assert shown is not None
@@ -25,39 +25,58 @@ def test_every_colour_stands_out_on_light_and_dark_pages(number: int) -> None:
 
 
 def test_a_colour_that_stands_out_is_left_as_it_is() -> None:
-    assert colors.pairs([Priority("High", "#DC2626")]) == [("#dc2626", "#dc2626")]
+    assert colors.pair("#DC2626", 0) == ("#dc2626", "#dc2626")
 
 
 @pytest.mark.parametrize("text", ["red", "", None, "#12", "url(https://elsewhere.invalid/)", "#fff;}"])
 def test_what_is_no_colour_is_replaced_by_one(text: str | None) -> None:
-    [(light, _)] = colors.pairs([Priority("odd", text)])
+    light, _ = colors.pair(text, 0)
     assert colors.parse(light) is not None
 
 
 @pytest.mark.parametrize(
     ("seconds", "told"),
-    [(40, "1 min"), (2700, "45 min"), (18_720, "5.2 hours"), (293_760, "3.4 days"), (17_280_000, "200 days")],
+    [(40, "less than a minute"), (60, "1 minute"), (7300, "2 hours"), (17_280_000, "200 days")],
 )
-def test_a_length_of_time_is_told_in_its_unit(seconds: float, told: str) -> None:
-    assert words.length(seconds) == told
+def test_an_age_is_told_in_its_unit(seconds: int, told: str) -> None:
+    assert freshness.age(timedelta(seconds=seconds)) == told
+
+
+NOW = datetime(2026, 11, 3, 16, 40, tzinfo=UTC)
+
+
+def source(complete_until: datetime | None, **changes: Any) -> Any:
+    known = {"name": "default", "last_run": {"state": "finished"}, "tasks": 7, "rejected": 0, "gaps": []}
+    known |= {"unverified": [], "oldest_reading": None, "complete_until": complete_until}
+    return SimpleNamespace(**known | changes)
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
-    [("inProgress", "In progress"), ("open", "Open"), ("on_hold", "On hold"), ("WAITING", "Waiting"), ("", "")],
+    ("moments", "told", "is_late"),
+    [
+        ([NOW - timedelta(hours=1)], "complete until 3 Nov 2026, 16:40, 1 hour before", False),
+        ([NOW, NOW - timedelta(days=2)], "complete until 1 Nov 2026, 17:40, 2 days before", True),
+        ([NOW, None], "incomplete: the first sync has not finished yet", True),
+        ([], "incomplete: the first sync has not finished yet", True),
+    ],
+    ids=["fresh", "the oldest counts", "one never synced", "no source"],
 )
-def test_a_category_is_told_as_people_write_it(name: str, told: str) -> None:
-    assert words.category(name) == told
+def test_the_header_says_how_fresh_all_sources_are(moments: list[datetime | None], told: str, *, is_late: bool) -> None:
+    found = freshness.headline([source(each) for each in moments], NOW, ZoneInfo("Europe/Berlin"))
+    assert found == (told, is_late)
 
 
-@given(some.lists(some.floats(60, 5e7), min_size=1, max_size=40))
-def test_the_median_of_the_bins_is_near_that_of_the_values(values: list[float]) -> None:
-    bins = Counter(sum(value >= bound for bound in BOUNDS) for value in values)
-    near = quantile(bins, 0.5, BOUNDS)
-    assert near is not None
-    below, above = sorted(values)[(len(values) - 1) // 2], sorted(values)[len(values) // 2]
-    assert below / 1.36 <= near <= above * 1.36
-
-
-def test_there_is_no_median_of_nothing() -> None:
-    assert quantile(Counter(), 0.5, BOUNDS) is None
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"gaps": [(NOW - timedelta(days=2), NOW - timedelta(days=1))]}, "A gap was never read"),
+        ({"unverified": [(NOW, NOW)] * 2}, "2 windows are unverified"),
+        ({"rejected": 1}, "One record could not be stored"),
+    ],
+    ids=["gap", "unverified", "rejected"],
+)
+def test_what_is_missing_is_told_with_what_mends_it(changes: dict[str, Any], said: str) -> None:
+    told = freshness.told(source(NOW, **changes), NOW, ZoneInfo("UTC"))
+    assert told.is_amiss
+    assert said in told.sentences[2]
+    assert "kore-etl " in told.sentences[2]

@@ -507,6 +507,7 @@ class TestValues:
     @pytest.mark.parametrize(
         ("key", "text", "value"),
         [
+            ("task_url", "https://console.example/t/{_id}", "https://console.example/t/{_id}"),
             ("database_url", "sqlite:///a/b.db", "sqlite:///a/b.db"),
             ("database_url", "sqlite:////a/b.db", "sqlite:////a/b.db"),
             ("database_url", "sqlite:///a#%20b.db", "sqlite:///a#%20b.db"),
@@ -550,6 +551,8 @@ class TestValues:
     @pytest.mark.parametrize(
         ("key", "text", "told"),
         [
+            ("task_url", "javascript:alert({_id})", "is no address"),
+            ("task_url", "https://console.example/tasks", "neither {_id} nor {ref_id}"),
             ("base_url", "platform.kore.ai", "is no https address"),
             ("base_url", "ftp://host", "is no https address"),
             ("base_url", "https://", "is no https address"),

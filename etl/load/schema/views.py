@@ -16,6 +16,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Connection
 
 # A status without a category, as the API gives it as a bare text, is judged by its name.
@@ -88,8 +90,12 @@ def view_text(name: str, dialect: str) -> str:
     """Return the statement behind a view, as a database writes it."""
     folder = files(__package__).joinpath("view_sql")
     own = folder.joinpath(f"{name}.{dialect}.sql")
-    text = (own if own.is_file() else folder.joinpath(f"{name}.sql")).read_text("utf-8")
-    pieces = _PIECES | _DIALECTS[dialect]
+    return in_dialect((own if own.is_file() else folder.joinpath(f"{name}.sql")).read_text("utf-8"), dialect)
+
+
+def in_dialect(text: str, dialect: str, more: Mapping[str, str] | None = None) -> str:
+    """Return a text with its pieces as a database writes them; ``more`` are pieces besides, or in place of, its own."""
+    pieces = _PIECES | _DIALECTS[dialect] | dict(more or {})
 
     def piece(found: re.Match[str]) -> str:
         arguments = (found[2] or "").split(" to ", 1)
@@ -147,7 +153,10 @@ VIEWS = (
         | _OF_SOURCE
         | {
             "created_at": "or when it was first seen, where that is not told",
-            "first_response_at": "when its status first left the category open or new; null if that was not seen",
+            "first_response_at": (
+                "when its status first left the category open or new, which is no reply: the API shows none; null if"
+                " that was not seen"
+            ),
             "first_response_seconds": "from its creation",
             "first_resolved_at": "when it was first seen to be resolved; null if it came so",
             "first_resolved_seconds": "from its creation",

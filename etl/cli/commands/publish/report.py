@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import webbrowser
-from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +14,7 @@ from etl.errors import ConfigError
 from etl.extras import install_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from zoneinfo import ZoneInfo
-
-    from etl.report.facts import Facts
 
 _LONGEST = timedelta(days=3660)
 
@@ -54,7 +48,7 @@ class ZoneOption(click.ParamType):  # type: ignore[type-arg]  # generic for the 
 @click.option("--title", default="Support tasks", show_default=True, help="What stands at its top.")
 @click.option("--open", "open_it", is_flag=True, help="Show it in the browser.")
 def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, title: str, open_it: bool) -> None:
-    """Write a report of the tasks as one HTML file: headline numbers, charts, the oldest and the overdue ones.
+    """Write a report of the tasks as one HTML file: headline numbers, charts, the ones that wait the longest.
 
     The file holds all that it shows and asks nothing of any network, so it can be sent as it is; it names tasks and
     agents. Only the database is read. It needs the extra report: see docs/install.md.
@@ -69,18 +63,20 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
     from etl.atomic_file import output_file
     from etl.cli.factory import now
     from etl.cli.open_database import existing_database
-    from etl.jobs.report.gather import gather
+    from etl.jobs.diagnostics.status import source_statuses
 
-    runtime, write_page = _page_writer()
+    try:
+        from etl.report.figures import figures
+        from etl.report.page import page
+        from etl.report.period import period_until
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"a report needs {error.name}; run: {install_command('report')}") from error
     settings = common.start(need_sources=False).settings
-    with existing_database(settings, schema="newest") as engine, ProcessPoolExecutor(1, get_context("spawn")) as beside:
-        # The scripts take seconds and much memory to put together, and need nothing of the database. The memory is
-        # free again before it is needed for the drawing.
-        scripts = beside.submit(runtime)
-        beside.shutdown(wait=False)
-        facts = gather(engine, now=now(), period=since, zone=timezone)
-        bundle = scripts.result()
-    text = write_page(facts, title, bundle)
+    settings = common.start(need_sources=False).settings
+    period = period_until(now(), since, timezone)
+    with existing_database(settings, schema="newest") as engine:
+        sources = source_statuses(engine, now=period.now)
+        text = page(figures(engine, period), sources, period, title=title, task_url=settings.task_url)
     with output_file(out) as file:
         file.write(text.encode())
     if common.verbosity >= 0:
@@ -88,13 +84,3 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
         click.echo(f"kore-etl: the report is in {out} ({size:.1f} MB); open it in a browser", err=True)
     if open_it and not webbrowser.open(out.resolve().as_uri()):
         click.echo(f"kore-etl: no browser was found; open {out} yourself", err=True)
-
-
-def _page_writer() -> tuple[Callable[[], str], Callable[[Facts, str, str], str]]:
-    os.environ.setdefault("HOME", "/")  # altair asks for it when it is imported, and a container may have none
-    try:
-        from etl.report.drawing import runtime
-        from etl.report.page import write_page
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"a report needs {error.name}; run: {install_command('report')}") from error
-    return runtime, write_page

@@ -1,0 +1,36 @@
+-- Tasks created, resolved, reopened and deleted, each on the day on which daily_events counts it.
+select
+    source_id, queue_id, priority_id, {local_day:at} as day, {week:at} as week,
+    sum(created), sum(resolved), sum(reopened), sum(deleted)
+from (
+    select
+        source_id, queue_id, priority_id, {created:tasks} as at,
+        1 as created, 0 as resolved, 0 as reopened, 0 as deleted
+    from tasks
+    where forgotten_at is null and {created:tasks} >= {since}
+    union all
+    select source_id, queue_id, priority_id, {known:tasks}, 0, {came_resolved}, 0, 0
+    from tasks
+    where forgotten_at is null and {known:tasks} >= {since}
+    union all
+    select
+        tasks.source_id, queue_id, priority_id,
+        case
+            when {at:task_changes} > deleted_at then deleted_at
+            when {at:task_changes} < {created:tasks} then {created:tasks}
+            else {at:task_changes}
+        end,
+        0,
+        case when {step:task_changes} > 0 then 1 else 0 end,
+        case when {step:task_changes} < 0 then 1 else 0 end,
+        0
+    from task_changes
+    join tasks on {change}
+    where {at:task_changes} >= {since} and {step:task_changes} <> 0 and forgotten_at is null
+    union all
+    select source_id, queue_id, priority_id, deleted_at, 0, 0, 0, 1
+    from tasks
+    where forgotten_at is null and deleted_at >= {since} and not {resolved_now:tasks}
+) as events
+where at >= {since}
+group by 1, 2, 3, 4, 5
