@@ -145,7 +145,7 @@ class _Names:
         return self.categories.of(category or name or "no status")
 
     def named(self) -> Figures:
-        """All names that were met, by their places."""
+        """All names that were met, by their positions."""
         return {
             "firstSync": self._first_sync,
             "cells": list(self._cells),
