@@ -1,4 +1,4 @@
-"""Searching names by words. An index for it would have to be written, and the database is only looked at."""
+"""Searches names by words, without an index: explore never writes to the database."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 
 
 def holds_words(text: str | None, words: str | None) -> bool:
-    """Tell whether a text holds every one of the words, or parts of words, whatever their case and accents."""
+    """Tell whether a text contains all the words or parts of words; case and accents do not matter."""
     folded = _folded(text or "")
     return all(word in folded for word in _split(words or ""))
 

@@ -1,4 +1,4 @@
-"""Where this installation has what a schedule needs: the command, the settings and their secrets; files it brings."""
+"""Finds what a schedule needs in this installation: the command, the settings, their secrets, and template files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROGRAM = "kore-etl"
 
 
 def brought(name: str) -> str:
-    """Return the text of a file of ``config/``: inside the installed package, or at the top of the checkout."""
+    """Return the text of a file of ``config/``, in the installed package or in the checkout."""
     package = Path(__file__).resolve().parent.parent
     installed = package / "config"
     return ((installed if installed.is_dir() else package.parent / "config") / name).read_text(encoding="utf-8")
@@ -27,9 +27,9 @@ def brought(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What is run, with which settings, from where; ``beside`` are the files that the settings name beside themselves.
+    """The command, its settings and its folder; ``beside`` are the files that the settings name in their own folder.
 
-    ``secret`` is the file of the secret where there is a single source.
+    ``secret`` is the secret's file if there is a single source.
     """
 
     command: tuple[str, ...]
@@ -40,10 +40,10 @@ class Installation:
 
     @classmethod
     def of(cls, loaded: Loaded) -> Installation:
-        """Return this one.
+        """Return this installation.
 
         Raises:
-            ConfigError: the settings are in no file, so that nothing could find them.
+            ConfigError: the settings are in no file, so a schedule cannot find them.
         """
         if not loaded.files:
             message = "the settings are in no file, where a schedule could find them; run: kore-etl init"
@@ -54,7 +54,7 @@ class Installation:
 
     @property
     def config(self) -> Path:
-        """What --config takes: the settings file, or the folder of several."""
+        """The value for --config: the settings file, or the folder of several."""
         return self.files[0] if len(self.files) == 1 else self.files[0].parent
 
 
@@ -64,7 +64,7 @@ def _command() -> tuple[str, ...]:
 
 
 def _named_files(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], Path | None]:
-    """Return the files that the settings name, and the secret's where it is the only one."""
+    """Return the files that the settings name, and the secret's file if there is only one."""
     from etl.settings.files import read_files
 
     tables = read_files(list(files))
@@ -76,7 +76,7 @@ def _named_files(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], Path | None
 
 
 def obstacles(here: Installation, loaded: Loaded, *, user: bool) -> Iterator[str]:
-    """Give what will hinder a scheduled sync, one line each."""
+    """Return the obstacles to a scheduled sync, one line each."""
     given = sorted(key for key, origin in loaded.origins.items() if origin.startswith(("KORE_ETL_", "--")))
     if given:
         names = ", ".join(key.rpartition(".")[2] for key in given)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Select, Table
 
 Key = tuple[str, int]
-"""An ``_id`` and the source that gave it."""
+"""An ``_id`` and its source."""
 
 _WINDOW = sync_windows.c
 _MOMENTS = ("created_at", "updated_at", "due_at", "deleted_at")

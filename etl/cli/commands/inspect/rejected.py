@@ -215,9 +215,7 @@ def _sources_of(settings: Settings, ids: Sequence[int] | None) -> tuple[SourceSe
     known = {(host_of(source.base_url), source.account_id, source.stream_id): source for source in settings.sources}
     others = [place.name for place in places if (place.host, place.account_id, place.stream_id) not in known]
     if ids is not None and others:
-        raise ConfigError(
-            f"records of source {', '.join(others)} were chosen, but the run does not include it"
-        )
+        raise ConfigError(f"records of source {', '.join(others)} were chosen, but the run does not include it")
     return tuple(known[key] for place in places if (key := (place.host, place.account_id, place.stream_id)) in known)
 
 

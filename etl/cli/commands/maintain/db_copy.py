@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Copy the whole database into another one.")
 @common_options
-@click.option(
-    "--to", "target_url", required=True, metavar="URL", help="An empty database, or a new file."
-)
+@click.option("--to", "target_url", required=True, metavar="URL", help="An empty database, or a new file.")
 @output_option
 def copy(common: Common, target_url: str, output: str) -> None:
     """Copy everything, with history and watermarks, into an empty database. It copies all or nothing.
