@@ -1,4 +1,4 @@
-"""Files that take their place once they are whole."""
+"""Writes files atomically."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from etl.errors import ConfigError
 
 @contextmanager
 def atomic_file(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
-    """Give a file that takes its place once the block is done, and leaves nothing behind if that fails.
+    """Give a file that replaces ``path`` after the block; on failure it leaves nothing behind.
 
-    No one sees half a file, and no one without the right to read it ever opens it. ``mode`` None is that of the file
-    that is replaced, else the usual one.
+    Nobody sees half a file or opens it without the right to read it. ``mode`` None keeps the mode of the replaced file,
+    or uses the default.
 
     Raises:
-        OSError: it cannot be written, or its place is taken by what is no file, such as /dev/null.
+        OSError: the file cannot be written, or the path is not a file, such as /dev/null.
     """
     if path.exists() and not (path.is_file() or path.is_symlink()):
         raise OSError(errno.EINVAL, "is no file", str(path))
@@ -46,9 +46,9 @@ def atomic_file(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
 
 @contextmanager
 def output_file(path: Path) -> Iterator[BinaryIO]:
-    """Give the file of ``--out``: what is no file, such as /dev/stdout or a named pipe, is written into.
+    """Give the file of ``--out``; a path such as /dev/stdout or a named pipe is written directly.
 
-    A link stays one: what it points to is replaced.
+    A link stays, and its target is replaced.
 
     Raises:
         ConfigError: the file cannot be opened.

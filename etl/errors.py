@@ -1,16 +1,16 @@
-"""How a command ends: its exit codes, and every failure that a person is told of, drawn by its consequence.
+"""Exit codes and the tree of errors, ordered by their consequence.
 
     EtlError (1)
     ├── ConfigError (2)       a setting is wrong or missing
     ├── AuthError (4)         the API refused the token, its scope or the stream
     ├── RefusedError (4)      the API refused the request itself (400, 412 ...)
-    ├── ApiError (5)          the API cannot be reached, or answers what cannot be used
+    ├── ApiError (5)          the API cannot be reached, or its answer cannot be used
     │   └── TransientApiError another try may help; raised once the tries are used up
     ├── DatabaseError (6)     the database cannot be read or written
     └── LockedError (75)      another run holds the source
 
 A message says what happened, to what, and what to do next; it never holds a secret, a token or a body.
-Exit code 3 (done, but with rejected records or unverified windows) is an outcome and no error.
+Exit code 3 (done, but with rejected records or unverified windows) is an outcome, not an error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import ClassVar
 
 
 class ExitCode(IntEnum):
-    """What the process ends with."""
+    """The exit code of the process."""
 
     DONE = 0
     BUG = 1
@@ -38,7 +38,7 @@ class ExitCode(IntEnum):
 
 
 class EtlError(Exception):
-    """The root: a failure with an exit code of its own."""
+    """The root: a failure with its own exit code."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
@@ -56,7 +56,7 @@ class AuthError(EtlError):
 
 
 class RefusedError(EtlError):
-    """The API refused what was asked (a range, a limit, a filter), not who asked."""
+    """The API refused the request (a range, a limit, a filter), not the token."""
 
     exit_code = ExitCode.REFUSED
 
@@ -68,7 +68,7 @@ class ApiError(EtlError):
 
 
 class TransientApiError(ApiError):
-    """A failure that another try may mend."""
+    """A failure that a retry may solve."""
 
 
 class DatabaseError(EtlError):

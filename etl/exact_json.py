@@ -1,4 +1,4 @@
-"""Reading and writing JSON without changing a number: one that a float rounds or respells keeps its own text."""
+"""Reads and writes JSON without changing a number: a number that a float would change keeps its text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import orjson
 
-# Searched in a text whose digits are all zeros. Each begins with letters that are rare: so it costs little.
+# Searched in a text whose digits are all zeros. Each begins with rare letters, so the search is fast.
 _AS_ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
 _BEYOND_64_BITS = b"0" * 19  # digits in a row, at least
 _EXPONENT = re.compile(rb"0e[+-]?0+\s*[,\]}]")
@@ -19,12 +19,12 @@ _MOST_DIGITS = 4300  # of an integer, as Python's own limit
 
 
 class Number(float):
-    """A number whose text no float gives back: more digits, another spelling, or past all floats."""
+    """A number whose text a float cannot reproduce: more digits, another spelling, or out of range."""
 
     text: str
 
     def __new__(cls, text: str) -> Self:
-        """Read the text as far as a float goes."""
+        """Return the nearest float."""
         made = super().__new__(cls, text)
         made.text = text
         return made
@@ -35,12 +35,12 @@ class Number(float):
 
 
 def read(text: bytes | str) -> Any:
-    """Return what a JSON text says, every digit of it.
+    """Return the value of a JSON text with every digit.
 
-    The fast parser refuses lone surrogates and NaN and rounds long numbers; the standard one takes them.
+    The fast parser refuses lone surrogates and NaN and rounds long numbers; the standard one accepts them.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: the text is not JSON.
         RecursionError: it is nested too deeply.
     """
     body = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
@@ -53,14 +53,14 @@ def read(text: bytes | str) -> Any:
 
 
 def fragment(value: object) -> orjson.Fragment:
-    """Write a number as it came: what orjson takes as ``default``."""
+    """Write a number in its own text; it is orjson's ``default``."""
     if isinstance(value, Number):
         return orjson.Fragment(value.text)
     raise TypeError(type(value).__name__)
 
 
 def _has_plain_numbers(body: bytes) -> bool:
-    """Whether the fast parser keeps every number; what stands in a string may look like one that it does not."""
+    """Tell whether the fast parser keeps every number; False if a string only looks like a number it changes."""
     zeros = body.translate(_AS_ZEROS)
     if _BEYOND_64_BITS in zeros or _EXPONENT.search(zeros) or _MINUS_ZERO.search(body):
         return False
@@ -85,7 +85,7 @@ def _fraction(text: str) -> float:
 
 
 def _whole(digits: str) -> int | float | str:
-    """Return an integer; one so long that Python refuses to read it stays text."""
+    """Return an integer; one that is too long for Python stays text."""
     if digits == "-0":
         return Number(digits)
     return int(digits) if len(digits) <= _MOST_DIGITS else digits

@@ -1,4 +1,4 @@
-"""The request to end the process: whoever asks a server or waits looks at it."""
+"""The request to end the process; code that calls a server or waits checks it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from threading import Event
 
 
 class Terminated(BaseException):
-    """The process was asked to end (SIGTERM).
+    """SIGTERM asked the process to end.
 
-    Beside KeyboardInterrupt, not under Exception: code that handles failures must not handle this.
+    Like KeyboardInterrupt it is no Exception, because code that handles failures must not handle it.
     """
 
 
 class Stop(Event):
-    """An event that is set once, when SIGTERM or Ctrl-C comes.
+    """An event that SIGTERM or Ctrl-C sets once.
 
-    ``interrupts`` are called then, from another thread: they break off what waits for a server.
+    Another thread then calls ``interrupts``, which break off calls to a server.
     """
 
     def __init__(self) -> None:
@@ -37,6 +37,6 @@ class Stop(Event):
             raise self.kind
 
     def sleep(self, seconds: float) -> None:
-        """Wait for some seconds, or until the event is set: then raise as ``check`` does."""
+        """Wait for some seconds; raise like ``check`` once the event is set."""
         self.wait(seconds)
         self.check()

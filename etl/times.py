@@ -1,7 +1,7 @@
-"""Times and durations as the API, the settings and the database spell them.
+"""Reads and writes times and durations of the API, the settings and the database.
 
-Every datetime that leaves this module is aware, in UTC, and cut to whole milliseconds: the unit in which the
-API speaks, so that a time read, stored and sent again is the same time.
+Every datetime from this module is aware, in UTC, and cut to whole milliseconds. This is the API's unit, so a time that
+is read, stored and sent again stays the same.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 _LEAST_MILLISECONDS = (_FIRST - _EPOCH) // _MILLISECOND
 _MOST_MILLISECONDS = (_LAST - _EPOCH) // _MILLISECOND
-# Below this a number counts seconds, from here on milliseconds: as milliseconds it is March 1973,
-# before any such system, and as seconds it is the year 5138.
+# A smaller number counts seconds, a larger one milliseconds: in milliseconds this is March 1973, in seconds the
+# year 5138.
 _SECONDS_BELOW = 10**11
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,3})?")
@@ -28,7 +28,7 @@ _ISO = re.compile(
     r"(?:(?P=colon)(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]+))?)?)?"
     r" ?(?P<zone>[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?"
 )
-_LONGEST = 100  # characters; reading a number takes time that grows with the square of its digits
+_LONGEST = 100  # characters; the time to read a number grows with the square of its digits
 _USUAL_LENGTH = len("2025-05-26T18:30:00.000Z")
 
 _DURATION = re.compile(
@@ -39,11 +39,11 @@ _BARE_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
 def parse_time(value: object) -> datetime | None:
-    """The moment that a value of the API or a setting stands for; None where it says nothing.
+    """Return the time of an API's value or a setting; None if it is missing.
 
-    Missing is None, blank text, `{}` and `[]`. Read are ISO 8601 with or without time, fraction and offset (no
-    offset means UTC; a leap second is the next minute's first), seconds or milliseconds since 1970 as a number or
-    as text, MongoDB's `{"$date": ...}`, and dates of TOML. Anything else raises ValueError.
+    Missing is None, blank text, `{}` and `[]`. Accepted are ISO 8601 with or without time, fraction and offset (no
+    offset means UTC; a leap second is the next minute's first), seconds or milliseconds since 1970 as a number or as
+    text, MongoDB's `{"$date": ...}`, and dates of TOML. Anything else raises ValueError.
     """
     if isinstance(value, str):
         return _from_text(value)
@@ -59,19 +59,19 @@ def parse_time(value: object) -> datetime | None:
 
 
 def interval(start: datetime, end: datetime | None) -> str:
-    """Write a stretch of time as ISO 8601 does; one without an end is open."""
+    """Write a range of time in ISO 8601; a range without an end is open."""
     return f"{format_time(start)}/{format_time(end) if end else '..'}"
 
 
 def format_time(moment: datetime) -> str:
-    """A moment as the API takes it: UTC, three digits of fraction, a Z. A naive one raises ValueError."""
+    """Write a time for the API: UTC, three digits of fraction, a Z. A naive time raises ValueError."""
     if moment.tzinfo is None:
         raise ValueError("a time without a zone cannot be told to the API")
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def parse_duration(text: object) -> timedelta:
-    """A length of time from seconds (`300`, `"300"`) or units in falling order (`"1h30m"`, `"7d"`).
+    """Return a duration from seconds (`300`, `"300"`) or units in falling order (`"1h30m"`, `"7d"`).
 
     Never negative; anything else raises ValueError.
     """
@@ -89,7 +89,7 @@ def parse_duration(text: object) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """A length of time in the units that `parse_duration` reads: `5m`, `1h30m`, `0s`."""
+    """Write a duration in the units of `parse_duration`: `5m`, `1h30m`, `0s`."""
     if duration < timedelta(0):
         return "-" + format_duration(-duration)
     minutes, seconds = divmod(duration.seconds, 60)
@@ -103,7 +103,7 @@ def format_duration(duration: timedelta) -> str:
 
 
 def _from_text(text: str) -> datetime | None:
-    # The form that the API sends, checked by shape since fromisoformat also takes odd ones.
+    # The API's own form, checked by shape because fromisoformat also accepts odd ones.
     if len(text) == _USUAL_LENGTH and text[10] == "T" and text[4] == text[7] == "-" and text[23] == "Z":
         try:
             return _to_milliseconds(datetime.fromisoformat(text))
@@ -151,7 +151,7 @@ def _from_mongo(value: dict[object, object]) -> datetime | None:
     inner = value.get("$date", value)
     if isinstance(inner, dict):
         inner = inner.get("$numberLong", inner)
-    # Not followed any deeper: an object in it is no date, and might be the outermost of thousands.
+    # It is not read any deeper: an object in it is no date, and thousands may be nested.
     if not inner or not isinstance(inner, dict):
         return parse_time(inner)
     raise ValueError("the object is not a date")
@@ -162,7 +162,7 @@ def _from_number(value: float) -> datetime:
         return _from_epoch(value)
     if not math.isfinite(value):
         raise ValueError("the number is not a date")
-    # The shortest decimal that reads as this float is what was sent; its binary value would lose a millisecond.
+    # The shortest decimal of this float is what was sent; its binary value could lose a millisecond.
     return _from_epoch(Decimal(repr(value)))
 
 

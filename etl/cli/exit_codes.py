@@ -1,13 +1,13 @@
-"""How the process ends: what was raised becomes one line and an exit code.
+"""Turns whatever a command raised into one line and an exit code.
 
     EtlError            its own code, one line
     usage (click)       2, one line and the hint to --help
     KeyboardInterrupt   130, Terminated 143; no traceback
-    a closed pipe       141 and silence, as a program that SIGPIPE ended (``kore-etl runs | head``)
+    a closed pipe       141 and no output, like a program that SIGPIPE ended (``kore-etl runs | head``)
     a full disk         1, one line
     anything else       1, a traceback: it is a bug
 
-Whatever is written here goes through :func:`etl.logs.redact` first.
+Every text passes :func:`etl.logs.redact` before it is written.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from etl.stop import Terminated
 
 
 def run(dispatch: Callable[[list[str]], object], args: list[str]) -> int:
-    """Do what the arguments ask and give the exit code; nothing is raised."""
+    """Run the command and return the exit code; raise nothing."""
     threading.excepthook = _tell_of_thread
     _escape_unencodable_characters()
     for argument in args:
@@ -47,14 +47,14 @@ def run(dispatch: Callable[[list[str]], object], args: list[str]) -> int:
 
 
 def _escape_unencodable_characters() -> None:
-    """Let standard output and error write a character that their encoding does not have as an escape."""
+    """Make standard output and error escape characters that their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def _told(error: BaseException) -> int:  # noqa: PLR0911 - one return a kind of ending
-    """Write what a person should know of the error; give its exit code."""
+def _told(error: BaseException) -> int:  # noqa: PLR0911 - one return for each kind of error
+    """Write one line about the error and return its exit code."""
     match error:
         case click.exceptions.Exit():
             return error.exit_code
@@ -96,7 +96,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _tell_of_thread(thrown: threading.ExceptHookArgs) -> None:
-    """Python's own words for what ends a thread would show whatever the exception holds."""
+    """Write a thread's traceback redacted; Python's own hook would show secrets."""
     if thrown.exc_value is not None:
         _write("".join(traceback.format_exception(thrown.exc_value)))
 
@@ -109,14 +109,14 @@ def _line(text: str, code: int) -> int:
 def _write(text: str) -> None:
     priority = journal_priority("error")
     lines = clean(redact(text), keep="\n").splitlines()
-    # Nobody may be left to read it; the exit code still says what happened. A closed stream is None, or fails.
+    # The reader may be gone; the exit code still says what happened. A closed stream is None, or fails.
     with suppress(OSError, ValueError, AttributeError):
         sys.stderr.write("".join(f"{priority}{line}\n" for line in lines))
         sys.stderr.flush()
 
 
 def _pipe_is_closed() -> bool:
-    # A socket can break too; then the streams are well and the error is a bug.
+    # A socket can break too; then the streams still work and the error is a bug.
     return any(_nobody_reads(stream) for stream in (sys.stdout, sys.stderr))
 
 
@@ -130,7 +130,7 @@ def _nobody_reads(stream: TextIO | None) -> bool:
 
 
 def _flushed(code: int) -> int:
-    """Write out what is buffered, here and not at the interpreter's end, where a failure can only be noise."""
+    """Flush standard output now: at the interpreter's end a failure could no longer change the exit code."""
     error = _flush_error(sys.stdout)
     if error is None:
         return code

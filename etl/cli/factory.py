@@ -36,7 +36,7 @@ def now() -> datetime:
 
 @dataclass(slots=True)
 class Builder:
-    """Makes the clients of a run; sources of one account share its budget."""
+    """Makes the clients of a run; sources of one account share one budget."""
 
     settings: Settings
     engine: Engine | None = None
@@ -75,7 +75,7 @@ class Builder:
         )
 
     def budget(self, source: SourceSettings) -> RateLimiter:
-        """Return the budget of a source's account, less what its runs spent within the last minute."""
+        """Return the budget of a source's account, less the requests of the last minute."""
         budget = self.budgets.get(source.account_id)
         if budget is None:
             sharing = (other for other in self.settings.sources if other.account_id == source.account_id)
@@ -85,7 +85,7 @@ class Builder:
         return budget
 
     def source_spec(self, source: SourceSettings) -> SourceSpec:
-        """Return all that a job needs to know of a source."""
+        """Return all that a job needs to know about a source."""
         settings = self.settings
         return SourceSpec(
             name=source.name,
@@ -107,7 +107,7 @@ class Builder:
         )
 
     def take_over(self, account_id: str, seconds: float) -> None:
-        """Count what other runs of the account spent while this one waited so many seconds for its turn."""
+        """Charge the requests that other runs of the account sent while this one waited ``seconds``."""
         budget = self.budgets.get(account_id)
         if budget is not None:
             self._take_over(budget, account_id, seconds, only_ended=True)
@@ -123,13 +123,13 @@ class Builder:
         for began, ended, requests in spent:
             if ended is not None:
                 budget.preload_usage(requests, max(0.0, (moment - ended).total_seconds()))
-            elif not only_ended:  # at work now, or dead without a word: the last minute's share of what it sent
+            elif not only_ended:  # running, or killed: the last minute's share of its requests
                 lasted = max(MINUTE, (moment - began).total_seconds())
                 budget.preload_usage(ceil(requests * MINUTE / lasted), 0.0)
 
 
 def overrides(source: SourceSettings) -> dict[str, Any]:
-    """Return the probe's answers that the settings give."""
+    """Return the capabilities that the settings fix by hand."""
     return {
         "window_field": source.window_field,
         "ends_inclusive": source.ends_inclusive,
@@ -142,7 +142,7 @@ def overrides(source: SourceSettings) -> dict[str, Any]:
 
 
 def shown(settings: Settings, source: str) -> Mapping[str, Any]:
-    """Return the settings in force for a source, secrets masked."""
+    """Return the settings of a source, with secrets masked."""
     mine = f"source.{source}."
     values = {key.removeprefix(mine): value for key, value in describe(settings).items()}
     return {key: value for key, value in values.items() if "." not in key}

@@ -1,4 +1,4 @@
-"""A source whose host has changed in the settings: the same server under a new address, or another one."""
+"""Asks whether a source with a new host in the settings is still the same server."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def settle_move(engine: Engine, source: SourceSettings, *, moved: bool = False, ask: bool = True) -> str | None:
-    """Let a source have its new host if ``moved``, or if a person at the terminal says so.
+    """Give a source its new host if ``moved``, or if the user confirms it on the terminal.
 
-    Return the base_url that it had where nobody has said so, None where nothing is to be settled.
+    Return the old base_url if nobody confirmed, None if there is no open question.
     """
     from etl.load.database.engine import reading
     from etl.load.ledger import sources
@@ -26,7 +26,7 @@ def settle_move(engine: Engine, source: SourceSettings, *, moved: bool = False, 
         before = sources.moved_from(connection, name=source.name, **identity)
     if before is None:
         return None
-    question = f"Source {source.name} was read from {before} so far. Is {source.base_url} the same server, moved?"
+    question = f"Source {source.name} was read from {before} before. Is {source.base_url} the same server, moved?"
     if moved or (ask and sys.stdin.isatty() and click.confirm(question, err=True)):
         with engine.begin() as connection:
             sources.move(connection, name=source.name, **identity)

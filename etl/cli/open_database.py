@@ -29,13 +29,13 @@ def open_database(settings: Settings) -> Engine:
 def existing_database(
     settings: Settings, *, schema: Literal["migrated", "newest", "any"] = "migrated"
 ) -> Iterator[Engine]:
-    """Give the database of the settings; a SQLite file that is not there is not made.
+    """Open the database of the settings; never create a missing SQLite file.
 
-    The schema is brought to this version's if the settings allow it ("migrated"), has to be this version's already
-    ("newest"), or may be what it is ("any").
+    "migrated" upgrades the schema if the settings allow it. "newest" requires this version's schema. "any" accepts
+    every schema.
 
     Raises:
-        DatabaseError: there is none, or it cannot be used, or its schema is not as needed.
+        DatabaseError: the database is missing or unusable, or its schema does not fit.
     """
     from sqlalchemy.engine import make_url
 

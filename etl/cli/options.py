@@ -1,6 +1,6 @@
-"""Options that the commands share, gathered into one value that a command is called with.
+"""The options that commands share, as one value.
 
-A command looks so::
+A command looks like this::
 
     @click.command()
     @common_options
@@ -25,7 +25,7 @@ from etl import logs
 from etl.errors import ConfigError
 
 if TYPE_CHECKING:
-    # pydantic is slow to import, and --help of a command needs none of it.
+    # pydantic is slow to import, and --help does not need it.
     from etl.logs.rotation import LogFile
     from etl.settings import Loaded, Settings
 
@@ -34,7 +34,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What every command was told: the settings file, the database, and how much to say."""
+    """The options of every command: the settings file, the database, and the verbosity."""
 
     config: Path | None = None
     database_url: str | None = None
@@ -49,9 +49,9 @@ class Common:
         select: Sequence[str] = (),
         environ: Mapping[str, str] = os.environ,
     ) -> Loaded:
-        """Set up the logs, load the settings, hide their secrets, and log what is worth a warning.
+        """Set up the logs, load the settings, hide their secrets, and log warnings.
 
-        ``options`` are further settings that the command line gave, keyed as the settings are.
+        ``options`` are settings from the command line, under the settings' own keys.
         """
         logs.configure(self.verbosity)
         loaded = self.load(options, need_sources=need_sources, select=select, environ=environ)
@@ -81,12 +81,12 @@ class Common:
 
 
 def hide_secrets(settings: Settings) -> None:
-    """From now on no log and no error line shows a secret of these settings."""
+    """Hide the secrets of these settings in every later log and error line."""
     for source in settings.sources:
         logs.hide(source.client_secret.get_secret_value())
     logs.hide_passwords(settings.database_url)
     if isinstance(settings.on_failure, str):
-        # What comes after a webhook's host is what lets anyone post to it.
+        # The part after a webhook's host is its secret.
         logs.hide(settings.on_failure.partition("://")[2].partition("/")[2])
 
 
@@ -109,13 +109,13 @@ source_option = click.option(
     "--source", "select", multiple=True, metavar="NAME", help="Only this source; may be given more than once."
 )
 metrics_option = click.option(
-    "--metrics-file", type=click.Path(path_type=Path), help="Write figures for Prometheus's textfile collector here."
+    "--metrics-file", type=click.Path(path_type=Path), help="Write a metrics file for Prometheus's textfile collector."
 )
 workers_option = click.option(
     "--workers",
     type=click.IntRange(1, 32),
     metavar="N",
-    help="Read so many windows of history at once; as many as budget and latency suggest if not given.",
+    help="Read N windows of history at once. Default: as many as budget and latency suggest.",
 )
 output_option = click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What goes to stdout."
@@ -172,11 +172,11 @@ class DefaultGroup(click.Group):
 
 
 def common_options(command: _Command) -> Callable[..., Any]:
-    """Add the options that all commands have; the command gets them as its first argument, a Common."""
+    """Add the options of all commands; the command gets them as its first argument, a Common."""
 
     @click.option("--config", type=click.Path(path_type=Path), help="A settings file, or a folder of them.")
     @click.option("--database-url", metavar="URL", help="sqlite:///FILE or postgresql://USER@HOST/DATABASE.")
-    @click.option("--log-file", type=click.Path(path_type=Path), help="Write the log here too, as lines of JSON.")
+    @click.option("--log-file", type=click.Path(path_type=Path), help="Also write the log to this file, as JSON lines.")
     @click.option("-v", "--verbose", is_flag=True, help="Log every step.")
     @click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only.")
     @wraps(command)
@@ -184,7 +184,7 @@ def common_options(command: _Command) -> Callable[..., Any]:
         config: Path | None, database_url: str | None, log_file: Path | None, verbose: bool, quiet: bool, **rest: Any
     ) -> Any:
         if verbose and quiet:
-            raise click.UsageError("--verbose and --quiet exclude each other.")
+            raise click.UsageError("Use either --verbose or --quiet, not both.")
         return command(Common(config, database_url, int(verbose) - int(quiet), log_file), **rest)
 
     return gathered

@@ -1,4 +1,4 @@
-"""What the commands that look into the database print: tables for people, JSON for a pipe."""
+"""Prints what commands read from the database: tables for people, JSON for pipes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GAP = 2  # blanks between two columns
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON; moments are ISO 8601 in UTC."""
+    """Print a value as JSON; times are ISO 8601 in UTC."""
     import orjson
 
     from etl.exact_json import fragment
@@ -24,7 +24,7 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Row], *, indent: str = "") -> None:
-    """Print some columns of rows, on a terminal folded to its width."""
+    """Print some columns of rows; fold them to the width of a terminal."""
     texts = [[shown(row[column]) for column in columns] for row in rows]
     headers = [column.replace("_", " ").strip() for column in columns]
     if sys.stdout.isatty():
@@ -43,7 +43,7 @@ def print_record(record: Row, *, indent: str = "") -> None:
 
 
 def shown(value: object) -> str:
-    """Give a value as a person reads it: a moment in UTC, a dash for nothing, and nothing that a terminal obeys."""
+    """Format a value for a person: a time in UTC, a dash for None, no terminal control characters."""
     match value:
         case None:
             return "-"
@@ -56,7 +56,7 @@ def shown(value: object) -> str:
 
 
 def ago(moment: datetime | None, now: datetime) -> str:
-    """Tell how long ago something was, to the two largest units."""
+    """Format how long ago something was, in its two largest units."""
     from etl.times import format_duration
 
     if moment is None:
@@ -67,7 +67,7 @@ def ago(moment: datetime | None, now: datetime) -> str:
 
 
 def _print_on_terminal(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table folded to the width; where not even its headers fit, one row below the other."""
+    """Print a table folded to the width; if its headers do not fit, print each row as a list."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

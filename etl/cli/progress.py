@@ -1,4 +1,4 @@
-"""Progress while a job runs: a live line on a terminal, a log line now and then elsewhere."""
+"""Shows a job's progress: a live line on a terminal, a log line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from etl.logs import get_logger
 log = get_logger()
 
 _SECONDS_BETWEEN_LINES = 30.0
-_SPEED_OVER = 180.0  # seconds: what a budget lets through comes in bursts, a minute apart
+_SPEED_OVER = 180.0  # seconds: a budget allows bursts, a minute apart
 
 Show = Callable[[RunCounters, int | None], None]
 
 
 @contextmanager
 def progress_display(name: str) -> Iterator[Show]:
-    """Give a function that shows a run's counters, and the number of tasks to expect where it is known."""
+    """Give a function that shows a run's counters and, if known, the number of tasks to expect."""
     if sys.stderr.isatty():
         with _live_line(name) as show:
             yield show

@@ -1,4 +1,4 @@
-"""Running a job on one source after the other: lock, ledger, progress, what is told at the end, and the exit code."""
+"""Runs a job on one source after the other: lock, ledger, progress, summary and exit code."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ Job = Callable[[RunContext], Mapping[str, Any] | None]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A job by its name in the ledger, and the function that does it; what that returns is added to the JSON output."""
+    """A job's name in the ledger and its function; the JSON output includes what the function returns."""
 
     command: str
     do: Job
 
 
 def work_on_sources(settings: Settings, work: Work, *, output: str) -> int:
-    """Do the work on each source in turn, whatever became of the one before; return the exit code of the worst."""
+    """Do the work on each source, also after one failed; return the worst exit code."""
     results, bugs = [], []
     with graceful() as stop:
         notifier = Notifier(settings, work.command)
@@ -49,7 +49,7 @@ def work_on_sources(settings: Settings, work: Work, *, output: str) -> int:
             with logs.bound(source=source.name):
                 try:
                     results.append(_work_on(engine, builder, source, work, notifier))
-                except Exception as bug:  # noqa: BLE001 - stops its own source alone, and is raised in the end
+                except Exception as bug:  # noqa: BLE001 - it stops its own source alone, and is raised at the end
                     bugs.append(bug)
         engine.dispose()
     code = _worst([result["exit_code"] for result in results])
@@ -76,7 +76,7 @@ def _opened(settings: Settings, notifier: Notifier) -> Engine:
 def _work_on(
     engine: Engine, builder: Builder, source: SourceSettings, work: Work, notifier: Notifier
 ) -> dict[str, Any]:
-    """Do the work on one source; tell how it went, however it ends."""
+    """Do the work on one source and report its outcome, also after an error."""
     source_spec = builder.source_spec(source)
     report = _Report(source.name)
     began = now()
@@ -102,7 +102,7 @@ def _work_on(
 
 
 def told(error: BaseException) -> str:
-    """Give what an error says as one line that may be shown."""
+    """Return an error's message as one redacted line."""
     return logs.clean(logs.redact(" ".join(str(error).split())))
 
 
@@ -110,7 +110,7 @@ _ALWAYS_TOLD = ("requests", "inserted", "updated")
 
 
 class _Report:
-    """What is told of the work on a source: one event in the log, one object in the JSON, one line of an error."""
+    """The report on one source: an event in the log, an object in the JSON, a line for an error."""
 
     def __init__(self, name: str) -> None:
         self.run: RunContext | None = None
@@ -121,18 +121,18 @@ class _Report:
         self._began = time.monotonic()
 
     def fail(self, error: EtlError) -> None:
-        """Tell a person why the work came to no good end."""
+        """Print why the work failed."""
         self.exit_code = error.exit_code
         self._error = told(error)
         click.echo(f"{logs.journal_priority('error')}kore-etl: error: {self._name}: {self._error}", err=True)
 
     def break_off(self, error: BaseException) -> None:
-        """Note what is told elsewhere: a bug, or a signal."""
+        """Record a bug or a signal; others print it."""
         self.exit_code = exit_code_of(error)
         self._error = told(error) or type(error).__name__
 
     def ending(self, source: SourceSettings, began: datetime, budget_used: float) -> Outcome:
-        """Return how the run ended, for those who are told of it from outside."""
+        """Return the outcome for the notifier."""
         return Outcome(
             name=self._name,
             stream_id=source.stream_id,
@@ -147,7 +147,7 @@ class _Report:
         )
 
     def log(self) -> None:
-        """Close the log of a run; one that never began has none."""
+        """Log the end of a run, if it began."""
         if self.run is None:
             return
         counts: dict[str, Any] = {
@@ -169,7 +169,7 @@ class _Report:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return every count, also of work that failed or never began."""
+        """Return every count, also for work that failed or never began."""
         return {
             "name": self._name,
             "run": self.run.id if self.run else None,
@@ -200,7 +200,7 @@ class _Report:
     def _watermark(self) -> str | None:
         try:
             watermark = self.run.store.watermark() if self.run else None
-        except DatabaseError:  # which may be why the work failed
+        except DatabaseError:  # the work may have failed for this reason
             return None
         return format_time(watermark) if watermark else None
 
@@ -213,7 +213,7 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _worst(codes: list[int]) -> int:
-    """Return the first failure's code, then that of a lock, then 3 of what is done but incomplete."""
+    """Return the code of the first failure, else of a lock, else 3 for incomplete, else 0."""
     failures = [code for code in codes if code not in (ExitCode.DONE, ExitCode.INCOMPLETE, ExitCode.LOCKED)]
     if failures:
         return failures[0]

@@ -1,8 +1,8 @@
-"""SIGTERM and Ctrl-C set a Stop, so that a stopped run closes what it opened.
+"""Makes SIGTERM and Ctrl-C set a Stop, so that a stopped run closes what it opened.
 
-The client looks at the Stop before each request and in each wait, and a request under way is cut. What was read is
-stored first. Code that does not look, such as a long statement, has a few seconds; then the exception is raised in the
-main thread, wherever that is. It is not raised at once, because an exception inside a library can leave a lock taken.
+The client checks the Stop before each request and in each wait; a running request is cut off. The run stores first what
+it has read. Code that does not check, such as a long statement, has a few seconds. Then the main thread gets the
+exception. It does not get it at once, because an exception inside a library can leave a lock taken.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _PATIENCE = 5.0  # seconds
 
 @contextmanager
 def graceful(patience: float = _PATIENCE) -> Iterator[Stop]:
-    """Within the block the first SIGTERM or Ctrl-C sets the Stop that is given, and a second one ends the process.
+    """Give a Stop that the first SIGTERM or Ctrl-C sets; a second one ends the process.
 
-    After ``patience`` seconds (0: at once) Terminated or KeyboardInterrupt is raised in the block.
-    Works in the main thread only, as Python's signal handlers do.
+    After ``patience`` seconds (0: at once) the block raises Terminated or KeyboardInterrupt.
+    It works in the main thread only, like Python's signal handlers.
     """
     stop = Stop()
 

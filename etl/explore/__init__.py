@@ -1,1 +1,1 @@
-"""Datasette on the database: what it is told of tables, views and questions, and how it is served."""
+"""Serves the database with Datasette: tables, views and questions."""

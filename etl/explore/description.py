@@ -11,18 +11,18 @@ from sqlalchemy import Table
 from etl.load.schema.detail_tables import metadata
 from etl.load.schema.views import VIEWS, View
 
-DATABASE = "tasks"  # its name in every address, whatever the file's is
+DATABASE = "tasks"  # its name in every URL, for any file name
 
 LABELS = {
     **dict.fromkeys(("sources", "statuses", "priorities", "agents", "queues", "users"), "name"),
     **dict.fromkeys(("tasks", "cases"), "ref_id"),
 }
-# What only the views read.
+# Tables that only the views read.
 _HIDDEN = ("status_intervals", "task_progress", "daily_counts", "alembic_version")
 _OVERVIEW = {"facets": ["status", "priority", "queue", "assignee"], "facet_size": 15, "sort_desc": "updated_at"}
 _SEARCH = {
     "title": "Search the names of tasks",
-    "description": "Tasks whose name holds all the words, whatever their case and accents, or whose number it is. "
+    "description": "Tasks with all the words in their name, or with this number. Case and accents do not matter. "
     "The 200 that changed last.",
     "params": ["words"],
     "hide_sql": True,
@@ -37,8 +37,8 @@ _START = f"""\
 <form action="/{DATABASE}/search" method="get"><p>
 <label for="words" style="width: auto">Search the names of tasks:</label>
 <input type="search" id="words" name="words"> <input type="submit" value="Search"></p></form>
-<p>Begin with <a href="/{DATABASE}/task_overview">task_overview</a>, one row a task, or with one of the
-<a href="/{DATABASE}#queries">ten questions</a>. Times are UTC. Nothing can be changed from here, and a sync may go on
+<p>Begin with <a href="/{DATABASE}/task_overview">task_overview</a>, one row for each task, or with one of the
+<a href="/{DATABASE}#queries">ten questions</a>. Times are UTC. Nobody can change data here, and a sync may run
 meanwhile.</p>"""
 
 

@@ -1,7 +1,7 @@
-"""The plugin that shows labels and links for keys of two columns, of which Datasette itself shows none.
+"""A Datasette plugin that shows labels and links for keys of two columns; Datasette itself shows none.
 
-A key is an ``_id`` and the source that gave it. An ``_id`` beside its source links to one row; without a source, as in
-an answer that does not select it, a task's ``_id`` links to the tasks that have it.
+A key is an ``_id`` and its source. An ``_id`` beside its source links to one row. Without the source, as in a query
+that does not select it, a task's ``_id`` links to all tasks with this id.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from etl.explore.description import DATABASE, LABELS
 from etl.load.schema.detail_tables import metadata
 from etl.load.schema.views import VIEWS
 
-_SHOWN = ("_id", "task_id")  # what views and answers say of tasks
+_SHOWN = ("_id", "task_id")  # the columns of views and queries that name a task
 
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    """A column that with the source names a row of another table."""
+    """A column that, with the source, refers to a row of another table."""
 
     table: str
     column: str
@@ -46,10 +46,10 @@ _VIEWS = frozenset(view.name for view in VIEWS)
 
 @hookimpl  # type: ignore[untyped-decorator]
 def render_cell(row: Any, value: Any, column: str, table: str | None, datasette: Any) -> Any:
-    """Return the link, or None for what Datasette shows well itself."""
+    """Return the link, or None for a cell that Datasette shows well itself."""
     if not value:
         return None
-    source_id = row["source_id"] if "source_id" in row.keys() else None  # noqa: SIM118 a row of SQLite is no mapping
+    source_id = row["source_id"] if "source_id" in row.keys() else None  # noqa: SIM118 a SQLite row is no mapping
     if isinstance(source_id, dict):
         source_id = source_id["value"]  # on a table's page, with the source's name beside it
     if table is None or table in _VIEWS:
@@ -67,7 +67,7 @@ def render_cell(row: Any, value: Any, column: str, table: str | None, datasette:
 
 @hookimpl  # type: ignore[untyped-decorator]
 def extra_template_vars(table: str | None, view_name: str, request: Any, datasette: Any) -> Any:
-    """Tell on the page of a row which rows of other tables name it."""
+    """Show on a row's page which rows of other tables refer to it."""
     if view_name != "row" or table is None:
         return {}
 

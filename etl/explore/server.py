@@ -1,4 +1,4 @@
-"""Datasette in this process: the file opened for reading alone, and answers for callers on this machine alone."""
+"""Runs Datasette in this process: read-only, and for this machine alone."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from etl.explore.description import DATABASE, describe
 HOST = "127.0.0.1"
 _SETTINGS = {
     "allow_download": False,
-    "default_cache_ttl": 0,  # a sync may go on
+    "default_cache_ttl": 0,  # a sync may run meanwhile
     "facet_time_limit_ms": 5000,
     "sql_time_limit_ms": 20_000,
     "suggest_facets": False,  # it would try out every column of every page
     "truncate_cells_html": 160,
 }
-_PATIENCE = 2  # seconds for answers under way when it is to end
+_PATIENCE = 2  # seconds to finish running answers at the end
 _App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 
@@ -55,12 +55,12 @@ def _folded(text: str) -> str:
 
 
 class ReadOnly(Database):  # type: ignore[misc]  # Datasette has no types
-    """A SQLite file that no connection can write to; what a sync writes meanwhile is seen."""
+    """A SQLite file that no connection can write to; it shows what a sync writes meanwhile."""
 
     def connect(self, write: bool = False) -> sqlite3.Connection:  # noqa: FBT001, FBT002 Datasette's signature
         """Open the file, which another process may be writing to."""
         if write:
-            raise PermissionError("the database is only looked at")
+            raise PermissionError("explore never writes")
         address = f"file:{quote(str(self.path))}?mode=ro"
         connection = sqlite3.connect(address, uri=True, check_same_thread=False)
         connection.execute("PRAGMA query_only = on")
@@ -75,7 +75,7 @@ def make_app(file: Path) -> _App:
     Raises:
         DatabaseError: the file cannot be read.
     """
-    from datasette import handle_exception  # whoever imports it before Datasette takes it out of the plugins
+    from datasette import handle_exception  # an import before Datasette's removes it from the plugins
 
     datasette = Datasette([], metadata=describe(), settings=_SETTINGS)
     datasette.remove_database("_memory")
@@ -85,7 +85,7 @@ def make_app(file: Path) -> _App:
     except sqlite3.Error as error:
         message = f"{file}: cannot be read: {error}; run it as a user who may write to the file's folder"
         raise DatabaseError(message) from error
-    # Where there is rich, each mistyped statement would fill the terminal with a traceback and all its values.
+    # With rich, each mistyped statement would print a long traceback with all values.
     handle_exception.rich = None
     if not pm.is_registered(links):
         pm.register(links)
@@ -117,7 +117,7 @@ def serve(app: _App, listening: socket.socket) -> None:
 
 
 def _for_this_machine(app: _App, port: int) -> _App:
-    """Refuse what is meant for another host: a page elsewhere that gives its own name this machine's address."""
+    """Refuse requests for another host name: a foreign page may point its own name to this machine."""
     own = {f"{name}:{port}".encode() for name in (HOST, "localhost")}
 
     async def guarded(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a server is known to do: the probe's answers, each of which may be unknown."""
+"""The capabilities of a server, as the probe found them; each may be unknown."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Question = Literal[
 
 
 class CapabilityDriftError(ApiError):
-    """An answer of the server disproves what was known of it: the reading falls back and goes on."""
+    """An answer disproves a known capability: the read falls back to another strategy and continues."""
 
     def __init__(self, question: Question, answer: Any, evidence: str) -> None:
-        super().__init__(f"the API's behaviour is not as it was found to be ({question}): {evidence}")
+        super().__init__(f"the API no longer behaves as probed ({question}): {evidence}")
         self.question = question
         self.answer = answer
         self.evidence = evidence
@@ -35,10 +35,10 @@ class CapabilityDriftError(ApiError):
 
 @dataclass(frozen=True, slots=True)
 class ServerCapabilities:
-    """The answers; None is unknown and treated as the worse case.
+    """The capabilities; None is unknown and counts as the worse case.
 
-    ``tick`` is how finely dates are compared; ``longest_range`` None with ``any_range`` True means that there is no
-    longest one. ``page_rows`` is what one request has been seen to give. ``evidence`` says in words how each was found.
+    ``tick`` is the granularity of date comparisons. ``longest_range`` None with ``any_range`` True means no limit.
+    ``page_rows`` is the number of rows seen from one request. ``evidence`` says in words how each was found.
     """
 
     window_field: Field | None = None
@@ -56,11 +56,11 @@ class ServerCapabilities:
         return self.page_rows or DEFAULT_PAGE_ROWS
 
     def is_full(self, rows: int) -> bool:
-        """Tell whether a page has as many rows as a request is known to give, so that more may follow."""
+        """Tell whether a page has as many rows as a request can return, so that more may follow."""
         return self.page_rows is None or rows >= self.page_rows
 
     def smallest(self) -> timedelta:
-        """Return the shortest stretch that dates can single out."""
+        """Return the shortest range that dates can select."""
         return self.tick or SECOND
 
     def sorts(self, name: Field) -> bool:
@@ -68,11 +68,11 @@ class ServerCapabilities:
         return bool(self.sort_updated if name == "updatedAt" else self.sort_created)
 
     def first_date(self, start: datetime) -> datetime:
-        """Return the startDate that gives every row from ``start`` on."""
+        """Return the startDate that selects every row from ``start`` on."""
         return start if self.ends_inclusive else start - self.smallest()
 
     def last_date(self, end: datetime) -> datetime:
-        """Return the endDate that gives every row before ``end``: it may give some more."""
+        """Return the endDate that selects every row before ``end``, and perhaps more."""
         if END_OF_TIME - end <= self.smallest():
             return END_OF_TIME
         exact = self.ends_inclusive and self.smallest() == MILLISECOND
@@ -84,11 +84,11 @@ class ServerCapabilities:
         return list(get_args(Question))
 
     def unknown(self) -> list[Question]:
-        """Return the questions that have no answer; that there is no longest range is one."""
+        """Return the questions without an answer; "no longest range" is an answer."""
         return [name for name in self.questions() if name != "longest_range" and getattr(self, name) is None]
 
     def with_answer(self, question: Question, answer: Any, evidence: str) -> ServerCapabilities:
-        """Return these capabilities with one answer more, or another."""
+        """Return these capabilities with one answer added or changed."""
         changed: dict[str, Any] = {question: answer, "evidence": {**self.evidence, question: evidence}}
         return replace(self, **changed)
 
@@ -101,7 +101,7 @@ class ServerCapabilities:
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any] | None) -> ServerCapabilities:
-        """Return what :meth:`to_json` made; what is missing is unknown."""
+        """Return the capabilities from the JSON of :meth:`to_json`; a missing key is unknown."""
         known = {entry.name for entry in fields(cls)}
         values = {name: value for name, value in (kept or {}).items() if name in known and value is not None}
         for name in ("tick", "longest_range"):
@@ -110,7 +110,7 @@ class ServerCapabilities:
         return cls(**values)
 
     def with_overrides(self, answers: Mapping[str, Any]) -> ServerCapabilities:
-        """Return these capabilities with the answers that the settings give; a None there is no answer."""
+        """Return these capabilities with the answers from the settings; None there is no answer."""
         given = {name: value for name, value in answers.items() if value is not None}
         if "longest_range" in given:
             given["any_range"] = False

@@ -1,9 +1,8 @@
-"""Logs are events on stderr and in a file: readable on a terminal, JSON lines elsewhere, and never a secret in them.
+"""Logs events to stderr and to a file: readable on a terminal, JSON lines elsewhere, never with a secret.
 
-A command calls ``configure`` once; modules take their logger from ``get_logger``. ``hide`` names a secret; tokens,
-passwords in URLs and private keys are recognised by their form. structlog makes the events and ``logging`` writes them,
-those of libraries too. Both the shortest commands and the longest use ``redact``, so structlog is imported only where
-a log is written.
+A command calls ``configure`` once; modules get their logger from ``get_logger``. ``hide`` registers a secret; tokens,
+passwords in URLs and private keys are recognised by their form. structlog makes the events, and ``logging`` writes them
+and those of libraries. Every command uses ``redact``, so structlog is imported only when a log is written.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _DEEPEST = 8
 _JWT = r"eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
 _PRIVATE_KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
 _LOOKS_SECRET = re.compile(f"{_JWT}|{_PRIVATE_KEY}", re.DOTALL)
-# Up to the last @: a password with an unescaped / or @ is hidden whole, and at worst a host with it.
+# Up to the last @: this hides the whole password even with an unescaped / or @, at worst with the host.
 _URL_PASSWORD = re.compile(r"(://[^\s/:@]*):(?!\d{1,5}(?:[/?#,\s]|$))\S+@")
 _SCHEME = re.compile(r"[\w+.-]*:?/+")
 _PASSWORD_PARAMETER = re.compile(r"(\w*password|passwd|pwd)\s*=(.*)", re.IGNORECASE | re.DOTALL)
@@ -33,7 +32,7 @@ _HOST_AND_PORT = re.compile(r"(?:\[[^\]]*\]|[^:/?#]*)(?::\d{1,5})?(?:[,/?#]|$)")
 _SECRET_KEYS = frozenset({"auth", "authorization", "client_secret", "password", "secret", "token"})
 # C0 and C1 controls, line and paragraph separators, directions that reorder text, lone surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-# sd-daemon(3): what a line for systemd's journal begins with.
+# sd-daemon(3): the prefix of a line for systemd's journal.
 _PRIORITIES = {"critical": "<2>", "error": "<3>", "warning": "<4>", "info": "<6>", "debug": "<7>"}
 
 _hidden: set[str] = set()
@@ -41,7 +40,7 @@ _hidden_pattern: re.Pattern[str] | None = None
 
 
 def hide(secret: str) -> None:
-    """From now on ``secret`` is shown as ``***``, also as JSON, repr or a URL would write it."""
+    """Show ``secret`` as ``***`` from now on, also in its form in JSON, repr or a URL."""
     global _hidden_pattern  # noqa: PLW0603 - one process has one set of secrets
     if not secret.strip():
         return
@@ -52,7 +51,7 @@ def hide(secret: str) -> None:
 
 
 def hide_passwords(url: str) -> None:
-    """From now on the passwords of a URL are hidden, as they are written there and as they are meant."""
+    """Hide the passwords of a URL from now on, both escaped and plain."""
     user_info = _SCHEME.sub("", url).rpartition("@")[0]
     written = [user_info.partition(":")[2]]
     for _, rest in _PASSWORD_PARAMETER.findall(url):
@@ -64,7 +63,7 @@ def hide_passwords(url: str) -> None:
 
 
 def without_password(url: str) -> str:
-    """Give a URL with its passwords as ``***``; a malformed one shows too little rather than a part of a password."""
+    """Return a URL with ``***`` for its passwords; of a malformed one it hides more, never less."""
     if url.startswith("sqlite:///"):
         return url
     shown = _PASSWORD_PARAMETER.sub(rf"\1={MASK}", url)
@@ -81,20 +80,20 @@ def without_password(url: str) -> str:
 
 
 def _exact(secret: str) -> str:
-    # A very short secret is hidden only as a word of its own, or no log could be read.
+    # A very short secret is hidden only as a whole word, or no log would be readable.
     escaped = re.escape(secret)
     return escaped if len(secret) >= _SHORT else rf"(?<!\w){escaped}(?!\w)"
 
 
 def redact(text: str) -> str:
-    """Give the text with every hidden secret, token, private key and URL password as ``***``."""
+    """Return the text with ``***`` for every hidden secret, token, private key and URL password."""
     if _hidden_pattern is not None:
         text = _hidden_pattern.sub(MASK, text)
     return _URL_PASSWORD.sub(rf"\1:{MASK}@", _LOOKS_SECRET.sub(MASK, text))
 
 
 def clean(text: str, keep: str = "") -> str:
-    """Give the text with what would move a terminal's cursor or forge a line written as an escape."""
+    """Return the text with escapes for characters that move a terminal's cursor or forge a line."""
     return _UNPRINTABLE.sub(lambda found: found[0] if found[0] in keep else _escaped(found[0]), text)
 
 
@@ -103,12 +102,12 @@ def _escaped(character: str) -> str:
 
 
 def get_logger() -> Any:
-    """Return a logger that says what ``configure`` lets it say."""
+    """Return a logger with the level that ``configure`` sets."""
     return _structlog().get_logger()
 
 
 def bound(**values: object) -> AbstractContextManager[None]:
-    """Give a block in which every line of the log carries these values; one that is None is left out."""
+    """Add these values to every log line within the block; leave out None."""
     known = {name: value for name, value in values.items() if value is not None}
     context: AbstractContextManager[None] = _structlog().contextvars.bound_contextvars(**known)
     return context
@@ -135,11 +134,11 @@ def configure(
     environ: Mapping[str, str] = os.environ,
     file: logging.Handler | None = None,
 ) -> None:
-    """Send the events of structlog and of the libraries to ``stream``, or to whatever stderr is at the time.
+    """Send the events of structlog and of libraries to ``stream``, by default to the current stderr.
 
-    ``verbosity`` below 0 shows warnings and worse, 0 adds info, above 0 debug. ``json`` None means lines of JSON
-    unless the stream is a terminal. Libraries speak from WARNING up. A ``file`` gets lines of JSON too, from info up
-    even where the stream is to be quiet. A log that cannot be written never stops the work.
+    ``verbosity`` below 0 shows warnings and errors, 0 adds info, above 0 adds debug. ``json`` None means JSON lines
+    unless the stream is a terminal. Libraries log from WARNING up. A ``file`` gets JSON lines from info up, even if the
+    stream is quiet. A log that cannot be written never stops the work.
     """
     structlog = _structlog()
     level = logging.WARNING if verbosity < 0 else logging.DEBUG if verbosity else logging.INFO
@@ -162,7 +161,7 @@ def configure(
 
 
 def _processors() -> list[Any]:
-    """Return what every event goes through, whoever logs it."""
+    """Return the processors of every event."""
     from structlog import contextvars, processors
 
     return [
@@ -175,7 +174,7 @@ def _processors() -> list[Any]:
 
 
 class _Stderr:
-    """Whatever stderr is at the time: a progress display puts its own stream in its place."""
+    """The current stderr: a progress display replaces it by its own stream."""
 
     def write(self, text: str) -> None:
         sys.stderr.write(text)
@@ -196,7 +195,7 @@ def _on_stream(stream: TextIO | None, level: int, *, json: bool | None, environ:
 
 
 def _with_form(handler: logging.Handler, level: int, form: Any) -> logging.Handler:
-    """Let the handler write events from ``level`` up in that form, which is a structlog processor."""
+    """Make the handler write events from ``level`` up with a structlog renderer."""
     from structlog.stdlib import ProcessorFormatter, add_logger_name
 
     handler.setFormatter(
@@ -211,13 +210,13 @@ def _with_form(handler: logging.Handler, level: int, form: Any) -> logging.Handl
 
 
 def _is_no_signal(record: logging.LogRecord) -> bool:
-    # A signal ends the process; that it came while a library tidied up is no error of its own.
+    # A signal ends the process; its exception in a library's clean-up is no extra error.
     error = record.exc_info[1] if record.exc_info else None
     return error is None or isinstance(error, Exception)
 
 
 def _as_json(_logger: object, _method: str, event: Mapping[str, Any]) -> str:
-    """Give an event as JSON: time, level and name first."""
+    """Return an event as JSON: time, level and name first."""
     first = {key: event[key] for key in ("timestamp", "level", "event") if key in event}
     return jsonlib.dumps({**first, **event}, ensure_ascii=False)
 
@@ -234,7 +233,7 @@ def _console(*, colors: bool) -> Any:
     def shown(logger: object, method: str, event: Mapping[str, Any]) -> str:
         time = str(event["timestamp"])
         moment = f"{time[:10]} {time[11:19]}Z"
-        if "summary" in event:  # a sentence that says it all
+        if "summary" in event:  # one sentence for a person
             return f"{moment} {event.get('source', '')}: {event['summary']}"
         return str(render(logger, method, {**event, "timestamp": moment}))
 
@@ -242,12 +241,12 @@ def _console(*, colors: bool) -> Any:
 
 
 def journal_priority(level: str) -> str:
-    """Return what a line of that level begins with on stderr: nothing but where the journal reads it."""
+    """Return the prefix of a line of that level on stderr; it is empty unless the journal reads stderr."""
     return _PRIORITIES[level] if _is_journal(sys.stderr, os.environ) else ""
 
 
 def _is_journal(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
-    """Tell whether a stream ends in systemd's journal: systemd names the device and inode of the one it opened."""
+    """Tell whether a stream goes to systemd's journal: systemd names the device and inode of its stream."""
     try:
         status = os.fstat(stream.fileno()) if stream is not None else None
     except (OSError, ValueError, AttributeError):
@@ -256,7 +255,7 @@ def _is_journal(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
 
 
 def _redacted(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Give the event with every value redacted, printable, and of a kind that JSON knows."""
+    """Return the event with every value redacted, printable and fit for JSON."""
     for key, value in event.items():
         event[key] = _shown(key, value)
     return event

@@ -1,7 +1,7 @@
-"""A log file of bounded size: when FILE is full it becomes FILE.1, that becomes FILE.2, and the last is dropped.
+"""Writes a log file of limited size: a full FILE becomes FILE.1, FILE.1 becomes FILE.2, and the last is deleted.
 
-A sync and a backfill may write the same file at once, and logrotate may move it. So each line goes to the file that is
-at the path now, and a lock lets one process at a time rotate. Imported only where a log file is set.
+A sync and a backfill may write the same file at once, and logrotate may move it. So each line goes to the current file
+at the path, and a lock lets one process at a time rotate. It is imported only if a log file is set.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MODE = 0o640
 
 
 class LogFile(RotatingFileHandler, WatchedFileHandler):
-    """Adds lines to a file, which is opened at once. The first line that fails is told on stderr; the work goes on.
+    """Appends lines to a file, which it opens at once. The first failure prints a warning; the work continues.
 
     Raises:
         OSError: the file cannot be opened.
@@ -39,7 +39,7 @@ class LogFile(RotatingFileHandler, WatchedFileHandler):
         return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=opener)
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - logging's name
-        """Tell whether the file that is at the path now has no room for the line."""
+        """Tell whether the current file at the path has no room for the line."""
         self.reopenIfNeeded()
         return bool(super().shouldRollover(record))
 
@@ -56,7 +56,7 @@ class LogFile(RotatingFileHandler, WatchedFileHandler):
             os.close(locked)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's signature
-        """Tell once that the file cannot be written."""
+        """Warn once that the file cannot be written."""
         if self._has_failed:
             return
         self._has_failed = True

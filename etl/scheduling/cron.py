@@ -1,4 +1,4 @@
-"""The file of ``config/cron``, filled in for an installation, and the same as a line of a user's own crontab."""
+"""Fills in the file of ``config/cron`` for an installation, or a line for a user's own crontab."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def line(here: Installation, every: str) -> str:
 
 
 def owner_of(path: Path) -> str:
-    """Return the name of the user whose file it is.
+    """Return the name of the file's owner.
 
     Raises:
-        ConfigError: it is nobody's who is known.
+        ConfigError: the owner has no name on this machine.
     """
     try:
         return pwd.getpwuid(path.stat().st_uid).pw_name

@@ -113,7 +113,7 @@ def _database_obstacles(url: str) -> Iterator[str]:
 
 
 def unit_folder(*, user: bool) -> Path:
-    """Return where systemd looks for units that an administrator or a user made."""
+    """Return the folder of systemd for an administrator's or a user's own units."""
     if not user:
         return Path("/etc/systemd/system")
     home = os.environ.get("HOME")
@@ -124,7 +124,7 @@ def unit_folder(*, user: bool) -> Path:
 
 
 def install_units(texts: Mapping[str, str], folder: Path, *, user: bool, root: Path | None) -> None:
-    """Write the units, and have systemd read and start them; where there is no systemctl, say what to run."""
+    """Write the units and start the timer; without systemctl print the commands to run."""
     for name, text in texts.items():
         install_file(folder / name, text, root=root, folder=user)
     options = ["--user"] if user else []
@@ -138,7 +138,7 @@ def install_units(texts: Mapping[str, str], folder: Path, *, user: bool, root: P
 
 
 def install_file(path: Path, text: str, *, root: Path | None, folder: bool = False) -> None:
-    """Write a file that everyone may read; below ``root`` where one is named, in a folder that may have to be made."""
+    """Write a file that everyone may read, below ``root`` if given; make its folder if needed."""
     target = path if root is None else root / path.relative_to(path.anchor)
     try:
         if folder or root is not None:
@@ -152,7 +152,7 @@ def install_file(path: Path, text: str, *, root: Path | None, folder: bool = Fal
 
 
 def install_line(line: str) -> None:
-    """Put a line into the user's crontab, in the place of an earlier one.
+    """Add a line to the user's crontab; replace an earlier one.
 
     Raises:
         ConfigError: there is no crontab command, or it fails.

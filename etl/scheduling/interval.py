@@ -1,4 +1,4 @@
-"""How often a schedule runs, as systemd and cron write it: an even part of an hour or of a day."""
+"""Writes a schedule's interval for systemd and cron; it must divide an hour or a day evenly."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DAY = timedelta(days=1)
 
 
 def calendar(every: str) -> str:
-    """Return what OnCalendar= takes."""
+    """Return the value for OnCalendar=."""
     minutes, hours = _parts(every)
     if hours:
         return f"0/{hours}:00" if hours < 24 else "daily"
@@ -40,5 +40,5 @@ def _parts(every: str) -> tuple[int, int]:
         if not length % _HOUR and not _DAY % length:
             return 0, length // _HOUR
     raise ConfigError(
-        f"--every {every}: is no even part of an hour or a day; accepted: 1m, 5m, 15m, 30m, 1h, 6h, 24h ..."
+        f"--every {every}: does not divide an hour or a day evenly; accepted: 1m, 5m, 15m, 30m, 1h, 6h, 24h ..."
     )

@@ -12,7 +12,7 @@ from etl.scheduling.interval import calendar
 
 SERVICE, TIMER, FAILED = "kore-etl.service", "kore-etl.timer", "kore-etl-failed@.service"
 
-# The lines of the files that are this installation's to say.
+# The lines of the files that this installation fills in.
 _COMMAND = "ExecStart=/opt/kore-etl/bin/kore-etl sync"
 _WORKING = "WorkingDirectory=%S/kore-etl"
 _SETTINGS = "LoadCredential=kore-etl.toml:/etc/kore-etl/kore-etl.toml"
@@ -21,7 +21,7 @@ _SETTINGS_NAME = "Environment=KORE_ETL_CONFIG=%d/kore-etl.toml"
 _SECRET_NAME = "Environment=KORE_ETL_CLIENT_SECRET_FILE=%d/client-secret"  # noqa: S105 - as above
 _HOME = "ProtectHome=yes"
 
-# What the manager of a user's own services has no right to do, or what is the machine's and not the user's.
+# Directives that a user's service manager may not use, or that concern the machine and not the user.
 _OF_THE_MACHINE = (
     "Wants=", "After=", "DynamicUser=", "StateDirectory", "LoadCredential=", "AmbientCapabilities=",
     "CapabilityBoundingSet=", "DevicePolicy=", "KeyringMode=", "Private", "Proc", "Protect", "RemoveIPC=",
@@ -60,11 +60,11 @@ def _service(text: str, here: Installation, *, user: bool) -> str:
 
 
 def _handed_over(here: Installation) -> dict[str, list[str]]:
-    """Return the lines that hand over the settings, and what they name: beside them there, as it is here."""
+    """Return the lines that pass the settings and the files that they name to the service."""
     folder = here.files[0].parent
     for path in here.beside:
         if path.resolve().parent != folder or not path.is_file():
-            raise ConfigError(f"{path}: the service is handed files only that stand beside the settings, in {folder}")
+            raise ConfigError(f"{path}: the service gets only files beside the settings, in {folder}")
     names = "%d" if len(here.files) > 1 else f"%d/{here.files[0].name}"
     return {
         _SETTINGS: [f"LoadCredential={path.name}:{_path(path)}" for path in (*here.files, *here.beside)],
@@ -75,7 +75,7 @@ def _handed_over(here: Installation) -> dict[str, list[str]]:
 
 
 def _replaced(text: str, lines: dict[str, list[str]]) -> str:
-    """Put other lines in the place of some, each of which is there."""
+    """Replace lines; each must exist."""
     missing = lines.keys() - set(text.splitlines())
     if missing:
         raise AssertionError(f"config/systemd lacks {missing}")
@@ -83,7 +83,7 @@ def _replaced(text: str, lines: dict[str, list[str]]) -> str:
 
 
 def _without_heading(text: str) -> str:
-    """Leave out what the file says of itself as a file to copy."""
+    """Leave out the file's instructions for copying it."""
     return text[text.index("[Unit]") :]
 
 
@@ -93,7 +93,7 @@ def _without_the_machine(text: str) -> str:
 
 
 def _without_orphans(lines: Iterator[str]) -> Iterator[str]:
-    """Leave out comments under which nothing is left, and with them a blank line."""
+    """Leave out comments without lines below them, and a blank line with each."""
     waiting: list[str] = []
     for line in lines:
         if line.startswith("#") or not line:
@@ -105,7 +105,7 @@ def _without_orphans(lines: Iterator[str]) -> Iterator[str]:
 
 
 def _word(text: str) -> str:
-    """Write a word of a command line as systemd reads it."""
+    """Quote a word of a command line for systemd."""
     plain = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{plain}"' if any(character.isspace() or character in "'\";" for character in text) else plain
 

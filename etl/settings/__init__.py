@@ -1,12 +1,12 @@
-"""Settings: TOML files, then the environment, then options; each knows where it came from.
+"""Settings from TOML files, the environment and options, each with its origin.
 
     load_settings(config, environ, options) -> Loaded(settings, origins, warnings, files)
 
-A wrong or missing setting is a ConfigError of one line that names the setting, where it came from, what was wrong and
-what is accepted. A secret's value is in no message. Nothing is read at import.
+A wrong or missing setting is a ConfigError of one line: the setting, its origin, the problem, and what is accepted. No
+message shows a secret. Nothing is read at import.
 
-pydantic checks the values. Its companion pydantic-settings is not used: it keeps no origins, adds up no ``[[source]]``
-tables of several files, and takes as long to import as a third of pydantic.
+pydantic checks the values. pydantic-settings is not used: it keeps no origins, does not combine ``[[source]]`` tables
+of several files, and is slow to import.
 """
 
 from __future__ import annotations

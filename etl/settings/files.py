@@ -1,6 +1,6 @@
-"""The layer of the files: which TOML files hold the settings, and what they say.
+"""Finds and reads the TOML files of the settings.
 
-Files of one folder are merged in the order of their names, the later one wins; their [[source]] tables add up.
+Files of one folder are merged in the order of their names: the later one wins, and [[source]] tables add up.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from etl.settings.values import can_be_read_by_all, expanded
 
 _FOLDER = Path("config")
 _SYSTEM_FOLDER = "/etc/kore-etl"
-# Relative to the file that they stand in, so that a folder of settings can be moved as one.
+# Paths relative to their own file, so that a folder of settings can be moved.
 _PATH_KEYS = frozenset({"client_secret_file", "ca_bundle"})
 _ACCEPTED = "a TOML file, or a folder of them"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value as it was written, and where: "--overlap", "KORE_ETL_OVERLAP", "config/kore-etl.toml"."""
+    """A raw value and its origin: "--overlap", "KORE_ETL_OVERLAP", "config/kore-etl.toml"."""
 
     value: object
     origin: str
@@ -38,7 +38,7 @@ Layer = Mapping[str, Found]
 
 @dataclass(slots=True)
 class Tables:
-    """What the files say: the keys at their top, and one layer for each [[source]] table."""
+    """The content of the files: the top-level keys, and one layer for each [[source]] table."""
 
     top: dict[str, Found] = field(default_factory=dict)
     sources: list[dict[str, Found]] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Tables:
 
 
 def find_files(config: Path | None, environ: Mapping[str, str]) -> list[Path]:
-    """Give the files to read: the one that was named, else those of the first folder that has any."""
+    """Return the files to read: the given one, else those of the first folder that has any."""
     if config is not None:
         return _named(config, "--config")
     if environ.get("KORE_ETL_CONFIG"):
@@ -73,7 +73,7 @@ def _folders(environ: Mapping[str, str]) -> Iterator[Path]:
     personal = environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else None)
     if personal:
         yield Path(personal) / "kore-etl"
-    # systemd names the folder that a unit's ConfigurationDirectory= gives it.
+    # systemd names the folder of a unit's ConfigurationDirectory=.
     yield Path(environ.get("CONFIGURATION_DIRECTORY") or _SYSTEM_FOLDER)
 
 

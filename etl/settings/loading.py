@@ -1,6 +1,6 @@
-"""From files, environment and options to Settings, with the origin of each value.
+"""Loads Settings from files, environment and options, with the origin of each value.
 
-Each place gives a layer, a value and its origin for each key. The layers of a source are merged, the strongest last,
+Each place gives a layer: a value and its origin for each key. The layers of a source are merged, the strongest last,
 and pydantic checks the result.
 """
 
@@ -21,8 +21,8 @@ from etl.settings.files import Found, Layer, Tables, find_files, read_files
 from etl.settings.models import IDENTITY_KEYS, KNOWN_KEYS, PREFIX, SECRET_KEYS, Settings, SourceSettings, variable
 from etl.settings.secrets import file_warnings, with_secret
 
-_OTHERS = ("SANDBOX_", "TEST_")  # what belongs to the sandbox and the tests
-_SLIP = 0.85  # near enough to be a slip of the hand, and far enough from what another program may set
+_OTHERS = ("SANDBOX_", "TEST_")  # variables of the sandbox and the tests
+_SLIP = 0.85  # close enough for a typing error, and far enough from other programs' variables
 _LONGEST = 80
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -30,7 +30,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings in force; for each its origin ("overlap", "source.NAME.base_url"); what a person should know."""
+    """The settings, the origin of each by its dotted key, and warnings."""
 
     settings: Settings
     origins: dict[str, str]
@@ -46,10 +46,10 @@ def load_settings(
     need_sources: bool = True,
     select: Sequence[str] = (),
 ) -> Loaded:
-    """Read the settings from everywhere; a wrong or missing one is a ConfigError of one line.
+    """Read the settings from all places; a wrong or missing one is a ConfigError of one line.
 
-    ``options`` are keyed as the settings are; None means not given. ``select`` names the sources to take, all where it
-    is empty; only those are checked. Without ``need_sources`` none is read, and none need be set.
+    ``options`` have the settings' keys; None means not given. ``select`` names the sources to load and check, all if it
+    is empty. Without ``need_sources`` no source is read or required.
     """
     files = find_files(config, environ)
     tables = read_files(files)
@@ -72,7 +72,7 @@ def load_settings(
 
 
 def _refuse_doubles(sources: Sequence[SourceSettings]) -> None:
-    """Refuse two names for one source: they would be one in the database."""
+    """Refuse two names for one source: the database has one row for both."""
     names: dict[tuple[str | None, str, str], str] = {}
     for source in sources:
         identity = (urlsplit(source.base_url).hostname, source.account_id, source.stream_id)
@@ -83,7 +83,7 @@ def _refuse_doubles(sources: Sequence[SourceSettings]) -> None:
 
 
 def _from_environment(environ: Mapping[str, str]) -> Layer:
-    """Read the variables that are set and not empty; a misspelt one is a ConfigError."""
+    """Read the variables that are set and not empty; a misspelled one is a ConfigError."""
     names = {variable(key): key for key in KNOWN_KEYS}
     known = [name.removeprefix(PREFIX) for name in (*names, f"{PREFIX}CONFIG")]
     given = {name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX) and environ[name]}
@@ -113,7 +113,7 @@ def _merged(*layers: Layer) -> Layer:
 
 
 def _selected(tables: Tables, above: Layer, select: Sequence[str]) -> list[tuple[str, Layer, str]]:
-    """Give name, layer and table of each source, before its values are checked."""
+    """Return name, layer and table of each source, before its values are checked."""
     several = len(tables.sources) > 1
     if several:
         _refuse_identity(above, tables)

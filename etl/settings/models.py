@@ -1,4 +1,4 @@
-"""The settings themselves: their names, kinds, bounds and defaults. Immutable once made."""
+"""The settings: names, kinds, bounds and defaults. They are immutable."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _MILLISECOND, _TENTH, _SECOND, _HOUR, _YEAR = (
 
 
 def _accepted(what: str, default: Any = ..., **limits: Any) -> Any:
-    # The description is what an error line says is accepted.
+    # An error line shows the description as what is accepted.
     return Field(default, description=what, **limits)
 
 
@@ -64,12 +64,12 @@ class _Model(BaseModel):
 
 
 class SourceSettings(_Model):
-    """One stream of one account, and how it is asked."""
+    """One stream of one account, and how to read it."""
 
     name: Name = _accepted("letters, digits, '.', '_' and '-', at most 64", "default")
     base_url: BaseUrl = _accepted("https://HOST, without a path; http:// only to this machine (127.0.0.1, localhost)")
     account_id: Identifier = _accepted("the account's id, as the Kore.ai console shows it")
-    stream_id: Identifier = _accepted("the id of the app whose tasks are wanted, such as st-...")
+    stream_id: Identifier = _accepted("the id of the app with the tasks, such as st-...")
     client_id: Identifier = _accepted("the Client ID of the JWT app, such as cs-...")
     algorithm: Algorithm = _accepted(
         "HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384, ES512, PS256, PS384 or PS512", "HS256"
@@ -110,7 +110,7 @@ class SourceSettings(_Model):
 
 
 class Settings(_Model):
-    """What holds for a run, and the sources that it works on."""
+    """The settings of a run, and its sources."""
 
     sources: tuple[SourceSettings, ...] = ()
     database_url: DatabaseUrl = _accepted(
@@ -158,20 +158,20 @@ class Settings(_Model):
 GENERAL_KEYS = frozenset(Settings.model_fields) - {"sources"}
 SOURCE_KEYS = frozenset(SourceSettings.model_fields) | set(SECRET_KEYS)
 KNOWN_KEYS = GENERAL_KEYS | SOURCE_KEYS
-# These say which source it is; the others may hold for all of them.
+# These identify a source; the others may hold for all sources.
 IDENTITY_KEYS = frozenset({"name", "base_url", "account_id", "stream_id", "client_id", *SECRET_KEYS})
 
 
 def variable(key: str) -> str:
-    """Give the name of the environment variable for a setting."""
+    """Return the name of the environment variable for a setting."""
     return f"{PREFIX}{'source_name' if key == 'name' else key}".upper()
 
 
 def accepted(key: str, text: str) -> str:
-    """Return one setting's text as it is kept.
+    """Return one setting's text in its stored form.
 
     Raises:
-        ConfigError: what is wrong with it, and what is accepted.
+        ConfigError: the text is wrong; the message says what is accepted.
     """
     field = SourceSettings.model_fields.get(key) or Settings.model_fields[key]
     try:
@@ -184,7 +184,7 @@ def accepted(key: str, text: str) -> str:
 
 
 def describe(settings: Settings) -> dict[str, Plain]:
-    """Give every setting by its dotted key ("overlap", "source.NAME.base_url"), as it would be written in a file."""
+    """Return every setting by its dotted key ("overlap", "source.NAME.base_url"), in the form of a file."""
     general = {key: getattr(settings, key) for key in type(settings).model_fields if key != "sources"}
     described = {key: _plain(key, value) for key, value in general.items() if key != "on_failure"}
     described["on_failure"] = _shown_action(settings.on_failure)
@@ -217,7 +217,7 @@ def _plain(key: str, value: object) -> Plain:
 
 
 def _shown_action(action: object) -> str | None:
-    """A webhook without its path, a command without its arguments: there a secret would stand."""
+    """Return a webhook without its path or a command without its arguments, because they may hold a secret."""
     match action:
         case str():
             return without_path(action)

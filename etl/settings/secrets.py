@@ -1,6 +1,6 @@
-"""The client secret: written down, in a file, in a variable, or handed over by systemd.
+"""Finds the client secret: in a setting, in a file, in a variable, or in systemd's credentials.
 
-No message here repeats what a setting holds: somebody may write the secret where its file's name belongs.
+No message here repeats a setting's value, because somebody may write the secret in place of its file's name.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _ACCEPTED = {
 
 
 def with_secret(layer: Layer, name: str, environ: Mapping[str, str]) -> Layer:
-    """Give the layer with the secret itself in place of the file or the variable that holds it.
+    """Return the layer with the secret itself in place of its file or variable.
 
-    Where the layer has none, it comes from systemd's credentials: ``NAME.client_secret``, else ``client_secret``.
+    Without one, the secret comes from systemd's credentials: ``NAME.client_secret``, else ``client_secret``.
     """
     given = [key for key in SECRET_KEYS if key in layer]
     if len(given) > 1:
@@ -36,7 +36,7 @@ def with_secret(layer: Layer, name: str, environ: Mapping[str, str]) -> Layer:
 
 
 def file_warnings(layer: Layer) -> list[str]:
-    """Give a warning for the secret's file if anyone on this machine can read it."""
+    """Return a warning if anyone on this machine can read the secret's file."""
     found = layer.get("client_secret_file")
     if found is None or not can_be_read_by_all(expanded(str(found.value))):
         return []

@@ -1,7 +1,7 @@
-"""What a setting's value may be: one reader for each kind, from TOML's or the environment's form to Python's.
+"""Reads settings' values: one reader for each kind, from TOML's or the environment's form to Python's.
 
-A reader raises ValueError with what is wrong; what would be accepted stands with the field, in
-:mod:`etl.settings.models`. Readers are strict where leniency would guess: a bare number is no date, true is no count.
+A reader raises ValueError with the problem; :mod:`etl.settings.models` says what is accepted. Readers are strict where
+they would have to guess: a bare number is no date, true is no count.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TICKS = {
     "d": timedelta(days=1),
 }
 _NEEDED = frozenset({"_id", "createdAt", "updatedAt"})
-# What sqlite3 and a file's URI know: https://www.sqlite.org/uri.html
+# The parameters of sqlite3 and of a file's URI: https://www.sqlite.org/uri.html
 _SQLITE_PARAMETERS = frozenset(
     {"timeout", "detect_types", "isolation_level", "check_same_thread", "cached_statements", "uri"}
     | {"mode", "cache", "immutable", "nolock", "psow", "vfs"}
@@ -84,7 +84,7 @@ def _tick(value: object) -> timedelta:
 
 
 def _moment(value: object) -> datetime:
-    # A number may stand for a year, a day or seconds: whoever wrote it did not mean 1970.
+    # A number may mean a year, a day or seconds, but hardly a time in 1970.
     text = value.strip() if isinstance(value, str) else value
     if isinstance(text, int | float | dict) or (isinstance(text, str) and not text[4:5] == "-"):
         raise ValueError("is no date")
@@ -114,7 +114,7 @@ def _output_path(value: object) -> Path:
 
 
 def _on_failure(value: object) -> str | tuple[str, ...]:
-    """A webhook's address, or a command with its arguments; no message repeats it, for an address may be a secret."""
+    """Read a webhook's address or a command with arguments; no message repeats it, because it may be a secret."""
     if isinstance(value, str) and value.strip().lower().startswith(("http://", "https://")):
         parts = _split(value.strip())
         if not parts.hostname or (parts.scheme.lower() == "http" and not is_loopback(parts.hostname)):
@@ -129,15 +129,15 @@ def _on_failure(value: object) -> str | tuple[str, ...]:
 
 
 def expanded(path: str) -> Path:
-    """Give the path with a leading ~ resolved where that can be done."""
+    """Return the path with a leading ~ resolved if possible."""
     try:
         return Path(path).expanduser()
-    except RuntimeError:  # nobody of that name
+    except RuntimeError:  # no such user
         return Path(path)
 
 
 def can_be_read_by_all(path: Path) -> bool:
-    """Tell whether anyone on this machine can read the file; Windows keeps its rights elsewhere than in the mode."""
+    """Tell whether anyone on this machine can read the file; on Windows the mode does not tell."""
     try:
         return os.name == "posix" and bool(path.stat().st_mode & S_IROTH)
     except OSError:
@@ -163,9 +163,9 @@ def _split(url: str) -> SplitResult:
         raise ValueError("holds blanks or unusual characters, or is empty")
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises ValueError where the port is no number
+        _ = parts.port  # raises ValueError if the port is not a number
     except ValueError:
-        # Its message quotes what may be part of a password.
+        # The original message may quote a part of a password.
         raise ValueError("is no address") from None
     return parts
 
@@ -201,7 +201,7 @@ def _database_file(rest: str) -> str:
 
 
 def _check_address(rest: str) -> None:
-    """Refuse what a driver could take apart in another way than a person meant it."""
+    """Refuse a URL that a driver could split in another way than its author."""
     user_info, at, host = rest.rpartition("@")
     if _AMBIGUOUS.search(user_info):
         raise ValueError("has no clear host (in user, password and parameters write / ? # @ as %2F %3F %23 %40)")
@@ -234,7 +234,7 @@ def _task_url(value: object) -> str:
 
 
 def without_path(url: str) -> str:
-    """Give a webhook's address with its path, which may be a secret, as ``***``."""
+    """Return a webhook's address with ``***`` for its path, which may be a secret."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.rpartition("@")[2].partition("/")
     return f"{scheme}://{host.partition('?')[0]}{slash}{MASK if path else ''}"

@@ -1,4 +1,4 @@
-"""From a record of the API to rows, or to a rejection with its reason. Pure: no clock, no file, no network."""
+"""Turns a record into rows, or into a rejection with its reason. Pure: no clock, no file, no network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One text for one value: JSON, compact, keys sorted, so that equal records have equal text."""
+"""Writes canonical JSON: compact, keys sorted, so that equal records have equal text."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from etl.transform.values import clean_items, clean_text, digits
 Container = dict[str, object] | list[object]
 
 DEEPEST = 254
-"""Levels of nesting that a record may have: as many as orjson writes."""
+"""The levels of nesting that a record may have, which is orjson's limit."""
 
 
 def canonical(value: object) -> str:
-    """The value as canonical JSON that UTF-8 and PostgreSQL can hold, however odd or deep it is."""
+    """Return any value as canonical JSON that UTF-8 and PostgreSQL can hold."""
     plain = plain_canonical(value)
     return _write(value) if plain is None else plain
 
 
 def plain_canonical(value: object) -> str | None:
-    """Canonical JSON of a value that needs no cleaning; None where one of its parts needs it.
+    """Return the canonical JSON of a value that needs no cleaning, else None.
 
-    That is a NUL or lone surrogate in a text, an integer past 64 bits, or more levels than DEEPEST.
+    A NUL or lone surrogate, an integer over 64 bits, or more levels than DEEPEST need cleaning.
     """
     try:
         encoded = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:
-        return None  # also where a number has a text of its own
-    # May be a harmless backslash before the letters: then the careful way gives the same text, only later.
+        return None  # also if a number keeps its own text
+    # It may be a harmless backslash before the letters: then the slow way gives the same text.
     return None if b"\\u0000" in encoded else encoded.decode()
 
 
 def shown(value: object, most: int) -> str:
-    """The first characters of a value's JSON, on one line and without any that a terminal would obey."""
+    """Return the first characters of a value's JSON, on one line and without control characters."""
     start = canonical(value)[:most]
     if start.isprintable():
         return start
@@ -43,7 +43,7 @@ def shown(value: object, most: int) -> str:
 
 
 def is_too_deep(value: object) -> bool:
-    """Whether arrays and objects stand in each other more than DEEPEST times."""
+    """Tell whether arrays and objects are nested more than DEEPEST times."""
     level = _containers([value])
     for _ in range(DEEPEST):
         level = _containers(inner for outer in level for inner in _children(outer))
@@ -61,13 +61,13 @@ def _children(value: Container) -> Iterable[object]:
 
 
 class _Mark(str):
-    """Punctuation on the writer's stack, as against a text that is still to be written."""
+    """Punctuation on the writer's stack, as opposed to a text to write."""
 
     __slots__ = ()
 
 
 def _write(value: object) -> str:
-    # A stack of what is left to write instead of recursion: the nesting of a record has no limit.
+    # A stack instead of recursion, because the nesting of a record has no limit.
     pieces: list[str] = []
     rest: list[object] = [value]
     while rest:

@@ -1,6 +1,6 @@
-"""The lists of a task as rows of their own: its queues, participants, tags and channels.
+"""Turns a task's lists into rows: its queues, participants, tags and channels.
 
-Each function takes the columns that name the task in such a row.
+Each function takes the columns of a row that name the task.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 def entries(value: object) -> Sequence[object]:
-    """The entries of a list; what stands in place of a list is its only entry, nothing is none."""
+    """Return the entries of a list; a single value is its only entry, a missing value gives none."""
     if isinstance(value, list):
         return value
     return (value,) if value or value == 0 else ()
 
 
 def queue_rows(task: Row, value: object, queues: Mentions) -> tuple[tuple[Row, ...], Named]:
-    """The queues that a task went through, and the one that it entered last.
+    """Return the queues of a task, and the one that it entered last.
 
-    That is by `startTime`; of those that it entered together or at no readable time, the last of the list.
+    The latest `startTime` decides; among equal or unreadable ones, the last in the list.
     """
     rows: list[Row] = []
     current, latest = NOBODY, _BEFORE_ALL
@@ -43,7 +43,7 @@ def queue_rows(task: Row, value: object, queues: Mentions) -> tuple[tuple[Row, .
 
 
 def participant_rows(task: Row, value: object, agents: Mentions) -> tuple[Row, ...]:
-    """The agents who took part in a task, each by the name that the task gives."""
+    """Return the participants of a task, each with the name in the task."""
     rows: list[Row] = []
     for entry in entries(value):
         agent_id, name = agents.meet(entry)
@@ -59,7 +59,7 @@ def participant_rows(task: Row, value: object, agents: Mentions) -> tuple[Row, .
 
 
 def word_rows(task: Row, value: object, column: str) -> tuple[Row, ...]:
-    """One row for each tag or channel, in the column of that name; an entry that says nothing has none."""
+    """Return one row for each tag or channel, in the column of that name; blank entries are left out."""
     words = [word for entry in entries(value) if (word := _word(entry)) is not None]
     return tuple({**task, "position": position, column: word} for position, word in enumerate(words))
 

@@ -1,4 +1,4 @@
-"""The status, priority and case that a task names, each as a row of its own table."""
+"""Turns a task's status, priority and case into rows of their own tables."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from etl.transform.models import Stream
 from etl.transform.surrogate_ids import stable_id
 from etl.transform.values import boolean, cut, ident, number, text
 
-# A stream has a handful of statuses and priorities, each with every task that is in it. Longer ones are not kept.
+# A stream has few statuses and priorities, and each task repeats them. Longer ones are not cached.
 _REMEMBERED = 2048
 
 _Make = Callable[[object, Stream, str], Row | None]
 
 
 def status_row(value: object, stream: Stream, seen_at: datetime | None) -> Row | None:
-    """The status as a row, from an object or a plain name; None where it has neither id nor name."""
+    """Return the status as a row, from an object or a plain name; None without id and name."""
     return _row(_status, value, stream, seen_at)
 
 
 def priority_row(value: object, stream: Stream, seen_at: datetime | None) -> Row | None:
-    """The priority as a row, from an object or a plain name; None where it has neither id nor name."""
+    """Return the priority as a row, from an object or a plain name; None without id and name."""
     return _row(_priority, value, stream, seen_at)
 
 
 def case_row(record: dict[str, object], stream: Stream, seen_at: datetime | None) -> Row | None:
-    """The case of a task as a row; None where the task names none."""
+    """Return the task's case as a row, or None."""
     reference = text(record.get("caseRefId"))
     key = ident(record.get("caseId")) or stable_id(stream.stream_id, "ci-", "case", reference)
     if key is None:

@@ -1,4 +1,4 @@
-"""Keys that are to be stored nowhere: taken out of a record before anything else sees it."""
+"""Removes dropped keys from a record before anything else sees it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from etl.transform.known_keys import KNOWN
 
 
 def dropper(paths: Sequence[str]) -> Callable[[object], object]:
-    """A function from a record to the same record without what stands at the paths.
+    """Return a function that removes the paths from a record.
 
-    A path is keys with dots between them (`userInfo.emailId`); it goes through lists (`participants.name`), and
-    finds keys that have dots themselves. A path that is a custom field's name takes the field out of `fields` too.
-    The record that is given stays as it was, and is shared as far as nothing changes. A blank path, and the `_id` that
-    every task is known by, raise ValueError.
+    A path is keys with dots between them (`userInfo.emailId`). It goes through lists (`participants.name`) and finds
+    keys that contain dots. A path with a custom field's name also removes the field from `fields`. The given record
+    stays unchanged; the result shares its unchanged parts. A blank path and `_id` raise ValueError.
     """
     cleared = tuple(dict.fromkeys(path.strip() for path in paths))
     if "" in cleared:
@@ -41,8 +40,8 @@ def _without(record: object, paths: tuple[str, ...]) -> object:
 
 
 def _drop(held: list[object], path: str) -> None:
-    """Take the path out of the only element of `held`, copying what changes."""
-    # A stack instead of recursion: lists may stand in each other deeper than functions may call each other.
+    """Remove the path from the only element of `held`; copy what changes."""
+    # A stack instead of recursion: lists may be nested deeper than function calls may be.
     rest: list[tuple[Any, int | str, str]] = [(held, 0, path)]
     while rest:
         container, place, below = rest.pop()
@@ -63,7 +62,7 @@ def _drop(held: list[object], path: str) -> None:
 
 @lru_cache(maxsize=256)
 def _steps(path: str) -> tuple[tuple[str, str], ...]:
-    """Each key that the path may begin with, and what is left of it then: a key may have dots itself."""
+    """Yield each possible first key of the path and the rest of the path: a key may contain dots."""
     dots = (place for place, letter in enumerate(path) if letter == ".")
     split = ((path[:dot], path[dot + 1 :]) for dot in dots)
     return (*((key, tail) for key, tail in split if key and tail), (path, ""))

@@ -1,4 +1,4 @@
-"""When a task is due: the API tells it in one of three places."""
+"""Reads a task's due date from one of three places."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _NAMES = frozenset({"duedate", "eta"})
 
 
 def due_time(record: dict[str, object]) -> datetime | None:
-    """The due date from `dueDate`, else `ETA`, else the field of either name in `fields`; None where none is told."""
+    """Return the due date from `dueDate`, else `ETA`, else the field of either name in `fields`; else None."""
     return _told(record.get("dueDate")) or _told(record.get("ETA")) or _from_fields(record.get("fields"))
 
 
 def _told(value: object) -> datetime | None:
     if not value:
         return None
-    # A customer's own field of that name comes as an object that holds its value.
+    # A custom field of that name comes as an object with its value.
     if isinstance(value, dict) and "selectedValue" in value:
         value = value["selectedValue"]
     return moment(value)

@@ -1,10 +1,10 @@
-"""Where the value of a key of a record is found beside its task's own rows: what to clear when it is to be dropped."""
+"""Tells which other tables hold a dropped key's value beside the task's own rows, so that they are cleared too."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-# By table: the keys of a record that name somebody, and the columns that are made of what stands in them.
+# By table: the keys of a record that name a person or queue, and the columns made from them.
 _PEOPLE = {
     "agents": ({"currAssignee", "participants"}, {"name": "name"}),
     "queues": ({"queues"}, {"name": "name", "type": "type"}),
@@ -22,7 +22,7 @@ _HISTORY = {
 
 
 def people_columns(paths: Iterable[str]) -> dict[str, set[str]]:
-    """The columns of agents, queues and users that hold what stands at the paths, by table."""
+    """Return the columns of agents, queues and users with values of the paths, by table."""
     found: dict[str, set[str]] = {}
     for key, inner in _split(paths):
         for table, (keys, columns) in _PEOPLE.items():
@@ -32,7 +32,7 @@ def people_columns(paths: Iterable[str]) -> dict[str, set[str]]:
 
 
 def history_fields(paths: Iterable[str]) -> tuple[set[str], set[str]]:
-    """The fields of history that the paths are in: those of which all must go, and those of which the names must."""
+    """Return the history fields of the paths: those to clear completely, and those to clear of names."""
     whole = {_HISTORY[key] for key, inner in _split(paths) if key in _HISTORY and not inner}
     names = {_HISTORY[key] for key, inner in _split(paths) if key in _HISTORY and inner == "name"}
     return whole, names - whole

@@ -1,4 +1,4 @@
-"""The custom and system fields of a task, which the API spells twice: listed in `fields`, and as top-level keys."""
+"""Reads a task's custom and system fields, which the API gives twice: in the list `fields` and as top-level keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _IsSpelling = Callable[["_Field", str, Mapping[str, object]], bool]
 
 @dataclass(slots=True)
 class _Field:
-    """A field in all its spellings; what one does not tell, the next one may."""
+    """A field with all its spellings; a later one fills what an earlier one lacks."""
 
     field_id: str | None
     key: str
@@ -28,7 +28,7 @@ class _Field:
     is_keyed: bool = False  # it has its top-level key
 
     def value(self) -> tuple[object, str] | None:
-        """The value, and its text."""
+        """Return the value and its text."""
         for entry in self.spellings:
             value = entry.get("selectedValue")
             told = _text(value)
@@ -51,11 +51,11 @@ class _Field:
         return None
 
     def may_be(self, field_id: str | None) -> bool:
-        """Whether nothing tells that an entry with this id is another field."""
+        """Tell whether an entry with this id may be the same field."""
         return self.field_id is None or field_id is None or self.field_id == field_id
 
     def agrees(self, entry: Mapping[str, object]) -> bool:
-        """Whether no value is lost where the entry is another spelling of this field."""
+        """Tell whether no value is lost if the entry is another spelling of this field."""
         mine, other = self.value(), _text(entry.get("selectedValue"))
         return mine is None or other is None or mine[1] == other
 
@@ -65,12 +65,11 @@ class _Field:
 
 
 def field_rows(task: Row, listed: object, named: Mapping[str, Mapping[str, object]]) -> tuple[Row, ...]:
-    """One row for each field that has a value, however often the record spells it; the list comes first.
+    """Return one row for each field with a value, however often the record repeats it; the list comes first.
 
-    ``task`` are the columns that name the task in such a row. A top-level key spells a field of the list if its id or
-    its exact name does. A name in other letters does so only where no value is lost. Where two spellings disagree about
-    the value, the list's stands. `key` is the top-level key, where there is one. A field without id and name is left
-    out.
+    ``task`` are the columns of a row that name the task. A top-level key is a field of the list if its id or its exact
+    name matches. A name with other letter case matches only if no value is lost. If two values differ, the list's value
+    wins. `key` is the top-level key, if there is one. A field without id and name is left out.
     """
     fields: list[_Field] = []
     for entry in entries(listed):
@@ -101,7 +100,7 @@ def _add_listed(fields: list[_Field], entry: Mapping[str, object]) -> None:
 
 
 def _joined(fields: list[_Field], key: str, entry: Mapping[str, object], is_spelling: _IsSpelling) -> bool:
-    """Whether a field of the list is what the top-level key spells; then it takes that in."""
+    """Tell whether the top-level key is a field of the list; if so, merge it into that field."""
     field_id = _id(entry)
     for field in fields:
         if not field.is_keyed and field.may_be(field_id) and is_spelling(field, key, entry):
@@ -156,7 +155,7 @@ def _text(value: object) -> str | None:
 
 
 def _number(value: object) -> float | None:
-    # Stricter than float(): that reads 2024_10 as a number, which as an order's number it is not.
+    # Stricter than float(), which reads an order number such as 2024_10 as a number.
     if isinstance(value, str) and not _NUMERIC.fullmatch(value):
         return None
     return number(value)

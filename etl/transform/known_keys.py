@@ -1,4 +1,4 @@
-"""The top-level keys of a task: the API's own, those named after custom fields, and those never seen before."""
+"""Tells the top-level keys of a task apart: the API's own, custom fields, and unknown ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EXAMPLE = 200
 
 
 def split_keys(record: dict[str, object]) -> tuple[dict[str, Mapping[str, object]], tuple[tuple[str, str], ...]]:
-    """The custom fields by their keys, and the unknown keys with an example, both in the order of the keys."""
+    """Return the custom fields by their keys, and the unknown keys with an example, both in order of the keys."""
     fields: dict[str, Mapping[str, object]] = {}
     unknown: dict[str, str] = {}
     for key in sorted(key for key, value in record.items() if key not in KNOWN or _takes_its_place(key, value)):
@@ -36,7 +36,7 @@ def split_keys(record: dict[str, object]) -> tuple[dict[str, Mapping[str, object
 
 
 def _takes_its_place(key: str, value: object) -> bool:
-    """Whether a custom field of that name stands where the API's own key would."""
+    """Tell whether a custom field has the place of the API's own key."""
     return isinstance(value, dict) and "selectedValue" in value and key not in _NEVER_FIELDS
 
 

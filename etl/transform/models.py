@@ -1,4 +1,4 @@
-"""What goes in beside a record, and what comes out of it."""
+"""The input beside a record, and the results of its transform."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from etl.row import Row
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Where a record was read: the source's key in the database, and the stream's id at the API."""
+    """The origin of a record: the source's key in the database, and the stream's id at the API."""
 
     source_id: int
     stream_id: str
@@ -17,7 +17,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A record that cannot become rows, with a short reason of stable wording and its whole text."""
+    """A record that cannot become rows, with a short stable reason and its whole text."""
 
     reason: str
     record_id: str | None
@@ -26,11 +26,11 @@ class Rejection:
 
 @dataclass(slots=True)  # frozen, it takes three times as long to make
 class TaskRows:
-    """The rows of one record; None where the record names no status, priority or case.
+    """The rows of one record; status, priority or case are None if the record has none.
 
-    Each agent, queue and user that the task or one of its children names has its row here, and no more than one.
-    A task's children count from 0 in `position`, without a gap. `unknown_keys` are top-level keys that are neither
-    the API's nor a custom field, each with the beginning of its value as JSON.
+    Each agent, queue and user of the task or its children has exactly one row here. `position` counts children from 0,
+    without a gap. `unknown_keys` are top-level keys that are neither the API's nor a custom field, each with the start
+    of its value as JSON.
     """
 
     task: Row

@@ -1,4 +1,4 @@
-"""Who and where: the agents, queues and users that a task names, each as an id and a name, and as a row."""
+"""Reads the agents, queues and users in a task, each as an id and a name, and as a row."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from etl.transform.surrogate_ids import stable_id
 from etl.transform.values import ident, text
 
 Named = tuple[str | None, str | None]
-"""An id and a name, each None where it is not told."""
+"""An id and a name, each None if missing."""
 
 NOBODY: Named = (None, None)
-# Of an agent, a user or a queue; what follows the prefix is not always a UUID, but is no word of a name either.
+# An id of an agent, a user or a queue; the part after the prefix is not always a UUID, but it is no word of a name.
 _ID = re.compile(r"(?:a|u|qu)-[0-9a-f]{4,32}-[0-9A-Za-z-]{4,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A table of agents, queues or users: how its ids are found or made, and the column that it alone has."""
+    """The table of agents, queues or users: how ids are found or made, and its extra column."""
 
     name: str
     prefix: str
@@ -36,7 +36,7 @@ USER = Kind("user", "u-", ("_id",), "email", "emailId")
 
 
 class Mentions:
-    """The rows of one kind that a record mentions, one an id; later mentions fill what the first left out."""
+    """The rows of one kind in a record, one for each id; later mentions fill missing values."""
 
     __slots__ = ("_kind", "_rows", "_seen_at", "_stream")
 
@@ -47,7 +47,7 @@ class Mentions:
         self._rows: dict[str, Row] = {}
 
     def meet(self, value: object) -> Named:
-        """Whom an entry of a record names, in any of its forms; without an id of its own by one made of the name."""
+        """Return the id and name in an entry of any form; without an id, make one from the name."""
         if value is None or value == {}:
             return NOBODY
         kind = self._kind
@@ -66,7 +66,7 @@ class Mentions:
         return key, name
 
     def rows(self) -> tuple[Row, ...]:
-        """One row for each id met so far, in the order of first mention."""
+        """Return one row for each id so far, in the order of first mention."""
         return tuple(self._rows.values())
 
     def _new(self, key: str, name: str | None) -> Row:
@@ -77,7 +77,7 @@ class Mentions:
 
 
 def named(value: object, id_keys: tuple[str, ...]) -> Named:
-    """The id (under the first of the keys that has one) and name of an object, or a text that stands for it."""
+    """Return the id (of the first key that has one) and the name of an object, or of a text in its place."""
     if isinstance(value, dict):
         for key in id_keys:
             found = ident(value.get(key))

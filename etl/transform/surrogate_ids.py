@@ -1,18 +1,18 @@
-"""Ids for what the API names without an id: the same for the same name in the same stream, for ever."""
+"""Makes ids for objects without one: the same name in the same stream always has the same id."""
 
 from __future__ import annotations
 
 import uuid
 from functools import lru_cache
 
-# Made once for this project. To change it would give everything without an id of its own a new one.
+# Made once for this project. A change would give a new id to everything without one.
 _NAMESPACE = uuid.UUID("b7c2f0d4-5d0e-4a57-9a53-0c8f1f6d2e91")
-# Longer names are not kept in memory: a few hundred of them could be a few hundred megabytes.
+# Longer names are not cached: a few hundred of them could take a few hundred megabytes.
 _REMEMBERED = 256
 
 
 def stable_id(stream_id: str, prefix: str, kind: str, name: str | None) -> str | None:
-    """The prefix and a UUID made of stream, kind and name; None where the name is missing or blank."""
+    """Return the prefix and a UUID made of stream, kind and name; None if the name is missing or blank."""
     if name is None or not name.strip():
         return None
     make = _remembered if len(name) <= _REMEMBERED else _made

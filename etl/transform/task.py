@@ -1,4 +1,4 @@
-"""A record of getTasks as the row of a task, with the rows that it refers to."""
+"""Turns a record of getTasks into a task's row, with the rows that it refers to."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SHOWN = 80
 
 
 def transform(record: object, stream: Stream) -> TaskRows | Rejection:
-    """The rows of one record as the API sent it, or why there are none.
+    """Return the rows of one record, or its rejection.
 
-    Nothing but `_id` is needed; a part that cannot be read is None in its column and stays in `raw`. Rejected are
-    a record that is not an object, has no usable `_id` or an unreadable `updatedAt`, or is nested too deeply.
+    Only `_id` is required; an unreadable part is None in its column and stays in `raw`. A record is rejected if it is
+    not an object, has no usable `_id` or an unreadable `updatedAt`, or is nested too deeply.
     """
     raw = plain_canonical(record)
     if raw is None:

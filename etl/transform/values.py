@@ -1,6 +1,6 @@
-"""Values of the API as columns take them: text that UTF-8 and PostgreSQL accept, ids, booleans, numbers, moments.
+"""Converts the API's values for columns: text that UTF-8 and PostgreSQL accept, ids, booleans, numbers, times.
 
-Nothing here raises on any JSON value: what does not fit its column is None, and stays readable in `raw`.
+No function here raises on any JSON value: a value that does not fit its column is None, and `raw` still has it.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from etl.exact_json import Number
 from etl.times import parse_time
 
 LONGEST_ID = 256
-"""Characters. Ids are keys of indexes, and PostgreSQL refuses an index entry of some 2,700 bytes."""
+"""Characters. Ids are keys of indexes, and PostgreSQL refuses index entries of some 2,700 bytes."""
 
 LONGEST_WORD = 500
-"""Characters of other text that is looked up by an index. The record's own text keeps the rest."""
+"""Characters of other indexed text. The record's raw text keeps the rest."""
 
-# A date is much shorter; to read as one a number of 300,000 digits would take seconds.
+# A date is much shorter; a number of 300,000 digits would take seconds to read.
 _LONGEST_TIME = 100
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _BOOLEANS = {"true": True, "false": False}
 
 
 def clean_text(text: str) -> str:
-    """The text with U+FFFD for each NUL (PostgreSQL refuses it) and lone surrogate (UTF-8 has none)."""
+    """Replace each NUL (PostgreSQL refuses it) and lone surrogate (UTF-8 has none) by U+FFFD."""
     return _UNSTORABLE.sub("\ufffd", text)
 
 
 def clean_items(mapping: dict[str, object]) -> list[tuple[str, object]]:
-    """The items in order of their cleaned keys; keys that would become equal are kept apart by more U+FFFD."""
+    """Return the items in order of their cleaned keys; more U+FFFD keeps equal keys apart."""
     cleaned: dict[str, object] = {}
     for key in sorted(mapping):
         name = clean_text(key)
@@ -43,7 +43,7 @@ def clean_items(mapping: dict[str, object]) -> list[tuple[str, object]]:
 
 
 def clean(value: object) -> object:
-    """The value with every text and key in it cleaned. Its nesting must be known to be shallow."""
+    """Return the value with every text and key cleaned. Its nesting must be shallow."""
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, dict):
@@ -54,7 +54,7 @@ def clean(value: object) -> object:
 
 
 def text(value: object) -> str | None:
-    """Text as it is; a number or boolean as JSON spells it; None for empty text and anything else."""
+    """Return text as it is, a number or boolean as in JSON, None for empty text and anything else."""
     if value is None or isinstance(value, str):
         return value or None
     if isinstance(value, bool):
@@ -71,17 +71,17 @@ def cut(text: str) -> str: ...
 @overload
 def cut(text: None) -> None: ...
 def cut(text: str | None) -> str | None:
-    """The text as far as an index of PostgreSQL holds it."""
+    """Return the text, cut to the length that an index of PostgreSQL can hold."""
     return text if text is None or len(text) <= LONGEST_WORD else text[:LONGEST_WORD]
 
 
 def digits(number: int) -> str:
-    """All digits of an integer of any size (`str` refuses those past some 4,300)."""
+    """Return all digits of an integer of any size (`str` refuses more than some 4,300)."""
     return str(number) if -(2**64) < number < 2**64 else format(Decimal(number), "f")
 
 
 def ident(value: object) -> str | None:
-    """A usable id, as sent: text that is not blank, or an integer, of at most LONGEST_ID characters; else None."""
+    """Return a usable id: text that is not blank, or an integer, of at most LONGEST_ID characters; else None."""
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
@@ -92,7 +92,7 @@ def ident(value: object) -> str | None:
 
 
 def boolean(value: object) -> bool | None:
-    """True or false from JSON's own, their spelling as text, 1 and 0; else None."""
+    """Return a boolean from JSON's true and false, their names as text, 1 and 0; else None."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -103,7 +103,7 @@ def boolean(value: object) -> bool | None:
 
 
 def number(value: object) -> float | None:
-    """A finite float from a number or its text; else None."""
+    """Return a finite float from a number or its text; else None."""
     if not isinstance(value, int | float | str) or isinstance(value, bool):
         return None
     try:
@@ -114,7 +114,7 @@ def number(value: object) -> float | None:
 
 
 def moment(value: object) -> datetime | None:
-    """The time that the value tells, None where it tells none or cannot be read."""
+    """Return the value's time, None if it is missing or unreadable."""
     if isinstance(value, str) and len(value) > _LONGEST_TIME:
         return None
     try:

@@ -1,9 +1,9 @@
 """Create the tables, and the views over them: the baseline.
 
-The numbers before were those of kore-etl 0.1.0, whose databases are carried over by ``kore-etl db copy``. The texts of
-the views are in ``migrations/views/0006``, one file a view and one text for both databases: what stands there in braces
-is a piece that is written as in ``PIECES``, its arguments after the colon, with "to" between two. One view has a text
-of its own for SQLite. Tests compare all of it with what the models and etl/load/schema/views.py make.
+The numbers before belong to kore-etl 0.1.0; ``kore-etl db copy`` carries over its databases. ``migrations/views/0006``
+has one file for each view, for both databases. Braces in it stand for a piece of ``PIECES``, with arguments after a
+colon and "to" between two. One view has its own text for SQLite. Tests compare the result with the models and
+etl/load/schema/views.py.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ TABLES = (
     "task_tags",
 )
 VIEWS = {
-    "task_overview": "one row a task with the names of its status, priority and case; what is forgotten is left out",
-    "computed_status_intervals": "the intervals in a status of each task that changed it; kept in status_intervals",
-    "computed_task_progress": "what the changes of its status say of each task that has some; kept in task_progress",
+    "task_overview": "one row for each task with the names of its status, priority and case; without forgotten tasks",
+    "computed_status_intervals": "the status intervals of each task with status changes; stored in status_intervals",
+    "computed_task_progress": "response and resolution times of each task with status changes; stored in task_progress",
     "task_status_intervals": "each interval that a task spent in one status",
-    "task_cycle_times": "one row a task: how long until the first response and until it was resolved, and reopenings",
-    "open_backlog": "how many tasks are open now, by status, priority, queue and age",
-    "daily_events": "what each task counts for in daily_flow, and on which day; summed up in daily_counts",
-    "daily_flow": "one row a day: how many tasks were created, resolved and reopened, and were open at its end",
-    "agent_load": "how many open tasks each agent has now",
-    "overdue_tasks": "the open tasks whose due date is past",
-    "coverage_gaps": "the ranges of time before the watermark that no run has read; none after a run without trouble",
-    "sync_freshness": "one row a source: how far it is complete, how old that is, and what is amiss",
+    "task_cycle_times": "one row for each task: time to first response, time to resolution, and reopenings",
+    "open_backlog": "the number of open tasks by status, priority, queue and age",
+    "daily_events": "the counts of each task in daily_flow by day; summed up in daily_counts",
+    "daily_flow": "one row for each day: tasks created, resolved and reopened, and tasks open at its end",
+    "agent_load": "the number of open tasks of each agent",
+    "overdue_tasks": "open tasks with a past due date",
+    "coverage_gaps": "ranges of time before the watermark that no window covers; normally none",
+    "sync_freshness": "one row for each source: watermark, its age, last run, and problems",
 }
 
 # A status without a category, as the API gives it as a bare text, is judged by its name.
@@ -151,34 +151,34 @@ def create_tables() -> None:
         sa.Column("host", sa.Text(), nullable=False, comment="of base_url"),
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("stream_id", sa.Text(), nullable=False),
-        sa.Column("history_start", moment, comment="the beginning of history: nothing is older"),
-        sa.Column("capabilities", json, comment="what the probe found out of this server"),
+        sa.Column("history_start", moment, comment="the start of history; nothing is older"),
+        sa.Column("capabilities", json, comment="the server's capabilities, as the probe found them"),
         sa.Column("probed_at", moment),
         sa.Column("created_at", moment, nullable=False),
-        sa.Column("shape", sa.Text(), comment="what the stored rows were made by: see refresh"),
+        sa.Column("shape", sa.Text(), comment="the rules that made the stored rows; a change rebuilds them"),
         sa.PrimaryKeyConstraint("id", name="pk_sources"),
         sa.UniqueConstraint("host", "account_id", "stream_id", name="uq_sources_host_account_id_stream_id"),
-        comment="a host, an account and a stream: where the tasks are read from",
+        comment="the sources of tasks: a host, an account and a stream each",
     )
     op.create_table(
         "agents",
         sa.Column("_id", sa.Text(), nullable=False),
         sa.Column("source_id", row_id, autoincrement=False, nullable=False),
         sa.Column("name", sa.Text()),
-        sa.Column("seen_at", moment, comment="updatedAt of the newest task that showed it so"),
+        sa.Column("seen_at", moment, comment="updatedAt of the newest task with these values"),
         sa.PrimaryKeyConstraint("_id", "source_id", name="pk_agents"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_agents_source_id"),
-        comment="the agents that tasks are assigned to or that take part",
+        comment="the agents that tasks are assigned to, and participants",
     )
     op.create_table(
         "cases",
         sa.Column("_id", sa.Text(), nullable=False),
         sa.Column("source_id", row_id, autoincrement=False, nullable=False),
-        sa.Column("ref_id", sa.Text(), comment='as people say it, such as "CS000108"'),
-        sa.Column("seen_at", moment, comment="updatedAt of the newest task that showed it so"),
+        sa.Column("ref_id", sa.Text(), comment='the reference for people, such as "CS000108"'),
+        sa.Column("seen_at", moment, comment="updatedAt of the newest task with these values"),
         sa.PrimaryKeyConstraint("_id", "source_id", name="pk_cases"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_cases_source_id"),
-        comment="the cases that tasks belong to",
+        comment="the cases of the tasks",
     )
     op.create_index("ix_cases_ref_id", "cases", ["ref_id"], postgresql_using="hash")
     op.create_table(
@@ -192,7 +192,7 @@ def create_tables() -> None:
         sa.Column("deleted", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("source_id", "stream_id", "day", name="pk_daily_counts"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_daily_counts_source_id"),
-        comment="derived: what daily_flow shows, kept up to date as tasks are written",
+        comment="derived: the daily counts of daily_flow",
     )
     op.create_table(
         "priorities",
@@ -205,7 +205,7 @@ def create_tables() -> None:
         sa.Column("description", sa.Text()),
         sa.Column("is_enabled", sa.Boolean()),
         sa.Column("is_active", sa.Boolean()),
-        sa.Column("seen_at", moment, comment="updatedAt of the newest task that showed it so"),
+        sa.Column("seen_at", moment, comment="updatedAt of the newest task with these values"),
         sa.Column("raw", json, nullable=False),
         sa.PrimaryKeyConstraint("_id", "source_id", name="pk_priorities"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_priorities_source_id"),
@@ -217,7 +217,7 @@ def create_tables() -> None:
         sa.Column("source_id", row_id, autoincrement=False, nullable=False),
         sa.Column("name", sa.Text()),
         sa.Column("type", sa.Text()),
-        sa.Column("seen_at", moment, comment="updatedAt of the newest task that showed it so"),
+        sa.Column("seen_at", moment, comment="updatedAt of the newest task with these values"),
         sa.PrimaryKeyConstraint("_id", "source_id", name="pk_queues"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_queues_source_id"),
         comment="the queues that tasks wait in",
@@ -232,7 +232,7 @@ def create_tables() -> None:
         sa.Column("description", sa.Text()),
         sa.Column("is_enabled", sa.Boolean()),
         sa.Column("is_active", sa.Boolean()),
-        sa.Column("seen_at", moment, comment="updatedAt of the newest task that showed it so"),
+        sa.Column("seen_at", moment, comment="updatedAt of the newest task with these values"),
         sa.Column("raw", json, nullable=False),
         sa.PrimaryKeyConstraint("_id", "source_id", name="pk_statuses"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_statuses_source_id"),
@@ -250,15 +250,19 @@ def create_tables() -> None:
         sa.Column("requests", sa.Integer(), server_default="0", nullable=False),
         sa.Column("retries", sa.Integer(), server_default="0", nullable=False),
         sa.Column(
-            "rate_limited", sa.Integer(), server_default="0", nullable=False, comment="answers that told to slow down"
+            "rate_limited",
+            sa.Integer(),
+            server_default="0",
+            nullable=False,
+            comment="answers that refused a request as too many",
         ),
-        sa.Column("windows", sa.Integer(), server_default="0", nullable=False, comment="ranges of time that were read"),
+        sa.Column("windows", sa.Integer(), server_default="0", nullable=False, comment="windows read"),
         sa.Column(
             "unverified",
             sa.Integer(),
             server_default="0",
             nullable=False,
-            comment="of them, those read without certainty",
+            comment="windows that could not be verified",
         ),
         sa.Column(
             "fetched", sa.Integer(), server_default="0", nullable=False, comment="records read, repeats included"
@@ -266,56 +270,64 @@ def create_tables() -> None:
         sa.Column("inserted", sa.Integer(), server_default="0", nullable=False),
         sa.Column("updated", sa.Integer(), server_default="0", nullable=False),
         sa.Column("unchanged", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("stale", sa.Integer(), server_default="0", nullable=False, comment="older than the row that is kept"),
+        sa.Column(
+            "stale", sa.Integer(), server_default="0", nullable=False, comment="records older than the stored row"
+        ),
         sa.Column("rejected", sa.Integer(), server_default="0", nullable=False),
         sa.Column("watermark_before", moment),
         sa.Column("watermark_after", moment),
         sa.Column("version", sa.Text(), nullable=False, comment="of kore-etl"),
-        sa.Column("settings", json, nullable=False, comment="in force, secrets masked"),
+        sa.Column("settings", json, nullable=False, comment="the settings of the run, secrets masked"),
         sa.Column("error", sa.Text()),
         sa.PrimaryKeyConstraint("id", name="pk_sync_runs"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_sync_runs_source_id"),
-        comment="one row a run of a command on a source",
+        comment="runs of commands, one row for each run on a source",
     )
     op.create_index("ix_sync_runs_source_id_started_at", "sync_runs", ["source_id", "started_at"])
     op.create_table(
         "sync_windows",
         sa.Column("id", row_id, nullable=False),
         sa.Column("source_id", row_id, nullable=False),
-        sa.Column("run_id", row_id, nullable=False, comment="the run that worked on it last"),
-        sa.Column("job", sa.Text(), nullable=False, comment="what asked for it: first, sync, full, backfill, sweep"),
+        sa.Column("run_id", row_id, nullable=False, comment="the run that last worked on the window"),
+        sa.Column("job", sa.Text(), nullable=False, comment="the kind of work: first, sync, full, backfill, sweep"),
         sa.Column("field", sa.Text(), nullable=False, comment="createdAt or updatedAt"),
         sa.Column("start_at", moment, nullable=False, comment="included"),
         sa.Column("end_at", moment, nullable=False, comment="not included"),
-        sa.Column("checkpoint_at", moment, nullable=False, comment="committed from start_at up to here"),
+        sa.Column(
+            "checkpoint_at", moment, nullable=False, comment="everything from start_at up to this time is committed"
+        ),
         sa.Column("strategy", sa.Text(), nullable=False, comment="keyset, newest_first, split_windows"),
         sa.Column("state", sa.Text(), nullable=False, comment="pending, running, verified, unverified, failed"),
         sa.Column("requests", sa.Integer(), server_default="0", nullable=False),
         sa.Column("rows", sa.Integer(), server_default="0", nullable=False, comment="records read, repeats included"),
-        sa.Column("reported_total", sa.Integer(), comment="totalResults, where the server tells it"),
+        sa.Column("reported_total", sa.Integer(), comment="totalResults, if the server gives it"),
         sa.Column(
-            "attempts", sa.Integer(), server_default="0", nullable=False, comment="how often its reading was begun"
+            "attempts",
+            sa.Integer(),
+            server_default="0",
+            nullable=False,
+            comment="how often a run began to read the window",
         ),
-        sa.Column("opened_at", moment, nullable=False, comment="the server's time when its reading began"),
+        sa.Column("opened_at", moment, nullable=False, comment="the server's time when the read began"),
         sa.Column("finished_at", moment),
         sa.Column("error", sa.Text()),
         sa.PrimaryKeyConstraint("id", name="pk_sync_windows"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_sync_windows_source_id"),
-        comment="the ledger of windows: ranges of time that were read",
+        comment="windows: the ranges of time that runs read",
     )
     op.create_index("ix_sync_windows_source_id_start_at", "sync_windows", ["source_id", "start_at"])
     op.create_index("ix_sync_windows_source_id_state", "sync_windows", ["source_id", "state"])
     op.create_table(
         "unknown_keys",
         sa.Column("source_id", row_id, autoincrement=False, nullable=False),
-        sa.Column("key", sa.Text(), nullable=False, comment="at the top of the record"),
-        sa.Column("example", sa.Text(), comment="the beginning of its value as JSON"),
-        sa.Column("task_id", sa.Text(), nullable=False, comment="the task that showed it first"),
+        sa.Column("key", sa.Text(), nullable=False, comment="the key at the top level of the record"),
+        sa.Column("example", sa.Text(), comment="the start of its value as JSON"),
+        sa.Column("task_id", sa.Text(), nullable=False, comment="the first task with this key"),
         sa.Column("first_seen_at", moment, nullable=False),
         sa.Column("run_id", row_id, nullable=False),
         sa.PrimaryKeyConstraint("source_id", "key", name="pk_unknown_keys"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_unknown_keys_source_id"),
-        comment="keys of records that are neither the API's own, as far as they are known, nor custom fields",
+        comment="keys that are neither known keys of the API nor custom fields",
     )
     op.create_table(
         "users",
@@ -323,27 +335,27 @@ def create_tables() -> None:
         sa.Column("source_id", row_id, autoincrement=False, nullable=False),
         sa.Column("name", sa.Text()),
         sa.Column("email", sa.Text()),
-        sa.Column("seen_at", moment, comment="updatedAt of the newest task that showed it so"),
+        sa.Column("seen_at", moment, comment="updatedAt of the newest task with these values"),
         sa.PrimaryKeyConstraint("_id", "source_id", name="pk_users"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_users_source_id"),
-        comment="the people that tasks are for, and who made or changed them",
+        comment="the users that tasks are for, and those who created or updated them",
     )
     op.create_table(
         "watermarks",
         sa.Column("source_id", row_id, autoincrement=False, nullable=False),
-        sa.Column("value", moment, nullable=False, comment="all changes up to here are stored"),
+        sa.Column("value", moment, nullable=False, comment="all changes up to this time are stored"),
         sa.Column("moved_at", moment, nullable=False),
         sa.Column("run_id", row_id, nullable=False),
         sa.PrimaryKeyConstraint("source_id", name="pk_watermarks"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_watermarks_source_id"),
-        comment="how far a source is covered",
+        comment="the watermark of each source",
     )
     op.create_table(
         "rejected_records",
         sa.Column("id", row_id, nullable=False),
         sa.Column("source_id", row_id, nullable=False),
-        sa.Column("digest", sa.Text(), nullable=False, comment="of the raw text: kept once by content"),
-        sa.Column("record_id", sa.Text(), comment="its _id, where it has one"),
+        sa.Column("digest", sa.Text(), nullable=False, comment="digest of the raw text, unique for a source"),
+        sa.Column("record_id", sa.Text(), comment="_id of the record, if it has one"),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("raw", sa.Text(), nullable=False),
         sa.Column("times_seen", sa.Integer(), nullable=False),
@@ -352,9 +364,7 @@ def create_tables() -> None:
         sa.Column("first_run_id", row_id, nullable=False),
         sa.Column("last_run_id", row_id, nullable=False),
         sa.Column("window_id", row_id),
-        sa.Column(
-            "acknowledged_at", moment, comment="since when it makes no run incomplete: kore-etl rejected acknowledge"
-        ),
+        sa.Column("acknowledged_at", moment, comment="when kore-etl rejected acknowledge marked it as known"),
         sa.PrimaryKeyConstraint("id", name="pk_rejected_records"),
         sa.UniqueConstraint("source_id", "digest", name="uq_rejected_records_source_id_digest"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_rejected_records_source_id"),
@@ -367,35 +377,35 @@ def create_tables() -> None:
         sa.Column("source_id", row_id, autoincrement=False, nullable=False),
         sa.Column("stream_id", sa.Text(), nullable=False),
         sa.Column("case_id", sa.Text()),
-        sa.Column("ref_id", sa.Text(), comment='as people say it, such as "TS000105"'),
-        sa.Column("name", sa.Text(), comment="what it is about"),
+        sa.Column("ref_id", sa.Text(), comment='the reference for people, such as "TS000105"'),
+        sa.Column("name", sa.Text(), comment="the task's title"),
         sa.Column("status_id", sa.Text()),
         sa.Column("priority_id", sa.Text()),
         sa.Column("assignee_type", sa.Text(), comment="unassigned, queues or agent"),
         sa.Column("assignee_id", sa.Text()),
-        sa.Column("assignee", sa.Text(), comment="the agent's name, as this record says it"),
+        sa.Column("assignee", sa.Text(), comment="the agent's name in this record"),
         sa.Column("queue_id", sa.Text()),
-        sa.Column("queue", sa.Text(), comment="the queue's name, as this record says it"),
+        sa.Column("queue", sa.Text(), comment="the queue's name in this record"),
         sa.Column("conversation_type", sa.Text(), comment="such as TASK"),
         sa.Column("origin", sa.Text(), comment="the API's key source, such as rtm"),
         sa.Column("account_id", sa.Text()),
         sa.Column("org_id", sa.Text()),
         sa.Column("user_id", sa.Text()),
-        sa.Column("user_name", sa.Text(), comment="as this record says it"),
+        sa.Column("user_name", sa.Text(), comment="the name in this record"),
         sa.Column("created_by_id", sa.Text()),
-        sa.Column("created_by", sa.Text(), comment="the name, as this record says it"),
+        sa.Column("created_by", sa.Text(), comment="the name in this record"),
         sa.Column("updated_by_id", sa.Text()),
-        sa.Column("updated_by", sa.Text(), comment="the name, as this record says it"),
-        sa.Column("is_active", sa.Boolean(), comment="false: deactivated, which counts as deleted"),
-        sa.Column("is_breached", sa.Boolean(), comment="isBreached, as the API tells it"),
-        sa.Column("is_custom", sa.Boolean(), comment="isCustTsk, as the API tells it"),
+        sa.Column("updated_by", sa.Text(), comment="the name in this record"),
+        sa.Column("is_active", sa.Boolean(), comment="false: inactive, which counts as deleted"),
+        sa.Column("is_breached", sa.Boolean(), comment="isBreached of the API"),
+        sa.Column("is_custom", sa.Boolean(), comment="isCustTsk of the API"),
         sa.Column("due_at", moment),
         sa.Column("created_at", moment),
         sa.Column("updated_at", moment),
-        sa.Column("raw", json, nullable=False, comment="the whole record as the API gave it"),
-        sa.Column("deleted_at", moment, comment="when it was found gone from the server"),
+        sa.Column("raw", json, nullable=False, comment="the whole record as the API sent it"),
+        sa.Column("deleted_at", moment, comment="when a run found that the server no longer has it"),
         sa.Column("first_seen_at", moment, nullable=False, comment="when a sync first stored it"),
-        sa.Column("stored_at", moment, nullable=False, comment="when this version was written here"),
+        sa.Column("stored_at", moment, nullable=False, comment="when this version was stored"),
         sa.Column("run_id", row_id, nullable=False, comment="the run that wrote this version"),
         sa.Column("forgotten_at", moment, comment="when its content was erased on request"),
         sa.PrimaryKeyConstraint("_id", "source_id", name="pk_tasks"),
@@ -420,7 +430,7 @@ def create_tables() -> None:
             ["updated_by_id", "source_id"], ["users._id", "users.source_id"], name="fk_tasks_updated_by_id"
         ),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_tasks_source_id"),
-        comment="one row a task, its newest version",
+        comment="tasks, each in its newest version",
     )
     op.create_index("ix_tasks_case_id", "tasks", ["case_id"])
     op.create_index("ix_tasks_created_at", "tasks", ["created_at", "source_id", "deleted_at"])
@@ -472,16 +482,18 @@ def create_tables() -> None:
         "status_intervals",
         sa.Column("task_id", sa.Text(), nullable=False),
         sa.Column("source_id", row_id, autoincrement=False, nullable=False),
-        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False, comment="in their order, from 1"),
+        sa.Column(
+            "position", sa.Integer(), autoincrement=False, nullable=False, comment="the interval's number, from 1"
+        ),
         sa.Column("status_id", sa.Text()),
-        sa.Column("value", sa.Text(), comment="its name at that time"),
+        sa.Column("value", sa.Text(), comment="the status name at that time"),
         sa.Column("started_at", moment, nullable=False),
-        sa.Column("ended_at", moment, comment="null for the one that lasts"),
+        sa.Column("ended_at", moment, comment="null for the current interval"),
         sa.PrimaryKeyConstraint("task_id", "source_id", "position", name="pk_status_intervals"),
         sa.ForeignKeyConstraint(
             ["task_id", "source_id"], ["tasks._id", "tasks.source_id"], name="fk_status_intervals_task_id"
         ),
-        comment="derived: the intervals in a status of each task that changed it, for task_status_intervals",
+        comment="derived: the status intervals of each task with status changes, for task_status_intervals",
     )
     op.create_table(
         "task_changes",
@@ -494,18 +506,18 @@ def create_tables() -> None:
             nullable=False,
             comment="status, priority, assignee, queue, name, due date, deletion, return",
         ),
-        sa.Column("old_id", sa.Text(), comment="of the status, priority, assignee or queue before"),
-        sa.Column("new_id", sa.Text(), comment="of the one after"),
-        sa.Column("old_value", sa.Text(), comment="its name at that time, or the value before as text"),
-        sa.Column("new_value", sa.Text(), comment="its name at that time, or the value after as text"),
-        sa.Column("changed_at", moment, comment="updatedAt of the version that shows it"),
-        sa.Column("seen_at", moment, nullable=False, comment="when a sync met that version"),
+        sa.Column("old_id", sa.Text(), comment="id of the old status, priority, assignee or queue"),
+        sa.Column("new_id", sa.Text(), comment="id of the new one"),
+        sa.Column("old_value", sa.Text(), comment="name of the old one at that time, or the old value as text"),
+        sa.Column("new_value", sa.Text(), comment="name of the new one at that time, or the new value as text"),
+        sa.Column("changed_at", moment, comment="updatedAt of the version with the change"),
+        sa.Column("seen_at", moment, nullable=False, comment="when a run first read that version"),
         sa.Column("run_id", row_id, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_task_changes"),
         sa.ForeignKeyConstraint(
             ["task_id", "source_id"], ["tasks._id", "tasks.source_id"], name="fk_task_changes_task_id"
         ),
-        comment="what changed on a task between two versions that were seen",
+        comment="changes of a task between two stored versions",
     )
     op.create_index(
         "ix_task_changes_field",
@@ -535,13 +547,13 @@ def create_tables() -> None:
         sa.Column(
             "position", sa.Integer(), autoincrement=False, nullable=False, comment="its place in the list, from 0"
         ),
-        sa.Column("field_id", sa.Text(), comment="its _id, where the record gives one"),
-        sa.Column("key", sa.Text(), comment="the field's name, as in the record"),
-        sa.Column("name", sa.Text(), comment="the field's name, as people see it"),
+        sa.Column("field_id", sa.Text(), comment="_id of the field, if the record gives one"),
+        sa.Column("key", sa.Text(), comment="the field's key in the record"),
+        sa.Column("name", sa.Text(), comment="the field's label"),
         sa.Column("data_type", sa.Text()),
         sa.Column("text", sa.Text()),
-        sa.Column("number", sa.Float(), comment="the value, where it is a number"),
-        sa.Column("time", moment, comment="the value, where it is a date or time"),
+        sa.Column("number", sa.Float(), comment="the value, if it is a number"),
+        sa.Column("time", moment, comment="the value, if it is a date or time"),
         sa.PrimaryKeyConstraint("task_id", "source_id", "position", name="pk_task_fields"),
         sa.ForeignKeyConstraint(
             ["task_id", "source_id"], ["tasks._id", "tasks.source_id"], name="fk_task_fields_task_id"
@@ -557,7 +569,7 @@ def create_tables() -> None:
             "position", sa.Integer(), autoincrement=False, nullable=False, comment="its place in the list, from 0"
         ),
         sa.Column("agent_id", sa.Text()),
-        sa.Column("name", sa.Text(), comment="as the task's record says it"),
+        sa.Column("name", sa.Text(), comment="the name in the task's record"),
         sa.Column("status", sa.Text()),
         sa.Column("assigned_at", moment),
         sa.PrimaryKeyConstraint("task_id", "source_id", "position", name="pk_task_participants"),
@@ -567,7 +579,7 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(
             ["agent_id", "source_id"], ["agents._id", "agents.source_id"], name="fk_task_participants_agent_id"
         ),
-        comment="the agents that take part in each task",
+        comment="the participants of each task",
     )
     op.create_index("ix_task_participants_agent_id", "task_participants", ["agent_id"])
     op.create_table(
@@ -577,12 +589,12 @@ def create_tables() -> None:
         sa.Column("first_response_at", moment),
         sa.Column("first_resolved_at", moment),
         sa.Column("last_resolved_at", moment),
-        sa.Column("reopened", sa.Integer(), nullable=False, comment="how often"),
+        sa.Column("reopened", sa.Integer(), nullable=False, comment="number of reopenings"),
         sa.PrimaryKeyConstraint("task_id", "source_id", name="pk_task_progress"),
         sa.ForeignKeyConstraint(
             ["task_id", "source_id"], ["tasks._id", "tasks.source_id"], name="fk_task_progress_task_id"
         ),
-        comment="derived: what the changes of its status say of each task that has some, for task_cycle_times",
+        comment="derived: response and resolution times of each task with status changes, for task_cycle_times",
     )
     op.create_table(
         "task_queues",

@@ -161,7 +161,7 @@ def test_the_headline_numbers_are_those_of_the_views(show: Show, page_file: Path
     assert shown["unassigned"] == str(nobody)
 
 
-def test_a_median_says_of_how_many_and_that_a_response_is_no_reply(show: Show, page_file: Path, database: Path) -> None:
+def test_medians_say_of_how_many_and_a_response_is_no_reply(show: Show, page_file: Path, database: Path) -> None:
     page = show(page_file)
     with closing(sqlite3.connect(database)) as connection:
         query = "SELECT count(*) FROM task_cycle_times WHERE {} >= ?"
@@ -208,7 +208,7 @@ def test_later_a_line_marks_the_first_sync(show: Show, page_file: Path, young_pa
     assert show(page_file).locator("#chart-backlog .first").count() == 0
 
 
-def test_each_task_links_to_the_console_where_its_address_is_set(
+def test_each_task_links_to_the_console_at_task_url(
     show: Show, page_file: Path, first_day_page_file: Path
 ) -> None:
     links = show(first_day_page_file).locator("#waiting th a")

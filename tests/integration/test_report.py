@@ -271,7 +271,7 @@ def test_open_tasks_are_counted_by_age_priority_queue_and_agent(desk: Database) 
     assert [line[2] for line in found["waiting"]] == ["t-2", "t-1"]
 
 
-def test_what_is_breached_is_counted_of_those_of_which_it_is_told(desk: Database) -> None:
+def test_breached_is_counted_of_tasks_that_tell_it(desk: Database) -> None:
     for key, is_breached in (("t-1", True), ("t-2", False), ("t-3", None)):
         add(desk, key, "Open", ago(1), is_breached=is_breached)
     add(desk, "t-4", "Shut", ago(1), is_breached=True)

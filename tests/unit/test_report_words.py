@@ -15,7 +15,7 @@ from etl.report import colors, freshness
 
 
 @given(some.integers(0, 0xFFFFFF))
-def test_every_colour_stands_out_on_the_light_and_on_the_dark_page(number: int) -> None:
+def test_every_colour_stands_out_on_light_and_dark_pages(number: int) -> None:
     light, dark = colors.pair(f"#{number:06x}", 0)
     for color, background in ((light, colors.LIGHT), (dark, colors.DARK)):
         shown, ground = colors.parse(color), colors.parse(background)

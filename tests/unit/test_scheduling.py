@@ -26,5 +26,5 @@ def test_an_even_part_of_an_hour_or_a_day_is_written_for_both(every, systemd, cr
 
 @pytest.mark.parametrize("every", ["7m", "90m", "5h", "2d", "30s", "0", "often", "-5m", "5m30s"])
 def test_what_would_not_come_evenly_is_refused(every):
-    with pytest.raises(ConfigError, match="is no even part"):
+    with pytest.raises(ConfigError, match="does not divide an hour or a day evenly"):
         calendar(every)

@@ -1,7 +1,7 @@
-"""Figures of the last run for Prometheus, as a file that node_exporter's textfile collector reads.
+"""Writes the figures of the last run for Prometheus, for the textfile collector of node_exporter.
 
-The file is read before it is written again. So it keeps what other sources and commands wrote, and when the database
-cannot be opened it tells of the failure beside the last success.
+It reads the file before it writes it. So the samples of other sources and commands stay, and where the database cannot
+be opened the failure stands beside the last success.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ _COMMAND = (*_SOURCE, "command")
 # name without its prefix: (labels, help)
 METRICS = {
     "info": (("version",), "The version that wrote this file."),
-    "last_success_timestamp_seconds": (_COMMAND, "When a run of the command last came to its end (exit code 0 or 3)."),
-    "last_run_timestamp_seconds": (_COMMAND, "When the last run ended, however it did."),
+    "last_success_timestamp_seconds": (_COMMAND, "When a run of the command last finished (exit code 0 or 3)."),
+    "last_run_timestamp_seconds": (_COMMAND, "When the last run ended, in success or failure."),
     "last_run_exit_code": (_COMMAND, "The exit code of the last run."),
     "last_run_duration_seconds": (_COMMAND, "How long the last run took."),
     "last_run_requests": (_COMMAND, "Requests that the last run sent, retries included."),
-    "last_run_retries": (_COMMAND, "Requests of the last run that were tries after a failure."),
-    "last_run_rate_limited": (_COMMAND, "Requests of the last run that were refused because there were too many."),
-    "last_run_budget_used_ratio": (_COMMAND, "The share of the minute's requests that was spent at its end."),
+    "last_run_retries": (_COMMAND, "Requests of the last run that were retries."),
+    "last_run_rate_limited": (_COMMAND, "Requests of the last run that the server refused as too many."),
+    "last_run_budget_used_ratio": (_COMMAND, "The share of the minute budget spent when the last run ended."),
     "last_run_unverified_windows": (_COMMAND, "Windows of the last run that could not be verified."),
-    "last_run_rows": ((*_COMMAND, "outcome"), "Records of the last run by what became of them."),
-    "complete_until_timestamp_seconds": (_SOURCE, "Up to when all changes are known to be stored."),
-    "watermark_timestamp_seconds": (_SOURCE, "The watermark, which stays where syncs find nothing new."),
-    "lag_seconds": (_SOURCE, "How long ago that moment was when this was written."),
-    "tasks": (_SOURCE, "Tasks that are stored and not gone from the server."),
-    "rejected_records": (_SOURCE, "Records that could not be stored and are not acknowledged."),
-    "gaps": (_SOURCE, "Stretches of history that no window covers."),
-    "unverified_windows": (_SOURCE, "Stretches of history that were read and could not be verified."),
+    "last_run_rows": ((*_COMMAND, "outcome"), "Records of the last run by result."),
+    "complete_until_timestamp_seconds": (_SOURCE, "The time up to which all changes are stored."),
+    "watermark_timestamp_seconds": (_SOURCE, "The watermark; it stays where syncs find nothing new."),
+    "lag_seconds": (_SOURCE, "The age of the watermark when this file was written."),
+    "tasks": (_SOURCE, "Stored tasks that are not deleted."),
+    "rejected_records": (_SOURCE, "Rejected records that are not acknowledged."),
+    "gaps": (_SOURCE, "Ranges of history that no window covers."),
+    "unverified_windows": (_SOURCE, "Ranges of history that were read but could not be verified."),
 }
 PREFIX = "kore_etl_"
 _OUTCOMES = ("inserted", "updated", "unchanged", "stale", "rejected")
@@ -53,12 +53,12 @@ _MODE = 0o644  # node_exporter is another user
 
 
 def write_metrics(path: Path, command: str, ending: Outcome, engine: Engine | None) -> None:
-    """Write the file again, whole or not at all.
+    """Rewrite the file atomically.
 
-    The samples of other commands and sources stay. Those of this source stay too where the database cannot be read.
+    The samples of other commands and sources stay. This source's samples stay too if the database cannot be read.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     registry = CollectorRegistry()
     gauges = {name: Gauge(PREFIX + name, told, labels, registry=registry) for name, (labels, told) in METRICS.items()}
@@ -71,7 +71,7 @@ def write_metrics(path: Path, command: str, ending: Outcome, engine: Engine | No
         gauges[name].labels(*run).set(value)
     for outcome in _OUTCOMES:
         gauges["last_run_rows"].labels(*run, outcome).set(ending.counts.get(outcome, 0))
-    with suppress(EtlError):  # the database cannot be read: that is why the run failed, and is told
+    with suppress(EtlError):  # the database cannot be read: the run failed for this reason and says so
         if engine is not None:
             for name, value in _of_source(ending, engine).items():
                 gauges[name].labels(*source).set(value)
@@ -83,7 +83,7 @@ def write_metrics(path: Path, command: str, ending: Outcome, engine: Engine | No
 
 
 def _earlier(path: Path) -> list[tuple[str, tuple[str, ...], float]]:
-    """Return name, labels and value of the file's samples; a file that is none of ours has none."""
+    """Return name, labels and value of the file's samples; none for a foreign file."""
     try:
         families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
         return [
@@ -125,7 +125,7 @@ def _of_source(ending: Outcome, engine: Engine) -> dict[str, float]:
 
 
 def _last_success(command: str, ending: Outcome, engine: Engine) -> datetime | None:
-    """Return when a run of the command last came to its end, by the ledger."""
+    """Return when a run of the command last finished, from the ledger."""
     from etl.load.database.engine import reading
     from etl.load.queries import status
 

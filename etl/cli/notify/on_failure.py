@@ -1,4 +1,4 @@
-"""The notice of a failure: a summary as JSON to a command's standard input, or posted to a webhook, in bounded time."""
+"""Sends a notice of a failure as JSON, to a command's standard input or to a webhook, within a time limit."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _HINTS: dict[int, str] = {
 
 
 class _NoticeError(Exception):
-    """The notice did not get through; the text holds nothing of the address or the answer."""
+    """The notice was not delivered; the text shows neither the address nor the answer."""
 
 
 def summary(command: str, ending: Outcome) -> dict[str, Any]:
-    """Return what is told of an ending."""
+    """Return the summary of an outcome."""
     return {
         "program": "kore-etl",
         "version": __version__,
@@ -57,7 +57,7 @@ def summary(command: str, ending: Outcome) -> dict[str, Any]:
 
 
 def give_notice(settings: Settings, command: str, ending: Outcome) -> None:
-    """Tell of a failure; that it cannot be told is a warning in the log, and no more."""
+    """Send the notice; if that fails, log a warning."""
     import orjson
 
     action, seconds = settings.on_failure, settings.on_failure_timeout.total_seconds()
@@ -99,7 +99,7 @@ def _run(command: Sequence[str], told: bytes, seconds: float) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without what is ours to know: settings, credentials, and whatever holds a secret."""
+    """Return the environment without our settings, credentials and every variable that holds a secret."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -109,7 +109,7 @@ def _environment() -> dict[str, str]:
 
 def _post(url: str, told: bytes, seconds: float, ca_bundle: str | None) -> None:
     outcome: list[str] = []
-    # The library's timeouts begin anew with each byte; a thread can be left behind.
+    # The library's timeout restarts with each byte. A thread can be abandoned.
     thread = Thread(target=lambda: outcome.append(_posted(url, told, seconds, ca_bundle)), daemon=True)
     thread.start()
     thread.join(seconds)
@@ -120,7 +120,7 @@ def _post(url: str, told: bytes, seconds: float, ca_bundle: str | None) -> None:
 
 
 def _posted(url: str, told: bytes, seconds: float, ca_bundle: str | None) -> str:
-    """Post and return what went wrong, an empty text if nothing did."""
+    """Post the notice and return the error, or an empty text."""
     import requests
 
     headers = {"Content-Type": "application/json", "User-Agent": f"kore-etl/{__version__}"}

@@ -1,6 +1,6 @@
-"""Notifier those outside how a run ended: Prometheus by a file, whoever is on duty by a command or a webhook.
+"""Reports the outcome of a run: to Prometheus by a file, to people by a command or a webhook.
 
-Neither stops the work nor changes its exit code: what fails here is a warning in the log.
+A failure here is a warning in the log. It changes no exit code and stops no work.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TOLD_OF = range(ExitCode.BUG, ExitCode.DATABASE + 1)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How the work of a command on a source ended; ``budget_used`` is the last minute's share of the budget."""
+    """The outcome of a command on one source; ``budget_used`` is the share of the budget used in the last minute."""
 
     name: str
     stream_id: str
@@ -40,14 +40,14 @@ class Outcome:
 
 
 class Notifier:
-    """Tells of each source's ending as the settings say."""
+    """Reports the outcome of each source as the settings say."""
 
     def __init__(self, settings: Settings, command: str) -> None:
         self._settings = settings
         self._command = command
 
     def tell(self, ending: Outcome, engine: Engine | None) -> None:
-        """Write the figures, and give notice of a failure."""
+        """Write the metrics file, and send a notice of a failure."""
         if self._settings.metrics_file is not None and ending.exit_code != ExitCode.LOCKED:
             self._write_metrics(ending, engine)
         if self._is_failure(ending.exit_code):
@@ -67,6 +67,6 @@ class Notifier:
         assert path is not None  # noqa: S101 - the caller saw to it
         try:
             write_metrics(path, self._command, ending, engine)
-        except Exception as error:  # noqa: BLE001 - figures are no reason to fail: the tasks are stored
+        except Exception as error:  # noqa: BLE001 - the tasks are stored; missing figures fail no run
             reason = getattr(error, "strerror", None) or str(error)
             log.warning("metrics.failed", file=str(path), reason=reason)

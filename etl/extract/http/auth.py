@@ -1,7 +1,7 @@
 """The token of a request: a JWT that the app's Client Secret signs.
 
-Claims and header as Kore.ai documents them for its JWT apps: ``appId`` (the Client ID), ``sub``, and the accepted
-``iat`` and ``exp``. An app that enforces ``jti`` takes a token only once.
+Kore.ai documents the claims for its JWT apps: ``appId`` (the Client ID), ``sub``, ``iat`` and ``exp``. An app that
+enforces ``jti`` accepts a token only once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RENEW_BEFORE = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who signs: the JWT app's id and secret (a PEM key for RS and ES algorithms), and how its tokens are made."""
+    """The JWT app's id and secret (a PEM key for RS and ES algorithms), and the form of its tokens."""
 
     client_id: str
     secret: str
@@ -36,9 +36,9 @@ class Identity:
 
 
 class Token:
-    """Holds the current token and makes the next one ahead of its expiry.
+    """Holds the current token and makes the next one before it expires.
 
-    Its moments are those of ``clock``, or ``ahead`` of them where the server goes by another clock.
+    Times come from ``clock``, plus ``ahead`` if the server's clock differs.
     """
 
     def __init__(self, identity: Identity, clock: Callable[[], datetime]) -> None:
@@ -49,7 +49,7 @@ class Token:
         self._good_until: datetime | None = None
 
     def text(self) -> str:
-        """Return a token that is good for the next request."""
+        """Return a valid token for the next request."""
         now = self._clock() + self.ahead
         if self._identity.jti or self._good_until is None or now >= self._good_until:
             self._mint(now)
@@ -60,7 +60,7 @@ class Token:
         self._good_until = None
 
     def set_ahead(self, ahead: timedelta) -> None:
-        """Go by a clock that is so far ahead; the next token is fresh."""
+        """Use a clock that is ``ahead`` of this machine's; the next token is fresh."""
         self.ahead = ahead
         self.discard()
 
@@ -80,10 +80,10 @@ class Token:
 
 
 def _signed(claims: dict[str, object], identity: Identity) -> str:
-    # Imported when the first token is made: --help needs none of it.
+    # Imported with the first token, because --help does not need it.
     import jwt
 
-    # The server chose the secret: a warning that it is short helps nobody here.
+    # The server chose the secret, so a warning about a short secret does not help.
     warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
     try:
         return jwt.encode(claims, identity.secret, algorithm=identity.algorithm)

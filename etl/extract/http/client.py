@@ -1,4 +1,4 @@
-"""The HTTP client: one query in, one page out. The only place that retries, and only what may pass."""
+"""The HTTP client: one query in, one page out. Only it retries, and only transient errors."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _LEAST_WAIT = 0.5  # seconds
 _MINUTE = 60.0
 _KNOCK = 20.0  # seconds
 _FIRST_TRIES = 3  # to connect to a server that has not answered yet
-_EXCESSIVE_ANSWERS = 3  # in a row, too slow or too large, until the query itself is taken for the cause
+_EXCESSIVE_ANSWERS = 3  # in a row, too slow or too large, until the query itself counts as the cause
 _BACKOFF = wait_random_exponential(multiplier=1, min=_LEAST_WAIT, max=30)
-_NOTICEABLE_SKEW = timedelta(seconds=5)  # Date tells whole seconds, and an answer takes its time
+_NOTICEABLE_SKEW = timedelta(seconds=5)  # Date has whole seconds, and an answer takes time
 
 
 @dataclass(slots=True)
 class Usage:
-    """What was spent: attempts sent, of these retries, and refusals because there were too many."""
+    """Counts of a client: attempts sent, retries among them, and refusals as too many requests."""
 
     requests: int = 0
     retries: int = 0
@@ -51,9 +51,9 @@ class Usage:
 
 
 class Client:
-    """Asks one server for pages, within its account's budget; ``latency`` is the shortest time that an answer took."""
+    """Asks one server for pages within its account's budget; ``latency`` is the shortest time of an answer."""
 
-    def __init__(  # noqa: PLR0913 what tests put in the place of time
+    def __init__(  # noqa: PLR0913 tests replace time
         self,
         endpoint: Endpoint,
         token: Token,
@@ -90,11 +90,11 @@ class Client:
         """Return the whole answer to ``query``, whose ``results`` is a list.
 
         Raises:
-            AuthError: token, scope or stream were refused, a fresh token included.
-            RefusedError: the query was refused.
+            AuthError: the server refused token, scope or stream, also with a fresh token.
+            RefusedError: the server refused the query.
             SlowAnswerError: several times no answer came in time.
-            TooLargeAnswerError: several times the answer was larger than what is read.
-            TransientApiError, ApiError: all tries failed within the deadline, or no try can help.
+            TooLargeAnswerError: several times the answer was too large.
+            TransientApiError, ApiError: all tries failed within the deadline, or a retry cannot help.
         """
         body = orjson.dumps(query.body())
         patience = _Patience(self._deadline, self._monotonic, may_ask_for_less=query.limit != 1)
@@ -109,15 +109,15 @@ class Client:
         return retrying(self._ask, body, patience)
 
     def ping(self) -> None:
-        """Learn that the host can be reached, and its time, without a request that counts.
+        """Check that the host can be reached, and learn its time, without a request to the API.
 
         Raises:
-            TransientApiError, ApiError: it cannot.
+            TransientApiError, ApiError: the host cannot be reached.
         """
         self._note_date(self._transport.ping(within=_KNOCK))
 
     def ask_once(self, query: Query) -> dict[str, Any]:
-        """Return the answer to one request, which is never sent again; its token goes by the server's time if known.
+        """Return the answer to one request without retries; its token uses the server's time if known.
 
         Raises:
             EtlError: as :meth:`answer` does.
@@ -131,14 +131,14 @@ class Client:
         self._transport.close()
 
     def _may_pass(self, state: RetryCallState) -> bool:
-        """Tell whether another try may help. Until the server has answered once, an outage is not the likely reason."""
+        """Tell whether another try may help. Before the first answer an outage is not the likely reason."""
         error = _error(state)
         if isinstance(error, NoConnectionError) and not self.has_answered:
             return not error.is_lasting and state.attempt_number < _FIRST_TRIES
         return isinstance(error, TransientApiError)
 
     def _ask(self, body: bytes, patience: _Patience) -> dict[str, Any]:
-        """Send with the token at hand and, if that is refused, with a fresh one by each clock in question."""
+        """Send with the current token; if the server refuses it, send with a fresh one by each possible clock."""
         try:
             return self._send(body, patience)
         except BadTokenError as error:
@@ -157,8 +157,8 @@ class Client:
     def _clocks(self) -> list[timedelta]:
         """Return how far ahead of this machine's clock the next tokens should be, in the order to try.
 
-        The server may check tokens by the clock that its ``Date`` shows, or be right while that one is wrong. The clock
-        of a token that was taken before comes first: the token may just have grown old.
+        The server may check tokens by the clock of its ``Date``, or by a correct one while ``Date`` is wrong. The clock
+        of an earlier accepted token comes first: the token may just have expired.
         """
         same = self._token.ahead
         known = (self.skew or timedelta(), timedelta())
@@ -169,7 +169,7 @@ class Client:
         self._stop.check()
         before = self._monotonic()
         self._budget.acquire()
-        patience.prolong(self._monotonic() - before)  # the account's other requests are no fault of the server's
+        patience.prolong(self._monotonic() - before)  # the account's other requests are not the server's fault
         token = self._token.text()
         self.usage.requests += 1
         sent = self._monotonic()
@@ -204,7 +204,7 @@ class Client:
 
 
 class _Patience(stop_base):
-    """The time for one query with all its tries; over, too, when it is the query that asks for too much."""
+    """The time for one query with all its tries; it also ends when the query asks for too much."""
 
     def __init__(self, seconds: float, monotonic: Callable[[], float], *, may_ask_for_less: bool = True) -> None:
         self._may_ask_for_less = may_ask_for_less
@@ -213,7 +213,7 @@ class _Patience(stop_base):
         self._excessive = 0
 
     def __call__(self, retry_state: RetryCallState) -> bool:
-        """Tell whether there is no time for one more try."""
+        """Tell whether no time is left for another try."""
         error = _error(retry_state)
         is_excessive = isinstance(error, SlowAnswerError) or (
             self._may_ask_for_less and isinstance(error, TooLargeAnswerError)
@@ -226,12 +226,12 @@ class _Patience(stop_base):
         return self._ends - self._monotonic()
 
     def prolong(self, seconds: float) -> None:
-        """Leave some time out of account."""
+        """Extend the deadline by some seconds."""
         self._ends += seconds
 
 
 def _wait(state: RetryCallState) -> float:
-    """Return the seconds until the next try: longer each time, and no less than the server asks for."""
+    """Return the seconds until the next try: more each time, and at least what the server asks for."""
     error, backoff = _error(state), max(_LEAST_WAIT, _BACKOFF(state))
     if not isinstance(error, UnusableAnswerError):
         return backoff

@@ -1,4 +1,4 @@
-"""A watch over what must not take too long: one thread that sleeps until there may be something to cut."""
+"""Limits the time of a block: one thread sleeps until it may have to cut something."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _SECONDS_BETWEEN_CUTS = 0.5
 class Deadline:
     """Calls ``cut`` when a block lasts too long; for one block at a time.
 
-    Most blocks end long before their time. So the thread is not woken for each one: it sleeps on until the end of a
-    block that is over by then, and looks which one it is to watch now. Where there is none it ends.
+    Most blocks end early, so the thread is not woken for each one. It sleeps until the deadline of an earlier block and
+    then looks for the current one. Without a current block the thread ends.
     """
 
     def __init__(self, cut: Callable[[], None]) -> None:
@@ -28,7 +28,7 @@ class Deadline:
 
     @contextmanager
     def limit(self, seconds: float) -> Iterator[Callable[[], bool]]:
-        """Cut if the block lasts longer; give a function that tells whether that was so."""
+        """Cut the block if it lasts longer; give a function that tells whether that happened."""
         self._begin(time.monotonic() + seconds)
         try:
             yield lambda: self._is_over
@@ -58,7 +58,7 @@ class Deadline:
                 self._alarm.get(timeout=seconds)
 
     def _look(self) -> float | None:
-        """Cut what lasts too long; return the seconds until the next look, None where there is nothing to watch."""
+        """Cut a block that lasts too long; return the seconds until the next check, None if there is no block."""
         with self._lock:
             now = time.monotonic()
             ends = self._ends
@@ -70,6 +70,6 @@ class Deadline:
             if ends <= now:
                 self._is_over = True
                 self._cut()
-                ends = now + _SECONDS_BETWEEN_CUTS  # the line may have been in the making
+                ends = now + _SECONDS_BETWEEN_CUTS  # the connection may not have existed yet
             self._wakes = ends
             return ends - now

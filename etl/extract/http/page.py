@@ -1,4 +1,4 @@
-"""What one request gave: the records as they came, and what the server says about the rest."""
+"""A page: the records of one answer, and what the server says about the rest."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Page:
-    """The records of one answer; what the server leaves out is None.
+    """The records of one answer; a value that the server omits is None.
 
-    ``total`` counts all rows that match the query, not only those from ``skip`` on. The paging adds what the page
-    proves: once it is stored, its window is complete before ``checkpoint``, and None changes nothing. ``verified`` is
-    False where rows may be missing, and ``reason`` says why.
+    ``total`` counts all rows that match the query, not only those from ``skip`` on. The paging adds ``checkpoint``:
+    once the page is stored, its window is complete up to there; None changes nothing. ``verified`` is False if rows
+    may be missing, and ``reason`` says why.
     """
 
     records: list[Any]
@@ -46,31 +46,31 @@ class Page:
 
     @cached_property
     def updated(self) -> list[datetime | None]:
-        """When each record was updated, as far as that can be read."""
+        """When each record was updated, None if unreadable."""
         return [moment_of(record, "updatedAt") for record in self.records]
 
     @cached_property
     def created(self) -> list[datetime | None]:
-        """When each record was created, as far as that can be read."""
+        """When each record was created, None if unreadable."""
         return [moment_of(record, "createdAt") for record in self.records]
 
     def moments(self, field: Field) -> list[datetime | None]:
-        """Return the date of each record, None where it cannot be read."""
+        """Return the date of each record, None if unreadable."""
         return self.updated if field == "updatedAt" else self.created
 
     def covering(self, checkpoint: datetime, *, unverified: str = "") -> Page:
-        """Return this page with the ``checkpoint`` that it completes, and the reason why that is not proven."""
+        """Return this page with the ``checkpoint`` that it completes, and the reason if that is not proven."""
         return replace(self, checkpoint=checkpoint, verified=not unverified, reason=unverified)
 
     def distinct(self) -> list[Any]:
-        """Return the records, one that is given twice only once; one without an id is always its own."""
+        """Return the records without repeats; records without an id never count as repeats."""
         by_id = {key or place: record for place, (key, record) in enumerate(zip(self.ids, self.records, strict=True))}
         return list(by_id.values())
 
     def is_last(self, skip: int) -> bool:
-        """Tell whether nothing follows: an empty page, a reached total, or the server's word where no total denies it.
+        """Tell whether nothing follows: an empty page, a reached total, or ``hasMore: false`` if no total denies it.
 
-        A page that is merely shorter than asked for proves nothing, and neither does a total under what has come.
+        A short page alone proves nothing, and neither does a total below the rows read.
         """
         if not self.records:
             return True
@@ -91,7 +91,7 @@ def read_page(answer: Mapping[str, Any]) -> Page:
 
 
 def record_id(record: Any) -> str | None:
-    """Return a record's ``_id`` as text, None where it has none."""
+    """Return a record's ``_id`` as text, or None."""
     found = record.get("_id") if isinstance(record, dict) else None
     if isinstance(found, bool) or not isinstance(found, str | int):
         return None
@@ -99,7 +99,7 @@ def record_id(record: Any) -> str | None:
 
 
 def moment_of(record: Any, field: str) -> datetime | None:
-    """Return when a record says that ``field`` was, None where that is missing or unreadable."""
+    """Return a record's time in ``field``, None if it is missing or unreadable."""
     if not isinstance(record, dict):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What one request asks for: every parameter of the getTasks call as a typed field; one that is unset is not sent."""
+"""The query of one request: each parameter of the getTasks call as a typed field; unset fields are not sent."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ def _sent_as(name: str) -> Any:
 class Query:
     """The body of one request.
 
-    The names that the vendor's page lists in its table and those that its sample sends differ in places
-    (``mycase`` there, ``mytask`` here); both can be sent.
+    The vendor's page lists ``mycase`` in its table and ``mytask`` in its sample; both can be sent.
     """
 
     skip: int = 0

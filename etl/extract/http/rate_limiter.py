@@ -1,10 +1,10 @@
-"""The request budget of an account: so many requests in any sixty seconds, the first ones at once.
+"""Sliding-window rate limiter of an account: N requests in any 60 seconds, bursts allowed.
 
-Written here and not taken from a library, because a run has to take over what the account's earlier runs spent, and a
-wait has to end with the signal that ends the run: a sliding window of instants is all it takes.
+It is not a library's, because a run takes over the requests of the account's earlier runs, and a wait ends with the
+signal that ends the run.
 
-The server counts a request some time between its sending and its answer. So it counts here from its answer on, and the
-next one that takes its place is sent a whole minute later: whatever the network does, the server never counts more.
+The server counts a request at some time between its sending and its answer. So a request counts here from its answer
+on, and its place is free a whole minute later. The server never counts more, however slow the network is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MINUTE = 60.0
 
 
 class RateLimiter:
-    """Lets ``per_minute`` requests through in any sixty seconds, of all threads, and makes the next one wait."""
+    """Allows ``per_minute`` requests of all threads in any 60 seconds; the next one waits."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class RateLimiter:
             return wait
 
     def answered(self) -> None:
-        """Count this thread's latest request from now on."""
+        """Count this thread's latest request from this moment on."""
         with self._lock:
             self._spent.remove(self._mine.moment)
             self._mine.moment = self._monotonic()
@@ -67,18 +67,18 @@ class RateLimiter:
         return self._spent[len(self._spent) - self.per_minute] + MINUTE - now
 
     def preload_usage(self, requests: int, ended_ago: float) -> None:
-        """Count requests that another run of the account sent, the last of them so many seconds ago.
+        """Count the requests of another run of the account; it sent the last one ``seconds`` ago.
 
-        Only that moment is known, and they may all have been sent just before it.
+        Only this time is known, and it may have sent all of them just before it.
         """
         moment = self._monotonic() - ended_ago
         self._spent = deque(sorted([*self._spent, *[moment] * min(requests, self.per_minute)]))
 
     def share(self) -> float:
-        """Return how much of the budget was spent in the last sixty seconds, 1.0 being all of it."""
+        """Return the share of the budget that was spent in the last 60 seconds, from 0.0 to 1.0."""
         since = self._monotonic() - MINUTE
         return sum(moment > since for moment in self._spent) / self.per_minute
 
     def seconds_for(self, requests: int) -> float:
-        """Return the least time that so many requests take from a fresh start."""
+        """Return the shortest time for a number of requests from a full budget."""
         return max(0, (requests - 1) // self.per_minute) * MINUTE

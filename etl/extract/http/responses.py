@@ -1,4 +1,4 @@
-"""Judging an answer: a page's JSON, or the error that it amounts to.
+"""Turns an answer into a page's JSON or an error.
 
 The vendor documents neither the status nor the shape of its errors for this call. Its other public calls answer
 ``{"errors": [{"msg": ..., "code": ...}]}``; a gateway may put HTML under any status.
@@ -25,11 +25,11 @@ _RATE_LIMIT = re.compile("rate[ _-]?limit", re.IGNORECASE)
 _SECONDS = re.compile(r"\d{1,8}(\.\d+)?", re.ASCII)
 _MOST_SAID = 200
 _SCOPE = "scope Case Management Configuration"
-_MOST_READ = 4096  # of a text in which words are looked for
+_MOST_READ = 4096  # characters of a text that are searched for words
 
 
 class BadTokenError(AuthError):
-    """The server does not take this token; a fresh one may do. ``is_scope_missing`` tells that it lacks a scope."""
+    """The server refused the token; a fresh one may help. ``is_scope_missing`` tells that it lacks a scope."""
 
     def __init__(self, message: str, *, is_scope_missing: bool = False) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class BadTokenError(AuthError):
 
 
 class UnusableAnswerError(TransientApiError):
-    """An answer that another try may mend, after ``retry_after`` seconds where the server names them.
+    """A transient error; a retry may help, after ``retry_after`` seconds if the server gives them.
 
     ``rate_limited`` tells that there were too many requests, ``minute_is_full`` that only the next minute helps.
     """
@@ -57,13 +57,13 @@ class UnusableAnswerError(TransientApiError):
 
 
 class TooLargeAnswerError(TransientApiError):
-    """The answer is larger than what is read of one. If that does not pass, fewer rows may do."""
+    """The answer is too large. If that lasts, a query for fewer rows may help."""
 
 
 class NoConnectionError(TransientApiError):
-    """No connection was made. Before the first answer of a run, waiting hardly helps: the reason is mostly lasting.
+    """No connection was made. Before the first answer of a run a retry hardly helps: the reason mostly lasts.
 
-    ``is_lasting`` tells that the server or what stands before it was reached, and only a person can mend the reason.
+    ``is_lasting`` tells that the server or a proxy was reached, and only a person can remove the reason.
     """
 
     def __init__(self, message: str, *, is_lasting: bool = False) -> None:
@@ -72,16 +72,16 @@ class NoConnectionError(TransientApiError):
 
 
 class SlowAnswerError(TransientApiError):
-    """The server takes the request and does not answer in time: it may be asked for too much."""
+    """The server accepts the request but does not answer in time; the query may ask for too much."""
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
     """Return the answer's object, whose ``results`` is a list.
 
     Raises:
-        BadTokenError, AuthError: token, scope or stream were refused.
-        RefusedError: the request itself was.
-        UnusableAnswerError: anything that may pass.
+        BadTokenError, AuthError: the server refused token, scope or stream.
+        RefusedError: the server refused the request itself.
+        UnusableAnswerError: any transient error.
         ApiError: a redirect, which is never followed.
     """
     answer = parse(body)
@@ -117,7 +117,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def read_date(value: str) -> datetime | None:
-    """Return the moment that a header names, None where it names none."""
+    """Return the time in a header, or None."""
     try:
         moment = parsedate_to_datetime(value)
         return moment.astimezone(UTC) if moment.tzinfo else None
@@ -126,13 +126,13 @@ def read_date(value: str) -> datetime | None:
 
 
 def _words(status: int, body: bytes, answer: Any) -> str:
-    """Return the beginning of a body that is no known error; half a page tells of tasks, not of the API."""
+    """Return the start of a body that is no known error; nothing of a broken page, because it contains tasks."""
     is_half = answer is None and status in _PAGES and body.lstrip()[:1] in (b"{", b"[")
     return "" if is_half else body[:_MOST_READ].decode("utf-8", "replace")
 
 
 def _raise_rate_limit(status: int, headers: Mapping[str, str], words: str) -> None:
-    """Raise where there were too many requests: the words count under any status and in any kind of body."""
+    """Raise if there were too many requests; the words for it count under any status and in any body."""
     minute_is_full = _RATE_LIMIT.search(words[:_MOST_READ]) is not None
     if not (minute_is_full or status == 429 or "too many requests" in words[:_MOST_READ].lower()):
         return
@@ -157,7 +157,7 @@ def _raise_bad_token(status: int, said: str | None, code: int | None) -> None:
 
 
 def _raise_refused(status: int, said: str, code: int | None) -> None:
-    """Raise where the request is refused, also by a code in the body of a 200."""
+    """Raise if the server refuses the request, also by a code in the body of a 200."""
     if "streamid" in said.lower().replace(" ", ""):
         message = f"the API refused the stream (HTTP {status}{_quoted(said)}); check stream_id"
         raise AuthError(message)
@@ -167,7 +167,7 @@ def _raise_refused(status: int, said: str, code: int | None) -> None:
 
 
 def parse(body: bytes) -> Any:
-    """Return the body's JSON, None where it is none."""
+    """Return the body's JSON, None if it is not JSON."""
     try:
         return exact_json.read(body)
     except (ValueError, RecursionError):
@@ -175,9 +175,9 @@ def parse(body: bytes) -> Any:
 
 
 def _said(answer: Any) -> str | None:
-    """Return the message of an error answer, None where the answer is no error.
+    """Return the message of an error answer, None if the answer is no error.
 
-    Errors beside ``results`` are errors still: rows may be missing.
+    Errors beside ``results`` count as errors: rows may be missing.
     """
     if not isinstance(answer, dict):
         return answer if isinstance(answer, str) else None
@@ -205,7 +205,7 @@ def _code(answer: Any) -> int | None:
 
 
 def _quoted(said: str | None) -> str:
-    """Return the server's words for a message: short, printable, and without a token that it sends back."""
+    """Return the server's text for a message: short, printable, and without a token."""
     if not said:
         return ""
     text = "".join(character if character.isprintable() else " " for character in redact(said[:_MOST_READ]))

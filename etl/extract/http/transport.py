@@ -1,7 +1,7 @@
-"""One request over HTTP and its whole answer: bounded in time and in size, whatever the server sends.
+"""Sends one HTTP request and reads its whole answer, within limits of time and size.
 
-A read timeout alone bounds nothing, since each byte that trickles in begins it anew: a watch cuts the line when the
-time for the whole answer is over. A redirect is never followed, because a token goes to the host that it is meant for.
+A read timeout alone is no limit, because each byte restarts it. So a watch cuts the connection when the time for the
+whole answer is over. Redirects are never followed, because the token is for one host only.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LINES_REMEMBERED = 4  # one is in use at a time
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where to ask, how long to wait (seconds), and how much to read (bytes of one answer, unpacked).
+    """The address, the timeouts (seconds), and the largest answer (bytes, unpacked).
 
     ``deadline`` bounds one query with all its tries.
     """
@@ -55,7 +55,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, whole; nothing is said of what it means."""
+    """A whole answer, not yet interpreted."""
 
     status: int
     headers: Mapping[str, str]
@@ -73,10 +73,10 @@ class Transport:
         self._watch = Deadline(self._adapter.cut)
 
     def ping(self, *, within: float) -> Mapping[str, str]:
-        """Ask the host for its front page, without a token, and return the answer's headers, whatever the answer.
+        """Request the host's front page without a token and return the headers of any answer.
 
         Raises:
-            ConfigError, TransientApiError, ApiError: no answer came, for a reason that the message tells.
+            ConfigError, TransientApiError, ApiError: no answer came; the message says why.
         """
         endpoint = self._endpoint
         request = self._session.prepare_request(requests.Request("GET", endpoint.base_url))
@@ -89,13 +89,13 @@ class Transport:
                 raise self._failure(error, is_over=is_over()) from error
 
     def post(self, body: bytes, token: str, *, within: float) -> Answer:
-        """Send a body and return the answer, all within so many seconds.
+        """Send a body and return the answer within ``seconds``.
 
         Raises:
-            SlowAnswerError: it did not come, or not to its end, in time.
-            TooLargeAnswerError: it is larger than what is read.
+            SlowAnswerError: no complete answer came in time.
+            TooLargeAnswerError: the answer is too large.
             NoConnectionError, TransientApiError: no connection, or an answer that broke off or cannot be unpacked.
-            ConfigError, ApiError: nothing that another try could mend.
+            ConfigError, ApiError: a retry cannot help.
         """
         endpoint = self._endpoint
         longest = min(within, endpoint.connect_timeout + 2 * endpoint.read_timeout)
@@ -105,11 +105,11 @@ class Transport:
             except (requests.exceptions.RequestException, HTTPError, OSError, UnicodeError) as error:
                 raise self._failure(error, is_over=is_over()) from error
         if is_over():
-            raise self._late()  # what ends with its connection looks whole when it is cut
+            raise self._late()  # an answer that ends with its connection looks complete when it is cut
         return answer
 
     def interrupt(self) -> None:
-        """End a request that is under way, from another thread."""
+        """End a running request, from another thread."""
         self._adapter.cut()
 
     def close(self) -> None:
@@ -119,12 +119,12 @@ class Transport:
 
     @cached_property
     def _request(self) -> requests.PreparedRequest:
-        """The request, of which only the body, its length and the token differ from one time to the next."""
+        """The prepared request; only body, length and token change."""
         return self._session.prepare_request(requests.Request("POST", self._url, data=b"{}"))
 
     @cached_property
     def _way(self) -> Mapping[str, Any]:
-        """What the settings and the environment say of proxies and certificates, read once."""
+        """Proxies and certificates from the settings and the environment, read once."""
         endpoint = self._endpoint
         proxies = _proxies(endpoint.base_url)
         way: Mapping[str, Any] = self._session.merge_environment_settings(
@@ -144,7 +144,7 @@ class Transport:
         request.body = body
         request.headers["Content-Length"] = str(len(body))
         request.headers["auth"] = token
-        if self._session.cookies:  # a gateway may know its clients by them
+        if self._session.cookies:  # a gateway may recognise its clients by them
             request.headers.pop("Cookie", None)
             request.prepare_cookies(self._session.cookies)
         with self._session.send(
@@ -167,7 +167,7 @@ class Transport:
         return b"".join(parts)
 
     def _failure(self, error: Exception, *, is_over: bool) -> EtlError:
-        """Say in a few words what failed: the library's own text names addresses of objects."""
+        """Return a short error; the library's own text shows addresses of objects."""
         causes = list(_causes(error))
         if is_over or any(isinstance(cause, requests.exceptions.ReadTimeout | ReadTimeoutError) for cause in causes):
             return self._late()
@@ -229,7 +229,7 @@ _REASONS: dict[type[Exception], str] = {
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Give an error and all that it wraps: requests and urllib3 hand errors on as arguments, reasons and causes."""
+    """Yield an error and all wrapped errors: requests and urllib3 keep them as arguments, reasons and causes."""
     left, seen = [error], {id(error)}
     while left:
         cause = left.pop(0)
@@ -241,14 +241,14 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 class _Session(requests.Session):
-    """A session that does not so much as look where a redirect points: to do so requests would read its body."""
+    """A session that ignores redirects; requests would read the body to find the target."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 the library's name
         return None
 
 
 class _Adapter(HTTPAdapter):
-    """Knows the lines that its connections made, so that another thread can cut them."""
+    """Knows the sockets of its connections, so that another thread can cut them."""
 
     def __init__(self) -> None:
         self.lines: deque[Any] = deque(maxlen=_LINES_REMEMBERED)
@@ -261,15 +261,15 @@ class _Adapter(HTTPAdapter):
         return pool
 
     def cut(self) -> None:
-        """End every connection that is open: whoever reads from it is told that it ended."""
+        """Shut down every open connection; its reader gets an error."""
         for line in list(self.lines):
             with suppress(OSError):
-                # Past the TLS of a connection, whose state is its reader's.
+                # On the plain socket: the state of TLS belongs to the reading thread.
                 socket.socket.shutdown(getattr(line, "socket", line), socket.SHUT_RDWR)
 
 
 def _remembering(kind: Any, made: deque[Any]) -> Any:
-    """Return the kind of connection that puts its line down in ``made``: an answer may outlive its connection."""
+    """Return a connection class that records its socket in ``made``, because an answer may outlive its connection."""
 
     class Remembering(kind):  # type: ignore[misc]
         lines = made
@@ -300,10 +300,10 @@ def _session(endpoint: Endpoint, adapter: HTTPAdapter) -> requests.Session:
 
 
 def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keep requests from sending what a ``.netrc`` holds for the host beside the token."""
+    """Keep requests from sending the credentials of a ``.netrc`` beside the token."""
     return request
 
 
 def _proxies(base_url: str) -> dict[str, Any]:
-    """Return what overrides the environment's proxies: plain http stays on this machine and needs none."""
+    """Return the overrides of the environment's proxies: plain http stays on this machine and needs none."""
     return {"http": None, "all": None} if base_url.startswith("http://") else {}

@@ -1,4 +1,4 @@
-"""What all read strategies share: the window, its queries, the checks of a page, and which page is the last."""
+"""Shared by all read strategies: the window, its queries, the checks of a page, and the test for the last page."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _FAR = 10_000
 class Window:
     """The range ``[start, end)`` of a date field.
 
-    Reading may stop behind ``stop_after``: later changes belong to the next run. It is called once a page is there,
-    because the server's time is not known before.
-    ``filters`` narrows what is read to, for example, the unresolved tasks.
+    A read may stop behind ``stop_after``: later changes belong to the next run. It is a function that is called after
+    the first page, because the server's time is unknown before. ``filters`` narrows the rows, such as to unresolved
+    tasks.
     """
 
     field: Field
@@ -41,7 +41,7 @@ Reader = Callable[[Fetch, Window, ServerCapabilities], Iterator[Page]]
 def window_query(
     window: Window, capabilities: ServerCapabilities, start: datetime | None = None, end: datetime | None = None
 ) -> Query:
-    """Return the query for ``[start, end)`` of a window, by default all of it."""
+    """Return the query for ``[start, end)`` of a window, by default the whole window."""
     return replace(
         window.filters,
         start=capabilities.first_date(start or window.start),
@@ -53,9 +53,8 @@ def window_query(
 def is_last_page(fetch: Fetch, query: Query, page: Page, capabilities: ServerCapabilities) -> bool:
     """Tell whether ``page``, the answer to ``query``, is the last one.
 
-    Where the server gives no word, or contradicts itself, a page is the last one only if the place behind it is empty,
-    which is asked. So it is, too, where only a total says that a full page is the last one, and where only ``hasMore``
-    says that one is not which is not full.
+    If the server says nothing, or contradicts itself, one more request must prove that nothing follows. The same holds
+    if only a total says that a full page is the last one, or if only ``hasMore`` says that a short page is not.
     """
     is_full = capabilities.is_full(len(page))
     if page.is_last(query.skip):
@@ -70,7 +69,7 @@ def is_last_page(fetch: Fetch, query: Query, page: Page, capabilities: ServerCap
 
 
 def _more_is_told(page: Page, skip: int) -> bool:
-    """Tell whether the server says twice that there is more: either alone may be wrong."""
+    """Tell whether both ``hasMore`` and the total say that there is more: either alone may be wrong."""
     return page.has_more is True and page.total is not None and skip + len(page) < page.total
 
 
@@ -92,20 +91,20 @@ def _ids(page: Page) -> set[str | None]:
 
 
 def moments(page: Page, name: Field) -> list[datetime]:
-    """Return the readable values of a date field, in the page's order."""
+    """Return the readable values of a date field in the page's order."""
     return [moment for moment in page.moments(name) if moment is not None]
 
 
 def is_sorted(values: list[datetime], *, descending: bool = False) -> bool:
-    """Tell whether values stand in order, equal neighbours allowed."""
+    """Tell whether values are in order; equal neighbours are allowed."""
     pairs = pairwise(values)
     return all(a >= b for a, b in pairs) if descending else all(a <= b for a, b in pairs)
 
 
 def check_order(page: Page, field: Field, *, descending: bool = False) -> None:
-    """Order is checked, never trusted: raise :class:`CapabilityDriftError` for rows that are not sorted.
+    """Raise :class:`CapabilityDriftError` if the rows are not sorted.
 
-    A row that is given twice stands in a wrong place once, which proves nothing.
+    A row that comes twice has a wrong position once, which proves nothing.
     """
     times = Counter(page.ids)
     pairs = zip(page.ids, page.moments(field), strict=True)
@@ -117,9 +116,9 @@ def check_order(page: Page, field: Field, *, descending: bool = False) -> None:
 
 
 def check_dates(page: Page, field: Field, start: datetime, end: datetime) -> None:
-    """Raise :class:`CapabilityDriftError` where the dates of a query filter on another field, or not at all.
+    """Raise :class:`CapabilityDriftError` if a query's dates filter on another field, or not at all.
 
-    A few strange rows do not prove that: most of the page has to be outside.
+    A few odd rows do not prove that: most of the page must be outside.
     """
     values = moments(page, field)
     outside = [value for value in values if not _is_within(value, start, end)]
@@ -132,7 +131,7 @@ def check_dates(page: Page, field: Field, start: datetime, end: datetime) -> Non
 
 
 def check_tick(page: Page, field: Field, start: datetime, capabilities: ServerCapabilities) -> None:
-    """Raise :class:`CapabilityDriftError` for rows that are in only because dates are cut to the second."""
+    """Raise :class:`CapabilityDriftError` for rows that match only because dates are cut to the second."""
     if capabilities.tick is None or capabilities.tick >= SECOND:
         return
     second = start.replace(microsecond=0)
@@ -142,5 +141,5 @@ def check_tick(page: Page, field: Field, start: datetime, capabilities: ServerCa
 
 
 def _is_within(value: datetime, start: datetime, end: datetime) -> bool:
-    """Tell whether a value is in the range, give or take the second to which a server may cut dates."""
+    """Tell whether a value is in the range, with a tolerance of a second because a server may cut dates."""
     return start - value <= SECOND and value - end <= SECOND

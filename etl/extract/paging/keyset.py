@@ -1,7 +1,7 @@
-"""Keyset by date: each request begins at the last row's date, so that nothing can shift between two requests.
+"""Keyset by date: each request begins at the last row's date, so nothing can shift between two requests.
 
-N rows cost about N / (limit - 1) requests. Where more rows share one instant than a page holds, that instant is walked
-by skip. Order is checked on every page, and so is that the dates filter on the field they are believed to.
+N rows cost about N / (limit - 1) requests. If more rows share one instant than fit a page, that instant is read by
+skip. Every page is checked for its order and for the field that dates filter on.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) 
 
 
 class _Expectation:
-    """What the next page's total must be at least: a smaller one means that rows left, or were withheld."""
+    """The least total that the next page must have: a smaller one means that rows left or were withheld."""
 
     def __init__(self, window: Window, start: datetime, last: datetime, total: int) -> None:
         self._window = window
@@ -81,11 +81,11 @@ class _Expectation:
         cls, page: Page, window: Window, capabilities: ServerCapabilities, start: datetime, last: datetime
     ) -> _Expectation | None:
         if page.total is None or capabilities.ends_inclusive is not True:
-            return None  # which rows the next request leaves out is not known to the row
+            return None  # it is unknown which rows exactly the next request leaves out
         return cls(window, start, last, page.total - _rows_before(page, window.field, last))
 
     def look_again(self, fetch: Fetch, capabilities: ServerCapabilities, query: Query) -> Iterator[Page]:
-        """Read both pages once more: rows that left account for the smaller total, or some were withheld."""
+        """Read both pages again: either rows left, which explains the smaller total, or rows were withheld."""
         for _ in range(_MOST_SECOND_LOOKS):
             page, following = fetch(_query(self._window, capabilities, self._start)), fetch(query)
             yield Page(page.records + following.records)
@@ -97,7 +97,7 @@ class _Expectation:
 
 
 def _latest(values: list[datetime], field: Field) -> datetime:
-    """Return the latest moment of a page; raise where it has none, since there is nothing to go on from."""
+    """Return the latest time of a page; raise if it has none, because the read cannot continue."""
     if not values:
         question: Question = "sort_updated" if field == "updatedAt" else "sort_created"
         raise CapabilityDriftError(question, answer=False, evidence=f"a full page without any readable {field}")
@@ -111,9 +111,9 @@ def _anchor(page: Page, field: Field, last: datetime) -> str | None:
 def _check_ends(
     fetch: Fetch, window: Window, capabilities: ServerCapabilities, page: Page, anchor: tuple[str, datetime]
 ) -> None:
-    """Raise where the row at which a page was to begin comes only for dates around it.
+    """Raise if the first expected row of a page comes only for dates around it.
 
-    It may have been changed or be gone: then it does not come for these either.
+    If the row was changed or deleted, it does not come for these dates either.
     """
     key, moment = anchor
     if capabilities.ends_inclusive is not True or key in page.ids:
@@ -133,5 +133,5 @@ def _rows_before(page: Page, field: Field, moment: datetime) -> int:
 
 
 def _tick(moment: datetime, capabilities: ServerCapabilities) -> datetime:
-    """Return the beginning of the instant, as the server tells instants apart."""
+    """Return the start of the instant, in the server's granularity."""
     return moment - (moment - _EPOCH) % capabilities.smallest()

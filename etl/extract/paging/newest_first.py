@@ -1,8 +1,8 @@
 """Newest first: from the latest change down to the watermark, for servers whose dates do not filter on updatedAt.
 
-A task that is changed meanwhile moves to the top, which shifts the rest down: that only repeats rows. A task that
-vanishes shifts them up. So each page begins on the last row of the page before, the anchor, or on the first of those
-that share its instant; where no row is known any more the reading steps back until it meets known rows again.
+A task that changes meanwhile moves to the top and shifts the rest down, which only repeats rows. A task that vanishes
+shifts the rest up. So each page begins on the previous page's last row, the anchor, or on the first row of the same
+instant. If a page has no known row, the read steps back until it finds one.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _Version = tuple[str | None, datetime | None]
 
 
 def read_newest_first(fetch: Fetch, window: Window, capabilities: ServerCapabilities) -> Iterator[Page]:
-    """Yield what was updated since ``window.start``, newest first; only the last page covers anything."""
+    """Yield the rows updated since ``window.start``, newest first; only the last page completes the window."""
     skip, steps_back, repeats, unverified = 0, 0, 0, ""
-    tie, tied = None, set[_Version]()  # the last row of a page of which all share one instant, and all such rows
+    tie, tied = None, set[_Version]()  # if all rows of a page share one instant: the last row, and all such rows
     overlaps, floor = False, None
     known: deque[set[_Version]] = deque(maxlen=_PAGES_REMEMBERED)
     query = replace(window.filters, sort_by=("updatedAt", "desc"), limit=capabilities.limit())
@@ -48,11 +48,11 @@ def read_newest_first(fetch: Fetch, window: Window, capabilities: ServerCapabili
         steps_back = 0
         repeats = repeats + 1 if skip and known[-1] == set(versions) else 0
         if repeats > _MOST_REPEATS:
-            yield Page(page.records).covering(window.end, unverified="the same page over and over: skip is ignored")
+            yield Page(page.records).covering(window.end, unverified="the server repeats the page: skip is ignored")
             return
         known.append(set(versions))
         if tie is not None and _is_shuffled(tie, tied, versions):
-            unverified = f"more rows than a page share updatedAt {tie[1]}, and come in another order each time"
+            unverified = f"more rows than a page share updatedAt {tie[1]}, and their order changes"
         if _is_done(fetch, asked, page, window, capabilities):
             yield page.covering(window.end, unverified=unverified)
             return
@@ -66,24 +66,24 @@ def read_newest_first(fetch: Fetch, window: Window, capabilities: ServerCapabili
 
 
 def _is_shuffled(tie: _Version, tied: set[_Version], versions: list[_Version]) -> bool:
-    """Tell whether rows of one instant do not go on where they ended: behind the last one all have to be new.
+    """Tell whether rows of one instant changed their order: behind the last known row all must be new.
 
-    Inserted rows shift them too; that looks the same, and is told as well.
+    Inserted rows shift them too, which looks the same.
     """
     return versions[:1] != [tie] or not tied.isdisjoint(versions[1:])
 
 
 def _joins(versions: list[_Version], known: Iterable[set[_Version]], floor: datetime | None) -> bool:
-    """Tell whether a page begins within what is known: with a row later than ``floor``, where there is one."""
+    """Tell whether a page begins among known rows, with a row later than ``floor`` if there is one."""
     above = {version for version in versions if floor is None or (version[1] is not None and version[1] > floor)}
     return any(not earlier.isdisjoint(above) for earlier in known)
 
 
 def _onwards(versions: list[_Version]) -> tuple[int | None, datetime | None]:
-    """Return how far to go on so that rows that share the last one's instant come together, and that instant.
+    """Return how far to advance so that the rows of the last instant come on one page, and that instant.
 
-    Their order among themselves may change from one request to the next, so the next page begins with the row above
-    them. None where they fill the page; a last row that is alone needs no row above.
+    Their order may change from one request to the next, so the next page begins with the row above them. A single last
+    row needs no row above. None if they fill the page.
     """
     if not versions:
         return None, None

@@ -1,7 +1,7 @@
-"""Walking through a query by skip: the last resort, for what dates cannot split any further.
+"""Reads a query by skip: the last resort, for rows that dates cannot split any further.
 
-Rows may shift between two requests. So each page begins on the last row of the page before, the anchor; where the
-anchor is not there the walk begins anew, until one goes through with every anchor in its place and counts to the total.
+Rows may shift between two requests. So each page begins on the previous page's last row, the anchor. If the anchor is
+missing, the read starts over, until it finds every anchor and its rows match the total.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from etl.extract.http.query import Query
 from etl.extract.paging.base import Fetch, is_last_page
 
 _MOST_WALKS = 6
-_IMPATIENT_WALKS = 3  # begin anew where the anchor is gone
+_IMPATIENT_WALKS = 3  # start over if the anchor is gone
 _MOST_REPEATS = (
-    4  # pages in a row that hold nothing new: rows that shift give one or two, a server that ignores skip all
+    4  # pages in a row without new rows: shifted rows cause one or two, a server that ignores skip repeats forever
 )
 
 
@@ -27,7 +27,7 @@ _MOST_REPEATS = (
 class _Walk:
     """One pass through a query."""
 
-    patient: bool  # goes through to its end although rows shift: the walks together may still find them all
+    patient: bool  # read to its end although rows shift: all passes together may still find every row
     ids: set[str] = field(default_factory=set)
     drifted: bool = False
     refused: str = ""
@@ -40,7 +40,7 @@ class _Walk:
 def read_by_offset(
     fetch: Fetch, query: Query, capabilities: ServerCapabilities, checkpoint: datetime
 ) -> Iterator[Page]:
-    """Yield every page of ``query``, walking again until one walk is proven whole; the last page tells the outcome."""
+    """Yield every page of ``query``; repeat until one pass is proven complete. The last page has the outcome."""
     seen: set[str] = set()
     before: set[str] | None = None
     outcome = _Walk(patient=False)
@@ -70,7 +70,7 @@ def _pages(fetch: Fetch, query: Query, capabilities: ServerCapabilities, walk: _
         try:
             page = fetch(asked)
         except RefusedError as error:
-            walk.refused = f"the server refuses to go on at skip {skip}: {error}"
+            walk.refused = f"the server refuses skip {skip}: {error}"
             if skip == 0:
                 raise
             return
@@ -90,5 +90,5 @@ def _pages(fetch: Fetch, query: Query, capabilities: ServerCapabilities, walk: _
         else:
             skip, anchor = skip + 1, ""
         if repeats > _MOST_REPEATS:
-            walk.refused = f"{repeats} pages up to skip {skip} held nothing new: the server repeats itself"
+            walk.refused = f"{repeats} pages up to skip {skip} had no new rows: the server repeats itself"
             return

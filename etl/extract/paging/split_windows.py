@@ -1,7 +1,7 @@
-"""Verified windows, for servers that do not sort: a window that fits one page is read in one go and cannot drift.
+"""Split windows, for servers that do not sort: a window that fits one page is read in one request and cannot drift.
 
-Windows follow the density of rows: one that does not fit is halved, down to the shortest stretch that dates can single
-out, which is walked by skip; an empty one lets the next grow.
+Windows follow the density of rows. A window that does not fit is halved, down to the server's granularity; the smallest
+is read by skip. After an empty window the next one grows.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from etl.extract.http.page import Page
 from etl.extract.paging.base import Fetch, Window, check_dates, check_tick, is_last_page, window_query
 from etl.extract.paging.offset import read_by_offset
 
-_FILL = 0.7  # of a page: how full the next window is meant to be, since density varies
+_FILL = 0.7  # of a page: how full the next window should be, because density varies
 _GROWTH = 8.0
 
 
 def read_split_windows(fetch: Fetch, window: Window, capabilities: ServerCapabilities) -> Iterator[Page]:
-    """Yield a window's rows, in order of time from piece to piece, in none within a piece."""
+    """Yield a window's rows piece by piece in order of time; rows within a piece have no order."""
     start, size = window.start, window.end - window.start
     while start < window.end:
         end = _end(window, capabilities, start, size)
@@ -40,7 +40,7 @@ def read_split_windows(fetch: Fetch, window: Window, capabilities: ServerCapabil
 
 
 def _end(window: Window, capabilities: ServerCapabilities, start: datetime, size: timedelta) -> datetime:
-    """Return where the piece that begins at ``start`` ends: whole ticks on."""
+    """Return the end of the piece that begins at ``start``, whole ticks later."""
     tick = capabilities.smallest()
     ticks = max(1, size // tick)
     if ticks >= (window.end - start) / tick:
@@ -53,7 +53,7 @@ def _growth(rows: int, capabilities: ServerCapabilities) -> float:
 
 
 def _shrinkage(page: Page, capabilities: ServerCapabilities) -> float:
-    """Return by what to shorten a piece that does not fit; at least by half."""
+    """Return the factor for a piece that does not fit; at most a half."""
     if page.total is None or page.total <= len(page):
         return 0.5
     return min(0.5, _FILL * min(capabilities.limit(), len(page)) / page.total)

@@ -1,4 +1,4 @@
-"""Probing what startDate and endDate do: the field that they filter on, whether ends are included, and the tick."""
+"""Probes what startDate and endDate do: the field that they filter on, whether ends are included, and the tick."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FIELDS: tuple[Field, Field] = ("createdAt", "updatedAt")
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """A task whose two dates lie far enough apart to tell which one a server looks at."""
+    """A task whose two dates are far enough apart to tell which one a server uses."""
 
     created: datetime
     updated: datetime
@@ -39,7 +39,7 @@ class _Task:
 
 
 def learn_dates(session: ProbeSession) -> None:
-    """Learn what the dates of a query mean, as far as the tasks seen so far can show it."""
+    """Find out what the dates of a query mean, as far as the known tasks can show it."""
     if session.wants("window_field"):
         _learn_window_field(session)
     if session.known.window_field is None:
@@ -51,7 +51,7 @@ def learn_dates(session: ProbeSession) -> None:
 
 
 def _learn_window_field(session: ProbeSession) -> None:
-    """Ask for the instant of a task's creation and for that of its update; where neither gives rows, around them."""
+    """Ask for the instants of a task's creation and of its update; if neither gives rows, ask around them."""
     task = _most_apart(session.records.values())
     if task is None:
         return
@@ -76,11 +76,11 @@ def _around(session: ProbeSession, moment: datetime, margin: timedelta) -> Page 
 
 
 def _field_shown(task: _Task, pages: dict[Field, Page | None]) -> Field | None:
-    """Return the only field that can explain both answers, None if none can, or both.
+    """Return the only field that can explain both answers; None if no field can, or both can.
 
-    What filters on a field gives rows for the task's own moment of it, and none that are far from what was asked for.
+    A filter on a field returns rows at the task's own time of that field, and no rows far from the asked time.
     """
-    far = (task.updated - task.created) / 3  # so that nothing is near to both of the task's moments
+    far = (task.updated - task.created) / 3  # so that nothing is near both of the task's times
     possible = [
         field
         for field in _FIELDS
@@ -108,13 +108,13 @@ def _task(record: Any) -> _Task | None:
 
 
 def _usable(record: Any, field: Field) -> datetime | None:
-    """Return a record's moment unless it is so near the ends of time that nothing can be asked around it."""
+    """Return a record's time; None if it is too near the ends of time to ask around it."""
     moment = moment_of(record, field)
     return moment if moment and EARLY < moment < END_OF_TIME - 2 * _DAY else None
 
 
 def _learn_ends(session: ProbeSession, field: Field) -> None:
-    """Ask for one instant as both ends; that nothing comes counts only if something does around it."""
+    """Ask for one instant as both ends; an empty answer counts only if rows come around it."""
     moment = _lonely_moment(session.records.values(), field)
     if moment is None:
         return
@@ -142,7 +142,7 @@ def _learn_tick(session: ProbeSession, field: Field) -> None:
 
 
 def _tick_of_included(session: ProbeSession, field: Field, moment: datetime) -> timedelta | None:
-    """Ask for the next instants after a task's, ever farther ones, until it no longer comes with them."""
+    """Ask for later and later instants after a task's, until the task no longer comes."""
     for tick, coarser in pairwise(_TICKS):
         after = moment - _past(moment, tick) + tick
         page = _around(session, after, timedelta())
@@ -155,7 +155,7 @@ def _tick_of_included(session: ProbeSession, field: Field, moment: datetime) -> 
 
 
 def _tick_of_excluded(session: ProbeSession, field: Field, moment: datetime) -> timedelta | None:
-    """Ask for what lies around a task, ever wider, until it comes."""
+    """Ask for wider and wider ranges around a task, until it comes."""
     for tick in _TICKS:
         page = _around(session, moment, tick)
         if page is None:
@@ -170,14 +170,14 @@ def _past(moment: datetime, tick: timedelta) -> timedelta:
 
 
 def _is_edge(moment: datetime) -> bool:
-    """Tell whether a tick and a coarser one end together after a moment, so that it cannot tell the two apart."""
+    """Tell whether a tick and a coarser one end together after a time, so that it cannot distinguish them."""
     return any(_past(moment, coarser) >= coarser - tick for tick, coarser in pairwise(_TICKS))
 
 
 def _lonely_moment(records: Iterable[Any], field: Field) -> datetime | None:
-    """Return a moment that shows ticks, whose second the fewest tasks share, so that the answer fits a page.
+    """Return a time that shows ticks: one whose second the fewest tasks share, so that the answer fits a page.
 
-    The oldest of them, since its task hardly changes meanwhile.
+    It is the oldest of them, because its task hardly changes meanwhile.
     """
     found = [moment for record in records if (moment := _usable(record, field))]
     sharing = Counter(moment.replace(microsecond=0) for moment in found)

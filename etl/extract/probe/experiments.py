@@ -1,7 +1,7 @@
-"""Find out what a server does with a handful of requests; each question has its own small experiment.
+"""Finds a server's capabilities in a few requests; each question has its own small experiment.
 
-What the rows at hand cannot show stays unknown. Nothing is concluded from what an answer might show by chance: an
-order counts as obeyed only if both directions came back in order and differ.
+A capability that the server's rows cannot show stays unknown. No conclusion rests on chance: sortBy counts as obeyed
+only if both directions come in order and differ.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from etl.times import format_time
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What a probe found: the capabilities, where history begins by each field, and the requests that it took."""
+    """The result of a probe: the capabilities, the start of history by each field, and the number of requests."""
 
     capabilities: ServerCapabilities
     earliest: dict[Field, datetime]
@@ -30,7 +30,7 @@ class ProbeResult:
 
 
 def probe(fetch: Fetch, known: ServerCapabilities) -> ProbeResult:
-    """Ask what ``known`` leaves open, in at most twelve requests, and return what is known then."""
+    """Probe what ``known`` leaves open, in at most twelve requests, and return the result."""
     session = ProbeSession(fetch, known)
     with suppress(OutOfRequests):
         _ask_all(session)
@@ -57,12 +57,12 @@ def _note_beginnings(session: ProbeSession, page: Page) -> None:
 
 
 def _learn_sorting(session: ProbeSession, field: Field, question: Question, first: Page) -> None:
-    """Both directions have to come in order, and differ: a fixed order cannot do that."""
+    """Both directions must come in order and differ; a fixed order cannot do that."""
     if not session.wants(question) or (session.holds_all and len(set(moments(first, field))) < 2):
         return
     firsts = []
     for descending in (True, False) if field == "updatedAt" else (False, True):
-        # The first page of all was asked for in this order.
+        # The probe's first request asked for this order.
         page = first if field == "updatedAt" and descending else page_of(session, field, descending=descending)
         if page is None:
             session.learn(question, answer=False, evidence=f"requests with sortBy {field} are refused")

@@ -1,4 +1,4 @@
-"""Probing how much one request may ask for: the most rows, and the longest range of dates."""
+"""Probes how much one request may ask for: the most rows, and the longest range of dates."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _DAYS = (1, 7, 31, 90, 366)
 
 
 def first_page(session: ProbeSession) -> Page | None:
-    """Ask for many rows, newest change first, and learn how many come; None if the server refuses whatever is asked."""
+    """Ask for many rows, newest change first, and count the answer; None if the server refuses every limit."""
     known = session.known.page_rows
     found = _largest_page(session, known or _MANY)
     if found is None and session.wants("sort_updated"):
-        # Not the limit is refused, it seems, but sortBy: that is an answer, and the rest can be found without.
+        # The server refuses sortBy, it seems, not the limit. That is an answer too, and the rest needs no sortBy.
         if _ask_for(session, _LIMITS[0], is_sorted=False) is None:
             return None
         session.learn("sort_updated", answer=False, evidence="requests with sortBy updatedAt are refused")
@@ -36,7 +36,7 @@ def first_page(session: ProbeSession) -> Page | None:
 
 
 def _largest_page(session: ProbeSession, most: int) -> tuple[int, Page] | None:
-    """Return the largest limit that the server takes, and the page that it gave."""
+    """Return the largest limit that the server accepts, and its page."""
     pages: dict[int, Page] = {}
 
     def is_accepted(limit: int) -> bool:
@@ -70,7 +70,7 @@ def _learn_page_rows(session: ProbeSession, page: Page, asked: int) -> None:
 
 
 def _rows_shown(page: Page, asked: int) -> tuple[int, str] | None:
-    """Return how many rows a page shows that a request gives, and the evidence; few rows alone show nothing."""
+    """Return the rows a request, as a page proves them, and the evidence; few rows alone prove nothing."""
     rows = min(asked, len({record_id(record) for record in page.records}))
     told = page.limit if page.limit and page.limit <= asked else None
     follows = page.total > rows if page.total is not None else page.has_more is True
@@ -84,19 +84,19 @@ def _rows_shown(page: Page, asked: int) -> tuple[int, str] | None:
 
 
 def page_of(session: ProbeSession, field: Field, *, descending: bool) -> Page | None:
-    """Return a sorted page, asked for with all of time as its dates as long as it is not known whether that may be."""
+    """Return a sorted page; ask for all of time while it is unknown whether the server allows that."""
     query = Query(limit=session.limit, sort_by=(field, "desc" if descending else "asc"))
     if session.wants("any_range") and not session.range_refused:
         page = _of_all_time(session, query)
         if page is not None:
             return page
     page = session.ask(query)
-    session.range_refused &= page is not None  # otherwise it was not for its range that it was refused
+    session.range_refused &= page is not None  # otherwise the range was not the reason for the refusal
     return page
 
 
 def learn_range(session: ProbeSession) -> None:
-    """Learn whether all of time may be asked for, and if not how much of it."""
+    """Find out whether one request may ask for all of time, and if not for how much."""
     if not session.wants("any_range"):
         return
     if not session.range_refused and _of_all_time(session, Query(limit=1)) is not None:
@@ -109,7 +109,7 @@ def learn_range(session: ProbeSession) -> None:
 
 
 def _of_all_time(session: ProbeSession, query: Query) -> Page | None:
-    """Return the page for all of time, None where that is refused, or withheld: rows are known to be there."""
+    """Return the page for all of time; None if the server refuses it or withholds its rows."""
     page = session.ask(replace(query, start=EARLY, end=END_OF_TIME), may_be_much=True)
     if page is None or not page.records:
         session.range_refused = True
@@ -135,7 +135,7 @@ def _longest_range(session: ProbeSession) -> timedelta | None:
 
 
 def _latest(session: ProbeSession, field: Field | None) -> datetime:
-    """Return the latest moment seen, of the field that dates filter on where that is known."""
+    """Return the latest time seen, of the field that dates filter on if known."""
     names = [field] if field else ["createdAt", "updatedAt"]
     found = [moment_of(record, name) for record in session.records.values() for name in names]
     usable = [

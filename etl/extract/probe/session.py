@@ -1,4 +1,4 @@
-"""A probe's requests: so many and no more, each answer remembered, a refusal taken as an answer too."""
+"""Sends a probe's requests within a limit, remembers the answers, and treats a refusal as an answer."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _QUOTED = re.compile('"(.*)"', re.DOTALL)
 Choice = TypeVar("Choice")
 
 
-class OutOfRequests(Exception):  # noqa: N818 nothing went wrong: the probe is at its end
-    """The probe has made all the requests that it may."""
+class OutOfRequests(Exception):  # noqa: N818 no error: the probe is at its end
+    """The probe has used all its requests."""
 
 
 @dataclass(slots=True)
 class ProbeSession:
-    """Counts the requests, remembers the records that came, and gathers what was learnt from them.
+    """Counts the requests, remembers the records, and collects the capabilities.
 
-    ``limit`` is how many rows to ask for in trials that need only some; ``holds_all`` tells that the records are all
-    that the server has.
+    ``limit`` is the number of rows for trials that need only some; ``holds_all`` tells that the records are all that
+    the server has.
     """
 
     send: Fetch
@@ -44,9 +44,9 @@ class ProbeSession:
     earliest: dict[Field, datetime] = field(default_factory=dict)
 
     def ask(self, query: Query, *, may_be_much: bool = False) -> Page | None:
-        """Return the page, None if the server refuses the query or its answer is too large.
+        """Return the page, None if the server refuses the query or the answer is too large.
 
-        A query that ``may_be_much`` counts as refused as well where its answer does not come in time.
+        A query that ``may_be_much`` also counts as refused if its answer does not come in time.
 
         Raises:
             OutOfRequests: no request is left.
@@ -69,7 +69,7 @@ class ProbeSession:
         return page
 
     def numbers_refused(self, pattern: str) -> list[int]:
-        """Return the numbers that a pattern finds in the server's words of its last refusal."""
+        """Return the numbers that a pattern finds in the text of the last refusal."""
         quoted = _QUOTED.search(self.refusal)
         found = re.findall(pattern, quoted[1] if quoted else "", re.IGNORECASE)
         return [int(digits) for digits in found]
@@ -79,7 +79,7 @@ class ProbeSession:
         return getattr(self.known, question) is None
 
     def learn(self, question: Question, answer: Any, evidence: str) -> None:
-        """Note an answer and what shows it, unless there is one."""
+        """Record an answer and its evidence, unless there is one already."""
         if self.wants(question):
             self.known = self.known.with_answer(question, answer, evidence)
 

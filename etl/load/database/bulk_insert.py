@@ -1,8 +1,7 @@
-"""Putting many rows into a table that has none of them yet, by the quickest way of each database.
+"""Inserts many new rows by the fastest way of each database, through the driver and without SQLAlchemy's overhead.
 
-Both go to the driver itself, past what SQLAlchemy does for each statement. PostgreSQL has COPY. SQLite takes many rows
-in one insert: it then works on them without Python, so that another thread can go on meanwhile, where row after row the
-two would wait for each other.
+PostgreSQL has COPY. SQLite takes many rows in one insert and works on them without Python's lock, so another thread can
+run meanwhile. Row after row, the two threads would wait for each other.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
 
-_ROWS_AT_ONCE = (25, 5, 1)  # of one insert: few sizes, so that each is prepared once
+_ROWS_AT_ONCE = (25, 5, 1)  # rows of one insert: few sizes, so that each statement is prepared once
 
 
 def fill(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert rows, all with the columns of the first; errors come as those of a statement do."""
+    """Insert rows, all with the columns of the first row; errors are mapped as for a statement."""
     if not rows:
         return
     names = tuple(rows[0])
@@ -48,7 +47,7 @@ def _insert(connection: Connection, table: str, names: tuple[str, ...], values: 
 
 
 def _plain(rows: Iterable[Row], names: tuple[str, ...], table: Table) -> list[Sequence[Any]]:
-    """Return the values of each row, moments as text that both databases read."""
+    """Return the values of each row, with times as text that both databases read."""
     moments = [place for place, name in enumerate(names) if isinstance(table.c[name].type, Moment)]
     values: list[Any] = [*map(itemgetter(*names), rows)]
     return [*_with_text(values, moments)] if moments else values

@@ -1,4 +1,4 @@
-"""The dialect's insert, which knows what to do where a row's key is taken: the one place where it is chosen."""
+"""Chooses the dialect's insert, which has ``on_conflict_do_update``; no other module chooses it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 
 def insert_into(connection: Connection, table: Table) -> Any:
-    """Return the insert whose ``on_conflict_do_update`` both databases spell alike."""
+    """Return the insert of the connection's dialect."""
     return insert_by(connection.dialect.name, table)
 
 
 def insert_by(dialect: str, table: Table) -> Any:
-    """Return the same for a dialect's name: of what is made once and kept."""
-    # A dialect takes long to import: only that of the database at hand is.
+    """Return the insert for a dialect's name, for statements that are made once and kept."""
+    # A dialect is slow to import, so only the needed one is imported.
     if dialect == "postgresql":
         from sqlalchemy.dialects import postgresql
 

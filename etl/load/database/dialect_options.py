@@ -1,7 +1,6 @@
-"""What is said of tables and indexes in a dialect's own words.
+"""The dialects' own options of tables and indexes.
 
-As keywords of ``Table`` and ``Index`` they would have its dialect imported wherever the tables are, and that takes
-longer than all else that a sync on SQLite imports of SQLAlchemy's dialects.
+As keywords of ``Table`` and ``Index`` they would import both dialects together with the tables. That import is slow.
 """
 
 from __future__ import annotations
@@ -15,29 +14,29 @@ from sqlalchemy.schema import CreateTable
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Dialect, MetaData, Table
 
-# An index for text that the API does not limit: PostgreSQL's btree refuses some 2,700 bytes.
+# An index for text without a length limit in the API: PostgreSQL's btree refuses some 2,700 bytes.
 ANY_LENGTH = {"index_method": "hash"}
-# Of the few rows that are asked for by each run.
+# An index of the few rows that each run reads.
 IS_FORGOTTEN = {"where": "forgotten_at is not null"}
 
 
 def create_temporary(connection: Connection, table: Table) -> None:
-    """Make a temporary table for this connection, if it is not there, and empty it."""
+    """Make a temporary table for this connection if it does not exist, and empty it."""
     kind: Any = type(connection.dialect)
     connection.exec_driver_sql(_creation(kind, table))
     connection.exec_driver_sql(f"delete from {table.name}")  # noqa: S608 our own name
 
 
-@cache  # by the kind: what a cache knows of a dialect itself stays in memory when its engine is gone
+@cache  # by its class: a cache keyed by a dialect would keep it in memory after its engine
 def _creation(kind: type[Dialect], table: Table) -> str:
     if kind.name == "postgresql":
-        # Empties its file at each commit, in which rows that are only deleted would stay as dead ones.
+        # This empties the table's file at each commit; deleted rows would stay in it as dead rows.
         table.dialect_options["postgresql"]["on_commit"] = "DELETE ROWS"
     return str(CreateTable(table, if_not_exists=True).compile(dialect=kind()))
 
 
 def set_index_options(metadata: MetaData, connection: Connection, **_others: Any) -> None:
-    """Before tables are made from the models: give each index the method and the condition that its ``info`` names."""
+    """Give each index the method and the condition of its ``info``, before the models make tables."""
     dialect = connection.dialect.name
     for index in (index for table in metadata.tables.values() for index in table.indexes):
         if "index_method" in index.info and dialect == "postgresql":

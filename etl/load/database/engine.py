@@ -1,7 +1,7 @@
-"""Opening the database: one place for what differs between SQLite and PostgreSQL.
+"""Opens the database and hides the differences between SQLite and PostgreSQL.
 
-Transactions are explicit on both. On SQLite a writing one begins ``IMMEDIATE``, so that it waits for its turn at the
-start and never fails half-way; :func:`reading` gives one that takes no write lock.
+Transactions are explicit on both. On SQLite a writing transaction begins ``IMMEDIATE``: it waits for the lock at its
+start and never fails half-way. :func:`reading` gives a transaction without a write lock.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 _BUSY_TIMEOUT = 30  # seconds that SQLite waits for another writer
 _CONNECT_TIMEOUT = 10  # seconds, PostgreSQL
-# What a page of the file holds is changed by many commits: the log is long enough that it is not copied over after each
-# few. The cache is left as small as it is: a larger one takes memory, and hardly less time where ids come in no order.
+# Many commits change the same pages of the file. A long log avoids copying these pages after every few commits. The
+# cache stays small: a larger one takes memory and saves hardly any time, because ids come in random order.
 _LOG = 4_000  # pages of 4 KB
 _PRAGMAS = (
     "synchronous=NORMAL",
@@ -43,8 +43,8 @@ _BUSY = 5  # SQLite's code where another connection holds what this one needs
 def open_engine(database_url: str) -> Engine:
     """Return an engine for a SQLite or PostgreSQL URL; a new SQLite file is readable by its owner alone.
 
-    Nothing is connected yet but the file is made. Errors of the driver come out as :class:`DatabaseError`. What the
-    URL's own parameters say goes before what is set here.
+    It makes the file but does not connect yet. Errors of the driver become :class:`DatabaseError`. The URL's own
+    parameters win over the settings here.
     """
     url = make_url(database_url)
     file = _file_of(url)
@@ -56,14 +56,14 @@ def open_engine(database_url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        # First of all, since SQLAlchemy itself asks how a session is set.
+        # First of all, because SQLAlchemy itself reads the session's settings.
         event.listen(engine, "connect", prepare_session, insert=True)
     return engine
 
 
 def _create(url: URL) -> Engine:
     try:
-        # A session may have ended while nothing was asked of it: the pool tries it before it is used again.
+        # An idle session may have ended, so the pool tests it before each use.
         is_server = url.get_backend_name() != "sqlite"
         return create_engine(
             url,
@@ -86,11 +86,10 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def storing(engine: Engine) -> Iterator[Connection]:
-    """Give a connection in a transaction of which nothing that follows in this run may be kept without it.
+    """Give a connection in a transaction whose commit does not wait for PostgreSQL's disk; SQLite does not wait either.
 
-    So PostgreSQL need not wait for its disk at each commit, as SQLite does not either: where it dies the last of them
-    are gone together, the watermark with the rows that it covers, and the next run reads them again. The run's own end
-    is a commit that waits, and no commit is on the disk before those that came first.
+    After a crash the last commits are lost together, the watermark with its rows, and the next run reads them again.
+    The commit at the run's end waits. Commits reach the disk in their order.
     """
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
@@ -100,7 +99,7 @@ def storing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def sorting_in_files(engine: Engine) -> Iterator[Connection]:
-    """Give a connection on which SQLite sorts in files: an index of a million tasks is not sorted in memory."""
+    """Give a connection on which SQLite sorts in files, so that a large index takes little memory."""
     with engine.connect() as connection:
         set_pragma(connection, "temp_store=FILE")  # drops temporary tables
         try:
@@ -110,24 +109,24 @@ def sorting_in_files(engine: Engine) -> Iterator[Connection]:
 
 
 def set_pragma(connection: Connection, pragma: str) -> None:
-    """Set one of SQLite that cannot be set within a transaction; nothing on PostgreSQL."""
+    """Set a SQLite pragma outside of a transaction; do nothing on PostgreSQL."""
     if connection.dialect.name == "sqlite" and not connection.invalidated:
         driver: Any = connection.connection.driver_connection
         driver.execute(f"PRAGMA {pragma}")
 
 
 def sqlite_file(engine: Engine) -> Path | None:
-    """Return the true path of a SQLite database, None for one in memory or on a server."""
+    """Return the resolved path of a SQLite database, None for one in memory or on a server."""
     return _file_of(engine.url)
 
 
 def sqlite_url(path: Path) -> str:
-    """Return the URL of a SQLite file, whatever its name holds."""
+    """Return the URL of a SQLite file, with special characters escaped."""
     return f"sqlite:///{str(path).replace('%', '%25').replace('?', '%3F')}"
 
 
 def file_of(database_url: str) -> Path | None:
-    """Return the true path of the SQLite database that a URL names, None for one on a server."""
+    """Return the resolved path of the SQLite database in a URL, None for one on a server."""
     return _file_of(make_url(database_url))
 
 
@@ -162,7 +161,7 @@ def _make_private(path: Path) -> None:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions begin where _begin_sqlite says, not where the driver guesses
+    connection.isolation_level = None  # _begin_sqlite begins transactions, not the driver
     cursor = connection.cursor()
     _turn_to_log(cursor)
     for pragma in _PRAGMAS:
@@ -171,7 +170,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _turn_to_log(cursor: Any) -> None:
-    """Turn to a write-ahead log; where another program does so just now, SQLite gives up without waiting for it."""
+    """Switch to a write-ahead log; retry, because SQLite does not wait for another program that does the same."""
     last = time.monotonic() + _BUSY_TIMEOUT
     while True:
         try:

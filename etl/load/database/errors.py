@@ -1,4 +1,4 @@
-"""The drivers' errors, mapped once: one line that says what happened, to which database, and what to do next."""
+"""Maps the drivers' errors to one line: what happened, to which database, and what to do next."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ _OF_POSTGRESQL = {
 
 
 class UnstorableError(DatabaseError):
-    """The database is well, and cannot hold one of the values: too large, or past the range of its type.
+    """The database cannot hold a value: it is too large, or out of the range of its type.
 
-    ``reason`` is the driver's own short word for it.
+    ``reason`` is the driver's own short text.
     """
 
     def __init__(self, message: str, reason: str) -> None:
@@ -81,20 +81,20 @@ class UnstorableError(DatabaseError):
 
 
 def place(url: URL) -> str:
-    """Name a database without its password and without its parameters, one of which may be a password."""
+    """Name a database without its password and its parameters, because a parameter may be a password."""
     named = url.create(url.get_backend_name(), url.username, None, url.host, url.port, url.database)
     return named.render_as_string()
 
 
 def raise_database_error(context: ExceptionContext) -> None:
-    """Map a driver's error; what is no error of the driver is a bug, and stays as it is.
+    """Map a driver's error; any other exception is a bug and stays as it is.
 
     Raises:
         UnstorableError: a value does not fit.
         DatabaseError: anything else.
     """
     if context.is_pre_ping:
-        return  # the pool connects anew
+        return  # the pool reconnects
     error, driver = context.original_exception, context.dialect.loaded_dbapi
     if isinstance(error, driver.Error):
         url = context.engine.url if context.engine else None
@@ -103,7 +103,7 @@ def raise_database_error(context: ExceptionContext) -> None:
 
 @contextmanager
 def mapped(connection: Connection) -> Iterator[None]:
-    """Map what the driver raises where it is used without SQLAlchemy between; raises as above."""
+    """Map the driver's errors where it is used without SQLAlchemy; raises as above."""
     driver: Any = connection.dialect.loaded_dbapi
     try:
         yield
@@ -121,7 +121,7 @@ def _raise(error: BaseException, driver: Any, url: URL | None, *, is_connected: 
 
 
 def _advice(error: BaseException, driver: Any, *, is_connected: bool) -> str:
-    """Choose by the error's code or class: its text may be in any language, and quotes names that people choose."""
+    """Choose by the error's code or class: its text may be in any language, and it quotes users' names."""
     if not hasattr(error, "sqlstate"):
         return _OF_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, _NO_CLUE)
     state = error.sqlstate or ""
@@ -129,4 +129,4 @@ def _advice(error: BaseException, driver: Any, *, is_connected: bool) -> str:
         return next((_OF_POSTGRESQL[key] for end in (5, 3, 2) if (key := state[:end]) in _OF_POSTGRESQL), _NO_CLUE)
     if isinstance(error, driver.ProgrammingError):
         return "correct the options in database_url"
-    return _GONE if is_connected else _CONNECT  # libpq tells no code of a connection that fails
+    return _GONE if is_connected else _CONNECT  # libpq gives no code for a failed connection

@@ -1,4 +1,4 @@
-"""A column type for JSON that is text already: the engine's serializer passes it through (see engine.py)."""
+"""A column type for JSON that is already text; the engine's serializer passes it through (see engine.py)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class JsonText(TypeDecorator[Any]):
-    """``JSON`` on SQLite, ``jsonb`` on PostgreSQL, whose dialect is imported only where it is in use."""
+    """``JSON`` on SQLite, ``jsonb`` on PostgreSQL; it imports PostgreSQL's dialect only if needed."""
 
     impl = JSON
     cache_ok = True

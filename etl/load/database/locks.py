@@ -1,7 +1,7 @@
-"""Locks between processes: one run works on a source at a time, and a dead one's lock is free at once.
+"""Locks between processes: one run works on a source at a time, and a dead run's lock is free at once.
 
-On SQLite a lock is an ``flock`` on a file beside the database, on PostgreSQL a session's advisory lock: the operating
-system or the server lets go of it when its holder ends, however it ends.
+On SQLite a lock is an ``flock`` on a file beside the database, on PostgreSQL a session's advisory lock. The operating
+system or the server releases it when its holder ends, even after a kill.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 
 class Lock(Protocol):
-    """Something that one process holds at a time."""
+    """A lock that one process holds at a time."""
 
     def acquire(self, *, wait: bool) -> bool:
-        """Take it and tell so; without ``wait`` give up at once when another holds it."""
+        """Acquire the lock and return True; without ``wait`` return False at once if another process holds it."""
 
     def release(self) -> None:
-        """Let go of it."""
+        """Release the lock."""
 
 
 def named_lock(engine: Engine, name: str) -> Lock:
-    """Return the lock called ``name`` in this database; nothing is taken yet."""
+    """Return the lock called ``name`` in this database, without acquiring it."""
     number = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
     if engine.dialect.name == "postgresql":
         return _AdvisoryLock(engine, number)
@@ -44,7 +44,7 @@ def named_lock(engine: Engine, name: str) -> Lock:
 
 @contextmanager
 def held(lock: Lock, who: str) -> Iterator[None]:
-    """Hold a lock or raise :class:`LockedError`, which names ``who`` is busy."""
+    """Hold a lock, or raise :class:`LockedError` that names the busy ``who``."""
     if not lock.acquire(wait=False):
         message = f"another run is working on {who}; this one ended at once and changed nothing"
         raise LockedError(message)
@@ -81,7 +81,7 @@ class _FileLock:
         except OSError as error:
             self.release()
             message = (
-                f"lock file {self._path}: {error.strerror}; the database's folder must be writable, and know locks"
+                f"lock file {self._path}: {error.strerror}; the database's folder must be writable and support locks"
             )
             raise DatabaseError(message) from error
         except BaseException:
@@ -95,7 +95,7 @@ class _FileLock:
             self._descriptor = None
 
     def _give_to_the_owner(self, descriptor: int) -> None:
-        """Let the database's owner use what root has made, as SQLite does with its own files."""
+        """Give a file that root has made to the database's owner, as SQLite does with its own files."""
         if os.geteuid() == 0:
             with suppress(OSError):
                 there = self._database.stat()
@@ -133,7 +133,7 @@ class _AdvisoryLock:
             return
         connection, self._connection = self._connection, None
         with suppress(DatabaseError):  # the server is gone, and the lock with it
-            # Only asking for it frees the lock before this returns: the server is late to see that a session ended.
+            # An explicit unlock frees the lock before this returns: the server notices late that a session ended.
             connection.execute(text("select pg_advisory_unlock(:number)"), {"number": self._number})
         connection.invalidate()
         connection.close()

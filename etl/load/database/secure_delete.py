@@ -1,4 +1,4 @@
-"""Erasing for good: what a database has deleted may still stand in its files."""
+"""Erases data permanently: deleted rows may still stand in the database's files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def erasing(engine: Engine) -> Iterator[Connection]:
-    """Give a connection in a writing transaction that leaves nothing of what it deletes in a SQLite file."""
+    """Give a connection in a writing transaction that overwrites deleted rows in a SQLite file."""
     with engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             _pragma(connection, "secure_delete=ON")
@@ -26,7 +26,7 @@ def erasing(engine: Engine) -> Iterator[Connection]:
 
 
 def scrub(engine: Engine, tables: Sequence[str]) -> None:
-    """Have the database let go of old versions of rows: SQLite's log is emptied, PostgreSQL's tables are vacuumed."""
+    """Remove old versions of rows: empty SQLite's log, vacuum PostgreSQL's tables."""
     with engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             _pragma(connection, "wal_checkpoint(TRUNCATE)")
@@ -36,7 +36,7 @@ def scrub(engine: Engine, tables: Sequence[str]) -> None:
 
 
 def _pragma(connection: Connection, pragma: str) -> None:
-    # Outside of any transaction, where SQLAlchemy would begin one.
+    # SQLAlchemy would begin a transaction; this must run outside of one.
     driver = connection.connection.driver_connection
     assert driver is not None  # noqa: S101 - the connection is open
     driver.execute(f"PRAGMA {pragma}").close()

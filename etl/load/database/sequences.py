@@ -1,4 +1,4 @@
-"""PostgreSQL's sequences: they fall behind where rows come in with their ids, by a restore, a replication or a copy."""
+"""Corrects PostgreSQL's sequences, which fall behind if a restore, a replication or a copy inserts rows with ids."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def catch_up(connection: Connection) -> None:
-    """Let new rows be numbered from behind the last one of their table; SQLite does so by itself."""
+    """Set each sequence behind the last id of its table; SQLite does so by itself."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(_statement()))
 

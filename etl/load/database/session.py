@@ -1,7 +1,7 @@
-"""The settings of a PostgreSQL session: the same whatever the server, the database, the role or a pooler sets.
+"""Sets up a PostgreSQL session the same way for every server, database, role and pooler.
 
-They are set by statements once the session is there. Poolers such as PgBouncer refuse the start-up parameter
-``options``. Locks, temporary tables and settings belong to a session, so pooling by transaction is refused.
+Statements do it after the connection is made, because poolers such as PgBouncer refuse the start-up parameter
+``options``. Locks, temporary tables and settings belong to a session, so transaction pooling is refused.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from etl.errors import DatabaseError
 
-# What is read and written depends on these.
+# Results depend on these settings.
 _ALWAYS = {
     "client_encoding": "UTF8",
     "datestyle": "ISO, YMD",
@@ -23,23 +23,23 @@ _ALWAYS = {
     "standard_conforming_strings": "on",
     "transform_null_equals": "off",
     "default_transaction_isolation": "read committed",
-    "row_security": "off",  # an error instead of rows that are silently left out
+    "row_security": "off",  # an error instead of silently missing rows
 }
 # These are set unless database_url, or the environment of libpq, sets them.
 _UNLESS_SET_BY_THE_CLIENT = {
-    # A plan is made for each statement's own values: one that was made while a table was empty reads all of it.
+    # Each statement is planned for its own values: a plan for an empty table would read the whole table later.
     "plan_cache_mode": "force_custom_plan",
-    # A client whose machine died is noticed within some two minutes: its session holds the lock of its source.
+    # The server notices within two minutes that a client died; until then its session holds the source's lock.
     "tcp_keepalives_idle": "60",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "6",
-    # Limits for people's queries: an index on a million tasks takes longer, and a session waits for the API.
+    # Such limits are for people's queries: an index on a million tasks takes longer, and a session waits for the API.
     "statement_timeout": "0",
     "transaction_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
 }
-# A server knows the settings of its own version only.
+# A server knows only the settings of its own version.
 _SET = """
 select set_config(s.name, wanted.value, false)
   from unnest(%s::text[], %s::text[], %s::bool[]) as wanted (name, value, is_forced)
@@ -54,10 +54,10 @@ POOLED_BY_TRANSACTION = (
 
 
 def prepare_session(connection: Any, _record: object) -> None:
-    """Set a new connection of the driver up.
+    """Set up a new connection of the driver.
 
     Raises:
-        DatabaseError: a pooler between here and the server pools by transaction.
+        DatabaseError: a pooler pools by transaction.
     """
     connection.autocommit = True
     _refuse_pooling_by_transaction(connection)
@@ -67,10 +67,10 @@ def prepare_session(connection: Any, _record: object) -> None:
 
 
 def refuse_a_shared_session(connection: Connection, another: Connection) -> None:
-    """Make sure that each of two connections has a session of its own, and keeps it.
+    """Make sure that each of two connections has its own session and keeps it.
 
     Raises:
-        DatabaseError: a pooler lets them share one, or gives the first one another by now.
+        DatabaseError: a pooler makes them share a session, or has given the first one another session.
     """
     pids = [each.execute(text(_OWN_PROCESS)).scalar_one() for each in (connection, another, connection)]
     if not _has_its_own(*pids):
@@ -78,7 +78,7 @@ def refuse_a_shared_session(connection: Connection, another: Connection) -> None
 
 
 def _refuse_pooling_by_transaction(connection: Any) -> None:
-    """Look closer where the process that answers is not the one that took the connection: a pooler stands between."""
+    """Check more closely if another process answers than the one that took the connection: there is a pooler."""
     if _process_of(connection) == connection.info.backend_pid:
         return
     with type(connection).connect(connection.info.dsn, password=connection.info.password, autocommit=True) as another:

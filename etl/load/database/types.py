@@ -1,4 +1,4 @@
-"""A column type for moments: aware UTC datetimes in Python, whole milliseconds in the database."""
+"""A column type for times: aware UTC datetimes in Python, whole milliseconds in the database."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _sqlite_moment() -> TypeEngine[Any]:
     from sqlalchemy.dialects import sqlite
 
     class SqliteMoment(sqlite.DATETIME):
-        """Text as SQLite's own date functions read and write it, so that comparing with them just works."""
+        """Text in the form of SQLite's own date functions, so that comparisons with them work."""
 
         def bind_processor(self, dialect: Dialect) -> Callable[[Any], str | None]:  # noqa: ARG002 the interface's name
             return _to_text
@@ -40,7 +40,7 @@ class Moment(TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Choose the column's type for the database."""
-        # Imported here: a dialect takes long to import, and only that of the database at hand is in use.
+        # Imported here, because a dialect is slow to import and only one is needed.
         if dialect.name == "postgresql":
             from sqlalchemy.dialects import postgresql
 
@@ -48,16 +48,16 @@ class Moment(TypeDecorator[datetime]):
         return dialect.type_descriptor(_sqlite_moment())
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Cut to the millisecond, which PostgreSQL would round to, perhaps into the future."""
+        """Cut to the millisecond; PostgreSQL would round, perhaps into the future."""
         return None if value is None else _in_milliseconds(value)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Give UTC whatever the connection's time zone is."""
+        """Return UTC in every time zone of the connection."""
         return None if value is None else value.astimezone(UTC)
 
 
 class moment_text(FunctionElement[str]):  # noqa: N801 written like a function of SQL
-    """A moment as the text that SQLite holds it in, on either database."""
+    """A time as text in SQLite's form, on both databases."""
 
     inherit_cache = True
     type = Text()
@@ -76,7 +76,7 @@ def _on_sqlite(element: moment_text, compiler: SQLCompiler, **options: Any) -> s
 
 
 class moment_day(FunctionElement[date]):  # noqa: N801 as above
-    """The day of a moment in UTC, as a column of days holds it."""
+    """The UTC day of a time, in the form of a day column."""
 
     inherit_cache = True
     type = Date()
@@ -95,7 +95,7 @@ def _day_on_sqlite(element: moment_day, compiler: SQLCompiler, **options: Any) -
 
 
 def to_text(value: datetime) -> str:
-    """Return a moment as text that either database takes for it: without a zone, which is UTC."""
+    """Return a time as text that both databases accept: UTC, without a zone."""
     return (value if value.tzinfo is UTC else _in_milliseconds(value)).isoformat(" ", "milliseconds")[:23]
 
 

@@ -1,4 +1,4 @@
-"""Forgetting a task: its content is erased for good, and a tombstone keeps it from coming back."""
+"""Erases a task's content permanently; a tombstone keeps the task from coming back."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def forgotten_ids(connection: Connection, source_id: int) -> frozenset[str]:
 
 
 def record_of(connection: Connection, source_id: int, task_id: str) -> Any:
-    """Return the stored record of a task of a source, None where there is none."""
+    """Return the stored record of a source's task, or None."""
     return connection.execute(select(tasks.c.raw).where(_is(source_id, task_id))).scalar()
 
 
 def is_kept_aside(connection: Connection, source_id: int, task_id: str) -> bool:
-    """Tell whether a record of this ``_id`` was rejected and is kept."""
+    """Tell whether a rejected record of this ``_id`` is stored."""
     return bool(connection.execute(select(exists().where(_rejected(source_id, task_id)))).scalar_one())
 
 
 def erase(connection: Connection, row: Mapping[str, Any], *, run_id: int, now: datetime) -> dict[str, int]:
-    """Leave of a task nothing but ``row``, its tombstone's; return how many rows of which table are gone with it.
+    """Replace a task by its tombstone ``row``; return the number of deleted rows by table.
 
-    These are its children, its history, what was rejected of it, and the people and the case that no other task names.
+    It deletes the children, the history, the rejected records, and the people and the case that no other task names.
     """
     task_id, source_id = row["_id"], row["source_id"]
     named = connection.execute(select(tasks.c.case_id, *_PERSONS).where(_is(source_id, task_id))).one_or_none()
@@ -68,7 +68,7 @@ def _rejected(source_id: int, task_id: str) -> ColumnElement[bool]:
 
 
 def _leave(connection: Connection, row: Mapping[str, Any], now: datetime) -> None:
-    """Put the tombstone in the task's place; that it was found gone stays known."""
+    """Put the tombstone in the task's place; ``deleted_at`` stays."""
     statement = update(tasks).where(_is(row["source_id"], row["_id"])).values(**row)
     if not connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount:
         connection.execute(insert(tasks).values(**row, first_seen_at=now))

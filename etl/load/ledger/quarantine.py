@@ -1,4 +1,4 @@
-"""The rejected records that are kept: to be listed, read again, and let go of."""
+"""Lists, reads, acknowledges and deletes rejected records."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SourceKey:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A kept record's text, and what is known of when it was seen."""
+    """A rejected record's text, and when it was seen."""
 
     id: int
     raw: str
@@ -41,7 +41,7 @@ class Kept:
 def entries(
     connection: Connection, ids: Sequence[int] | None = None, source: str | None = None, *, whole: bool = False
 ) -> list[dict[str, Any]]:
-    """Return the kept records, all or those of some ids or of a source, oldest first; with their text if ``whole``."""
+    """Return rejected records, all or by ids or source, oldest first; with their text if ``whole``."""
     columns = [column for column in _KEPT if column.name not in {"raw", "digest", "source_id"}]
     query = select(columns[0], sources.c.name.label("source"), *columns[1:], *([_KEPT.raw] if whole else []))
     query = query.join(sources, sources.c.id == _KEPT.source_id).where(*_chosen(ids, source))
@@ -58,9 +58,9 @@ def sources_of(connection: Connection, ids: Sequence[int] | None = None) -> list
 
 
 def replayable(connection: Connection, source_id: int, ids: Sequence[int] | None = None) -> list[int]:
-    """Return the ids of a source's kept records, all or of some ids, that may be stored if they are good now.
+    """Return the ids of a source's rejected records, of all or of some ids, that a replay may store.
 
-    What was last seen before its task was found gone is none of them: it would bring the task back.
+    A record last seen before its task was deleted is left out: it would bring the task back.
     """
     of_record = (tasks.c["_id"] == _KEPT.record_id) & (tasks.c.source_id == _KEPT.source_id)
     gone = exists().where(of_record, tasks.c.deleted_at >= _KEPT.last_seen_at)
@@ -69,16 +69,17 @@ def replayable(connection: Connection, source_id: int, ids: Sequence[int] | None
 
 
 def read(connection: Connection, ids: Sequence[int]) -> list[Kept]:
-    """Return kept records with their texts, oldest first."""
+    """Return rejected records with their texts, oldest first."""
     columns = (_KEPT.id, _KEPT.raw, _KEPT.times_seen, _KEPT.last_seen_at, _KEPT.last_run_id, _KEPT.window_id)
     query = select(*columns).where(_KEPT.id.in_(ids)).order_by(_KEPT.id)
     return [Kept(*row) for row in connection.execute(query)]
 
 
 def settle(connection: Connection, replayed: Sequence[Kept], run_id: int) -> int:
-    """Let go of what a run replayed and did not keep again; return how many these were.
+    """Delete the records that a run replayed and stored; return how many.
 
-    What it kept again has its new reason, but was not seen on the server: when and how often it was stays as before.
+    A record that was rejected again has its new reason. The replay did not see it on the server, so its times and its
+    count stay.
     """
     mine = _KEPT.id.in_([record.id for record in replayed])
     again = set(connection.execute(select(_KEPT.id).where(mine, _KEPT.last_run_id == run_id)).scalars())
@@ -91,14 +92,14 @@ def settle(connection: Connection, replayed: Sequence[Kept], run_id: int) -> int
 
 
 def acknowledge(connection: Connection, ids: Sequence[int] | None, now: datetime) -> int:
-    """Note that a person knows kept records, all or those of some ids; return how many were not known before."""
+    """Acknowledge rejected records, all or those of some ids; return how many were not acknowledged before."""
     statement = update(rejected_records).where(_KEPT.acknowledged_at.is_(None), *_chosen(ids))
     chosen = statement.values(acknowledged_at=now)
     return connection.execute(chosen, execution_options={"preserve_rowcount": True}).rowcount
 
 
 def drop(connection: Connection, ids: Sequence[int]) -> int:
-    """Delete kept records and return how many there were."""
+    """Delete rejected records and return how many."""
     statement = delete(rejected_records).where(_KEPT.id.in_(ids))
     return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
 

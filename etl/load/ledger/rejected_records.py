@@ -1,4 +1,4 @@
-"""Records that could not be stored, kept once by their content, so that none is lost without a word."""
+"""Stores rejected records, each once by its content, so that none is lost silently."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a record was met."""
+    """Where and when a record was read."""
 
     source_id: int
     run_id: int
@@ -28,7 +28,7 @@ class Origin:
 def keep(
     connection: Connection, rejections: Iterable[tuple[str, str | None, str]], origin: Origin, now: datetime
 ) -> int:
-    """Keep each (reason, record id, raw text); one that was kept before is counted and dated.
+    """Store each (reason, record id, raw text); count a known one again and update its last time.
 
     Return how many are not acknowledged.
     """
@@ -62,5 +62,5 @@ def keep(
 
 
 def digest_of(raw: str) -> str:
-    """Return what stands for a record's text where equal ones are to be found."""
+    """Return the digest of a record's text, to find equal texts."""
     return blake2b(raw.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

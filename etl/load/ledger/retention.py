@@ -1,7 +1,7 @@
-"""Letting go of old entries of the ledgers, without a change to what they say.
+"""Deletes old rows of the ledgers without changing what they cover.
 
-Old windows are merged rather than deleted: what they cover together stays covered, so no gap opens in
-``coverage_gaps``. Tasks and their changes are never touched; they may name a run whose row is gone.
+Old windows are merged, not deleted, so no gap opens in ``coverage_gaps``. Tasks and their changes stay; they may name a
+run whose row is deleted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement
 
-# What a window is of whose coverage counts; an unfinished backfill is called by its period and goes on.
+# The jobs whose windows count as coverage; an unfinished backfill has its range in its name and continues.
 _MERGED_JOBS = ("first", "sync", "full", "backfill", "sweep")
 _WINDOW = sync_windows.c
 _RUN = sync_runs.c
@@ -42,13 +42,13 @@ class _Piece:
 
 
 def drop_rejected(connection: Connection, source_id: int, before: datetime) -> int:
-    """Delete the kept records that were last seen before a moment; return how many."""
+    """Delete the rejected records that were last seen before a time; return how many."""
     old = (rejected_records.c.source_id == source_id, rejected_records.c.last_seen_at < before)
     return _deleted(connection, rejected_records, *old)
 
 
 def merge_windows(connection: Connection, source_id: int, before: datetime) -> int:
-    """Merge the windows that were finished before a moment; return how many rows that saved."""
+    """Merge the windows that were finished before a time; return how many rows that saved."""
     mine = (_WINDOW.source_id == source_id, _WINDOW.finished_at < before)
     gone = _read_again(connection, *mine) + _covering_nothing(connection, *mine)
     _delete_windows(connection, gone)
@@ -60,10 +60,10 @@ def merge_windows(connection: Connection, source_id: int, before: datetime) -> i
 
 
 def drop_runs(connection: Connection, source_id: int, before: datetime) -> int:
-    """Delete the runs that ended before a moment; return how many.
+    """Delete the runs that ended before a time; return how many.
 
-    The run that moved the watermark last stays, and so does one after it that stored tasks and did not finish: a sync
-    asks for both. So do the latest run of each command and the latest that ended well.
+    A sync needs the run that last moved the watermark, and later unfinished runs that stored tasks: they stay. The
+    latest run of each command and the latest successful run stay too.
     """
     old = (_RUN.source_id == source_id, _RUN.finished_at < before, _RUN.state != "running")
     mark = select(watermarks.c.run_id).where(watermarks.c.source_id == source_id).scalar_subquery()
@@ -78,13 +78,13 @@ def drop_runs(connection: Connection, source_id: int, before: datetime) -> int:
 
 
 def _read_again(connection: Connection, *old: ColumnElement[bool]) -> list[int]:
-    """Return the unverified windows that were verified by a later one."""
+    """Return the unverified windows that a later window verified."""
     query = select(_WINDOW.id).where(*old, _WINDOW.state == "unverified", is_read_again())
     return list(connection.execute(query).scalars())
 
 
 def _covering_nothing(connection: Connection, *old: ColumnElement[bool]) -> list[int]:
-    """Return the windows that failed before anything of them was stored, and those that no coverage counts."""
+    """Return the windows that failed before they stored anything, and those that do not count as coverage."""
     nothing = (_WINDOW.state == "failed") & (_WINDOW.checkpoint_at <= _WINDOW.start_at)
     uncounted = (_WINDOW.job == "left") & (_WINDOW.state != "unverified")
     query = select(_WINDOW.id).where(*old, or_(nothing, uncounted))
@@ -93,7 +93,7 @@ def _covering_nothing(connection: Connection, *old: ColumnElement[bool]) -> list
 
 def _pieces(connection: Connection, source_id: int, before: datetime) -> list[_Piece]:
     mine = _WINDOW.source_id == source_id
-    # The next sweep goes on where the latest ended.
+    # The next sweep continues where the latest one ended.
     latest_sweep = select(func.coalesce(func.max(_WINDOW.id), 0)).where(mine, _WINDOW.job == "sweep")
     query = select(
         _WINDOW.id, _WINDOW.run_id, _WINDOW.job, _WINDOW.field, _WINDOW.strategy, _WINDOW.start_at,
@@ -111,7 +111,7 @@ def _pieces(connection: Connection, source_id: int, before: datetime) -> list[_P
 
 
 def _unbroken(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
-    """Give the pieces of one kind that follow on each other without a gap."""
+    """Yield groups of adjacent windows of one kind, without a gap between them."""
     together: list[_Piece] = []
     reached: datetime | None = None
     for piece in sorted(pieces, key=lambda each: (each.group, each.start, each.until)):
@@ -126,7 +126,7 @@ def _unbroken(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
 
 
 def _merge(connection: Connection, pieces: Sequence[_Piece]) -> int:
-    # The oldest id stays: a window that was not verified is settled only by one with a higher id.
+    # The oldest id stays: only a window with a higher id settles an unverified one.
     kept, *others = sorted(pieces, key=lambda piece: piece.id)
     until = max(piece.until for piece in pieces)
     connection.execute(

@@ -1,4 +1,4 @@
-"""The ledger of runs: one row a run of a command on a source, with its counts and how it ended."""
+"""Stores the ledger of runs: one row for each run of a command on a source, with its counts and its outcome."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-BACKGROUND = frozenset({"backfill"})  # the commands that run beside the others, and make way for them
+BACKGROUND = frozenset({"backfill"})  # the commands that run beside the others and let them go first
 _MOST_ERROR_TEXT = 2000
 
 
 def begin(connection: Connection, source_id: int, command: str, *, settings: Mapping[str, Any], now: datetime) -> int:
-    """Open a run's row, close those of dead runs, and return the new one's id.
+    """Open a run's row, close the rows of dead runs, and return the new row's id.
 
-    The caller holds the lock of its command, which all share but those in ``BACKGROUND``: a row of one of them that
-    still says ``running`` belongs to a run that died.
+    The caller holds the lock of its command. All commands share one lock, except those in ``BACKGROUND``. So another
+    row of that lock that still says ``running`` belongs to a dead run.
     """
     in_background = sync_runs.c.command.in_(BACKGROUND)
     shares_lock = in_background if command in BACKGROUND else ~in_background
@@ -48,10 +48,10 @@ def begin(connection: Connection, source_id: int, command: str, *, settings: Map
 
 
 def require_owner(connection: Connection, run_id: int) -> None:
-    """Make sure that a run still owns its source, and hold that until the transaction ends.
+    """Make sure that a run owns its source until the transaction ends.
 
     A run owns its source while its row says ``running``: its successor closes that row in the transaction that opens
-    its own. So a run that lost its lock (its session was ended, its lock file deleted) stores nothing more.
+    its own row. So a run that lost its lock stores nothing more.
 
     Raises:
         LockedError: another run has taken over.
@@ -63,7 +63,7 @@ def require_owner(connection: Connection, run_id: int) -> None:
 
 
 def have_stored_since(connection: Connection, source_id: int, moment: datetime) -> bool:
-    """Tell whether any run that was at work after a moment has stored a new or changed task."""
+    """Tell whether a run that worked after a time has stored a new or changed task."""
     run = sync_runs.c
     after = or_(run.finished_at.is_(None), run.finished_at > moment)
     query = select(run.id).where(run.source_id == source_id, after, run.inserted + run.updated > 0).limit(1)
@@ -71,7 +71,7 @@ def have_stored_since(connection: Connection, source_id: int, moment: datetime) 
 
 
 def progress(connection: Connection, run_id: int, counts: Mapping[str, Any]) -> None:
-    """Bring the row's counts up to date."""
+    """Update the row's counts."""
     connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(**counts))
 
 
@@ -88,7 +88,7 @@ def finish(  # noqa: PLR0913 a row's columns
     """Close a run's row.
 
     Raises:
-        LockedError: another run has taken over, and closed it.
+        LockedError: another run has taken over and closed the row.
     """
     require_owner(connection, run_id)
     values = {**counts, "state": state, "exit_code": exit_code, "finished_at": now}
@@ -99,12 +99,12 @@ def finish(  # noqa: PLR0913 a row's columns
 
 
 def _storable(text: str) -> str:
-    """What an error quotes may be anything; PostgreSQL refuses NUL, and UTF-8 lone surrogates."""
+    """Clean an error's text: PostgreSQL refuses NUL, UTF-8 refuses lone surrogates."""
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _close_windows(connection: Connection, run_ids: Sequence[int]) -> None:
-    """What a run left open is covered as far as it was stored, and no further."""
+    """Close the windows that a run left open at their checkpoints."""
     left = sync_windows.c.run_id.in_(run_ids) & (sync_windows.c.state == "running")
     connection.execute(update(sync_windows).where(left).values(state="failed", error="the run ended half-way"))
 
@@ -112,7 +112,7 @@ def _close_windows(connection: Connection, run_ids: Sequence[int]) -> None:
 def spent_lately(
     connection: Connection, account_id: str, since: datetime
 ) -> list[tuple[datetime, datetime | None, int]]:
-    """Return (start, end, requests) of an account's runs that ended after ``since``, or have not ended."""
+    """Return (start, end, requests) of an account's runs that ended after ``since`` or have not ended."""
     started, ended = sync_runs.c.started_at, sync_runs.c.finished_at
     lately = or_(ended > since, and_(ended.is_(None), sync_runs.c.state == "running"))
     query = (

@@ -1,4 +1,4 @@
-"""The sources that a database knows, and what was found out of each one's server."""
+"""Stores the sources and the capabilities of their servers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Source:
     """A stream of tasks as the database knows it.
 
-    ``capabilities`` are the probe's answers as JSON, ``shape`` tells by what the stored rows were made.
+    ``capabilities`` is JSON; ``shape`` names the rules that made the stored rows.
     """
 
     id: int
@@ -35,10 +35,10 @@ class Source:
 def register(
     connection: Connection, *, name: str, base_url: str, account_id: str, stream_id: str, now: datetime
 ) -> Source:
-    """Return the source of this host, account and stream, making or renaming its row where needed.
+    """Return the source of this host, account and stream; add or rename its row if needed.
 
     Raises:
-        ConfigError: the source of this name has another host, and nobody has said whether it moved.
+        ConfigError: the source of this name has another host, and nobody confirmed a move.
     """
     host = host_of(base_url)
     before = moved_from(connection, name=name, base_url=base_url, account_id=account_id, stream_id=stream_id)
@@ -56,17 +56,17 @@ def register(
 
 
 def host_of(base_url: str) -> str:
-    """Return the host of a URL, which with account and stream makes a source."""
+    """Return the host of a URL, a part of a source's identity."""
     return (urlsplit(base_url).hostname or "").lower()
 
 
 def identity(host: str, account_id: str, stream_id: str) -> str:
-    """Return what a source is called where one word is needed, such as for its lock."""
+    """Return a source's identity as one text, such as for its lock."""
     return f"{host} {account_id} {stream_id}"
 
 
 def moved_from(connection: Connection, *, name: str, base_url: str, account_id: str, stream_id: str) -> str | None:
-    """Return the base_url that a source of this name, account and stream had, if its host was another; else None."""
+    """Return the old base_url of a source of this name, account and stream if its host differs, else None."""
     own = sources.c
     same = (own.account_id == account_id, own.stream_id == stream_id)
     known = {row.host: row for row in connection.execute(select(own.host, own.name, own.base_url).where(*same))}
@@ -76,25 +76,25 @@ def moved_from(connection: Connection, *, name: str, base_url: str, account_id: 
 
 
 def unsettled_move(name: str, before: str, base_url: str) -> ConfigError:
-    """Return the error for a source whose host has changed, and nobody has said whether its server moved."""
-    message = f"base_url: source {name} was read from {host_of(before)} so far, and now from {host_of(base_url)}"
+    """Return the error for a source whose host has changed without a confirmed move."""
+    message = f"base_url: source {name} was read from {host_of(before)} before, and now from {host_of(base_url)}"
     then = "if the server has moved, run: kore-etl check --moved; if it is another, give the source another name"
     return ConfigError(f"{message}; {then}")
 
 
 def move(connection: Connection, *, name: str, base_url: str, account_id: str, stream_id: str) -> None:
-    """Let a source have another host from now on: its server has moved."""
+    """Give a source its new host: its server has moved."""
     own = sources.c
     mine = (own.name == name, own.account_id == account_id, own.stream_id == stream_id)
     connection.execute(update(sources).where(*mine).values(base_url=base_url, host=host_of(base_url)))
 
 
 def remember(connection: Connection, source_id: int, capabilities: dict[str, Any], now: datetime) -> None:
-    """Keep what the probe found out."""
+    """Store the capabilities."""
     values = {"capabilities": orjson.dumps(capabilities).decode(), "probed_at": now}
     connection.execute(update(sources).where(sources.c.id == source_id).values(**values))
 
 
 def set_history_start(connection: Connection, source_id: int, start: datetime) -> None:
-    """Keep where the history of this source begins."""
+    """Store where the history of this source begins."""
     connection.execute(update(sources).where(sources.c.id == source_id).values(history_start=start))

@@ -1,4 +1,4 @@
-"""The watermark of a source: all changes up to it are stored. It moves forward, with the rows that it covers."""
+"""Stores the watermark of a source: all changes up to it are stored. It moves in the transaction of its rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read(connection: Connection, source_id: int) -> datetime | None:
 
 
 def advance(connection: Connection, source_id: int, value: datetime, *, run_id: int, now: datetime) -> bool:
-    """Move the watermark up to ``value``; one that stands there or further on stays. Tell whether it moved."""
+    """Move the watermark forward to ``value``, never back. Tell whether it moved."""
     known = read(connection, source_id)
     if known is not None and known >= value:
         return False
@@ -29,7 +29,7 @@ def advance(connection: Connection, source_id: int, value: datetime, *, run_id: 
 
 
 def put(connection: Connection, source_id: int, value: datetime, *, run_id: int, now: datetime) -> None:
-    """Set the watermark to ``value``, also backwards: that is for a person to ask for."""
+    """Set the watermark to ``value``, also backwards, at a user's request."""
     known = read(connection, source_id)
     values = {"value": value, "moved_at": now, "run_id": run_id}
     if known is None:
@@ -39,10 +39,9 @@ def put(connection: Connection, source_id: int, value: datetime, *, run_id: int,
 
 
 def is_behind(connection: Connection, source_id: int, task_ids: Collection[str]) -> bool:
-    """Tell whether there may be changes after the watermark that are not stored, although these tasks are.
+    """Tell whether earlier changes than those of these tasks may be missing after the watermark.
 
-    So it is where the run that moved it last, or one that stored one of the tasks since, did not come to its end: it
-    may have left others that were changed before them.
+    They may if the run that last moved the watermark, or a later run that stored one of the tasks, did not finish.
     """
     mark = select(watermarks).where(watermarks.c.source_id == source_id).subquery()
     moved_by = select(sync_runs.c.state).join(mark, mark.c.run_id == sync_runs.c.id)
@@ -50,6 +49,6 @@ def is_behind(connection: Connection, source_id: int, task_ids: Collection[str])
         return True
     later = or_(tasks.c.stored_at > mark.c.moved_at, tasks.c.run_id > mark.c.run_id)
     query = select(tasks.c["_id"]).join(mark, is_of(source_id)).where(later)
-    # One that came to its end left none, also where the watermark stays behind what it stored, to let late rows show.
+    # A finished run left none, even if the watermark stays behind its rows to wait for late rows.
     query = query.join(sync_runs, sync_runs.c.id == tasks.c.run_id).where(sync_runs.c.state != "finished")
     return connection.execute(query.where(tasks.c["_id"].in_(task_ids)).limit(1)).first() is not None

@@ -1,4 +1,4 @@
-"""The ledger of windows: which ranges of time were read, how, and with what outcome."""
+"""Stores the ledger of windows: which ranges of time were read, how, and with what outcome."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-_LARGEST = 2**31 - 1  # of an Integer; more tasks than that is no count but a mistake
+_LARGEST = 2**31 - 1  # the largest Integer; a higher count of tasks is a mistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def open_window(  # noqa: PLR0913 a row's columns
     strategy: str,
     opened_at: datetime,
 ) -> int:
-    """Add a window that is being read from now on and return its id."""
+    """Add a running window and return its id."""
     values: dict[str, Any] = {
         "source_id": source_id,
         "run_id": run_id,
@@ -64,7 +64,7 @@ def open_window(  # noqa: PLR0913 a row's columns
 
 
 def note(connection: Connection, window_id: int, **values: object) -> None:
-    """Write what changed of a window: ``checkpoint_at``, ``state``, ``requests``, ``rows`` ..."""
+    """Update a window: ``checkpoint_at``, ``state``, ``requests``, ``rows`` ..."""
     total = values.get("reported_total")
     if isinstance(total, int) and total > _LARGEST:
         values["reported_total"] = None
@@ -84,7 +84,7 @@ def of_job(connection: Connection, source_id: int, job: str, *, since: datetime 
 
 
 def latest_of_job(connection: Connection, source_id: int, job: str) -> datetime | None:
-    """Return how far the job's latest window came."""
+    """Return the checkpoint of the job's latest window."""
     columns = sync_windows.c
     query = select(columns.checkpoint_at).where(columns.source_id == source_id, columns.job == job)
     return connection.execute(query.order_by(columns.id.desc()).limit(1)).scalar()
@@ -92,14 +92,14 @@ def latest_of_job(connection: Connection, source_id: int, job: str) -> datetime 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job came without a gap, and the server's time when the first of its windows was opened."""
+    """How far a job came without a gap, and the server's time when its first window was opened."""
 
     checkpoint: datetime
     opened_at: datetime
 
 
 def progress(connection: Connection, source_id: int, job: str, field: str, start: datetime) -> Progress | None:
-    """Return how far a job is committed from ``start`` on without a gap, None if it has not begun."""
+    """Return how far a job is committed from ``start`` without a gap, None if it has not begun."""
     found = [entry for entry in of_job(connection, source_id, job) if entry.field == field]
     reached = start
     for entry in found:
@@ -111,6 +111,6 @@ def progress(connection: Connection, source_id: int, job: str, field: str, start
 
 
 def rename_job(connection: Connection, source_id: int, job: str, name: str) -> None:
-    """Call a job's windows by another name."""
+    """Rename the job of a job's windows."""
     mine = (sync_windows.c.source_id == source_id) & (sync_windows.c.job == job)
     connection.execute(update(sync_windows).where(mine).values(job=name))

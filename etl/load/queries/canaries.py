@@ -1,4 +1,4 @@
-"""What the stored tasks tell of a server: how coarse its timestamps are, and a task that shows what dates filter on."""
+"""Finds in the stored tasks how coarse a server's timestamps are, and a task that shows what its dates filter on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """A task that was changed well after it was created."""
+    """A task that was changed long after its creation."""
 
     id: str
     created: datetime
@@ -26,7 +26,7 @@ class Canary:
 
 
 def find_canary(connection: Connection, source_id: int, *, created_before: datetime | None = None) -> Canary | None:
-    """Return the task that was changed last, of those whose change and creation are well apart."""
+    """Return the latest changed task whose change and creation are far apart."""
     old = true() if created_before is None else tasks.c.created_at < created_before - _APART
     query = (
         select(tasks.c["_id"], tasks.c.created_at, tasks.c.updated_at)
@@ -39,7 +39,7 @@ def find_canary(connection: Connection, source_id: int, *, created_before: datet
 
 
 def rounding(connection: Connection, source_id: int) -> timedelta:
-    """Return to what the server rounds its timestamps, as far as the latest changes show; zero is nothing coarse."""
+    """Return the unit to which the server rounds timestamps, by the latest changes; zero means it does not round."""
     query = (
         select(tasks.c.updated_at)
         .where(is_of(source_id), tasks.c.updated_at.is_not(None))

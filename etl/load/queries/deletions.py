@@ -1,7 +1,7 @@
-"""Deletions: what is gone from the server, or comes from it as inactive; counting what should still be there.
+"""Marks deleted tasks, and counts the tasks that the server should still have.
 
-``deleted_at`` of a task that comes with ``isActive: false`` is its own last update; it is still counted by the server.
-``deleted_at`` of one that is gone is when that was found.
+``deleted_at`` of a task with ``isActive: false`` is its own last update; the server still counts it. ``deleted_at`` of
+a task that the server no longer has is when a run found that.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 Field = Literal["createdAt", "updatedAt"]
-Versions = dict[str, "datetime | None"]  # updated_at by _id: which version of a task is meant
+Versions = dict[str, "datetime | None"]  # updated_at by _id: the version of each task
 
 _COLUMNS = {"createdAt": tasks.c.created_at, "updatedAt": tasks.c.updated_at}
 
 _NOT_GONE, _GONE = tasks.c.deleted_at.is_(None), tasks.c.deleted_at.is_not(None)
-_MOST_PARAMETERS = 500  # of one statement
+_MOST_PARAMETERS = 500  # the most ids in one statement
 
 _gone = Table(
     "gone_tasks",
@@ -53,29 +53,29 @@ _gone = Table(
 
 
 def count(connection: Connection, source_id: int) -> int:
-    """Count the tasks of a source that the server should still give."""
-    # Apart from each other, since the first of the two is counted in the index alone.
+    """Count the tasks of a source that the server should still have."""
+    # Two counts, because the first one needs only the index.
     return sum(_number(connection, tasks.c.source_id == source_id, each) for each in (_NOT_GONE, _GONE & is_present()))
 
 
 def count_marked(connection: Connection, source_id: int) -> int:
-    """Count the tasks of a source that are taken for gone."""
+    """Count the tasks of a source that are marked as gone."""
     return _number(connection, tasks.c.source_id == source_id, _GONE, not_(func.coalesce(is_present(), false())))
 
 
 def count_since(connection: Connection, source_id: int, field: Field, start: datetime) -> int:
-    """Count the tasks from a moment of a field on that the server should still give."""
+    """Count the tasks with a field value from ``start`` on that the server should still have."""
     return _number(connection, is_of(source_id), is_present(), _COLUMNS[field] >= start)
 
 
 def count_rejected(connection: Connection, source_id: int) -> int:
-    """Count the records that the server may give but that are not among the tasks."""
+    """Count the records that the server may have but the tasks table has not."""
     query = select(func.count()).select_from(rejected_records).where(rejected_records.c.source_id == source_id)
     return int(connection.execute(query).scalar_one())
 
 
 def count_between(connection: Connection, source_id: int, field: Field, start: datetime, end: datetime) -> int:
-    """Count the tasks in ``[start, end)`` of a field that the server should still give."""
+    """Count the tasks in ``[start, end)`` of a field that the server should still have."""
     return _number(connection, is_of(source_id), is_present(), *_between(field, start, end))
 
 
@@ -89,7 +89,7 @@ def _between(field: Field, start: datetime, end: datetime) -> tuple[ColumnElemen
 
 
 def reach(connection: Connection, source_id: int, field: Field) -> tuple[datetime | None, datetime | None]:
-    """Return the first and the last value of a field among the tasks that the server should still give."""
+    """Return the first and the last value of a field among the tasks that the server should still have."""
     column = _COLUMNS[field]
     query = select(column).where(is_of(source_id), is_present(), column.is_not(None)).limit(1)
     first, last = (connection.execute(query.order_by(order)).scalar() for order in (column.asc(), column.desc()))
@@ -99,7 +99,7 @@ def reach(connection: Connection, source_id: int, field: Field) -> tuple[datetim
 def value_at(
     connection: Connection, source_id: int, field: Field, start: datetime, end: datetime, *, place: int = 0
 ) -> datetime | None:
-    """Return the field's value in the row that has so many rows of ``[start, end)`` before it."""
+    """Return the field's value in row number ``place`` (from 0) of ``[start, end)``."""
     query = (
         select(_COLUMNS[field])
         .where(is_of(source_id), is_present(), *_between(field, start, end))
@@ -111,12 +111,12 @@ def value_at(
 
 
 def versions_between(connection: Connection, source_id: int, field: Field, start: datetime, end: datetime) -> Versions:
-    """Return the tasks in ``[start, end)`` of a field that the server should still give."""
+    """Return the tasks in ``[start, end)`` of a field that the server should still have."""
     return _versions(connection, source_id, *_between(field, start, end))
 
 
 def versions_without(connection: Connection, source_id: int, field: Field) -> Versions:
-    """Return the tasks that have no value in a field, and so are in no stretch of it."""
+    """Return the tasks that have no value in a field, so no range of it contains them."""
     return _versions(connection, source_id, _COLUMNS[field].is_(None))
 
 
@@ -141,10 +141,9 @@ def _portions(ids: list[str]) -> Iterator[list[str]]:
 def mark(
     connection: Connection, source_id: int, gone: Mapping[str, datetime | None], *, run_id: int, now: datetime
 ) -> int:
-    """Mark a source's tasks as deleted, with a row of history each, and return how many.
+    """Mark a source's tasks as deleted, add a change for each, and return how many.
 
-    The caller's transaction holds it. A task that was stored in another version since, or is marked already, is left
-    as it is.
+    It runs in the caller's transaction. It skips a task that has a newer version or is already marked.
     """
     if not gone:
         return 0

@@ -1,4 +1,4 @@
-"""Reading a table or a view row by row, in an order that holds, without ever holding it whole."""
+"""Reads a table or a view row by row in a stable order, without loading it whole."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Row, Select
 
-_AT_ONCE = 500  # rows that are held at a time
+_AT_ONCE = 500  # rows in memory at a time
 _KINDS: tuple[tuple[type[TypeEngine[Any]], str], ...] = (
     (Boolean, "boolean"), (Integer, "integer"), (Float, "number"), (Numeric, "number"), (DateTime, "moment"),
     (JSON, "json"),
@@ -47,14 +47,14 @@ _KEYS = ("_id", "id", "task_id", "source_id", "position", "key")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column, and what its values are: text, integer, number, boolean, moment or json."""
+    """A column and the kind of its values: text, integer, number, boolean, moment or json."""
 
     name: str
     kind: str
 
 
 class View:
-    """A table or a view as it is to be read."""
+    """A table or a view, with its filters."""
 
     def __init__(self, name: str, fields: Sequence[Field]) -> None:
         self.name = name
@@ -63,14 +63,14 @@ class View:
         self._where: list[ColumnElement[bool]] = []
 
     def since(self, moment: datetime) -> None:
-        """Take only rows that were changed, or whose subject was, since a moment.
+        """Select only rows that changed, or whose task changed, since a time.
 
         Raises:
-            ConfigError: nothing in it tells.
+            ConfigError: no column tells.
         """
         dated = [self._table.c[name] for name in _DATED if name in self._table.c]
         if not dated:
-            raise ConfigError(f"--since: {self.name} has no column that tells when a row was changed")
+            raise ConfigError(f"--since: {self.name} has no column with the time of a change")
         if self._table.c.keys() and "updated_at" in self._table.c:
             dated = [each for each in dated if each.name in ("updated_at", "deleted_at")]
         condition = dated[0] >= moment
@@ -79,10 +79,10 @@ class View:
         self._where.append(condition)
 
     def of_source(self, source_id: int, stream_id: str) -> None:
-        """Take only the rows of a source.
+        """Select only the rows of a source.
 
         Raises:
-            ConfigError: nothing in it tells.
+            ConfigError: no column tells.
         """
         columns = self._table.c
         if "source_id" in columns:
@@ -93,10 +93,10 @@ class View:
             mine = select(tasks.c["_id"]).where(tasks.c.source_id == source_id)
             self._where.append(columns.task_id.in_(mine))
         else:
-            raise ConfigError(f"--source: {self.name} has no column that tells of which source a row is")
+            raise ConfigError(f"--source: {self.name} has no column with the source of a row")
 
     def read(self, connection: Connection) -> Iterator[Row[Any]]:
-        """Give the rows, as many at a time as a page has; PostgreSQL keeps the others on its side."""
+        """Yield the rows in pages; PostgreSQL keeps the rest on its side."""
         yield from connection.execution_options(yield_per=_AT_ONCE).execute(self._query())
 
     def _query(self) -> Select[Any]:
@@ -107,7 +107,7 @@ class View:
 
 
 def _as_text(value: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Read JSON as the text that it is."""
+    """Read JSON as text."""
     return cast(value, Text).label(str(value.key))
 
 
@@ -115,7 +115,7 @@ def find_view(connection: Connection, name: str) -> View:
     """Return a table or view by its name.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: no table or view has that name.
     """
     inspector = inspect(connection)
     known = sorted({*inspector.get_view_names(), *inspector.get_table_names()} - {"alembic_version"})
@@ -125,6 +125,6 @@ def find_view(connection: Connection, name: str) -> View:
 
 
 def _kind(name: str, found: TypeEngine[Any]) -> str:
-    if isinstance(found, NullType):  # SQLite tells no type of what a view computes
+    if isinstance(found, NullType):  # SQLite gives no type for a view's computed columns
         return "moment" if name.endswith("_at") else "text"
     return next((kind for known, kind in _KINDS if isinstance(found, known)), "text")

@@ -1,4 +1,4 @@
-"""What the stored tasks of a source tell as a whole."""
+"""Figures over all stored tasks of a source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def newest_update(connection: Connection, source_id: int, *, not_after: datetime) -> datetime | None:
-    """Return the largest ``updated_at`` up to a moment."""
+    """Return the largest ``updated_at`` up to a time."""
     query = select(func.max(tasks.c.updated_at)).where(is_of(source_id), tasks.c.updated_at <= not_after)
     return connection.execute(query).scalar()
 
@@ -26,7 +26,7 @@ def any_of_stream(connection: Connection, source_id: int, stream_id: str) -> boo
 
 
 def creation_of_open(connection: Connection, source_id: int) -> dict[str, datetime]:
-    """Return when each task was created that is not known to be gone, resolved or closed."""
+    """Return the creation time of each task that is not known as deleted, resolved or closed."""
     category = func.lower(func.coalesce(statuses.c.category, statuses.c.name, ""))
     named = and_(statuses.c["_id"] == tasks.c.status_id, statuses.c.source_id == tasks.c.source_id)
     query = (

@@ -1,4 +1,4 @@
-"""How each source stands, and the runs that were: read for people and monitors, never written."""
+"""Reads the state of each source and its runs, for people and monitors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Select
 
 
-SYNCS = ("sync", "reconcile")  # the commands that end with all up to now being here
+SYNCS = ("sync", "reconcile")  # the commands after which everything up to now is stored
 _RUN = sync_runs.c
 _WINDOW = sync_windows.c
 _READS_HISTORY = ("first", "full", "sweep", "backfill")
@@ -26,7 +26,7 @@ _LISTED = (
 
 
 def source_rows(connection: Connection, name: str | None = None) -> list[Row]:
-    """Return the sources, or one, with what was found out of each and how far it is covered."""
+    """Return the sources, or one, with capabilities and watermarks."""
     columns = sources.c
     query = (
         select(
@@ -41,14 +41,14 @@ def source_rows(connection: Connection, name: str | None = None) -> list[Row]:
 
 
 def task_counts(connection: Connection, source_id: int) -> tuple[int, int]:
-    """Return how many tasks of a source are there, and how many are marked as gone from the server."""
+    """Return how many tasks of a source are stored, and how many are marked as deleted."""
     gone = func.sum(case((tasks.c.deleted_at.is_not(None), 1), else_=0))
     count, deleted = connection.execute(select(func.count(), gone).where(tasks.c.source_id == source_id)).one()
     return int(count) - int(deleted or 0), int(deleted or 0)
 
 
 def kept_aside(connection: Connection, source_id: int) -> int:
-    """Return how many records of a source are kept aside and not acknowledged."""
+    """Return how many rejected records of a source are not acknowledged."""
     kept = rejected_records.c
     query = select(func.count()).where(kept.source_id == source_id, kept.acknowledged_at.is_(None))
     return int(connection.execute(query).scalar_one())
@@ -57,7 +57,7 @@ def kept_aside(connection: Connection, source_id: int) -> int:
 def latest_run(
     connection: Connection, source_id: int, *, commands: Sequence[str] = (), state: str | None = None
 ) -> Row | None:
-    """Return the latest run of a source, or the latest of some commands, or in some state."""
+    """Return the latest run of a source, optionally of some commands or in some state."""
     columns = [*(_RUN[name] for name in _LISTED), _RUN.error]
     query = select(*columns).where(_RUN.source_id == source_id)
     if commands:
@@ -70,7 +70,7 @@ def latest_run(
 def run_rows(
     connection: Connection, *, source: str | None = None, failed: bool = False, limit: int | None = None
 ) -> list[Row]:
-    """Return the runs, the latest first: all, or those of a source, or those that ended otherwise than with 0."""
+    """Return the runs, the latest first: all, those of a source, or those with an exit code other than 0."""
     query = select(_RUN.id, sources.c.name.label("source"), *(_RUN[name] for name in _LISTED[1:]))
     query = query.join(sources, sources.c.id == _RUN.source_id)
     if source is not None:
@@ -81,7 +81,7 @@ def run_rows(
 
 
 def run_row(connection: Connection, run_id: int) -> Row | None:
-    """Return all that is kept of a run."""
+    """Return a run's row."""
     columns = [column for column in _RUN if column.name not in {"id", "source_id"}]
     query = select(_RUN.id, sources.c.name.label("source"), *columns)
     query = query.join(sources, sources.c.id == _RUN.source_id).where(_RUN.id == run_id)
@@ -89,13 +89,13 @@ def run_row(connection: Connection, run_id: int) -> Row | None:
 
 
 def windows_of(connection: Connection, run_id: int) -> list[Row]:
-    """Return the windows that a run worked on last, in the order in which it opened them."""
+    """Return the windows that a run last worked on, in the order of their opening."""
     columns = [column for column in _WINDOW if column.name not in {"source_id", "run_id", "attempts"}]
     return _rows(connection, select(*columns).where(_WINDOW.run_id == run_id).order_by(_WINDOW.id))
 
 
 def oldest_reading(connection: Connection, source_id: int) -> datetime | None:
-    """Return when the slice of history was last read whose turn it is in a sweep."""
+    """Return when the next slice of a sweep was last read."""
     mine = _WINDOW.source_id == source_id
     latest = select(_WINDOW.checkpoint_at).where(mine, _WINDOW.job == "sweep").order_by(_WINDOW.id.desc()).limit(1)
     point = connection.execute(latest).scalar()

@@ -1,4 +1,4 @@
-"""Looking up one task, and what the database is known to hold and to lack."""
+"""Finds one task, and the gaps and unverified ranges of the database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Select, Table
 
 Key = tuple[str, int]
-"""An ``_id`` and the source that gave it."""
+"""An ``_id`` and its source."""
 
 _WINDOW = sync_windows.c
 _MOMENTS = ("created_at", "updated_at", "due_at", "deleted_at")
@@ -47,7 +47,7 @@ _gaps = table(
 
 
 def known_sources(connection: Connection) -> list[Row]:
-    """Return the sources with where their history begins, how far they are covered, and when a run last ended well."""
+    """Return the sources with the start of their history, their watermark and their last successful run."""
     columns = sources.c
     query = (
         select(
@@ -70,12 +70,12 @@ def sources_of(connection: Connection, task_id: str) -> set[tuple[str, str, str]
 
 
 def task_keys(connection: Connection, asked: str) -> list[Key]:
-    """Return the tasks of an ``_id`` or a reference, which two sources may both have given."""
+    """Return the tasks of an ``_id`` or a reference; several sources may have one."""
     return _keys(connection, tasks, asked)
 
 
 def forgotten(connection: Connection, keys: Sequence[Key]) -> dict[Key, datetime]:
-    """Return when the content of tasks was erased on request, of those of which it was."""
+    """Return when tasks were forgotten, for those that were."""
     query = select(tasks.c["_id"], tasks.c.source_id, tasks.c.forgotten_at)
     found = connection.execute(query.where(_key(tasks).in_(keys), tasks.c.forgotten_at.is_not(None)))
     return {(row[0], row[1]): row[2] for row in found}
@@ -95,7 +95,7 @@ def tasks_of_cases(connection: Connection, keys: Sequence[Key]) -> list[Key]:
 
 
 def overview(connection: Connection, key: Key) -> Row:
-    """Return a task as ``task_overview`` shows it, with when it was seen and stored here."""
+    """Return a task as ``task_overview`` shows it, with the times when it was first seen and stored."""
     own, shown = (tasks.c.first_seen_at, tasks.c.stored_at, tasks.c.run_id), _overview.c
     joined = _overview.join(tasks, and_(tasks.c["_id"] == shown["_id"], tasks.c.source_id == shown.source_id))
     mine = (tasks.c["_id"] == key[0], tasks.c.source_id == key[1])
@@ -104,21 +104,21 @@ def overview(connection: Connection, key: Key) -> Row:
 
 
 def changes(connection: Connection, key: Key) -> list[Row]:
-    """Return what is kept of a task's history, in the order in which it was seen."""
+    """Return a task's changes, in the order in which they were seen."""
     columns = [column for column in task_changes.c if column.name not in {"id", "task_id", "source_id"}]
     query = select(*columns).where(task_changes.c.task_id == key[0], task_changes.c.source_id == key[1])
     return _rows(connection, query.order_by(task_changes.c.seen_at, task_changes.c.id))
 
 
 def run(connection: Connection, run_id: int) -> Row | None:
-    """Return what a run was, None where its row was pruned."""
+    """Return a run's row, None if prune deleted it."""
     columns = sync_runs.c
     shown = (columns.id, columns.command, columns.state, columns.started_at, columns.finished_at, columns.exit_code)
     return next(iter(_rows(connection, select(*shown).where(columns.id == run_id))), None)
 
 
 def windows_over(connection: Connection, key: Key) -> list[Row]:
-    """Return the windows that have read a task's creation or its last update, the earliest first."""
+    """Return the windows that cover a task's creation or its last update, the earliest first."""
     shown = (
         _WINDOW.id, _WINDOW.run_id, _WINDOW.job, _WINDOW.field, _WINDOW.start_at, _WINDOW.checkpoint_at,
         _WINDOW.strategy, _WINDOW.state, _WINDOW.opened_at,
@@ -140,7 +140,7 @@ def kept_aside(
     if source_id is not None:
         found = and_(found, columns.source_id == source_id)
     if in_texts:
-        # Canonical JSON; what JSON writes as an escape is in no such reference.
+        # The text is canonical JSON; no reference contains characters that JSON escapes.
         keys = ("_id", "refId", "caseRefId", "caseId")
         found = or_(found, *(columns.raw.contains(f'"{key}":"{asked}"', autoescape=True) for key in keys))
     shown = (columns.id, columns.record_id, columns.reason, columns.times_seen, columns.first_seen_at)
@@ -149,13 +149,13 @@ def kept_aside(
 
 
 def gaps(connection: Connection, source_id: int) -> list[tuple[datetime, datetime]]:
-    """Return the stretches between the beginning of history and the watermark that no window covers."""
+    """Return the ranges between the start of history and the watermark that no window covers."""
     query = select(_gaps.c.gap_start, _gaps.c.gap_end).where(_gaps.c.source_id == source_id)
     return [(row[0], row[1]) for row in connection.execute(query.order_by(_gaps.c.gap_start))]
 
 
 def is_read_again() -> ColumnElement[bool]:
-    """Tell of a window that a later one read all of it, and was verified."""
+    """Return the condition that a later verified window covers a window."""
     again = sync_windows.alias("again")
     return exists().where(
         again.c.source_id == _WINDOW.source_id,
@@ -168,7 +168,7 @@ def is_read_again() -> ColumnElement[bool]:
 
 
 def unverified(connection: Connection, source_id: int) -> list[tuple[datetime, datetime]]:
-    """Return the stretches that could not be verified, and were not read again to their end since."""
+    """Return the unverified ranges that no later window has read to their end."""
     query = select(_WINDOW.start_at, _WINDOW.end_at).distinct()
     query = query.where(_WINDOW.source_id == source_id, _WINDOW.state == "unverified", ~is_read_again())
     return [(row[0], row[1]) for row in connection.execute(query.order_by(_WINDOW.start_at))]

@@ -1,8 +1,8 @@
-"""Putting off the indexes that a first load does not ask by: made row by row they take longer than the rows themselves.
+"""Defers indexes until the end of a first load: filled row by row they take longer than the rows themselves.
 
-A run that finds no task drops them, and the next run that comes to its end makes what is missing: one after the other,
-from all rows at once. Which are missing the database itself tells, so a run that is killed in between leaves nothing
-behind but slower questions. Keys stay, for they are what keeps the rows exact.
+A run that finds no task drops them. The next run that ends makes the missing ones, each from all rows at once. The
+database's catalogue tells which are missing, so a killed run leaves only slower queries behind. Keys stay, because they
+keep the rows exact.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ _NAMES = {
 
 @cache
 def late() -> dict[str, Index]:
-    """Return the indexes that are put off, by name."""
+    """Return the indexes that a first load defers, by name."""
     every = {f"{index.name}": index for table in (cases, tasks, *CHILDREN) for index in table.indexes}
     return {name: every[name] for name in sorted(every.keys() - _EACH_RUN_ASKS_BY)}
 
 
 def put_off(engine: Engine) -> bool:
-    """Drop them if there is no task yet, and tell whether there is none.
+    """Drop the indexes if there is no task yet, and tell whether there is none.
 
-    Where another session is in the way, or the role may not drop them, they stay.
+    They stay if another session holds a lock or the role may not drop them.
     """
     with reading(engine) as connection:
         if _holds_tasks(connection):
             return False
     with suppress(DatabaseError), engine.begin() as connection:
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("set local lock_timeout = '1s'")  # whoever reads waits behind this one
+            connection.exec_driver_sql("set local lock_timeout = '1s'")  # readers wait behind this statement
         if not _holds_tasks(connection):
             for index in late().values():
                 connection.execute(DropIndex(index, if_exists=True))
@@ -55,17 +55,17 @@ def put_off(engine: Engine) -> bool:
 
 
 def missing(connection: Connection) -> Sequence[str]:
-    """Return the names of those that are put off now."""
+    """Return the names of the missing indexes."""
     query = text(_NAMES[connection.dialect.name]).bindparams(bindparam("names", expanding=True))
     there = set(connection.execute(query, {"names": [*late()]}).scalars())
     return [name for name in late() if name not in there]
 
 
 def make_missing(engine: Engine) -> int:
-    """Make those that are put off, each in a transaction of its own, and return how many.
+    """Make the missing indexes, each in its own transaction, and return how many.
 
     Raises:
-        DatabaseError: one cannot be made; the others before it are.
+        DatabaseError: an index cannot be made; those before it exist.
     """
     with reading(engine) as connection:
         names = missing(connection)

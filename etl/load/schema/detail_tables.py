@@ -1,4 +1,4 @@
-"""The tables behind a task's row: who works on it and where it waits, its tags and channels, its custom fields."""
+"""The tables of a task's details: agents, queues, users, tags, channels, custom fields, and derived tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from etl.load.database.types import Moment
 from etl.load.schema.tables import RowId, key, reference
 from etl.load.schema.tables import metadata as metadata  # noqa: PLC0414 it knows all tables once this module is imported
 
-_SEEN = "updatedAt of the newest task that showed it so"
+_SEEN = "updatedAt of the newest task with these values"
 
 
 def _task() -> tuple[Column[str], Column[int], ForeignKeyConstraint]:
@@ -26,7 +26,7 @@ agents = Table(
     *key(),
     Column("name", Text),
     Column("seen_at", Moment, comment=_SEEN),
-    comment="the agents that tasks are assigned to or that take part",
+    comment="the agents that tasks are assigned to, and participants",
 )
 
 queues = Table(
@@ -46,7 +46,7 @@ users = Table(
     Column("name", Text),
     Column("email", Text),
     Column("seen_at", Moment, comment=_SEEN),
-    comment="the people that tasks are for, and who made or changed them",
+    comment="the users that tasks are for, and those who created or updated them",
 )
 
 task_queues = Table(
@@ -68,10 +68,10 @@ task_participants = Table(
     _position(),
     Column("agent_id", Text, index=True),
     reference("agent_id", "agents"),
-    Column("name", Text, comment="as the task's record says it"),
+    Column("name", Text, comment="the name in the task's record"),
     Column("status", Text),
     Column("assigned_at", Moment),
-    comment="the agents that take part in each task",
+    comment="the participants of each task",
 )
 
 task_tags = Table(
@@ -97,13 +97,13 @@ task_fields = Table(
     metadata,
     *_task(),
     _position(),
-    Column("field_id", Text, comment="its _id, where the record gives one"),
-    Column("key", Text, comment="the field's name, as in the record"),
-    Column("name", Text, comment="the field's name, as people see it"),
+    Column("field_id", Text, comment="_id of the field, if the record gives one"),
+    Column("key", Text, comment="the field's key in the record"),
+    Column("name", Text, comment="the field's label"),
     Column("data_type", Text),
     Column("text", Text),
-    Column("number", Float, comment="the value, where it is a number"),
-    Column("time", Moment, comment="the value, where it is a date or time"),
+    Column("number", Float, comment="the value, if it is a number"),
+    Column("time", Moment, comment="the value, if it is a date or time"),
     Index(None, "key"),
     comment="the custom and system fields of each task that have a value",
 )
@@ -112,12 +112,12 @@ status_intervals = Table(
     "status_intervals",
     metadata,
     *_task(),
-    Column("position", Integer, primary_key=True, autoincrement=False, comment="in their order, from 1"),
+    Column("position", Integer, primary_key=True, autoincrement=False, comment="the interval's number, from 1"),
     Column("status_id", Text),
-    Column("value", Text, comment="its name at that time"),
+    Column("value", Text, comment="the status name at that time"),
     Column("started_at", Moment, nullable=False),
-    Column("ended_at", Moment, comment="null for the one that lasts"),
-    comment="derived: the intervals in a status of each task that changed it, for task_status_intervals",
+    Column("ended_at", Moment, comment="null for the current interval"),
+    comment="derived: the status intervals of each task with status changes, for task_status_intervals",
 )
 
 task_progress = Table(
@@ -127,8 +127,8 @@ task_progress = Table(
     Column("first_response_at", Moment),
     Column("first_resolved_at", Moment),
     Column("last_resolved_at", Moment),
-    Column("reopened", Integer, nullable=False, comment="how often"),
-    comment="derived: what the changes of its status say of each task that has some, for task_cycle_times",
+    Column("reopened", Integer, nullable=False, comment="number of reopenings"),
+    comment="derived: response and resolution times of each task with status changes, for task_cycle_times",
 )
 
 daily_counts = Table(
@@ -138,7 +138,7 @@ daily_counts = Table(
     Column("stream_id", Text, primary_key=True),
     Column("day", Date, primary_key=True, comment="in UTC"),
     *(Column(name, Integer, nullable=False) for name in ("created", "resolved", "reopened", "deleted")),
-    comment="derived: what daily_flow shows, kept up to date as tasks are written",
+    comment="derived: the daily counts of daily_flow",
 )
 
 DIMENSIONS = (agents, queues, users)

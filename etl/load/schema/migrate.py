@@ -1,9 +1,8 @@
-"""Bringing a database to the schema that this version works with.
+"""Migrates a database to the schema of this version.
 
-Whether anything is to be done is one query against the numbers of the files in ``migrations/versions``. An empty
-database is made from the models and the views; alembic, which takes time and memory to import, is loaded only for one
-that has tables of an earlier version. The migrations begin at 0006: the numbers before were those of kore-etl 0.1.0,
-whose databases are not migrated but carried over into a new one.
+One query tells whether a migration is needed. An empty database gets its tables from the models and views. Alembic is
+slow to import, so only databases with older tables load it. The migrations begin at 0006, because kore-etl 0.1.0 used
+the numbers before. Its databases are carried over into a new one instead.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ create table alembic_version (
     version_num VARCHAR(32) NOT NULL,
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 )"""
-OF_0_1_0 = "0005"  # where kore-etl 0.1.0 left its databases
+OF_0_1_0 = "0005"  # the schema of kore-etl 0.1.0
 
 
 def migrations_folder() -> Path:
-    """Return the folder of migrations: inside the installed package, or at the top of the checkout."""
+    """Return the folder of migrations, in the installed package or in the checkout."""
     package = Path(__file__).resolve().parents[2]
     installed = package / "migrations"
     return installed if installed.is_dir() else package.parent / "migrations"
 
 
 def newest() -> str:
-    """Return the number of the newest migration that this version brings."""
+    """Return the number of this version's newest migration."""
     return max(_known())
 
 
@@ -48,7 +47,7 @@ def _known() -> set[str]:
 
 
 def current(engine: Engine) -> str | None:
-    """Return the number of the migration that the database is at, None for an empty one."""
+    """Return the database's migration number, None for an empty database."""
     with reading(engine) as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
@@ -56,10 +55,10 @@ def current(engine: Engine) -> str | None:
 
 
 def require_newest(engine: Engine, *, migrate: bool) -> None:
-    """Make sure that the schema is this version's, migrating if that is wanted.
+    """Make sure that the schema is this version's; migrate it if ``migrate`` is on.
 
     Raises:
-        DatabaseError: the schema is older and ``migrate`` is off, or none that this version knows.
+        DatabaseError: the schema is older and ``migrate`` is off, or this version does not know it.
     """
     at = current(engine)
     if at == newest():
@@ -72,12 +71,12 @@ def require_newest(engine: Engine, *, migrate: bool) -> None:
 
 
 def can_be_migrated(at: str | None) -> bool:
-    """Tell whether the migrations lead from a schema to this version's."""
+    """Tell whether migrations lead from a schema to this version's."""
     return at is None or at in _known()
 
 
 def advice(at: str | None) -> str:
-    """Return what to do about a schema that is not this version's."""
+    """Return what to do about another version's schema."""
     if can_be_migrated(at):
         return "run: kore-etl db upgrade"
     assert at is not None  # noqa: S101 nothing can be migrated
@@ -89,7 +88,7 @@ def advice(at: str | None) -> str:
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Apply the migrations up to ``revision``, all or none; an empty database is brought to the newest at once."""
+    """Apply the migrations up to ``revision``, all or none; an empty database gets the newest schema at once."""
     if revision == "head" and current(engine) is None:
         _make_all(engine)
         if current(engine) == newest():
@@ -100,21 +99,18 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
 
 
 def downgrade(engine: Engine, revision: str) -> None:
-    """Take migrations back to ``revision`` ("base" for all), all or none."""
+    """Undo migrations down to ``revision`` ("base": all of them), all or none."""
     from alembic import command
 
     from etl.load.schema.deferred_indexes import make_missing
 
     if current(engine) == newest():
-        make_missing(engine)  # a migration that made an index takes it away
+        make_missing(engine)  # a migration may drop such an index
     _apply(engine, command.downgrade, revision)
 
 
 def differences(engine: Engine) -> list[Any]:
-    """Return what alembic finds different between the tables in code and those in the database.
-
-    Indexes that a first load has put off are none of it.
-    """
+    """Return alembic's differences between the tables in code and in the database, without deferred indexes."""
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
@@ -129,9 +125,11 @@ def differences(engine: Engine) -> list[Any]:
 
 @contextmanager
 def migrating(engine: Engine) -> Iterator[Connection]:
-    """Give a connection in a transaction in which migrations may run: all of them count, or none."""
+    """Give a connection in a transaction that commits all migrations or none."""
     with engine.connect() as connection:
-        set_pragma(connection, "foreign_keys=OFF")  # SQLite changes a table by making it anew, which they would hinder
+        set_pragma(
+            connection, "foreign_keys=OFF"
+        )  # SQLite changes a table by replacing it; foreign keys would prevent that
         try:
             with connection.begin():
                 _wait_for_others(connection)
@@ -142,7 +140,7 @@ def migrating(engine: Engine) -> Iterator[Connection]:
 
 
 def _make_all(engine: Engine) -> None:
-    """Make all tables and views, if no migration has run here, nor another process done so just now."""
+    """Make all tables and views, unless another process has made them meanwhile."""
     from etl.load.schema.detail_tables import metadata
     from etl.load.schema.views import make_views
 
@@ -184,7 +182,7 @@ def _refuse_encoding(connection: Connection) -> None:
 
 
 def _refuse_broken_keys(connection: Connection) -> None:
-    """SQLite checks no foreign key while they are off: a migration that breaks one must not be kept."""
+    """Check the foreign keys, which are off on SQLite during migrations; raise if one is broken."""
     if connection.dialect.name == "sqlite":
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
         if broken is not None:

@@ -1,9 +1,9 @@
-"""Keeps the views and triggers that a person made over our tables while migrations change these tables.
+"""Keeps users' own views and triggers over our tables while migrations change these tables.
 
-SQLite changes a table by making it anew: a trigger would go with the old table, and a view would stand in the way. So
-all of them are dropped first and made again afterwards. PostgreSQL keeps them, except where a migration replaces what a
-view reads: only then the views that depend on it are dropped and made again, with their owners, grants and comments.
-What cannot be kept is named in one error, and the transaction is rolled back.
+On SQLite a migration replaces a whole table: its triggers would vanish, and views would block it. So all of them are
+dropped first and made again afterwards. On PostgreSQL only the views that depend on a replaced object are dropped and
+made again, with their owners, grants and comments. If one cannot be kept, one error names it, and the transaction is
+rolled back.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ from aclexplode(cast(:grants as aclitem[]))
 
 
 def keep_own_objects(connection: Connection, migrate: Callable[[], None]) -> None:
-    """Run migrations; afterwards each view and trigger that a person made works as before.
+    """Run migrations; users' own views and triggers work afterwards as before.
 
     Raises:
         DatabaseError: one of them cannot be kept. The caller's transaction must be rolled back.
@@ -92,7 +92,7 @@ def _works(connection: Connection, each: Row[Any], kind: str) -> bool:
 
 
 def _use(connection: Connection, each: Row[Any], kind: str) -> None:
-    """Let SQLite read the text of a view or trigger, which it does not do when it is made."""
+    """Make SQLite compile a view or trigger; creating it does not check its text."""
     name = _quoted(each.tbl_name)
     columns = [_quoted(column.name) for column in connection.exec_driver_sql(f"pragma table_info({name})")]
     nulls, emptied = ", ".join("null" for _ in columns), ", ".join(f"{column} = null" for column in columns)
@@ -141,7 +141,7 @@ def _do(connection: Connection, each: Row[Any], statements: Sequence[str]) -> No
 
 @contextmanager
 def _naming(connection: Connection, what: str) -> Iterator[None]:
-    """Name in the error what cannot be kept."""
+    """Raise an error that names an object that cannot be kept."""
     try:
         yield
     except DatabaseError as error:
@@ -152,7 +152,7 @@ def _cannot_be_kept(connection: Connection, what: str, why: object) -> DatabaseE
     reason = str(getattr(why, "__cause__", None) or why).partition("\n")[0]
     where = place(connection.engine.url)
     return DatabaseError(
-        f"{where}: {what} is not of kore-etl and does not fit the new tables: {reason}; "
+        f"{where}: {what} is not part of kore-etl and does not fit the new tables: {reason}; "
         "drop or change it and run again; nothing was changed"
     )
 

@@ -1,4 +1,4 @@
-"""Conditions on tasks that several statements share: whose a task is, and whether the server still has it."""
+"""Conditions on tasks that several statements share: the source, and whether the server still has the task."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from etl.load.schema.tables import tasks
 
 
 def is_of(source_id: int) -> ColumnElement[bool]:
-    """Tell of a task that it is a source's, where other conditions choose fewer.
+    """Return the condition that a task belongs to a source, for statements whose other conditions select fewer tasks.
 
-    Without statistics SQLite takes any value of an index for a rare one, and all tasks may be of one source: for the
-    few behind a date it would go through every task. An expression is no way into an index. PostgreSQL, which has
-    statistics, reads the column out of this one.
+    Without statistics SQLite assumes that each value of an index is rare. All tasks may belong to one source, so it
+    would read every task. An expression keeps it from using the index. PostgreSQL has statistics and sees the column.
     """
     return func.coalesce(tasks.c.source_id, null()) == source_id
 
 
 def inactive_since(row: Table, otherwise: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return since when a task is inactive by its own record, ``otherwise`` if that has no dates; NULL if it is not."""
+    """Return when a task became inactive by its own record, ``otherwise`` if it has no dates; NULL if it is active."""
     return case((row.c.is_active.is_(False), func.coalesce(row.c.updated_at, row.c.created_at, otherwise)))
 
 
 def is_present() -> ColumnElement[bool]:
-    """Tell of a stored task that, for all that is known, the server still gives it, be it as inactive."""
+    """Return the condition that the server, as far as known, still sends a stored task, even as inactive."""
     return or_(tasks.c.deleted_at.is_(None), tasks.c.deleted_at == inactive_since(tasks, tasks.c.stored_at))

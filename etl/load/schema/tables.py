@@ -1,9 +1,9 @@
 """The tables, their columns and keys: what an analyst may rely on.
 
-Every table that mirrors the API is keyed by the API's ``_id`` and by the source, in this order: two sources may give
-the same ids. With the source first, SQLite would scan for an ``_id`` alone, and take the key for ranges of time. A
-``run_id`` is no foreign key: old runs are pruned, and what they wrote stays. Timestamps are UTC, to the millisecond.
-Constraint names follow one convention, so that a migration can name what it changes on either database.
+Tables that mirror the API have the key (``_id``, ``source_id``), because two sources may give the same ids. With the
+source first, SQLite would scan the table for an ``_id`` alone, and use the key for ranges of time. ``run_id`` is no
+foreign key: prune deletes old runs, and their rows stay. Timestamps are UTC, to the millisecond. Constraint names
+follow one convention, so migrations can name constraints on both databases.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ event.listen(metadata, "before_create", set_index_options)
 
 
 def key() -> tuple[Column[str], Column[int]]:
-    """Return the key of what the API names."""
+    """Return the key columns of a table that mirrors the API."""
     source_id: Column[int] = Column("source_id", ForeignKey("sources.id"), primary_key=True, autoincrement=False)
     return Column("_id", Text, primary_key=True), source_id
 
 
 def reference(column: str, table: str) -> ForeignKeyConstraint:
-    """Return the foreign key of a column that names a row of the same source."""
+    """Return a foreign key to a row of the same source."""
     return ForeignKeyConstraint([column, "source_id"], [f"{table}._id", f"{table}.source_id"])
 
 
@@ -64,13 +64,13 @@ sources = Table(
     Column("host", Text, nullable=False, comment="of base_url"),
     Column("account_id", Text, nullable=False),
     Column("stream_id", Text, nullable=False),
-    Column("history_start", Moment, comment="the beginning of history: nothing is older"),
-    Column("capabilities", Json, comment="what the probe found out of this server"),
+    Column("history_start", Moment, comment="the start of history; nothing is older"),
+    Column("capabilities", Json, comment="the server's capabilities, as the probe found them"),
     Column("probed_at", Moment),
     Column("created_at", Moment, nullable=False),
-    Column("shape", Text, comment="what the stored rows were made by: see refresh"),
+    Column("shape", Text, comment="the rules that made the stored rows; a change rebuilds them"),
     UniqueConstraint("host", "account_id", "stream_id"),
-    comment="a host, an account and a stream: where the tasks are read from",
+    comment="the sources of tasks: a host, an account and a stream each",
 )
 
 sync_runs = Table(
@@ -85,32 +85,38 @@ sync_runs = Table(
     Column("exit_code", Integer),
     Column("requests", Integer, nullable=False, server_default="0"),
     Column("retries", Integer, nullable=False, server_default="0"),
-    Column("rate_limited", Integer, nullable=False, server_default="0", comment="answers that told to slow down"),
-    Column("windows", Integer, nullable=False, server_default="0", comment="ranges of time that were read"),
-    Column("unverified", Integer, nullable=False, server_default="0", comment="of them, those read without certainty"),
+    Column(
+        "rate_limited",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="answers that refused a request as too many",
+    ),
+    Column("windows", Integer, nullable=False, server_default="0", comment="windows read"),
+    Column("unverified", Integer, nullable=False, server_default="0", comment="windows that could not be verified"),
     Column("fetched", Integer, nullable=False, server_default="0", comment="records read, repeats included"),
     Column("inserted", Integer, nullable=False, server_default="0"),
     Column("updated", Integer, nullable=False, server_default="0"),
     Column("unchanged", Integer, nullable=False, server_default="0"),
-    Column("stale", Integer, nullable=False, server_default="0", comment="older than the row that is kept"),
+    Column("stale", Integer, nullable=False, server_default="0", comment="records older than the stored row"),
     Column("rejected", Integer, nullable=False, server_default="0"),
     Column("watermark_before", Moment),
     Column("watermark_after", Moment),
     Column("version", Text, nullable=False, comment="of kore-etl"),
-    Column("settings", Json, nullable=False, comment="in force, secrets masked"),
+    Column("settings", Json, nullable=False, comment="the settings of the run, secrets masked"),
     Column("error", Text),
     Index(None, "source_id", "started_at"),
-    comment="one row a run of a command on a source",
+    comment="runs of commands, one row for each run on a source",
 )
 
 watermarks = Table(
     "watermarks",
     metadata,
     Column("source_id", ForeignKey("sources.id"), primary_key=True, autoincrement=False),
-    Column("value", Moment, nullable=False, comment="all changes up to here are stored"),
+    Column("value", Moment, nullable=False, comment="all changes up to this time are stored"),
     Column("moved_at", Moment, nullable=False),
     Column("run_id", RowId, nullable=False),
-    comment="how far a source is covered",
+    comment="the watermark of each source",
 )
 
 sync_windows = Table(
@@ -118,24 +124,24 @@ sync_windows = Table(
     metadata,
     Column("id", RowId, primary_key=True),
     Column("source_id", ForeignKey("sources.id"), nullable=False),
-    Column("run_id", RowId, nullable=False, comment="the run that worked on it last"),
-    Column("job", Text, nullable=False, comment="what asked for it: first, sync, full, backfill, sweep"),
+    Column("run_id", RowId, nullable=False, comment="the run that last worked on the window"),
+    Column("job", Text, nullable=False, comment="the kind of work: first, sync, full, backfill, sweep"),
     Column("field", Text, nullable=False, comment="createdAt or updatedAt"),
     Column("start_at", Moment, nullable=False, comment="included"),
     Column("end_at", Moment, nullable=False, comment="not included"),
-    Column("checkpoint_at", Moment, nullable=False, comment="committed from start_at up to here"),
+    Column("checkpoint_at", Moment, nullable=False, comment="everything from start_at up to this time is committed"),
     Column("strategy", Text, nullable=False, comment="keyset, newest_first, split_windows"),
     Column("state", Text, nullable=False, comment="pending, running, verified, unverified, failed"),
     Column("requests", Integer, nullable=False, server_default="0"),
     Column("rows", Integer, nullable=False, server_default="0", comment="records read, repeats included"),
-    Column("reported_total", Integer, comment="totalResults, where the server tells it"),
-    Column("attempts", Integer, nullable=False, server_default="0", comment="how often its reading was begun"),
-    Column("opened_at", Moment, nullable=False, comment="the server's time when its reading began"),
+    Column("reported_total", Integer, comment="totalResults, if the server gives it"),
+    Column("attempts", Integer, nullable=False, server_default="0", comment="how often a run began to read the window"),
+    Column("opened_at", Moment, nullable=False, comment="the server's time when the read began"),
     Column("finished_at", Moment),
     Column("error", Text),
     Index(None, "source_id", "state"),
     Index(None, "source_id", "start_at"),
-    comment="the ledger of windows: ranges of time that were read",
+    comment="windows: the ranges of time that runs read",
 )
 
 statuses = Table(
@@ -148,7 +154,7 @@ statuses = Table(
     Column("description", Text),
     Column("is_enabled", Boolean),
     Column("is_active", Boolean),
-    Column("seen_at", Moment, comment="updatedAt of the newest task that showed it so"),
+    Column("seen_at", Moment, comment="updatedAt of the newest task with these values"),
     Column("raw", Json, nullable=False),
     comment="the customer's statuses",
 )
@@ -164,7 +170,7 @@ priorities = Table(
     Column("description", Text),
     Column("is_enabled", Boolean),
     Column("is_active", Boolean),
-    Column("seen_at", Moment, comment="updatedAt of the newest task that showed it so"),
+    Column("seen_at", Moment, comment="updatedAt of the newest task with these values"),
     Column("raw", Json, nullable=False),
     comment="the customer's priorities",
 )
@@ -173,10 +179,10 @@ cases = Table(
     "cases",
     metadata,
     *key(),
-    Column("ref_id", Text, comment='as people say it, such as "CS000108"'),
-    Column("seen_at", Moment, comment="updatedAt of the newest task that showed it so"),
+    Column("ref_id", Text, comment='the reference for people, such as "CS000108"'),
+    Column("seen_at", Moment, comment="updatedAt of the newest task with these values"),
     Index(None, "ref_id", info=ANY_LENGTH),
-    comment="the cases that tasks belong to",
+    comment="the cases of the tasks",
 )
 
 tasks = Table(
@@ -185,35 +191,35 @@ tasks = Table(
     *key(),
     Column("stream_id", Text, nullable=False),
     Column("case_id", Text, index=True),
-    Column("ref_id", Text, comment='as people say it, such as "TS000105"'),
-    Column("name", Text, comment="what it is about"),
+    Column("ref_id", Text, comment='the reference for people, such as "TS000105"'),
+    Column("name", Text, comment="the task's title"),
     Column("status_id", Text, index=True),
     Column("priority_id", Text, index=True),
     Column("assignee_type", Text, comment="unassigned, queues or agent"),
     Column("assignee_id", Text),
-    Column("assignee", Text, comment="the agent's name, as this record says it"),
+    Column("assignee", Text, comment="the agent's name in this record"),
     Column("queue_id", Text),
-    Column("queue", Text, comment="the queue's name, as this record says it"),
+    Column("queue", Text, comment="the queue's name in this record"),
     Column("conversation_type", Text, comment="such as TASK"),
     Column("origin", Text, comment="the API's key source, such as rtm"),
     Column("account_id", Text),
     Column("org_id", Text),
     Column("user_id", Text),
-    Column("user_name", Text, comment="as this record says it"),
+    Column("user_name", Text, comment="the name in this record"),
     Column("created_by_id", Text),
-    Column("created_by", Text, comment="the name, as this record says it"),
+    Column("created_by", Text, comment="the name in this record"),
     Column("updated_by_id", Text),
-    Column("updated_by", Text, comment="the name, as this record says it"),
-    Column("is_active", Boolean, comment="false: deactivated, which counts as deleted"),
-    Column("is_breached", Boolean, comment="isBreached, as the API tells it"),
-    Column("is_custom", Boolean, comment="isCustTsk, as the API tells it"),
+    Column("updated_by", Text, comment="the name in this record"),
+    Column("is_active", Boolean, comment="false: inactive, which counts as deleted"),
+    Column("is_breached", Boolean, comment="isBreached of the API"),
+    Column("is_custom", Boolean, comment="isCustTsk of the API"),
     Column("due_at", Moment),
     Column("created_at", Moment),
     Column("updated_at", Moment),
-    Column("raw", Json, nullable=False, comment="the whole record as the API gave it"),
-    Column("deleted_at", Moment, comment="when it was found gone from the server"),
+    Column("raw", Json, nullable=False, comment="the whole record as the API sent it"),
+    Column("deleted_at", Moment, comment="when a run found that the server no longer has it"),
     Column("first_seen_at", Moment, nullable=False, comment="when a sync first stored it"),
-    Column("stored_at", Moment, nullable=False, comment="when this version was written here"),
+    Column("stored_at", Moment, nullable=False, comment="when this version was stored"),
     Column("run_id", RowId, nullable=False, comment="the run that wrote this version"),
     Column("forgotten_at", Moment, comment="when its content was erased on request"),
     *(
@@ -231,7 +237,7 @@ tasks = Table(
     ),
     Index(None, "ref_id", info=ANY_LENGTH),
     Index(None, "forgotten_at", info=IS_FORGOTTEN),
-    # What counts tasks reads these instead of whole rows.
+    # Counts read these indexes instead of whole rows.
     Index("ix_tasks_created_at", "created_at", "source_id", "deleted_at"),
     Index("ix_tasks_updated_at", "updated_at", "source_id", "deleted_at", "created_at"),
     Index(
@@ -247,7 +253,7 @@ tasks = Table(
         *("created_at", "first_seen_at", "updated_at", "deleted_at", "forgotten_at"),
         *("queue_id", "priority_id", "assignee_id", "due_at"),
     ),
-    comment="one row a task, its newest version",
+    comment="tasks, each in its newest version",
 )
 
 task_changes = Table(
@@ -259,17 +265,17 @@ task_changes = Table(
     Column(
         "field", Text, nullable=False, comment="status, priority, assignee, queue, name, due date, deletion, return"
     ),
-    Column("old_id", Text, comment="of the status, priority, assignee or queue before"),
-    Column("new_id", Text, comment="of the one after"),
-    Column("old_value", Text, comment="its name at that time, or the value before as text"),
-    Column("new_value", Text, comment="its name at that time, or the value after as text"),
-    Column("changed_at", Moment, comment="updatedAt of the version that shows it"),
-    Column("seen_at", Moment, nullable=False, comment="when a sync met that version"),
+    Column("old_id", Text, comment="id of the old status, priority, assignee or queue"),
+    Column("new_id", Text, comment="id of the new one"),
+    Column("old_value", Text, comment="name of the old one at that time, or the old value as text"),
+    Column("new_value", Text, comment="name of the new one at that time, or the new value as text"),
+    Column("changed_at", Moment, comment="updatedAt of the version with the change"),
+    Column("seen_at", Moment, nullable=False, comment="when a run first read that version"),
     Column("run_id", RowId, nullable=False),
     reference("task_id", "tasks"),
     Index("ix_task_changes_task_id", "task_id", "source_id", "changed_at"),
     Index("ix_task_changes_field", "field", "task_id", "source_id", "changed_at", "seen_at", "old_id", "new_id"),
-    comment="what changed on a task between two versions that were seen",
+    comment="changes of a task between two stored versions",
 )
 
 
@@ -278,8 +284,8 @@ rejected_records = Table(
     metadata,
     Column("id", RowId, primary_key=True),
     Column("source_id", ForeignKey("sources.id"), nullable=False),
-    Column("digest", Text, nullable=False, comment="of the raw text: kept once by content"),
-    Column("record_id", Text, comment="its _id, where it has one"),
+    Column("digest", Text, nullable=False, comment="digest of the raw text, unique for a source"),
+    Column("record_id", Text, comment="_id of the record, if it has one"),
     Column("reason", Text, nullable=False),
     Column("raw", Text, nullable=False),
     Column("times_seen", Integer, nullable=False),
@@ -288,7 +294,7 @@ rejected_records = Table(
     Column("first_run_id", RowId, nullable=False),
     Column("last_run_id", RowId, nullable=False),
     Column("window_id", ForeignKey("sync_windows.id")),
-    Column("acknowledged_at", Moment, comment="since when it makes no run incomplete: kore-etl rejected acknowledge"),
+    Column("acknowledged_at", Moment, comment="when kore-etl rejected acknowledge marked it as known"),
     UniqueConstraint("source_id", "digest"),
     comment="records that could not be stored, with the reason",
 )
@@ -297,10 +303,10 @@ unknown_keys = Table(
     "unknown_keys",
     metadata,
     Column("source_id", ForeignKey("sources.id"), primary_key=True, autoincrement=False),
-    Column("key", Text, primary_key=True, comment="at the top of the record"),
-    Column("example", Text, comment="the beginning of its value as JSON"),
-    Column("task_id", Text, nullable=False, comment="the task that showed it first"),
+    Column("key", Text, primary_key=True, comment="the key at the top level of the record"),
+    Column("example", Text, comment="the start of its value as JSON"),
+    Column("task_id", Text, nullable=False, comment="the first task with this key"),
     Column("first_seen_at", Moment, nullable=False),
     Column("run_id", RowId, nullable=False),
-    comment="keys of records that are neither the API's own, as far as they are known, nor custom fields",
+    comment="keys that are neither known keys of the API nor custom fields",
 )

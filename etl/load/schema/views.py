@@ -1,11 +1,11 @@
-"""The views: what each is for, its columns, and its text in either dialect. A migration that changes one has its own.
+"""The views: purpose, columns and text in both dialects. Migrations have their own copies of the texts.
 
-The texts are in ``view_sql``, one file a view and one text for both databases: what stands there in braces is a piece
-that is written as in ``_PIECES``, its arguments after the colon, with "to" between two. One view has a text of its own
-for SQLite, which looks up only the names that a query asks for.
+``view_sql`` has one file for each view, for both databases. Braces in it stand for a piece of ``_PIECES``, with
+arguments after a colon and "to" between two. One view has its own text for SQLite: it looks up only the names that a
+query asks for.
 
-A task is open until its status is of the category resolved, closed, completed or done, written in any case; a status
-without a category is judged by its name. A task that was deleted is not open. No view shows one that was forgotten.
+A task is open until its status has the category resolved, closed, completed or done, in upper or lower case. The name
+decides for a status without a category. A deleted task is not open. No view shows a forgotten task.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-# A status without a category, as the API gives it as a bare text, is judged by its name.
+# The API may give a status as a bare text, without a category; then its name decides.
 _CATEGORY = "lower(coalesce({0}.category, {0}.name, ''))"
 _PIECES = {
     "resolved": f"({_CATEGORY} in ('resolved', 'closed', 'completed', 'done'))",
@@ -39,7 +39,7 @@ _PIECES = {
     ),
     "today": "{day:{now}}",
 }
-# A moment or a day is given in the form in which the tables hold it.
+# Times and days have the form that the tables have.
 _DIALECTS = {
     "postgresql": {
         "now": "cast(now() as timestamp(3) with time zone)",
@@ -61,15 +61,15 @@ _DIALECTS = {
     },
 }
 
-_STATUS = {"status": "its name as it is now", "status_category": "of the status, as it is now"}
+_STATUS = {"status": "the status's current name", "status_category": "the status's current category"}
 _SOURCE_NAME = {"source": "the source's name in the settings"}
-_SOURCE = _SOURCE_NAME | {"source_id": "with the task's id, the key"}
+_SOURCE = _SOURCE_NAME | {"source_id": "part of the key"}
 _OF_SOURCE = {"stream_id": ""} | _SOURCE_NAME | {"source_id": ""}
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view: what it is for, and of each column what its name does not say, else an empty text."""
+    """A view with its purpose; a column's text is empty if its name says everything."""
 
     name: str
     comment: str
@@ -77,7 +77,7 @@ class View:
 
 
 def make_views(connection: Connection) -> None:
-    """Make all views, with their comments where the database keeps some."""
+    """Make all views, on PostgreSQL with comments."""
     dialect = connection.dialect.name
     for view in VIEWS:
         connection.exec_driver_sql(f"create view {view.name} as\n{view_text(view.name, dialect)}")
@@ -87,7 +87,7 @@ def make_views(connection: Connection) -> None:
 
 
 def view_text(name: str, dialect: str) -> str:
-    """Return the statement behind a view, as a database writes it."""
+    """Return a view's SELECT statement for a dialect."""
     folder = files(__package__).joinpath("view_sql")
     own = folder.joinpath(f"{name}.{dialect}.sql")
     return in_dialect((own if own.is_file() else folder.joinpath(f"{name}.sql")).read_text("utf-8"), dialect)
@@ -107,30 +107,30 @@ def in_dialect(text: str, dialect: str, more: Mapping[str, str] | None = None) -
 
 
 def _columns(names: str) -> dict[str, str]:
-    """Columns whose names say it all."""
+    """Return columns whose names say everything."""
     return dict.fromkeys(names.split(), "")
 
 
 VIEWS = (
     View(
         "task_overview",
-        "one row a task with the names of its status, priority and case; what is forgotten is left out",
+        "one row for each task with the names of its status, priority and case; without forgotten tasks",
         _columns("_id")
-        | {"ref_id": 'as people say it, such as "TS000105"'}
+        | {"ref_id": 'the reference for people, such as "TS000105"'}
         | _columns("case_id case_ref_id name")
         | _STATUS
         | _columns("priority assignee queue created_at updated_at due_at")
-        | {"deleted_at": "when it was found gone from the server; null while it is there"}
+        | {"deleted_at": "when a run found that the server no longer has it; null if the server has it"}
         | _OF_SOURCE,
     ),
     View(
         "computed_status_intervals",
-        "the intervals in a status of each task that changed it; kept in status_intervals",
+        "the status intervals of each task with status changes; stored in status_intervals",
         _columns("task_id source_id position status_id value started_at ended_at"),
     ),
     View(
         "computed_task_progress",
-        "what the changes of its status say of each task that has some; kept in task_progress",
+        "response and resolution times of each task with status changes; stored in task_progress",
         _columns("task_id source_id first_response_at first_resolved_at last_resolved_at reopened"),
     ),
     View(
@@ -141,14 +141,14 @@ VIEWS = (
         | _columns("status_id")
         | _STATUS
         | {
-            "started_at": "of the first: when the task was created, or first seen where that is not told",
-            "ended_at": "when the next began or the task was deleted; null for the one that lasts",
-            "seconds": "its length, until now for the one that lasts",
+            "started_at": "for the first interval: when the task was created, or first seen if that is unknown",
+            "ended_at": "when the next interval began or the task was deleted; null for the current interval",
+            "seconds": "the interval's length; the current interval ends now",
         },
     ),
     View(
         "task_cycle_times",
-        "one row a task: how long until the first response and until it was resolved, and reopenings",
+        "one row for each task: time to first response, time to resolution, and reopenings",
         _columns("task_id")
         | _OF_SOURCE
         | {
@@ -168,77 +168,77 @@ VIEWS = (
     ),
     View(
         "open_backlog",
-        "how many tasks are open now, by status, priority, queue and age",
+        "the number of open tasks by status, priority, queue and age",
         _OF_SOURCE
         | _columns("status_id")
         | _STATUS
         | _columns("priority_id priority queue_id queue")
         | {
-            "age_band": "since its creation: <1 day, 1-3 days, 3-7 days, 7-30 days, 30-90 days, >90 days, or unknown",
-            "age_from": "the days that the band begins at, to sort by",
-            "tasks": "how many",
-            "overdue": "how many of them have a due date that is past",
+            "age_band": "age since creation: <1 day, 1-3 days, 3-7 days, 7-30 days, 30-90 days, >90 days, or unknown",
+            "age_from": "the first day of the band, to sort by",
+            "tasks": "number of tasks",
+            "overdue": "number of tasks with a past due date",
             "oldest_created_at": "",
         },
     ),
     View(
         "daily_events",
-        "what each task counts for in daily_flow, and on which day; summed up in daily_counts",
+        "the counts of each task in daily_flow by day; summed up in daily_counts",
         _columns("task_id stream_id source_id") | {"day": "in UTC"} | _columns("created resolved reopened deleted"),
     ),
     View(
         "daily_flow",
-        "one row a day: how many tasks were created, resolved and reopened, and were open at its end",
+        "one row for each day: tasks created, resolved and reopened, and tasks open at its end",
         _OF_SOURCE
         | {
-            "day": "UTC; every day from the first task's to today",
+            "day": "in UTC; every day from the first task to today",
             "created": "",
-            "resolved": "one that came resolved counts on the day of its last update, as far as that is known",
+            "resolved": "a task first seen as resolved counts on the day of its last update, if known",
             "reopened": "",
-            "deleted": "open ones that were deleted",
-            "backlog": "open at the day's end: that of the day before + created - resolved + reopened - deleted",
+            "deleted": "open tasks that were deleted",
+            "backlog": "open tasks at the day's end: the day before + created - resolved + reopened - deleted",
         },
     ),
     View(
         "agent_load",
-        "how many open tasks each agent has now",
+        "the number of open tasks of each agent",
         _OF_SOURCE
-        | {"assignee_id": "null: those that nobody has"}
+        | {"assignee_id": "null: unassigned tasks"}
         | _columns("assignee open_tasks")
-        | {"overdue": "how many of them have a due date that is past", "oldest_created_at": ""},
+        | {"overdue": "number of tasks with a past due date", "oldest_created_at": ""},
     ),
     View(
         "overdue_tasks",
-        "the open tasks whose due date is past",
+        "open tasks with a past due date",
         _columns("_id ref_id name")
         | _STATUS
         | _columns("priority assignee queue created_at due_at")
-        | {"overdue_seconds": "since the due date"}
+        | {"overdue_seconds": "seconds since the due date"}
         | _OF_SOURCE,
     ),
     View(
         "coverage_gaps",
-        "the ranges of time before the watermark that no run has read; none after a run without trouble",
+        "ranges of time before the watermark that no window covers; normally none",
         {"source_id": ""} | _SOURCE_NAME | {"gap_start": "included", "gap_end": "not included"},
     ),
     View(
         "sync_freshness",
-        "one row a source: how far it is complete, how old that is, and what is amiss",
+        "one row for each source: watermark, its age, last run, and problems",
         {
             "source_id": "",
-            "source": "its name in the settings",
+            "source": "the source's name in the settings",
             "stream_id": "",
-            "watermark": "all changes up to here are stored; null before the first sync is done",
-            "age_seconds": "of the watermark",
-            "last_command": "of the newest run",
-            "last_state": "of the newest run: running, finished, failed, interrupted or abandoned",
+            "watermark": "all changes up to this time are stored; null before the first sync is done",
+            "age_seconds": "age of the watermark",
+            "last_command": "command of the newest run",
+            "last_state": "state of the newest run: running, finished, failed, interrupted or abandoned",
             "last_started_at": "",
-            "last_finished_at": "null while it runs",
-            "tasks": "how many are stored and not deleted",
-            "deleted": "how many are marked as deleted",
-            "rejected": "records that could not be stored",
-            "gaps": "how many ranges of time were never read: see coverage_gaps",
-            "unverified_windows": "windows whose completeness is not proven",
+            "last_finished_at": "null while the run works",
+            "tasks": "number of stored tasks that are not deleted",
+            "deleted": "number of tasks marked as deleted",
+            "rejected": "number of rejected records",
+            "gaps": "number of gaps, as in coverage_gaps",
+            "unverified_windows": "number of unverified windows",
         },
     ),
 )

@@ -52,7 +52,7 @@ class TestUpgrade:
         db("upgrade")
         done = db("upgrade", NEWEST.lstrip("0"))
         assert done.returncode == 0
-        assert done.stderr.endswith(f": the tables were at {NEWEST} already; nothing was to be done\n")
+        assert done.stderr.endswith(f": the tables were at {NEWEST} already; there was nothing to do\n")
 
     def test_writes_json_for_a_pipe(self, db):
         assert json.loads(db("upgrade", "--output", "json").stdout) == {"from": None, "to": NEWEST, "changed": True}
@@ -111,14 +111,14 @@ class TestDowngrade:
         said = process.communicate(timeout=60)[1]
         os.close(parent)
         assert process.returncode == code
-        assert said.startswith(f"This drops all tables with all that they hold, in {sqlite_url}. Go on?")
+        assert said.startswith(f"This drops all tables with all their data, in {sqlite_url}. Continue?")
         assert ("tasks" in tables(sqlite_url)) is left
 
     def test_of_an_empty_database_does_nothing(self, db, database_url):
         execute(database_url, "select 1")  # SQLite makes the file
         done = db("downgrade", "base")
         assert done.returncode == 0
-        assert done.stderr.endswith(": the tables were at base already; nothing was to be done\n")
+        assert done.stderr.endswith(": the tables were at base already; there was nothing to do\n")
 
 
 class TestCurrent:
@@ -145,7 +145,7 @@ class TestCheck:
         execute(database_url, "select 1")
         done = db("check")
         assert done.returncode == 6
-        assert done.stderr.endswith(f"the tables are at base, needed is {NEWEST}; run: kore-etl db upgrade\n")
+        assert done.stderr.endswith(f"the tables are at base, but {NEWEST} is needed; run: kore-etl db upgrade\n")
 
     def test_ends_with_6_for_tables_of_a_newer_version(self, db, database_url):
         db("upgrade")
@@ -153,7 +153,7 @@ class TestCheck:
         done = db("check")
         assert done.returncode == 6
         assert done.stderr.endswith(
-            f"at 9000, needed is {NEWEST}; install the kore-etl that made it, or choose another database\n"
+            f"at 9000, but {NEWEST} is needed; install the kore-etl that made it, or choose another database\n"
         )
 
     def test_ends_with_6_and_names_what_was_changed_by_hand(self, db, database_url):
@@ -167,7 +167,7 @@ class TestCheck:
         )
         done = db("check", "--output", "json")
         assert done.returncode == 6
-        assert f"the tables are not as migration {NEWEST} makes them: " in done.stderr
+        assert f"the tables differ from migration {NEWEST}: " in done.stderr
         assert done.stderr.count("\n") == 1
         shown = json.loads(done.stdout)
         assert (shown["ok"], shown["current"]) == (False, NEWEST)

@@ -164,7 +164,7 @@ def test_no_text_is_a_formula_where_that_is_asked(export):
         (("--view", "nonsense"), "no such table or view; accepted: "),
         (("--view", "tasks; drop table tasks"), "no such table or view"),
         (("--source", "elsewhere"), "no such source; accepted: default"),
-        (("--view", "sources", "--since", "1d"), "has no column that tells when"),
+        (("--view", "sources", "--since", "1d"), "has no column with the time"),
         (("--since", "lately"), "'lately' is no date or time"),
         (("--out", "no/such/folder/file"), "cannot be written: No such file or directory"),
         (("--format", "jsonl", "--spreadsheet-safe"), "is for --format csv"),

@@ -113,9 +113,9 @@ class TestParameters:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            (["--sort", "name:up"], "'name:up' is none of FIELD, FIELD:asc and FIELD:desc"),
-            (["--sort", ":desc"], "is none of FIELD"),
-            (["--custom-field", "Region"], "'Region' is no JSON"),
+            (["--sort", "name:up"], "Invalid sort 'name:up': use FIELD, FIELD:asc or FIELD:desc"),
+            (["--sort", ":desc"], "use FIELD, FIELD:asc or FIELD:desc"),
+            (["--custom-field", "Region"], "'Region' is not JSON"),
             (["--start", "yesterday"], "'yesterday' is no date or time"),
             (["--due", "20250601"], "'20250601' is no date or time"),
             (["--limit", "0"], "0 is not in the range x>=1"),
@@ -171,7 +171,7 @@ class TestOutput:
 
     def test_says_nothing_of_a_total_that_is_not_told(self, fetch, sandbox):
         done = fetch(sandbox(tasks=1, totals="missing"))
-        assert done.stderr == "kore-etl: 1 task, 1 request; the server tells no total\n"
+        assert done.stderr == "kore-etl: 1 task, 1 request; the server gives no total\n"
 
     def test_is_silent_beside_it_if_told_so(self, fetch, sandbox):
         assert fetch(sandbox(tasks=1), "--quiet").stderr == ""
@@ -209,7 +209,7 @@ class TestAll:
         skips = [request["body"]["skip"] for request in server.requests]
         assert skips[:3] == [5, 55, 105]
         assert len(skips) == (3 if "totals" not in options or options == {"totals": "missing"} else 4)
-        assert done.stderr.startswith("kore-etl: warning: pages are told apart by skip")
+        assert done.stderr.startswith("kore-etl: warning: paging by skip may miss")
         assert f"kore-etl: 115 tasks, {len(skips)} requests; " in done.stderr
 
     def test_does_not_warn_of_a_single_page(self, fetch, sandbox):
@@ -225,7 +225,7 @@ class TestAll:
         done = fetch(server, "--all")
         assert done.returncode == 3
         assert len(ids(done.stdout)) == 50
-        assert "the same page whatever is skipped" in done.stderr
+        assert "ignores skip and repeats the page" in done.stderr
         assert done.stderr.endswith("kore-etl: 50 tasks, 2 requests; 120 match\n")
         assert server.request_count == 2
 

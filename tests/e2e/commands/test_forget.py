@@ -77,4 +77,4 @@ def test_unknown_says_so_where_there_is_none(run, mirror):
     run("forget", "ti-told", "--yes")
     done = run("schema", "unknown")
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "kore-etl: no record has a key that is not known\n"
+    assert done.stderr == "kore-etl: no record has an unknown key\n"

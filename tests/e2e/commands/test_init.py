@@ -131,7 +131,7 @@ def test_asks_until_the_answer_is_right_and_hides_the_secret(server, config, tmp
     arguments = ["init", "--config", str(config), "--no-probe"]
     code, shown = on_terminal(arguments, tmp_path, {}, typed=[*typed, known.client_secret])
     assert code == 0, shown
-    assert shown.count("Where the account lives") == 2
+    assert shown.count("The URL of the account's server") == 2
     assert "The Client Secret (it is not shown)" in shown
     assert tomllib.loads(config.read_text())["account_id"] == known.account_id
     assert config.with_name("client-secret").read_text().strip() == known.client_secret

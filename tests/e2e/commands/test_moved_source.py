@@ -40,7 +40,7 @@ def test_a_run_is_refused_until_check_is_told(moved: Any, run_cli: Callable[...,
     for command in (["sync"], ["check"]):
         done = run_cli(*command, env=after)
         assert done.returncode == 2
-        assert "source default was read from 127.0.0.1 so far, and now from localhost" in done.stdout + done.stderr
+        assert "source default was read from 127.0.0.1 before, and now from localhost" in done.stdout + done.stderr
         assert "kore-etl check --moved" in done.stdout + done.stderr
     assert hosts(database_url) == [("default", "127.0.0.1")]
 

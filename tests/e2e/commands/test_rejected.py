@@ -77,7 +77,7 @@ class TestList:
         settings = environment(sandbox(tasks=1), migrated_sqlite_url)
         run_cli("sync", env=settings)
         done = run_cli("rejected", "list", env=settings)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "kore-etl: no record is kept aside\n")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "kore-etl: there is no rejected record\n")
 
     def test_needs_no_credentials(self, settings, run_cli):
         done = run_cli("rejected", "list", env={"KORE_ETL_DATABASE_URL": settings["KORE_ETL_DATABASE_URL"]})
@@ -143,7 +143,7 @@ class TestReplay:
         rejected("drop", *map(str, listed(rejected).values()), "--yes")
         done = rejected("replay")
         assert (done.returncode, done.stdout) == (0, "")
-        assert done.stderr == "kore-etl: no record is kept aside; nothing was to be done\n"
+        assert done.stderr == "kore-etl: there is no rejected record; there was nothing to do\n"
 
     def test_refuses_records_of_a_source_that_it_is_not_to_work_on(self, rejected, run_cli, settings):
         other = {**settings, "KORE_ETL_STREAM_ID": "st-other"}
@@ -185,7 +185,7 @@ class TestDrop:
         said = process.communicate(timeout=60)[1]
         os.close(parent)
         assert process.returncode == code
-        assert said.startswith("This deletes 1 record, with all of its text. Go on?")
+        assert said.startswith("This deletes 1 record, with all of its text. Continue?")
         assert len(listed(rejected)) == left
 
 

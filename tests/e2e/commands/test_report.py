@@ -44,7 +44,7 @@ def test_it_needs_no_home(run_cli: Run, migrated_sqlite_url: str, tmp_path: Path
     ("options", "said"),
     [
         (("--timezone", "Europe/Nowhere"), "no time zone such as UTC or Europe/Berlin"),
-        (("--since", "0d"), "--since is from 1d to 3660d"),
+        (("--since", "0d"), "--since must be from 1d to 3660d"),
         (("--since", "soon"), "'soon'"),
     ],
 )

@@ -140,7 +140,7 @@ class TestSyncing:
         engine = open_engine(sqlite_url)
         deferred_indexes.put_off(engine)
         done = sync("db", "upgrade")
-        assert f"made {len(deferred_indexes.late())} indexes that a first sync had put off\n" in done.stderr
+        assert f"made {len(deferred_indexes.late())} indexes that a first sync left out\n" in done.stderr
         assert missing(engine) == []
         assert "put off" not in sync("db", "upgrade").stderr
         engine.dispose()

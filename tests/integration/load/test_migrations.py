@@ -617,7 +617,7 @@ def test_an_own_object_that_cannot_be_kept_is_named(
     before = shape(migrated)
     process = start(UPGRADE, database_url, tmp_path, next_version(LACKS_A_COLUMN, NEXT_KEEPING))
     said = process.communicate()[1].splitlines()[-1]
-    assert "my_open is not of kore-etl and does not fit the new tables: " in said
+    assert "my_open is not part of kore-etl and does not fit the new tables: " in said
     assert said.endswith("drop or change it and run again; nothing was changed")
     assert (schema.current(migrated), shape(migrated)) == (schema.newest(), before)
     assert set(counts(migrated).values()) == {1}

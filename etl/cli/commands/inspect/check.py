@@ -1,4 +1,4 @@
-"""``kore-etl check``: whether a sync would work, and if not, why and what to do."""
+"""``kore-etl check``: check whether a sync would work, and what to do if not."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "cyan
 @click.command()
 @common_options
 @source_option
-@click.option("--moved", is_flag=True, help="A source's server has moved to the base_url of the settings.")
+@click.option("--moved", is_flag=True, help="Confirm that a source's server has moved to the base_url in the settings.")
 @output_option
 def check(common: Common, select: tuple[str, ...], moved: bool, output: str) -> int:
-    """See whether a sync would work: settings, database, network, clock, token, stream, budget, lock.
+    """Check whether a sync would work: settings, database, network, clock, token, stream, budget, lock.
 
-    Each is a line: ok, warning, failed, or unknown where a failure above kept it from being seen, and what to do. One
-    request is made for each source, and nothing is written. The exit code is that of the first failure.
+    Each check prints a line: ok, warning, failed, or unknown after an earlier failure. A failed line says what to do.
+    The command makes one request for each source and writes nothing. It exits with the code of the first failure.
 
-    Where the host of a known source has changed, this asks on a terminal whether its server has moved; --moved says so.
-    That alone is written. A source of another server needs another name.
+    If the host of a known source has changed, the command asks on a terminal whether its server has moved. --moved
+    answers yes. Only this answer is stored. A different server needs a different source name.
 
     \b
     Example:
@@ -86,11 +86,11 @@ def _settings(loaded: Loaded) -> Iterator[CheckResult]:
         detail, _, to_do = text.rpartition(": ")
         yield warning("permissions", detail, to_do)
     if not loaded.warnings:
-        yield ok("permissions", "no secret can be read by others")
+        yield ok("permissions", "no other user can read a secret")
 
 
 def _database(loaded: Loaded) -> tuple[Engine | None, list[CheckResult]]:
-    """Return the database where it can be opened without making it, and what is found of it."""
+    """Return the database, if it exists and opens, and the findings about it."""
     from sqlalchemy.engine import make_url
 
     from etl.jobs.diagnostics import database_check as checks

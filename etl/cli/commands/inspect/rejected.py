@@ -1,4 +1,4 @@
-"""``kore-etl rejected``: the records that could not be stored, and what to do with them."""
+"""``kore-etl rejected``: list, store, acknowledge or drop rejected records."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LISTED = ("id", "record_id", "reason", "times_seen", "first_seen_at", "last_see
 
 @click.group()
 def rejected() -> None:
-    """See the records that could not be stored, and store, acknowledge or drop them.
+    """List, store, acknowledge or drop the records that could not be stored.
 
     \b
     Example:
@@ -32,12 +32,12 @@ def rejected() -> None:
     """
 
 
-@rejected.command("list", short_help="List the records that are kept aside.")
+@rejected.command("list", short_help="List the rejected records.")
 @common_options
-@click.option("--source", metavar="NAME", help="Only those of this source.")
+@click.option("--source", metavar="NAME", help="Only the records of this source.")
 @output_option
 def list_(common: Common, source: str | None, output: str) -> None:
-    """List the records that are kept aside: each once, however often it was seen.
+    """List the rejected records, each once, however often it was seen.
 
     \b
     Example:
@@ -56,17 +56,17 @@ def list_(common: Common, source: str | None, output: str) -> None:
         of_many = len({entry["source"] for entry in found}) > 1
         print_table(("source", *_LISTED) if of_many else _LISTED, found)
     elif common.verbosity >= 0:
-        click.echo("kore-etl: no record is kept aside", err=True)
+        click.echo("kore-etl: there is no rejected record", err=True)
 
 
-@rejected.command(short_help="Show all of a record that is kept aside.")
+@rejected.command(short_help="Show a rejected record.")
 @common_options
 @click.argument("number", metavar="ID", type=_NUMBER)
 @output_option
 def show(common: Common, number: int, output: str) -> None:
-    """Show all that is known of a record that is kept aside, with its whole text.
+    """Show a rejected record with its reason and its whole text.
 
-    ID is that of kore-etl rejected list. What a terminal would obey is written as an escape; JSON has the text itself.
+    ID is the id in kore-etl rejected list. Terminal control characters are escaped; JSON has the text itself.
 
     \b
     Example:
@@ -83,16 +83,16 @@ def show(common: Common, number: int, output: str) -> None:
         print_record(found)
 
 
-@rejected.command(short_help="Store the records that are good by now.")
+@rejected.command(short_help="Store the records that are valid now.")
 @common_options
 @source_option
 @click.argument("numbers", metavar="[ID]...", nargs=-1, type=_NUMBER)
 @output_option
 def replay(common: Common, select: tuple[str, ...], numbers: tuple[int, ...], output: str) -> int:
-    """Take the kept records, all or some, through today's rules, and store what is good by now.
+    """Check all or some rejected records again and store the valid ones.
 
-    No request is made. A stored row is never replaced by an older version. What is stored is no longer kept aside;
-    what is not stays, with today's reason, and the command exits 3. It is a run as a sync is, and exits 75 beside one.
+    It makes no request. An older version never replaces a stored row. A stored record leaves the list. A record that is
+    still bad stays with the new reason, and the command exits 3. Replay is a run and exits 75 while another run works.
 
     \b
     Example:
@@ -108,21 +108,21 @@ def replay(common: Common, select: tuple[str, ...], numbers: tuple[int, ...], ou
     settings = common.start(select=select).settings
     sources = _sources_of(settings, ids)
     if not sources and output == "text":
-        click.echo("kore-etl: no record is kept aside; nothing was to be done", err=True)
+        click.echo("kore-etl: there is no rejected record; there was nothing to do", err=True)
         return 0
     chosen = settings.model_copy(update={"sources": sources})
     return work_on_sources(chosen, Work("replay", lambda run: asdict(job(run, ids))), output=output)
 
 
-@rejected.command(short_help="Let known records make no sync incomplete.")
+@rejected.command(short_help="Mark records as known, so that syncs no longer exit 3.")
 @common_options
 @click.argument("numbers", metavar="[ID]...", nargs=-1, type=_NUMBER)
 @output_option
 def acknowledge(common: Common, numbers: tuple[int, ...], output: str) -> None:
-    """Note that the kept records, all or some, are known: they no longer make a sync exit 3.
+    """Mark all or some rejected records as known: they no longer make a sync exit 3.
 
-    They stay kept aside, and are counted when they are seen again. A record whose content changes and that is still
-    bad is a new one, which makes a sync exit 3 again.
+    They stay in the list and are counted when a sync sees them again. A bad record with new content is a new record: it
+    makes a sync exit 3 again.
 
     \b
     Example:
@@ -145,13 +145,13 @@ def acknowledge(common: Common, numbers: tuple[int, ...], output: str) -> None:
         click.echo(f"kore-etl: {_records(acknowledged)} acknowledged", err=True)
 
 
-@rejected.command(short_help="Delete records that are kept aside.")
+@rejected.command(short_help="Delete rejected records.")
 @common_options
 @click.argument("numbers", metavar="ID...", nargs=-1, required=True, type=_NUMBER)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @output_option
 def drop(common: Common, numbers: tuple[int, ...], yes: bool, output: str) -> None:
-    """Delete records that are kept aside. One that the server gives again is kept again.
+    """Delete rejected records. A sync that sees one again stores it here again.
 
     \b
     Example:
@@ -204,7 +204,7 @@ def _require_source(connection: Connection, name: str | None) -> None:
 
 
 def _sources_of(settings: Settings, ids: Sequence[int] | None) -> tuple[SourceSettings, ...]:
-    """Return the sources in the settings whose kept records are meant."""
+    """Return the sources of the chosen records, from the settings."""
     from etl.load.ledger import quarantine
     from etl.load.ledger.sources import host_of
 
@@ -225,7 +225,7 @@ def _confirm(ids: Sequence[int]) -> None:
     if not sys.stdin.isatty():
         raise ConfigError("rejected drop deletes records and asks first, which needs a terminal; without one add --yes")
     text = "its text" if len(ids) == 1 else "their texts"
-    click.confirm(f"This deletes {_records(len(ids))}, with all of {text}. Go on?", abort=True, err=True)
+    click.confirm(f"This deletes {_records(len(ids))}, with all of {text}. Continue?", abort=True, err=True)
 
 
 def _records(count: int) -> str:

@@ -37,12 +37,12 @@ def runs() -> None:
 
 @runs.command("list", short_help="List the runs, the latest first.")
 @common_options
-@click.option("--source", metavar="NAME", help="Only those of this source.")
-@click.option("--failed", is_flag=True, help="Only those that ended otherwise than with exit code 0.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
+@click.option("--source", metavar="NAME", help="Only the runs of this source.")
+@click.option("--failed", is_flag=True, help="Only runs with an exit code other than 0.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most N runs.")
 @output_option
 def list_(common: Common, source: str | None, failed: bool, limit: int, output: str) -> None:
-    """List the runs, the latest first, each with its counts and how it ended.
+    """List the runs, the latest first, with their counts and exit codes.
 
     \b
     Example:
@@ -68,12 +68,12 @@ def list_(common: Common, source: str | None, failed: bool, limit: int, output: 
         click.echo("kore-etl: there is no such run", err=True)
 
 
-@runs.command(short_help="Show all of a run, with its windows.")
+@runs.command(short_help="Show a run with its windows.")
 @common_options
 @click.argument("number", metavar="ID", type=click.IntRange(min=1, max=2**63 - 1))
 @output_option
 def show(common: Common, number: int, output: str) -> None:
-    """Show all that is kept of a run: its counts, its error, the settings in force, and the windows that it read.
+    """Show a run: its counts, its error, its settings, and the windows that it read.
 
     \b
     Example:

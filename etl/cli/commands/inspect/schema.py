@@ -1,4 +1,4 @@
-"""``kore-etl schema``: what records have that the tables do not know."""
+"""``kore-etl schema``: keys of records that the tables do not know."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _COLUMNS = ("key", "example", "task_id", "first_seen_at", "run_id")
 
 @click.group()
 def schema() -> None:
-    """See what records have that the tables do not know.
+    """List the keys of records that the tables do not know.
 
     \b
     Example:
@@ -19,13 +19,13 @@ def schema() -> None:
     """
 
 
-@schema.command(short_help="List the keys that nothing here knows.")
+@schema.command(short_help="List the unknown keys.")
 @common_options
 @output_option
 def unknown(common: Common, output: str) -> None:
-    """List the keys of records that are neither the API's own, as far as they are known, nor custom fields.
+    """List the keys that are neither known keys of the API nor custom fields.
 
-    Each with an example, the task that showed it first, and when. Nothing is lost: tasks.raw has the whole record.
+    Each line has an example, the first task with the key, and when. Nothing is lost: tasks.raw has the whole record.
 
     \b
     Example:
@@ -46,4 +46,4 @@ def unknown(common: Common, output: str) -> None:
         of_many = len({entry["source"] for entry in found}) > 1
         print_table(("source", *_COLUMNS) if of_many else _COLUMNS, found)
     elif common.verbosity >= 0:
-        click.echo("kore-etl: no record has a key that is not known", err=True)
+        click.echo("kore-etl: no record has an unknown key", err=True)

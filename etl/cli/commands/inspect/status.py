@@ -1,4 +1,4 @@
-"""``kore-etl status``: how each source stands, for a person or a monitor."""
+"""``kore-etl status``: show the state of each source, for a person or a monitor."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 @click.command()
 @common_options
 @click.option("--source", metavar="NAME", help="Only this source.")
-@click.option("--max-age", type=DurationOption(), metavar="TIME", help="Exit 3 where a source is older, such as 15m.")
+@click.option("--max-age", type=DurationOption(), metavar="TIME", help="Exit 3 if a source is older, such as 15m.")
 @output_option
 def status(common: Common, source: str | None, max_age: timedelta | None, output: str) -> int:
-    """Tell how each source stands: how fresh, how many tasks, what is missing, and how its last run ended.
+    """Show the state of each source: freshness, number of tasks, gaps, and its last run.
 
-    Only the database is read: no request is made, nothing is written, and a sync may be at work meanwhile. With
-    --max-age it exits 3 where a source, or all of them, had no complete sync within that time.
+    It reads only the database: it makes no request and writes nothing, and a sync may run meanwhile. With --max-age it
+    exits 3 if a source had no complete sync within that time.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""``kore-etl watermark``: how far a source is complete, and moving that by hand."""
+"""``kore-etl watermark``: show or move the watermark of a source."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN = ("source", "watermark", "age", "moved_at", "run_id")
 
 @click.group(cls=DefaultGroup, default="show")
 def watermark() -> None:
-    """Show how far each source is complete, or move that by hand; "kore-etl watermark" alone shows it.
+    """Show or move the watermark of a source; "kore-etl watermark" alone shows it.
 
     \b
     Example:
@@ -29,11 +29,11 @@ def watermark() -> None:
     """
 
 
-@watermark.command(short_help="Show how far each source is complete.")
+@watermark.command(short_help="Show the watermark of each source.")
 @common_options
 @output_option
 def show(common: Common, output: str) -> None:
-    """Show the watermark of each source: all that changed before it is here.
+    """Show the watermark of each source: every change before it is stored.
 
     \b
     Example:
@@ -62,15 +62,15 @@ def show(common: Common, output: str) -> None:
 @watermark.command("set", short_help="Move the watermark of a source.")
 @common_options
 @click.argument("moment", metavar="TIME", type=MomentOption())
-@click.option("--source", metavar="NAME", help="The source; needed where there are several.")
-@click.option("--force", is_flag=True, help="Also ahead of what is covered: what changed in between is never read.")
+@click.option("--source", metavar="NAME", help="The source; needed if there are several.")
+@click.option("--force", is_flag=True, help="Allow a later watermark: the next syncs skip the changes in between.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @output_option
 def set_(common: Common, moment: datetime, source: str | None, force: bool, yes: bool, output: str) -> int:
-    """Move the watermark of a source to TIME, which is UTC where it names no zone.
+    """Move the watermark of a source to TIME. A TIME without a zone is UTC.
 
-    Backwards the next sync reads again what changed since then, which is harmless. Ahead it would leave out what
-    changed in between: that takes --force. It is a run as a sync is, and exits 75 beside one.
+    After a move back the next sync reads the changes since then again, which is harmless. A move ahead skips the
+    changes in between, so it needs --force. The move is a run and exits 75 while another run works on the source.
 
     \b
     Example:
@@ -86,7 +86,7 @@ def set_(common: Common, moment: datetime, source: str | None, force: bool, yes:
     loaded = common.start(select=(source,) if source else ())
     chosen = _only(loaded.settings.sources)
     if moment > now():
-        raise ConfigError(f"{moment:%Y-%m-%d %H:%M} UTC is in the future; a watermark says what is complete")
+        raise ConfigError(f"{moment:%Y-%m-%d %H:%M} UTC is in the future; a watermark marks what is already stored")
     engine = open_database(loaded.settings)
     with reading(engine) as connection:
         rows = status.source_rows(connection, chosen.name)
@@ -105,7 +105,7 @@ def set_(common: Common, moment: datetime, source: str | None, force: bool, yes:
 def _only(sources: tuple[SourceSettings, ...]) -> SourceSettings:
     if len(sources) != 1:
         names = ", ".join(each.name for each in sources)
-        raise ConfigError(f"there are several sources, and one watermark is to be moved; add --source: {names}")
+        raise ConfigError(f"there are several sources, but only one watermark can move; add --source: {names}")
     return sources[0]
 
 
@@ -115,7 +115,7 @@ def _confirm(name: str, known: datetime | None, moment: datetime) -> None:
     if not sys.stdin.isatty():
         message = "watermark set changes what is read and asks first, which needs a terminal; without one add --yes"
         raise ConfigError(message)
-    text = f"This moves the watermark of {name} from {shown(known)} to {shown(moment)}. Go on?"
+    text = f"This moves the watermark of {name} from {shown(known)} to {shown(moment)}. Continue?"
     click.confirm(text, abort=True, err=True)
 
 
@@ -135,8 +135,8 @@ def _refuse_ahead(known: datetime | None, moment: datetime, *, force: bool) -> N
     from etl.cli.output import shown
 
     if not force and (known is None or moment > known):
-        stands = "there is none yet, and a first sync would be left out" if known is None else f"it is {shown(known)}"
-        message = f"{shown(moment)} is ahead of what is covered: {stands}; run kore-etl sync, or add --force"
+        stands = "there is none yet, and this would skip the first sync" if known is None else f"it is {shown(known)}"
+        message = f"{shown(moment)} is ahead of the watermark: {stands}; run kore-etl sync, or add --force"
         raise ConfigError(message)
 
 
@@ -145,5 +145,5 @@ def _consequence(known: datetime | None, moment: datetime) -> str:
 
     if known is None or moment > known:
         since = "anything before it" if known is None else f"what changed since {shown(known)}"
-        return f"the watermark is {shown(moment)} now; {since} will not be read, but for a backfill or sync --full"
-    return f"the watermark is {shown(moment)} now; the next sync reads again what changed since then"
+        return f"the watermark is {shown(moment)} now; only a backfill or sync --full will read {since}"
+    return f"the watermark is {shown(moment)} now; the next sync reads the changes since then again"

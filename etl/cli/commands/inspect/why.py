@@ -1,4 +1,4 @@
-"""``kore-etl why``: all that is known of a task, or why it is not here."""
+"""``kore-etl why``: explain a task: its history, or why it is missing."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _REJECTED = ("id", "reason", "times_seen", "first_seen_at", "last_seen_at", "las
 @click.argument("asked", metavar="ID")
 @output_option
 def why(common: Common, asked: str, output: str) -> None:
-    """Tell all that is known of a task: its row, its history, the runs and windows that saw it.
+    """Explain a task: its row, its history, the runs and windows that saw it.
 
-    ID is a task's _id or reference (TS000105), or those of a case, whose tasks are listed then. Of a task that is not
-    here it tells why that may be, each reason with the command that would find out more. Only the database is read. It
-    exits 0 in either case, for then it is explained; the JSON says by "found" which.
+    ID is the _id or the reference of a task (TS000105) or of a case; for a case it lists the tasks. For a missing task
+    it prints the possible reasons, each with a command that finds out more. It reads only the database. It exits 0 for
+    a missing task too; "found" in the JSON tells the difference.
 
     \b
     Example:
@@ -90,7 +90,7 @@ def _print_story(story: Story) -> None:
     run = story.run
     click.echo("\nSeen by")
     if run is None:
-        click.echo("  a run that was pruned wrote this version")
+        click.echo("  a run that was deleted by prune wrote this version")
     else:
         click.echo(f"  run {run['id']} ({run['command']}, {shown(run['started_at'])}) wrote this version")
     windows = story.windows[-_MOST_WINDOWS:]
@@ -99,7 +99,7 @@ def _print_story(story: Story) -> None:
     if windows:
         print_table(_WINDOW, windows, indent="  ")
     else:
-        click.echo("  no window of the ledger covers its time")
+        click.echo("  no window in the ledger covers its time")
 
 
 def _print_hint(hint: Hint) -> None:

@@ -1,4 +1,4 @@
-"""``kore-etl db``: the schema of the database, for those who do not leave it to the first sync."""
+"""``kore-etl db``: create, migrate and check the schema of the database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_SHOWN = 3
 
 @click.group()
 def db() -> None:
-    """Create the tables, or bring them to another version.
+    """Create, migrate, check or copy the tables. A sync creates them too.
 
     \b
     Example:
@@ -34,14 +34,14 @@ def db() -> None:
 db.add_command(copy)
 
 
-@db.command(short_help="Bring the tables to the newest version.")
+@db.command(short_help="Upgrade the tables to the newest version.")
 @common_options
 @click.argument("revision", default="head")
 @output_option
 def upgrade(common: Common, revision: str, output: str) -> None:
-    """Bring the tables to the newest version, or to REVISION; all of it or nothing.
+    """Upgrade the tables to the newest version, or to REVISION. It does all or nothing.
 
-    Indexes that a first sync has put off and not come to make are made as well.
+    It also creates indexes that an unfinished first sync has left out.
 
     \b
     Example:
@@ -57,18 +57,18 @@ def upgrade(common: Common, revision: str, output: str) -> None:
         made = make_missing(engine) if migrate.current(engine) == migrate.newest() else 0
         _tell_move(common, engine, before, output)
         if made:
-            _say(common, f"{_where(engine)}: made {made} index{'es' if made > 1 else ''} that a first sync had put off")
+            _say(common, f"{_where(engine)}: made {made} index{'es' if made > 1 else ''} that a first sync left out")
 
 
-@db.command(short_help="Take the tables back to an earlier version.")
+@db.command(short_help="Downgrade the tables to an earlier version.")
 @common_options
 @click.argument("revision")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @output_option
 def downgrade(common: Common, revision: str, yes: bool, output: str) -> None:
-    """Take the tables back to REVISION, "base" for none at all; all of it or nothing.
+    """Downgrade the tables to REVISION; "base" drops them. It does all or nothing.
 
-    What an older version has no place for is dropped, so this asks first.
+    It drops the data that the older version cannot hold, so it asks first.
 
     \b
     Example:
@@ -84,11 +84,11 @@ def downgrade(common: Common, revision: str, yes: bool, output: str) -> None:
         _tell_move(common, engine, before, output)
 
 
-@db.command(short_help="Print the version that the tables are at.")
+@db.command(short_help="Print the version of the tables.")
 @common_options
 @output_option
 def current(common: Common, output: str) -> None:
-    """Print the number of the migration that the tables are at, "base" where there are none.
+    """Print the tables' migration number, or "base" if there are no tables.
 
     \b
     Example:
@@ -104,13 +104,13 @@ def current(common: Common, output: str) -> None:
         click.echo(at or EMPTY)
 
 
-@db.command(short_help="See whether the tables are as this version needs them.")
+@db.command(short_help="Check that the tables fit this version.")
 @common_options
 @output_option
 def check(common: Common, output: str) -> None:
-    """Exit 0 where the tables are just what this version works with, else 6 with what is wrong.
+    """Check the tables: exit 0 if they fit this version exactly, else 6 with the difference.
 
-    Tables of others in the same database do not matter.
+    Other tables in the same database do not matter.
 
     \b
     Example:
@@ -125,15 +125,15 @@ def check(common: Common, output: str) -> None:
     if output == "json":
         _print_json({"current": at, "newest": newest, "differences": found, "ok": at == newest and not found})
     if at != newest:
-        raise DatabaseError(f"{where}: the tables are at {at or EMPTY}, needed is {newest}; {migrate.advice(at)}")
+        raise DatabaseError(f"{where}: the tables are at {at or EMPTY}, but {newest} is needed; {migrate.advice(at)}")
     if found:
-        raise DatabaseError(f"{where}: the tables are not as migration {newest} makes them: {_first(found)}")
+        raise DatabaseError(f"{where}: the tables differ from migration {newest}: {_first(found)}")
     _say(common, f"{where}: the tables are at {newest}, as needed")
 
 
 @contextmanager
 def _opened(common: Common, *, make: bool = False) -> Iterator[Engine]:
-    """Give the database of the settings; a SQLite file that is not there is made only if ``make`` says so."""
+    """Open the database of the settings; create a missing SQLite file only with ``make``."""
     from etl.cli.open_database import existing_database
     from etl.load.database.engine import open_engine
 
@@ -151,7 +151,7 @@ def _opened(common: Common, *, make: bool = False) -> Iterator[Engine]:
 
 @contextmanager
 def _readable(revision: str) -> Iterator[None]:
-    """Say in our words what alembic makes of a revision that is none."""
+    """Turn alembic's error about an unknown revision into ours."""
     from alembic.util.exc import CommandError
 
     from etl.load.schema import migrate
@@ -172,8 +172,8 @@ def _number(revision: str) -> str:
 def _confirm(engine: Engine, revision: str) -> None:
     if not sys.stdin.isatty():
         raise ConfigError("db downgrade drops data and asks first, which needs a terminal; without one add --yes")
-    what = "all tables with all that they hold" if revision == EMPTY else f"what version {revision} has no place for"
-    click.confirm(f"This drops {what}, in {_where(engine)}. Go on?", abort=True, err=True)
+    what = "all tables with all their data" if revision == EMPTY else f"the data that version {revision} cannot hold"
+    click.confirm(f"This drops {what}, in {_where(engine)}. Continue?", abort=True, err=True)
 
 
 def _tell_move(common: Common, engine: Engine, before: str | None, output: str) -> None:
@@ -183,12 +183,12 @@ def _tell_move(common: Common, engine: Engine, before: str | None, output: str) 
     if output == "json":
         _print_json({"from": before, "to": after, "changed": before != after})
     moved = f"went from {before or EMPTY} to {after or EMPTY}"
-    stayed = f"were at {after or EMPTY} already; nothing was to be done"
+    stayed = f"were at {after or EMPTY} already; there was nothing to do"
     _say(common, f"{_where(engine)}: the tables {moved if before != after else stayed}")
 
 
 def _differences(engine: Engine) -> list[str]:
-    """Tell what differs in our own tables."""
+    """Return the differences in our own tables."""
     from etl.load.schema import migrate
     from etl.load.schema.tables import metadata
 
@@ -198,7 +198,7 @@ def _differences(engine: Engine) -> list[str]:
 
 
 def _table_of(difference: Sequence[Any]) -> str:
-    """Name the table of one of alembic's tuples: they hold a table, a part of one, or a name and a column."""
+    """Return the table's name from an alembic tuple; it holds a table, a part of one, or a name and a column."""
     if len(difference) > 3:
         return str(difference[2])
     subject = difference[1]
@@ -206,7 +206,7 @@ def _table_of(difference: Sequence[Any]) -> str:
 
 
 def _described(difference: Sequence[Any]) -> str:
-    """Say what a migration would have to do: ``add_column tasks.queue``."""
+    """Describe what a migration would do: ``add_column tasks.queue``."""
     kind, table = difference[0], _table_of(difference)
     if kind.startswith("modify_"):
         return f"{kind} {table}.{difference[3]}"

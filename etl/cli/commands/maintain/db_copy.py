@@ -1,4 +1,4 @@
-"""``kore-etl db copy``: from one database to another, SQLite and PostgreSQL in any direction."""
+"""``kore-etl db copy``: copy a database to another one, between SQLite and PostgreSQL in any direction."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
-@click.command(short_help="Copy all that the database holds into another one.")
+@click.command(short_help="Copy the whole database into another one.")
 @common_options
-@click.option(
-    "--to", "target_url", required=True, metavar="URL", help="An empty database, or a file that is not there."
-)
+@click.option("--to", "target_url", required=True, metavar="URL", help="An empty database, or a new file.")
 @output_option
 def copy(common: Common, target_url: str, output: str) -> None:
-    """Copy everything, history and watermarks too, into an empty database; all of it or nothing.
+    """Copy everything, with history and watermarks, into an empty database. It copies all or nothing.
 
-    A database of kore-etl 0.1.0 is carried over so: the copy has the tables of this version, the original stays as it
-    is. On PostgreSQL another schema of the same database will do: add ?options=-csearch_path%3DNAME to the URL.
+    This also carries over a database of kore-etl 0.1.0: the copy has this version's tables, the original stays as it
+    is. On PostgreSQL the target may be another schema of the same database: add ?options=-csearch_path%3DNAME to the
+    URL.
 
-    The next sync into the copy goes on where the last one into this database ended. Stop the timer first: what a sync
-    writes here while this runs is not in the copy. A password is better kept in ~/.pgpass or PGPASSWORD than in --to.
+    Stop the timer first: the copy lacks whatever a sync writes during the copy. The next sync into the copy continues
+    where the last sync ended. Keep a password in ~/.pgpass or PGPASSWORD rather than in --to.
 
     \b
     Example:
@@ -55,7 +54,7 @@ def _tell(common: Common, source: Engine, target: Engine, copied: dict[str, int]
     from etl.load.database.errors import place
 
     of, to = (place(each.url) for each in (source, target))
-    _say(common, f"{to}: holds the {sum(copied.values()):,} rows of {of}; now let database_url name it")
+    _say(common, f"{to}: holds the {sum(copied.values()):,} rows of {of}; now set database_url to it")
 
 
 def _say(common: Common, line: str) -> None:

@@ -1,4 +1,4 @@
-"""``kore-etl forget``: erase what is stored of a task, for good."""
+"""``kore-etl forget``: erase a task permanently."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @output_option
 def forget(common: Common, task_id: str, yes: bool, output: str) -> int:
-    """Erase what is stored of a task: its content, its history, what was rejected of it.
+    """Erase a task: its content, its history and its rejected records.
 
-    ID is its _id. A tombstone stays: later syncs count the task and store nothing of it, and no view shows it.
-    Whom no other task names is erased with it. No request is made. What was copied elsewhere before, such as backups
-    and exports, is not reached.
+    ID is the task's _id. A tombstone stays: later syncs count the task, store nothing of it, and no view shows it.
+    People that no other task names are erased too. It makes no request. It does not reach copies such as backups and
+    exports.
 
     \b
     Example:
@@ -46,7 +46,7 @@ def forget(common: Common, task_id: str, yes: bool, output: str) -> int:
 
 
 def _sources_of(settings: Settings, task_id: str) -> tuple[object, ...]:
-    """Return the source in the settings that the task is of."""
+    """Return the sources in the settings that hold the task."""
     from etl.cli.open_database import existing_database
     from etl.load.database.engine import reading
     from etl.load.ledger.sources import host_of
@@ -60,11 +60,11 @@ def _sources_of(settings: Settings, task_id: str) -> tuple[object, ...]:
         each for each in settings.sources if (host_of(each.base_url), each.account_id, each.stream_id) in known
     )
     if not found:
-        raise ConfigError(f"ID {task_id!r} is of a source that is not in the settings")
+        raise ConfigError(f"ID {task_id!r} belongs to a source that is not in the settings")
     return found
 
 
 def _confirm(task_id: str) -> None:
     if not sys.stdin.isatty():
-        raise ConfigError("forget erases a task for good and asks first, which needs a terminal; without one add --yes")
-    click.confirm(f"This erases what is stored of {task_id}, for good. Go on?", abort=True, err=True)
+        raise ConfigError("forget erases a task and asks first, which needs a terminal; without one add --yes")
+    click.confirm(f"This erases {task_id} permanently. Continue?", abort=True, err=True)

@@ -1,4 +1,4 @@
-"""``kore-etl prune``: let go of old entries of the ledgers."""
+"""``kore-etl prune``: delete old runs, windows and rejected records."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _DAY = timedelta(days=1)
 @click.command()
 @common_options
 @source_option
-@click.option("--runs", type=DurationOption(), metavar="AGE", help="Drop runs that ended so long ago, such as 90d.")
-@click.option("--windows", type=DurationOption(), metavar="AGE", help="Merge windows that were read so long ago.")
-@click.option("--rejected", type=DurationOption(), metavar="AGE", help="Drop rejected records last seen so long ago.")
-@click.option("--dry-run", is_flag=True, help="Tell what would go, and leave it.")
+@click.option("--runs", type=DurationOption(), metavar="AGE", help="Delete runs that ended longer ago, such as 90d.")
+@click.option("--windows", type=DurationOption(), metavar="AGE", help="Merge windows that were read longer ago.")
+@click.option("--rejected", type=DurationOption(), metavar="AGE", help="Delete rejected records last seen longer ago.")
+@click.option("--dry-run", is_flag=True, help="Count what would be deleted, and delete nothing.")
 @output_option
 def prune(
     common: Common,
@@ -39,11 +39,11 @@ def prune(
     dry_run: bool,
     output: str,
 ) -> int:
-    """Let go of old entries of the ledgers: runs, windows, rejected records. Tasks and their history stay.
+    """Delete old runs, windows and rejected records. Tasks and their history stay.
 
-    Windows are merged, so that what is covered stays covered. A run that a task, a change or anything else names stays,
-    and so does the latest of each command. A rejected record that goes is gone: the server may still have it. Exits 75
-    beside a sync.
+    Windows are merged, so the covered range stays covered. Runs that other rows refer to stay. The latest run of each
+    command stays too. A deleted rejected record is lost here, but the server may still have it. Exits 75 while a sync
+    runs.
 
     \b
     Example:
@@ -52,10 +52,10 @@ def prune(
     """
     ages = {"runs": runs, "windows": windows, "rejected": rejected}
     if not any(ages.values()):
-        raise click.UsageError("Say what is to go: --runs AGE, --windows AGE, --rejected AGE.")
+        raise click.UsageError("Choose what to delete: --runs AGE, --windows AGE, --rejected AGE.")
     for name, age in ages.items():
         if age is not None and age < _DAY:
-            raise click.UsageError(f"--{name} {age}: is under a day, in which a run may need what it wrote.")
+            raise click.UsageError(f"--{name} {age}: is under a day; a running command may still need such rows.")
     from etl.cli.open_database import existing_database
     from etl.jobs.maintenance.prune import Ages
 

@@ -1,4 +1,4 @@
-"""``kore-etl explore``: the database in a browser, to look around in and to ask it questions."""
+"""``kore-etl explore``: browse and query the database in a browser."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 @click.command()
 @common_options
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Listen here; without it, at a free port.")
-@click.option("--open", "open_it", is_flag=True, help="Show it in the browser.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Listen on this port. Default: a free port.")
+@click.option("--open", "open_it", is_flag=True, help="Open the browser.")
 def explore(common: Common, port: int, open_it: bool) -> None:
-    """Show a SQLite database in the browser: its tables and views, a search, ten questions and any SQL of your own.
+    """Show a SQLite database in the browser: tables, views, a search, ten questions and your own SQL.
 
-    The database is only read, and syncs may go on meanwhile. It answers on this machine alone, but to everyone who
-    works on it; Ctrl-C ends it. For PostgreSQL there is a dashboard for Grafana, config/grafana/kore-etl.json. It needs
-    the extra explore: see docs/install.md.
+    It only reads, and syncs may run meanwhile. It answers on this machine alone, but to all its users. Ctrl-C ends it.
+    For PostgreSQL use the Grafana dashboard config/grafana/kore-etl.json. It needs the extra explore: see
+    docs/install.md.
 
     \b
     Example:
@@ -70,7 +70,7 @@ def _server() -> ModuleType:
 
 @contextmanager
 def _until_stopped() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the server, which raises them again when it has ended, and nothing else."""
+    """Let Ctrl-C and SIGTERM end only the server; it raises them again afterwards."""
     before = {number: signal.signal(number, lambda *_: None) for number in _STOPS}
     try:
         yield

@@ -1,4 +1,4 @@
-"""``kore-etl export``: a table or view for other tools."""
+"""``kore-etl export``: write a table or view for other tools."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SinceOption(click.ParamType):  # type: ignore[type-arg]  # generic for the
 @common_options
 @click.option("--view", default="task_overview", show_default=True, metavar="NAME", help="Any table or view.")
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True)
-@click.option("--since", type=SinceOption(), metavar="DATE|AGE", help="Only what changed since, such as 7d.")
+@click.option("--since", type=SinceOption(), metavar="DATE|AGE", help="Only rows changed since then, such as 7d.")
 @click.option("--source", metavar="NAME", help="Only the rows of this source.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file, put in place once it is whole.")
 @click.option("--spreadsheet-safe", is_flag=True, help="CSV: write no text that a spreadsheet reads as a formula.")
@@ -54,10 +54,10 @@ def export(
     out: Path | None,
     spreadsheet_safe: bool,
 ) -> None:
-    """Write a table or view as CSV, lines of JSON or Parquet, in one consistent reading.
+    """Write a table or view as CSV, JSON lines or Parquet, from one consistent read.
 
-    Rows are written as they are read, so that memory does not grow with them. --since takes what was updated, or found
-    gone, since then. Times are UTC. Parquet needs the extra parquet: see docs/install.md.
+    Memory does not grow with the number of rows. --since selects rows that were updated, or marked deleted, since then.
+    Times are UTC. Parquet needs the extra parquet: see docs/install.md.
 
     \b
     Example:
@@ -68,7 +68,7 @@ def export(
     if spreadsheet_safe and form != "csv":
         raise click.UsageError("--spreadsheet-safe is for --format csv.")
     if form == "parquet" and out is None and sys.stdout.isatty():
-        raise click.UsageError("Parquet is nothing for a terminal: add --out FILE.")
+        raise click.UsageError("Parquet is binary: use --out FILE.")
     from etl.cli.commands.publish.export_formats import FORMATS, write_csv
     from etl.cli.open_database import existing_database
     from etl.load.database.engine import reading

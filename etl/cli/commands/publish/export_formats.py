@@ -1,4 +1,4 @@
-"""The formats of an export: each takes rows one after the other and writes them as they come."""
+"""The export formats: each writes rows as they come."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Rows = Iterable[Sequence[Any]]
 Write = Callable[[BinaryIO, Sequence["Field"], Rows], int]
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_ROW_GROUP = 5_000  # rows that a Parquet file keeps together, and that are held at a time
+_ROW_GROUP = 5_000  # rows of one Parquet row group, held in memory at a time
 
 
 def write_csv(out: BinaryIO, fields: Sequence[Field], rows: Rows, *, spreadsheet_safe: bool = False) -> int:
@@ -40,7 +40,7 @@ def write_csv(out: BinaryIO, fields: Sequence[Field], rows: Rows, *, spreadsheet
 
 
 def write_jsonl(out: BinaryIO, fields: Sequence[Field], rows: Rows) -> int:
-    """Write rows as lines of JSON, each an object, and return how many."""
+    """Write each row as a JSON object on a line, and return how many."""
     count = 0
     for row in rows:
         values = {field.name: _plain(value, field) for field, value in zip(fields, row, strict=True)}
@@ -93,7 +93,7 @@ def _cell(value: object) -> str:
 
 
 def _safe(cell: str) -> str:
-    """Let no spreadsheet take a text for a formula: with an apostrophe before it, it is text."""
+    """Put an apostrophe before text that a spreadsheet would run as a formula."""
     return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 

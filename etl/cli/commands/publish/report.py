@@ -1,4 +1,4 @@
-"""``kore-etl report``: one page to look at, for those who do not ask databases."""
+"""``kore-etl report``: an HTML page for people who do not query databases."""
 
 from __future__ import annotations
 
@@ -41,17 +41,24 @@ class ZoneOption(click.ParamType):  # type: ignore[type-arg]  # generic for the 
     type=click.Path(path_type=Path, dir_okay=False),
     default="report.html",
     show_default=True,
-    help="The file, put in place once it is whole.",
+    help="Write this file, atomically.",
 )
-@click.option("--since", type=DurationOption(), default="90d", show_default=True, metavar="TIME", help="How far back.")
+@click.option(
+    "--since",
+    type=DurationOption(),
+    default="90d",
+    show_default=True,
+    metavar="TIME",
+    help="How far back the report goes.",
+)
 @click.option("--timezone", type=ZoneOption(), default="UTC", show_default=True, metavar="NAME", help="Whose days.")
-@click.option("--title", default="Support tasks", show_default=True, help="What stands at its top.")
-@click.option("--open", "open_it", is_flag=True, help="Show it in the browser.")
+@click.option("--title", default="Support tasks", show_default=True, help="The report's title.")
+@click.option("--open", "open_it", is_flag=True, help="Open it in the browser.")
 def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, title: str, open_it: bool) -> None:
     """Write a report of the tasks as one HTML file: headline numbers, charts, the ones that wait the longest.
 
-    The file holds all that it shows and asks nothing of any network, so it can be sent as it is; it names tasks and
-    agents. Only the database is read. It needs the extra report: see docs/install.md.
+    The file needs no network, so you can send it as it is. It names tasks and agents. The report reads only the
+    database. It needs the extra report: see docs/install.md.
 
     \b
     Example:
@@ -59,7 +66,7 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
       kore-etl report --since 180d --timezone Europe/Berlin --out support.html
     """
     if not timedelta(days=1) <= since <= _LONGEST:
-        raise click.UsageError("--since is from 1d to 3660d.")
+        raise click.UsageError("--since must be from 1d to 3660d.")
     from etl.atomic_file import output_file
     from etl.cli.factory import now
     from etl.cli.open_database import existing_database

@@ -1,4 +1,4 @@
-"""``kore-etl config``: which settings are in force, and why."""
+"""``kore-etl config``: show the settings and where each comes from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Rows = Sequence[tuple[str, object, str]]
 
 @click.group()
 def config() -> None:
-    """Show the settings in force and where each comes from.
+    """Show the settings and where each comes from.
 
     \b
     Example:
@@ -29,7 +29,7 @@ def config() -> None:
 @source_option
 @output_option
 def show(common: Common, select: tuple[str, ...], output: str) -> None:
-    """Print every setting, its value and where that comes from; secrets are masked.
+    """Print every setting with its value and its origin; secrets are masked.
 
     \b
     Example:

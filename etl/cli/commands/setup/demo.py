@@ -1,6 +1,6 @@
-"""``kore-etl demo``: the whole path in a minute, against a server that stands in for the vendor's.
+"""``kore-etl demo``: show the whole path in a minute, against a sandbox.
 
-Server and syncs are processes of their own, started as a person would start them.
+Server and syncs are processes of their own, started the way a person starts them.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ _MISSING_EXTRA = 2  # exit code of a report without its libraries
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Keep the database and its report in this folder, and replace those of an earlier demo.",
+    help="Keep the database and its report in this folder. It replaces those of an earlier demo.",
 )
 def demo(tasks: int, keep: Path | None) -> None:
-    """Start a server with made-up tasks, sync, change some, sync again, and ask three questions.
+    """Start a server with made-up tasks, sync, change some tasks, sync again, and run three queries.
 
     \b
     Example:
@@ -99,7 +99,7 @@ def demo(tasks: int, keep: Path | None) -> None:
 
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
-    """Give the folder to work in, without what an earlier demo left there."""
+    """Give the folder to work in; delete the files of an earlier demo."""
     if keep is None:
         with TemporaryDirectory(prefix="kore-etl-demo-") as name:
             yield Path(name)
@@ -117,7 +117,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def _server(tasks: int, folder: Path) -> Iterator[dict[str, str]]:
-    """Run the sandbox as a process; give the settings with which it is reached."""
+    """Run the sandbox as a process and give the settings for it."""
     log, settings = folder / "sandbox.log", folder / "sandbox.env"
     command = _command(
         *("sandbox", "--tasks", str(tasks), "--pattern", "desk", "--days", str(_DAYS)),
@@ -143,7 +143,7 @@ def _settings_when_listening(process: subprocess.Popen[bytes], settings: Path, l
 
 
 def _report(environment: Mapping[str, str], page: Path) -> str:
-    """Write the report; tell where it is, or how to get what it needs."""
+    """Write the report; return its path, or how to install what it needs."""
     done = _run(environment, "report", "--quiet", "--out", str(page))
     if done.returncode == _MISSING_EXTRA:
         return _last_line(done.stderr).removeprefix("kore-etl: error: ")
@@ -161,7 +161,7 @@ def _command(*arguments: str) -> list[str]:
 
 
 def _environment(settings: Mapping[str, str], database: Path) -> dict[str, str]:
-    """Give the sync these settings and none of the person's own."""
+    """Return an environment with these settings and none of the user's own."""
     from etl.load.database.engine import sqlite_url
 
     foreign = {name: value for name, value in os.environ.items() if not name.startswith("KORE_ETL_")}
@@ -176,7 +176,7 @@ def _environment(settings: Mapping[str, str], database: Path) -> dict[str, str]:
 
 
 def _sync(environment: Mapping[str, str]) -> tuple[dict[str, Any], float]:
-    """Run ``kore-etl sync``; give what it reports of the source, and the seconds that it took."""
+    """Run ``kore-etl sync``; return its report on the source and the seconds it took."""
     began = time.monotonic()
     done = _run(environment, "sync", "--output", "json")
     _require_success(done, "sync")
@@ -210,7 +210,7 @@ def _call(url: str, method: str, act: str, arguments: Mapping[str, int] | None =
 
 
 def _remember(database: Path, histories: Mapping[str, StatusHistory]) -> int:
-    """Write the status changes of the months before the first sync, with all that is derived; return their number."""
+    """Store the status changes before the first sync, with their derived tables; return their number."""
     from sqlalchemy import insert, select, update
 
     from etl.load.database.engine import open_engine, sqlite_url

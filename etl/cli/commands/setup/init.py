@@ -1,4 +1,4 @@
-"""``kore-etl init``: the settings file, written from answers, and seen to work."""
+"""``kore-etl init``: write the settings file from answers, and test it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 _HOST = "https://platform.kore.ai"
 _ASKED = {
-    "base_url": "Where the account lives",
+    "base_url": "The URL of the account's server",
     "account_id": "The account's id",
-    "stream_id": "The id of the app whose tasks are wanted (st-...)",
+    "stream_id": "The id of the app with the tasks (st-...)",
     "client_id": "The Client ID of the JWT app (cs-...)",
 }
 _SECRET_NAME = "client-secret"  # noqa: S105 - a file's name
@@ -34,19 +34,19 @@ _SECRET_NAME = "client-secret"  # noqa: S105 - a file's name
 
 @click.command()
 @common_options
-@click.option("--base-url", metavar="URL", help=f"Where the account lives, such as {_HOST}.")
+@click.option("--base-url", metavar="URL", help=f"The URL of the account's server, such as {_HOST}.")
 @click.option("--account-id", metavar="ID", help="The account's id.")
-@click.option("--stream-id", metavar="ID", help="The id of the app whose tasks are wanted.")
+@click.option("--stream-id", metavar="ID", help="The id of the app with the tasks.")
 @click.option("--client-id", metavar="ID", help="The Client ID of the JWT app.")
 @click.option("--client-secret-file", metavar="FILE", help='A file with the Client Secret; "-" is standard input.')
-@click.option("--force", is_flag=True, help="Overwrite settings that are there.")
-@click.option("--no-probe", is_flag=True, help="Make no request: only write the files.")
+@click.option("--force", is_flag=True, help="Overwrite existing settings.")
+@click.option("--no-probe", is_flag=True, help="Only write the files; make no request.")
 def init(common: Common, client_secret_file: str | None, force: bool, no_probe: bool, **given: str | None) -> int:
-    """Write the settings file, asking for what no option gives; then make the first requests, to see that it works.
+    """Write the settings file and test it with the first requests. It asks for settings that no option gives.
 
     The file is --config, else /etc/kore-etl/kore-etl.toml for root and ~/.config/kore-etl/kore-etl.toml for others. The
-    secret goes into a file of its own beside it; both can be read by you alone. No option takes the secret itself,
-    since others can see a command line.
+    secret goes into its own file beside it. Only you can read the two files. No option takes the secret itself, because
+    other users can see a command line.
 
     \b
     Example:
@@ -80,14 +80,14 @@ def _paths(common: Common, environ: Mapping[str, str], user_id: int) -> _Paths:
         file = expanded(str(common.config)).absolute()
         data = data if data and file.parent == config else file.parent
     elif config is None or data is None:
-        raise ConfigError("HOME is not set, so the settings have no place of their own; name their file with --config")
+        raise ConfigError("HOME is not set, so the settings have no default path; name their file with --config")
     else:
         file = config / "kore-etl.toml"
     return _Paths(file, file.with_name(_SECRET_NAME), sqlite_url(data / "kore-etl.db"))
 
 
 def _folders(environ: Mapping[str, str], user_id: int) -> tuple[Path | None, Path | None]:
-    """Return the folders of the settings and of the data; None where the user has no home."""
+    """Return the folders of the settings and of the data; None if the user has no home."""
     if user_id == 0:
         return Path("/etc/kore-etl"), Path("/var/lib/kore-etl")
     home = environ.get("HOME")
@@ -103,7 +103,7 @@ def _refuse_existing(paths: _Paths) -> None:
 
 
 def _answer(key: str, given: str | None, default: str | None = None) -> str:
-    """Return a setting as an option gives it, or as somebody answers; asked again until it is right."""
+    """Return a setting from its option, or ask for it until the answer is valid."""
     from etl.settings.models import accepted
 
     if given is not None:
@@ -164,7 +164,7 @@ def _write(paths: _Paths, values: Mapping[str, str], secret: str) -> None:
 
 
 def _with(text: str, key: str, value: str) -> str:
-    """Put a value into the example: in the place of its first line, commented out or not."""
+    """Replace the first line of the key in the example, commented out or not."""
     line = f"{key} = {_as_toml(value)}"
     changed, count = re.subn(rf"^(# )?{key} = .*$", lambda _: line, text, count=1, flags=re.MULTILINE)
     if not count:
@@ -184,7 +184,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write a file that its owner alone can read, so that it is there whole or not at all."""
+    """Write a file atomically; only its owner can read it."""
     try:
         with atomic_file(path, mode=0o600) as file:
             file.write(text.encode())
@@ -219,20 +219,20 @@ def _try(common: Common, paths: _Paths, *, probe: bool) -> int:
 
 
 def _ask_about_moves(settings: Settings) -> None:
-    """Ask whether the server of a source that the database knows has moved; the first request refuses it otherwise."""
+    """Ask whether a known source's server has moved; without an answer the first request refuses it."""
     from etl.cli.moved_sources import settle_move
     from etl.cli.open_database import existing_database
 
     with (
         suppress(DatabaseError),
         existing_database(settings, schema="newest") as engine,
-    ):  # there is none yet, or it is told later
+    ):  # there is none yet, or a later step reports it
         for source in settings.sources:
             settle_move(engine, source)
 
 
 def _is_found(config: Path) -> bool:
-    """Tell whether the commands find these settings by themselves, from here."""
+    """Tell whether commands in this folder find these settings without --config."""
     from etl.settings.files import find_files
 
     return [path.resolve() for path in find_files(None, os.environ)] == [config.resolve()]

@@ -1,4 +1,4 @@
-"""``kore-etl sandbox``: the stand-in server as a process."""
+"""``kore-etl sandbox``: run the sandbox as a process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import click
 from etl.sandbox import Options, Sandbox
 from etl.sandbox.options import FAULT_KINDS, option_types
 
-HELP = """Serve getTasks with made-up tasks, for trying things out without an account.
+HELP = """Serve getTasks with made-up tasks, to try things out without an account.
 
 \b
 Example:
@@ -24,15 +24,15 @@ Example:
   . ./sandbox.env
   kore-etl sync
 
-It behaves as the options say. Each one may also come from the environment,
-as KORE_ETL_SANDBOX_ and its name: KORE_ETL_SANDBOX_CAP=10. On start it prints
-the settings that reach it as shell lines; Ctrl-C ends it. The secret that it
-prints opens nothing but this server.
+Each option may also come from the environment, as KORE_ETL_SANDBOX_ and its
+name: KORE_ETL_SANDBOX_CAP=10. On start it prints shell lines with the settings
+for a sync. Ctrl-C ends it. The secret that it prints works for this server
+alone.
 """
 
 
 def _from_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give the command an option for each field of Options."""
+    """Add an option for each field of Options."""
     for each in reversed(fields(Options)):
         command = _decorator(each)(command)
     return command
@@ -61,7 +61,7 @@ def _decorator(each: Field[Any]) -> Callable[[Callable[..., None]], Callable[...
 
 
 def _kind(kind: Any) -> dict[str, Any]:
-    """How click reads a value of this type."""
+    """Return the click type for a value of this type."""
     if kind is bool:
         return {"is_flag": True}
     if get_origin(kind) is not Literal:
@@ -93,9 +93,11 @@ def _faults(_context: click.Context, _parameter: click.Parameter, value: Iterabl
     return rates
 
 
-@click.command(help=HELP, short_help="Serve getTasks with made-up tasks, for trying things out.")
+@click.command(help=HELP, short_help="Serve getTasks with made-up tasks on this machine.")
 @_from_options
-@click.option("--env-file", type=click.Path(dir_okay=False, path_type=Path), help="Write the shell lines here as well.")
+@click.option(
+    "--env-file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the shell lines to this file."
+)
 def sandbox(env_file: Path | None, **given: Any) -> None:
     """Serve until a signal ends it."""
     try:
@@ -109,7 +111,7 @@ def sandbox(env_file: Path | None, **given: Any) -> None:
 
 @contextmanager
 def _until_signalled() -> Iterator[Event]:
-    """An event that Ctrl-C and SIGTERM set, instead of what they do otherwise."""
+    """Return an event that Ctrl-C and SIGTERM set; they do nothing else."""
     ended = Event()
     before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

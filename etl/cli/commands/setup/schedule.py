@@ -1,4 +1,4 @@
-"""``kore-etl schedule``: what starts a sync every few minutes, for systemd or cron, printed or put in place."""
+"""``kore-etl schedule``: print or install a systemd timer or a cron line for the sync."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def schedule() -> None:
-    """Print or install what starts a sync every few minutes: a systemd timer, or a line for cron.
+    """Print or install a timer for the sync: a systemd timer, or a line for cron.
 
     \b
     Example:
@@ -34,8 +34,8 @@ def _schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--every", default="5m", show_default=True, metavar="TIME", help="How often: 1m to 30m, or 1h to 24h."
     )
-    @click.option("--install", is_flag=True, help="Put it in place rather than print it.")
-    @click.option("--user", is_flag=True, help="For you alone, with your rights, rather than for the machine.")
+    @click.option("--install", is_flag=True, help="Install it instead of printing it.")
+    @click.option("--user", is_flag=True, help="Run it as you, not as a service of the machine.")
     @click.option("--root", type=click.Path(path_type=Path), hidden=True, help="Install below this folder.")
     @wraps(command)
     def gathered(common: Common, **given: Any) -> Any:
@@ -47,11 +47,11 @@ def _schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @schedule.command(short_help="A systemd service and its timer.")
 @_schedule_options
 def systemd(common: Common, every: str, install: bool, user: bool, root: Path | None) -> None:
-    """Print the systemd units that sync every few minutes, filled in for this installation; or install them.
+    """Print or install systemd units that sync every few minutes, with this installation's paths.
 
-    The service runs as a user of its own that exists only meanwhile, keeps its database in /var/lib/kore-etl, can write
-    nowhere else, and is handed the settings and the secret by systemd. With --user it is one of your own services. What
-    is installed is enabled and started, where there is a systemctl.
+    The service runs as a dynamic user. Its database is in /var/lib/kore-etl, and it can write nowhere else. systemd
+    passes the settings and the secret to it. With --user it is a service of your own. --install also enables and starts
+    the timer, if there is a systemctl.
 
     \b
     Example:
@@ -73,11 +73,11 @@ def systemd(common: Common, every: str, install: bool, user: bool, root: Path | 
 
 @schedule.command(short_help="A line for cron.")
 @_schedule_options
-@click.option("--as", "name", metavar="NAME", help="The user to run as; the owner of the settings file if not given.")
+@click.option("--as", "name", metavar="NAME", help="The user to run as. Default: the owner of the settings file.")
 def cron(common: Common, every: str, install: bool, user: bool, root: Path | None, name: str | None) -> None:
-    """Print a file for /etc/cron.d that syncs every few minutes, filled in for this installation; or install it.
+    """Print or install a file for /etc/cron.d that syncs every few minutes, with this installation's paths.
 
-    With --user it is a line for your own crontab. A run without trouble prints nothing, and cron mails the rest.
+    With --user it is a line for your own crontab. A successful run prints nothing; cron mails any other output.
 
     \b
     Example:

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 @click.command()
 @common_options
 @source_option
-@click.option("--since", type=MomentOption(), help="Where to begin; the beginning of history if not given.")
-@click.option("--until", type=MomentOption(), help="Where to end, not included; now if not given.")
-@click.option("--restart", is_flag=True, help="Begin anew, whatever an earlier backfill of the period has done.")
-@click.option("--plan", "only_plan", is_flag=True, help="Tell windows, requests and time; read and store no tasks.")
+@click.option("--since", type=MomentOption(), help="Start of the range. Default: the beginning of history.")
+@click.option("--until", type=MomentOption(), help="End of the range, not included. Default: now.")
+@click.option("--restart", is_flag=True, help="Start over instead of continuing an earlier backfill of the range.")
+@click.option("--plan", "only_plan", is_flag=True, help="Print windows, requests and time; read and store no tasks.")
 @workers_option
 @metrics_option
 @output_option
@@ -47,8 +47,8 @@ def backfill(
 ) -> int:
     """Read a range of history again and store what is missing or newer.
 
-    The dates are of the field that the server filters on (see kore-etl probe). Killed anywhere, the same command goes
-    on from the last committed page. Scheduled syncs may run meanwhile and go first; the watermark does not move.
+    The dates are those of the field that the server filters on (see kore-etl probe). After a kill the same command
+    continues from the last committed page. Scheduled syncs may run meanwhile and go first. The watermark does not move.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""``kore-etl fetch``: an ad-hoc read, with every parameter of the getTasks call as an option."""
+"""``kore-etl fetch``: make one getTasks request, with each of its parameters as an option."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 _USUAL_LIMIT = 50
 
-_HELP = """Make one getTasks request and print the tasks that come, one JSON object a line.
+_HELP = """Make one getTasks request and print the tasks, one JSON object a line.
 
-What is not given is not sent. No database is needed, and none is touched. --mine sends the key mytask, as the
-request sample of the API's page does; its table calls it mycase.
+The request contains only the options that you give. It uses no database. --mine sends the key mytask, like the sample
+request in the API's documentation; the table there calls it mycase.
 
 \b
 Example:
@@ -45,7 +45,7 @@ class SortOption(click.ParamType):  # type: ignore[type-arg]  # generic for the 
         if not colon:
             field, direction = value, "asc"
         if not field or direction not in ("asc", "desc"):
-            self.fail(f"'{value}' is none of FIELD, FIELD:asc and FIELD:desc.", param, ctx)
+            self.fail(f"Invalid sort '{value}': use FIELD, FIELD:asc or FIELD:desc.", param, ctx)
         return field, direction
 
 
@@ -59,7 +59,7 @@ class JsonOption(click.ParamType):  # type: ignore[type-arg]  # as above
         try:
             return orjson.loads(value)
         except orjson.JSONDecodeError as error:
-            self.fail(f"'{value}' is no JSON ({error}); a plain name needs quotes too: '\"Region\"'.", param, ctx)
+            self.fail(f"'{value}' is not JSON ({error}); a plain name needs quotes too: '\"Region\"'.", param, ctx)
 
 
 _PARAMETERS = (
@@ -72,7 +72,7 @@ _PARAMETERS = (
     click.option("--channel", multiple=True, metavar="NAME", help="From this channel, such as rtm."),
     click.option("--queue", "queues", multiple=True, metavar="NAME", help="In this queue."),
     click.option("--agent", "agents", multiple=True, metavar="NAME", help="Of this agent."),
-    click.option("--start", type=MomentOption(), help="Not before; which date that is, kore-etl probe tells."),
+    click.option("--start", type=MomentOption(), help="Not before this date; kore-etl probe shows which date."),
     click.option("--end", type=MomentOption(), help="Not after."),
     click.option("--due", "due_date", type=MomentOption(), help="Due at exactly this time."),
     click.option(
@@ -80,9 +80,11 @@ _PARAMETERS = (
     ),
     click.option("--eta", "eta_list", multiple=True, metavar="TEXT", help="An element of ETAlist."),
     click.option("--sort", "sort_by", type=SortOption(), metavar="FIELD[:asc|desc]", help="Order of the tasks."),
-    click.option("--column", "selected_columns", multiple=True, metavar="NAME", help="Give this key, not all of them."),
-    click.option("--skip", type=click.IntRange(min=0), default=0, help="Leave out so many tasks."),
-    click.option("--limit", type=click.IntRange(min=1), help="Rows a request; if not given the server decides."),
+    click.option(
+        "--column", "selected_columns", multiple=True, metavar="NAME", help="Return only this key; may be repeated."
+    ),
+    click.option("--skip", type=click.IntRange(min=0), default=0, help="Skip N tasks."),
+    click.option("--limit", type=click.IntRange(min=1), help="Rows a request. Default: the server decides."),
 )
 
 
@@ -96,7 +98,7 @@ def _parameters(command: Callable[..., Any]) -> Callable[..., Any]:
 @common_options
 @source_option
 @_parameters
-@click.option("--all", "read_on", is_flag=True, help="Read on by skip, page by page, until nothing follows.")
+@click.option("--all", "read_on", is_flag=True, help="Read all pages, by skip.")
 @click.option("--raw", is_flag=True, help="Print each whole answer instead of its tasks.")
 def fetch(common: Common, select: tuple[str, ...], read_on: bool, raw: bool, **given: Any) -> int:
     """Make the request, and with --all those that follow."""
@@ -137,7 +139,7 @@ def _only_source(settings: Settings) -> SourceSettings:
 
 @dataclass(slots=True)
 class _Reading:
-    """A read under way: prints what comes, and tells at the end what that was."""
+    """A read in progress: prints the answers, and a summary at the end."""
 
     client: Client
     query: Query
@@ -155,7 +157,7 @@ class _Reading:
         for answer in self._answers(read_on=read_on):
             ids = [record_id(record) for record in answer["results"]]
             if any(ids) and ids == before:
-                self._warn("the server gives the same page whatever is skipped: what follows cannot be read")
+                self._warn("the server ignores skip and repeats the page: later pages cannot be read")
                 code = ExitCode.INCOMPLETE
                 break
             before = ids
@@ -175,10 +177,7 @@ class _Reading:
             if not read_on or page.is_last(query.skip):
                 return
             if query == self.query:
-                self._warn(
-                    "pages are told apart by skip: rows that come, change or go meanwhile may be missed or repeated; "
-                    "kore-etl sync reads exactly"
-                )
+                self._warn("paging by skip may miss or repeat rows that change meanwhile; kore-etl sync reads exactly")
             query = replace(query, skip=query.skip + len(page))
 
     def _print(self, answer: dict[str, Any]) -> None:
@@ -190,7 +189,7 @@ class _Reading:
         if self.quiet:
             return
         requests = self.client.usage.requests
-        of = "the server tells no total" if self.total is None else f"{self.total} match"
+        of = "the server gives no total" if self.total is None else f"{self.total} match"
         more = self.total is not None and self.query.skip + self.rows < self.total and not read_on
         hint = "; --all reads on" if more else ""
         click.echo(f"kore-etl: {_count(self.rows, 'task')}, {_count(requests, 'request')}; {of}{hint}", err=True)
@@ -204,7 +203,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _line(value: Any) -> bytes:
-    """Write a value as it was sent; what UTF-8 or 64 bits cannot hold, as the escapes that it was sent as."""
+    """Write a value as it was sent; keep its escapes where UTF-8 or 64 bits cannot hold it."""
     try:
         return orjson.dumps(value, default=fragment, option=orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError:

@@ -1,4 +1,4 @@
-"""``kore-etl probe``: what the server does, as a table of questions, answers and evidence."""
+"""``kore-etl probe``: find out the server's capabilities and print them with their evidence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from etl.settings import Settings
 
 BY_HAND = "set by hand"
-_NEGLIGIBLE = timedelta(seconds=2)  # the Date header tells whole seconds, and an answer takes its time
+_NEGLIGIBLE = timedelta(seconds=2)  # the Date header has whole seconds, and an answer takes time
 _TICKS = {
     timedelta(milliseconds=1): "millisecond",
     timedelta(seconds=1): "second",
@@ -27,17 +27,17 @@ _TICKS = {
     timedelta(days=1): "day",
 }
 
-# the setting that answers it by hand: (the question, what is done as long as it is not known)
+# setting: (the question, what a sync assumes while the answer is unknown)
 _QUESTIONS = {
-    "window_field": ("startDate and endDate filter on", "taken for createdAt, where changes cost more to find"),
-    "ends_inclusive": ("rows on both dates are included", "taken for no: a little more is asked for"),
-    "tick": ("dates are compared to the", "taken for a second"),
-    "sort_updated": ("sortBy updatedAt is obeyed", "taken for no: windows are split until each fits a page"),
-    "sort_created": ("sortBy createdAt is obeyed", "taken for no: windows are split until each fits a page"),
-    "page_size": ("most rows a request", "50 are asked for"),
-    "longest_range": ("longest range of dates", "all is asked for, and half of it where that is refused"),
+    "window_field": ("startDate and endDate filter on", "assumed: createdAt, where changes cost more to find"),
+    "ends_inclusive": ("rows on both dates are included", "assumed: no, which reads a little more"),
+    "tick": ("dates are compared to the", "assumed: a second"),
+    "sort_updated": ("sortBy updatedAt is obeyed", "assumed: no, windows are split until each fits a page"),
+    "sort_created": ("sortBy createdAt is obeyed", "assumed: no, windows are split until each fits a page"),
+    "page_size": ("most rows a request", "assumed: 50"),
+    "longest_range": ("longest range of dates", "assumed: any; a refused range is halved"),
 }
-_ABILITIES = {"page_size": "page_rows"}  # what the probe calls by another name than the settings do
+_ABILITIES = {"page_size": "page_rows"}  # the capabilities whose setting has another name
 
 
 class Answer(NamedTuple):
@@ -51,13 +51,13 @@ class Answer(NamedTuple):
 @click.command()
 @common_options
 @source_option
-@click.option("--anew", is_flag=True, help="Ask everything again, whatever is known.")
+@click.option("--anew", is_flag=True, help="Probe everything again, also what is known.")
 @output_option
 def probe(common: Common, select: tuple[str, ...], anew: bool, output: str) -> int:
-    """Find out what the server does, in at most twelve requests, and keep it for the syncs to come.
+    """Find out the server's capabilities in at most twelve requests, and store them for later syncs.
 
-    Only what is not known yet is asked; what the tasks at hand cannot show stays unknown, is treated as the worse
-    case, and is asked again. Each answer can be set by hand, in the settings: window_field, ends_inclusive, tick,
+    It probes only what is unknown. A capability that the server's tasks cannot show stays unknown: syncs assume the
+    worse case, and a later probe tries again. You can set each one in the settings: window_field, ends_inclusive, tick,
     sort_updated, sort_created, page_size, longest_range.
 
     \b
@@ -131,7 +131,7 @@ def _clock(run: RunContext) -> Answer:
     if skew is None:
         asked = "no answer had a Date header; this machine's is used" if run.fetch.requests else "nothing was asked"
         return Answer(question, "unknown", asked)
-    evidence = "the Date header, which tells whole seconds"
+    evidence = "the Date header, in whole seconds"
     if abs(skew) < _NEGLIGIBLE:
         return Answer(question, "as ours", evidence)
     seconds = f"{abs(skew).total_seconds():.0f} s"

@@ -1,4 +1,4 @@
-"""``kore-etl reconcile``: sync, and mark what is gone from the server."""
+"""``kore-etl reconcile``: sync, then mark tasks that the server deleted."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from etl.cli.options import Common, common_options, metrics_option, output_optio
 @common_options
 @source_option
 @click.option("--deep", is_flag=True, help="Read every id instead of comparing totals.")
-@click.option("--force", is_flag=True, help="Mark them even if over 10 % of a source's tasks are gone.")
+@click.option("--force", is_flag=True, help="Mark tasks even if over 10 % of a source's tasks are gone.")
 @metrics_option
 @output_option
 def reconcile(
     common: Common, select: tuple[str, ...], deep: bool, force: bool, metrics_file: Path | None, output: str
 ) -> int:
-    """Sync, then mark tasks that are gone from the server with deleted_at; no row is removed.
+    """Sync, then set deleted_at on tasks that the server deleted. It removes no row.
 
     The server's totals are compared with the tasks here, and ids are read only where they differ. A server that does
     not count its tasks takes --deep. A task that comes back is unmarked, here and in every sync. Exits 0 when done, 3

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 @click.command()
 @common_options
 @source_option
-@click.option("--full", is_flag=True, help="Read every window again, whatever the watermark.")
-@click.option("--reconcile", is_flag=True, help="Then mark what is gone from the server; see kore-etl reconcile.")
+@click.option("--full", is_flag=True, help="Read all history again, not only the changes.")
+@click.option("--reconcile", is_flag=True, help="Then mark deleted tasks, like kore-etl reconcile.")
 @workers_option
 @metrics_option
 @output_option
@@ -30,10 +30,10 @@ def sync(
     metrics_file: Path | None,
     output: str,
 ) -> int:
-    """Bring the database up to date with what the server holds.
+    """Bring the database up to date with the server.
 
-    Only what is new or changed since the last sync is read. The first sync reads everything; one that was cut off goes
-    on where it ended. Exits 0 when done, 3 with rejected records or unverified windows, 75 if another run is at work.
+    The first sync reads everything. Later syncs read what is new or changed. A sync that was interrupted continues
+    where it stopped. Exits 0 when done, 3 with rejected records or unverified windows, 75 while another run works.
 
     \b
     Example:
@@ -54,6 +54,6 @@ def _sync(*, full: bool, workers: int | None) -> Job:
 
 
 def _reconcile(*, full: bool) -> Job:
-    from etl.jobs.reconcile.job import reconcile as job  # only where it is asked for: it has much to import
+    from etl.jobs.reconcile.job import reconcile as job  # imported only when needed: it imports much
 
     return lambda run: job(run, full=full)
