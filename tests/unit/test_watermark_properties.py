@@ -21,7 +21,6 @@ from etl.load.database.engine import open_engine
 from etl.times import format_time
 from tests.unit.server import BEGIN, MILLISECOND, Server
 
-
 AHEAD, BEHIND, RIGHT = timedelta(minutes=10), -timedelta(minutes=10), timedelta()
 CLOCKS = {  # how far this machine's clock and the Date header are ahead of the clock that dates tasks
     "right": (RIGHT, RIGHT),
@@ -110,7 +109,7 @@ def shown(moment):
     steps=[0], days=[(1, 3, 11), (1, 0, 40)], cap=2, clocks=CLOCKS["right"]
 )  # cut off before it is known whether sortBy is obeyed
 @settings(max_examples=12)
-def test_the_watermark_is_never_ahead_and_never_goes_back(  # noqa: PLR0913, PLR0917 - what is drawn
+def test_the_watermark_is_never_ahead_and_never_goes_back(  # noqa: PLR0917 - what is drawn
     migrated_file, field, ordered, steps, days, cap, clocks
 ):
     server = Server(window_field=field, cap=cap, sorted=ordered, most_requests=100_000)
