@@ -43,7 +43,7 @@ class Plan:
 def backfill(run: RunContext, period: Period, *, restart: bool = False, workers: int | None = None) -> None:
     """Read and store a period; one that was cut off goes on at its checkpoint, unless ``restart``.
 
-    An older version never replaces what is stored. ``workers`` is as for a sync.
+    The server's version replaces what an earlier run stored, even an older one. ``workers`` is as for a sync.
     """
     run.capabilities.ensure_known()
     since = period.since or history_start(run, choose_strategy(run.capabilities.current).field)
@@ -54,7 +54,7 @@ def backfill(run: RunContext, period: Period, *, restart: bool = False, workers:
         strategy = choose_strategy(run.capabilities.current)
         begin = _checkpoint(run, strategy, job, since) or since
         try:
-            time_range = TimeRange(job, strategy.field, strategy.history, begin, period.until)
+            time_range = TimeRange(job, strategy.field, strategy.history, begin, period.until, takes_back=True)
             read_windows(run, read_in_parallel(run, time_range, workers))
         except CapabilityDriftError as drift:
             run.capabilities.correct(drift)

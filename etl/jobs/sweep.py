@@ -67,7 +67,7 @@ def _read_slice(run: RunContext, strategy: ReadStrategy, start: datetime, end: d
     for page in _split_windows(run, Window(strategy.field, begin, end)):
         batch = run.transformer.transform(replace(page, total=None))
         after = record.extended(batch, end=end, requests=run.fetch.requests - before)
-        record = run.writer.store(batch, after).window or after
+        record = run.writer.store(batch, after, takes_back=True).window or after
         if run.fetch.requests - before >= SLICE_REQUESTS and page.checkpoint is not None:
             break
     if record.is_open:

@@ -60,7 +60,7 @@ def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: 
     done = run.store.read(windows.progress, job, strategy.field, start) if job == "first" else None
     time_range = TimeRange(
         job, strategy.field, strategy.history, done.checkpoint if done else start,
-        moves_watermark=strategy.field == "updatedAt",
+        moves_watermark=strategy.field == "updatedAt", takes_back=True,
     )  # fmt: skip
     read_windows(run, read_in_parallel(run, time_range, workers))
     this_start = run.server_clock.earliest_start()

@@ -98,7 +98,7 @@ def _summed(counts: Iterable[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[l
     return [[*key, *numbers] for key, numbers in sorted(sums.items()) if any(numbers)]
 
 
-class _Places(dict[Any, int]):
+class _Numbering(dict[Any, int]):
     """The place of each name, the next one to a new name."""
 
     def of(self, name: Any) -> int:
@@ -119,11 +119,11 @@ class _Names:
         self._priority = {(key, source): name or "Unnamed" for source, key, name, _ in priorities}
         self._colors = {name or "Unnamed": color for _, _, name, color in reversed(priorities)}
         self._status = {(key, source): tuple(rest) for source, key, *rest in ask("statuses")}
-        self._cells, self._streams, self._queues, self._priorities = _Places(), _Places(), _Places(), _Places()
+        self._cells, self._streams, self._queues, self._priorities = _Numbering(), _Numbering(), _Numbering(), _Numbering()
         for name in self._priority.values():
             self._priorities.of(name)
-        self.agents, self._statuses = _Places(), _Places()
-        self.categories = _Places(open=0, inProgress=1, pending=2)
+        self.agents, self._statuses = _Numbering(), _Numbering()
+        self.categories = _Numbering(open=0, inProgress=1, pending=2)
         self.cell = cache(self._cell)
 
     def _cell(self, source: int, queue: str | None, priority: str | None) -> int:

@@ -15,6 +15,8 @@ Named = tuple[str | None, str | None]
 """An id and a name, each None if missing."""
 
 NOBODY: Named = (None, None)
+EMPTY = ""
+"""A value that the record clears; in the database NULL is a value that no record gave."""
 # An id of an agent, a user or a queue; the part after the prefix is not always a UUID, but it is no word of a name.
 _ID = re.compile(r"(?:a|u|qu)-[0-9a-f]{4,32}-[0-9A-Za-z-]{4,64}")
 
@@ -36,7 +38,10 @@ USER = Kind("user", "u-", ("_id",), "email", "emailId")
 
 
 class Mentions:
-    """The rows of one kind in a record, one for each id; later mentions fill missing values."""
+    """The rows of one kind in a record, one for each id; later mentions fill missing values.
+
+    A value that the record leaves out is missing in its row, too. One that the record clears is EMPTY.
+    """
 
     __slots__ = ("_kind", "_rows", "_seen_at", "_stream")
 
@@ -58,22 +63,28 @@ class Mentions:
                 return None, name
         row = self._rows.get(key)
         if row is None:
-            row = self._rows[key] = self._new(key, name)
-        elif row["name"] is None:
-            row["name"] = name
-        if kind.column is not None and row[kind.column] is None and isinstance(value, dict):
-            row[kind.column] = text(value.get(kind.key))
+            row = {"_id": key, "source_id": self._stream.source_id, "seen_at": self._seen_at}
+            self._rows[key] = row
+        keys = value if isinstance(value, dict) else {"name": name} if name else {}
+        _fill(row, "name", keys, "name")
+        if kind.column is not None:
+            _fill(row, kind.column, keys, kind.key)
         return key, name
 
     def rows(self) -> tuple[Row, ...]:
         """Return one row for each id so far, in the order of first mention."""
         return tuple(self._rows.values())
 
-    def _new(self, key: str, name: str | None) -> Row:
-        row: Row = {"_id": key, "source_id": self._stream.source_id, "name": name, "seen_at": self._seen_at}
-        if self._kind.column is not None:
-            row[self._kind.column] = None
-        return row
+
+def _fill(row: Row, column: str, keys: dict[str, object], key: str) -> None:
+    """Take over what a mention tells, where the row has no text yet; what cannot be read tells nothing."""
+    if key not in keys or row.get(column):
+        return
+    told = text(keys[key])
+    if told is not None:
+        row[column] = told
+    elif keys[key] is None or keys[key] == "":
+        row[column] = EMPTY
 
 
 def named(value: object, id_keys: tuple[str, ...]) -> Named:

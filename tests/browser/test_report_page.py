@@ -208,9 +208,7 @@ def test_later_a_line_marks_the_first_sync(show: Show, page_file: Path, young_pa
     assert show(page_file).locator("#chart-backlog .first").count() == 0
 
 
-def test_each_task_links_to_the_console_at_task_url(
-    show: Show, page_file: Path, first_day_page_file: Path
-) -> None:
+def test_each_task_links_to_the_console_at_task_url(show: Show, page_file: Path, first_day_page_file: Path) -> None:
     links = show(first_day_page_file).locator("#waiting th a")
     assert links.count() >= 10
     assert (links.first.get_attribute("href") or "").startswith("https://console.invalid/ti-")

@@ -38,7 +38,7 @@ _KNOCK = 20.0  # seconds
 _FIRST_TRIES = 3  # to connect to a server that has not answered yet
 _EXCESSIVE_ANSWERS = 3  # in a row, too slow or too large, until the query itself counts as the cause
 _BACKOFF = wait_random_exponential(multiplier=1, min=_LEAST_WAIT, max=30)
-_NOTICEABLE_SKEW = timedelta(seconds=5)  # Date has whole seconds, and an answer takes time
+NOTICEABLE_SKEW = timedelta(seconds=5)  # Date has whole seconds, and an answer takes time
 
 
 @dataclass(slots=True)
@@ -51,7 +51,11 @@ class Usage:
 
 
 class Client:
-    """Asks one server for pages within its account's budget; ``latency`` is the shortest time of an answer."""
+    """Asks one server for pages, within its account's budget.
+
+    ``latency`` is the shortest time that an answer took, ``newest_update`` the newest updatedAt of a page, and ``skew``
+    how far ``Date`` is ahead of this machine's clock.
+    """
 
     def __init__(  # noqa: PLR0913 tests replace time
         self,
@@ -67,6 +71,7 @@ class Client:
     ) -> None:
         self.usage = Usage()
         self.skew: timedelta | None = None
+        self.newest_update: datetime | None = None
         self.latency: float | None = None
         self.has_answered = False
         self.per_minute = budget.per_minute
@@ -84,7 +89,10 @@ class Client:
 
     def fetch(self, query: Query) -> Page:
         """Return the page that answers ``query``; raises as :meth:`answer` does."""
-        return read_page(self.answer(query))
+        page = read_page(self.answer(query))
+        shown = [moment for moment in (self.newest_update, *page.updated) if moment is not None]
+        self.newest_update = max(shown, default=None)
+        return page
 
     def answer(self, query: Query) -> dict[str, Any]:
         """Return the whole answer to ``query``, whose ``results`` is a list.
@@ -122,7 +130,7 @@ class Client:
         Raises:
             EtlError: as :meth:`answer` does.
         """
-        if self.skew is not None and abs(self.skew) > _NOTICEABLE_SKEW:
+        if self.skew is not None and abs(self.skew) > NOTICEABLE_SKEW:
             self._token.set_ahead(self.skew)
         return self._send(orjson.dumps(query.body()), _Patience(self._deadline, self._monotonic))
 
@@ -162,7 +170,7 @@ class Client:
         """
         same = self._token.ahead
         known = (self.skew or timedelta(), timedelta())
-        other = [ahead for ahead in known if abs(ahead - same) > _NOTICEABLE_SKEW][:1]
+        other = [ahead for ahead in known if abs(ahead - same) > NOTICEABLE_SKEW][:1]
         return [same, *other] if self._is_token_proven else [*other, same]
 
     def _send(self, body: bytes, patience: _Patience) -> dict[str, Any]:

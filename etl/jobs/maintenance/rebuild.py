@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-TRANSFORM = 2  # raise it where transform makes other rows of the same record
+TRANSFORM = 3  # raise it where transform makes other rows of the same record
 _AT_ONCE = 500
 _TABLES = ("tasks", "task_changes", "task_fields", "agents", "queues", "users", "statuses", "rejected_records")
 

@@ -28,7 +28,7 @@ def nothing_is_new(
     """
     if any((counts.inserted, counts.updated, counts.stale, run.counters.rejected)):
         return False
-    if run.server_clock.earliest_start() - watermark > _LONGEST_HOLD or run.store.read(canaries.rounding):
+    if run.clock() - watermark > _LONGEST_HOLD or run.store.read(canaries.rounding):
         return False
     if run.store.read(watermarks.is_behind, [key for key in map(record_id, page.records) if key]):
         return False

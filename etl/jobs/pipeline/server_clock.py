@@ -1,4 +1,4 @@
-"""When a run began by the server's clock, which dates the tasks."""
+"""When a run began by the clock that dates the tasks, which no answer tells for certain."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from etl.extract.capabilities import END_OF_TIME, SECOND
-from etl.extract.http.client import Client
+from etl.extract.http.client import NOTICEABLE_SKEW, Client
 from etl.jobs.pipeline.source_store import SourceStore
 from etl.load.queries import statistics
 
+_NEAR = timedelta(days=1)  # how far ahead the clock that dates tasks may be where nothing tells its time
+
 
 class ServerClock:
-    """Bounds of the server's time at which a run began; a request must have been made.
+    """Bounds of the time at which a run began; a request must have been made.
 
-    A server that sends no ``Date`` leaves only this machine's clock, which may be ahead. Then the newest date that the
-    server itself gave is the latest moment that is certain.
+    A gateway sends ``Date``, another machine dates the tasks. Where ``Date`` and this machine's clock agree they are
+    believed. Where they differ, or there is no ``Date``, the newest date that the server has shown is the latest moment
+    that is certain to be past.
     """
 
     def __init__(self, client: Client, clock: Callable[[], datetime], store: SourceStore) -> None:
@@ -36,21 +39,38 @@ class ServerClock:
         if not self.is_known:
             raise AssertionError("the server's time is known by its answers only")
         if self._earliest is None:
-            if self._client.skew is None:
-                return self._latest_certain_moment()
-            start = self._started + self._client.skew
-            self._earliest = start.replace(microsecond=start.microsecond // 1000 * 1000)
-            self._latest = self._earliest + SECOND + (self._clock() - self._started)
+            self._earliest = self._find()
         return self._earliest
 
     def latest_start(self) -> datetime:
         """Return a moment that is not before the beginning of the run: later changes belong to the next run.
 
-        ``Date`` is cut to the second, and the answer took some of the time since. Without it nothing is certain.
+        ``Date`` is cut to the second, and the answer took some of the time since. Where the clocks disagree nothing is
+        certain.
         """
         self.earliest_start()
         return self._latest
 
-    def _latest_certain_moment(self) -> datetime:
-        newest = self._store.read(statistics.newest_update, not_after=self._started)
-        return min(self._started, newest or self._started - timedelta(days=1))
+    def horizon(self) -> datetime:
+        """Return a moment behind all that is dated by now, for a range that has to end somewhere."""
+        latest = self.latest_start()
+        return latest if latest < END_OF_TIME else max(self._by_date(), self._clock()) + _NEAR
+
+    def _by_date(self) -> datetime:
+        start = self._started + (self._client.skew or timedelta())
+        return start.replace(microsecond=start.microsecond // 1000 * 1000)
+
+    def _find(self) -> datetime:
+        start, skew = self._by_date(), self._client.skew
+        latest = start + SECOND + (self._clock() - self._started)
+        newest = self._store.read(statistics.newest_update)
+        shown = [moment for moment in (newest, self._client.newest_update) if moment is not None]
+        if skew is not None and abs(skew) <= NOTICEABLE_SKEW:
+            if all(moment <= latest for moment in shown):
+                self._latest = latest
+            return start
+        nothing = min(start, self._started) - _NEAR
+        past = [moment for moment in shown if moment <= latest]
+        if newest is not None and newest > latest:  # a date of the future hides those below it
+            past.append(self._store.read(statistics.newest_update, not_after=latest) or nothing)
+        return min(start, max(past, default=nothing))

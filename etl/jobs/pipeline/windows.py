@@ -19,7 +19,6 @@ from etl.jobs.pipeline.window_record import WindowRecord
 from etl.logs import bound
 from etl.times import interval
 
-_NEAR = timedelta(days=1)  # how far ahead a server's clock may be that does not tell its time
 _MOST_SLOW = 4  # windows in a row that came too late, before it is the server's fault
 
 
@@ -29,7 +28,8 @@ class TimeRange:
 
     An open range is read on for what changes meanwhile, without counting on it. ``moves_watermark`` lets the watermark
     follow the checkpoint: only where ``field`` is updatedAt and all before ``start`` is stored. ``check_first`` is
-    given the first page before anything of it is stored, and may raise.
+    given the first page before anything of it is stored, and may raise. ``takes_back`` stores older versions too: the
+    server went back to them.
     """
 
     job: str
@@ -40,6 +40,7 @@ class TimeRange:
     moves_watermark: bool = False
     filters: Query = EVERYTHING
     check_first: Callable[[Page], None] | None = None
+    takes_back: bool = False
 
 
 @dataclass(slots=True)
@@ -94,7 +95,7 @@ def read_windows(run: RunContext, time_range: TimeRange) -> None:
             if failure.was_open and isinstance(failure.error, RefusedError):
                 _learn_closed_ranges(run, failure.error)
             else:
-                sizer.shrink((end or run.server_clock.latest_start()) - start, failure.error)
+                sizer.shrink((end or run.server_clock.horizon()) - start, failure.error)
         else:
             _remember(run, sizer)
             sizer.grow()
@@ -153,7 +154,8 @@ def _read_window(
                 batch, end=_recorded_end(run, time_range, end), requests=run.fetch.requests - before
             )  # fmt: skip
             watermark = _watermark(run, time_range, batch.checkpoint)
-            record = run.writer.store(batch, after, watermark=watermark).window or after
+            stored = run.writer.store(batch, after, watermark=watermark, takes_back=time_range.takes_back)
+            record = stored.window or after
     except EtlError as error:
         requests = run.fetch.requests - before
         run.writer.fail_window(record.failed(error, _recorded_end(run, time_range, end), requests=requests))
@@ -199,6 +201,7 @@ def _watermark(run: RunContext, time_range: TimeRange, checkpoint: datetime | No
 def _open_end(run: RunContext, start: datetime, sizer: WindowSizer) -> datetime:
     capabilities, server_clock = run.capabilities.current, run.server_clock
     if capabilities.any_range is False and server_clock.is_known:
-        near = server_clock.latest_start() if run.fetch.client.skew is not None else run.clock() + _NEAR
-        return max(near, start + capabilities.smallest()) if sizer.most is None else start + sizer.most
+        return (
+            max(server_clock.horizon(), start + capabilities.smallest()) if sizer.most is None else start + sizer.most
+        )
     return END_OF_TIME if sizer.most is None else start + sizer.most

@@ -191,7 +191,7 @@ class _Crew:
             if batches:
                 batch = merge(batches)
                 after = record.extended(batch, end=window.end, requests=last.requests)
-                record = writer.store(batch, after).window or after
+                record = writer.store(batch, after, takes_back=self._time_range.takes_back).window or after
                 for _ in batches:
                     self._room.put(1)
             if isinstance(last.error, Exception):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -67,9 +68,16 @@ class BatchWriter:
         self._seen_keys: set[str] = set()
 
     def store(
-        self, batch: Batch, window: WindowRecord | None = None, *, watermark: datetime | None = None
-    ) -> Stored:  # fmt: skip
+        self,
+        batch: Batch,
+        window: WindowRecord | None = None,
+        *,
+        watermark: datetime | None = None,
+        takes_back: bool = False,
+    ) -> Stored:
         """Store a batch, and what it completes, in one transaction.
+
+        If it ``takes_back``, an older version of a task replaces what an earlier run stored.
 
         Raises:
             DatabaseError, LockedError: nothing of it is stored.
@@ -77,9 +85,9 @@ class BatchWriter:
         if window is not None:
             self._count_window(window)
         try:
-            stored = self._transact(batch, window, watermark, _store_all)
+            stored = self._transact(batch, window, watermark, partial(_store_all, takes_back=takes_back))
         except UnstorableError:  # rare enough to pay for savepoints only then
-            stored = self._transact(batch, window, watermark, store_what_fits)
+            stored = self._transact(batch, window, watermark, partial(store_what_fits, takes_back=takes_back))
         self._on_progress(self._counters, batch.total)
         return stored
 
@@ -175,5 +183,7 @@ class BatchWriter:
         counters.stale += counts.stale
 
 
-def _store_all(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -> tuple[Counts, list[Rejected]]:
-    return store(connection, batch, run_id=run_id, now=now), []
+def _store_all(
+    connection: Connection, batch: Batch, *, run_id: int, now: datetime, takes_back: bool
+) -> tuple[Counts, list[Rejected]]:
+    return store(connection, batch, run_id=run_id, now=now, takes_back=takes_back), []

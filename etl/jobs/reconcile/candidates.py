@@ -25,9 +25,12 @@ class IncompleteError(EtlError):
 
 
 class DeletionCandidates:
-    """Gathers what is missing; ``most`` of them are believed without being forced to."""
+    """Gathers what is missing; ``most`` of them are believed without being forced to.
 
-    def __init__(self, run: RunContext, field: Field, *, force: bool) -> None:
+    If it ``takes_back``, pages are stored even where the server went back to an older version.
+    """
+
+    def __init__(self, run: RunContext, field: Field, *, force: bool, takes_back: bool = False) -> None:
         self.gone: deletions.Versions = {}
         self.unplaced: deletions.Versions = {}
         self.compared = 0
@@ -35,11 +38,13 @@ class DeletionCandidates:
         self.run = run
         self.field: Field = field
         self.live = run.store.read(deletions.count)
+        self._takes_back = takes_back
         self._most = self.live if force else int(self.live * MOST_AT_ONCE)
 
     def keep(self, page: Page) -> set[str]:
         """Store a page, clear its tasks, and return their ids."""
-        self.added += self.run.writer.store(self.run.transformer.transform(page)).counts.inserted
+        batch = self.run.transformer.transform(page)
+        self.added += self.run.writer.store(batch, takes_back=self._takes_back).counts.inserted
         ids = {clean_text(key) for record in page.records if (key := record_id(record)) is not None}
         self.clear(ids)
         return ids

@@ -67,7 +67,8 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
 def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandidates, int]:
     """Begin anew where the server turns out to behave in another way than it was found to."""
     while True:
-        candidates = DeletionCandidates(run, choose_strategy(run.capabilities.current).field, force=force)
+        field = choose_strategy(run.capabilities.current).field
+        candidates = DeletionCandidates(run, field, force=force, takes_back=deep)
         try:
             return candidates, _find_and_mark(run, candidates, deep=deep)
         except CapabilityDriftError as drift:

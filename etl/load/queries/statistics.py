@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-def newest_update(connection: Connection, source_id: int, *, not_after: datetime) -> datetime | None:
-    """Return the largest ``updated_at`` up to a time."""
-    query = select(func.max(tasks.c.updated_at)).where(is_of(source_id), tasks.c.updated_at <= not_after)
+def newest_update(connection: Connection, source_id: int, *, not_after: datetime | None = None) -> datetime | None:
+    """Return the largest ``updated_at``, or the largest one up to a moment."""
+    query = select(func.max(tasks.c.updated_at)).where(is_of(source_id))
+    if not_after is not None:
+        query = query.where(tasks.c.updated_at <= not_after)
     return connection.execute(query).scalar()
 
 

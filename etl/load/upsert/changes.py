@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    case,
     cast,
     insert,
     literal,
@@ -59,12 +60,13 @@ _WATCHED = (
 def record(connection: Connection, incoming: Table, *, changes: ColumnElement[bool], run_id: int, now: datetime) -> int:
     """Write a row for each watched value that differs between a stored task and its incoming version.
 
-    ``changes`` selects the pairs whose incoming version will be written. Return how many changes there were.
+    ``changes`` selects the pairs whose incoming version will be written; its parameter ``run`` is the run's id. Return
+    how many changes there were. When the server went back to an older version no date tells: ``changed_at`` is NULL.
     """
     selects = [_differing(watched, incoming, changes, run_id, now) for watched in _WATCHED]
     selects += [_deleted(incoming, changes, run_id, now), _returned(incoming, changes, run_id, now)]
     statement = insert(task_changes).from_select(list(_COLUMNS), union_all(*selects))
-    result = connection.execute(statement, execution_options={"preserve_rowcount": True})
+    result = connection.execute(statement, {"run": run_id}, execution_options={"preserve_rowcount": True})
     return result.rowcount
 
 
@@ -111,12 +113,13 @@ def _deleted(incoming: Table, changes: ColumnElement[bool], run_id: int, now: da
 
 def _change(field: str, values: tuple[Any, ...], incoming: Table, run_id: int, now: datetime) -> Select[Any]:
     moment = task_changes.c.seen_at.type
+    went_back = incoming.c.updated_at < tasks.c.updated_at
     return select(
         incoming.c["_id"],
         incoming.c.source_id,
         literal(field, String),
         *values,
-        incoming.c.updated_at,
+        case((went_back, null()), else_=incoming.c.updated_at),
         literal(now, moment),
         literal(run_id, task_changes.c.run_id.type),
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, case, delete, func, or_
+from sqlalchemy import Connection, Table, and_, bindparam, case, delete, false, func, or_
 
 from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import insert_by
@@ -21,12 +21,13 @@ _KEPT = ("_id", "source_id", "seen_at")
 
 
 def store_people_and_queues(connection: Connection, details: Iterable[Details]) -> None:
-    """Keep each agent, queue and user as its newest mention shows it; what that leaves out stays as it was."""
+    """Keep each agent, queue and user as its newest mention shows it; a key that it leaves out stays as it was."""
     by_table = list(details)
     for table in DIMENSIONS:
         rows = _merged([row for of_task in by_table for row in of_task.get(table.name, ())])
-        if rows:
-            _upsert(connection, table, rows)
+        for names in sorted({tuple(row) for row in rows}):
+            some = [row for row in rows if tuple(row) == names]
+            connection.execute(_upsert_of(connection.dialect.name, table, names), some)
 
 
 def put_children(connection: Connection, source_id: int, details: Mapping[str, Details], *, replace: bool) -> None:
@@ -40,31 +41,30 @@ def put_children(connection: Connection, source_id: int, details: Mapping[str, D
 
 
 def _merged(rows: Iterable[Row]) -> list[Row]:
-    """Return one row an ``_id``, in order of it: each value from the newest mention that has one."""
+    """Return one row an ``_id``, in order of it: each value from the newest mention that tells it, the last of equals.
+
+    A mention by the id alone shows nothing, so it has no date.
+    """
     merged: dict[str, Row] = {}
     for row in sorted(_distinct(rows), key=_age):
-        known = merged.get(row["_id"], {})
-        merged[row["_id"]] = known | {name: value for name, value in row.items() if value is not None or not known}
-    return [merged[key] for key in sorted(merged)]
+        merged[row["_id"]] = {**merged.get(row["_id"], {}), **row}
+    return [dict(sorted(merged[key].items())) for key in sorted(merged)]
 
 
 def _distinct(rows: Iterable[Row]) -> Iterable[Row]:
     """Return of mentions that say the same the newest: many tasks name the same few."""
     newest: dict[tuple[Any, ...], Row] = {}
     for row in rows:
-        said = tuple([value for name, value in row.items() if name != "seen_at"])
+        said = tuple([item for item in row.items() if item[0] != "seen_at"])
         known = newest.get(said)
-        if known is None or (row["seen_at"] or _NEVER) > (known["seen_at"] or _NEVER):
-            newest[said] = row
+        if known is None or _age(row) >= _age(known):
+            newest.pop(said, None)  # to stand behind what was read before
+            newest[said] = row if len(row) > len(_KEPT) else {**row, "seen_at": None}
     return newest.values()
 
 
-def _age(row: Row) -> tuple[datetime, list[str]]:
-    return row["seen_at"] or _NEVER, [str(row[name] or "") for name in row if name not in _KEPT]
-
-
-def _upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    connection.execute(_upsert_of(connection.dialect.name, table, tuple(rows[0])), rows)
+def _age(row: Row) -> datetime:
+    return row["seen_at"] or _NEVER
 
 
 @cache
@@ -73,12 +73,12 @@ def _upsert_of(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
     statement = insert_by(dialect, table).values({name: bindparam(name) for name in names})
     new, old = statement.excluded, table.c
     later = and_(new.seen_at.is_not(None), or_(old.seen_at.is_(None), new.seen_at > old.seen_at))
-    # Of two names at one instant always the same one, whichever came first.
-    chosen = or_(later, and_(new.seen_at.is_not_distinct_from(old.seen_at), new.name > old.name))
-    fills = or_(*(and_(new[name].is_not(None), old[name].is_(None)) for name in told))
+    is_same_instant = new.seen_at.is_not_distinct_from(old.seen_at)  # then the mention that was read last wins
+    differs = or_(false(), *(new[name].is_distinct_from(old[name]) for name in told))
+    fills = or_(false(), *(old[name].is_(None) for name in told))
     values = {
-        name: case((chosen, func.coalesce(new[name], old[name])), else_=func.coalesce(old[name], new[name]))
-        for name in told
+        name: case((or_(later, is_same_instant), new[name]), else_=func.coalesce(old[name], new[name])) for name in told
     }
     values["seen_at"] = case((later, new.seen_at), else_=old.seen_at)
-    return statement.on_conflict_do_update(index_elements=["_id", "source_id"], set_=values, where=or_(chosen, fills))
+    chosen = or_(later, and_(is_same_instant, differs), fills)
+    return statement.on_conflict_do_update(index_elements=["_id", "source_id"], set_=values, where=chosen)

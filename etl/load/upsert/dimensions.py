@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Column, Connection, MetaData, Table, Text, and_, bindparam, cast, func, or_, select
+from sqlalchemy import Column, Connection, MetaData, Table, Text, and_, bindparam, cast, or_, select, true
 
 from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import insert_by
@@ -25,8 +25,8 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Keep the version that the newest task showed; of two at one instant always the same one, whichever came first."""
-    latest = _latest_versions(rows, _content(table))
+    """Keep the version that the newest task showed; of two at one instant the one that was read last."""
+    latest = _latest_versions(rows)
     if not latest:
         return
     dialect, names = connection.dialect.name, tuple(latest[0])
@@ -47,20 +47,18 @@ def _upsert_of(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
 @cache
 def _merge_of_cases(dialect: str, names: tuple[str, ...]) -> Any:
     own = _incoming_cases.c
-    greatest = func.row_number().over(partition_by=own["_id"], order_by=func.coalesce(own.ref_id, "").desc())
-    ranked = select(*(own[name] for name in names), greatest.label("place")).subquery()
-    rows = select(*(ranked.c[name] for name in names)).where(ranked.c.place == 1).order_by(ranked.c["_id"])
+    rows = select(*(own[name] for name in names)).where(true()).order_by(own["_id"])
     return _keeping_the_newest(insert_by(dialect, cases).from_select(names, rows), cases, names)
 
 
 def _keeping_the_newest(statement: Any, table: Table, names: tuple[str, ...]) -> Any:
     content, new, old = _content(table), statement.excluded, table.c
     later = or_(new.seen_at > old.seen_at, and_(new.seen_at.is_not(None), old.seen_at.is_(None)))
-    greater = func.coalesce(cast(new[content], Text), "") > func.coalesce(cast(old[content], Text), "")
+    differs = cast(new[content], Text).is_distinct_from(cast(old[content], Text))
     return statement.on_conflict_do_update(
         index_elements=["_id", "source_id"],
         set_={name: new[name] for name in names if name not in {"_id", "source_id"}},
-        where=or_(later, and_(new.seen_at.is_not_distinct_from(old.seen_at), greater)),
+        where=or_(later, and_(new.seen_at.is_not_distinct_from(old.seen_at), differs)),
     )
 
 
@@ -69,18 +67,14 @@ def _content(table: Table) -> str:
     return "raw" if "raw" in table.c else "ref_id"
 
 
-def _latest_versions(rows: Iterable[Row], content: str) -> list[Row]:
-    """Return of each ``_id`` the distinct versions at its latest instant, which the database chooses from.
+def _latest_versions(rows: Iterable[Row]) -> list[Row]:
+    """Return the newest row of each ``_id``, the last of equals.
 
     In order of ``_id``: two sessions that write the same rows would else wait for each other.
     """
-    newest: dict[tuple[str, str], Row] = {}
-    for row in rows:  # many tasks show the same few versions
-        version = (row["_id"], row[content] or "")
-        known = newest.get(version)
-        if known is None or (row["seen_at"] or _NEVER) > (known["seen_at"] or _NEVER):
-            newest[version] = row
-    distinct = {(key, row["seen_at"] or _NEVER, text): row for (key, text), row in newest.items()}
-    in_order = sorted(distinct)
-    latest = {key: moment for key, moment, _content in in_order}
-    return [distinct[version] for version in in_order if version[1] == latest[version[0]]]
+    newest: dict[str, Row] = {}
+    for row in rows:
+        known = newest.get(row["_id"])
+        if known is None or (row["seen_at"] or _NEVER) >= (known["seen_at"] or _NEVER):
+            newest[row["_id"]] = row
+    return [newest[key] for key in sorted(newest)]

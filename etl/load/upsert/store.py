@@ -18,8 +18,10 @@ from etl.load.upsert.children import put_children, store_people_and_queues
 from etl.load.upsert.tasks import Counts
 
 
-def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -> Counts:
+def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime, takes_back: bool = False) -> Counts:
     """Write what is new or changed in a batch, in the caller's transaction.
+
+    An older version of a task is written only if the batch ``takes_back``, in the place of what an earlier run stored.
 
     Raises:
         UnstorableError: the database cannot hold a value of one of the rows; the transaction is to be rolled back.
@@ -28,36 +30,35 @@ def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -
     for table, rows in ((statuses, batch.statuses), (priorities, batch.priorities), (cases, batch.cases)):
         dimensions.upsert(connection, table, rows)
     store_people_and_queues(connection, batch.details)
-    counts = _store_tasks(connection, batch, run_id=run_id, now=now)
+    counts = _store_tasks(connection, batch, run_id=run_id, now=now, takes_back=takes_back)
     if is_meaning_changed:
         derived.rebuild(connection, batch.statuses[0]["source_id"])
     return counts
 
 
-def _store_tasks(connection: Connection, batch: Batch, *, run_id: int, now: datetime) -> Counts:
+def _store_tasks(connection: Connection, batch: Batch, *, run_id: int, now: datetime, takes_back: bool) -> Counts:
     newest = tasks.newest_of_each(batch)
     if not newest:
         return Counts()
     tasks.stage(connection, [task for task, _ in newest.values()])
-    counts = tasks.classify(connection)
+    counts = tasks.classify(connection, run_id=run_id, takes_back=takes_back)
     counts.repeated = len(batch.tasks) - len(newest)
     source_id = batch.tasks[0]["source_id"]
     if counts.updated:
         with derived.refreshed(connection, source_id, newest):
-            counts.changes = changes.record(
-                connection, tasks.incoming, changes=tasks.is_changed(), run_id=run_id, now=now
-            )
-            written = tasks.write(connection, run_id=run_id, now=now)
+            changed = tasks.is_changed(takes_back=takes_back)
+            counts.changes = changes.record(connection, tasks.incoming, changes=changed, run_id=run_id, now=now)
+            written = tasks.write(connection, run_id=run_id, now=now, takes_back=takes_back)
             put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=True)
     elif counts.inserted:
-        written = tasks.write(connection, run_id=run_id, now=now)
+        written = tasks.write(connection, run_id=run_id, now=now, takes_back=takes_back)
         put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=False)
         daily_counts.add_new(connection, tasks.incoming, known=newest.keys() - set(written), now=now)
     return counts
 
 
 def store_what_fits(
-    connection: Connection, batch: Batch, *, run_id: int, now: datetime
+    connection: Connection, batch: Batch, *, run_id: int, now: datetime, takes_back: bool = False
 ) -> tuple[Counts, list[Rejected]]:
     """Store a batch without the tasks of which the database cannot hold a value; return these as rejected.
 
@@ -65,14 +66,14 @@ def store_what_fits(
     """
     try:
         with connection.begin_nested():
-            return store(connection, batch, run_id=run_id, now=now), []
+            return store(connection, batch, run_id=run_id, now=now, takes_back=takes_back), []
     except UnstorableError as error:
         if len(batch.tasks) == 1:
             task = batch.tasks[0]
             return Counts(), [(f"the database cannot hold it: {error.reason}", task["_id"], task["raw"])]
     counts, rejected = Counts(), list[Rejected]()
     for half in batch.halves():
-        stored, left_out = store_what_fits(connection, half, run_id=run_id, now=now)
+        stored, left_out = store_what_fits(connection, half, run_id=run_id, now=now, takes_back=takes_back)
         counts += stored
         rejected += left_out
     return counts, rejected

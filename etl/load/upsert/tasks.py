@@ -1,4 +1,7 @@
-"""Merges staged tasks into the table of tasks; a newer or equal ``updated_at`` wins."""
+"""Merges staged tasks into the table of tasks; a newer or equal ``updated_at`` wins.
+
+A reading that takes the server's word also stores an older version, in the place of one that an earlier run stored.
+"""
 
 from __future__ import annotations
 
@@ -85,29 +88,35 @@ def _not_older(moment: datetime | None, than: datetime | None) -> bool:
     return moment is None or than is None or moment >= than
 
 
-def _is_not_older() -> ColumnElement[bool]:
+def _wins(*, takes_back: bool) -> ColumnElement[bool]:
     new, old = incoming.c.updated_at, tasks.c.updated_at
-    return or_(new.is_(None), old.is_(None), new >= old)
+    is_not_older = or_(new.is_(None), old.is_(None), new >= old)
+    # Runs of a source take turns: what a run with a smaller id stored was there before this run asked for the page.
+    return or_(is_not_older, tasks.c.run_id < bindparam("run")) if takes_back else is_not_older
 
 
-def is_changed() -> ColumnElement[bool]:
-    """Select the pairs whose record differs, or whose tombstone the record does not explain."""
+def is_changed(*, takes_back: bool) -> ColumnElement[bool]:
+    """Select the pairs whose record differs, or whose tombstone the record does not explain.
+
+    The statement needs the run's id as the parameter ``run`` if it ``takes_back``.
+    """
     by_record = inactive_since(incoming, tasks.c.stored_at)
     differs = or_(incoming.c.raw != tasks.c.raw, tasks.c.deleted_at.is_distinct_from(by_record))
-    return and_(tasks.c["_id"].is_not(None), _is_not_older(), differs)
+    return and_(tasks.c["_id"].is_not(None), _wins(takes_back=takes_back), differs)
 
 
-def classify(connection: Connection) -> Counts:
+def classify(connection: Connection, *, run_id: int, takes_back: bool) -> Counts:
     """Count the staged tasks that are new, changed, unchanged and older than what is stored."""
-    total, inserted, updated, old = connection.execute(_classification()).one()
+    found = connection.execute(_classification(takes_back=takes_back), {"run": run_id} if takes_back else {})
+    total, inserted, updated, old = found.one()
     return Counts(inserted=inserted, updated=updated, stale=old, unchanged=total - inserted - updated - old)
 
 
 @cache
-def _classification() -> Any:
+def _classification(*, takes_back: bool) -> Any:
     new = tasks.c["_id"].is_(None)
-    stale = and_(tasks.c["_id"].is_not(None), ~_is_not_older())
-    query = select(func.count(), _count_if(new), _count_if(is_changed()), _count_if(stale))
+    stale = and_(tasks.c["_id"].is_not(None), ~_wins(takes_back=takes_back))
+    query = select(func.count(), _count_if(new), _count_if(is_changed(takes_back=takes_back)), _count_if(stale))
     return query.select_from(incoming.outerjoin(tasks, _KEY))
 
 
@@ -115,20 +124,20 @@ def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
-def write(connection: Connection, *, run_id: int, now: datetime) -> Sequence[str]:
+def write(connection: Connection, *, run_id: int, now: datetime, takes_back: bool) -> Sequence[str]:
     """Write the rows that are new or changed and return their ids."""
-    statement = _merge(connection.dialect.name)
+    statement = _merge(connection.dialect.name, takes_back=takes_back)
     return connection.execute(statement, {"now": now, "run": run_id}).scalars().all()
 
 
 @cache
-def _merge(dialect: str) -> Any:
+def _merge(dialect: str, *, takes_back: bool) -> Any:
     now = bindparam("now", type_=tasks.c.stored_at.type)
     own = {"first_seen_at": now, "stored_at": now, "run_id": bindparam("run", type_=tasks.c.run_id.type)}
     source = (
         select(*(incoming.c[name] for name in _FROM_API), *own.values(), inactive_since(incoming, now))
         .select_from(incoming.outerjoin(tasks, _KEY))
-        .where(or_(tasks.c["_id"].is_(None), is_changed()))
+        .where(or_(tasks.c["_id"].is_(None), is_changed(takes_back=takes_back)))
     )
     statement = insert_by(dialect, tasks).from_select([*_FROM_API, *own, "deleted_at"], source)
     written = [name for name in (*_FROM_API, "stored_at", "run_id", "deleted_at") if name not in {"_id", "source_id"}]

@@ -7,6 +7,9 @@ import time
 import pytest
 
 from etl.extract.http.page import Page
+from etl.jobs.backfill import Period, backfill
+from etl.jobs.reconcile.job import reconcile
+from etl.jobs.sync import sync
 from tests.integration.mirror import NONE, Differences, Mirror
 
 TASKS = 600
@@ -192,6 +195,65 @@ def test_rows_that_show_late_are_there_after_one_more_sync(mirror, options):
     assert mirrored.sync().exit_code == 0
     time.sleep(2.1)  # the delay is the server's
     assert_exact(mirrored, mirrored.sync(), what="quiet sync")
+
+
+READINGS = {
+    "dates on createdAt": {},
+    "dates on updatedAt": {"window_field": "updatedAt"},
+    "sort ignored": {"window_field": "updatedAt", "sort": "ignored"},
+}
+
+
+@variants(
+    {
+        f"{name}, {read}": {**options, "date_offset": offset, "date_header": header}
+        for read, options in READINGS.items()
+        for name, offset, header in (
+            ("Date ten minutes ahead", 600.0, "present"),
+            ("Date ten minutes behind", -600.0, "present"),
+            ("no Date", 0.0, "missing"),
+        )
+    },
+    on_postgresql={"Date ten minutes ahead, dates on createdAt"},
+)
+def test_a_date_header_by_another_clock_skips_nothing(mirror, options):
+    mirrored = mirror(**options)
+    assert_exact(mirrored, mirrored.sync(), what="first sync")
+    for which in ("second", "third"):
+        time.sleep(0.01)  # a later millisecond: the watermark is by milliseconds
+        mirrored.server.change(update=200, insert=100)
+        assert mirrored.sync().exit_code == 0
+        assert mirrored.differences() == NONE, which
+
+
+@variants(READINGS, on_postgresql={"dates on createdAt", "dates on updatedAt"})
+@pytest.mark.parametrize("command", ["sync --full", "backfill", "reconcile --deep"])
+def test_a_server_restored_from_a_backup_is_held_as_it_is(mirror, options, command):
+    mirrored = mirror(**options)
+    assert mirrored.sync().exit_code == 0
+    mirrored.server.back_up()
+    mirrored.server.change(update=40)
+    assert_exact(mirrored, mirrored.sync(), what="second sync")
+    mirrored.server.restore()
+    assert mirrored.sync().exit_code == 0
+    does = {
+        "sync --full": lambda run: sync(run, full=True),
+        "backfill": lambda run: backfill(run, Period()),
+        "reconcile --deep": lambda run: reconcile(run, deep=True),
+    }
+    assert_exact(mirrored, mirrored.work(command.split()[0], does[command]), what=command)
+
+
+@variants(READINGS, on_postgresql={"dates on createdAt"})
+@pytest.mark.parametrize("new", ["A first name", "Z last name"])
+def test_a_renamed_status_has_its_new_name_after_a_full_sync(mirror, options, new):
+    mirrored = mirror(shape="full", **options)
+    assert mirrored.sync().exit_code == 0
+    old = mirrored.value("select min(name) from statuses")
+    mirrored.server.rename(old, new)
+    assert_exact(mirrored, mirrored.sync(full=True), what="full sync")
+    names = [row[0] for row in mirrored.rows("select name from statuses")]
+    assert (new in names, old in names) == (True, False)
 
 
 CHURN = {"churn_every": 7, "churn_add": 2, "churn_change": 6, "churn_delete": 1}

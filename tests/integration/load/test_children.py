@@ -18,7 +18,8 @@ Row = dict[str, Any]
 
 
 def agent(key: str, at: float, name: str | None) -> Row:
-    return {"_id": key, "source_id": 1, "name": name, "seen_at": minute(at)}
+    told = {} if name is None else {"name": name}
+    return {"_id": key, "source_id": 1, **told, "seen_at": minute(at)}
 
 
 def tagged(key: str, *tags: str) -> dict[str, list[Row]]:
@@ -68,14 +69,36 @@ def test_an_agent_keeps_the_newest_name_in_any_order(database: Database, order: 
 def test_mentions_within_one_batch_come_to_the_same(database: Database) -> None:
     newest_first = [agent("a-1", 2, None), agent("a-1", 0, "First"), agent("a-1", 1, "Second")]
     stored(database, *((task(f"t-{place}", place), {"agents": [row]}) for place, row in enumerate(newest_first)))
-    assert [(row[2], row[3]) for row in rows(database, agents)] == [("Second", minute(2))]
+    assert [(row[2], row[3]) for row in rows(database, agents)] == [("Second", minute(1))]
 
 
 def test_a_mention_without_an_email_does_not_forget_it(database: Database) -> None:
     user = {"_id": "u-1", "source_id": 1, "name": "Ana", "email": "ana@example.com", "seen_at": minute(0)}
     stored(database, (task("t-1", 0), {"users": [user]}))
-    stored(database, (task("t-1", 1), {"users": [{**user, "email": None, "seen_at": minute(1)}]}))
-    assert [row[3] for row in rows(database, users)] == ["ana@example.com"]
+    later = {"_id": "u-1", "source_id": 1, "name": "Ana Li", "seen_at": minute(1)}
+    stored(database, (task("t-1", 1), {"users": [later]}))
+    assert [row[2:4] for row in rows(database, users)] == [("Ana Li", "ana@example.com")]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "backwards"])
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_value_that_was_cleared_stays_cleared(database: Database, order: tuple[int, ...], batches: int) -> None:
+    user = {"_id": "u-1", "source_id": 1, "name": "Ana", "email": "ana@example.com", "seen_at": minute(0)}
+    mentions = [user, {**user, "email": "", "seen_at": minute(1)}]
+    found = [(task(f"t-{place}", place), {"users": [mentions[place]]}) for place in order]
+    for some in [found] if batches == 1 else [[each] for each in found]:
+        stored(database, *some)
+    assert [row[2:4] for row in rows(database, users)] == [("Ana", "")]
+
+
+@pytest.mark.parametrize(
+    "batches", [["Zoe", "Ann"], ["Ann", "Zoe"], ["Zoe Ann"], ["Ann Zoe"], ["Ann Zoe Ann"]], ids=str
+)
+def test_of_two_names_at_one_instant_the_one_read_last_is_kept(database: Database, batches: list[str]) -> None:
+    for names in batches:
+        mentions = [agent("a-1", 0, name) for name in names.split()]
+        stored(database, *((task(f"t-{place}", 0), {"agents": [row]}) for place, row in enumerate(mentions)))
+    assert [row[2] for row in rows(database, agents)] == [batches[-1].split()[-1]]
 
 
 def test_fields_of_similar_names_are_stored_side_by_side(database: Database) -> None:

@@ -57,11 +57,13 @@ def case(key: str, ref_id: str | None, at: float | None = 0) -> Row:
     return {"_id": key, "source_id": 1, "ref_id": ref_id, "seen_at": None if at is None else minute(at)}
 
 
-def stored(database: Database, *what: Row | Batch, now: datetime = NOW, run_id: int | None = None) -> Counts:
+def stored(
+    database: Database, *what: Row | Batch, now: datetime = NOW, run_id: int | None = None, takes_back: bool = False
+) -> Counts:
     """Store a batch, or tasks as one."""
     batch = what[0] if what and isinstance(what[0], Batch) else whole([row for row in what if isinstance(row, dict)])
     with database.engine.begin() as connection:
-        return store(connection, batch, run_id=run_id or database.run_id, now=now)
+        return store(connection, batch, run_id=run_id or database.run_id, now=now, takes_back=takes_back)
 
 
 def whole(rows: list[Row], **others: list[Row]) -> Batch:
@@ -117,6 +119,36 @@ def test_an_older_version_never_overwrites(database: Database) -> None:
     assert stored(database, task(at=0, name="old"), now=minute(9)) == Counts(stale=1)
     assert content(database) == before
     assert history(database) == []
+
+
+def test_an_older_version_replaces_stored_ones_if_taken_back(database: Database) -> None:
+    stored(database, task(at=1, name="new"))
+    run_id = database.another_run()
+    counts = stored(database, task(at=0, name="old"), now=minute(9), run_id=run_id, takes_back=True)
+    assert counts == Counts(updated=1, changes=1)
+    row = content(database)["t-1"]
+    assert (row["name"], row["updated_at"], row["run_id"]) == ("old", minute(0), run_id)
+
+
+@pytest.mark.parametrize("by", ["this run", "a later run"])
+def test_an_older_version_replaces_nothing_of_its_own_run(database: Database, by: str) -> None:
+    this_run = database.another_run()
+    stored(database, task(at=1, name="new"), run_id=this_run if by == "this run" else database.another_run())
+    assert stored(database, task(at=0, name="old"), run_id=this_run, takes_back=True) == Counts(stale=1)
+    assert content(database)["t-1"]["name"] == "new"
+
+
+def test_a_change_back_has_no_date_but_the_one_when_it_was_seen(database: Database) -> None:
+    stored(database, task(at=1, name="new"))
+    stored(database, task(at=0, name="old"), now=minute(9), run_id=database.another_run(), takes_back=True)
+    with reading(database.engine) as connection:
+        columns = (
+            task_changes.c.old_value,
+            task_changes.c.new_value,
+            task_changes.c.changed_at,
+            task_changes.c.seen_at,
+        )
+        assert [tuple(row) for row in connection.execute(select(*columns))] == [("new", "old", None, minute(9))]
 
 
 @pytest.mark.parametrize(
@@ -284,9 +316,7 @@ def dimension_batch(table: Table, rows: list[Row]) -> Batch:
     ("moments", "kept"),
     [
         pytest.param({"a": 3, "b": 1, "c": 2}, "a", id="newest"),
-        pytest.param({"a": 1, "b": 1, "c": 0}, "b", id="the greater of two at one instant"),
         pytest.param({"a": 0, "b": None, "c": None}, "a", id="any date before none"),
-        pytest.param({"a": None, "b": None, "c": None}, "c", id="no date at all"),
     ],
 )
 def test_the_newest_tasks_version_is_kept_in_any_order(
@@ -300,6 +330,19 @@ def test_the_newest_tasks_version_is_kept_in_any_order(
     assert {key: row[shown] for key, row in rows.items()} == dict.fromkeys(ORDERS, kept)
     moment = moments[kept]
     assert {row["seen_at"] for row in rows.values()} == {None if moment is None else minute(moment)}
+
+
+@pytest.mark.parametrize(("table", "version"), DIMENSIONS)
+@pytest.mark.parametrize("moment", [1, None], ids=["one instant", "no date at all"])
+def test_of_equally_new_versions_the_one_read_last_is_kept(
+    database: Database, table: Table, version: Any, moment: float | None
+) -> None:
+    for key, batches in ORDERS.items():
+        for names in batches:
+            stored(database, dimension_batch(table, [version(key, moment, name=name) for name in names]))
+    shown = "ref_id" if table is cases else "name"
+    found = {key: row[shown] for key, row in content(database, table).items()}
+    assert found == {key: batches[-1][-1] for key, batches in ORDERS.items()}
 
 
 def test_two_statuses_of_one_name_stay_two(database: Database) -> None:
@@ -527,7 +570,7 @@ class Version:
     status: int
 
     def rows(self) -> tuple[Row, Row]:
-        status = named(f"s-{self.status}", self.minute, name=f"as task {self.task} shows it at {self.minute}")
+        status = named(f"s-{self.status}", self.minute, name=f"as it was at {self.minute}")
         return task(f"t-{self.task}", self.minute, name=f"at {self.minute}", status_id=status["_id"]), status
 
 

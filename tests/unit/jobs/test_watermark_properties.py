@@ -23,37 +23,54 @@ from tests.unit.server import BEGIN, MILLISECOND, Server
 
 pytestmark = pytest.mark.slow
 
+AHEAD, BEHIND, RIGHT = timedelta(minutes=10), -timedelta(minutes=10), timedelta()
+CLOCKS = {  # how far this machine's clock and the Date header are ahead of the clock that dates tasks
+    "right": (RIGHT, RIGHT),
+    "Date ahead": (RIGHT, AHEAD),
+    "Date behind": (RIGHT, BEHIND),
+    "machine ahead": (AHEAD, RIGHT),
+    "machine behind": (BEHIND, RIGHT),
+    "both ahead, not alike": (AHEAD, 2 * AHEAD),
+    "no Date": (RIGHT, None),
+    "no Date, machine ahead": (AHEAD, None),
+}
+
 
 class Asked:
     """What a job asks through: the server in memory, which is cut off after so many requests."""
 
-    def __init__(self, server, patience):
+    def __init__(self, server, patience, skew):
         self.server, self.patience = server, patience
-        self.usage, self.skew, self.latency, self.per_minute = Usage(), timedelta(), None, 60
+        self.usage, self.skew, self.latency, self.per_minute = Usage(), skew, None, 60
+        self.newest_update = None
 
     def fetch(self, query):
         self.usage.requests += 1
         if self.usage.requests > self.patience:
             raise TransientApiError("gone")
-        return self.server.fetch(query)
+        page = self.server.fetch(query)
+        self.newest_update = max(filter(None, (self.newest_update, *page.updated)), default=None)
+        return page
 
     def close(self):
         return
 
 
-def run_once(engine, server, patience):
+def run_once(engine, server, patience, clocks=CLOCKS["right"]):
+    machine, date = clocks
+    skew = None if date is None else date - machine
     source_spec = SourceSpec(
         name="default",
         base_url="https://example.invalid",
         account_id="account",
         stream_id="st-1",
-        client=Asked(server, patience),
-        make_client=partial(Asked, server, patience),
+        client=Asked(server, patience, skew),
+        make_client=partial(Asked, server, patience, skew),
         options=SyncOptions(lookback=timedelta(seconds=30), settle=timedelta(seconds=1)),
         overrides={},
         settings={},
     )
-    with start_run(engine, source_spec, "sync", clock=lambda: server.now) as run:
+    with start_run(engine, source_spec, "sync", clock=lambda: server.now + machine) as run:
         sync(run)
 
 
@@ -86,10 +103,17 @@ def shown(moment):
     steps=st.lists(st.sampled_from([0, 0, 0.5, 20, 4000]), min_size=1, max_size=30),
     days=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(1, 40)), min_size=1, max_size=4),
     cap=st.integers(2, 7),
+    clocks=st.sampled_from(list(CLOCKS.values())),
 )
-@example(steps=[0], days=[(1, 3, 11), (1, 0, 40)], cap=2)  # cut off before it is known whether sortBy is obeyed
+@example(steps=[0], days=[(1, 3, 40), (1, 0, 40)], cap=2, clocks=CLOCKS["Date ahead"])
+@example(steps=[0], days=[(1, 3, 40), (1, 0, 40)], cap=2, clocks=CLOCKS["no Date, machine ahead"])
+@example(
+    steps=[0], days=[(1, 3, 11), (1, 0, 40)], cap=2, clocks=CLOCKS["right"]
+)  # cut off before it is known whether sortBy is obeyed
 @settings(max_examples=12)
-def test_the_watermark_is_never_ahead_and_never_goes_back(migrated_file, field, ordered, steps, days, cap):
+def test_the_watermark_is_never_ahead_and_never_goes_back(  # noqa: PLR0917 - what is drawn
+    migrated_file, field, ordered, steps, days, cap, clocks
+):
     server = Server(window_field=field, cap=cap, sorted=ordered, most_requests=100_000)
     with tempfile.TemporaryDirectory() as folder:
         engine = open_engine(f"sqlite:///{shutil.copy(migrated_file, folder)}")
@@ -108,7 +132,7 @@ def test_the_watermark_is_never_ahead_and_never_goes_back(migrated_file, field, 
                 server.insert()
             server.now += timedelta(seconds=2)
             try:
-                run_once(engine, server, patience)
+                run_once(engine, server, patience, clocks)
             except TransientApiError:
                 continue
         engine.dispose()

@@ -63,7 +63,7 @@ def test_each_participant_is_a_row_with_the_given_name():
             "assigned_at": None,
         },
     )
-    assert [row["name"] for row in made.agents] == ["Ada", None]
+    assert [row.get("name") for row in made.agents] == ["Ada", None]
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,25 @@ def test_a_named_person_has_one_row_from_all_mentions():
     )
 
 
+@pytest.mark.parametrize("value", [None, ""], ids=repr)
+def test_a_cleared_value_is_told_and_a_missing_one_is_not(value):
+    cleared = rows(userInfo={"_id": "u-1", "name": value, "emailId": value}, queues=[{"_id": "qu-1", "type": value}])
+    missing = rows(userInfo={"_id": "u-1"}, queues=[{"_id": "qu-1"}])
+    unreadable = rows(userInfo={"_id": "u-1", "name": {}, "emailId": []}, queues=[{"_id": "qu-1", "type": [1]}])
+
+    nothing = {"source_id": 7, "seen_at": None}
+    assert cleared.users == ({"_id": "u-1", "name": "", "email": "", **nothing},)
+    assert cleared.queues == ({"_id": "qu-1", "type": "", **nothing},)
+    for made in (missing, unreadable):
+        assert (made.users, made.queues) == (({"_id": "u-1", **nothing},), ({"_id": "qu-1", **nothing},))
+
+
+def test_a_later_mention_fills_what_the_first_has_empty():
+    read = rows(currAssignee={"aId": "a-1", "name": ""}, participants=[{"aId": "a-1", "name": "Ada"}])
+
+    assert [row["name"] for row in read.agents] == ["Ada"]
+
+
 def test_what_the_first_mention_tells_is_kept():
     read = rows(userInfo={"_id": "u-1", "emailId": "first"}, updatedBy={"_id": "u-1", "emailId": "second"})
 
