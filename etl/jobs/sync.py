@@ -15,7 +15,8 @@ from etl.extract.http.query import Query
 from etl.extract.paging.base import Window, window_query
 from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.strategy import Paging, ReadStrategy, choose_strategy
-from etl.jobs.pipeline.discovery import history_start
+from etl.jobs.pipeline.account import take_account
+from etl.jobs.pipeline.discovery import has_beginning, history_start
 from etl.jobs.pipeline.drift import check_filter, check_newest
 from etl.jobs.pipeline.no_change_check import nothing_is_new
 from etl.jobs.pipeline.prefetch import prefetch
@@ -44,19 +45,19 @@ def sync(run: RunContext, *, full: bool = False, workers: int | None = None) -> 
         strategy = choose_strategy(run.capabilities.current)
         try:
             watermark = run.store.watermark()
-            if full or watermark is None:
+            reads_history = full or watermark is None or not has_beginning(run)
+            if reads_history or watermark is None:
                 load_history(run, strategy, job="full" if full else "first", workers=workers)
             else:
                 load_changes(run, strategy, watermark)
+            return take_account(run, is_full=reads_history)
         except CapabilityDriftError as drift:
             run.capabilities.correct(drift)
-        else:
-            return
 
 
 def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: int | None) -> None:
     """Read all of history, then what changed meanwhile; a first sync that was cut off goes on at its checkpoint."""
-    start = history_start(run, strategy.field)
+    start = history_start(run, strategy.field, look_before=job == "full")
     done = run.store.read(windows.progress, job, strategy.field, start) if job == "first" else None
     time_range = TimeRange(
         job, strategy.field, strategy.history, done.checkpoint if done else start,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 @dataclass(slots=True)
 class RunCounters:
-    """What a run counted; the names are those of ``sync_runs``."""
+    """What a run counted; the names are those of ``sync_runs``. Those from ``server_total`` on are its account."""
 
     requests: int = 0
     retries: int = 0
@@ -21,6 +21,11 @@ class RunCounters:
     unchanged: int = 0
     stale: int = 0
     rejected: int = 0
+    server_total: int | None = None
+    stored_live: int | None = None
+    quarantined: int | None = None
+    hidden: int | None = None
+    missing: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

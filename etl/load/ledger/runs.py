@@ -70,6 +70,13 @@ def have_stored_since(connection: Connection, source_id: int, moment: datetime) 
     return connection.execute(query).first() is not None
 
 
+def hidden(connection: Connection, source_id: int) -> int:
+    """Return how many tasks the server counts and never shows, as the latest account says."""
+    run = sync_runs.c
+    query = select(run.hidden).where(run.source_id == source_id, run.hidden.is_not(None)).order_by(run.id.desc())
+    return int(connection.execute(query.limit(1)).scalar() or 0)
+
+
 def progress(connection: Connection, run_id: int, counts: Mapping[str, Any]) -> None:
     """Bring the row's counts up to date."""
     connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(**counts))
