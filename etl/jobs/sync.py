@@ -19,6 +19,7 @@ from etl.jobs.pipeline.account import take_account
 from etl.jobs.pipeline.discovery import has_beginning, history_start
 from etl.jobs.pipeline.drift import check_filter, check_newest
 from etl.jobs.pipeline.no_change_check import nothing_is_new
+from etl.jobs.pipeline.plausibility import require_plausible
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.run import RunContext
 from etl.jobs.pipeline.window_record import WindowRecord
@@ -57,6 +58,7 @@ def sync(run: RunContext, *, full: bool = False, workers: int | None = None) -> 
 
 def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: int | None) -> None:
     """Read all of history, then what changed meanwhile; a first sync that was cut off goes on at its checkpoint."""
+    require_plausible(run)
     start = history_start(run, strategy.field, look_before=job == "full")
     done = run.store.read(windows.progress, job, strategy.field, start) if job == "first" else None
     time_range = TimeRange(
@@ -98,6 +100,7 @@ def _load_newest_first(run: RunContext, since: datetime, watermark: datetime) ->
     with bound(window=interval(since, None)):
         pages = _newest_first(run, since)
         first = next(pages)
+        require_plausible(run, first)
         canary = run.store.read(canaries.find_canary)
         if canary is not None:
             check_newest(run, canary, first)
@@ -139,11 +142,18 @@ def _load_recent_windows(run: RunContext, strategy: ReadStrategy, since: datetim
     stored = _stored_since(run, since)
     if strategy.history is Paging.KEYSET and stored >= limit and _is_recent_quiet(run, since, watermark, stored):
         return False
-    check = None if canary is None else partial(check_filter, run, canary)
+    check = partial(_check_first, run, canary)
     read_windows(
         run, TimeRange("sync", strategy.field, strategy.history, since, moves_watermark=True, check_first=check)
     )
     return True
+
+
+def _check_first(run: RunContext, canary: canaries.Canary | None, page: Page) -> None:
+    if not page.records:
+        require_plausible(run)
+    if canary is not None:
+        check_filter(run, canary, page)
 
 
 def _is_recent_quiet(run: RunContext, since: datetime, watermark: datetime, stored: int) -> bool:

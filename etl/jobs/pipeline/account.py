@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from etl.errors import RefusedError
+from etl.extract.http.page import Page
 from etl.extract.paging.strategy import choose_strategy
+from etl.jobs.pipeline.plausibility import require_plausible
 from etl.jobs.pipeline.run import RunContext
 from etl.jobs.reconcile.missing import of_source, read_latest, search
 from etl.load.ledger import quarantine, runs
@@ -30,7 +32,9 @@ def take_account(run: RunContext, *, is_full: bool = False) -> None:
     total = run.fetch.undated_total if run.options.start is None else None
     if total is None or _missing(run, total, known) > 0:
         total = count_on_server(run)
-    if total is None:
+    if total is not None:
+        require_plausible(run, Page([], total=total))
+    else:
         log.info("account.not_told", reason="the server tells no total")
         return
     if _missing(run, total, known) > 0:  # they may have come while this run was reading

@@ -58,6 +58,12 @@ def count(connection: Connection, source_id: int) -> int:
     return sum(_number(connection, tasks.c.source_id == source_id, each) for each in (_NOT_GONE, _GONE & is_present()))
 
 
+def is_any(connection: Connection, source_id: int) -> bool:
+    """Tell whether there is any task of a source that the server should still give."""
+    query = select(tasks.c["_id"]).where(tasks.c.source_id == source_id, is_present()).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def count_marked(connection: Connection, source_id: int) -> int:
     """Count the tasks of a source that are taken for gone."""
     return _number(connection, tasks.c.source_id == source_id, _GONE, not_(func.coalesce(is_present(), false())))
