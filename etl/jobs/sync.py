@@ -12,7 +12,7 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
 from etl.extract.http.page import Page
 from etl.extract.http.query import Query
-from etl.extract.paging.base import Window, window_query
+from etl.extract.paging.base import Window, moments, window_query
 from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.strategy import Paging, ReadStrategy, choose_strategy
 from etl.jobs.pipeline.account import take_account
@@ -106,7 +106,7 @@ def _load_newest_first(run: RunContext, since: datetime, watermark: datetime) ->
             check_newest(run, canary, first)
         counts = run.writer.store(run.transformer.transform(first)).counts
         query = Query(limit=limit, sort_by=("updatedAt", "desc"))
-        stored = run.store.read(deletions.count)
+        stored = run.count_stored()
         if first.checkpoint is None and nothing_is_new(run, query, first, counts, stored=stored, watermark=watermark):
             return False
         _store_newest_first(run, chain([replace(first, records=[])], pages), since, before)
@@ -142,18 +142,27 @@ def _load_recent_windows(run: RunContext, strategy: ReadStrategy, since: datetim
     stored = _stored_since(run, since)
     if strategy.history is Paging.KEYSET and stored >= limit and _is_recent_quiet(run, since, watermark, stored):
         return False
-    check = partial(_check_first, run, canary)
+    check = partial(_check_first, run, canary, since)
     read_windows(
         run, TimeRange("sync", strategy.field, strategy.history, since, moves_watermark=True, check_first=check)
     )
     return True
 
 
-def _check_first(run: RunContext, canary: canaries.Canary | None, page: Page) -> None:
-    if not page.records:
-        require_plausible(run)
+def _check_first(run: RunContext, canary: canaries.Canary | None, since: datetime, page: Page) -> None:
+    if not page.records and _is_nothing_since(run, since):
+        return
     if canary is not None:
         check_filter(run, canary, page)
+
+
+def _is_nothing_since(run: RunContext, since: datetime) -> bool:
+    """Tell whether the newest of all tasks is older than ``since``: then an empty window is right, by any filter."""
+    is_sorted = run.capabilities.current.sorts("updatedAt")
+    newest = run.fetch(Query(limit=1, sort_by=("updatedAt", "desc") if is_sorted else None))
+    require_plausible(run, newest)
+    found = moments(newest, "updatedAt")
+    return is_sorted and bool(found) and max(found) < since
 
 
 def _is_recent_quiet(run: RunContext, since: datetime, watermark: datetime, stored: int) -> bool:

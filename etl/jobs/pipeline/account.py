@@ -88,5 +88,5 @@ def _stored(run: RunContext) -> int:
     """Count the stored tasks that the server should count, those without a date in any case."""
     start, field = run.options.start, choose_strategy(run.capabilities.current).field
     if start is None:
-        return run.store.read(deletions.count)
+        return run.count_stored()
     return run.store.read(deletions.count_since, field, start) + run.store.read(deletions.count_without, field)

@@ -59,6 +59,7 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
     marked_before = run.store.read(deletions.count_marked)
     candidates, marked = _insist(run, deep=deep, force=force)
     returned = marked_before + marked - run.store.read(deletions.count_marked)
+    run.counted.clear()
     note(run, run.fetch.undated_total if run.options.start is None else None)
     spent = run.fetch.requests - requests
     done = Reconciled(candidates.compared, marked, returned, candidates.added, spent)
