@@ -268,11 +268,13 @@ def create_tables() -> None:
         sa.Column("unchanged", sa.Integer(), server_default="0", nullable=False),
         sa.Column("stale", sa.Integer(), server_default="0", nullable=False, comment="older than the row that is kept"),
         sa.Column("rejected", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("server_total", sa.Integer(), comment="the account: tasks that the server counts; null where it tells no total"),
-        sa.Column("stored_live", sa.Integer(), comment="the account: of them, those that are stored"),
-        sa.Column("quarantined", sa.Integer(), comment="the account: of them, those that are rejected records"),
-        sa.Column("hidden", sa.Integer(), comment="the account: of them, those that the server never shows, as a full reading found"),
-        sa.Column("missing", sa.Integer(), comment="the account: of them, those that could not be found"),
+        sa.Column(
+            "server_total", sa.Integer(), comment="the account: what the server counts; null where it tells no total"
+        ),
+        sa.Column("stored_live", sa.Integer(), comment="the account: stored, and not gone from the server"),
+        sa.Column("quarantined", sa.Integer(), comment="the account: rejected records that are no task"),
+        sa.Column("hidden", sa.Integer(), comment="the account: counted and never shown, as a whole reading found"),
+        sa.Column("missing", sa.Integer(), comment="the account: counted, and not found"),
         sa.Column("watermark_before", moment),
         sa.Column("watermark_after", moment),
         sa.Column("version", sa.Text(), nullable=False, comment="of kore-etl"),

@@ -117,7 +117,7 @@ def test_rejected_records_are_counted_and_hide_no_deletion(mirror):
     assert account(mirrored) == (302, 300, 2, 0, 0)
     gone = [task["_id"] for task in mirrored.server.tasks()[10:12]]
     mirrored.server.remove(gone)
-    mirrored.work("reconcile", lambda run: reconcile(run))
+    mirrored.work("reconcile", reconcile)
     assert {row[0] for row in mirrored.rows("select _id from tasks where deleted_at is not null")} == set(gone)
 
 
@@ -126,7 +126,7 @@ def test_a_small_source_reconciles(mirror, tasks):
     mirrored = mirror(tasks=tasks)
     mirrored.sync()
     gone = mirrored.server.change(delete=1)["deleted"]
-    assert mirrored.work("reconcile", lambda run: reconcile(run)).exit_code == 0
+    assert mirrored.work("reconcile", reconcile).exit_code == 0
     assert [row[0] for row in mirrored.rows("select _id from tasks where deleted_at is not null")] == gone
 
 
@@ -150,7 +150,7 @@ def test_a_server_that_shows_nothing_has_an_outage(mirror, field, sort, full):
     before = mirrored.value("select value from watermarks")
     mirrored.server.configure(outage="empty", outage_after=1, outage_seconds=1e6)
     assert mirrored.sync(full=full).exit_code == 5
-    assert mirrored.work("reconcile", lambda run: reconcile(run)).exit_code == 5
+    assert mirrored.work("reconcile", reconcile).exit_code == 5
     assert mirrored.value("select value from watermarks") == before
     assert mirrored.value("select count(*) from tasks where deleted_at is null") == 300
     mirrored.server.configure(outage_after=0)

@@ -51,12 +51,12 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
         IncompleteError: the sync is done, but nothing is marked, for the reason that it tells.
         EtlError: as :func:`sync` does.
     """
+    marked_before = run.store.read(deletions.count_marked)
     sync(run, full=full)
     end_load(run)  # what follows counts by them
     requests = run.fetch.requests
     if run.counters.unverified:
         raise IncompleteError("the sync left unverified windows, so no task is taken for deleted; sync again")
-    marked_before = run.store.read(deletions.count_marked)
     candidates, marked = _insist(run, deep=deep, force=force)
     returned = marked_before + marked - run.store.read(deletions.count_marked)
     run.counted.clear()

@@ -94,13 +94,11 @@ sync_runs = Table(
     Column("unchanged", Integer, nullable=False, server_default="0"),
     Column("stale", Integer, nullable=False, server_default="0", comment="older than the row that is kept"),
     Column("rejected", Integer, nullable=False, server_default="0"),
-    Column("server_total", Integer, comment="the account: tasks that the server counts; null where it tells no total"),
-    Column("stored_live", Integer, comment="the account: of them, those that are stored"),
-    Column("quarantined", Integer, comment="the account: of them, those that are rejected records"),
-    Column(
-        "hidden", Integer, comment="the account: of them, those that the server never shows, as a full reading found"
-    ),
-    Column("missing", Integer, comment="the account: of them, those that could not be found"),
+    Column("server_total", Integer, comment="the account: what the server counts; null where it tells no total"),
+    Column("stored_live", Integer, comment="the account: stored, and not gone from the server"),
+    Column("quarantined", Integer, comment="the account: rejected records that are no task"),
+    Column("hidden", Integer, comment="the account: counted and never shown, as a whole reading found"),
+    Column("missing", Integer, comment="the account: counted, and not found"),
     Column("watermark_before", Moment),
     Column("watermark_after", Moment),
     Column("version", Text, nullable=False, comment="of kore-etl"),

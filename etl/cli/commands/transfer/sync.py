@@ -33,8 +33,8 @@ def sync(
     """Bring the database up to date with what the server holds.
 
     Only what is new or changed since the last sync is read. The first sync reads everything; one that was cut off goes
-    on where it ended. Exits 0 when done, 3 with rejected records, unverified windows or missing tasks, 75 if another run
-    is at work.
+    on where it ended. Exits 0 when done, 3 with rejected records, unverified windows or missing tasks, 75 if another
+    run is at work.
 
     \b
     Example:
