@@ -10,7 +10,7 @@
     └── LockedError (75)      another run holds the source
 
 A message says what happened, to what, and what to do next; it never holds a secret, a token or a body.
-Exit code 3 (done, but with rejected records or unverified windows) is an outcome, not an error.
+Exit code 3 (done, but with rejected records, unverified windows or missing tasks) is an outcome, not an error.
 """
 
 from __future__ import annotations

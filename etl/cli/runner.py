@@ -20,7 +20,7 @@ from etl.cli.progress import progress_display
 from etl.cli.signals import graceful
 from etl.errors import DatabaseError, EtlError, ExitCode
 from etl.jobs.pipeline.lifecycle import exit_code_of, outcome_of, start_run
-from etl.jobs.pipeline.options import RunCounters
+from etl.jobs.pipeline.options import RunCounters, account_text
 from etl.jobs.pipeline.run import RunContext
 from etl.settings import Settings, SourceSettings
 from etl.times import format_time
@@ -192,9 +192,11 @@ class _Report:
         ] or ["nothing new"]
         if counts["unverified"]:
             told.append(_counted(counts["unverified"], "unverified window"))
-        return f"{state}: {', '.join([*told, _counted(counts['requests'], 'request')])}, {self._seconds():.1f} s"
+        account = account_text(counts) if counts["stored_live"] is not None else None
+        said = f"{state}: {', '.join([*told, _counted(counts['requests'], 'request')])}, {self._seconds():.1f} s"
+        return said if account is None else f"{said}; {account}"
 
-    def _counts(self) -> dict[str, int]:
+    def _counts(self) -> dict[str, Any]:
         return asdict(self.run.counters if self.run else RunCounters())
 
     def _watermark(self) -> str | None:

@@ -15,6 +15,7 @@ from etl.extract.http.query import Query
 from etl.extract.paging.base import Window
 from etl.extract.paging.split_windows import read_split_windows
 from etl.extract.paging.strategy import Paging, ReadStrategy
+from etl.jobs.pipeline.plausibility import require_plausible
 from etl.jobs.pipeline.run import RunContext
 from etl.jobs.pipeline.window_record import WindowRecord
 from etl.jobs.pipeline.windows import TimeRange, read_windows
@@ -30,6 +31,7 @@ _MOST_LEFT = 20  # tasks that are looked up one by one in a run
 
 def sweep_history(run: RunContext, strategy: ReadStrategy, since: datetime, start: datetime) -> None:
     """Read what most likely changed, and the slice of history that was read longest ago."""
+    require_plausible(run)
     read_windows(run, TimeRange("sync", strategy.field, Paging.SPLIT_WINDOWS, since))
     open_before = run.store.read(statistics.creation_of_open)
     seen = _read_unresolved(run, strategy, start, len(open_before))

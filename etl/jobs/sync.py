@@ -12,12 +12,14 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
 from etl.extract.http.page import Page
 from etl.extract.http.query import Query
-from etl.extract.paging.base import Window, window_query
+from etl.extract.paging.base import Window, moments, window_query
 from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.strategy import Paging, ReadStrategy, choose_strategy
-from etl.jobs.pipeline.discovery import history_start
+from etl.jobs.pipeline.account import take_account
+from etl.jobs.pipeline.discovery import has_beginning, history_start
 from etl.jobs.pipeline.drift import check_filter, check_newest
 from etl.jobs.pipeline.no_change_check import nothing_is_new
+from etl.jobs.pipeline.plausibility import require_plausible
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.run import RunContext
 from etl.jobs.pipeline.window_record import WindowRecord
@@ -44,19 +46,20 @@ def sync(run: RunContext, *, full: bool = False, workers: int | None = None) -> 
         strategy = choose_strategy(run.capabilities.current)
         try:
             watermark = run.store.watermark()
-            if full or watermark is None:
+            reads_history = full or watermark is None or not has_beginning(run)
+            if reads_history or watermark is None:
                 load_history(run, strategy, job="full" if full else "first", workers=workers)
             else:
                 load_changes(run, strategy, watermark)
+            return take_account(run, is_full=reads_history)
         except CapabilityDriftError as drift:
             run.capabilities.correct(drift)
-        else:
-            return
 
 
 def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: int | None) -> None:
     """Read all of history, then what changed meanwhile; a first sync that was cut off goes on at its checkpoint."""
-    start = history_start(run, strategy.field)
+    require_plausible(run)
+    start = history_start(run, strategy.field, look_before=job == "full")
     done = run.store.read(windows.progress, job, strategy.field, start) if job == "first" else None
     time_range = TimeRange(
         job, strategy.field, strategy.history, done.checkpoint if done else start,
@@ -97,12 +100,13 @@ def _load_newest_first(run: RunContext, since: datetime, watermark: datetime) ->
     with bound(window=interval(since, None)):
         pages = _newest_first(run, since)
         first = next(pages)
+        require_plausible(run, first)
         canary = run.store.read(canaries.find_canary)
         if canary is not None:
             check_newest(run, canary, first)
         counts = run.writer.store(run.transformer.transform(first)).counts
         query = Query(limit=limit, sort_by=("updatedAt", "desc"))
-        stored = run.store.read(deletions.count)
+        stored = run.count_stored()
         if first.checkpoint is None and nothing_is_new(run, query, first, counts, stored=stored, watermark=watermark):
             return False
         _store_newest_first(run, chain([replace(first, records=[])], pages), since, before)
@@ -138,11 +142,27 @@ def _load_recent_windows(run: RunContext, strategy: ReadStrategy, since: datetim
     stored = _stored_since(run, since)
     if strategy.history is Paging.KEYSET and stored >= limit and _is_recent_quiet(run, since, watermark, stored):
         return False
-    check = None if canary is None else partial(check_filter, run, canary)
+    check = partial(_check_first, run, canary, since)
     read_windows(
         run, TimeRange("sync", strategy.field, strategy.history, since, moves_watermark=True, check_first=check)
     )
     return True
+
+
+def _check_first(run: RunContext, canary: canaries.Canary | None, since: datetime, page: Page) -> None:
+    if not page.records and _is_nothing_since(run, since):
+        return
+    if canary is not None:
+        check_filter(run, canary, page)
+
+
+def _is_nothing_since(run: RunContext, since: datetime) -> bool:
+    """Tell whether the newest of all tasks is older than ``since``: then an empty window is right, by any filter."""
+    is_sorted = run.capabilities.current.sorts("updatedAt")
+    newest = run.fetch(Query(limit=1, sort_by=("updatedAt", "desc") if is_sorted else None))
+    require_plausible(run, newest)
+    found = moments(newest, "updatedAt")
+    return is_sorted and bool(found) and max(found) < since
 
 
 def _is_recent_quiet(run: RunContext, since: datetime, watermark: datetime, stored: int) -> bool:

@@ -119,7 +119,12 @@ class _Names:
         self._priority = {(key, source): name or "Unnamed" for source, key, name, _ in priorities}
         self._colors = {name or "Unnamed": color for _, _, name, color in reversed(priorities)}
         self._status = {(key, source): tuple(rest) for source, key, *rest in ask("statuses")}
-        self._cells, self._streams, self._queues, self._priorities = _Numbering(), _Numbering(), _Numbering(), _Numbering()
+        self._cells, self._streams, self._queues, self._priorities = (
+            _Numbering(),
+            _Numbering(),
+            _Numbering(),
+            _Numbering(),
+        )
         for name in self._priority.values():
             self._priorities.of(name)
         self.agents, self._statuses = _Numbering(), _Numbering()

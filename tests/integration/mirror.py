@@ -100,6 +100,15 @@ class Mirror:
         finally:
             engine.dispose()
 
+    def change(self, statement: str) -> None:
+        """Change the database behind the program's back."""
+        engine = open_engine(self.database_url)
+        try:
+            with engine.begin() as connection:
+                connection.execute(text(statement))
+        finally:
+            engine.dispose()
+
     def value(self, query: str) -> Any:
         ((value,),) = self.rows(query)
         return value

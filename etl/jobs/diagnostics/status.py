@@ -39,6 +39,7 @@ class SourceStatus:
     tasks: int
     deleted: int
     rejected: int
+    account: Row | None
     gaps: list[TimeRange]
     unverified: list[TimeRange]
     oldest_reading: datetime | None
@@ -80,6 +81,7 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
         tasks=live,
         deleted=deleted,
         rejected=status.kept_aside(connection, key),
+        account=status.account(connection, key),
         gaps=lookup.gaps(connection, key),
         unverified=lookup.unverified(connection, key),
         oldest_reading=status.oldest_reading(connection, key) if sweeps else None,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import ApiError, RefusedError
-from etl.extract.capabilities import CapabilityDriftError, ServerCapabilities
+from etl.extract.capabilities import MILLISECOND, CapabilityDriftError, ServerCapabilities
 from etl.extract.http.client import Client
 from etl.extract.http.query import Field, Query
 from etl.extract.paging.base import moments
@@ -110,20 +110,38 @@ class CapabilityTracker:
         return self._probed_at is None or self._store.read(runs.have_stored_since, self._probed_at)
 
 
-def history_start(run: RunContext, field: Field) -> datetime:
-    """Return where history begins: as set, as kept, as the probe saw it, or as a few more requests tell."""
+def has_beginning(run: RunContext) -> bool:
+    """Tell whether the beginning of history is known: not as long as no task was ever seen."""
+    return run.options.start is not None or run.source.history_start is not None
+
+
+def history_start(run: RunContext, field: Field, *, look_before: bool = False) -> datetime:
+    """Return where history begins: as set, as kept, as the probe saw it, or as a few more requests tell.
+
+    ``look_before`` asks whether there are tasks before the beginning that was kept, as after an import.
+    """
     if run.options.start is not None:
         return run.options.start
-    if run.source.history_start is not None:
-        return run.source.history_start
+    known = run.source.history_start
+    if known is not None and not (look_before and _has_rows_before(run, known)):
+        return known
     probed = run.capabilities.probed
     found = probed.earliest.get(field) if probed is not None else None
     start = found or _search_start(run, field)
+    if known is not None and start is not None:
+        start = min(start, known)
     if start is None:
         return run.server_clock.earliest_start() - _NEAR_ENOUGH
     start = min(start, run.server_clock.earliest_start()).replace(microsecond=0)  # a task may be younger than this run
     run.store.write(sources.set_history_start, start)
     return start
+
+
+def _has_rows_before(run: RunContext, moment: datetime) -> bool:
+    try:
+        return bool(run.fetch(Query(limit=1, end=moment - MILLISECOND)).records)
+    except RefusedError:
+        return False
 
 
 def _search_start(run: RunContext, field: Field) -> datetime | None:

@@ -10,6 +10,7 @@ from etl.extract.http.client import Client, Usage
 from etl.extract.http.page import Page
 from etl.extract.http.query import Query
 from etl.extract.http.responses import TooLargeAnswerError
+from etl.extract.paging.base import EVERYTHING
 from etl.jobs.pipeline.discovery import CapabilityTracker
 from etl.jobs.pipeline.lease import SourceLease
 
@@ -31,13 +32,22 @@ class Fetcher:
         self._lease = lease
         self._make_client = make_client
         self._others: list[Fetcher] = []
+        self.tells_totals: bool | None = None
+        self.undated_total: int | None = None
 
     def __call__(self, query: Query) -> Page:
-        """Return the page that answers a query.
+        """Return the page that answers a query; keep the last total that counts every task of the source.
 
         Raises:
             EtlError: as the client does.
         """
+        page = self._fetch(query)
+        self.tells_totals = page.total is not None
+        if replace(query, skip=0, limit=None, sort_by=None) == EVERYTHING:
+            self.undated_total = page.total
+        return page
+
+    def _fetch(self, query: Query) -> Page:
         self._lease.make_way()
         query = self._within_limit(query)
         try:

@@ -88,7 +88,8 @@ def start_run(
 
 def outcome_of(counters: RunCounters) -> ExitCode:
     """Return the exit code of a run that came to its end."""
-    return ExitCode.INCOMPLETE if counters.rejected or counters.unverified else ExitCode.DONE
+    is_incomplete = counters.rejected or counters.unverified or counters.missing
+    return ExitCode.INCOMPLETE if is_incomplete else ExitCode.DONE
 
 
 def exit_code_of(error: BaseException) -> ExitCode:

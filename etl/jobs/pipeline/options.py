@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 
 @dataclass(slots=True)
 class RunCounters:
-    """What a run counted; the names are those of ``sync_runs``."""
+    """What a run counted; the names are those of ``sync_runs``. Those from ``server_total`` on are its account."""
 
     requests: int = 0
     retries: int = 0
@@ -21,6 +22,11 @@ class RunCounters:
     unchanged: int = 0
     stale: int = 0
     rejected: int = 0
+    server_total: int | None = None
+    stored_live: int | None = None
+    quarantined: int | None = None
+    hidden: int | None = None
+    missing: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +39,17 @@ class SyncOptions:
     window_least: timedelta | None = None
     window_most: timedelta | None = None
     drop_fields: tuple[str, ...] = ()
+
+
+def account_text(account: Mapping[str, int | None]) -> str | None:
+    """Return an account for a person: "server counts 10,020: 10,017 stored, 3 quarantined"; None without a total."""
+    total = account["server_total"]
+    if total is None:
+        return None
+    stored = account["stored_live"] or 0
+    parts = [f"{stored:,} stored"]
+    parts += [f"{account[name]:,} {name}" for name in ("quarantined", "hidden", "missing") if account[name]]
+    more = stored + (account["quarantined"] or 0) - total
+    if more > 0:
+        parts.append(f"{more:,} more here than there")
+    return f"server counts {total:,}: {', '.join(parts)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from etl.jobs.pipeline.batch import BatchTransformer
@@ -14,7 +14,7 @@ from etl.jobs.pipeline.server_clock import ServerClock
 from etl.jobs.pipeline.source_store import SourceStore
 from etl.jobs.pipeline.writer import BatchWriter
 from etl.load.ledger.sources import Source
-from etl.load.queries import canaries
+from etl.load.queries import canaries, deletions
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,14 @@ class RunContext:
     transformer: BatchTransformer
     writer: BatchWriter
     watermark_before: datetime | None
+    counted: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def count_stored(self) -> int:
+        """Count the tasks that the server should count, and again only after a task was stored or changed."""
+        key = (self.counters.inserted, self.counters.updated)
+        if key not in self.counted:
+            self.counted[key] = self.store.read(deletions.count)
+        return self.counted[key]
 
     def lookback(self) -> timedelta:
         """Return how far behind the watermark a sync starts: the setting, and what the server rounds dates to."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from etl import exact_json
 from etl.errors import EtlError, ExitCode
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Field
 from etl.jobs.pipeline.run import RunContext
+from etl.load.ledger import quarantine
 from etl.load.queries import deletions
 from etl.logs import get_logger
 from etl.transform.values import clean_text
@@ -16,6 +19,7 @@ from etl.transform.values import clean_text
 log = get_logger()
 
 MOST_AT_ONCE = 0.1  # of a source's tasks
+FEW = 5  # are believed at once where a tenth is less, but not all there are
 
 
 class IncompleteError(EtlError):
@@ -39,7 +43,11 @@ class DeletionCandidates:
         self.field: Field = field
         self.live = run.store.read(deletions.count)
         self._takes_back = takes_back
-        self._most = self.live if force else int(self.live * MOST_AT_ONCE)
+        self._most = self.live if force else max(int(self.live * MOST_AT_ONCE), min(FEW, self.live - 1))
+        moments = [_moment_of_text(raw, field) for raw in run.store.read(quarantine.not_stored)]
+        self.quarantined = len(moments)
+        self._quarantined_at = sorted(moment for moment in moments if moment is not None)
+        self.undated = run.store.read(deletions.count_without, field) + moments.count(None)
 
     def keep(self, page: Page) -> set[str]:
         """Store a page, clear its tasks, and return their ids."""
@@ -50,8 +58,9 @@ class DeletionCandidates:
         return ids
 
     def count(self, start: datetime, end: datetime) -> int:
-        """Count the tasks in ``[start, end)`` that should be on the server."""
-        return self.run.store.read(deletions.count_between, self.field, start, end)
+        """Count what the server should have in ``[start, end)``: stored tasks and rejected records."""
+        rejected = bisect_left(self._quarantined_at, end) - bisect_left(self._quarantined_at, start)
+        return self.run.store.read(deletions.count_between, self.field, start, end) + rejected
 
     def reach(self) -> tuple[datetime, datetime]:
         """Return the time ``[first, last)`` in which there are tasks, in whole seconds."""
@@ -90,8 +99,8 @@ class DeletionCandidates:
 
     def left(self) -> int:
         """Return how many rows the server can count at most, if all that is under suspicion is gone."""
-        stored, rejected = self.run.store.read(deletions.count), self.run.store.read(deletions.count_rejected)
-        return stored - len(self.gone) + rejected
+        rejected = self.run.store.read(quarantine.count_not_stored)
+        return self.run.store.read(deletions.count) - len(self.gone) + rejected
 
     def mark_unverified(self, start: datetime, end: datetime, reason: str) -> None:
         """Tell of a range that could not be read whole, in which nothing is taken for deleted."""
@@ -106,3 +115,10 @@ class DeletionCandidates:
                 "none is marked as deleted; if they are to be, run kore-etl reconcile --force"
             )
             raise IncompleteError(message)
+
+
+def _moment_of_text(raw: str, field: Field) -> datetime | None:
+    try:
+        return moment_of(exact_json.read(raw), field)
+    except (ValueError, RecursionError):
+        return None

@@ -84,8 +84,7 @@ class CountComparison:
             IncompleteError: the server's totals contradict its rows, or there are more deletions than are believed.
         """
         start, end = self._ends()
-        undated = len(self._run.store.read(deletions.versions_without, self._field))
-        left = [_Range(start, end, max(0, total - undated))]
+        left = [_Range(start, end, max(0, total - self._candidates.undated))]
         most = self._most_requests(total, start, end)
         while left:
             time_range = left.pop()

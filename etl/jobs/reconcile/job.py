@@ -17,6 +17,7 @@ from etl.extract.http.query import Direction, Query
 from etl.extract.paging.base import Window
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.strategy import READERS, choose_strategy
+from etl.jobs.pipeline.account import note
 from etl.jobs.pipeline.first_load import end_load
 from etl.jobs.pipeline.run import RunContext
 from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError
@@ -50,14 +51,16 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
         IncompleteError: the sync is done, but nothing is marked, for the reason that it tells.
         EtlError: as :func:`sync` does.
     """
+    marked_before = run.store.read(deletions.count_marked)
     sync(run, full=full)
     end_load(run)  # what follows counts by them
     requests = run.fetch.requests
     if run.counters.unverified:
         raise IncompleteError("the sync left unverified windows, so no task is taken for deleted; sync again")
-    marked_before = run.store.read(deletions.count_marked)
     candidates, marked = _insist(run, deep=deep, force=force)
     returned = marked_before + marked - run.store.read(deletions.count_marked)
+    run.counted.clear()
+    note(run, run.fetch.undated_total if run.options.start is None else None)
     spent = run.fetch.requests - requests
     done = Reconciled(candidates.compared, marked, returned, candidates.added, spent)
     log.info("reconcile.finished", **asdict(done))
@@ -83,8 +86,8 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
         raise IncompleteError("the server does not count its tasks: finding deletions takes kore-etl reconcile --deep")
     else:
         candidates.check(candidates.live - total)
-        if total == candidates.live:
-            candidates.compared = total
+        if total == candidates.live + candidates.quarantined:
+            candidates.compared = candidates.live
         else:
             CountComparison(run, candidates).find(total)
     if candidates.gone:

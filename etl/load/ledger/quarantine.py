@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, select, update
 
 from etl.load.schema.tables import rejected_records, sources, tasks
 
@@ -55,6 +55,25 @@ def sources_of(connection: Connection, ids: Sequence[int] | None = None) -> list
     query = select(known.name, known.host, known.account_id, known.stream_id).order_by(known.id)
     kept = select(_KEPT.source_id).where(*_chosen(ids))
     return [SourceKey(*row) for row in connection.execute(query.where(known.id.in_(kept)))]
+
+
+def not_stored(connection: Connection, source_id: int) -> list[str]:
+    """Return the text of each record that is kept in place of a task, the newest of each id.
+
+    These are the rejected records that the server counts beside the stored tasks.
+    """
+    stored = exists().where(tasks.c["_id"] == _KEPT.record_id, tasks.c.source_id == source_id)
+    query = select(_KEPT.record_id, _KEPT.digest, _KEPT.raw).where(_KEPT.source_id == source_id, ~stored)
+    rows = connection.execute(query.order_by(_KEPT.last_seen_at, _KEPT.id))
+    return list({(record_id, None if record_id else digest): raw for record_id, digest, raw in rows}.values())
+
+
+def count_not_stored(connection: Connection, source_id: int) -> int:
+    """Count the records that :func:`not_stored` returns."""
+    stored = exists().where(tasks.c["_id"] == _KEPT.record_id, tasks.c.source_id == source_id)
+    key = func.coalesce(_KEPT.record_id, _KEPT.digest)
+    query = select(func.count(key.distinct())).where(_KEPT.source_id == source_id, ~stored)
+    return int(connection.execute(query).scalar_one())
 
 
 def replayable(connection: Connection, source_id: int, ids: Sequence[int] | None = None) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy import Column, Connection, Select, and_, func, insert, or_, select, update
 
 from etl import __version__
 from etl.errors import ExitCode, LockedError
@@ -68,6 +68,34 @@ def have_stored_since(connection: Connection, source_id: int, moment: datetime) 
     after = or_(run.finished_at.is_(None), run.finished_at > moment)
     query = select(run.id).where(run.source_id == source_id, after, run.inserted + run.updated > 0).limit(1)
     return connection.execute(query).first() is not None
+
+
+def hidden(connection: Connection, source_id: int) -> int:
+    """Return how many tasks the server counts and never shows, as the latest account says."""
+    run = sync_runs.c
+    query = select(run.hidden).where(run.source_id == source_id, run.hidden.is_not(None)).order_by(run.id.desc())
+    return int(connection.execute(query.limit(1)).scalar() or 0)
+
+
+def last_total(connection: Connection, source_id: int) -> int | None:
+    """Return what the server counted at the last account of a run that came to its end."""
+    total: int | None = connection.execute(_accounts(source_id, sync_runs.c.server_total)).scalar()
+    return total
+
+
+def implausible_since(connection: Connection, source_id: int) -> datetime | None:
+    """Return when a run first failed by what the server counted, since the last account."""
+    run = sync_runs.c
+    last = func.coalesce(_accounts(source_id, run.id).scalar_subquery(), 0)
+    failed = (run.source_id == source_id) & (run.exit_code == ExitCode.UNREACHABLE) & run.server_total.is_not(None)
+    return connection.execute(select(func.min(run.started_at)).where(failed, run.id > last)).scalar()
+
+
+def _accounts(source_id: int, column: Column[Any]) -> Select[Any]:
+    run = sync_runs.c
+    ended = run.exit_code.in_((ExitCode.DONE, ExitCode.INCOMPLETE))
+    query = select(column).where(run.source_id == source_id, run.server_total.is_not(None), ended)
+    return query.order_by(run.id.desc()).limit(1)
 
 
 def progress(connection: Connection, run_id: int, counts: Mapping[str, Any]) -> None:

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from etl.load.database.dialect_options import create_temporary
 from etl.load.database.types import Moment, moment_text
 from etl.load.schema.predicates import is_of, is_present
-from etl.load.schema.tables import rejected_records, task_changes, tasks
+from etl.load.schema.tables import task_changes, tasks
 from etl.load.upsert import derived
 
 if TYPE_CHECKING:
@@ -58,6 +58,12 @@ def count(connection: Connection, source_id: int) -> int:
     return sum(_number(connection, tasks.c.source_id == source_id, each) for each in (_NOT_GONE, _GONE & is_present()))
 
 
+def is_any(connection: Connection, source_id: int) -> bool:
+    """Tell whether there is any task of a source that the server should still give."""
+    query = select(tasks.c["_id"]).where(tasks.c.source_id == source_id, is_present()).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def count_marked(connection: Connection, source_id: int) -> int:
     """Count the tasks of a source that are marked as gone."""
     return _number(connection, tasks.c.source_id == source_id, _GONE, not_(func.coalesce(is_present(), false())))
@@ -68,15 +74,14 @@ def count_since(connection: Connection, source_id: int, field: Field, start: dat
     return _number(connection, is_of(source_id), is_present(), _COLUMNS[field] >= start)
 
 
-def count_rejected(connection: Connection, source_id: int) -> int:
-    """Count the records that the server may have but the tasks table has not."""
-    query = select(func.count()).select_from(rejected_records).where(rejected_records.c.source_id == source_id)
-    return int(connection.execute(query).scalar_one())
-
-
 def count_between(connection: Connection, source_id: int, field: Field, start: datetime, end: datetime) -> int:
     """Count the tasks in ``[start, end)`` of a field that the server should still have."""
     return _number(connection, is_of(source_id), is_present(), *_between(field, start, end))
+
+
+def count_without(connection: Connection, source_id: int, field: Field) -> int:
+    """Count the tasks without a value in a field that the server should still give."""
+    return _number(connection, is_of(source_id), is_present(), _COLUMNS[field].is_(None))
 
 
 def _number(connection: Connection, *conditions: ColumnElement[bool]) -> int:

@@ -54,6 +54,15 @@ def kept_aside(connection: Connection, source_id: int) -> int:
     return int(connection.execute(query).scalar_one())
 
 
+def account(connection: Connection, source_id: int) -> Row | None:
+    """Return the latest account of a source; None where its server never told a total."""
+    columns = (_RUN.server_total, _RUN.stored_live, _RUN.quarantined, _RUN.hidden, _RUN.missing)
+    query = select(*columns).where(
+        _RUN.source_id == source_id, _RUN.server_total.is_not(None), _RUN.exit_code.in_((0, 3))
+    )
+    return next(iter(_rows(connection, query.order_by(_RUN.id.desc()).limit(1))), None)
+
+
 def latest_run(
     connection: Connection, source_id: int, *, commands: Sequence[str] = (), state: str | None = None
 ) -> Row | None:

@@ -70,6 +70,7 @@ def _lines(each: SourceStatus, now: datetime) -> dict[str, Any]:
         "last run": _run(each.last_run, now),
         "at work now": _run(each.running, now) if each.running else None,
         "tasks": f"{each.tasks}{gone}",
+        "account": _account(each.account),
         "rejected": f"{each.rejected}; see: kore-etl rejected list" if each.rejected else "none",
         "gaps": _range_text(each.gaps, "kore-etl backfill"),
         "unverified": _range_text(each.unverified, "kore-etl sync --full"),
@@ -79,6 +80,18 @@ def _lines(each: SourceStatus, now: datetime) -> dict[str, Any]:
     if each.stale:
         lines["stale"] = "yes: older than --max-age"
     return {name: text for name, text in lines.items() if text is not None}
+
+
+def _account(account: dict[str, Any] | None) -> str:
+    from etl.jobs.pipeline.options import account_text
+
+    text = account_text(account) if account else None
+    if account is None or text is None:
+        return "none: the server told no total"
+    if account["missing"]:
+        return f"{text}; see: kore-etl sync --full"
+    is_more = account["stored_live"] + account["quarantined"] > account["server_total"]
+    return f"{text}; see: kore-etl reconcile" if is_more else text
 
 
 def _with_age(moment: datetime | None, now: datetime, *, never: str) -> str:

@@ -33,7 +33,8 @@ def sync(
     """Bring the database up to date with the server.
 
     The first sync reads everything. Later syncs read what is new or changed. A sync that was interrupted continues
-    where it stopped. Exits 0 when done, 3 with rejected records or unverified windows, 75 while another run works.
+    where it stopped. Exits 0 when done, 3 with rejected records, unverified windows or missing tasks, 75 while another
+    run works.
 
     \b
     Example:

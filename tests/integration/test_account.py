@@ -1,0 +1,171 @@
+"""The account of a run: what the server counts is stored, rejected, hidden, or told to be missing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from etl.jobs.reconcile.job import reconcile
+from etl.times import format_time
+from tests.integration.mirror import NONE, Mirror
+
+FIELDS = {"dates on createdAt": "createdAt", "dates on updatedAt": "updatedAt"}
+by_field = pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
+
+
+@pytest.fixture
+def mirror(sandbox, migrated_url):
+    def make(**options):
+        server = {name: value for name, value in options.items() if not name.startswith("set_")}
+        settings = {name.removeprefix("set_"): value for name, value in options.items() if name.startswith("set_")}
+        return Mirror(sandbox(**{"tasks": 300, "shape": "eight", **server}), migrated_url, **settings)
+
+    return make
+
+
+def account(mirrored):
+    """Server total, stored, quarantined, hidden and missing of the newest run."""
+    columns = "server_total, stored_live, quarantined, hidden, missing"
+    return tuple(mirrored.rows(f"select {columns} from sync_runs order by id desc limit 1")[0])
+
+
+@by_field
+def test_a_run_keeps_what_the_server_counts(mirror, field):
+    mirrored = mirror(window_field=field)
+    assert mirrored.sync().exit_code == 0
+    assert account(mirrored) == (300, 300, 0, 0, 0)
+    mirrored.server.change(delete=2)
+    assert mirrored.sync().exit_code == 0
+    assert account(mirrored) == (298, 300, 0, 0, 0)
+
+
+def test_a_server_without_totals_has_no_account(mirror):
+    mirrored = mirror(totals="missing")
+    assert mirrored.sync().exit_code == 0
+    assert account(mirrored) == (None,) * 5
+
+
+@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
+@pytest.mark.parametrize("nulls", ["now", "unmatched"])
+@by_field
+def test_tasks_without_the_date_that_is_filtered_on_are_read(mirror, field, nulls, sort):
+    share = {"null_created" if field == "createdAt" else "null_updated": 0.3}
+    mirrored = mirror(window_field=field, null_dates=nulls, sort=sort, **share)
+    assert mirrored.sync().exit_code == 0
+    assert mirrored.differences() == NONE
+    assert account(mirrored) == (300, 300, 0, 0, 0)
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["sync", "sync --full"])
+@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
+@by_field
+def test_tasks_imported_before_the_beginning_are_read(mirror, field, sort, full):
+    mirrored = mirror(window_field=field, sort=sort, days=30.0)
+    mirrored.sync()
+    mirrored.server.change(insert=120, days_ago=400)
+    assert mirrored.sync(full=full).exit_code == 0
+    assert mirrored.differences() == NONE
+    assert mirrored.gaps() == []
+
+
+@by_field
+def test_a_few_backdated_tasks_among_many_cost_few_requests(mirror, field):
+    mirrored = mirror(window_field=field, tasks=4000)
+    mirrored.sync()
+    old = mirrored.server.tasks()[1500]
+    mirrored.server.put([old | {"_id": f"ti-late-{number}"} for number in range(3)])
+    outcome = mirrored.sync()
+    assert (outcome.exit_code, mirrored.differences()) == (0, NONE)
+    assert outcome.requests <= 30
+
+
+def test_rows_that_are_counted_and_never_shown_are_hidden(mirror):
+    mirrored = mirror(hidden=0.05)
+    assert mirrored.sync().exit_code == 0
+    shown = len(mirrored.server.tasks())
+    assert mirrored.differences() == NONE
+    assert account(mirrored) == (300, shown, 0, 300 - shown, 0)
+    quiet = mirrored.sync()
+    assert (quiet.exit_code, quiet.requests <= 3) == (0, True)
+    assert account(mirrored) == (300, shown, 0, 300 - shown, 0)
+
+
+def test_what_is_still_missing_is_told(mirror):
+    mirrored = mirror(tasks=1500)
+    mirrored.sync()
+    mirrored.server.configure(totals="high")
+    outcome = mirrored.sync()
+    assert outcome.exit_code == 3
+    assert account(mirrored)[4] > 0
+
+
+def test_a_capped_total_is_a_lower_bound(mirror):
+    mirrored = mirror(total_cap=100)
+    assert [mirrored.sync().exit_code for _ in range(2)] == [0, 0]
+    assert mirrored.differences() == NONE
+    assert account(mirrored) == (100, 300, 0, 0, 0)
+
+
+def test_rejected_records_are_counted_and_hide_no_deletion(mirror):
+    mirrored = mirror()
+    mirrored.sync()
+    odd = {"createdAt": [], "updatedAt": format_time(datetime.now(UTC)), "name": 1}
+    mirrored.server.put([{**odd, "_id": ""}, {**odd, "_id": {"no": "id"}}])
+    rejected = mirrored.sync()
+    assert rejected.exit_code == 3
+    assert account(mirrored) == (302, 300, 2, 0, 0)
+    gone = [task["_id"] for task in mirrored.server.tasks()[10:12]]
+    mirrored.server.remove(gone)
+    mirrored.work("reconcile", reconcile)
+    assert {row[0] for row in mirrored.rows("select _id from tasks where deleted_at is not null")} == set(gone)
+
+
+@pytest.mark.parametrize("tasks", [3, 9])
+def test_a_small_source_reconciles(mirror, tasks):
+    mirrored = mirror(tasks=tasks)
+    mirrored.sync()
+    gone = mirrored.server.change(delete=1)["deleted"]
+    assert mirrored.work("reconcile", reconcile).exit_code == 0
+    assert [row[0] for row in mirrored.rows("select _id from tasks where deleted_at is not null")] == gone
+
+
+@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
+@by_field
+def test_an_empty_start_leaves_no_gap(mirror, field, sort):
+    mirrored = mirror(tasks=0, window_field=field, sort=sort)
+    assert [mirrored.sync().exit_code for _ in range(2)] == [0, 0]
+    mirrored.server.change(insert=100, days_ago=40)
+    mirrored.server.change(insert=100, days_ago=5)
+    assert [mirrored.sync().exit_code for _ in range(2)] == [0, 0]
+    assert (mirrored.differences(), mirrored.gaps()) == (NONE, [])
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["sync", "sync --full"])
+@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
+@by_field
+def test_a_server_that_shows_nothing_has_an_outage(mirror, field, sort, full):
+    mirrored = mirror(window_field=field, sort=sort)
+    mirrored.sync()
+    before = mirrored.value("select value from watermarks")
+    mirrored.server.configure(outage="empty", outage_after=1, outage_seconds=1e6)
+    assert mirrored.sync(full=full).exit_code == 5
+    assert mirrored.work("reconcile", reconcile).exit_code == 5
+    assert mirrored.value("select value from watermarks") == before
+    assert mirrored.value("select count(*) from tasks where deleted_at is null") == 300
+    mirrored.server.configure(outage_after=0)
+    assert mirrored.sync(full=full).exit_code == 0
+    assert mirrored.differences() == NONE
+
+
+@by_field
+def test_a_collapsed_total_is_believed_after_an_hour(mirror, field):
+    mirrored = mirror(window_field=field)
+    mirrored.sync()
+    mirrored.server.remove([task["_id"] for task in mirrored.server.tasks()[:200]])
+    assert mirrored.sync().exit_code == 5
+    engine_rows = "update sync_runs set started_at = '2020-01-01 00:00:00.000' where exit_code = 5"
+    mirrored.change(engine_rows)
+    assert mirrored.sync().exit_code == 3
+    assert mirrored.value("select count(*) from tasks where deleted_at is null") == 300
+    assert mirrored.sync().exit_code == 0
