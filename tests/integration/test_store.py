@@ -121,7 +121,7 @@ def test_an_older_version_never_overwrites(database: Database) -> None:
     assert history(database) == []
 
 
-def test_an_older_version_replaces_what_an_earlier_run_stored_if_the_batch_takes_back(database: Database) -> None:
+def test_a_batch_that_takes_back_stores_an_older_version(database: Database) -> None:
     stored(database, task(at=1, name="new"))
     run_id = database.another_run()
     counts = stored(database, task(at=0, name="old"), now=minute(9), run_id=run_id, takes_back=True)
@@ -131,7 +131,7 @@ def test_an_older_version_replaces_what_an_earlier_run_stored_if_the_batch_takes
 
 
 @pytest.mark.parametrize("by", ["this run", "a later run"])
-def test_an_older_version_never_replaces_what_was_stored_since_the_run_began(database: Database, by: str) -> None:
+def test_no_batch_takes_back_what_was_stored_meanwhile(database: Database, by: str) -> None:
     this_run = database.another_run()
     stored(database, task(at=1, name="new"), run_id=this_run if by == "this run" else database.another_run())
     assert stored(database, task(at=0, name="old"), run_id=this_run, takes_back=True) == Counts(stale=1)
