@@ -121,7 +121,7 @@ def test_an_older_version_never_overwrites(database: Database) -> None:
     assert history(database) == []
 
 
-def test_an_older_version_replaces_stored_ones_if_taken_back(database: Database) -> None:
+def test_an_older_version_replaces_stored_ones_on_request(database: Database) -> None:
     stored(database, task(at=1, name="new"))
     run_id = database.another_run()
     counts = stored(database, task(at=0, name="old"), now=minute(9), run_id=run_id, takes_back=True)
