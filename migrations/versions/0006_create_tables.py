@@ -274,9 +274,7 @@ def create_tables() -> None:
             "stale", sa.Integer(), server_default="0", nullable=False, comment="records older than the stored row"
         ),
         sa.Column("rejected", sa.Integer(), server_default="0", nullable=False),
-        sa.Column(
-            "server_total", sa.Integer(), comment="the account: what the server counts; null where it tells no total"
-        ),
+        sa.Column("server_total", sa.Integer(), comment="the account: what the server counts; null if untold"),
         sa.Column("stored_live", sa.Integer(), comment="the account: stored, and not gone from the server"),
         sa.Column("quarantined", sa.Integer(), comment="the account: rejected records that are no task"),
         sa.Column("hidden", sa.Integer(), comment="the account: counted and never shown, as a whole reading found"),

@@ -100,7 +100,7 @@ sync_runs = Table(
     Column("unchanged", Integer, nullable=False, server_default="0"),
     Column("stale", Integer, nullable=False, server_default="0", comment="records older than the stored row"),
     Column("rejected", Integer, nullable=False, server_default="0"),
-    Column("server_total", Integer, comment="the account: what the server counts; null where it tells no total"),
+    Column("server_total", Integer, comment="the account: what the server counts; null if untold"),
     Column("stored_live", Integer, comment="the account: stored, and not gone from the server"),
     Column("quarantined", Integer, comment="the account: rejected records that are no task"),
     Column("hidden", Integer, comment="the account: counted and never shown, as a whole reading found"),
