@@ -12,8 +12,8 @@ from etl.extract.http.auth import Identity, Token
 from etl.extract.http.client import Client
 from etl.extract.http.rate_limiter import MINUTE, RateLimiter
 from etl.extract.http.transport import Endpoint
-from etl.jobs.pipeline.lifecycle import SourceSpec
-from etl.jobs.pipeline.options import SyncOptions
+from etl.jobs.run.lifecycle import SourceSpec
+from etl.jobs.run.options import SyncOptions
 from etl.load.database.engine import reading
 from etl.load.ledger import runs
 from etl.logs import get_logger

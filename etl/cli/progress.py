@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from etl.jobs.pipeline.options import RunCounters
+from etl.jobs.run.options import RunCounters
 from etl.logs import get_logger
 
 log = get_logger()

@@ -16,9 +16,9 @@ from etl.extract.paging.base import Window
 from etl.extract.paging.split_windows import read_split_windows
 from etl.extract.paging.strategy import Paging, ReadStrategy
 from etl.jobs.pipeline.plausibility import require_plausible
-from etl.jobs.pipeline.run import RunContext
 from etl.jobs.pipeline.window_record import WindowRecord
 from etl.jobs.pipeline.windows import TimeRange, read_windows
+from etl.jobs.run.context import RunContext
 from etl.load.ledger import windows
 from etl.load.queries import deletions, statistics
 from etl.logs import get_logger

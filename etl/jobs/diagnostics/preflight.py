@@ -17,7 +17,7 @@ from etl.extract.http.query import Query
 from etl.extract.http.rate_limiter import RateLimiter
 from etl.extract.http.responses import BadTokenError, UnusableAnswerError
 from etl.jobs.diagnostics.check_results import CheckResult, failed, ok, unknown, warning
-from etl.jobs.pipeline.lifecycle import SourceSpec
+from etl.jobs.run.lifecycle import SourceSpec
 from etl.load.database.engine import reading
 from etl.load.database.locks import named_lock
 from etl.load.queries import status

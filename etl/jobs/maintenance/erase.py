@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from etl.errors import ConfigError
-from etl.jobs.pipeline.run import RunContext
+from etl.jobs.run.context import RunContext
 from etl.load.database.secure_delete import erasing, scrub
-from etl.load.ledger import erased
+from etl.load.upsert import erased
 from etl.transform import TaskRows, tombstone, transform
 
 _TABLES = ("tasks", "task_changes", "rejected_records", "users", "cases", "task_fields", "task_tags", "unknown_keys")

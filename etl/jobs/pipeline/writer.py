@@ -11,13 +11,13 @@ from functools import partial
 from sqlalchemy import Connection
 
 from etl.errors import DatabaseError, LockedError
-from etl.jobs.pipeline.fetcher import Fetcher
-from etl.jobs.pipeline.lease import SourceLease
-from etl.jobs.pipeline.options import RunCounters
 from etl.jobs.pipeline.prefetch import OF_CHANGED, OF_NEW
-from etl.jobs.pipeline.server_clock import ServerClock
-from etl.jobs.pipeline.source_store import SourceStore
 from etl.jobs.pipeline.window_record import WindowRecord
+from etl.jobs.run.fetcher import Fetcher
+from etl.jobs.run.lease import SourceLease
+from etl.jobs.run.options import RunCounters
+from etl.jobs.run.server_clock import ServerClock
+from etl.jobs.run.source_store import SourceStore
 from etl.load.database.engine import storing
 from etl.load.database.errors import UnstorableError
 from etl.load.ledger import rejected_records, runs, watermarks, windows

@@ -24,8 +24,8 @@ from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Direction
 from etl.extract.paging.base import Window, check_dates, check_order, is_last_page, window_query
 from etl.extract.paging.offset import read_by_offset
-from etl.jobs.pipeline.run import RunContext
 from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError
+from etl.jobs.run.context import RunContext
 from etl.load.queries import deletions
 
 BEGINNING_OF_TIME = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

@@ -15,9 +15,9 @@ from etl.extract.http.page import Page
 from etl.extract.http.query import Direction, Field, Query
 from etl.extract.paging.base import Window, window_query
 from etl.extract.paging.strategy import READERS, choose_strategy
-from etl.jobs.pipeline.run import RunContext
 from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError
 from etl.jobs.reconcile.count_comparison import BEGINNING_OF_TIME, CountComparison
+from etl.jobs.run.context import RunContext
 
 _MOST_PAGES = 20  # of a walk, where this run did not read all of history
 _DIRECTIONS: tuple[Direction, ...] = ("asc", "desc")

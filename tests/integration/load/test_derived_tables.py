@@ -11,11 +11,11 @@ from hypothesis import strategies as some
 from sqlalchemy import delete, text
 
 from etl.load.database.engine import reading
-from etl.load.ledger import erased
 from etl.load.queries import deletions
 from etl.load.schema.detail_tables import daily_counts, status_intervals, task_progress
 from etl.load.schema.tables import statuses, task_changes, tasks
 from etl.load.schema.views import VIEWS
+from etl.load.upsert import erased
 from etl.load.upsert.batch import Batch
 from etl.load.upsert.store import store
 from tests.integration.conftest import Database, minute

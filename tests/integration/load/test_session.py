@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import Engine, select, text
 
 from etl.errors import DatabaseError
-from etl.load.database import sequences
 from etl.load.database.engine import open_engine, reading
 from etl.load.database.locks import named_lock
 from etl.load.ledger import runs, sources
 from etl.load.schema import migrate as schema
+from etl.load.schema import sequences
 from etl.load.schema.tables import sync_runs, tasks
 from tests.integration.conftest import NOW, Database
 from tests.pooler import Mode, Pooler

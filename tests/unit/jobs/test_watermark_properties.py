@@ -14,8 +14,8 @@ from sqlalchemy import event, text
 
 from etl.errors import TransientApiError
 from etl.extract.http.client import Usage
-from etl.jobs.pipeline.lifecycle import SourceSpec, start_run
-from etl.jobs.pipeline.options import SyncOptions
+from etl.jobs.run.lifecycle import SourceSpec, start_run
+from etl.jobs.run.options import SyncOptions
 from etl.jobs.sync import sync
 from etl.load.database.engine import open_engine
 from etl.times import format_time

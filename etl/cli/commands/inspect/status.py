@@ -83,7 +83,7 @@ def _lines(each: SourceStatus, now: datetime) -> dict[str, Any]:
 
 
 def _account(account: dict[str, Any] | None) -> str:
-    from etl.jobs.pipeline.options import account_text
+    from etl.jobs.run.options import account_text
 
     text = account_text(account) if account else None
     if account is None or text is None:

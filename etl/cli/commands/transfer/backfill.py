@@ -21,7 +21,7 @@ from etl.cli.options import (
 
 if TYPE_CHECKING:
     from etl.jobs.backfill import Plan
-    from etl.jobs.pipeline.run import RunContext
+    from etl.jobs.run.context import RunContext
 
 
 @click.command()

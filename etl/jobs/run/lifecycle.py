@@ -14,18 +14,19 @@ from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
 from etl.extract.http.client import Client
 from etl.jobs.maintenance.rebuild import rebuild
 from etl.jobs.pipeline.batch import BatchTransformer
-from etl.jobs.pipeline.discovery import CapabilityTracker
-from etl.jobs.pipeline.fetcher import Fetcher
 from etl.jobs.pipeline.first_load import begin_load, end_load
-from etl.jobs.pipeline.lease import SourceLease, hold_source
-from etl.jobs.pipeline.options import RunCounters, SyncOptions
-from etl.jobs.pipeline.run import RunContext
-from etl.jobs.pipeline.server_clock import ServerClock
-from etl.jobs.pipeline.source_store import SourceStore
 from etl.jobs.pipeline.writer import BatchWriter, Progress
-from etl.load.database import sequences
-from etl.load.ledger import erased, runs, sources
+from etl.jobs.run.context import RunContext
+from etl.jobs.run.discovery import CapabilityTracker
+from etl.jobs.run.fetcher import Fetcher
+from etl.jobs.run.lease import SourceLease, hold_source
+from etl.jobs.run.options import RunCounters, SyncOptions
+from etl.jobs.run.server_clock import ServerClock
+from etl.jobs.run.source_store import SourceStore
+from etl.load.ledger import runs, sources
 from etl.load.queries import statistics
+from etl.load.schema import sequences
+from etl.load.upsert import erased
 from etl.transform import Stream
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from etl.jobs.pipeline.batch import BatchTransformer
-from etl.jobs.pipeline.discovery import CapabilityTracker
-from etl.jobs.pipeline.fetcher import Fetcher
-from etl.jobs.pipeline.options import RunCounters, SyncOptions
-from etl.jobs.pipeline.server_clock import ServerClock
-from etl.jobs.pipeline.source_store import SourceStore
 from etl.jobs.pipeline.writer import BatchWriter
+from etl.jobs.run.discovery import CapabilityTracker
+from etl.jobs.run.fetcher import Fetcher
+from etl.jobs.run.options import RunCounters, SyncOptions
+from etl.jobs.run.server_clock import ServerClock
+from etl.jobs.run.source_store import SourceStore
 from etl.load.ledger.sources import Source
 from etl.load.queries import canaries, deletions
 
