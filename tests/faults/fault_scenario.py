@@ -200,11 +200,13 @@ def _orphans() -> str:
     """Ask how many rows of each table name a row of another that is not there."""
     counts = []
     for table in metadata.tables.values():
-        for key in table.foreign_keys:
-            other = key.column.table.alias()
-            there = select(other.c[key.column.name]).where(other.c[key.column.name] == key.parent).exists()
-            query = select(literal(f"{table.name}.{key.parent.name}"), func.count())
-            counts.append(query.select_from(table).where(and_(key.parent.is_not(None), ~there)))
+        for key in table.foreign_key_constraints:
+            other = key.referred_table.alias()
+            same = [other.c[element.column.name] == element.parent for element in key.elements]
+            there = select(literal(1)).select_from(other).where(*same).exists()
+            query = select(literal(f"{table.name}.{key.elements[0].parent.name}"), func.count())
+            named = (element.parent.is_not(None) for element in key.elements)
+            counts.append(query.select_from(table).where(and_(*named, ~there)))
     return str(union_all(*counts).compile(compile_kwargs={"literal_binds": True}))
 
 

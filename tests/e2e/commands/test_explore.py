@@ -53,7 +53,7 @@ def test_it_shows_everything_changes_nothing_and_ends_clean(explored: tuple) -> 
     for page in ("", DATABASE):
         assert 'name="words"' in requests.get(f"{address}{page}", timeout=30).text, "no search to begin with"
     overview = requests.get(f"{database}/task_overview", timeout=30).text
-    assert "as people say it" in overview
+    assert "the reference for people" in overview
     assert 'data-column="assignee"' in overview, "no facets"
 
     task = rows(f"{database}/task_overview.json", _size="1")[0]

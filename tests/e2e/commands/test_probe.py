@@ -12,6 +12,7 @@ import pytest
 
 from etl.load.database.engine import open_engine
 from etl.load.database.locks import held, named_lock
+from etl.load.ledger.sources import identity
 from tests.conftest import clean_environment
 
 QUESTIONS = [
@@ -169,7 +170,8 @@ def test_does_not_disturb_a_sync_under_way(run_cli, sandbox, environment, migrat
     server = sandbox(tasks=20)
     env = environment(server, migrated_sqlite_url)
     engine = open_engine(migrated_sqlite_url)
-    with held(named_lock(engine, f"sync {server.options.stream_id}"), "source default"):
+    source = identity("127.0.0.1", server.options.account_id, server.options.stream_id)
+    with held(named_lock(engine, f"sync {source}"), "source default"):
         done = run_cli("probe", env=env)
     engine.dispose()
     assert (done.returncode, done.stdout, server.request_count) == (75, "", 0)

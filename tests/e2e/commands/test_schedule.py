@@ -183,7 +183,9 @@ class TestSystemd:
     def test_hands_over_the_secret_of_each_source(self, run_cli, config):
         text = config.read_text()
         (config.parent / "other").write_text("a" * 40)
-        tables = '[[source]]\nname = "a"\nclient_secret_file = "client-secret"\n[[source]]\nname = "b"\n'
+        tables = (
+            '[[source]]\nname = "a"\nclient_secret_file = "client-secret"\n[[source]]\nname = "b"\nstream_id = "st-b"\n'
+        )
         config.write_text(
             text.replace('client_secret_file = "client-secret"\n', "") + tables + 'client_secret_file = "other"\n'
         )
@@ -196,7 +198,7 @@ class TestSystemd:
     def test_hands_over_only_secrets_beside_the_settings(self, run_cli, config, tmp_path):
         text = config.read_text()
         (tmp_path / "other").write_text("a" * 40)
-        tables = '[[source]]\nname = "a"\n[[source]]\nname = "b"\n'
+        tables = '[[source]]\nname = "a"\n[[source]]\nname = "b"\nstream_id = "st-b"\n'
         config.write_text(text + tables + f'client_secret_file = "{tmp_path / "other"}"\n')
         done = run_cli("schedule", "systemd")
         assert done.returncode == 2

@@ -206,7 +206,7 @@ class TestWatermark:
         assert json.loads(cli("watermark", "--output", "json").stdout)[0]["watermark"].startswith("2025-01-01")
         forced = cli("watermark", "set", known, "--yes", "--force")
         assert forced.returncode == 0
-        assert "will not be read" in forced.stderr
+        assert "only a backfill or sync --full will read" in forced.stderr
 
     def test_is_never_moved_into_the_future(self, cli):
         done = cli("watermark", "set", "2999-01-01", "--yes", "--force")

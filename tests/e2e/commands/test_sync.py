@@ -27,6 +27,7 @@ MIRROR = ("tasks", "statuses", "priorities", "cases", "task_changes")
 COUNTS = (
     *("requests", "retries", "rate_limited", "windows", "unverified"),
     *("fetched", "inserted", "updated", "unchanged", "stale", "rejected"),
+    *("server_total", "stored_live", "quarantined", "hidden", "missing"),
 )
 
 
@@ -262,7 +263,7 @@ class TestRefusals:
         began = time.monotonic()
         done = sync(server, migrated_sqlite_url, base_url=nobody, deadline="1s")
         assert (done.returncode, time.monotonic() - began < 15) == (5, True)
-        assert f"{nobody}: no connection" in done.stderr
+        assert f"{nobody}: the host refuses the connection" in done.stderr
 
     def test_a_server_that_only_fails_ends_in_5(self, sandbox, sync, migrated_sqlite_url):
         server = sandbox(tasks=1, faults={"503": 1.0})

@@ -24,3 +24,4 @@ select reached.source_id, sources.name as source, reached.gap_start, reached.gap
 from reached
 left join sources on sources.id = reached.source_id
 where reached.gap_end > reached.gap_start
+and (sources.history_start is null or reached.gap_end > sources.history_start)
