@@ -9,7 +9,7 @@ before it and behind it, so that one request splits a range in four and reads on
 row 6, a single one 6. Where it does not sort, a page is whole only if all of the range fits it, and reading page by
 page is cheapest from about a deletion in three pages on.
 
-Totals only say where to look; a task is suspected only where a page does not hold it.
+Totals only say where to look; a task is a candidate only where a page lacks it.
 """
 
 from __future__ import annotations

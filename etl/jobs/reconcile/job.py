@@ -68,7 +68,7 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
 
 
 def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandidates, int]:
-    """Begin anew where the server turns out to behave in another way than it was found to."""
+    """Start again where the server behaves differently from its known capabilities."""
     while True:
         field = choose_strategy(run.capabilities.current).field
         candidates = DeletionCandidates(run, field, force=force, takes_back=deep)

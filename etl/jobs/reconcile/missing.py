@@ -123,7 +123,7 @@ def _keep(run: RunContext, page: Page) -> int:
 
 
 class _Search(DeletionCandidates):
-    """Stores what a comparison of counts reads, and suspects nothing."""
+    """Stores what a comparison of counts reads, and collects no candidates."""
 
     def judge(self, *_range: object) -> set[str]:
         """Suspect none."""

@@ -147,11 +147,6 @@ def is_meaning_changed(connection: Connection, rows: Sequence[Mapping[str, Any]]
     return any(key in known and known[key] != _kind(category, name) for key, category, name in shown)
 
 
-def is_resolved(category: str | None, name: str | None) -> bool:
-    """Tell whether a status is that of a resolved task: by its category, or by its name where it has none."""
-    return _kind(category, name) == "resolved"
-
-
 def _kind(category: str | None, name: str | None) -> str:
     told = (category if category is not None else name or "").lower()
     return "resolved" if told in RESOLVED else "new" if told in _NEW else "other"
