@@ -19,7 +19,7 @@ from etl import exact_json
 from etl.errors import ConfigError, DatabaseError
 from etl.extras import install_command
 from etl.load.database.errors import raise_database_error
-from etl.load.database.session import prepare_session
+from etl.load.database.postgres_session import prepare_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from etl.load.database.dialect_options import create_temporary
+from etl.load.database.dialect import create_temporary
 from etl.load.database.types import Moment, moment_text
 from etl.load.schema.predicates import is_of, is_present
 from etl.load.schema.tables import task_changes, tasks

@@ -22,8 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.types import JSON, NullType, TypeEngine
 
 from etl.errors import ConfigError
-from etl.load.database.json_text import JsonText
-from etl.load.database.types import Moment
+from etl.load.database.types import JsonText, Moment
 from etl.load.schema.tables import tasks
 
 if TYPE_CHECKING:

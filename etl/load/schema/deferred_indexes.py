@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Index, bindparam, select, text
 from sqlalchemy.schema import CreateIndex, DropIndex
 
 from etl.errors import DatabaseError
-from etl.load.database.dialect_options import set_index_options
+from etl.load.database.dialect import set_index_options
 from etl.load.database.engine import reading, sorting_in_files
 from etl.load.schema.detail_tables import CHILDREN
 from etl.load.schema.tables import cases, metadata, tasks

@@ -24,9 +24,8 @@ from sqlalchemy import (
     event,
 )
 
-from etl.load.database.dialect_options import ANY_LENGTH, IS_FORGOTTEN, set_index_options
-from etl.load.database.json_text import JsonText
-from etl.load.database.types import Moment
+from etl.load.database.dialect import ANY_LENGTH, IS_FORGOTTEN, set_index_options
+from etl.load.database.types import JsonText, Moment
 
 metadata = MetaData(
     naming_convention={

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Column, Connection, MetaData, Table, Text, and_, bindparam, cast, or_, select, true
 
 from etl.load.database.bulk_insert import fill
-from etl.load.database.dialect import insert_by
-from etl.load.database.dialect_options import create_temporary
+from etl.load.database.dialect import create_temporary, insert_by
 from etl.load.schema.tables import cases
 from etl.row import Row
 

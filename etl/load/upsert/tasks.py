@@ -25,8 +25,7 @@ from sqlalchemy import (
 )
 
 from etl.load.database.bulk_insert import fill
-from etl.load.database.dialect import insert_by
-from etl.load.database.dialect_options import create_temporary
+from etl.load.database.dialect import create_temporary, insert_by
 from etl.load.schema.predicates import inactive_since
 from etl.load.schema.tables import tasks
 from etl.load.upsert.batch import Batch, Details
