@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Column, ForeignKey, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
-from etl.load.schema.detail_tables import metadata
+from etl.load.schema.task_tables import metadata
 from etl.load.schema.views import VIEWS, View
 
 path = Path(__file__).resolve().parent.parent / "schema.md"

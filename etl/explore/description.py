@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from etl.load.schema.detail_tables import metadata
+from etl.load.schema.task_tables import metadata
 from etl.load.schema.views import VIEWS, View
 
 DATABASE = "tasks"  # its name in every URL, for any file name

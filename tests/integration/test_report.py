@@ -14,8 +14,9 @@ from sqlalchemy import insert, select, text
 
 from etl.jobs.diagnostics.status import source_statuses
 from etl.load.database.engine import reading, storing
-from etl.load.schema.detail_tables import agents, queues
-from etl.load.schema.tables import priorities, sources, statuses, task_changes, tasks
+from etl.load.schema.dimension_tables import agents, priorities, queues, statuses
+from etl.load.schema.ledger_tables import sources
+from etl.load.schema.task_tables import task_changes, tasks
 from etl.load.upsert import derived
 from etl.report.figures import BOUNDS, Figures, figures
 from etl.report.page import page

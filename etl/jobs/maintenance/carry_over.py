@@ -23,8 +23,9 @@ from sqlalchemy import (
 )
 
 from etl.load.ledger.sources import host_of
-from etl.load.schema.detail_tables import DIMENSIONS, daily_counts, status_intervals, task_progress
-from etl.load.schema.tables import cases, metadata, priorities, sources, statuses
+from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
+from etl.load.schema.ledger_tables import sources
+from etl.load.schema.task_tables import daily_counts, metadata, status_intervals, task_progress
 from etl.load.upsert import derived
 
 if TYPE_CHECKING:

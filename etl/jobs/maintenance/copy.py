@@ -17,7 +17,7 @@ from etl.load.database.bulk_insert import fill
 from etl.load.database.errors import place
 from etl.load.database.types import JsonText
 from etl.load.schema import migrate, sequences
-from etl.load.schema.detail_tables import metadata
+from etl.load.schema.task_tables import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from etl.extract.http.responses import parse
 from etl.load.database.secure_delete import erasing, scrub
-from etl.load.schema.tables import priorities, statuses
+from etl.load.schema.dimension_tables import priorities, statuses
 from etl.load.upsert import derived, rewrite, schema_drift
 from etl.logs import get_logger
 from etl.transform import TaskRows, dropper, transform

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, select, update
 
-from etl.load.schema.tables import rejected_records, sources, tasks
+from etl.load.schema.ledger_tables import rejected_records, sources
+from etl.load.schema.task_tables import tasks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from etl.load.database.dialect import insert_into
-from etl.load.schema.tables import rejected_records
+from etl.load.schema.ledger_tables import rejected_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

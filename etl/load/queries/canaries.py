@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select, true
 
-from etl.load.schema.predicates import is_of
-from etl.load.schema.tables import tasks
+from etl.load.schema.task_tables import is_of, tasks
 
 _APART = timedelta(seconds=5)
 _LOOKED_AT = 50

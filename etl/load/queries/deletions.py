@@ -27,8 +27,7 @@ from sqlalchemy import (
 
 from etl.load.database.dialect import create_temporary
 from etl.load.database.types import Moment, moment_text
-from etl.load.schema.predicates import is_of, is_present
-from etl.load.schema.tables import task_changes, tasks
+from etl.load.schema.task_tables import is_of, is_present, task_changes, tasks
 from etl.load.upsert import derived
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from sqlalchemy.types import JSON, NullType, TypeEngine
 
 from etl.errors import ConfigError
 from etl.load.database.types import JsonText, Moment
-from etl.load.schema.tables import tasks
+from etl.load.schema.task_tables import tasks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, and_, func, select
 
-from etl.load.schema.predicates import is_of
-from etl.load.schema.tables import statuses, tasks
+from etl.load.schema.dimension_tables import statuses
+from etl.load.schema.task_tables import is_of, tasks
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Table, and_, bindparam, case, delete, false, 
 
 from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import insert_by
-from etl.load.schema.detail_tables import CHILDREN, DIMENSIONS
+from etl.load.schema.dimension_tables import DIMENSIONS
+from etl.load.schema.task_tables import CHILDREN
 from etl.load.upsert.batch import Details
 from etl.row import Row
 

@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, Text, and_, bindpara
 
 from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import create_temporary, insert_by
-from etl.load.schema.tables import cases
+from etl.load.schema.dimension_tables import cases
 from etl.row import Row
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert, or_, select, update
 
-from etl.load.schema.detail_tables import CHILDREN, users
-from etl.load.schema.predicates import is_of
-from etl.load.schema.tables import cases, rejected_records, task_changes, tasks, unknown_keys
+from etl.load.schema.dimension_tables import cases, users
+from etl.load.schema.ledger_tables import rejected_records, unknown_keys
+from etl.load.schema.task_tables import CHILDREN, is_of, task_changes, tasks
 from etl.load.upsert import derived
 
 if TYPE_CHECKING:

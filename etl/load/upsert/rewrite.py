@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
 
 from etl.load.ledger.rejected_records import digest_of
-from etl.load.schema.detail_tables import DIMENSIONS
-from etl.load.schema.predicates import is_of
-from etl.load.schema.tables import cases, priorities, rejected_records, sources, statuses, task_changes, tasks
+from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
+from etl.load.schema.ledger_tables import rejected_records, sources
+from etl.load.schema.task_tables import is_of, task_changes, tasks
 from etl.load.upsert import dimensions
 from etl.load.upsert.children import put_children, store_people_and_queues
 from etl.row import Row

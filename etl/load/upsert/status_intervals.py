@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, Connection, Table, column, delete, func, insert, null, select, table
 
-from etl.load.schema.detail_tables import status_intervals, task_progress
+from etl.load.schema.task_tables import status_intervals, task_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

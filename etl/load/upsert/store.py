@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from etl.load.database.errors import UnstorableError
-from etl.load.schema.tables import cases, priorities, statuses
+from etl.load.schema.dimension_tables import cases, priorities, statuses
 from etl.load.upsert import changes, daily_counts, derived, dimensions, tasks
 from etl.load.upsert.batch import Batch, Rejected
 from etl.load.upsert.children import put_children, store_people_and_queues

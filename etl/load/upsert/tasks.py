@@ -26,8 +26,7 @@ from sqlalchemy import (
 
 from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import create_temporary, insert_by
-from etl.load.schema.predicates import inactive_since
-from etl.load.schema.tables import tasks
+from etl.load.schema.task_tables import inactive_since, tasks
 from etl.load.upsert.batch import Batch, Details
 from etl.row import Row
 

@@ -12,8 +12,8 @@ from sqlalchemy import delete, text
 
 from etl.load.database.engine import reading
 from etl.load.queries import deletions
-from etl.load.schema.detail_tables import daily_counts, status_intervals, task_progress
-from etl.load.schema.tables import statuses, task_changes, tasks
+from etl.load.schema.dimension_tables import statuses
+from etl.load.schema.task_tables import daily_counts, status_intervals, task_changes, task_progress, tasks
 from etl.load.schema.views import VIEWS
 from etl.load.upsert import erased
 from etl.load.upsert.batch import Batch

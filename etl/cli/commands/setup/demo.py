@@ -214,7 +214,9 @@ def _remember(database: Path, histories: Mapping[str, StatusHistory]) -> int:
     from sqlalchemy import insert, select, update
 
     from etl.load.database.engine import open_engine, sqlite_url
-    from etl.load.schema.tables import sources, statuses, task_changes, tasks
+    from etl.load.schema.dimension_tables import statuses
+    from etl.load.schema.ledger_tables import sources
+    from etl.load.schema.task_tables import task_changes, tasks
     from etl.load.upsert import derived, dimensions
     from etl.transform.dimensions import status_row
     from etl.transform.models import Stream
