@@ -26,7 +26,7 @@ from etl.load.schema.ledger_tables import unknown_keys
 from etl.load.schema.task_tables import CHILDREN, metadata, status_intervals, task_changes, task_progress, tasks
 from etl.load.schema.views import VIEWS
 from etl.load.upsert.batch import Batch
-from etl.load.upsert.store import store
+from etl.load.upsert.merge_writer import store
 from tests.conftest import CHECKOUT, clean_environment
 
 pytestmark = pytest.mark.slow  # make check-migrations runs it alone

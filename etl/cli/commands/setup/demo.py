@@ -217,7 +217,7 @@ def _remember(database: Path, histories: Mapping[str, StatusHistory]) -> int:
     from etl.load.schema.dimension_tables import statuses
     from etl.load.schema.ledger_tables import sources
     from etl.load.schema.task_tables import task_changes, tasks
-    from etl.load.upsert import derived, dimensions
+    from etl.load.upsert import derived_tables, dimensions
     from etl.transform.dimensions import status_row
     from etl.transform.models import Stream
 
@@ -229,7 +229,7 @@ def _remember(database: Path, histories: Mapping[str, StatusHistory]) -> int:
         dimensions.upsert(connection, statuses, [row for row in seen if row is not None])
         connection.execute(insert(task_changes), [_change(stream.source_id, *pair) for pair in pairs])
         connection.execute(update(tasks).values(first_seen_at=tasks.c.created_at))
-        derived.rebuild(connection, stream.source_id)
+        derived_tables.rebuild(connection, stream.source_id)
     engine.dispose()
     return len(pairs)
 
