@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-FOUNDATION = {"settings", "atomic_file", "errors", "exact_json", "extras", "logs", "row", "stop", "times"}
+FOUNDATION = {"settings", "atomic_file", "errors", "exact_json", "logs", "optional_packages", "row", "stop", "times"}
 #: What each part of etl may import besides itself. A dotted name is a package inside of a part: its rule is about its
 #: neighbours there. Where one package has such a rule, each of its neighbours has one.
 ALLOWED = {
@@ -41,7 +41,7 @@ ALLOWED = {
     "row": set(),
     "stop": set(),
     "times": set(),
-    "extras": set(),
+    "optional_packages": set(),
     "errors": set(),
     "__main__": {"cli"},
     "__init__": set(),

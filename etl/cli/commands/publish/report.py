@@ -11,7 +11,7 @@ import click
 
 from etl.cli.options import Common, DurationOption, common_options
 from etl.errors import ConfigError
-from etl.extras import install_command
+from etl.optional_packages import install_command
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
