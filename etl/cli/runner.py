@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import Engine
 
 from etl import logs
-from etl.cli.factory import Builder, now
+from etl.cli.client_factory import Builder, now
 from etl.cli.notify.outcome import Notifier, Outcome
 from etl.cli.open_database import open_database
 from etl.cli.progress import progress_display

@@ -118,7 +118,7 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[CheckResult]]:
 
 
 def _sources(loaded: Loaded, engine: Engine | None, *, moved: bool, ask: bool) -> Iterator[CheckResult]:
-    from etl.cli.factory import Builder
+    from etl.cli.client_factory import Builder
     from etl.cli.moved_sources import settle_move
     from etl.jobs.diagnostics.check_results import failed
     from etl.jobs.diagnostics.preflight import check_source

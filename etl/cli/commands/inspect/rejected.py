@@ -129,7 +129,7 @@ def acknowledge(common: Common, numbers: tuple[int, ...], output: str) -> None:
       kore-etl rejected acknowledge
       kore-etl rejected acknowledge 3 4
     """
-    from etl.cli.factory import now
+    from etl.cli.client_factory import now
     from etl.cli.open_database import existing_database
     from etl.cli.output import print_json
     from etl.load.ledger import quarantine
