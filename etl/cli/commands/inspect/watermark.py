@@ -79,7 +79,7 @@ def set_(common: Common, moment: datetime, source: str | None, force: bool, yes:
     """
     from etl.cli.client_factory import now
     from etl.cli.open_database import open_database
-    from etl.cli.runner import Work, work_on_sources
+    from etl.cli.run_sources import Work, work_on_sources
     from etl.load.database.engine import reading
     from etl.load.queries import status
 
