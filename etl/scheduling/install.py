@@ -75,7 +75,7 @@ def _command() -> tuple[str, ...]:
 
 def _named_files(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], Path | None]:
     """Return the files that the settings name, and the secret's where it is the only one."""
-    from etl.settings.files import read_files
+    from etl.settings.toml_files import read_files
 
     tables = read_files(list(files))
     layers = [tables.top, *tables.sources]

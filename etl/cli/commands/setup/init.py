@@ -233,7 +233,7 @@ def _ask_about_moves(settings: Settings) -> None:
 
 def _is_found(config: Path) -> bool:
     """Tell whether commands in this folder find these settings without --config."""
-    from etl.settings.files import find_files
+    from etl.settings.toml_files import find_files
 
     return [path.resolve() for path in find_files(None, os.environ)] == [config.resolve()]
 
