@@ -12,7 +12,7 @@ from pathlib import Path
 from etl.errors import ConfigError
 from etl.settings.models import SECRET_KEYS
 from etl.settings.toml_files import Found, Layer
-from etl.settings.values import can_be_read_by_all, expanded
+from etl.settings.value_types import can_be_read_by_all, expanded
 
 _LARGEST = 65_536
 _ACCEPTED = {

@@ -73,7 +73,7 @@ class _Paths:
 
 def _paths(common: Common, environ: Mapping[str, str], user_id: int) -> _Paths:
     from etl.load.database.engine import sqlite_url
-    from etl.settings.values import expanded
+    from etl.settings.value_types import expanded
 
     config, data = _folders(environ, user_id)
     if common.config is not None:
@@ -128,7 +128,7 @@ def _asked(key: str, accepted: Callable[[str, str], str]) -> Callable[[Any], str
 
 
 def _secret(file: str | None) -> str:
-    from etl.settings.values import expanded
+    from etl.settings.value_types import expanded
 
     if file is not None:
         try:
