@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from etl.errors import ConfigError
-from etl.settings.models import SECRET_KEYS
+from etl.settings.definitions import SECRET_KEYS
 from etl.settings.toml_files import Found, Layer
 from etl.settings.value_types import can_be_read_by_all, expanded
 

@@ -104,7 +104,7 @@ def _refuse_existing(paths: _Paths) -> None:
 
 def _answer(key: str, given: str | None, default: str | None = None) -> str:
     """Return a setting from its option, or ask for it until the answer is valid."""
-    from etl.settings.models import accepted
+    from etl.settings.definitions import accepted
 
     if given is not None:
         return accepted(key, given)
