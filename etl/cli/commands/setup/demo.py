@@ -26,8 +26,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from etl.cli.signals import graceful
 from etl.errors import ConfigError, EtlError
+from etl.stop_request import graceful
 
 StatusHistory = list[tuple[int, dict[str, Any]]]  # since when in milliseconds, and the status
 QUESTIONS = {
