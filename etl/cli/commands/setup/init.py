@@ -220,7 +220,7 @@ def _try(common: Common, paths: _Paths, *, probe: bool) -> int:
 
 def _ask_about_moves(settings: Settings) -> None:
     """Ask whether a known source's server has moved; without an answer the first request refuses it."""
-    from etl.cli.moved_sources import settle_move
+    from etl.cli.commands.inspect.check import settle_move
     from etl.cli.open_database import existing_database
 
     with (
