@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from etl import logs
 from etl.cli.client_factory import Builder, now
-from etl.cli.notify.outcome import Notifier, Outcome
+from etl.cli.notify.notices import Notifier, Outcome
 from etl.cli.open_database import open_database
 from etl.cli.progress import progress_display
 from etl.errors import DatabaseError, EtlError, ExitCode
