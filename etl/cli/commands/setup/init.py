@@ -149,7 +149,7 @@ def _secret(file: str | None) -> str:
 
 def _write(paths: _Paths, values: Mapping[str, str], secret: str) -> None:
     from etl.load.database.engine import file_of
-    from etl.scheduling.install import shipped_file
+    from etl.scheduling.installation import shipped_file
 
     text = shipped_file("kore-etl.example.toml")
     text = text[text.index("# Files are searched in this order") :]
