@@ -93,7 +93,7 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[CheckResult]]:
     """Return the database, if it exists and opens, and the findings about it."""
     from sqlalchemy.engine import make_url
 
-    from etl.jobs.diagnostics import database_check as checks
+    from etl.jobs.diagnostics import check_database as checks
     from etl.jobs.diagnostics.check_results import failed
     from etl.load.database.engine import open_engine
 
@@ -120,7 +120,7 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[CheckResult]]:
 def _sources(loaded: Loaded, engine: Engine | None, *, moved: bool, ask: bool) -> Iterator[CheckResult]:
     from etl.cli.client_factory import Builder
     from etl.jobs.diagnostics.check_results import failed
-    from etl.jobs.diagnostics.preflight import check_source
+    from etl.jobs.diagnostics.check_source import check_source
     from etl.load.ledger.sources import unsettled_move
 
     builder = Builder(loaded.settings, engine)
