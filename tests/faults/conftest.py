@@ -31,7 +31,7 @@ def _launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
     parts = [
         "etl.load.schema.migrate",
         "etl.load.ledger.rejected_records",
-        "etl.cli.runner",
+        "etl.cli.run_sources",
         "etl.cli.notify.metrics_file",
     ]
     commands = {"transfer": ("sync", "backfill", "reconcile"), "inspect": ("rejected",), "maintain": ("db",)}
