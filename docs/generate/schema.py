@@ -62,7 +62,7 @@ def _columns_of(key: ForeignKey) -> list[Column[object]]:
 
 
 def _columns() -> Iterator[Column[object]]:
-    return (column for table in metadata.tables.values() for column in table.columns)
+    return (column for table in metadata.sorted_tables for column in table.columns)
 
 
 def _line(column: Column[object], key: ForeignKey) -> str:
