@@ -23,7 +23,7 @@ from etl.extract.http.responses import (
     read_date,
 )
 from etl.extract.http.transport import Endpoint, Transport
-from etl.stop import Stop
+from etl.stop_request import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

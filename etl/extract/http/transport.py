@@ -24,7 +24,7 @@ from etl import __version__
 from etl.errors import ApiError, ConfigError, EtlError, TransientApiError
 from etl.extract.http.deadline import Deadline
 from etl.extract.http.responses import NoConnectionError, SlowAnswerError, TooLargeAnswerError
-from etl.extras import install_packages_command
+from etl.optional_packages import install_packages_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
