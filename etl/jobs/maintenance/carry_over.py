@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 DERIVED = (status_intervals, task_progress, daily_counts)
 _NAMED = {each.name for each in (statuses, priorities, cases, *DIMENSIONS)}
 _RENAMED = {"checkpoint_at": "covered_until", "strategy": "reading"}
-_NEW = {"host", "acknowledged_at", "server_total", "stored_live", "quarantined", "hidden", "missing", "first_updated_at"}
+_NEW = {
+    *("host", "acknowledged_at", "first_updated_at"),
+    *("server_total", "stored_live", "quarantined", "hidden", "missing"),
+}
 _STRATEGIES = {"newest": "newest_first", "verified": "split_windows"}
 # Where the other tables name a row: the table, the column, and the field of a change.
 _MENTIONS = {
