@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import ApiError, RefusedError
 from etl.extract.capabilities import MILLISECOND, CapabilityDriftError, ServerCapabilities
-from etl.extract.http.client import Client
 from etl.extract.http.query import Field, Query
+from etl.extract.http.retrying_client import Client
 from etl.extract.paging.base import moments
 from etl.extract.probe.experiments import ProbeResult, probe
 from etl.jobs.run.source_store import SourceStore

@@ -25,7 +25,6 @@ from hypothesis import strategies as st
 
 from etl.errors import ApiError, AuthError, ConfigError, EtlError, RefusedError, TransientApiError
 from etl.extract.http.auth import Identity, Token
-from etl.extract.http.client import Client
 from etl.extract.http.query import Query
 from etl.extract.http.rate_limiter import MINUTE, RateLimiter
 from etl.extract.http.responses import (
@@ -35,6 +34,7 @@ from etl.extract.http.responses import (
     TooLargeAnswerError,
     UnusableAnswerError,
 )
+from etl.extract.http.retrying_client import Client
 from etl.extract.http.transport import Endpoint
 from etl.sandbox import Options, Sandbox
 from etl.sandbox.options import FAULT_KINDS
