@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from etl.errors import EtlError
 from etl.extract.http.page import Page, moment_of, read_page, record_id
-from etl.extract.http.responses import judge
+from etl.extract.http.response_errors import judge
 from etl.jobs.pipeline.batch import BatchTransformer
 from etl.transform import Stream
 

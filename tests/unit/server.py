@@ -15,7 +15,7 @@ import orjson
 from etl.errors import RefusedError
 from etl.extract.http.page import Page, read_page
 from etl.extract.http.query import Query
-from etl.extract.http.responses import judge
+from etl.extract.http.response_errors import judge
 from etl.sandbox import Options
 from etl.sandbox.server.service import Service
 from etl.times import format_time

@@ -13,7 +13,7 @@ from tenacity.stop import stop_base
 
 from etl.errors import ApiError, TransientApiError
 from etl.extract.http.page import Page, read_page
-from etl.extract.http.responses import (
+from etl.extract.http.response_errors import (
     BadTokenError,
     NoConnectionError,
     SlowAnswerError,

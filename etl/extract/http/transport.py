@@ -23,7 +23,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 from etl import __version__
 from etl.errors import ApiError, ConfigError, EtlError, TransientApiError
 from etl.extract.http.deadline import Deadline
-from etl.extract.http.responses import NoConnectionError, SlowAnswerError, TooLargeAnswerError
+from etl.extract.http.response_errors import NoConnectionError, SlowAnswerError, TooLargeAnswerError
 from etl.extras import install_packages_command
 
 if TYPE_CHECKING:

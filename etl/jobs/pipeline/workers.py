@@ -18,7 +18,7 @@ from threading import Thread
 
 from etl.errors import RefusedError
 from etl.extract.http.page import Page
-from etl.extract.http.responses import SlowAnswerError
+from etl.extract.http.response_errors import SlowAnswerError
 from etl.extract.paging.base import Window, window_query
 from etl.extract.paging.strategy import READERS
 from etl.jobs.pipeline.window_record import WindowRecord

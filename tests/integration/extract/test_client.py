@@ -27,7 +27,7 @@ from etl.errors import ApiError, AuthError, ConfigError, EtlError, RefusedError,
 from etl.extract.http.auth import Identity, Token
 from etl.extract.http.query import Query
 from etl.extract.http.rate_limiter import MINUTE, RateLimiter
-from etl.extract.http.responses import (
+from etl.extract.http.response_errors import (
     BadTokenError,
     NoConnectionError,
     SlowAnswerError,

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from etl.errors import ApiError, AuthError, EtlError, RefusedError
-from etl.extract.http.responses import BadTokenError, UnusableAnswerError, judge, read_date, retry_after
+from etl.extract.http.response_errors import BadTokenError, UnusableAnswerError, judge, read_date, retry_after
 
 LIMIT = "You've exceeded the per-minute rate limit. Please wait for sometime before retrying."
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
