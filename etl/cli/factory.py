@@ -9,9 +9,9 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from etl.extract.http.auth import Identity, Token
+from etl.extract.http.connection import Endpoint
 from etl.extract.http.rate_limiter import MINUTE, RateLimiter
 from etl.extract.http.retrying_client import Client
-from etl.extract.http.transport import Endpoint
 from etl.jobs.run.lifecycle import SourceSpec
 from etl.jobs.run.options import SyncOptions
 from etl.load.database.engine import reading

@@ -12,6 +12,7 @@ from tenacity import RetryCallState, Retrying, wait_random_exponential
 from tenacity.stop import stop_base
 
 from etl.errors import ApiError, TransientApiError
+from etl.extract.http.connection import Endpoint, Transport
 from etl.extract.http.page import Page, read_page
 from etl.extract.http.response_errors import (
     BadTokenError,
@@ -22,7 +23,6 @@ from etl.extract.http.response_errors import (
     judge,
     read_date,
 )
-from etl.extract.http.transport import Endpoint, Transport
 from etl.stop import Stop
 
 if TYPE_CHECKING:
