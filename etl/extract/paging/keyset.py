@@ -13,7 +13,7 @@ from datetime import datetime
 from etl.extract.capabilities import CapabilityDriftError, Question, ServerCapabilities
 from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
-from etl.extract.paging.base import (
+from etl.extract.paging.checked_pages import (
     Fetch,
     Window,
     check_dates,

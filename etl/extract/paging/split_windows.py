@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.page import Page
-from etl.extract.paging.base import Fetch, Window, check_dates, check_tick, is_last_page, window_query
+from etl.extract.paging.checked_pages import Fetch, Window, check_dates, check_tick, is_last_page, window_query
 from etl.extract.paging.offset import read_by_offset
 
 _FILL = 0.7  # of a page: how full the next window should be, because density varies

@@ -22,7 +22,7 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Direction
-from etl.extract.paging.base import Window, check_dates, check_order, is_last_page, window_query
+from etl.extract.paging.checked_pages import Window, check_dates, check_order, is_last_page, window_query
 from etl.extract.paging.offset import read_by_offset
 from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.context import RunContext

@@ -10,7 +10,7 @@ from etl.errors import ApiError, RefusedError
 from etl.extract.capabilities import MILLISECOND, CapabilityDriftError, ServerCapabilities
 from etl.extract.http.query import Field, Query
 from etl.extract.http.retrying_client import Client
-from etl.extract.paging.base import moments
+from etl.extract.paging.checked_pages import moments
 from etl.extract.probe.experiments import ProbeResult, probe
 from etl.jobs.run.source_store import SourceStore
 from etl.load.ledger import runs, sources
