@@ -12,7 +12,7 @@ from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_errors import SlowAnswerError
 from etl.extract.paging.checked_pages import EVERYTHING, Fetch, Window
-from etl.extract.paging.strategy import READERS, Paging
+from etl.extract.paging.read_strategy import READERS, Paging
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.window_record import WindowRecord
 from etl.jobs.run.context import RunContext
