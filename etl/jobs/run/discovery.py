@@ -11,7 +11,7 @@ from etl.extract.capabilities import MILLISECOND, CapabilityDriftError, ServerCa
 from etl.extract.http.query import Field, Query
 from etl.extract.http.retrying_client import Client
 from etl.extract.paging.checked_pages import moments
-from etl.extract.probe.experiments import ProbeResult, probe
+from etl.extract.probe.find_capabilities import ProbeResult, probe
 from etl.jobs.run.source_store import SourceStore
 from etl.load.ledger import runs, sources
 from etl.load.ledger.sources import Source

@@ -12,7 +12,7 @@ from etl.extract.capabilities import MILLISECOND, SECOND, ServerCapabilities
 from etl.extract.http.page import Page, moment_of
 from etl.extract.http.query import Query
 from etl.extract.http.response_errors import SlowAnswerError
-from etl.extract.probe.experiments import ProbeResult, probe
+from etl.extract.probe.find_capabilities import ProbeResult, probe
 from etl.extract.probe.limits import EARLY
 from etl.extract.probe.session import MOST_REQUESTS, largest_accepted
 from etl.times import format_time
