@@ -15,8 +15,8 @@ from etl.extract.http.page import Page
 from etl.extract.http.query import Field
 from etl.extract.paging.checked_pages import Fetch, is_sorted, moments
 from etl.extract.probe.date_filters import learn_dates
+from etl.extract.probe.largest_request import first_page, learn_range, page_of
 from etl.extract.probe.limited_requests import OutOfRequests, ProbeSession
-from etl.extract.probe.limits import first_page, learn_range, page_of
 from etl.times import format_time
 
 
