@@ -17,8 +17,8 @@ from etl.sandbox.options import Options
 from etl.sandbox.server import faults
 from etl.sandbox.server.access import RateLimiter, TokenChecker
 from etl.sandbox.server.protocol import Found, read_body, read_request, write_page
-from etl.sandbox.server.query import Finder, is_hidden
 from etl.sandbox.server.replies import Refusal, Reply, refuse
+from etl.sandbox.server.row_search import Finder, is_hidden
 
 PREFIX = "/caseManagement/api/public/analytics/"
 SUFFIX = "/getTasks"

@@ -11,7 +11,7 @@ from etl.sandbox.data.store import Store
 from etl.sandbox.data.timestamps import format_timestamp, parse_timestamp
 from etl.sandbox.options import Options
 from etl.sandbox.server.protocol import read_request
-from etl.sandbox.server.query import Finder
+from etl.sandbox.server.row_search import Finder
 
 MOMENTS = st.integers(0, 4000)
 TASKS = st.lists(st.tuples(MOMENTS, MOMENTS), min_size=1, max_size=25)
