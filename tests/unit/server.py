@@ -17,7 +17,7 @@ from etl.extract.http.page import Page, read_page
 from etl.extract.http.query import Query
 from etl.extract.http.response_errors import judge
 from etl.sandbox import Options
-from etl.sandbox.server.service import Service
+from etl.sandbox.server.task_server import Service
 from etl.times import format_time
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)

@@ -15,7 +15,7 @@ from typing import Any, Self
 from etl.sandbox.options import Options
 from etl.sandbox.server import control, faults
 from etl.sandbox.server.replies import Refusal, Reply, refuse
-from etl.sandbox.server.service import PREFIX, SUFFIX, Service
+from etl.sandbox.server.task_server import PREFIX, SUFFIX, Service
 
 
 class Handler(BaseHTTPRequestHandler):

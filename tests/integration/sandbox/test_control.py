@@ -14,7 +14,7 @@ import requests
 
 from etl.sandbox.options import Options
 from etl.sandbox.server import control
-from etl.sandbox.server.service import Service
+from etl.sandbox.server.task_server import Service
 
 
 @pytest.fixture
