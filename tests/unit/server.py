@@ -15,7 +15,7 @@ import orjson
 from etl.errors import RefusedError
 from etl.extract.http.page import Page, read_page
 from etl.extract.http.query import Query
-from etl.extract.http.response_errors import judge
+from etl.extract.http.response_errors import parse_response
 from etl.sandbox import Options
 from etl.sandbox.server.task_server import Service
 from etl.times import format_time
@@ -99,7 +99,7 @@ class Server:
             raise RefusedError(f'the API refused the request (HTTP 400, "{words}")')
         self._behave()
         reply = self._service.get_tasks(DEFAULTS.stream_id, HEADERS, orjson.dumps(query.body()))
-        return read_page(judge(reply.status, reply.headers, reply.body))
+        return read_page(parse_response(reply.status, reply.headers, reply.body))
 
     def _behave(self) -> None:
         behaviour = {

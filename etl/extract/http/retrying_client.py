@@ -20,7 +20,7 @@ from etl.extract.http.response_errors import (
     SlowAnswerError,
     TooLargeAnswerError,
     UnusableAnswerError,
-    judge,
+    parse_response,
     read_date,
 )
 from etl.stop import Stop
@@ -192,7 +192,7 @@ class Client:
         took = self._monotonic() - sent
         self.latency = took if self.latency is None else min(took, self.latency)
         self._note_date(answer.headers)
-        page = judge(answer.status, answer.headers, answer.body)
+        page = parse_response(answer.status, answer.headers, answer.body)
         self._is_token_proven = True
         return page
 
