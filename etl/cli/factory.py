@@ -133,7 +133,7 @@ def overrides(source: SourceSettings) -> dict[str, Any]:
     return {
         "window_field": source.window_field,
         "ends_inclusive": source.ends_inclusive,
-        "tick": source.tick,
+        "granularity": source.granularity,
         "sort_updated": source.sort_updated,
         "sort_created": source.sort_created,
         "page_rows": source.page_size,

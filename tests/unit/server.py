@@ -23,7 +23,7 @@ from etl.times import format_time
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 DEFAULTS = Options()
-TICKS = {
+GRANULARITIES = {
     MILLISECOND: "ms",
     timedelta(seconds=1): "second",
     timedelta(minutes=1): "minute",
@@ -48,7 +48,7 @@ class Server:
     window_field: str = "updatedAt"
     cap: int = 5
     inclusive: bool = True
-    tick: timedelta = MILLISECOND
+    granularity: timedelta = MILLISECOND
     totals: bool = True
     has_more: bool = True
     sorted: bool = True
@@ -107,7 +107,7 @@ class Server:
             "cap": self.cap,
             "page_default": self.cap,
             "ends": "inclusive" if self.inclusive else "exclusive",
-            "tick": TICKS[self.tick],
+            "granularity": GRANULARITIES[self.granularity],
             "totals": "present" if self.totals else "missing",
             "has_more": "present" if self.has_more else "missing",
             "sort": "obeyed" if self.sorted else "ignored",

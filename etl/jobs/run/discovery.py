@@ -47,18 +47,18 @@ class CapabilityTracker:
         self._corrected: set[str] = set()
         self._accepted_rows: int | None = None
 
-    def ensure_known(self, *, anew: bool = False, again: bool = False) -> None:
+    def ensure_known(self, *, every: bool = False, again: bool = False) -> None:
         """Ask the server what is not known of it yet.
 
-        ``anew`` asks for what is known too. ``again`` repeats questions that had no answer, although nothing was stored
+        ``every`` asks for known ones too. ``again`` repeats questions without an answer, although nothing was stored
         since.
 
         Raises:
             EtlError: as the client does.
         """
-        if not anew and not (self.current.unknown() and (again or self._may_tell_more())):
+        if not every and not (self.current.unknown() and (again or self._may_tell_more())):
             return
-        known = ServerCapabilities().with_overrides(self._overrides) if anew else self.current
+        known = ServerCapabilities().with_overrides(self._overrides) if every else self.current
         self.probed = probe(self._client.fetch, known)
         found = self.probed.capabilities
         changed = [name for name in found.questions() if getattr(self.current, name) != getattr(found, name)]
