@@ -147,7 +147,12 @@ class TestLayers:
 
     def test_values_are_shown_as_they_would_be_written(self, folder):
         (folder / "ca.pem").touch()
-        written = {"START": "2024-01-31T00:00:00.000Z", "GRANULARITY": "s", "LONGEST_RANGE": "31d", "CA_BUNDLE": "ca.pem"}
+        written = {
+            "START": "2024-01-31T00:00:00.000Z",
+            "GRANULARITY": "s",
+            "LONGEST_RANGE": "31d",
+            "CA_BUNDLE": "ca.pem",
+        }
         shown = describe(load({**ENVIRON, **{f"KORE_ETL_{key}": text for key, text in written.items()}}).settings)
         keys = ("source.default.start", "source.default.granularity", "source.default.longest_range", "ca_bundle")
         assert [shown[key] for key in keys] == list(written.values())

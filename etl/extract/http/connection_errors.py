@@ -14,7 +14,7 @@ from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 from etl.errors import ApiError, ConfigError, EtlError, TransientApiError
 from etl.extract.http.response_errors import NoConnectionError, SlowAnswerError
-from etl.extras import install_packages_command
+from etl.optional_packages import install_packages_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,7 +23,7 @@ from etl.extract.http.response_errors import (
     parse_response,
     read_date,
 )
-from etl.stop import Stop
+from etl.stop_request import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

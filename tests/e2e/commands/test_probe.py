@@ -108,7 +108,7 @@ def test_takes_what_is_set_by_hand_for_granted(run_cli, sandbox, environment, mi
     server = sandbox(tasks=300, granularity="second")
     overrides = {
         "KORE_ETL_WINDOW_FIELD": "updatedAt",
-        "KORE_ETL_TICK": "m",
+        "KORE_ETL_GRANULARITY": "m",
         "KORE_ETL_PAGE_SIZE": "20",
         "KORE_ETL_SORT_UPDATED": "false",
         "KORE_ETL_LONGEST_RANGE": "36h",

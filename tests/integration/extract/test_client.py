@@ -38,7 +38,7 @@ from etl.extract.http.response_errors import (
 from etl.extract.http.retrying_client import Client
 from etl.sandbox import Options, Sandbox
 from etl.sandbox.options import FAULT_KINDS
-from etl.stop import Stop, Terminated
+from etl.stop_request import Stop, Terminated
 
 SECRET = "a secret of the tests, long enough for HS512 and in no way a real one"
 PAGE = b'{"results": [{"_id": "ti-1"}], "hasMore": false, "totalResults": 1}'

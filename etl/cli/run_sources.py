@@ -13,16 +13,16 @@ import orjson
 from sqlalchemy import Engine
 
 from etl import logs
-from etl.cli.factory import Builder, now
-from etl.cli.notify.outcome import Notifier, Outcome
+from etl.cli.client_factory import Builder, now
+from etl.cli.notify.notices import Notifier, Outcome
 from etl.cli.open_database import open_database
 from etl.cli.progress import progress_display
-from etl.cli.signals import graceful
 from etl.errors import DatabaseError, EtlError, ExitCode
 from etl.jobs.run.context import RunContext
 from etl.jobs.run.lifecycle import exit_code_of, outcome_of, start_run
 from etl.jobs.run.options import RunCounters, account_text
 from etl.settings import Settings, SourceSettings
+from etl.stop_request import graceful
 from etl.times import format_time
 
 log = logs.get_logger()

@@ -28,7 +28,7 @@ import click
 from etl import __version__
 from etl.errors import EtlError, ExitCode
 from etl.logs import clean, hide_passwords, journal_priority, redact
-from etl.stop import Terminated
+from etl.stop_request import Terminated
 
 
 def run(dispatch: Callable[[list[str]], object], args: list[str]) -> int:

@@ -15,8 +15,8 @@ from typing import Any
 
 from etl.errors import ConfigError
 from etl.logs import MASK, without_password
-from etl.settings.models import GENERAL_KEYS, KNOWN_KEYS, SOURCE_KEYS
-from etl.settings.values import can_be_read_by_all, expanded
+from etl.settings.definitions import GENERAL_KEYS, KNOWN_KEYS, SOURCE_KEYS
+from etl.settings.value_types import can_be_read_by_all, expanded
 
 _FOLDER = Path("config")
 _SYSTEM_FOLDER = "/etc/kore-etl"

@@ -1,11 +1,17 @@
-"""Sends a notice of a failure as JSON, to a command's standard input or to a webhook, within a time limit."""
+"""Reports the outcome of a run: to Prometheus by a file, to people by a command or a webhook.
+
+A notice is JSON. A command gets it on its standard input, a webhook by POST, both within a time limit. A failure here
+is a warning in the log. It changes no exit code and stops no work.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +21,13 @@ from etl.logs import get_logger, redact
 from etl.times import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from sqlalchemy import Engine
 
-    from etl.cli.notify.outcome import Outcome
     from etl.settings import Settings
 
 log = get_logger()
 
+_TOLD_OF = range(ExitCode.BUG, ExitCode.DATABASE + 1)
 _HINTS: dict[int, str] = {
     ExitCode.BUG: "a bug: the log has a traceback; please report it",
     ExitCode.USAGE: "a setting is wrong: kore-etl config show",
@@ -31,6 +37,53 @@ _HINTS: dict[int, str] = {
     "kore-etl check",
     ExitCode.DATABASE: "the database cannot be read or written: kore-etl db check",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The outcome of a command on one source; ``budget_used`` is the share of the budget used in the last minute."""
+
+    name: str
+    stream_id: str
+    exit_code: int
+    began: datetime
+    ended: datetime
+    error: str | None = None
+    run: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    watermark: str | None = None
+    budget_used: float = 0.0
+
+
+class Notifier:
+    """Reports the outcome of each source as the settings say."""
+
+    def __init__(self, settings: Settings, command: str) -> None:
+        self._settings = settings
+        self._command = command
+
+    def tell(self, ending: Outcome, engine: Engine | None) -> None:
+        """Write the metrics file, and send a notice of a failure."""
+        if self._settings.metrics_file is not None and ending.exit_code != ExitCode.LOCKED:
+            self._write_metrics(ending, engine)
+        if self._is_failure(ending.exit_code):
+            give_notice(self._settings, self._command, ending)
+
+    def _is_failure(self, exit_code: int) -> bool:
+        if self._settings.on_failure is None or exit_code not in _TOLD_OF:
+            return False
+        return exit_code != ExitCode.INCOMPLETE or self._settings.notify_incomplete
+
+    def _write_metrics(self, ending: Outcome, engine: Engine | None) -> None:
+        from etl.cli.notify.metrics_file import write_metrics
+
+        path = self._settings.metrics_file
+        assert path is not None  # noqa: S101 - the caller saw to it
+        try:
+            write_metrics(path, self._command, ending, engine)
+        except Exception as error:  # noqa: BLE001 - the tasks are stored; missing figures fail no run
+            reason = getattr(error, "strerror", None) or str(error)
+            log.warning("metrics.failed", file=str(path), reason=reason)
 
 
 class _NoticeError(Exception):
@@ -74,6 +127,8 @@ def give_notice(settings: Settings, command: str, ending: Outcome) -> None:
 
 
 def _run(command: Sequence[str], told: bytes, seconds: float) -> None:
+    import subprocess
+
     try:
         process = subprocess.Popen(  # noqa: S603 - the operator's own command, without a shell
             command,

@@ -1,7 +1,7 @@
 """Reads settings' values: one reader for each kind, from TOML's or the environment's form to Python's.
 
-A reader raises ValueError with the problem; :mod:`etl.settings.models` says what is accepted. Readers are strict where
-they would have to guess: a bare number is no date, true is no count.
+A reader raises ValueError with the problem; :mod:`etl.settings.definitions` says what is accepted. Readers are strict
+where they would have to guess: a bare number is no date, true is no count.
 """
 
 from __future__ import annotations

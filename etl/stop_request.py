@@ -1,4 +1,4 @@
-"""Makes SIGTERM and Ctrl-C set a Stop, so that a stopped run closes what it opened.
+"""The request to end the process: SIGTERM and Ctrl-C set a Stop; code that calls a server or waits checks it.
 
 The client checks the Stop before each request and in each wait; a running request is cut off. The run stores first what
 it has read. Code that does not check, such as a long statement, has a few seconds. Then the main thread gets the
@@ -8,14 +8,48 @@ exception. It does not get it at once, because an exception inside a library can
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Thread
+from threading import Event, Thread
 from types import FrameType
 
-from etl.stop import Stop, Terminated
-
 _PATIENCE = 5.0  # seconds
+
+
+class Terminated(BaseException):
+    """SIGTERM asked the process to end.
+
+    Like KeyboardInterrupt it is no Exception, because code that handles failures must not handle it.
+    """
+
+
+class Stop(Event):
+    """An event that SIGTERM or Ctrl-C sets once.
+
+    Another thread then calls ``interrupts``, which break off calls to a server.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kind: type[BaseException] = Terminated
+        self.interrupts: list[Callable[[], None]] = []
+
+    def request(self, kind: type[BaseException]) -> None:
+        """Set the event, for KeyboardInterrupt or Terminated."""
+        self.kind = kind
+        self.set()
+        for interrupt in self.interrupts:
+            interrupt()
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt or Terminated once the event is set."""
+        if self.is_set():
+            raise self.kind
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for some seconds; raise like ``check`` once the event is set."""
+        self.wait(seconds)
+        self.check()
 
 
 @contextmanager

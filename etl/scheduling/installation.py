@@ -1,13 +1,11 @@
-"""The installation of a schedule: the command, settings and files it needs, and how they are put on the machine."""
+"""What a schedule runs: this installation's command, settings and files. systemd and cron share it."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +21,6 @@ if TYPE_CHECKING:
 
 STATE = Path("/var/lib/kore-etl")
 PROGRAM = "kore-etl"
-CRON_FILE = Path("/etc/cron.d/kore-etl")
-_TIMER = "kore-etl.timer"
-_BEGIN, _END = "# begin of kore-etl", "# end of kore-etl"
 
 
 def shipped_file(name: str) -> str:
@@ -75,7 +70,7 @@ def _command() -> tuple[str, ...]:
 
 def _named_files(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], Path | None]:
     """Return the files that the settings name, and the secret's where it is the only one."""
-    from etl.settings.files import read_files
+    from etl.settings.toml_files import read_files
 
     tables = read_files(list(files))
     layers = [tables.top, *tables.sources]
@@ -112,31 +107,6 @@ def _database_obstacles(url: str) -> Iterator[str]:
         yield f"the service can write in {STATE} alone, and the database is {path}; set database_url, or use --user"
 
 
-def unit_folder(*, user: bool) -> Path:
-    """Return the folder of systemd for an administrator's or a user's own units."""
-    if not user:
-        return Path("/etc/systemd/system")
-    home = os.environ.get("HOME")
-    config = os.environ.get("XDG_CONFIG_HOME") or (home and f"{home}/.config")
-    if not config:
-        raise ConfigError("HOME is not set, so systemd's user units have no place; set HOME")
-    return Path(config) / "systemd" / "user"
-
-
-def install_units(texts: Mapping[str, str], folder: Path, *, user: bool, root: Path | None) -> None:
-    """Write the units and start the timer; without systemctl print the commands to run."""
-    for name, text in texts.items():
-        install_file(folder / name, text, root=root, folder=user)
-    options = ["--user"] if user else []
-    commands = [["systemctl", *options, "daemon-reload"], ["systemctl", *options, "enable", "--now", _TIMER]]
-    if root is None and shutil.which("systemctl"):
-        for command in commands:
-            _run(command)
-        _say(f"{_TIMER} is started; see: systemctl {' '.join([*options, 'list-timers', _TIMER])}")
-    else:
-        _say("now run: " + " && ".join(map(" ".join, commands)))
-
-
 def install_file(path: Path, text: str, *, root: Path | None, folder: bool = False) -> None:
     """Write a file that everyone may read, below ``root`` if given; make its folder if needed."""
     target = path if root is None else root / path.relative_to(path.anchor)
@@ -148,32 +118,15 @@ def install_file(path: Path, text: str, *, root: Path | None, folder: bool = Fal
     except OSError as error:
         message = f"{target}: cannot be written: {error.strerror}; run it with sudo, or add --user"
         raise ConfigError(message) from error
-    _say(f"wrote {target}")
+    say(f"wrote {target}")
 
 
-def install_line(line: str) -> None:
-    """Add a line to the user's crontab; replace an earlier one.
+def run(command: list[str], text: str | None = None) -> None:
+    """Run a command with this standard input.
 
     Raises:
-        ConfigError: there is no crontab command, or it fails.
+        ConfigError: it failed.
     """
-    if not shutil.which("crontab"):
-        message = "there is no crontab command; install cron, or use: kore-etl schedule systemd --user"
-        raise ConfigError(message)
-    found = subprocess.run(["crontab", "-l"], capture_output=True, check=False)  # noqa: S607
-    lines = found.stdout.decode("utf-8", "surrogateescape").splitlines() if found.returncode == 0 else []
-    kept = _without_ours(lines)
-    _run(["crontab", "-"], "".join(f"{each}\n" for each in (*kept, _BEGIN, line.rstrip("\n"), _END)))
-    _say("your crontab has it; see: crontab -l")
-
-
-def _without_ours(lines: Sequence[str]) -> list[str]:
-    if _BEGIN not in lines or _END not in lines:
-        return list(lines)
-    return [*lines[: lines.index(_BEGIN)], *lines[lines.index(_END) + 1 :]]
-
-
-def _run(command: list[str], text: str | None = None) -> None:
     done = subprocess.run(  # noqa: S603
         command, input=text, capture_output=True, encoding="utf-8", errors="surrogateescape", check=False
     )
@@ -182,5 +135,6 @@ def _run(command: list[str], text: str | None = None) -> None:
         raise ConfigError(f"{' '.join(command)} failed: {said}")
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Tell the person what was done."""
     click.echo(f"kore-etl: {clean(line)}", err=True)

@@ -1,4 +1,4 @@
-"""Looking whether a sync of a source would work: the way to the server, one request, the budget and the lock."""
+"""Checks of a source: the route to its server, one request, the request budget, and the lock."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _ACCESS = ("token", "scope", "stream")
 
 
 def check_source(source_spec: SourceSpec, budget: RateLimiter, engine: Engine | None) -> Iterator[CheckResult]:
-    """Give what is found of a source, at the cost of one request at most."""
-    for finding in _of_source(source_spec, budget, engine):
-        yield replace(finding, source=source_spec.name)
+    """Yield the results for a source. They cost one request at most."""
+    for result in _check(source_spec, budget, engine):
+        yield replace(result, source=source_spec.name)
 
 
-def _of_source(source_spec: SourceSpec, budget: RateLimiter, engine: Engine | None) -> Iterator[CheckResult]:
+def _check(source_spec: SourceSpec, budget: RateLimiter, engine: Engine | None) -> Iterator[CheckResult]:
     with closing(source_spec.client):
         route = list(_check_route(source_spec))
         yield from route
-        if any(finding.state == "failed" for finding in route):
+        if any(result.state == "failed" for result in route):
             yield from (unknown(what, "the server cannot be reached") for what in _ACCESS)
         elif budget.wait():
             yield from (unknown(what, "this minute's requests are used up") for what in _ACCESS)
@@ -52,7 +52,7 @@ def _check_route(source_spec: SourceSpec) -> Iterator[CheckResult]:
     host = parts.hostname or ""
     proxy = None if parts.scheme == "http" or proxy_bypass(host) else getproxies().get(parts.scheme)
     if proxy:
-        yield ok("dns", f"left to the proxy {urlsplit(proxy).hostname}")
+        yield ok("dns", f"resolved by the proxy {urlsplit(proxy).hostname}")
     else:
         yield (dns := _check_name(host, parts.port or 443))
         if dns.state == "failed":
@@ -78,42 +78,40 @@ def _check_host(source_spec: SourceSpec, *, encrypted: bool) -> Iterator[CheckRe
         return
     yield ok("tls", "the certificate is good" if encrypted else "not used: the server is on this machine")
     if client.skew is None:
-        yield unknown("clock", "the server tells no time")
+        yield unknown("clock", "the server sends no Date")
     elif abs(client.skew) > _WRONG_CLOCK:
         seconds = abs(client.skew).total_seconds()
         behind = "behind" if client.skew > timedelta() else "ahead of"
-        detail = f"this machine is {seconds:.0f} s {behind} the server, whose time a sync goes by"
+        detail = f"this machine is {seconds:.0f} s {behind} the server"
         yield warning("clock", detail, "set the clock, for example with chrony or systemd-timesyncd")
     else:
         yield ok("clock", "agrees with the server's")
 
 
 def _check_access(source_spec: SourceSpec) -> Iterator[CheckResult]:
-    """Ask for one task, and tell from the answer what is well."""
+    """Ask for one task. The answer shows whether token, scope and stream are right."""
     good = {"token": "accepted", "scope": "granted", "stream": f"{source_spec.stream_id} answers"}
     try:
         source_spec.client.ask_once(Query(limit=1))
     except EtlError as error:
-        for finding in _judged(error):
-            yield ok(finding.what, good[finding.what]) if finding.state == "ok" else finding
+        for result in _access_results(error):
+            yield ok(result.what, good[result.what]) if result.state == "ok" else result
     else:
         yield from (ok(what, detail) for what, detail in good.items())
 
 
-def _judged(error: EtlError) -> list[CheckResult]:
-    """Tell what an error says of token, scope and stream."""
+def _access_results(error: EtlError) -> list[CheckResult]:
+    """Return what an error says about token, scope and stream."""
     if isinstance(error, BadTokenError):
         wrong = failed("scope" if error.is_scope_missing else "token", error)
-        rest = unknown("stream", "no request was let in")
+        rest = unknown("stream", "the request was refused before that")
         return (
             [ok("token", ""), wrong, rest] if error.is_scope_missing else [wrong, unknown("scope", rest.detail), rest]
         )
-    if isinstance(error, AuthError):
-        return [ok("token", ""), ok("scope", ""), failed("stream", error)]
-    if isinstance(error, RefusedError):
+    if isinstance(error, (AuthError, RefusedError)):
         return [ok("token", ""), ok("scope", ""), failed("stream", error)]
     if isinstance(error, UnusableAnswerError) and error.rate_limited:
-        return [unknown(what, "the API wants fewer requests just now") for what in _ACCESS]
+        return [unknown(what, "the API is refusing requests as too many") for what in _ACCESS]
     return [failed("token", error), *(unknown(what, "no answer could be used") for what in _ACCESS[1:])]
 
 
@@ -131,11 +129,13 @@ def _check_lock(source_spec: SourceSpec, engine: Engine) -> CheckResult:
     except DatabaseError as error:
         return failed("lock", error)
     if is_free:
-        return ok("lock", "free: no sync is at work")
+        return ok("lock", "free: no sync is running")
     with reading(engine) as connection:
         rows = status.source_rows(connection, source_spec.name)
         run = status.latest_run(connection, rows[0]["id"], state="running") if rows else None
     if run is not None:
         since = f"{run['started_at']:%Y-%m-%d %H:%M}"
-        return warning("lock", f"run {run['id']}, a {run['command']}, is at work since {since}", "wait for its end")
-    return failed("lock", LockedError("held, and by no run of the ledger; if that lasts, look for its process"))
+        return warning(
+            "lock", f"run {run['id']}, a {run['command']}, has been running since {since}", "wait until it ends"
+        )
+    return failed("lock", LockedError("held, but by no recorded run; if it stays held, look for the process"))

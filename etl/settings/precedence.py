@@ -17,9 +17,9 @@ from pydantic import BaseModel, ValidationError
 
 from etl.errors import ConfigError
 from etl.logs import MASK, without_password
-from etl.settings.files import Found, Layer, Tables, find_files, read_files
-from etl.settings.models import IDENTITY_KEYS, KNOWN_KEYS, PREFIX, SECRET_KEYS, Settings, SourceSettings, variable
+from etl.settings.definitions import IDENTITY_KEYS, KNOWN_KEYS, PREFIX, SECRET_KEYS, Settings, SourceSettings, variable
 from etl.settings.secrets import file_warnings, with_secret
+from etl.settings.toml_files import Found, Layer, Tables, find_files, read_files
 
 _OTHERS = ("SANDBOX_", "TEST_")  # variables of the sandbox and the tests
 _SLIP = 0.85  # close enough for a typing error, and far enough from other programs' variables

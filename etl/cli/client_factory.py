@@ -18,7 +18,7 @@ from etl.load.database.engine import reading
 from etl.load.ledger import runs
 from etl.logs import get_logger
 from etl.settings import describe
-from etl.stop import Stop
+from etl.stop_request import Stop
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

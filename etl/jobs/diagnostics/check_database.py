@@ -1,4 +1,4 @@
-"""Looking whether the database can be read and written, is at the newest migration, and has room."""
+"""Checks of the database: can it be read and written, is it at the newest migration, is there room on the disk."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _LITTLE, _LEAST = 1024**3, 100 * 1024**2  # bytes
 
 
 def check_file(path: Path) -> Iterator[CheckResult]:
-    """Give what is found of a SQLite file without opening it; it may be missing."""
+    """Yield the results for a SQLite file, which may be missing. The file is not opened."""
     folder = path.parent
     if path.is_dir() or not folder.is_dir():
         problem = "is a folder" if path.is_dir() else "is in a folder that does not exist"
         yield failed("database", DatabaseError(f"{path} {problem}; make its folder, or choose another database_url"))
     elif not path.exists():
-        yield _writable(folder) or warning("database", f"{path} does not exist yet", "the first sync makes it")
+        yield _writable(folder) or warning("database", f"{path} does not exist yet", "the first sync creates it")
     else:
         yield _writable(path) or _writable(folder) or ok("database", f"{path} can be read and written")
     yield _check_room(path)
 
 
 def check_server(engine: Engine) -> CheckResult:
-    """Tell whether a PostgreSQL database can be read and written."""
+    """Check whether a PostgreSQL database can be read and written."""
     query = "select pg_is_in_recovery() or current_setting('default_transaction_read_only') = 'on'"
     try:
         with reading(engine) as connection:
@@ -44,7 +44,7 @@ def check_server(engine: Engine) -> CheckResult:
 
 
 def check_schema(engine: Engine, *, migrate: bool) -> CheckResult:
-    """Tell whether the tables are those of this version."""
+    """Check whether the tables are those of this version."""
     try:
         at, newest = schema.current(engine), schema.newest()
     except EtlError as error:
@@ -53,11 +53,11 @@ def check_schema(engine: Engine, *, migrate: bool) -> CheckResult:
         return ok("tables", f"at {at}, the newest migration")
     if not migrate or not schema.can_be_migrated(at):
         return failed("tables", DatabaseError(f"at {at or 'nothing'}, needed is {newest}; {schema.advice(at)}"))
-    return warning("tables", f"at {at or 'nothing'}, needed is {newest}", "the next sync brings them there")
+    return warning("tables", f"at {at or 'nothing'}, needed is {newest}", "the next sync migrates them")
 
 
 def unseen(detail: str) -> CheckResult:
-    """Say why the tables were not looked at."""
+    """Return the result for tables that could not be checked."""
     return unknown("tables", detail)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from etl.extras import _installer
+from etl.optional_packages import _installer
 from tests.conftest import CHECKOUT, clean_environment
 
 TOOLS = Path(sys.executable).parent

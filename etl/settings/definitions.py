@@ -19,7 +19,7 @@ from pydantic import (
 
 from etl.errors import ConfigError
 from etl.logs import MASK, without_password
-from etl.settings.values import (
+from etl.settings.value_types import (
     GRANULARITIES,
     BaseUrl,
     DatabaseUrl,
