@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from etl.extract.capabilities import ServerCapabilities
-from etl.extract.paging.strategy import choose_strategy
+from etl.extract.paging.read_strategy import choose_strategy
 from etl.load.database.engine import reading
 from etl.load.queries import status
 from etl.load.queries import tasks as lookup

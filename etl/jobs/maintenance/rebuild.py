@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import Connection
 
 from etl.exact_json import canonical
-from etl.extract.http.responses import parse
+from etl.extract.http.response_errors import parse
 from etl.load.database.secure_delete import erasing, scrub
 from etl.load.schema.dimension_tables import priorities, statuses
 from etl.load.upsert import derived_tables, replace_rows, unknown_keys

@@ -148,7 +148,7 @@ def test_another_run_is_a_warning_and_a_bare_lock_is_75(found, server, sqlite_ur
     lock.release()
     engine.dispose()
     assert (code, lines["lock"][0]) == (0, "warning")
-    assert "run 1, a sync, is running since" in lines["lock"][1]
+    assert "run 1, a sync, has been running since" in lines["lock"][1]
 
 
 def test_a_minute_whose_requests_are_used_up_is_not_waited_for(found, server):

@@ -206,7 +206,7 @@ def _try(common: Common, paths: _Paths, *, probe: bool) -> int:
     try:
         settings = written.start().settings
         _ask_about_moves(settings)
-        code = probe_sources(settings, anew=False, output="text") if probe else 0
+        code = probe_sources(settings, every=False, output="text") if probe else 0
     except EtlError:
         _say(f"the settings are written, and do not work yet; see: kore-etl check{option}")
         raise

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from etl.errors import ApiError, AuthError, EtlError, RefusedError
-from etl.extract.http.responses import BadTokenError, UnusableAnswerError, judge, read_date, retry_after
+from etl.extract.http.response_errors import BadTokenError, UnusableAnswerError, parse_response, read_date, retry_after
 
 LIMIT = "You've exceeded the per-minute rate limit. Please wait for sometime before retrying."
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
@@ -23,13 +23,13 @@ def errors(msg: str | None = "no", code: object = None, key: str = "msg") -> byt
 
 def failure(status: int, body: bytes, headers: dict[str, str] | None = None) -> EtlError:
     with pytest.raises(EtlError) as caught:
-        judge(status, headers or {}, body)
+        parse_response(status, headers or {}, body)
     return caught.value
 
 
 def outcome(status: int, body: bytes):
     try:
-        return judge(status, {}, body), None
+        return parse_response(status, {}, body), None
     except EtlError as error:
         return None, error
 
@@ -37,15 +37,15 @@ def outcome(status: int, body: bytes):
 class TestPages:
     @pytest.mark.parametrize("status", [200, 201, 203])
     def test_results_make_a_page(self, status):
-        assert judge(status, {}, b'{"results": [], "message": "ok"}') == {"results": [], "message": "ok"}
+        assert parse_response(status, {}, b'{"results": [], "message": "ok"}') == {"results": [], "message": "ok"}
 
     def test_a_task_may_speak_of_errors_and_limits(self):
         record = {"_id": "ti-1", "name": LIMIT, "errors": [{"msg": "x", "code": 401}]}
-        assert judge(200, {}, json.dumps({"results": [record]}).encode())["results"] == [record]
+        assert parse_response(200, {}, json.dumps({"results": [record]}).encode())["results"] == [record]
 
     @pytest.mark.parametrize("nothing", [None, [], "", {}, False], ids=repr)
     def test_errors_that_hold_nothing_are_none(self, nothing):
-        assert judge(200, {}, json.dumps({"results": [1], "errors": nothing, "error": nothing}).encode())
+        assert parse_response(200, {}, json.dumps({"results": [1], "errors": nothing, "error": nothing}).encode())
 
     @pytest.mark.parametrize(
         ("text", "value"),
@@ -61,10 +61,10 @@ class TestPages:
         ids=lambda value: repr(value)[:20],
     )
     def test_odd_values_are_kept_whole(self, text, value):
-        assert judge(200, {}, f'{{"results": [{text}]}}'.encode())["results"] == [value]
+        assert parse_response(200, {}, f'{{"results": [{text}]}}'.encode())["results"] == [value]
 
     def test_a_byte_order_mark_is_no_obstacle(self):
-        assert judge(200, {}, b'\xef\xbb\xbf{"results": []}') == {"results": []}
+        assert parse_response(200, {}, b'\xef\xbb\xbf{"results": []}') == {"results": []}
 
 
 KINDS = [

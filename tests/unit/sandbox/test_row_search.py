@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from etl.sandbox.data.store import Store
 from etl.sandbox.data.timestamps import format_timestamp, parse_timestamp
 from etl.sandbox.options import Options
-from etl.sandbox.server.protocol import read_request
-from etl.sandbox.server.query import Finder
+from etl.sandbox.server.messages import read_request
+from etl.sandbox.server.row_search import Finder
 
 MOMENTS = st.integers(0, 4000)
 TASKS = st.lists(st.tuples(MOMENTS, MOMENTS), min_size=1, max_size=25)
@@ -20,7 +20,7 @@ OPTIONS = st.fixed_dictionaries(
         "window_field": st.sampled_from(["createdAt", "updatedAt"]),
         "dates": st.sampled_from(["obeyed", "obeyed", "obeyed", "ignored"]),
         "ends": st.sampled_from(["inclusive", "exclusive", "half_open"]),
-        "tick": st.sampled_from(["ms", "second", "minute"]),
+        "granularity": st.sampled_from(["ms", "second", "minute"]),
         "sort": st.sampled_from(["obeyed", "obeyed", "obeyed", "ignored"]),
         "default_order": st.sampled_from(["insertion", "newest"]),
         "tie_break": st.sampled_from(["id", "insertion"]),
@@ -54,7 +54,7 @@ def make(number, created, updated):
 
 def is_between(task, body, options):
     """Whether the task lies between the dates, compared as the server compares them."""
-    cut = {"ms": 1, "second": 1000, "minute": 60_000}[options["tick"]]
+    cut = {"ms": 1, "second": 1000, "minute": 60_000}[options["granularity"]]
     moment = parse_timestamp(task[options["window_field"]]) // cut
     start, end = (parse_timestamp(body.get(key)) for key in ("startDate", "endDate"))
     after, before = options["ends"] == "exclusive", options["ends"] != "inclusive"

@@ -1,9 +1,9 @@
-"""The JSON of getTasks: reads and checks a request, writes the page that answers it."""
+"""The messages of getTasks: reads and checks a request, and writes the page or the error that answers it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from random import Random
 from typing import Any, NamedTuple
@@ -13,7 +13,39 @@ import orjson
 from etl.sandbox.data.store import Row
 from etl.sandbox.data.timestamps import DAY_MS, parse_timestamp
 from etl.sandbox.options import Options
-from etl.sandbox.server.replies import Refusal, Reply
+
+JSON_TYPE = "application/json; charset=utf-8"
+
+
+class Refusal(Exception):  # noqa: N818 - the API's answer to the request, not a failure of the sandbox
+    """The request is answered with a status and ``{"errors": [{"msg": ..., "code": ...}]}``."""
+
+    def __init__(
+        self, status: int, message: str, code: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code or status
+        self.headers = dict(headers or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer: its status, its body, what its log line tells, and how it is sent."""
+
+    status: int
+    body: bytes
+    rows: int = 0
+    content_type: str = JSON_TYPE
+    headers: Mapping[str, str] = field(default_factory=dict)
+    fault: str | None = None
+
+
+def refuse(refusal: Refusal, key: str) -> Reply:
+    """The answer to a refused request; ``key`` is what its text is called."""
+    body = orjson.dumps({"errors": [{key: refusal.message, "code": refusal.code}]})
+    return Reply(refusal.status, body, headers=refusal.headers)
 
 
 @dataclass(frozen=True, slots=True)

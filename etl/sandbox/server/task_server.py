@@ -15,10 +15,9 @@ from etl.sandbox.data.generator import TaskGenerator
 from etl.sandbox.data.store import Row, Store
 from etl.sandbox.options import Options
 from etl.sandbox.server import faults
-from etl.sandbox.server.access import RateLimiter, TokenChecker
-from etl.sandbox.server.protocol import Found, read_body, read_request, write_page
-from etl.sandbox.server.query import Finder, is_hidden
-from etl.sandbox.server.replies import Refusal, Reply, refuse
+from etl.sandbox.server.messages import Found, Refusal, Reply, read_body, read_request, refuse, write_page
+from etl.sandbox.server.row_search import Finder, is_hidden
+from etl.sandbox.server.tokens_and_limits import RateLimiter, TokenChecker
 
 PREFIX = "/caseManagement/api/public/analytics/"
 SUFFIX = "/getTasks"

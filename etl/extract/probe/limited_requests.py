@@ -12,8 +12,8 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import DEFAULT_PAGE_ROWS, Question, ServerCapabilities
 from etl.extract.http.page import Page, record_id
 from etl.extract.http.query import Field, Query
-from etl.extract.http.responses import SlowAnswerError, TooLargeAnswerError
-from etl.extract.paging.base import Fetch
+from etl.extract.http.response_errors import SlowAnswerError, TooLargeAnswerError
+from etl.extract.paging.checked_pages import Fetch
 
 MOST_REQUESTS = 12
 _QUOTED = re.compile('"(.*)"', re.DOTALL)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from etl.sandbox.options import Options
-from etl.sandbox.server.access import RateLimiter
-from etl.sandbox.server.replies import Refusal
+from etl.sandbox.server.messages import Refusal
+from etl.sandbox.server.tokens_and_limits import RateLimiter
 
 NOW = 1_750_000_000.5
 

@@ -12,17 +12,17 @@ from tenacity import RetryCallState, Retrying, wait_random_exponential
 from tenacity.stop import stop_base
 
 from etl.errors import ApiError, TransientApiError
+from etl.extract.http.connection import Endpoint, Transport
 from etl.extract.http.page import Page, read_page
-from etl.extract.http.responses import (
+from etl.extract.http.response_errors import (
     BadTokenError,
     NoConnectionError,
     SlowAnswerError,
     TooLargeAnswerError,
     UnusableAnswerError,
-    judge,
+    parse_response,
     read_date,
 )
-from etl.extract.http.transport import Endpoint, Transport
 from etl.stop_request import Stop
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class Client:
         took = self._monotonic() - sent
         self.latency = took if self.latency is None else min(took, self.latency)
         self._note_date(answer.headers)
-        page = judge(answer.status, answer.headers, answer.body)
+        page = parse_response(answer.status, answer.headers, answer.body)
         self._is_token_proven = True
         return page
 

@@ -7,7 +7,6 @@ whole answer is over. Redirects are never followed, because the token is for one
 from __future__ import annotations
 
 import socket
-import ssl
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,16 +17,16 @@ from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import HTTPError
 
 from etl import __version__
-from etl.errors import ApiError, ConfigError, EtlError, TransientApiError
+from etl.errors import ConfigError
+from etl.extract.http.connection_errors import connection_error, no_answer_in_time
 from etl.extract.http.deadline import Deadline
-from etl.extract.http.responses import NoConnectionError, SlowAnswerError, TooLargeAnswerError
-from etl.optional_packages import install_packages_command
+from etl.extract.http.response_errors import TooLargeAnswerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 PATH = "/caseManagement/api/public/analytics/{stream_id}/getTasks"
 _CHUNK = 256 * 1024
@@ -86,7 +85,7 @@ class Transport:
                 with self._session.send(request, timeout=timeouts, allow_redirects=False, **self._way) as response:
                     return response.headers
             except (requests.exceptions.RequestException, HTTPError, OSError, UnicodeError) as error:
-                raise self._failure(error, is_over=is_over()) from error
+                raise connection_error(error, endpoint.base_url, is_late=is_over()) from error
 
     def post(self, body: bytes, token: str, *, within: float) -> Answer:
         """Send a body and return the answer within ``seconds``.
@@ -103,9 +102,10 @@ class Transport:
             try:
                 answer = self._exchange(body, token, longest)
             except (requests.exceptions.RequestException, HTTPError, OSError, UnicodeError) as error:
-                raise self._failure(error, is_over=is_over()) from error
+                raise connection_error(error, endpoint.base_url, is_late=is_over()) from error
         if is_over():
-            raise self._late()  # an answer that ends with its connection looks complete when it is cut
+            # An answer that ends with its connection looks complete when it is cut.
+            raise no_answer_in_time(endpoint.base_url)
         return answer
 
     def interrupt(self) -> None:
@@ -165,79 +165,6 @@ class Transport:
                 message = f"{self._endpoint.base_url}: an answer of more than {self._endpoint.most_bytes:,} bytes"
                 raise TooLargeAnswerError(f"{message}; ask for fewer rows: lower page_size or --limit")
         return b"".join(parts)
-
-    def _failure(self, error: Exception, *, is_over: bool) -> EtlError:
-        """Return a short error; the library's own text shows addresses of objects."""
-        causes = list(_causes(error))
-        if is_over or any(isinstance(cause, requests.exceptions.ReadTimeout | ReadTimeoutError) for cause in causes):
-            return self._late()
-        where = self._endpoint.base_url
-        if wrong_setting := _wrong_setting(error):
-            return ConfigError(f"{where}: {wrong_setting}")
-        if isinstance(error, UnicodeError):
-            return ApiError(f"{where}: cannot be asked ({type(error).__name__}); check base_url and account_id")
-        for cause in causes:
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                words = _CERTIFICATES.get(cause.verify_code, _UNKNOWN_SIGNER)
-                return NoConnectionError(f"{where}: TLS failed: {words}", is_lasting=True)
-        for kind, words in _NO_CONNECTION.items():
-            if any(isinstance(cause, kind) for cause in causes):
-                return NoConnectionError(f"{where}: {words}")
-        words = next((words for kind, words in _REASONS.items() if isinstance(error, kind)), _CUT)
-        return TransientApiError(f"{where}: {words}")
-
-    def _late(self) -> SlowAnswerError:
-        return SlowAnswerError(f"{self._endpoint.base_url}: no whole answer in time")
-
-
-def _wrong_setting(error: Exception) -> str | None:
-    if isinstance(error, requests.exceptions.InvalidSchema):
-        command = install_packages_command("PySocks")
-        return f"a SOCKS proxy needs PySocks; run: {command}, or change HTTPS_PROXY"
-    if isinstance(error, requests.exceptions.InvalidProxyURL):
-        return "the proxy's address cannot be read; check HTTPS_PROXY and ALL_PROXY"
-    if isinstance(error, requests.exceptions.InvalidURL):
-        return "cannot be asked; check base_url and account_id"
-    return None
-
-
-_UNKNOWN_SIGNER = "nobody known here signed the certificate; name the signer's certificate in ca_bundle"
-# By OpenSSL's codes: https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/
-_CERTIFICATES = {
-    9: "the certificate is not valid yet; check this machine's clock",
-    10: "the certificate has expired; the host's owner must renew it, or this machine's clock is wrong",
-    18: "the certificate is self-signed; name it in ca_bundle if you trust it",
-    19: "the certificate is signed by a self-signed one; name that in ca_bundle if you trust it",
-    62: "the certificate is for another host; check base_url",
-    64: "the certificate is for another host; check base_url",
-}
-_NO_CONNECTION: dict[type[Exception], str] = {
-    requests.exceptions.ProxyError: "the proxy failed; check HTTPS_PROXY",
-    ssl.SSLEOFError: "TLS failed: the connection was cut; check the network and base_url",
-    ssl.SSLError: "TLS failed; check that base_url's port speaks TLS, and what ca_bundle holds",
-    socket.gaierror: "the host's name is not known; check base_url and the network",
-    ConnectionRefusedError: "the host refuses the connection; check base_url and its port",
-    NewConnectionError: "the host cannot be reached; check the network and base_url",
-}
-_CUT = "no connection, or it was cut; check the network and base_url"
-_REASONS: dict[type[Exception], str] = {
-    requests.exceptions.ConnectTimeout: "no connection in time; check the network and base_url",
-    requests.exceptions.ChunkedEncodingError: "the answer broke off",
-    requests.exceptions.ContentDecodingError: "the answer cannot be unpacked",
-    requests.exceptions.InvalidHeader: "the answer's headers contradict themselves",
-}
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and all wrapped errors: requests and urllib3 keep them as arguments, reasons and causes."""
-    left, seen = [error], {id(error)}
-    while left:
-        cause = left.pop(0)
-        yield cause
-        for inner in (*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__):
-            if isinstance(inner, BaseException) and id(inner) not in seen:
-                seen.add(id(inner))
-                left.append(inner)
 
 
 class _Session(requests.Session):

@@ -75,7 +75,7 @@ class SlowAnswerError(TransientApiError):
     """The server accepts the request but does not answer in time; the query may ask for too much."""
 
 
-def judge(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
     """Return the answer's object, whose ``results`` is a list.
 
     Raises:

@@ -12,7 +12,7 @@ from zlib import crc32
 from etl.sandbox.data.store import MISSING, VALUES, Index, Row, Store, TieBreak
 from etl.sandbox.data.timestamps import DAY_MS, SECOND_MS, parse_timestamp, round_down
 from etl.sandbox.options import Options
-from etl.sandbox.server.protocol import Found, PageRequest
+from etl.sandbox.server.messages import Found, PageRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Matches:
         return list(reversed(self.rows[max(self.start, high - limit) : high]))
 
 
-_TICKS = {"ms": 1, "second": SECOND_MS, "minute": 60 * SECOND_MS, "hour": 3600 * SECOND_MS, "day": DAY_MS}
+_GRANULARITIES = {"ms": 1, "second": SECOND_MS, "minute": 60 * SECOND_MS, "hour": 3600 * SECOND_MS, "day": DAY_MS}
 
 
 class Order(NamedTuple):
@@ -89,7 +89,7 @@ class Finder:
         return Matches(rows, 0, len(rows), order.descending)
 
     def _shuffled_ties(self, matches: Matches, value: Callable[[Row], Any], skip: int, limit: int) -> list[Row]:
-        """The page as a server gives it that orders equal rows anew each time."""
+        """The page of a server that orders equal rows differently at each request."""
         low, high = skip, min(len(matches), skip + limit)
         if low >= high:
             return []
@@ -128,17 +128,17 @@ def _order(request: PageRequest, options: Options) -> Order:
 
 
 def _date_range(dated: Index, request: PageRequest, options: Options) -> tuple[int, int]:
-    """The positions of the rows between the dates, by the server's rules of ends and ticks."""
+    """The positions of the rows between the dates, by the server's rules of ends and granularity."""
     low, high = request.start, request.end
     if options.dates == "ignored":
         return dated.between(None, None)
-    tick = _TICKS[options.tick]
+    granularity = _GRANULARITIES[options.granularity]
     if low is None and high is not None:
         low = MISSING + 1
     elif low is not None:
-        low = round_down(low, tick) + (tick if options.ends == "exclusive" else 0)
+        low = round_down(low, granularity) + (granularity if options.ends == "exclusive" else 0)
     if high is not None:
-        high = round_down(high, tick) - 1 + (tick if options.ends == "inclusive" else 0)
+        high = round_down(high, granularity) - 1 + (granularity if options.ends == "inclusive" else 0)
     return dated.between(low, high)
 
 

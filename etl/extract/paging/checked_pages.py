@@ -130,14 +130,16 @@ def check_dates(page: Page, field: Field, start: datetime, end: datetime) -> Non
     raise CapabilityDriftError("window_field", answer=other if fits else "neither", evidence=evidence)
 
 
-def check_tick(page: Page, field: Field, start: datetime, capabilities: ServerCapabilities) -> None:
+def check_granularity(page: Page, field: Field, start: datetime, capabilities: ServerCapabilities) -> None:
     """Raise :class:`CapabilityDriftError` for rows that match only because dates are cut to the second."""
-    if capabilities.tick is None or capabilities.tick >= SECOND:
+    if capabilities.granularity is None or capabilities.granularity >= SECOND:
         return
     second = start.replace(microsecond=0)
     early = [value for value in moments(page, field) if second <= value < start]
     if early:
-        raise CapabilityDriftError("tick", SECOND, f"a row with {field} {early[0]} although the dates began {start}")
+        raise CapabilityDriftError(
+            "granularity", SECOND, f"a row with {field} {early[0]} although the dates began {start}"
+        )
 
 
 def _is_within(value: datetime, start: datetime, end: datetime) -> bool:
