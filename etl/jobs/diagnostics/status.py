@@ -12,7 +12,7 @@ from etl.extract.paging.read_strategy import choose_strategy
 from etl.load.database.engine import reading
 from etl.load.queries import status
 from etl.load.queries import tasks as lookup
-from etl.row import Row
+from etl.record import Row
 
 TimeRange = tuple[datetime, datetime]
 

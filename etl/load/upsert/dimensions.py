@@ -30,7 +30,7 @@ from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import create_temporary, insert_by
 from etl.load.schema.dimension_tables import DIMENSIONS, cases
 from etl.load.upsert.batch import Details
-from etl.row import Row
+from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
