@@ -23,11 +23,15 @@ SAMPLES = {
     shape: list(TaskGenerator(Options(tasks=300, shape=shape), Random(1)).history(NOW)) for shape in ("eight", "full")
 }
 ODD = [
-    None, "", " ", "x", "a-0e5dcb68-93ed", "2025-05-28T12:05:38.807Z", "soon", 0, 1, 5, 1.5, -0.0, 10**25, 1739702333030,
-    "1739702333030", True, False, [], {}, ["x"], [None], [{"name": "n"}], {"name": "n"}, {"_id": "q-1", "name": ""},
-    {"_id": "q-1", "name": "other", "emailId": "e"}, {"_id": 5, "name": 5}, {"selectedValue": "v"}, "é\u2028", "x" * 600,
-    {"id": "fd-1", "displayName": "d", "selectedValue": 5}, [{"_id": "fd-1", "lname": "d", "selectedValue": "2025-01-01"}],
-    [{"_id": "fd-2", "displayName": "ETA", "selectedValue": "2025-01-01"}, {"_id": "fd-2"}], {"aId": "a-1", "name": "A"},
+    None, "", " ", "x", "a-0e5dcb68-93ed", "2025-05-28T12:05:38.807Z", "soon", 0, 1, 5, 1.5, -0.0, 10**25,
+    1739702333030, "1739702333030", True, False, [], {}, ["x"], [None], [{"name": "n"}], {"name": "n"},
+    {"_id": "q-1", "name": ""},
+    {"_id": "q-1", "name": "other", "emailId": "e"}, {"_id": 5, "name": 5}, {"selectedValue": "v"}, "é\u2028",
+    "x" * 600,
+    {"id": "fd-1", "displayName": "d", "selectedValue": 5},
+    [{"_id": "fd-1", "lname": "d", "selectedValue": "2025-01-01"}],
+    [{"_id": "fd-2", "displayName": "ETA", "selectedValue": "2025-01-01"}, {"_id": "fd-2"}],
+    {"aId": "a-1", "name": "A"},
 ]  # fmt: skip
 KEYS = [*sorted(KNOWN), "d", "new field", "a key"]
 
