@@ -59,6 +59,8 @@ class Common:
             logs.configure(self.verbosity, file=_opened_log(loaded))
         for warning in loaded.warnings:
             logs.get_logger().warning("settings.exposed", detail=warning)
+        for doubt in loaded.doubts:
+            logs.get_logger().warning("settings.doubtful", detail=doubt)
         return loaded
 
     def load(
