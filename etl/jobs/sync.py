@@ -17,7 +17,7 @@ from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.strategy import Paging, ReadStrategy, choose_strategy
 from etl.jobs.pipeline.drift import check_filter, check_newest
 from etl.jobs.pipeline.no_change_check import nothing_is_new
-from etl.jobs.pipeline.plausibility import require_plausible
+from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.run_account import take_account
 from etl.jobs.pipeline.window_record import WindowRecord

@@ -11,7 +11,7 @@ from dataclasses import replace
 from etl.errors import RefusedError
 from etl.extract.http.page import Page
 from etl.extract.paging.strategy import choose_strategy
-from etl.jobs.pipeline.plausibility import require_plausible
+from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.reconcile.missing import of_source, read_latest, search
 from etl.jobs.run.context import RunContext
 from etl.load.ledger import quarantine, runs
