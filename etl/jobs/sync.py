@@ -15,7 +15,7 @@ from etl.extract.http.query import Query
 from etl.extract.paging.base import Window, moments, window_query
 from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.strategy import Paging, ReadStrategy, choose_strategy
-from etl.jobs.pipeline.drift import check_filter, check_newest
+from etl.jobs.pipeline.capability_drift import check_filter, check_newest
 from etl.jobs.pipeline.no_change_check import nothing_is_new
 from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.pipeline.prefetch import prefetch
