@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from etl.jobs.pipeline.batch import BatchTransformer
+from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.jobs.pipeline.writer import BatchWriter
 from etl.jobs.run.discovery import CapabilityTracker
 from etl.jobs.run.fetcher import Fetcher
