@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from etl.jobs.pipeline.store_batches import BatchWriter
 from etl.jobs.pipeline.transform_pages import BatchTransformer
-from etl.jobs.pipeline.writer import BatchWriter
 from etl.jobs.run.discovery import CapabilityTracker
 from etl.jobs.run.fetcher import Fetcher
 from etl.jobs.run.options import RunCounters, SyncOptions

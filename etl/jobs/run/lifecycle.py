@@ -14,8 +14,8 @@ from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
 from etl.extract.http.client import Client
 from etl.jobs.maintenance.rebuild import rebuild
 from etl.jobs.pipeline.first_load import begin_load, end_load
+from etl.jobs.pipeline.store_batches import BatchWriter, Progress
 from etl.jobs.pipeline.transform_pages import BatchTransformer
-from etl.jobs.pipeline.writer import BatchWriter, Progress
 from etl.jobs.run.context import RunContext
 from etl.jobs.run.discovery import CapabilityTracker
 from etl.jobs.run.fetcher import Fetcher
