@@ -10,7 +10,7 @@ from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
 from etl.extract.paging.base import Window, window_query
 from etl.extract.paging.strategy import Paging, ReadStrategy, choose_strategy
 from etl.jobs.pipeline.parallel_windows import read_in_parallel
-from etl.jobs.pipeline.windows import TimeRange, read_windows
+from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.run.context import RunContext
 from etl.jobs.run.discovery import history_start
 from etl.load.ledger import windows

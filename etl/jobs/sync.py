@@ -20,9 +20,9 @@ from etl.jobs.pipeline.no_change_check import nothing_is_new
 from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.pipeline.parallel_windows import read_in_parallel
 from etl.jobs.pipeline.prefetch import prefetch
+from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.run_account import take_account
 from etl.jobs.pipeline.window_record import WindowRecord
-from etl.jobs.pipeline.windows import TimeRange, read_windows
 from etl.jobs.run.context import RunContext
 from etl.jobs.run.discovery import has_beginning, history_start
 from etl.jobs.sweep import sweep_history

@@ -21,8 +21,8 @@ from etl.extract.http.page import Page
 from etl.extract.http.responses import SlowAnswerError
 from etl.extract.paging.base import Window, window_query
 from etl.extract.paging.strategy import READERS
+from etl.jobs.pipeline.read_windows import TimeRange
 from etl.jobs.pipeline.window_record import WindowRecord
-from etl.jobs.pipeline.windows import TimeRange
 from etl.jobs.run.context import RunContext
 from etl.jobs.run.fetcher import Fetcher
 from etl.load.upsert.batch import Batch, merge
