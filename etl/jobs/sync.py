@@ -22,7 +22,7 @@ from etl.jobs.pipeline.parallel_windows import read_in_parallel
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.run_account import take_account
-from etl.jobs.pipeline.window_record import WindowRecord
+from etl.jobs.pipeline.window_progress import WindowRecord
 from etl.jobs.run.context import RunContext
 from etl.jobs.run.discovery import has_beginning, history_start
 from etl.jobs.sweep import sweep_history

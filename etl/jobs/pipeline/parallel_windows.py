@@ -22,7 +22,7 @@ from etl.extract.http.responses import SlowAnswerError
 from etl.extract.paging.base import Window, window_query
 from etl.extract.paging.strategy import READERS
 from etl.jobs.pipeline.read_windows import TimeRange
-from etl.jobs.pipeline.window_record import WindowRecord
+from etl.jobs.pipeline.window_progress import WindowRecord
 from etl.jobs.run.context import RunContext
 from etl.jobs.run.fetcher import Fetcher
 from etl.load.upsert.batch import Batch, merge

@@ -14,7 +14,7 @@ from etl.extract.http.responses import SlowAnswerError
 from etl.extract.paging.base import EVERYTHING, Fetch, Window
 from etl.extract.paging.strategy import READERS, Paging
 from etl.jobs.pipeline.prefetch import prefetch
-from etl.jobs.pipeline.window_record import WindowRecord
+from etl.jobs.pipeline.window_progress import WindowRecord
 from etl.jobs.run.context import RunContext
 from etl.logs import bound
 from etl.times import interval

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from etl.errors import DatabaseError, LockedError
 from etl.jobs.pipeline.prefetch import OF_CHANGED, OF_NEW
-from etl.jobs.pipeline.window_record import WindowRecord
+from etl.jobs.pipeline.window_progress import WindowRecord
 from etl.jobs.run.fetcher import Fetcher
 from etl.jobs.run.lease import SourceLease
 from etl.jobs.run.options import RunCounters
