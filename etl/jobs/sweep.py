@@ -18,7 +18,7 @@ from etl.extract.paging.strategy import Paging, ReadStrategy
 from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.window_progress import WindowRecord
-from etl.jobs.run.context import RunContext
+from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import windows
 from etl.load.queries import deletions, statistics
 from etl.logs import get_logger

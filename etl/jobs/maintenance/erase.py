@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from etl.errors import ConfigError
-from etl.jobs.run.context import RunContext
+from etl.jobs.run.run_context import RunContext
 from etl.load.database.secure_delete import erasing, scrub
 from etl.load.upsert import erased
 from etl.transform import TaskRows, tombstone, transform

@@ -23,7 +23,7 @@ from etl.transform.canonical_json import canonical
 from etl.transform.field_lineage import history_fields, people_columns
 
 if TYPE_CHECKING:
-    from etl.jobs.run.context import RunContext
+    from etl.jobs.run.run_context import RunContext
 
 log = get_logger()
 

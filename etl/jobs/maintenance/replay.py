@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from etl.extract.http.page import Page
 from etl.extract.http.responses import parse
-from etl.jobs.run.context import RunContext
+from etl.jobs.run.run_context import RunContext
 from etl.load.database.engine import reading
 from etl.load.ledger import quarantine
 from etl.logs import get_logger

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from etl.errors import DatabaseError
 from etl.jobs.pipeline.prefetch import OF_NEW
-from etl.jobs.run.context import RunContext
+from etl.jobs.run.run_context import RunContext
 from etl.load.schema import deferred_indexes
 from etl.logs import get_logger
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from etl.errors import ApiError
 from etl.extract.http.page import Page
 from etl.extract.http.query import Query
-from etl.jobs.run.context import RunContext
+from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs
 from etl.load.queries import deletions
 from etl.logs import get_logger

@@ -23,8 +23,8 @@ from etl.extract.paging.base import Window, window_query
 from etl.extract.paging.strategy import READERS
 from etl.jobs.pipeline.read_windows import TimeRange
 from etl.jobs.pipeline.window_progress import WindowRecord
-from etl.jobs.run.context import RunContext
 from etl.jobs.run.fetcher import Fetcher
+from etl.jobs.run.run_context import RunContext
 from etl.load.upsert.batch import Batch, merge
 from etl.logs import bound, get_logger
 from etl.times import interval

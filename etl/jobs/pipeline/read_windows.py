@@ -15,7 +15,7 @@ from etl.extract.paging.base import EVERYTHING, Fetch, Window
 from etl.extract.paging.strategy import READERS, Paging
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.window_progress import WindowRecord
-from etl.jobs.run.context import RunContext
+from etl.jobs.run.run_context import RunContext
 from etl.logs import bound
 from etl.times import interval
 

@@ -10,7 +10,7 @@ from etl import exact_json
 from etl.errors import EtlError, ExitCode
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Field
-from etl.jobs.run.context import RunContext
+from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import quarantine
 from etl.load.queries import deletions
 from etl.logs import get_logger

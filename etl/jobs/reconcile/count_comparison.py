@@ -25,7 +25,7 @@ from etl.extract.http.query import Direction
 from etl.extract.paging.base import Window, check_dates, check_order, is_last_page, window_query
 from etl.extract.paging.offset import read_by_offset
 from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError
-from etl.jobs.run.context import RunContext
+from etl.jobs.run.run_context import RunContext
 from etl.load.queries import deletions
 
 BEGINNING_OF_TIME = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

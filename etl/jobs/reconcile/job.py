@@ -21,7 +21,7 @@ from etl.jobs.pipeline.first_load import end_load
 from etl.jobs.pipeline.run_account import note
 from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError
 from etl.jobs.reconcile.count_comparison import BEGINNING_OF_TIME, CountComparison
-from etl.jobs.run.context import RunContext
+from etl.jobs.run.run_context import RunContext
 from etl.jobs.sync import sync
 from etl.load.queries import deletions
 from etl.logs import get_logger

@@ -17,7 +17,7 @@ from etl.extract.paging.base import Window, window_query
 from etl.extract.paging.strategy import READERS, choose_strategy
 from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError
 from etl.jobs.reconcile.count_comparison import BEGINNING_OF_TIME, CountComparison
-from etl.jobs.run.context import RunContext
+from etl.jobs.run.run_context import RunContext
 
 _MOST_PAGES = 20  # of a walk, where this run did not read all of history
 _DIRECTIONS: tuple[Direction, ...] = ("asc", "desc")

@@ -18,7 +18,7 @@ from etl.load.ledger.sources import Source
 from etl.logs import get_logger
 
 if TYPE_CHECKING:
-    from etl.jobs.run.context import RunContext
+    from etl.jobs.run.run_context import RunContext
 
 log = get_logger()
 
