@@ -11,7 +11,7 @@ from etl.extract.paging.base import Window, window_query
 from etl.extract.paging.strategy import Paging, ReadStrategy, choose_strategy
 from etl.jobs.pipeline.parallel_windows import read_in_parallel
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
-from etl.jobs.run.discovery import history_start
+from etl.jobs.run.ensure_capabilities import history_start
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import windows
 

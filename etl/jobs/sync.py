@@ -23,7 +23,7 @@ from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.run_account import take_account
 from etl.jobs.pipeline.window_progress import WindowRecord
-from etl.jobs.run.discovery import has_beginning, history_start
+from etl.jobs.run.ensure_capabilities import has_beginning, history_start
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.sweep import sweep_history
 from etl.load.ledger import windows

@@ -16,7 +16,7 @@ from etl.jobs.maintenance.rebuild import rebuild
 from etl.jobs.pipeline.first_load import begin_load, end_load
 from etl.jobs.pipeline.store_batches import BatchWriter, Progress
 from etl.jobs.pipeline.transform_pages import BatchTransformer
-from etl.jobs.run.discovery import CapabilityTracker
+from etl.jobs.run.ensure_capabilities import CapabilityTracker
 from etl.jobs.run.fetcher import Fetcher
 from etl.jobs.run.lease import SourceLease, hold_source
 from etl.jobs.run.options import RunCounters, SyncOptions

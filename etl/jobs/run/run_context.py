@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from etl.jobs.pipeline.store_batches import BatchWriter
 from etl.jobs.pipeline.transform_pages import BatchTransformer
-from etl.jobs.run.discovery import CapabilityTracker
+from etl.jobs.run.ensure_capabilities import CapabilityTracker
 from etl.jobs.run.fetcher import Fetcher
 from etl.jobs.run.options import RunCounters, SyncOptions
 from etl.jobs.run.server_clock import ServerClock
