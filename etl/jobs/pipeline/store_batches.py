@@ -17,7 +17,7 @@ from etl.jobs.run.fetcher import Fetcher
 from etl.jobs.run.lease import SourceLease
 from etl.jobs.run.options import RunCounters
 from etl.jobs.run.server_clock import ServerClock
-from etl.jobs.run.source_store import SourceStore
+from etl.jobs.run.source_transactions import SourceStore
 from etl.load.database.engine import storing
 from etl.load.database.errors import UnstorableError
 from etl.load.ledger import rejected_records, runs, watermarks, windows

@@ -12,7 +12,7 @@ from etl.extract.http.client import Client
 from etl.extract.http.query import Field, Query
 from etl.extract.paging.base import moments
 from etl.extract.probe.experiments import ProbeResult, probe
-from etl.jobs.run.source_store import SourceStore
+from etl.jobs.run.source_transactions import SourceStore
 from etl.load.ledger import runs, sources
 from etl.load.ledger.sources import Source
 from etl.logs import get_logger

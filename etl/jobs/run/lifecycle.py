@@ -22,7 +22,7 @@ from etl.jobs.run.lease import SourceLease, hold_source
 from etl.jobs.run.options import RunCounters, SyncOptions
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.run.server_clock import ServerClock
-from etl.jobs.run.source_store import SourceStore
+from etl.jobs.run.source_transactions import SourceStore
 from etl.load.ledger import runs, sources
 from etl.load.queries import statistics
 from etl.load.schema import sequences

@@ -12,7 +12,7 @@ from etl.jobs.run.ensure_capabilities import CapabilityTracker
 from etl.jobs.run.fetcher import Fetcher
 from etl.jobs.run.options import RunCounters, SyncOptions
 from etl.jobs.run.server_clock import ServerClock
-from etl.jobs.run.source_store import SourceStore
+from etl.jobs.run.source_transactions import SourceStore
 from etl.load.ledger.sources import Source
 from etl.load.queries import canaries, deletions
 
