@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
-from etl.jobs.run.lease import hold_source
+from etl.jobs.run.source_lease import hold_source
 from etl.load.ledger import retention, sources
 from etl.row import Row
 

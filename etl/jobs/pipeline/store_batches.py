@@ -14,9 +14,9 @@ from etl.errors import DatabaseError, LockedError
 from etl.jobs.pipeline.prefetch import OF_CHANGED, OF_NEW
 from etl.jobs.pipeline.window_progress import WindowRecord
 from etl.jobs.run.fetcher import Fetcher
-from etl.jobs.run.lease import SourceLease
 from etl.jobs.run.options import RunCounters
 from etl.jobs.run.server_clock import ServerClock
+from etl.jobs.run.source_lease import SourceLease
 from etl.jobs.run.source_transactions import SourceStore
 from etl.load.database.engine import storing
 from etl.load.database.errors import UnstorableError

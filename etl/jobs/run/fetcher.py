@@ -12,7 +12,7 @@ from etl.extract.http.query import Query
 from etl.extract.http.responses import TooLargeAnswerError
 from etl.extract.paging.base import EVERYTHING
 from etl.jobs.run.ensure_capabilities import CapabilityTracker
-from etl.jobs.run.lease import SourceLease
+from etl.jobs.run.source_lease import SourceLease
 
 _USUAL_PAGES = (50, 10)  # rows: what the API's sample asks for, and what it got
 

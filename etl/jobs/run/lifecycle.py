@@ -18,10 +18,10 @@ from etl.jobs.pipeline.store_batches import BatchWriter, Progress
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.jobs.run.ensure_capabilities import CapabilityTracker
 from etl.jobs.run.fetcher import Fetcher
-from etl.jobs.run.lease import SourceLease, hold_source
 from etl.jobs.run.options import RunCounters, SyncOptions
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.run.server_clock import ServerClock
+from etl.jobs.run.source_lease import SourceLease, hold_source
 from etl.jobs.run.source_transactions import SourceStore
 from etl.load.ledger import runs, sources
 from etl.load.queries import statistics
