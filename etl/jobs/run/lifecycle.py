@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
 from etl.extract.http.client import Client
-from etl.jobs.maintenance.rebuild import rebuild
+from etl.jobs.maintenance.rebuild_from_raw import rebuild
 from etl.jobs.pipeline.first_load import begin_load, end_load
 from etl.jobs.pipeline.store_batches import BatchWriter, Progress
 from etl.jobs.pipeline.transform_pages import BatchTransformer
