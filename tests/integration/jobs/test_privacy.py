@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from etl.errors import ConfigError
 from etl.jobs.maintenance.erase import forget
-from etl.jobs.maintenance.replay import replay
+from etl.jobs.maintenance.retry_rejected import replay
 from etl.jobs.reconcile.job import reconcile
 from etl.load.database.engine import open_engine, reading
 from tests.integration.mirror import NONE, Mirror
