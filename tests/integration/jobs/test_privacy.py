@@ -14,7 +14,7 @@ from sqlalchemy import inspect, text
 from sqlalchemy.engine import make_url
 
 from etl.errors import ConfigError
-from etl.jobs.maintenance.erase import forget
+from etl.jobs.maintenance.forget_task import forget
 from etl.jobs.maintenance.retry_rejected import replay
 from etl.jobs.reconcile.job import reconcile
 from etl.load.database.engine import open_engine, reading
