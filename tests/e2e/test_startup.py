@@ -29,7 +29,7 @@ NEVER_IN_A_QUIET_SYNC = {
         "xml",
         "etl.cli.notify.metrics_file",
         "etl.cli.notify.on_failure",
-        "etl.jobs.reconcile.job",
+        "etl.jobs.reconcile.mark_deletions",
         "etl.sandbox",
     ),
 }

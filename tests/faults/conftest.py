@@ -31,7 +31,12 @@ def _launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
     parts = ["etl.load.schema.migrate", "etl.load.ledger.quarantine", "etl.cli.runner", "etl.cli.notify.metrics_file"]
     commands = {"transfer": ("sync", "backfill", "reconcile"), "inspect": ("rejected",), "maintain": ("db",)}
     parts += [f"etl.cli.commands.{room}.{name}" for room, names in commands.items() for name in names]
-    parts += ["etl.jobs.sync", "etl.jobs.backfill", "etl.jobs.reconcile.job", "etl.jobs.maintenance.retry_rejected"]
+    parts += [
+        "etl.jobs.sync",
+        "etl.jobs.backfill",
+        "etl.jobs.reconcile.mark_deletions",
+        "etl.jobs.maintenance.retry_rejected",
+    ]
     with Preloaded(clean_environment(tmp_path_factory.mktemp("launcher")), *parts) as launcher:
         yield launcher
 
