@@ -24,7 +24,7 @@ from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Direction
 from etl.extract.paging.base import Window, check_dates, check_order, is_last_page, window_query
 from etl.extract.paging.offset import read_by_offset
-from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError
+from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import deletions
 
