@@ -12,7 +12,7 @@ from etl.errors import RefusedError
 from etl.extract.http.page import Page
 from etl.extract.paging.strategy import choose_strategy
 from etl.jobs.pipeline.outage_check import require_plausible
-from etl.jobs.reconcile.missing import of_source, read_latest, search
+from etl.jobs.reconcile.find_missing_tasks import of_source, read_latest, search
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import quarantine, runs
 from etl.load.queries import deletions
