@@ -19,7 +19,7 @@ from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.strategy import READERS, choose_strategy
 from etl.jobs.pipeline.first_load import end_load
 from etl.jobs.pipeline.run_account import note
-from etl.jobs.reconcile.count_comparison import BEGINNING_OF_TIME, CountComparison
+from etl.jobs.reconcile.compare_counts import BEGINNING_OF_TIME, CountComparison
 from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.sync import sync
