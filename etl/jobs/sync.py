@@ -22,7 +22,7 @@ from etl.jobs.pipeline.parallel_windows import read_in_parallel
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.run_account import take_account
-from etl.jobs.pipeline.window_progress import WindowRecord
+from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.ensure_capabilities import has_beginning, history_start
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.sweep import sweep_history
@@ -123,7 +123,7 @@ def _newest_first(run: RunContext, since: datetime) -> Iterator[Page]:
 
 
 def _store_newest_first(run: RunContext, pages: Iterator[Page], since: datetime, requests_before: int) -> None:
-    record = WindowRecord.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since)
+    record = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since)
     for batch in prefetch(pages, run.transformer.transform, most=run.writer.most_prefetched):
         end = run.server_clock.earliest_start()
         after = record.extended(batch, end=end, requests=run.fetch.requests - requests_before)

@@ -1,4 +1,4 @@
-"""Forgetting a task: what is stored of it is erased, and nothing of it but a tombstone is stored again."""
+"""Erases a task; later runs store no more of it than a tombstone."""
 
 from __future__ import annotations
 

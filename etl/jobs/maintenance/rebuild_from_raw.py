@@ -1,7 +1,7 @@
-"""Making stored rows anew of their own records, after an update of kore-etl or of the keys to drop; no request is made.
+"""Rebuilds stored rows from their raw records, without a request.
 
-What kore-etl makes of a record may change with its version, and the keys that are to be stored nowhere may become more.
-Both hold for what is stored already as well: its rows are brought to today's form before the next run begins.
+A new version of kore-etl may transform a record differently, and the setting of keys to drop may change. The next run
+then rebuilds the stored rows before it reads anything.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TABLES = ("tasks", "task_changes", "task_fields", "agents", "queues", "users", 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """By what the rows of a source were made: the number of the transform, and the keys that were dropped."""
+    """How the rows of a source were made: the number of the transform, and the dropped keys."""
 
     transform: int = TRANSFORM
     dropped: frozenset[str] = frozenset()
@@ -53,7 +53,7 @@ def shape_from(text: str | None) -> Shape:
 
 
 def rebuild(run: RunContext) -> int:
-    """Bring the rows of a source to today's form, and return how many tasks that took.
+    """Rebuild the rows of a source if their shape is old; return how many tasks that were.
 
     Cut off, it is done again by the next run.
     """
@@ -95,7 +95,7 @@ def _rewrite(run: RunContext, records: list[tuple[str, Any]]) -> int:
 
 
 def _clear(run: RunContext, paths: frozenset[str]) -> None:
-    """Take what stands at paths out of all but the tasks themselves."""
+    """Clear the values at these paths everywhere but in the tasks themselves."""
     source_id, drop = run.source.id, dropper(sorted(paths))
     whole, names = history_fields(paths)
     with run.store.writing(erasing) as connection:

@@ -1,7 +1,7 @@
-"""An answer has to be plausible: a server that shows nothing, while tasks are stored, has an outage.
+"""Detects an outage behind the API: no tasks, or less than half of the last total, while tasks are stored.
 
-So has one whose total fell to less than half of the last account. The run asks again, and then fails before it moves
-or deletes anything. Where the server still says the same an hour later, that is news.
+The run asks again, and then fails before it moves or deletes anything. An answer that is the same an hour later is
+accepted.
 """
 
 from __future__ import annotations

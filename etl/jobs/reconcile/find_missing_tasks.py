@@ -1,4 +1,4 @@
-"""Finding the tasks that the server counts and that are not here: what no incremental reading meets.
+"""Reads tasks that the server counts and that are not stored: no incremental reading shows them.
 
 Such tasks have no date that the server filters on, or are dated before everything that was read, or stood behind pages
 that came short. The cheap places come first: both ends of the order, then the ranges whose counts differ, then a walk.
@@ -126,8 +126,8 @@ class _Search(DeletionCandidates):
     """Stores what a comparison of counts reads, and collects no candidates."""
 
     def judge(self, *_range: object) -> set[str]:
-        """Suspect none."""
+        """Make no candidates."""
         return set()
 
     def mark_unverified(self, *_range: object) -> None:
-        """Tell nothing: the account tells what is missing."""
+        """Count nothing: the account of the run tells what is missing."""
