@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from etl.errors import RefusedError
 from etl.extract.http.page import Page
-from etl.extract.paging.strategy import choose_strategy
+from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.reconcile.find_missing_tasks import of_source, read_latest, search
 from etl.jobs.run.run_context import RunContext

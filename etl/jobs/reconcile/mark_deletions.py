@@ -14,9 +14,9 @@ from typing import Any
 
 from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
 from etl.extract.http.query import Direction, Query
-from etl.extract.paging.base import Window
+from etl.extract.paging.checked_pages import Window
 from etl.extract.paging.offset import read_by_offset
-from etl.extract.paging.strategy import READERS, choose_strategy
+from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.pipeline.run_account import note
 from etl.jobs.reconcile.compare_counts import BEGINNING_OF_TIME, CountComparison
 from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
-from etl.extract.http.client import Client
+from etl.extract.http.retrying_client import Client
 from etl.jobs.maintenance.rebuild_from_raw import rebuild
 from etl.jobs.pipeline.prefetch import OF_NEW
 from etl.jobs.pipeline.store_batches import BatchWriter, Progress
