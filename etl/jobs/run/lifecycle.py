@@ -26,7 +26,7 @@ from etl.jobs.run.source_transactions import SourceStore
 from etl.load.ledger import runs, sources, watermarks
 from etl.load.queries import statistics
 from etl.load.schema import deferred_indexes, sequences
-from etl.load.upsert import erased
+from etl.load.upsert import erase
 from etl.logs import get_logger
 from etl.transform import Stream
 
@@ -145,7 +145,7 @@ def _build(
         transformer = BatchTransformer(
             Stream(source.id, source.stream_id),
             drop_fields=spec.options.drop_fields,
-            erased=erased.forgotten_ids(connection, source.id),
+            erased=erase.forgotten_ids(connection, source.id),
             is_stream_named=statistics.any_of_stream(connection, source.id, source.stream_id),
         )
         watermark = watermarks.read(connection, source.id)
