@@ -9,9 +9,9 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from etl.extract.http.auth import Identity, Token
-from etl.extract.http.client import Client
+from etl.extract.http.connection import Endpoint
 from etl.extract.http.rate_limiter import MINUTE, RateLimiter
-from etl.extract.http.transport import Endpoint
+from etl.extract.http.retrying_client import Client
 from etl.jobs.run.lifecycle import SourceSpec
 from etl.jobs.run.options import SyncOptions
 from etl.load.database.engine import reading
@@ -133,7 +133,7 @@ def overrides(source: SourceSettings) -> dict[str, Any]:
     return {
         "window_field": source.window_field,
         "ends_inclusive": source.ends_inclusive,
-        "tick": source.tick,
+        "granularity": source.granularity,
         "sort_updated": source.sort_updated,
         "sort_created": source.sort_created,
         "page_rows": source.page_size,

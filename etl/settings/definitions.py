@@ -20,19 +20,19 @@ from pydantic import (
 from etl.errors import ConfigError
 from etl.logs import MASK, without_password
 from etl.settings.value_types import (
-    TICKS,
+    GRANULARITIES,
     BaseUrl,
     DatabaseUrl,
     DroppedKeys,
     Duration,
     ExistingPath,
+    Granularity,
     Identifier,
     Moment,
     Name,
     OnFailure,
     OutputPath,
     TaskUrl,
-    Tick,
     Whole,
     without_path,
 )
@@ -92,7 +92,7 @@ class SourceSettings(_Model):
     sort_updated: bool | None = _accepted("true or false; not set: probed", None)
     sort_created: bool | None = _accepted("true or false; not set: probed", None)
     ends_inclusive: bool | None = _accepted("true or false; not set: probed", None)
-    tick: Tick | None = _accepted("ms, s, m, h or d; not set: probed", None)
+    granularity: Granularity | None = _accepted("ms, s, m, h or d; not set: probed", None)
     longest_range: Duration | None = _accepted("a duration such as 31d; not set: probed", None, ge=_SECOND)
 
     @field_validator("client_secret")
@@ -200,8 +200,8 @@ def _plain(key: str, value: object) -> Plain:
             return MASK
         case timedelta():
             return (
-                next(name for name, length in TICKS.items() if length == value)
-                if key == "tick"
+                next(name for name, length in GRANULARITIES.items() if length == value)
+                if key == "granularity"
                 else format_duration(value)
             )
         case datetime():

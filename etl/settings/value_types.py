@@ -21,7 +21,7 @@ from pydantic import BeforeValidator
 from etl.logs import MASK
 from etl.times import parse_duration, parse_time
 
-TICKS = {
+GRANULARITIES = {
     "ms": timedelta(milliseconds=1),
     "s": timedelta(seconds=1),
     "m": timedelta(minutes=1),
@@ -75,12 +75,12 @@ def _duration(value: object) -> timedelta:
         raise ValueError("is no duration") from None
 
 
-def _tick(value: object) -> timedelta:
-    if isinstance(value, timedelta) and value in TICKS.values():
+def _granularity(value: object) -> timedelta:
+    if isinstance(value, timedelta) and value in GRANULARITIES.values():
         return value
-    if not isinstance(value, str) or value.strip() not in TICKS:
-        raise ValueError("is no tick")
-    return TICKS[value.strip()]
+    if not isinstance(value, str) or value.strip() not in GRANULARITIES:
+        raise ValueError("is no granularity")
+    return GRANULARITIES[value.strip()]
 
 
 def _moment(value: object) -> datetime:
@@ -245,7 +245,7 @@ Identifier = Annotated[str, BeforeValidator(_identifier)]
 BaseUrl = Annotated[str, BeforeValidator(_base_url)]
 DatabaseUrl = Annotated[str, BeforeValidator(_database_url)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Tick = Annotated[timedelta, BeforeValidator(_tick)]
+Granularity = Annotated[timedelta, BeforeValidator(_granularity)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 ExistingPath = Annotated[Path, BeforeValidator(_existing_path)]
 DroppedKeys = Annotated[tuple[str, ...], BeforeValidator(_dropped)]

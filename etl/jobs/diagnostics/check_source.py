@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from etl.errors import ApiError, AuthError, DatabaseError, EtlError, LockedError, RefusedError
 from etl.extract.http.query import Query
 from etl.extract.http.rate_limiter import RateLimiter
-from etl.extract.http.responses import BadTokenError, UnusableAnswerError
+from etl.extract.http.response_errors import BadTokenError, UnusableAnswerError
 from etl.jobs.diagnostics.check_results import CheckResult, failed, ok, unknown, warning
 from etl.jobs.run.lifecycle import SourceSpec
 from etl.load.database.engine import reading

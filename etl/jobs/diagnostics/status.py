@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from etl.extract.capabilities import ServerCapabilities
-from etl.extract.paging.strategy import choose_strategy
-from etl.jobs.run.lease import command_lock
+from etl.extract.paging.read_strategy import choose_strategy
+from etl.jobs.run.source_lease import command_lock
 from etl.load.database.engine import reading
 from etl.load.ledger.sources import identity
 from etl.load.queries import status

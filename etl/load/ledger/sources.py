@@ -10,8 +10,8 @@ import orjson
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from etl.errors import ConfigError
-from etl.load.schema.detail_tables import metadata
-from etl.load.schema.tables import sources
+from etl.load.schema.ledger_tables import sources
+from etl.load.schema.task_tables import metadata
 
 if TYPE_CHECKING:
     from datetime import datetime

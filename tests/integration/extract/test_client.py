@@ -25,17 +25,17 @@ from hypothesis import strategies as st
 
 from etl.errors import ApiError, AuthError, ConfigError, EtlError, RefusedError, TransientApiError
 from etl.extract.http.auth import Identity, Token
-from etl.extract.http.client import Client
+from etl.extract.http.connection import Endpoint
 from etl.extract.http.query import Query
 from etl.extract.http.rate_limiter import MINUTE, RateLimiter
-from etl.extract.http.responses import (
+from etl.extract.http.response_errors import (
     BadTokenError,
     NoConnectionError,
     SlowAnswerError,
     TooLargeAnswerError,
     UnusableAnswerError,
 )
-from etl.extract.http.transport import Endpoint
+from etl.extract.http.retrying_client import Client
 from etl.sandbox import Options, Sandbox
 from etl.sandbox.options import FAULT_KINDS
 from etl.stop_request import Stop, Terminated

@@ -8,7 +8,7 @@ import pytest
 
 from etl.extract.http.page import Page
 from etl.jobs.backfill import Period, backfill
-from etl.jobs.reconcile.job import reconcile
+from etl.jobs.reconcile.mark_deletions import reconcile
 from etl.jobs.sync import sync
 from tests.integration.mirror import NONE, Differences, Mirror
 
@@ -34,11 +34,15 @@ OBEDIENT = {
     "hasMore always true": {"has_more": "always_true"},
     "hasMore always true, no totals": {"has_more": "always_true", "totals": "missing", "window_field": "updatedAt"},
     "skip+limit over 500 refused": {"max_skip": 500},
-    "dates cut to the second": {"tick": "second"},
-    "dates cut to the second, on updatedAt": {"tick": "second", "window_field": "updatedAt"},
+    "dates cut to the second": {"granularity": "second"},
+    "dates cut to the second, on updatedAt": {"granularity": "second", "window_field": "updatedAt"},
     "ends not included": {"ends": "exclusive"},
     "ends not included, dates on updatedAt": {"ends": "exclusive", "window_field": "updatedAt"},
-    "ends not included and cut to the second": {"ends": "exclusive", "tick": "second", "window_field": "updatedAt"},
+    "ends not included and cut to the second": {
+        "ends": "exclusive",
+        "granularity": "second",
+        "window_field": "updatedAt",
+    },
     "ranges over 7 days refused": {"max_range_days": 7.0, "days": 200.0},
     "ranges over 31 days refused, dates on updatedAt": {"max_range_days": 31.0, "window_field": "updatedAt"},
     "sorted by updatedAt only": {"sort_fields": ("updatedAt",)},
@@ -77,7 +81,7 @@ UNSORTED = {
         "default_order": "newest",
         "max_skip": 500,
     },
-    "sort ignored, dates cut to the second": {"window_field": "updatedAt", "sort": "ignored", "tick": "second"},
+    "sort ignored, dates cut to the second": {"window_field": "updatedAt", "sort": "ignored", "granularity": "second"},
     "sort ignored, ends not included": {"window_field": "updatedAt", "sort": "ignored", "ends": "exclusive"},
     "sort ignored, ranges over 31 days refused": {
         "window_field": "updatedAt",

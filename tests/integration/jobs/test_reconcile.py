@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from etl.jobs.reconcile.count_comparison import plan
-from etl.jobs.reconcile.job import reconcile
+from etl.jobs.reconcile.compare_counts import plan
+from etl.jobs.reconcile.mark_deletions import reconcile
 from etl.times import format_time
 from tests.integration.mirror import Mirror
 
@@ -20,9 +20,9 @@ SERVERS = {
     "totals only": {"has_more": "missing"},
     "hasMore always true": {"has_more": "always_true"},
     "skip+limit over 500 refused": {"max_skip": 500, "tasks": 5000},
-    "dates cut to the second": {"tick": "second"},
+    "dates cut to the second": {"granularity": "second"},
     "ends not included, dates on updatedAt": {"ends": "exclusive", **UPDATED},
-    "ends not included and cut to the second": {"ends": "exclusive", "tick": "second"},
+    "ends not included and cut to the second": {"ends": "exclusive", "granularity": "second"},
     "ranges over 31 days refused": {"max_range_days": 31.0},
     "sort ignored": {"sort": "ignored"},
     "sort ignored, newest first, dates on updatedAt": {"sort": "ignored", "default_order": "newest", **UPDATED},

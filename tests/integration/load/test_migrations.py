@@ -21,11 +21,12 @@ from etl.load.database.types import Moment
 from etl.load.ledger import runs, sources, watermarks, windows
 from etl.load.ledger.rejected_records import Origin, keep
 from etl.load.schema import migrate as schema
-from etl.load.schema.detail_tables import CHILDREN, DIMENSIONS, metadata, status_intervals, task_progress
-from etl.load.schema.tables import task_changes, tasks, unknown_keys
+from etl.load.schema.dimension_tables import DIMENSIONS
+from etl.load.schema.ledger_tables import unknown_keys
+from etl.load.schema.task_tables import CHILDREN, metadata, status_intervals, task_changes, task_progress, tasks
 from etl.load.schema.views import VIEWS
 from etl.load.upsert.batch import Batch
-from etl.load.upsert.store import store
+from etl.load.upsert.merge_writer import store
 from tests.conftest import CHECKOUT, clean_environment
 
 pytestmark = pytest.mark.slow  # make check-migrations runs it alone
@@ -148,7 +149,7 @@ def fill(connection: Connection) -> None:
     task = {
         column.name: None
         for column in tasks.columns
-        if column.name not in ("first_seen_at", "stored_at", "run_id", "deleted_at", "forgotten_at")
+        if column.name not in ("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "forgotten_at")
     }
     named = {"_id": "st-1", "source_id": source.id, "name": "Open", "category": "open", "seen_at": NOW, "raw": "{}"}
     batch = Batch(

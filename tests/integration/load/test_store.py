@@ -16,19 +16,19 @@ from sqlalchemy.exc import StatementError
 
 from etl import exact_json
 from etl.errors import DatabaseError
+from etl.exact_json import canonical
 from etl.load.database.engine import reading
-from etl.load.schema.detail_tables import status_intervals, task_progress
-from etl.load.schema.tables import cases, priorities, statuses, task_changes, tasks
+from etl.load.schema.dimension_tables import cases, priorities, statuses
+from etl.load.schema.task_tables import status_intervals, task_changes, task_progress, tasks
 from etl.load.upsert.batch import Batch, Rejected, merge
-from etl.load.upsert.store import store, store_what_fits
+from etl.load.upsert.merge_writer import store, store_what_fits
 from etl.load.upsert.tasks import Counts
 from etl.transform import Stream, TaskRows, transform
-from etl.transform.canonical_json import canonical
 from tests.integration.conftest import NOW, Database, minute
 
 Row = dict[str, Any]
 ALL = (tasks, statuses, priorities, cases)
-_WRITTEN_HERE = ("first_seen_at", "stored_at", "run_id", "deleted_at", "forgotten_at")
+_WRITTEN_HERE = ("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "forgotten_at")
 _EMPTY_TASK = {column.name: None for column in tasks.columns if column.name not in _WRITTEN_HERE}
 
 

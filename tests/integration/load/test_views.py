@@ -18,11 +18,12 @@ from etl.load.database.engine import reading
 from etl.load.database.types import Moment
 from etl.load.ledger import watermarks, windows
 from etl.load.ledger.rejected_records import Origin, keep
-from etl.load.schema.detail_tables import agents, queues, task_progress
-from etl.load.schema.detail_tables import status_intervals as intervals_table
-from etl.load.schema.tables import priorities, sources, statuses, task_changes, tasks
+from etl.load.schema.dimension_tables import agents, priorities, queues, statuses
+from etl.load.schema.ledger_tables import sources
+from etl.load.schema.task_tables import status_intervals as intervals_table
+from etl.load.schema.task_tables import task_changes, task_progress, tasks
 from etl.load.schema.views import VIEWS
-from etl.load.upsert import derived
+from etl.load.upsert import derived_tables
 from tests.conftest import CHECKOUT
 from tests.integration.conftest import NOW, Database
 
@@ -58,7 +59,8 @@ def history(database: Database) -> Database:
 
 def add_task(database: Database, key: str, status: str | None, created: datetime | None = NOW, **columns: Any) -> None:
     row = {"_id": key, "source_id": 1, "stream_id": "s-1", "status_id": status, "created_at": created, "raw": "{}"}
-    row |= {"first_seen_at": created or NOW, "stored_at": NOW, "run_id": database.run_id, **columns}
+    row |= {"first_seen_at": created or NOW, "first_updated_at": columns.get("updated_at"), "stored_at": NOW}
+    row |= {"run_id": database.run_id, **columns}
     with database.engine.begin() as connection:
         connection.execute(insert(tasks).values(**row))
 
@@ -79,7 +81,7 @@ def asking(database: Database) -> Iterator[Connection]:
     """Give a connection to ask the views by, which tell of these tasks as if the program had written them."""
     with database.engine.begin() as connection:
         for source_id in connection.execute(select(sources.c.id)).scalars().all():
-            derived.rebuild(connection, source_id)
+            derived_tables.rebuild(connection, source_id)
     with reading(database.engine) as connection:
         yield connection
 
@@ -370,8 +372,8 @@ def test_daily_flow_has_every_day_and_what_was_open_at_its_end(history: Database
     }
 
 
-def test_a_task_that_came_resolved_counts_at_its_update(history: Database) -> None:
-    add_task(history, "t-1", "Solved", noon(9), updated_at=noon(4), first_seen_at=noon(1))
+def test_a_task_that_came_resolved_counts_at_that_update(history: Database) -> None:
+    add_task(history, "t-1", "Solved", noon(9), updated_at=noon(0), first_updated_at=noon(4), first_seen_at=noon(1))
     assert flow(history) == {9: (1, 0, 0, 0, 1), 4: (0, 1, 0, 0, 0), 0: (0, 0, 0, 0, 0)}
 
 

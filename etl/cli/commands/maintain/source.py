@@ -108,7 +108,7 @@ def drop(common: Common, chosen: str, yes: bool, output: str) -> None:
 
     from etl.cli.open_database import existing_database
     from etl.cli.output import print_json
-    from etl.jobs.run.lease import command_lock
+    from etl.jobs.run.source_lease import command_lock
     from etl.load.database.engine import reading
     from etl.load.database.locks import held
     from etl.load.database.secure_delete import erasing

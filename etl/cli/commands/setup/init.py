@@ -251,7 +251,7 @@ def _try(common: Common, paths: _Paths, *, probe: bool) -> int:
         _ask_about_moves(settings)
         if probe:
             _require_access(settings)
-        code = probe_sources(settings, anew=False, output="text") if probe else 0
+        code = probe_sources(settings, every=False, output="text") if probe else 0
     except EtlError:
         _say(f"the settings are written, and do not work yet; see: kore-etl check{option}")
         raise

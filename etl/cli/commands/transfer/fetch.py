@@ -15,8 +15,8 @@ from etl.errors import ApiError, ConfigError, ExitCode
 from etl.exact_json import fragment
 
 if TYPE_CHECKING:
-    from etl.extract.http.client import Client
     from etl.extract.http.query import Query
+    from etl.extract.http.retrying_client import Client
     from etl.settings import Settings, SourceSettings
 
 _USUAL_LIMIT = 50

@@ -1,0 +1,83 @@
+"""The tables of what tasks name: statuses, priorities, cases, agents, queues and users."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Float, Index, Table, Text
+
+from etl.load.database.dialect import ANY_LENGTH
+from etl.load.database.types import Moment
+from etl.load.schema.metadata import Json, key, metadata
+
+_SEEN = "updatedAt of the newest task with these values"
+
+statuses = Table(
+    "statuses",
+    metadata,
+    *key(),
+    Column("name", Text),
+    Column("category", Text, comment="statusCategory: open, resolved ..."),
+    Column("type", Text),
+    Column("description", Text),
+    Column("is_enabled", Boolean),
+    Column("is_active", Boolean),
+    Column("seen_at", Moment, comment=_SEEN),
+    Column("raw", Json, nullable=False),
+    comment="the customer's statuses",
+)
+
+priorities = Table(
+    "priorities",
+    metadata,
+    *key(),
+    Column("name", Text),
+    Column("color", Text),
+    Column("score", Float),
+    Column("type", Text),
+    Column("description", Text),
+    Column("is_enabled", Boolean),
+    Column("is_active", Boolean),
+    Column("seen_at", Moment, comment=_SEEN),
+    Column("raw", Json, nullable=False),
+    comment="the customer's priorities",
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    *key(),
+    Column("ref_id", Text, comment='the reference for people, such as "CS000108"'),
+    Column("seen_at", Moment, comment=_SEEN),
+    Index(None, "ref_id", info=ANY_LENGTH),
+    comment="the cases of the tasks",
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    *key(),
+    Column("name", Text),
+    Column("seen_at", Moment, comment=_SEEN),
+    comment="the agents that tasks are assigned to, and participants",
+)
+
+queues = Table(
+    "queues",
+    metadata,
+    *key(),
+    Column("name", Text),
+    Column("type", Text),
+    Column("seen_at", Moment, comment=_SEEN),
+    comment="the queues that tasks wait in",
+)
+
+users = Table(
+    "users",
+    metadata,
+    *key(),
+    Column("name", Text),
+    Column("email", Text),
+    Column("seen_at", Moment, comment=_SEEN),
+    comment="the users that tasks are for, and those who created or updated them",
+)
+
+DIMENSIONS = (agents, queues, users)
