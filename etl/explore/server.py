@@ -18,7 +18,7 @@ from datasette.plugins import pm
 
 from etl.errors import ConfigError, DatabaseError
 from etl.explore import key_links
-from etl.explore.description import DATABASE, describe
+from etl.explore.datasette_metadata import DATABASE, describe
 
 HOST = "127.0.0.1"
 _SETTINGS = {
