@@ -24,16 +24,16 @@ from sqlalchemy import (
 
 from etl.load.ledger.sources import host_of
 from etl.load.schema.detail_tables import DIMENSIONS, daily_counts, status_intervals, task_progress
-from etl.load.schema.tables import cases, metadata, priorities, sources, statuses
+from etl.load.schema.tables import cases, metadata, priorities, source_offsets, sources, statuses
 from etl.load.upsert import derived
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DERIVED = (status_intervals, task_progress, daily_counts)
+DERIVED = (status_intervals, task_progress, daily_counts, source_offsets)
 _NAMED = {each.name for each in (statuses, priorities, cases, *DIMENSIONS)}
 _RENAMED = {"checkpoint_at": "covered_until", "strategy": "reading"}
-_NEW = {"host", "acknowledged_at", "server_total", "stored_live", "quarantined", "hidden", "missing"}
+_NEW = {"host", "timezone", "acknowledged_at", "server_total", "stored_live", "quarantined", "hidden", "missing"}
 _STRATEGIES = {"newest": "newest_first", "verified": "split_windows"}
 # Where the other tables name a row: the table, the column, and the field of a change.
 _MENTIONS = {
@@ -61,6 +61,8 @@ def old_rows(own: Table, as_it_is: Callable[[ColumnElement[Any]], ColumnElement[
     for each in own.c:
         if each.name == "source_id":
             columns.append(source_id.label(each.name))
+        elif each.computed is not None or each.name == "timezone":
+            continue  # the database fills it in
         elif each.name in _NEW:
             columns.append((old.c.base_url if each.name == "host" else null()).label(each.name))
         elif each.name == "strategy":
@@ -84,7 +86,11 @@ def derive(connection: Connection) -> None:
 def _old(name: str) -> Any:
     """The table as 0.1.0 had it: today's columns under their old names, and no source where the task told it."""
     own = metadata.tables[name]
-    names = {each.name: _RENAMED.get(each.name, each.name) for each in own.c if each.name not in _NEW}
+    names = {
+        each.name: _RENAMED.get(each.name, each.name)
+        for each in own.c
+        if each.name not in _NEW and each.computed is None
+    }
     if "task_id" in own.c and name != "unknown_keys":
         names.pop("source_id", None)
     return table(name, *(column(old, own.c[new].type) for new, old in names.items()))

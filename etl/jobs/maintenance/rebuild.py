@@ -1,13 +1,14 @@
-"""Making stored rows anew of their own records, after an update of kore-etl or of the keys to drop; no request is made.
+"""Rebuilds stored rows from their own records after an update of kore-etl or a change of settings, without a request.
 
-What kore-etl makes of a record may change with its version, and the keys that are to be stored nowhere may become more.
-Both hold for what is stored already as well: its rows are brought to today's form before the next run begins.
+A new version may make other rows of a record, and more keys may be dropped. The rows are rebuilt before the next run
+begins. A new time zone, or new rules of the same zone, change the days: then the derived tables are rebuilt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -18,6 +19,7 @@ from etl.load.database.secure_delete import erasing, scrub
 from etl.load.schema.tables import priorities, statuses
 from etl.load.upsert import derived, rewrite, schema_drift
 from etl.logs import get_logger
+from etl.times import utc_offsets
 from etl.transform import TaskRows, dropper, transform
 from etl.transform.canonical_json import canonical
 from etl.transform.field_lineage import history_fields, people_columns
@@ -34,14 +36,16 @@ _TABLES = ("tasks", "task_changes", "task_fields", "agents", "queues", "users", 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """By what the rows of a source were made: the number of the transform, and the keys that were dropped."""
+    """By what the rows of a source were made: the transform's number, the dropped keys, the offsets of its days."""
 
     transform: int = TRANSFORM
     dropped: frozenset[str] = frozenset()
+    offsets: str = ""
 
     def text(self) -> str:
         """Return the form in which it is kept."""
-        return orjson.dumps({"transform": self.transform, "dropped": sorted(self.dropped)}).decode()
+        kept = {"transform": self.transform, "dropped": sorted(self.dropped), "offsets": self.offsets}
+        return orjson.dumps(kept).decode()
 
 
 def shape_from(text: str | None) -> Shape:
@@ -49,7 +53,7 @@ def shape_from(text: str | None) -> Shape:
     if not text:
         return Shape(1)
     kept = orjson.loads(text)
-    return Shape(kept["transform"], frozenset(kept["dropped"]))
+    return Shape(kept["transform"], frozenset(kept["dropped"]), kept.get("offsets", ""))
 
 
 def rebuild(run: RunContext) -> int:
@@ -57,7 +61,11 @@ def rebuild(run: RunContext) -> int:
 
     Cut off, it is done again by the next run.
     """
-    before, today = shape_from(run.source.shape), Shape(dropped=frozenset(run.options.drop_fields))
+    zone = run.options.timezone
+    offsets = utc_offsets(zone)
+    digest = sha256(repr((zone, offsets)).encode()).hexdigest() if offsets else ""
+    before = shape_from(run.source.shape)
+    today = Shape(dropped=frozenset(run.options.drop_fields), offsets=digest)
     if before == today:
         return 0
     dropped = today.dropped - before.dropped
@@ -67,7 +75,9 @@ def rebuild(run: RunContext) -> int:
     if dropped or before.transform != today.transform:
         tasks = sum(_rewrite(run, records) for records in _stored(run))
     with run.store.writing() as connection:
-        if tasks:
+        if before.offsets != today.offsets:
+            rewrite.use_time_zone(connection, run.source.id, zone, offsets)
+        if tasks or before.offsets != today.offsets:
             derived.rebuild(connection, run.source.id)
         rewrite.remember_shape(connection, run.source.id, today.text())
     if dropped:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     Float,
     ForeignKey,
     ForeignKeyConstraint,
@@ -26,7 +27,7 @@ from sqlalchemy import (
 
 from etl.load.database.dialect_options import ANY_LENGTH, IS_FORGOTTEN, set_index_options
 from etl.load.database.json_text import JsonText
-from etl.load.database.types import Moment
+from etl.load.database.types import Moment, is_one_of
 
 metadata = MetaData(
     naming_convention={
@@ -55,6 +56,9 @@ def reference(column: str, table: str) -> ForeignKeyConstraint:
     return ForeignKeyConstraint([column, "source_id"], [f"{table}._id", f"{table}.source_id"])
 
 
+#: A status with one of these categories is resolved, in upper or lower case.
+RESOLVED = ("resolved", "closed", "completed", "done")
+
 sources = Table(
     "sources",
     metadata,
@@ -64,6 +68,7 @@ sources = Table(
     Column("host", Text, nullable=False, comment="of base_url"),
     Column("account_id", Text, nullable=False),
     Column("stream_id", Text, nullable=False),
+    Column("timezone", Text, nullable=False, server_default="UTC", comment="its days are those of this time zone"),
     Column("history_start", Moment, comment="the start of history; nothing is older"),
     Column("capabilities", Json, comment="the server's capabilities, as the probe found them"),
     Column("probed_at", Moment),
@@ -71,6 +76,15 @@ sources = Table(
     Column("shape", Text, comment="the rules that made the stored rows; a change rebuilds them"),
     UniqueConstraint("host", "account_id", "stream_id"),
     comment="the sources of tasks: a host, an account and a stream each",
+)
+
+source_offsets = Table(
+    "source_offsets",
+    metadata,
+    Column("source_id", ForeignKey("sources.id"), primary_key=True, autoincrement=False),
+    Column("starts_at", Moment, primary_key=True, comment="from then on"),
+    Column("seconds", Integer, nullable=False, comment="east of UTC"),
+    comment="derived: the offsets from UTC of each source's time zone; none for UTC",
 )
 
 sync_runs = Table(
@@ -155,6 +169,13 @@ statuses = Table(
     *key(),
     Column("name", Text),
     Column("category", Text, comment="statusCategory: open, resolved ..."),
+    Column(
+        "is_resolved",
+        Boolean,
+        Computed(is_one_of("category", "name", RESOLVED), persisted=True),
+        nullable=False,
+        comment="whether a task with it is no longer open: by its category, or by its name if it has no category",
+    ),
     Column("type", Text),
     Column("description", Text),
     Column("is_enabled", Boolean),

@@ -6,16 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
 
+from etl.load.database.bulk_insert import fill
 from etl.load.ledger.rejected_records import digest_of
 from etl.load.schema.detail_tables import DIMENSIONS
 from etl.load.schema.predicates import is_of
-from etl.load.schema.tables import cases, priorities, rejected_records, sources, statuses, task_changes, tasks
+from etl.load.schema.tables import (
+    cases,
+    priorities,
+    rejected_records,
+    source_offsets,
+    sources,
+    statuses,
+    task_changes,
+    tasks,
+)
 from etl.load.upsert import dimensions
 from etl.load.upsert.children import put_children, store_people_and_queues
 from etl.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from etl.load.upsert.batch import Batch
 
@@ -85,6 +96,14 @@ def rewrite_rejected(connection: Connection, source_id: int, number: int, raw: s
 def remember_shape(connection: Connection, source_id: int, shape: str) -> None:
     """Keep by what the rows of a source were made."""
     connection.execute(update(sources).where(sources.c.id == source_id).values(shape=shape))
+
+
+def use_time_zone(connection: Connection, source_id: int, name: str, offsets: Sequence[tuple[datetime, int]]) -> None:
+    """Let the days of a source be those of a time zone; its derived tables are to be rebuilt afterwards."""
+    connection.execute(update(sources).where(sources.c.id == source_id).values(timezone=name))
+    connection.execute(delete(source_offsets).where(source_offsets.c.source_id == source_id))
+    rows = [{"source_id": source_id, "starts_at": moment, "seconds": seconds} for moment, seconds in offsets]
+    fill(connection, source_offsets, rows)
 
 
 def _update(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
