@@ -63,6 +63,7 @@ def _history(number: int, now: datetime) -> Iterator[tuple[Row, list[Row]]]:
         at = now - timedelta(days=dice.random() * DAYS)
         row: Row = {"_id": _id("t", place), "source_id": 1, "stream_id": "s-1", "ref_id": f"TS{place:06}", "run_id": 1}
         row |= {"name": f"task {place}", "raw": RAW, "created_at": _text(at), "first_seen_at": _text(at)}
+        row |= {"first_updated_at": _text(at)}
         row |= {"priority_id": _id("pr", dice.randrange(PRIORITIES)), "status_id": _id("sts", path[-1])}
         queue, agent = dice.randrange(QUEUES), dice.randrange(AGENTS)
         row |= {"queue_id": _id("qu", queue), "queue": f"qu {queue}"}

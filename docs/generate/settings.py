@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from etl.settings.models import Settings, SourceSettings, variable
+from etl.settings.definitions import Settings, SourceSettings, variable
 from etl.times import format_duration
 
 _DOCS = Path(__file__).resolve().parent.parent

@@ -19,7 +19,14 @@ DEFAULT_PAGE_ROWS = 50
 END_OF_TIME = datetime.fromisoformat("9999-12-31T23:59:59.999+00:00")
 
 Question = Literal[
-    "window_field", "ends_inclusive", "tick", "sort_updated", "sort_created", "page_rows", "longest_range", "any_range"
+    "window_field",
+    "ends_inclusive",
+    "granularity",
+    "sort_updated",
+    "sort_created",
+    "page_rows",
+    "longest_range",
+    "any_range",
 ]
 
 
@@ -37,13 +44,13 @@ class CapabilityDriftError(ApiError):
 class ServerCapabilities:
     """The capabilities; None is unknown and counts as the worse case.
 
-    ``tick`` is the granularity of date comparisons. ``longest_range`` None with ``any_range`` True means no limit.
-    ``page_rows`` is the number of rows seen from one request. ``evidence`` says in words how each was found.
+    ``longest_range`` None with ``any_range`` True means no limit. ``page_rows`` is the number of rows seen from one
+    request. ``evidence`` says in words how each was found.
     """
 
     window_field: Field | None = None
     ends_inclusive: bool | None = None
-    tick: timedelta | None = None
+    granularity: timedelta | None = None
     sort_updated: bool | None = None
     sort_created: bool | None = None
     page_rows: int | None = None
@@ -61,7 +68,7 @@ class ServerCapabilities:
 
     def smallest(self) -> timedelta:
         """Return the shortest range that dates can select."""
-        return self.tick or SECOND
+        return self.granularity or SECOND
 
     def sorts(self, name: Field) -> bool:
         """Tell whether sortBy is known to be obeyed for a field."""
@@ -104,7 +111,7 @@ class ServerCapabilities:
         """Return the capabilities from the JSON of :meth:`to_json`; a missing key is unknown."""
         known = {entry.name for entry in fields(cls)}
         values = {name: value for name, value in (kept or {}).items() if name in known and value is not None}
-        for name in ("tick", "longest_range"):
+        for name in ("granularity", "longest_range"):
             if name in values:
                 values[name] = timedelta(seconds=values[name])
         return cls(**values)

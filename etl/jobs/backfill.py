@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
-from etl.extract.paging.base import Window, window_query
-from etl.extract.paging.strategy import Paging, ReadStrategy, choose_strategy
+from etl.extract.paging.checked_pages import Window, window_query
+from etl.extract.paging.read_strategy import Paging, ReadStrategy, choose_strategy
 from etl.jobs.pipeline.windows import TimeRange, read_windows
 from etl.jobs.pipeline.workers import read_in_parallel
 from etl.jobs.run.context import RunContext

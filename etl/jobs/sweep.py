@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 
 from etl.extract.http.page import Page
 from etl.extract.http.query import Query
-from etl.extract.paging.base import Window
+from etl.extract.paging.checked_pages import Window
+from etl.extract.paging.read_strategy import Paging, ReadStrategy
 from etl.extract.paging.split_windows import read_split_windows
-from etl.extract.paging.strategy import Paging, ReadStrategy
 from etl.jobs.pipeline.plausibility import require_plausible
 from etl.jobs.pipeline.window_record import WindowRecord
 from etl.jobs.pipeline.windows import TimeRange, read_windows

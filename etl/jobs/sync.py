@@ -12,9 +12,9 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
 from etl.extract.http.page import Page
 from etl.extract.http.query import Query
-from etl.extract.paging.base import Window, moments, window_query
+from etl.extract.paging.checked_pages import Window, moments, window_query
 from etl.extract.paging.newest_first import read_newest_first
-from etl.extract.paging.strategy import Paging, ReadStrategy, choose_strategy
+from etl.extract.paging.read_strategy import Paging, ReadStrategy, choose_strategy
 from etl.jobs.pipeline.account import take_account
 from etl.jobs.pipeline.drift import check_filter, check_newest
 from etl.jobs.pipeline.no_change_check import nothing_is_new

@@ -16,7 +16,7 @@ from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler, WatchedFileHandler
 from pathlib import Path
 
-from etl.logs import journal_priority
+from etl.logs.formatting import journal_priority
 
 _MODE = 0o640
 

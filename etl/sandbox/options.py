@@ -97,7 +97,9 @@ class Options:
     ends: Literal["inclusive", "exclusive", "half_open"] = option(
         "inclusive", "Whether a row exactly on an end is in; half_open includes the start only."
     )
-    tick: Literal["ms", "second", "minute", "hour", "day"] = option("ms", "To what dates are cut before comparing.")
+    granularity: Literal["ms", "second", "minute", "hour", "day"] = option(
+        "ms", "To what dates are cut before comparing."
+    )
     null_dates: Literal["now", "unmatched"] = option(
         "now", "Whether a row without a date counts as stored now, or matches no dates and sorts first."
     )

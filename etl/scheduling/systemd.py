@@ -1,13 +1,15 @@
-"""The systemd units of ``config/systemd``, filled in for an installation."""
+"""Fills in and installs the systemd units of ``config/systemd``."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from etl.errors import ConfigError
-from etl.scheduling.install import Installation, shipped_file
+from etl.scheduling.installation import Installation, install_file, run, say, shipped_file
 from etl.scheduling.interval import calendar
 
 SERVICE, TIMER, FAILED = "kore-etl.service", "kore-etl.timer", "kore-etl-failed@.service"
@@ -40,6 +42,31 @@ def filled_in(here: Installation, every: str, *, user: bool) -> dict[str, str]:
         TIMER: _replaced(_without_heading(timer), times),
         FAILED: _without_the_machine(failed) if user else failed,
     }
+
+
+def unit_folder(*, user: bool) -> Path:
+    """Return the folder of systemd for an administrator's or a user's own units."""
+    if not user:
+        return Path("/etc/systemd/system")
+    home = os.environ.get("HOME")
+    config = os.environ.get("XDG_CONFIG_HOME") or (home and f"{home}/.config")
+    if not config:
+        raise ConfigError("HOME is not set, so systemd's user units have no place; set HOME")
+    return Path(config) / "systemd" / "user"
+
+
+def install_units(texts: Mapping[str, str], folder: Path, *, user: bool, root: Path | None) -> None:
+    """Write the units and start the timer; without systemctl print the commands to run."""
+    for name, text in texts.items():
+        install_file(folder / name, text, root=root, folder=user)
+    options = ["--user"] if user else []
+    commands = [["systemctl", *options, "daemon-reload"], ["systemctl", *options, "enable", "--now", TIMER]]
+    if root is None and shutil.which("systemctl"):
+        for command in commands:
+            run(command)
+        say(f"{TIMER} is started; see: systemctl {' '.join([*options, 'list-timers', TIMER])}")
+    else:
+        say("now run: " + " && ".join(map(" ".join, commands)))
 
 
 def _service(text: str, here: Installation, *, user: bool) -> str:

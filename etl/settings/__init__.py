@@ -11,7 +11,7 @@ of several files, and is slow to import.
 
 from __future__ import annotations
 
-from etl.settings.loading import Loaded, load_settings
-from etl.settings.models import Settings, SourceSettings, describe
+from etl.settings.definitions import Settings, SourceSettings, describe
+from etl.settings.precedence import Loaded, load_settings
 
 __all__ = ["Loaded", "Settings", "SourceSettings", "describe", "load_settings"]

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from etl.errors import ConfigError
-from etl.settings.files import Found, Layer
-from etl.settings.models import SECRET_KEYS
-from etl.settings.values import can_be_read_by_all, expanded
+from etl.settings.definitions import SECRET_KEYS
+from etl.settings.toml_files import Found, Layer
+from etl.settings.value_types import can_be_read_by_all, expanded
 
 _LARGEST = 65_536
 _ACCEPTED = {

@@ -37,7 +37,8 @@ def program(tmp_path: Path):
     def start(body: str, **streams: object) -> subprocess.Popen[str]:
         lines = textwrap.indent(textwrap.dedent(body), "    ")
         (tmp_path / "program.py").write_text(
-            f"import sys\nfrom etl.cli.exit_codes import run\ndef command(args):\n{lines}\nsys.exit(run(command, []))\n"
+            "import sys\nfrom etl.cli.uncaught_errors import run\n"
+            f"def command(args):\n{lines}\nsys.exit(run(command, []))\n"
         )
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
         environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT)}
@@ -191,7 +192,7 @@ class TestEnd:
 class TestSignals:
     BODY = """
         import time
-        from etl.cli.signals import graceful
+        from etl.stop_request import graceful
         with graceful({patience}) as stop:
             try:
                 print("ready", flush=True)
@@ -226,7 +227,7 @@ class TestSignals:
     def test_code_that_does_not_look_is_left_alone_at_first(self, program, number, code):
         body = """
             import os, time, weakref
-            from etl.cli.signals import graceful
+            from etl.stop_request import graceful
             class Thing: pass
             def tidy_up(_):
                 os.kill(os.getpid(), NUMBER)
@@ -255,7 +256,7 @@ class TestSignals:
         assert outcome(process)[0] == -second
 
     def test_afterwards_signals_do_what_they_did(self):
-        from etl.cli.signals import graceful
+        from etl.stop_request import graceful
 
         before = signal.getsignal(signal.SIGTERM)
         with graceful():

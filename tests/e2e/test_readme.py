@@ -23,7 +23,7 @@ from etl.cli.main import cli
 from etl.errors import ExitCode
 from etl.load.schema.detail_tables import metadata
 from etl.load.schema.views import VIEWS
-from etl.settings.models import KNOWN_KEYS, Settings, variable
+from etl.settings.definitions import KNOWN_KEYS, Settings, variable
 from etl.times import parse_duration
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
-from etl.settings.models import Settings, SourceSettings
+from etl.settings.definitions import Settings, SourceSettings
 from tests.conftest import CHECKOUT, clean_environment
 from tests.integration.extract.test_client import Authority
 

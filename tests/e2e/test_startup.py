@@ -28,7 +28,6 @@ NEVER_IN_A_QUIET_SYNC = {
         "tomli_w",
         "xml",
         "etl.cli.notify.metrics_file",
-        "etl.cli.notify.on_failure",
         "etl.jobs.reconcile.job",
         "etl.sandbox",
     ),

@@ -26,7 +26,7 @@ from tests.processes import Preloaded, Running
 
 #: Which run wrote a row, and when, is no part of what the server holds; nor is the number of the source, which is the
 #: next one where PostgreSQL gave one to a transaction that was killed.
-OWN = frozenset({"first_seen_at", "stored_at", "run_id", "seen_at", "source_id"})
+OWN = frozenset({"first_seen_at", "first_updated_at", "stored_at", "run_id", "seen_at", "source_id"})
 
 
 Reader = Callable[[Any], list[Any]]

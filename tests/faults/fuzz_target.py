@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from etl.errors import EtlError
 from etl.extract.http.page import Page, moment_of, read_page, record_id
-from etl.extract.http.responses import judge
+from etl.extract.http.response_errors import parse_response
 from etl.jobs.pipeline.batch import BatchTransformer
 from etl.transform import Stream
 
@@ -23,7 +23,7 @@ def digest(content: bytes) -> int | None:
     status = STATUSES[content[0] % len(STATUSES)] if content else 200
     headers = {"Retry-After": content[1:9].decode("latin-1"), "Date": content[9:40].decode("latin-1")}
     try:
-        page = read_page(judge(status, headers, content[1:]))
+        page = read_page(parse_response(status, headers, content[1:]))
     except EtlError as error:
         refused = error
     else:

@@ -188,7 +188,7 @@ def test_a_lie_is_told_or_harmless_and_always_comes_to_an_end(
 def test_any_mixture_of_lies_comes_to_an_end(apart: Callable[..., FaultScenario], ledger: Any, number: int) -> None:
     choices = {
         "window_field": ("createdAt", "updatedAt"), "sort": ("obeyed", "ignored"), "dates": ("obeyed", "ignored"),
-        "skip": ("obeyed", "ignored"), "ends": ("inclusive", "exclusive"), "tick": ("ms", "second"),
+        "skip": ("obeyed", "ignored"), "ends": ("inclusive", "exclusive"), "granularity": ("ms", "second"),
         "has_more": ("present", "missing", "null", "always_true"), "totals": ("present", "missing", "high", "lying"),
         "tie_break": ("id", "random"), "default_order": ("insertion", "newest"), "duplicates": (0.0, 0.3),
         "shuffle": (0.0, 0.2), "foreign": (0.0, 0.2), "date_header": ("present", "missing"),

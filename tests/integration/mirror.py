@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from etl.cli.runner import Work, work_on_sources
+from etl.cli.run_sources import Work, work_on_sources
 from etl.jobs.backfill import Period, backfill
 from etl.jobs.sync import sync
 from etl.load.database.engine import open_engine, reading

@@ -54,6 +54,7 @@ def add(database: Database, key: str, status: str | None, created: datetime, **c
     row = {"_id": key, "source_id": 1, "stream_id": "s-1", "status_id": status, "created_at": created, "raw": "{}"}
     row |= {"ref_id": key, "name": key, "updated_at": created, "first_seen_at": created, "stored_at": created}
     row |= {"run_id": database.run_id, **columns}
+    row |= {"first_updated_at": row["updated_at"]}
     with database.engine.begin() as connection:
         connection.execute(insert(tasks).values(**row))
 

@@ -15,15 +15,15 @@ import orjson
 from etl.errors import RefusedError
 from etl.extract.http.page import Page, read_page
 from etl.extract.http.query import Query
-from etl.extract.http.responses import judge
+from etl.extract.http.response_errors import parse_response
 from etl.sandbox import Options
-from etl.sandbox.server.service import Service
+from etl.sandbox.server.task_server import Service
 from etl.times import format_time
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 DEFAULTS = Options()
-TICKS = {
+GRANULARITIES = {
     MILLISECOND: "ms",
     timedelta(seconds=1): "second",
     timedelta(minutes=1): "minute",
@@ -48,7 +48,7 @@ class Server:
     window_field: str = "updatedAt"
     cap: int = 5
     inclusive: bool = True
-    tick: timedelta = MILLISECOND
+    granularity: timedelta = MILLISECOND
     totals: bool = True
     has_more: bool = True
     sorted: bool = True
@@ -99,7 +99,7 @@ class Server:
             raise RefusedError(f'the API refused the request (HTTP 400, "{words}")')
         self._behave()
         reply = self._service.get_tasks(DEFAULTS.stream_id, HEADERS, orjson.dumps(query.body()))
-        return read_page(judge(reply.status, reply.headers, reply.body))
+        return read_page(parse_response(reply.status, reply.headers, reply.body))
 
     def _behave(self) -> None:
         behaviour = {
@@ -107,7 +107,7 @@ class Server:
             "cap": self.cap,
             "page_default": self.cap,
             "ends": "inclusive" if self.inclusive else "exclusive",
-            "tick": TICKS[self.tick],
+            "granularity": GRANULARITIES[self.granularity],
             "totals": "present" if self.totals else "missing",
             "has_more": "present" if self.has_more else "missing",
             "sort": "obeyed" if self.sorted else "ignored",

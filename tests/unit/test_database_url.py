@@ -76,8 +76,8 @@ def test_a_password_is_understood_or_refused(password: str, *, is_quoted: bool) 
 def test_a_password_that_is_known_is_hidden_in_any_text(form: str, password: str) -> None:
     url = form.format(quote(password, safe=""))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(logs, "_hidden", set())
-        patch.setattr(logs, "_hidden_pattern", None)
+        patch.setattr(logs.masking, "_hidden", set())
+        patch.setattr(logs.masking, "_hidden_pattern", None)
         logs.hide_passwords(url)
         assert shown(logs.redact(f"failed with {password!r} at {url}, {quote(password, safe='')}")) == []
 

@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-FOUNDATION = {"settings", "atomic_file", "errors", "exact_json", "extras", "logs", "row", "stop", "times"}
+FOUNDATION = {
+    "settings",
+    "atomic_file",
+    "errors",
+    "exact_json",
+    "logs",
+    "optional_packages",
+    "row",
+    "stop_request",
+    "times",
+}
 #: What each part of etl may import besides itself. A dotted name is a package inside of a part: its rule is about its
 #: neighbours there. Where one package has such a rule, each of its neighbours has one.
 ALLOWED = {
@@ -39,9 +49,9 @@ ALLOWED = {
     "atomic_file": {"errors"},
     "exact_json": set(),
     "row": set(),
-    "stop": set(),
+    "stop_request": set(),
     "times": set(),
-    "extras": set(),
+    "optional_packages": set(),
     "errors": set(),
     "__main__": {"cli"},
     "__init__": set(),

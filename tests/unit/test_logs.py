@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from etl import logs
+from etl.logs import masking
 
 SECRET = "rZ+sHd0B/VH9M1dvYTF="
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJhcHBJZCI6ImNzLTEifQ.kQ5bB3-x_Yz"
@@ -28,7 +29,7 @@ class Terminal(io.StringIO):
 def untouched() -> Iterator[None]:
     """What these tests set up for the whole process ends with each of them."""
     root, show = logging.getLogger(), warnings.showwarning
-    handlers, level, hidden = list(root.handlers), root.level, set(logs._hidden)
+    handlers, level, hidden = list(root.handlers), root.level, set(masking._hidden)
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -36,9 +37,9 @@ def untouched() -> Iterator[None]:
     warnings.showwarning = show
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
-    logs._hidden.clear()
-    logs._hidden.update(hidden)
-    logs._hidden_pattern = None
+    masking._hidden.clear()
+    masking._hidden.update(hidden)
+    masking._hidden_pattern = None
 
 
 Written = Callable[[], list[dict[str, object]]]

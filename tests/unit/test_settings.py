@@ -147,9 +147,14 @@ class TestLayers:
 
     def test_values_are_shown_as_they_would_be_written(self, folder):
         (folder / "ca.pem").touch()
-        written = {"START": "2024-01-31T00:00:00.000Z", "TICK": "s", "LONGEST_RANGE": "31d", "CA_BUNDLE": "ca.pem"}
+        written = {
+            "START": "2024-01-31T00:00:00.000Z",
+            "GRANULARITY": "s",
+            "LONGEST_RANGE": "31d",
+            "CA_BUNDLE": "ca.pem",
+        }
         shown = describe(load({**ENVIRON, **{f"KORE_ETL_{key}": text for key, text in written.items()}}).settings)
-        keys = ("source.default.start", "source.default.tick", "source.default.longest_range", "ca_bundle")
+        keys = ("source.default.start", "source.default.granularity", "source.default.longest_range", "ca_bundle")
         assert [shown[key] for key in keys] == list(written.values())
         assert load({**ENVIRON, "KORE_ETL_START": str(shown["source.default.start"])})
 
@@ -493,7 +498,7 @@ class TestValues:
             ("timezone_offset", "-330", -330),
             ("window_field", "createdAt", "createdAt"),
             ("ends_inclusive", "false", False),
-            ("tick", "s", timedelta(seconds=1)),
+            ("granularity", "s", timedelta(seconds=1)),
             ("longest_range", "31d", timedelta(days=31)),
             ("subject", "someone", "someone"),
         ],
@@ -582,7 +587,7 @@ class TestValues:
             ("requests_per_minute", "1000001", "from 1 to 1000000"),
             ("timezone_offset", "841", "840"),
             ("window_field", "updatedat", "createdAt or updatedAt"),
-            ("tick", "5m", "ms, s, m, h or d"),
+            ("granularity", "5m", "ms, s, m, h or d"),
             ("longest_range", "0", "31d"),
             ("database_url", "mysql://h/d", "sqlite:///FILE or postgresql://"),
             ("database_url", "sqlite://", "names no database file"),
@@ -634,7 +639,15 @@ class TestValues:
 
     @pytest.mark.parametrize(
         "toml",
-        ["page_size = true", "overlap = true", "overlap = [1]", "base_url = {}", "start = 2024", "tick = 1", "jti = 7"],
+        [
+            "page_size = true",
+            "overlap = true",
+            "overlap = [1]",
+            "base_url = {}",
+            "start = 2024",
+            "granularity = 1",
+            "jti = 7",
+        ],
     )
     def test_of_a_wrong_kind_are_told(self, write, toml):
         write(toml)

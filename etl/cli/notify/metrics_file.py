@@ -21,7 +21,7 @@ from etl.errors import EtlError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.cli.notify.outcome import Outcome
+    from etl.cli.notify.notices import Outcome
 
 _SOURCE = ("source", "stream")
 _COMMAND = (*_SOURCE, "command")

@@ -13,12 +13,12 @@ from datetime import datetime
 from etl.extract.capabilities import CapabilityDriftError, Question, ServerCapabilities
 from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
-from etl.extract.paging.base import (
+from etl.extract.paging.checked_pages import (
     Fetch,
     Window,
     check_dates,
+    check_granularity,
     check_order,
-    check_tick,
     is_last_page,
     moments,
     window_query,
@@ -38,7 +38,7 @@ def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) 
         values = moments(page, window.field)
         check_order(page, window.field)
         check_dates(page, window.field, query.start or start, query.end or window.end)
-        check_tick(page, window.field, query.start or start, capabilities)
+        check_granularity(page, window.field, query.start or start, capabilities)
         if anchor is not None:
             _check_ends(fetch, window, capabilities, page, (anchor, start))
         if expected is not None and page.total is not None and page.total < expected.total:
@@ -50,13 +50,13 @@ def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) 
         if window.stop_after is not None and last > window.stop_after():
             yield page.covering(window.stop_after())
             return
-        if _tick(last, capabilities) > _tick(start, capabilities):
+        if _instant(last, capabilities) > _instant(start, capabilities):
             yield page.covering(last)
             expected = _Expectation.after(page, window, capabilities, start, last)
             start, anchor = last, _anchor(page, window.field, last)
         else:
             yield Page(page.records)
-            instant = _tick(start, capabilities)
+            instant = _instant(start, capabilities)
             end = instant + capabilities.smallest()
             yield from read_by_offset(
                 fetch, window_query(window, capabilities, instant, end), capabilities, min(end, window.end)
@@ -118,8 +118,8 @@ def _check_ends(
     key, moment = anchor
     if capabilities.ends_inclusive is not True or key in page.ids:
         return
-    tick = capabilities.smallest()
-    around = fetch(replace(window_query(window, capabilities), start=moment - tick, end=moment + tick))
+    granularity = capabilities.smallest()
+    around = fetch(replace(window_query(window, capabilities), start=moment - granularity, end=moment + granularity))
     if anchor in zip(around.ids, around.moments(window.field), strict=True):
         raise CapabilityDriftError("ends_inclusive", answer=False, evidence=f"{key} did not come from {moment} on")
 
@@ -132,6 +132,6 @@ def _rows_before(page: Page, field: Field, moment: datetime) -> int:
     return sum(1 for value in moments(page, field) if value < moment)
 
 
-def _tick(moment: datetime, capabilities: ServerCapabilities) -> datetime:
+def _instant(moment: datetime, capabilities: ServerCapabilities) -> datetime:
     """Return the start of the instant, in the server's granularity."""
     return moment - (moment - _EPOCH) % capabilities.smallest()

@@ -15,7 +15,7 @@ from datetime import datetime
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Query
-from etl.extract.paging.base import Fetch, Window, check_order, is_last_page, moments
+from etl.extract.paging.checked_pages import Fetch, Window, check_order, is_last_page, moments
 
 _PAGES_REMEMBERED = 8
 _MOST_STEPS_BACK = 1000

@@ -14,7 +14,7 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.page import Page, record_id
 from etl.extract.http.query import Query
-from etl.extract.paging.base import Fetch, is_last_page
+from etl.extract.paging.checked_pages import Fetch, is_last_page
 
 _MOST_WALKS = 6
 _IMPATIENT_WALKS = 3  # start over if the anchor is gone

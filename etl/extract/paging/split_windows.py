@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.page import Page
-from etl.extract.paging.base import Fetch, Window, check_dates, check_tick, is_last_page, window_query
+from etl.extract.paging.checked_pages import Fetch, Window, check_dates, check_granularity, is_last_page, window_query
 from etl.extract.paging.offset import read_by_offset
 
 _FILL = 0.7  # of a page: how full the next window should be, because density varies
@@ -26,7 +26,7 @@ def read_split_windows(fetch: Fetch, window: Window, capabilities: ServerCapabil
         query = window_query(window, capabilities, start, end)
         page = fetch(query)
         check_dates(page, window.field, query.start or start, query.end or end)
-        check_tick(page, window.field, query.start or start, capabilities)
+        check_granularity(page, window.field, query.start or start, capabilities)
         if is_last_page(fetch, query, page, capabilities):
             yield page.covering(end)
             size = (end - start) * _growth(len(page), capabilities)
@@ -40,12 +40,12 @@ def read_split_windows(fetch: Fetch, window: Window, capabilities: ServerCapabil
 
 
 def _end(window: Window, capabilities: ServerCapabilities, start: datetime, size: timedelta) -> datetime:
-    """Return the end of the piece that begins at ``start``, whole ticks later."""
-    tick = capabilities.smallest()
-    ticks = max(1, size // tick)
-    if ticks >= (window.end - start) / tick:
+    """Return the end of the piece that begins at ``start``, whole steps of the granularity later."""
+    granularity = capabilities.smallest()
+    steps = max(1, size // granularity)
+    if steps >= (window.end - start) / granularity:
         return window.end
-    return start + ticks * tick
+    return start + steps * granularity
 
 
 def _growth(rows: int, capabilities: ServerCapabilities) -> float:

@@ -1,4 +1,4 @@
-"""Probes what startDate and endDate do: the field that they filter on, whether ends are included, and the tick."""
+"""Probes what startDate and endDate do: the field to filter on, whether ends are included, and the granularity."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND, SECOND
 from etl.extract.http.page import Page, moment_of
 from etl.extract.http.query import Field, Query
-from etl.extract.paging.base import moments
-from etl.extract.probe.limits import EARLY
-from etl.extract.probe.session import ProbeSession
+from etl.extract.paging.checked_pages import moments
+from etl.extract.probe.largest_request import EARLY
+from etl.extract.probe.limited_requests import ProbeSession
 from etl.times import format_time
 
 _DAY = timedelta(days=1)
-_TICKS = (MILLISECOND, SECOND, timedelta(minutes=1), timedelta(hours=1), _DAY)
+_GRANULARITIES = (MILLISECOND, SECOND, timedelta(minutes=1), timedelta(hours=1), _DAY)
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _APART = 5 * SECOND
 _FIELDS: tuple[Field, Field] = ("createdAt", "updatedAt")
@@ -46,8 +46,8 @@ def learn_dates(session: ProbeSession) -> None:
         return
     if session.wants("ends_inclusive"):
         _learn_ends(session, session.known.window_field)
-    if session.wants("tick"):
-        _learn_tick(session, session.known.window_field)
+    if session.wants("granularity"):
+        _learn_granularity(session, session.known.window_field)
 
 
 def _learn_window_field(session: ProbeSession) -> None:
@@ -132,50 +132,52 @@ def _ends_evidence(moment: datetime, *, inclusive: bool) -> str:
     return f"a task of {format_time(moment)} {words} when that instant was both dates"
 
 
-def _learn_tick(session: ProbeSession, field: Field) -> None:
+def _learn_granularity(session: ProbeSession, field: Field) -> None:
     moment = _lonely_moment(session.records.values(), field)
     if moment is None:
         return
-    tick = (_tick_of_included if session.known.ends_inclusive else _tick_of_excluded)(session, field, moment)
-    if tick is not None:
-        session.learn("tick", tick, f"seen by asking just beside a task of {format_time(moment)}")
+    granularity = (_granularity_of_included if session.known.ends_inclusive else _granularity_of_excluded)(
+        session, field, moment
+    )
+    if granularity is not None:
+        session.learn("granularity", granularity, f"seen by asking just beside a task of {format_time(moment)}")
 
 
-def _tick_of_included(session: ProbeSession, field: Field, moment: datetime) -> timedelta | None:
+def _granularity_of_included(session: ProbeSession, field: Field, moment: datetime) -> timedelta | None:
     """Ask for later and later instants after a task's, until the task no longer comes."""
-    for tick, coarser in pairwise(_TICKS):
-        after = moment - _past(moment, tick) + tick
+    for granularity, coarser in pairwise(_GRANULARITIES):
+        after = moment - _past(moment, granularity) + granularity
         page = _around(session, after, timedelta())
         if page is None:
             return None
         if all(value >= after for value in moments(page, field)):
             is_clear = page.is_last(0) and _past(after, coarser)
-            return tick if is_clear else None
-    return _TICKS[-1]
+            return granularity if is_clear else None
+    return _GRANULARITIES[-1]
 
 
-def _tick_of_excluded(session: ProbeSession, field: Field, moment: datetime) -> timedelta | None:
+def _granularity_of_excluded(session: ProbeSession, field: Field, moment: datetime) -> timedelta | None:
     """Ask for wider and wider ranges around a task, until it comes."""
-    for tick in _TICKS:
-        page = _around(session, moment, tick)
+    for granularity in _GRANULARITIES:
+        page = _around(session, moment, granularity)
         if page is None:
             return None
         if moment in moments(page, field):
-            return tick
+            return granularity
     return None
 
 
-def _past(moment: datetime, tick: timedelta) -> timedelta:
-    return (moment - _EPOCH) % tick
+def _past(moment: datetime, granularity: timedelta) -> timedelta:
+    return (moment - _EPOCH) % granularity
 
 
 def _is_edge(moment: datetime) -> bool:
-    """Tell whether a tick and a coarser one end together after a time, so that it cannot distinguish them."""
-    return any(_past(moment, coarser) >= coarser - tick for tick, coarser in pairwise(_TICKS))
+    """Tell whether a granularity and a coarser one end together after a time, so that it cannot distinguish them."""
+    return any(_past(moment, coarser) >= coarser - granularity for granularity, coarser in pairwise(_GRANULARITIES))
 
 
 def _lonely_moment(records: Iterable[Any], field: Field) -> datetime | None:
-    """Return a time that shows ticks: one whose second the fewest tasks share, so that the answer fits a page.
+    """Return a time that shows the granularity: the fewest tasks share its second, so that the answer fits a page.
 
     It is the oldest of them, because its task hardly changes meanwhile.
     """

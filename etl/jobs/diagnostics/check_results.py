@@ -1,4 +1,4 @@
-"""What a check found, line by line, and the exit code of the worst."""
+"""Results of checks, one for each line of output, and the exit code that follows from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ State = Literal["ok", "warning", "failed", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What was looked at, how it is, and what to do; ``unknown`` is what something else kept from being seen."""
+    """What was checked, its state, and what to do. It is ``unknown`` if an earlier failure prevented the check."""
 
     what: str
     state: State
@@ -24,27 +24,27 @@ class CheckResult:
 
 
 def ok(what: str, detail: str) -> CheckResult:
-    """Say that all is well."""
+    """Return a result that needs no action."""
     return CheckResult(what, "ok", detail)
 
 
 def warning(what: str, detail: str, to_do: str) -> CheckResult:
-    """Say what is not as it should be, and hinders no sync."""
+    """Return a problem that does not stop a sync."""
     return CheckResult(what, "warning", detail, to_do)
 
 
 def unknown(what: str, detail: str) -> CheckResult:
-    """Say why something was not looked at."""
+    """Return the reason why something was not checked."""
     return CheckResult(what, "unknown", detail)
 
 
 def failed(what: str, error: EtlError) -> CheckResult:
-    """Say what makes a sync impossible; an error's text ends with what to do."""
+    """Return a problem that stops every sync. The error's text ends with what to do."""
     detail, _, to_do = " ".join(str(error).split()).rpartition("; ")
     return CheckResult(what, "failed", detail or to_do, to_do if detail else "", error.exit_code)
 
 
-def worst(findings: Iterable[CheckResult]) -> int:
-    """Return the exit code: that of the first failure, but of a lock only where nothing else failed."""
-    codes = [finding.exit_code for finding in findings if finding.state == "failed"]
+def worst(results: Iterable[CheckResult]) -> int:
+    """Return the exit code of the first failure. A held lock counts only if nothing else failed."""
+    codes = [result.exit_code for result in results if result.state == "failed"]
     return next((code for code in codes if code != ExitCode.LOCKED), codes[0] if codes else 0)

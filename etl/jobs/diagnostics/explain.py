@@ -1,4 +1,4 @@
-"""All that is known of a task, or why it is not here: gathered by reading only."""
+"""What the database knows about a task, or why the task is not here. Everything is read, nothing is written."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OTHERS = {
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """Something that a person should know, and the command that tells or does more."""
+    """A fact for the reader, and the command that shows or mends it."""
 
     reason: str
     command: str
@@ -40,7 +40,7 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A point of a task's history: when, what, and in which run it was seen, if in any."""
+    """An event in a task's history, with the run that saw it, if one did."""
 
     at: datetime
     what: str
@@ -49,7 +49,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A task that is here: its row, its history, the run that wrote its version, and the windows that saw it."""
+    """A stored task: its row, its history, the run that wrote its version, and the windows that cover it."""
 
     task: Row
     history: list[Event]
@@ -59,7 +59,7 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is known of an id: tasks with their stories, or the tasks of a case, or why there are none."""
+    """What is known about an id: its tasks with their stories, the tasks of a case, or hints why there are none."""
 
     id: str
     found: bool
@@ -71,7 +71,7 @@ class Answer:
 
 
 def explain(engine: Engine, asked: str) -> Answer:
-    """Tell what is known of a task by its ``_id`` or reference, or of a case's tasks by the case's."""
+    """Return what is known about a task or a case, given by ``_id`` or by reference."""
     asked = clean_text(asked.strip())
     with reading(engine) as connection:
         if tasks := lookup.task_keys(connection, asked):
@@ -144,7 +144,7 @@ def _described(change: Row) -> str:
 
 
 def _staleness_hints(connection: Connection, story: Story) -> Iterator[Hint]:
-    """Tell why a row may not be what the server has now."""
+    """Yield the reasons why the server may have a newer version of the task."""
     task, name = story.task, story.task["source"]
     if task["deleted_at"] is not None:
         reason = f"{task['_id']} was found gone from the server at {format_time(task['deleted_at'])}"
@@ -173,7 +173,7 @@ def _other_kind(asked: str) -> Iterator[Hint]:
 
 
 def _not_covered(connection: Connection, source: Row) -> Iterator[Hint]:
-    """Name the times that a source does not cover, in which the task may have been created or changed."""
+    """Yield the time ranges that a source does not cover. The task may have been created or changed in one of them."""
     name, mark = source["name"], source["watermark"]
     again = f"kore-etl sync --source {name}"
     if mark is None:

@@ -1,4 +1,4 @@
-"""How each source stands: how fresh it is, what is missing, and what its server was found to do."""
+"""The status of each source: its age, its gaps, its account, and the capabilities of its server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from etl.extract.capabilities import ServerCapabilities
-from etl.extract.paging.strategy import choose_strategy
+from etl.extract.paging.read_strategy import choose_strategy
 from etl.load.database.engine import reading
 from etl.load.queries import status
 from etl.load.queries import tasks as lookup
@@ -19,10 +19,10 @@ TimeRange = tuple[datetime, datetime]
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """A source. ``complete_until`` is what it is known to hold all changes of, ``age`` how many seconds ago that was.
+    """The status of a source. All changes before ``complete_until`` are stored; ``age`` is its age in seconds.
 
-    A sync that finds nothing new may leave the watermark where it is: ``complete_until`` is then when it began.
-    ``oldest_reading`` is set where changes to old tasks are found by a sweep alone.
+    A sync that finds nothing new may leave the watermark where it is. ``complete_until`` is then the start of that
+    sync. ``oldest_reading`` is set only where a sweep alone finds changes to old tasks.
     """
 
     name: str
@@ -51,7 +51,7 @@ class SourceStatus:
 def source_statuses(
     engine: Engine, *, now: datetime, source: str | None = None, most_age: timedelta | None = None
 ) -> list[SourceStatus]:
-    """Return how all sources stand, or one of them; ``most_age`` is the age from which on one is stale."""
+    """Return the status of all sources, or of one. A source older than ``most_age`` is stale."""
     with reading(engine) as connection:
         return [_source_status(connection, row, now, most_age) for row in status.source_rows(connection, source)]
 

@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 DERIVED = (status_intervals, task_progress, daily_counts, source_offsets)
 _NAMED = {each.name for each in (statuses, priorities, cases, *DIMENSIONS)}
 _RENAMED = {"checkpoint_at": "covered_until", "strategy": "reading"}
-_NEW = {"host", "timezone", "acknowledged_at", "server_total", "stored_live", "quarantined", "hidden", "missing"}
+_NEW = {
+    *("host", "timezone", "acknowledged_at", "first_updated_at"),
+    *("server_total", "stored_live", "quarantined", "hidden", "missing"),
+}
 _STRATEGIES = {"newest": "newest_first", "verified": "split_windows"}
 # Where the other tables name a row: the table, the column, and the field of a change.
 _MENTIONS = {
@@ -63,8 +66,13 @@ def old_rows(own: Table, as_it_is: Callable[[ColumnElement[Any]], ColumnElement[
             columns.append(source_id.label(each.name))
         elif each.computed is not None or each.name == "timezone":
             continue  # the database fills it in
+        elif each.name == "host":
+            columns.append(old.c.base_url.label(each.name))
+        elif each.name == "first_updated_at":  # known where the first version is still the stored one
+            is_first = old.c.first_seen_at == old.c.stored_at
+            columns.append(case((is_first, as_it_is(old.c.updated_at))).label(each.name))
         elif each.name in _NEW:
-            columns.append((old.c.base_url if each.name == "host" else null()).label(each.name))
+            columns.append(null().label(each.name))
         elif each.name == "strategy":
             columns.append(case(_STRATEGIES, value=old.c.reading, else_=old.c.reading).label(each.name))
         else:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import Connection
 
-from etl.extract.http.responses import parse
+from etl.extract.http.response_errors import parse
 from etl.load.database.secure_delete import erasing, scrub
 from etl.load.schema.tables import priorities, statuses
 from etl.load.upsert import derived, rewrite, schema_drift

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from etl.extract.http.page import Page
-from etl.extract.http.responses import parse
+from etl.extract.http.response_errors import parse
 from etl.jobs.run.context import RunContext
 from etl.load.database.engine import reading
 from etl.load.ledger import quarantine

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from etl.errors import RefusedError
 from etl.extract.http.page import Page
-from etl.extract.paging.strategy import choose_strategy
+from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.pipeline.plausibility import require_plausible
 from etl.jobs.reconcile.missing import of_source, read_latest, search
 from etl.jobs.run.context import RunContext

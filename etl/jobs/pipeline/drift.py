@@ -11,7 +11,7 @@ from datetime import datetime
 from etl.extract.capabilities import SECOND, CapabilityDriftError
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Query
-from etl.extract.paging.base import moments
+from etl.extract.paging.checked_pages import moments
 from etl.jobs.run.context import RunContext
 from etl.load.queries.canaries import Canary
 

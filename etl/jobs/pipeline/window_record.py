@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from etl.extract.http.query import Field
-from etl.extract.paging.strategy import Paging
+from etl.extract.paging.read_strategy import Paging
 from etl.load.upsert.batch import Batch
 
 

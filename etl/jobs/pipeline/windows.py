@@ -10,9 +10,9 @@ from etl.errors import EtlError, RefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
 from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
-from etl.extract.http.responses import SlowAnswerError
-from etl.extract.paging.base import EVERYTHING, Fetch, Window
-from etl.extract.paging.strategy import READERS, Paging
+from etl.extract.http.response_errors import SlowAnswerError
+from etl.extract.paging.checked_pages import EVERYTHING, Fetch, Window
+from etl.extract.paging.read_strategy import READERS, Paging
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.window_record import WindowRecord
 from etl.jobs.run.context import RunContext

@@ -18,9 +18,9 @@ from threading import Thread
 
 from etl.errors import RefusedError
 from etl.extract.http.page import Page
-from etl.extract.http.responses import SlowAnswerError
-from etl.extract.paging.base import Window, window_query
-from etl.extract.paging.strategy import READERS
+from etl.extract.http.response_errors import SlowAnswerError
+from etl.extract.paging.checked_pages import Window, window_query
+from etl.extract.paging.read_strategy import READERS
 from etl.jobs.pipeline.window_record import WindowRecord
 from etl.jobs.pipeline.windows import TimeRange
 from etl.jobs.run.context import RunContext

@@ -22,7 +22,7 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Direction
-from etl.extract.paging.base import Window, check_dates, check_order, is_last_page, window_query
+from etl.extract.paging.checked_pages import Window, check_dates, check_order, is_last_page, window_query
 from etl.extract.paging.offset import read_by_offset
 from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.context import RunContext
@@ -162,7 +162,7 @@ class CountComparison:
             return [replace(time_range, halve=True)]
         check_order(page, self._field)
         is_last = skip + len(values) >= time_range.there
-        first = self._next_tick(values[0]) if skip else time_range.start
+        first = self._next_instant(values[0]) if skip else time_range.start
         last = time_range.end if is_last else min(self._floor(values[-1]), time_range.end)
         if not time_range.start <= first < last:
             return [replace(time_range, halve=True)]
@@ -199,7 +199,7 @@ class CountComparison:
             return None
         cut = self._floor(value)
         if not self._candidates.count(time_range.start, cut):
-            after = self._value_at(self._next_tick(value), time_range.end, 0)
+            after = self._value_at(self._next_instant(value), time_range.end, 0)
             cut = time_range.end if after is None else self._floor(after)
         return cut if time_range.start < cut < time_range.end else None
 
@@ -210,7 +210,7 @@ class CountComparison:
         """Return the beginning of the instant, as the server tells instants apart."""
         return moment - (moment - BEGINNING_OF_TIME) % self._run.capabilities.current.smallest()
 
-    def _next_tick(self, moment: datetime) -> datetime:
+    def _next_instant(self, moment: datetime) -> datetime:
         return self._floor(moment) + self._run.capabilities.current.smallest()
 
 

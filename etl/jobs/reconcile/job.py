@@ -14,9 +14,9 @@ from typing import Any
 
 from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
 from etl.extract.http.query import Direction, Query
-from etl.extract.paging.base import Window
+from etl.extract.paging.checked_pages import Window
 from etl.extract.paging.offset import read_by_offset
-from etl.extract.paging.strategy import READERS, choose_strategy
+from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.pipeline.account import note
 from etl.jobs.pipeline.first_load import end_load
 from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError

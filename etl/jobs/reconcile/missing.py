@@ -13,8 +13,8 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME
 from etl.extract.http.page import Page
 from etl.extract.http.query import Direction, Field, Query
-from etl.extract.paging.base import Window, window_query
-from etl.extract.paging.strategy import READERS, choose_strategy
+from etl.extract.paging.checked_pages import Window, window_query
+from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError
 from etl.jobs.reconcile.count_comparison import BEGINNING_OF_TIME, CountComparison
 from etl.jobs.run.context import RunContext

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import ApiError, RefusedError
 from etl.extract.capabilities import MILLISECOND, CapabilityDriftError, ServerCapabilities
-from etl.extract.http.client import Client
 from etl.extract.http.query import Field, Query
-from etl.extract.paging.base import moments
-from etl.extract.probe.experiments import ProbeResult, probe
+from etl.extract.http.retrying_client import Client
+from etl.extract.paging.checked_pages import moments
+from etl.extract.probe.find_capabilities import ProbeResult, probe
 from etl.jobs.run.source_store import SourceStore
 from etl.load.ledger import runs, sources
 from etl.load.ledger.sources import Source
@@ -47,18 +47,18 @@ class CapabilityTracker:
         self._corrected: set[str] = set()
         self._accepted_rows: int | None = None
 
-    def ensure_known(self, *, anew: bool = False, again: bool = False) -> None:
+    def ensure_known(self, *, every: bool = False, again: bool = False) -> None:
         """Ask the server what is not known of it yet.
 
-        ``anew`` asks for what is known too. ``again`` repeats questions that had no answer, although nothing was stored
+        ``every`` asks for known ones too. ``again`` repeats questions without an answer, although nothing was stored
         since.
 
         Raises:
             EtlError: as the client does.
         """
-        if not anew and not (self.current.unknown() and (again or self._may_tell_more())):
+        if not every and not (self.current.unknown() and (again or self._may_tell_more())):
             return
-        known = ServerCapabilities().with_overrides(self._overrides) if anew else self.current
+        known = ServerCapabilities().with_overrides(self._overrides) if every else self.current
         self.probed = probe(self._client.fetch, known)
         found = self.probed.capabilities
         changed = [name for name in found.questions() if getattr(self.current, name) != getattr(found, name)]

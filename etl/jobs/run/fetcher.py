@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from etl.errors import RefusedError
-from etl.extract.http.client import Client, Usage
 from etl.extract.http.page import Page
 from etl.extract.http.query import Query
-from etl.extract.http.responses import TooLargeAnswerError
-from etl.extract.paging.base import EVERYTHING
+from etl.extract.http.response_errors import TooLargeAnswerError
+from etl.extract.http.retrying_client import Client, Usage
+from etl.extract.paging.checked_pages import EVERYTHING
 from etl.jobs.run.discovery import CapabilityTracker
 from etl.jobs.run.lease import SourceLease
 

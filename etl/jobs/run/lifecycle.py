@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
-from etl.extract.http.client import Client
+from etl.extract.http.retrying_client import Client
 from etl.jobs.maintenance.rebuild import rebuild
 from etl.jobs.pipeline.batch import BatchTransformer
 from etl.jobs.pipeline.first_load import begin_load, end_load

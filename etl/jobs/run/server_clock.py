@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from etl.extract.capabilities import END_OF_TIME, SECOND
-from etl.extract.http.client import NOTICEABLE_SKEW, Client
+from etl.extract.http.retrying_client import NOTICEABLE_SKEW, Client
 from etl.jobs.run.source_store import SourceStore
 from etl.load.queries import statistics
 

@@ -17,9 +17,9 @@ from sqlalchemy.engine import make_url
 
 from etl import exact_json
 from etl.errors import ConfigError, DatabaseError
-from etl.extras import install_command
 from etl.load.database.errors import raise_database_error
 from etl.load.database.session import prepare_session
+from etl.optional_packages import install_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -245,6 +245,7 @@ tasks = Table(
     Column("raw", Json, nullable=False, comment="the whole record as the API sent it"),
     Column("deleted_at", Moment, comment="when a run found that the server no longer has it"),
     Column("first_seen_at", Moment, nullable=False, comment="when a sync first stored it"),
+    Column("first_updated_at", Moment, comment="updatedAt of the version that a sync first stored"),
     Column("stored_at", Moment, nullable=False, comment="when this version was stored"),
     Column("run_id", RowId, nullable=False, comment="the run that wrote this version"),
     Column("forgotten_at", Moment, comment="when its content was erased on request"),
@@ -276,7 +277,7 @@ tasks = Table(
     Index(
         "ix_tasks_dates",
         *("_id", "source_id", "stream_id", "status_id"),
-        *("created_at", "first_seen_at", "updated_at", "deleted_at", "forgotten_at"),
+        *("created_at", "first_seen_at", "first_updated_at", "deleted_at", "forgotten_at"),
         *("queue_id", "priority_id", "assignee_id", "due_at"),
     ),
     comment="tasks, each in its newest version",

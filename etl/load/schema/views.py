@@ -209,7 +209,7 @@ VIEWS = (
         | {
             "day": f"{_DAY}; every day from the first task to today",
             "created": "",
-            "resolved": "a task first seen as resolved counts on the day of its last update, if known",
+            "resolved": "a task first seen as resolved counts on the day of its last update before that",
             "reopened": "",
             "deleted": "open tasks that were deleted",
             "backlog": "open tasks at the day's end: the day before + created - resolved + reopened - deleted",

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-_OWN = ("first_seen_at", "stored_at", "run_id", "deleted_at", "forgotten_at")  # written here, not by the API
+_OWN = (  # written here, not by the API
+    *("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "forgotten_at"),
+)
 _FROM_API = [column.name for column in tasks.columns if column.name not in _OWN]
 
 incoming = Table(
@@ -133,7 +135,8 @@ def write(connection: Connection, *, run_id: int, now: datetime, takes_back: boo
 @cache
 def _merge(dialect: str, *, takes_back: bool) -> Any:
     now = bindparam("now", type_=tasks.c.stored_at.type)
-    own = {"first_seen_at": now, "stored_at": now, "run_id": bindparam("run", type_=tasks.c.run_id.type)}
+    first = {"first_seen_at": now, "first_updated_at": incoming.c.updated_at}
+    own = {**first, "stored_at": now, "run_id": bindparam("run", type_=tasks.c.run_id.type)}
     source = (
         select(*(incoming.c[name] for name in _FROM_API), *own.values(), inactive_since(incoming, now))
         .select_from(incoming.outerjoin(tasks, _KEY))

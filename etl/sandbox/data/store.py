@@ -38,7 +38,7 @@ class Row:
 
     @property
     def record(self) -> Any:
-        """The record anew; odd ones are read by the standard library, which keeps huge integers whole."""
+        """The decoded record; the standard library reads odd ones, because it keeps huge integers whole."""
         return orjson.loads(self.text) if self.plain else json.loads(self.text)
 
 

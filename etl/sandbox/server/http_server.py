@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from etl.sandbox.options import Options
-from etl.sandbox.server import control, faults
-from etl.sandbox.server.replies import Refusal, Reply, refuse
-from etl.sandbox.server.service import PREFIX, SUFFIX, Service
+from etl.sandbox.server import control_api, faults
+from etl.sandbox.server.messages import Refusal, Reply, refuse
+from etl.sandbox.server.task_server import PREFIX, SUFFIX, Service
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -41,8 +41,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _reply(self, body: bytes) -> Reply:
         path = self.path.partition("?")[0]
-        if path.startswith(control.PREFIX):
-            return control.handle(self.service, self.command, path, body, self.client_address[0])
+        if path.startswith(control_api.PREFIX):
+            return control_api.handle(self.service, self.command, path, body, self.client_address[0])
         if not path.startswith(PREFIX) or not path.endswith(SUFFIX):
             return self._refuse(Refusal(404, "Not Found"))
         if self.command != "POST":

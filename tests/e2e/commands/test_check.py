@@ -119,7 +119,7 @@ def test_old_tables_warn_or_fail_where_migrating_is_forbidden(run_cli, settings,
 def test_a_database_that_is_not_there_yet_is_not_made(run_cli, settings, tmp_path):
     done = run_cli("check", env={**settings, "KORE_ETL_DATABASE_URL": f"sqlite:///{tmp_path}/new.db"})
     assert done.returncode == 0
-    assert "does not exist yet; the first sync makes it" in done.stdout
+    assert "does not exist yet; the first sync creates it" in done.stdout
     assert not (tmp_path / "new.db").exists()
 
 
@@ -148,7 +148,7 @@ def test_another_run_is_a_warning_and_a_bare_lock_is_75(found, server, sqlite_ur
     lock.release()
     engine.dispose()
     assert (code, lines["lock"][0]) == (0, "warning")
-    assert "run 1, a sync, is at work since" in lines["lock"][1]
+    assert "run 1, a sync, has been running since" in lines["lock"][1]
 
 
 def test_a_minute_whose_requests_are_used_up_is_not_waited_for(found, server):

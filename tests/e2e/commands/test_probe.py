@@ -43,7 +43,7 @@ def shown(output: str) -> tuple[str, dict[str, tuple[str, str]]]:
             {}, ["createdAt", "yes", "millisecond", "yes", "yes", "50", "any", "as ours"], id="as the page suggests"
         ),
         pytest.param(
-            {"window_field": "updatedAt", "tick": "second", "ends": "exclusive", "sort_fields": ("updatedAt",)},
+            {"window_field": "updatedAt", "granularity": "second", "ends": "exclusive", "sort_fields": ("updatedAt",)},
             ["updatedAt", "no", "second", "yes", "no", "50", "any", "as ours"],
             id="each answer another",
         ),
@@ -83,7 +83,7 @@ def test_keeps_the_answers_and_asks_only_what_is_unknown(run_cli, sandbox, envir
     assert (title, server.request_count) == ("default, no request was needed:", 0)
     assert {**again, QUESTIONS[-1]: first[QUESTIONS[-1]]} == first
     assert again[QUESTIONS[-1]] == ("unknown", "nothing was asked")
-    assert run_cli("probe", "--anew", env=env).stdout.startswith("default, 7 requests:\n")
+    assert run_cli("probe", "--all", env=env).stdout.startswith("default, 7 requests:\n")
 
 
 def test_asks_again_what_the_tasks_of_then_could_not_show(run_cli, sandbox, environment, migrated_sqlite_url):
@@ -94,21 +94,21 @@ def test_asks_again_what_the_tasks_of_then_could_not_show(run_cli, sandbox, envi
     assert shown(run_cli("probe", env=env).stdout)[1]["sortBy updatedAt is obeyed"][0] == "yes"
 
 
-def test_anew_finds_what_has_changed_and_says_so(run_cli, sandbox, environment, migrated_sqlite_url):
+def test_all_finds_what_has_changed_and_says_so(run_cli, sandbox, environment, migrated_sqlite_url):
     server = sandbox(tasks=300)
     env = environment(server, migrated_sqlite_url)
     run_cli("probe", env=env)
     server.configure(window_field="updatedAt")
-    done = run_cli("probe", "--anew", env=env)
+    done = run_cli("probe", "--all", env=env)
     assert shown(done.stdout)[1]["startDate and endDate filter on"][0] == "updatedAt"
     assert '"event": "probe.changed", "question": "window_field", "before": "createdAt"' in done.stderr
 
 
 def test_takes_what_is_set_by_hand_for_granted(run_cli, sandbox, environment, migrated_sqlite_url):
-    server = sandbox(tasks=300, tick="second")
+    server = sandbox(tasks=300, granularity="second")
     overrides = {
         "KORE_ETL_WINDOW_FIELD": "updatedAt",
-        "KORE_ETL_TICK": "m",
+        "KORE_ETL_GRANULARITY": "m",
         "KORE_ETL_PAGE_SIZE": "20",
         "KORE_ETL_SORT_UPDATED": "false",
         "KORE_ETL_LONGEST_RANGE": "36h",
@@ -118,7 +118,7 @@ def test_takes_what_is_set_by_hand_for_granted(run_cli, sandbox, environment, mi
     given = {name: entry["answer"] for name, entry in source["answers"].items() if entry["set_by_hand"]}
     assert given == {
         "window_field": "updatedAt",
-        "tick": 60.0,
+        "granularity": 60.0,
         "page_rows": 20,
         "sort_updated": False,
         "longest_range": 129600.0,
@@ -207,5 +207,5 @@ def test_draws_a_table_on_a_terminal(tmp_path, sandbox, environment, migrated_sq
 def test_help_has_an_example_and_names_the_settings(run_cli):
     text = run_cli("probe", "--help").stdout
     assert "  Example:\n    kore-etl probe\n" in text
-    for setting in ("window_field", "ends_inclusive", "tick", "sort_created", "page_size", "longest_range"):
+    for setting in ("window_field", "ends_inclusive", "granularity", "sort_created", "page_size", "longest_range"):
         assert setting in text

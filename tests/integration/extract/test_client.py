@@ -25,20 +25,20 @@ from hypothesis import strategies as st
 
 from etl.errors import ApiError, AuthError, ConfigError, EtlError, RefusedError, TransientApiError
 from etl.extract.http.auth import Identity, Token
-from etl.extract.http.client import Client
+from etl.extract.http.connection import Endpoint
 from etl.extract.http.query import Query
 from etl.extract.http.rate_limiter import MINUTE, RateLimiter
-from etl.extract.http.responses import (
+from etl.extract.http.response_errors import (
     BadTokenError,
     NoConnectionError,
     SlowAnswerError,
     TooLargeAnswerError,
     UnusableAnswerError,
 )
-from etl.extract.http.transport import Endpoint
+from etl.extract.http.retrying_client import Client
 from etl.sandbox import Options, Sandbox
 from etl.sandbox.options import FAULT_KINDS
-from etl.stop import Stop, Terminated
+from etl.stop_request import Stop, Terminated
 
 SECRET = "a secret of the tests, long enough for HS512 and in no way a real one"
 PAGE = b'{"results": [{"_id": "ti-1"}], "hasMore": false, "totalResults": 1}'

@@ -10,18 +10,18 @@ import pytest
 
 from etl.extract.capabilities import MILLISECOND, SECOND, ServerCapabilities
 from etl.extract.http.auth import Identity, Token
-from etl.extract.http.client import Client, Endpoint
 from etl.extract.http.page import moment_of
 from etl.extract.http.rate_limiter import RateLimiter
-from etl.extract.probe.experiments import ProbeResult, probe
-from etl.extract.probe.session import MOST_REQUESTS
+from etl.extract.http.retrying_client import Client, Endpoint
+from etl.extract.probe.find_capabilities import ProbeResult, probe
+from etl.extract.probe.limited_requests import MOST_REQUESTS
 from etl.sandbox import Sandbox
 
 DAY = timedelta(days=1)
 COMMON = {
     "window_field": "createdAt",
     "ends_inclusive": True,
-    "tick": MILLISECOND,
+    "granularity": MILLISECOND,
     "sort_updated": True,
     "sort_created": True,
     "page_rows": 50,
@@ -36,7 +36,7 @@ def now() -> datetime:
 
 @pytest.fixture
 def examine(sandbox) -> Iterator[Callable[..., tuple[ProbeResult, Sandbox, Client]]]:
-    """Start a sandbox and probe it: ``examine(cap=10)``, ``examine({"tick": SECOND}, tasks=5)``."""
+    """Start a sandbox and probe it: ``examine(cap=10)``, ``examine({"granularity": SECOND}, tasks=5)``."""
     clients: list[Client] = []
 
     def examined(known: dict[str, Any] | None = None, **options: Any) -> tuple[ProbeResult, Sandbox, Client]:
@@ -66,13 +66,16 @@ SERVERS = [
     pytest.param({}, {}, 7, id="as the vendor's page suggests"),
     pytest.param({"window_field": "updatedAt"}, {"window_field": "updatedAt"}, 7, id="dates on updatedAt"),
     pytest.param({"ends": "exclusive"}, {"ends_inclusive": False}, 9, id="ends left out"),
-    pytest.param({"tick": "second"}, {"tick": SECOND}, 8, id="dates cut to the second"),
+    pytest.param({"granularity": "second"}, {"granularity": SECOND}, 8, id="dates cut to the second"),
     pytest.param(
-        {"tick": "second", "ends": "exclusive"}, {"tick": SECOND, "ends_inclusive": False}, 10, id="cut and left out"
+        {"granularity": "second", "ends": "exclusive"},
+        {"granularity": SECOND, "ends_inclusive": False},
+        10,
+        id="cut and left out",
     ),
     pytest.param(
-        {"tick": "second", "ends": "exclusive", "window_field": "updatedAt"},
-        {"tick": SECOND, "ends_inclusive": False, "window_field": "updatedAt"},
+        {"granularity": "second", "ends": "exclusive", "window_field": "updatedAt"},
+        {"granularity": SECOND, "ends_inclusive": False, "window_field": "updatedAt"},
         10,
         id="cut and left out on updatedAt",
     ),
@@ -191,7 +194,7 @@ def many(name: str, created: str, updated: str) -> list[dict[str, Any]]:
 def test_is_not_misled_by_tasks_that_share_a_moment(sandbox, window_field, others):
     probed = examine_only(sandbox(tasks=0, window_field=window_field), *others, a_task("ti-z"))
     found = probed.capabilities
-    assert (found.window_field, found.ends_inclusive, found.tick) == (window_field, True, MILLISECOND)
+    assert (found.window_field, found.ends_inclusive, found.granularity) == (window_field, True, MILLISECOND)
     assert probed.requests <= MOST_REQUESTS
 
 
@@ -202,8 +205,8 @@ def test_does_not_guess_between_tasks_that_share_each_moment(sandbox):
 
 
 def test_finds_the_tick_where_every_time_is_a_whole_hour(examine):
-    probed, _, _ = examine(tasks=8000, round_to=3600.0, tick="second", window_field="updatedAt")
-    assert answers(probed) == {**COMMON, "tick": SECOND, "window_field": "updatedAt"}
+    probed, _, _ = examine(tasks=8000, round_to=3600.0, granularity="second", window_field="updatedAt")
+    assert answers(probed) == {**COMMON, "granularity": SECOND, "window_field": "updatedAt"}
 
 
 def at(milliseconds: int, second: str = "2025-03-01T08:00:00") -> str:
@@ -212,33 +215,36 @@ def at(milliseconds: int, second: str = "2025-03-01T08:00:00") -> str:
 
 def test_finds_the_tick_by_a_second_that_fits_a_page(sandbox):
     crowd = [a_task(f"ti-{999 - number}", at(number)) for number in range(219, 99, -1)]
-    probed = examine_only(sandbox(tasks=0, tick="second"), *crowd, a_task("ti-0", at(5, "2025-03-02T08:00:00")))
-    assert probed.capabilities.tick == SECOND
+    probed = examine_only(sandbox(tasks=0, granularity="second"), *crowd, a_task("ti-0", at(5, "2025-03-02T08:00:00")))
+    assert probed.capabilities.granularity == SECOND
 
 
 def test_leaves_the_tick_unknown_where_no_second_fits_a_page(sandbox):
     crowd = [a_task(f"ti-{999 - number}", at(number)) for number in range(219, 99, -1)]
-    probed = examine_only(sandbox(tasks=0, tick="second"), *crowd)
+    probed = examine_only(sandbox(tasks=0, granularity="second"), *crowd)
     assert probed.capabilities.ends_inclusive is True
-    assert probed.capabilities.tick is None
+    assert probed.capabilities.granularity is None
 
 
 @pytest.mark.parametrize(
-    ("moment", "tick"),
+    ("moment", "granularity"),
     [(at(999), None), (at(500, "2025-03-01T08:00:59"), None), (at(500, "2025-03-01T23:10:10"), SECOND)],
 )
-def test_leaves_the_tick_unknown_where_two_ticks_end_together(sandbox, moment, tick):
-    assert examine_only(sandbox(tasks=0, tick="second"), a_task(created=moment)).capabilities.tick == tick
+def test_leaves_the_tick_unknown_where_two_ticks_end_together(sandbox, moment, granularity):
+    assert (
+        examine_only(sandbox(tasks=0, granularity="second"), a_task(created=moment)).capabilities.granularity
+        == granularity
+    )
 
 
 def test_finds_the_tick_by_a_moment_that_tells_ticks_apart(sandbox):
     edge = a_task(created="2025-02-01T08:00:00.999Z")
-    assert examine_only(sandbox(tasks=0, tick="second"), edge, a_task("ti-2")).capabilities.tick == SECOND
+    assert examine_only(sandbox(tasks=0, granularity="second"), edge, a_task("ti-2")).capabilities.granularity == SECOND
 
 
 def test_leaves_the_filtered_field_unknown_without_a_filter(examine):
     probed, _, _ = examine(dates="ignored")
-    unknown = {"window_field": None, "ends_inclusive": None, "tick": None}
+    unknown = {"window_field": None, "ends_inclusive": None, "granularity": None}
     assert answers(probed) == {**COMMON, **unknown}
     assert probed.requests == 6
 
@@ -257,9 +263,9 @@ def test_is_not_misled_by_a_span_that_ignores_the_dates(sandbox):
 
 
 def test_asks_only_what_is_not_known(examine):
-    known = {name: answer for name, answer in COMMON.items() if name != "tick"}
-    probed, server, _ = examine(known, tick="second")
-    assert probed.capabilities.tick == SECOND
+    known = {name: answer for name, answer in COMMON.items() if name != "granularity"}
+    probed, server, _ = examine(known, granularity="second")
+    assert probed.capabilities.granularity == SECOND
     assert probed.requests == 3
     assert server.requests[0]["body"]["limit"] == 50
 
@@ -307,13 +313,13 @@ def test_does_not_guess_where_history_begins(examine):
 
 
 def test_keeps_to_twelve_requests_and_what_they_showed(examine):
-    probed, server, _ = examine(cap_mode="refuse", cap=137, ends="exclusive", tick="second", max_range_days=31)
+    probed, server, _ = examine(cap_mode="refuse", cap=137, ends="exclusive", granularity="second", max_range_days=31)
     assert probed.requests == server.request_count == MOST_REQUESTS
     expected = {**COMMON, "page_rows": 137, "ends_inclusive": False}
-    assert answers(probed) == {**expected, "tick": None, "any_range": None}
+    assert answers(probed) == {**expected, "granularity": None, "any_range": None}
     again, client = probe_server(server, probed.capabilities)
     client.close()
-    assert answers(again) == {**expected, "tick": SECOND, "any_range": False, "longest_range": 31 * DAY}
+    assert answers(again) == {**expected, "granularity": SECOND, "any_range": False, "longest_range": 31 * DAY}
 
 
 def test_the_client_knows_the_skew_of_the_clock(examine):

@@ -38,7 +38,7 @@ OVERNIGHT = {
     "totals and hasMore gone": ({"window_field": "updatedAt"}, {"totals": "null", "has_more": "null"}, []),
     "ranges over 31 days refused": ({"window_field": "updatedAt"}, {"max_range_days": 31.0}, ["any_range"]),
     "ends no longer included": ({"window_field": "updatedAt"}, {"ends": "exclusive"}, ["ends_inclusive"]),
-    "dates now cut to the second": ({"window_field": "updatedAt"}, {"tick": "second"}, ["tick"]),
+    "dates now cut to the second": ({"window_field": "updatedAt"}, {"granularity": "second"}, ["granularity"]),
 }
 
 

@@ -82,7 +82,7 @@ def test_a_syncs_database_time_does_not_grow_with_its_tasks(sandbox, tmp_path, s
         pytest.param({"has_more": "null", "totals": "null"}, id="neither"),
         pytest.param({"cap": 10}, id="10 rows a request"),
         pytest.param({"cap_mode": "refuse"}, id="limit over 50 refused"),
-        pytest.param({"tick": "second"}, id="dates cut to the second"),
+        pytest.param({"granularity": "second"}, id="dates cut to the second"),
         pytest.param({"ends": "exclusive"}, id="ends not included"),
         pytest.param({"max_range_days": 31.0}, id="ranges over 31 days refused"),
         pytest.param({"date_header": "missing"}, id="no Date header"),

@@ -58,7 +58,8 @@ def history(database: Database) -> Database:
 
 def add_task(database: Database, key: str, status: str | None, created: datetime | None = NOW, **columns: Any) -> None:
     row = {"_id": key, "source_id": 1, "stream_id": "s-1", "status_id": status, "created_at": created, "raw": "{}"}
-    row |= {"first_seen_at": created or NOW, "stored_at": NOW, "run_id": database.run_id, **columns}
+    row |= {"first_seen_at": created or NOW, "first_updated_at": columns.get("updated_at"), "stored_at": NOW}
+    row |= {"run_id": database.run_id, **columns}
     with database.engine.begin() as connection:
         connection.execute(insert(tasks).values(**row))
 
@@ -370,8 +371,8 @@ def test_daily_flow_has_every_day_and_what_was_open_at_its_end(history: Database
     }
 
 
-def test_a_task_that_came_resolved_counts_at_its_update(history: Database) -> None:
-    add_task(history, "t-1", "Solved", noon(9), updated_at=noon(4), first_seen_at=noon(1))
+def test_a_task_that_came_resolved_counts_at_that_update(history: Database) -> None:
+    add_task(history, "t-1", "Solved", noon(9), updated_at=noon(0), first_updated_at=noon(4), first_seen_at=noon(1))
     assert flow(history) == {9: (1, 0, 0, 0, 1), 4: (0, 1, 0, 0, 0), 0: (0, 0, 0, 0, 0)}
 
 

@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from etl.sandbox.options import Options
-from etl.sandbox.server import control
-from etl.sandbox.server.service import Service
+from etl.sandbox.server import control_api
+from etl.sandbox.server.task_server import Service
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_an_unknown_name_is_answered_with_those_there_are(sandbox, call):
     [("127.0.0.1", 200), ("::1", 200), ("::ffff:127.0.0.1", 200), ("192.0.2.7", 403), ("2001:db8::7", 403)],
 )
 def test_the_control_plane_is_for_the_same_machine_only(client, status):
-    assert control.handle(Service(Options(tasks=1)), "GET", "/_sandbox/tasks", b"", client).status == status
+    assert control_api.handle(Service(Options(tasks=1)), "GET", "/_sandbox/tasks", b"", client).status == status
 
 
 # --- the command --------------------------------------------------------------------------------------------------

@@ -320,8 +320,8 @@ def test_a_date_may_have_an_offset(sandbox, ask):
     [
         ({}, ["b"]),
         ({"ends": "exclusive"}, []),
-        ({"tick": "second"}, ["a", "b", "c"]),
-        ({"tick": "second", "ends": "exclusive"}, []),
+        ({"granularity": "second"}, ["a", "b", "c"]),
+        ({"granularity": "second", "ends": "exclusive"}, []),
     ],
     ids=str,
 )
@@ -330,7 +330,7 @@ def test_the_ends_are_kept_to_the_servers_tick(sandbox, ask, options, found):
     stamps = {"a": "00.999", "b": "01.500", "c": "01.501", "d": "02.000", "z": "01.000"}
     server.put({"_id": name, "createdAt": f"2025-06-01T12:00:{stamp}Z"} for name, stamp in stamps.items())
     answer = ask(server, startDate="2025-06-01T12:00:01.500Z", endDate="2025-06-01T12:00:01.500Z")
-    assert sorted(ids(answer)) == (["b", "c", "z"] if options == {"tick": "second"} else found)
+    assert sorted(ids(answer)) == (["b", "c", "z"] if options == {"granularity": "second"} else found)
 
 
 @pytest.mark.parametrize(("ends", "found"), [("exclusive", ["1", "2", "3"]), ("half_open", ["0", "1", "2", "3"])])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.extract.capabilities import END_OF_TIME, SECOND, CapabilityDriftError, ServerCapabilities
-from etl.extract.paging.base import Window
+from etl.extract.paging.checked_pages import Window
 from etl.extract.paging.keyset import read_keyset
 from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.split_windows import read_split_windows
@@ -24,7 +24,7 @@ servers = st.builds(
     Server,
     cap=st.integers(2, 7),
     inclusive=st.booleans(),
-    tick=st.sampled_from([MILLISECOND, SECOND]),
+    granularity=st.sampled_from([MILLISECOND, SECOND]),
     totals=st.booleans(),
     has_more=st.booleans(),
     seed=st.integers(0, 10**6),  # of what mixes ties well, which generated choices do not
@@ -77,7 +77,7 @@ def known(server, **answers):
     truth = {
         "window_field": server.window_field,
         "ends_inclusive": server.inclusive,
-        "tick": server.tick,
+        "granularity": server.granularity,
         "sort_updated": server.sorted,
         "sort_created": server.sorted,
         "page_rows": server.cap,
@@ -103,26 +103,26 @@ def read(reader, server, capabilities, start=BEGIN, end=END_OF_TIME):
 
 
 @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
-@pytest.mark.parametrize("knows", [True, False], ids=["all known", "ends and tick unknown"])
+@pytest.mark.parametrize("knows", [True, False], ids=["all known", "ends and granularity unknown"])
 @given(server=servers, seconds=many_steps, happenings=changes)
 @settings(max_examples=40)
 def test_keyset_misses_no_task_that_stays_as_it_is(field, knows, server, seconds, happenings):
     fill(server, seconds, field)
     untouched = interleave(server, happenings)
-    capabilities = known(server) if knows else known(server, ends_inclusive=None, tick=None)
+    capabilities = known(server) if knows else known(server, ends_inclusive=None, granularity=None)
     versions, verified = read(read_keyset, server, capabilities)
     assert untouched <= versions.keys() or not verified
 
 
 @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
-@pytest.mark.parametrize("knows", [True, False], ids=["all known", "ends and tick unknown"])
+@pytest.mark.parametrize("knows", [True, False], ids=["all known", "ends and granularity unknown"])
 @given(server=servers, seconds=many_steps, happenings=changes)
 @settings(max_examples=40)
 def test_verified_windows_miss_no_task_that_stays_as_it_is(field, knows, server, seconds, happenings):
     server.sorted = False
     fill(server, seconds, field)
     untouched = interleave(server, happenings)
-    capabilities = known(server) if knows else known(server, ends_inclusive=None, tick=None)
+    capabilities = known(server) if knows else known(server, ends_inclusive=None, granularity=None)
     versions, verified = read(read_split_windows, server, capabilities, end=server.now + DAY)
     assert untouched <= versions.keys() or not verified
 

@@ -11,10 +11,10 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import MILLISECOND, SECOND, ServerCapabilities
 from etl.extract.http.page import Page, moment_of
 from etl.extract.http.query import Query
-from etl.extract.http.responses import SlowAnswerError
-from etl.extract.probe.experiments import ProbeResult, probe
-from etl.extract.probe.limits import EARLY
-from etl.extract.probe.session import MOST_REQUESTS, largest_accepted
+from etl.extract.http.response_errors import SlowAnswerError
+from etl.extract.probe.find_capabilities import ProbeResult, probe
+from etl.extract.probe.largest_request import EARLY
+from etl.extract.probe.limited_requests import MOST_REQUESTS, largest_accepted
 from etl.times import format_time
 from tests.unit.server import Server
 
@@ -42,24 +42,24 @@ def probe_server(known: ServerCapabilities | None = None, **options: Any) -> Pro
 
 class TestTick:
     @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
-    @pytest.mark.parametrize("tick", [MILLISECOND, SECOND, MINUTE, HOUR, DAY], ids=str)
-    def test_is_found_however_coarse(self, tick, field):
-        found = probe_server(window_field=field, tick=tick)
+    @pytest.mark.parametrize("granularity", [MILLISECOND, SECOND, MINUTE, HOUR, DAY], ids=str)
+    def test_is_found_however_coarse(self, granularity, field):
+        found = probe_server(window_field=field, granularity=granularity)
         assert (found.capabilities.window_field, found.capabilities.ends_inclusive) == (field, True)
-        assert found.capabilities.tick == tick
+        assert found.capabilities.granularity == granularity
         assert found.requests <= MOST_REQUESTS
 
-    @pytest.mark.parametrize("tick", [MILLISECOND, SECOND], ids=str)
-    def test_is_that_of_the_coarser_end_where_one_end_is_left_out(self, tick):
-        found = probe_server(tick=tick, options={"ends": "half_open"})
+    @pytest.mark.parametrize("granularity", [MILLISECOND, SECOND], ids=str)
+    def test_is_that_of_the_coarser_end_where_one_end_is_left_out(self, granularity):
+        found = probe_server(granularity=granularity, options={"ends": "half_open"})
         assert (found.capabilities.window_field, found.capabilities.ends_inclusive) == ("createdAt", False)
-        assert found.capabilities.tick == tick
+        assert found.capabilities.granularity == granularity
 
-    @pytest.mark.parametrize("tick", [MINUTE, HOUR], ids=str)
-    def test_is_found_where_ends_are_excluded_and_the_field_known(self, tick):
+    @pytest.mark.parametrize("granularity", [MINUTE, HOUR], ids=str)
+    def test_is_found_where_ends_are_excluded_and_the_field_known(self, granularity):
         known = ServerCapabilities(window_field="createdAt", ends_inclusive=False)
-        found = probe_server(known, tick=tick, options={"ends": "half_open"})
-        assert found.capabilities.tick == tick
+        found = probe_server(known, granularity=granularity, options={"ends": "half_open"})
+        assert found.capabilities.granularity == granularity
 
 
 class TestRefusals:
@@ -69,7 +69,7 @@ class TestRefusals:
 
         found = probe_server(window_field="updatedAt", refuses=refuses)
         assert (found.capabilities.window_field, found.capabilities.ends_inclusive) == ("updatedAt", None)
-        assert found.capabilities.tick == MILLISECOND
+        assert found.capabilities.granularity == MILLISECOND
 
     def test_of_sort_by_are_told_from_those_of_a_limit(self):
         found = probe_server(refuses=lambda query: "sortBy must be a string" if query.sort_by else None, cap=90)

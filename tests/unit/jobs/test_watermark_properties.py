@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, text
 
 from etl.errors import TransientApiError
-from etl.extract.http.client import Usage
+from etl.extract.http.retrying_client import Usage
 from etl.jobs.run.lifecycle import SourceSpec, start_run
 from etl.jobs.run.options import SyncOptions
 from etl.jobs.sync import sync

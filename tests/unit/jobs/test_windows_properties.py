@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import ServerCapabilities
-from etl.extract.paging.base import Window
+from etl.extract.paging.checked_pages import Window
 from etl.extract.paging.split_windows import read_split_windows
 from etl.jobs.pipeline.windows import WindowSizer
 from tests.unit.server import BEGIN, MILLISECOND, Server
@@ -47,17 +47,17 @@ def test_windows_tile_without_gap_or_overlap(span, size, least, limit):
     span=spans,
     seconds=st.lists(st.floats(0, 1), max_size=60),
     cap=st.integers(1, 9),
-    tick=st.sampled_from([MILLISECOND, timedelta(seconds=1)]),
+    granularity=st.sampled_from([MILLISECOND, timedelta(seconds=1)]),
     inclusive=st.booleans(),
 )
 @settings(max_examples=100)
-def test_verified_windows_cover_all_from_start_to_end_in_order(span, seconds, cap, tick, inclusive):
-    server = Server(cap=cap, sorted=False, tick=tick, inclusive=inclusive)
+def test_verified_windows_cover_all_from_start_to_end_in_order(span, seconds, cap, granularity, inclusive):
+    server = Server(cap=cap, sorted=False, granularity=granularity, inclusive=inclusive)
     for place in seconds:
         server.insert(BEGIN + (span * place) // MILLISECOND * MILLISECOND)
     end = BEGIN + span + MILLISECOND
     capabilities = ServerCapabilities(
-        window_field="updatedAt", ends_inclusive=inclusive, tick=tick, sort_updated=False, page_rows=cap
+        window_field="updatedAt", ends_inclusive=inclusive, granularity=granularity, sort_updated=False, page_rows=cap
     )
     asked = []
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from etl.jobs.diagnostics.check_results import CheckResult
-    from etl.settings import Loaded
+    from etl.settings import Loaded, SourceSettings
 
 _COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "cyan"}
 
@@ -93,7 +93,7 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[CheckResult]]:
     """Return the database, if it exists and opens, and the findings about it."""
     from sqlalchemy.engine import make_url
 
-    from etl.jobs.diagnostics import database_check as checks
+    from etl.jobs.diagnostics import check_database as checks
     from etl.jobs.diagnostics.check_results import failed
     from etl.load.database.engine import open_engine
 
@@ -118,10 +118,9 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[CheckResult]]:
 
 
 def _sources(loaded: Loaded, engine: Engine | None, *, moved: bool, ask: bool) -> Iterator[CheckResult]:
-    from etl.cli.factory import Builder
-    from etl.cli.moved_sources import settle_move
+    from etl.cli.client_factory import Builder
     from etl.jobs.diagnostics.check_results import failed
-    from etl.jobs.diagnostics.preflight import check_source
+    from etl.jobs.diagnostics.check_source import check_source
     from etl.load.ledger.sources import unsettled_move
 
     builder = Builder(loaded.settings, engine)
@@ -131,6 +130,27 @@ def _sources(loaded: Loaded, engine: Engine | None, *, moved: bool, ask: bool) -
         if before is not None:
             found = failed("source", unsettled_move(source.name, before, source.base_url))
             yield replace(found, source=source.name)
+
+
+def settle_move(engine: Engine, source: SourceSettings, *, moved: bool = False, ask: bool = True) -> str | None:
+    """Give a source its new host if ``moved``, or if the user confirms it on the terminal.
+
+    Return the old base_url if nobody confirmed, None if there is no open question.
+    """
+    from etl.load.database.engine import reading
+    from etl.load.ledger import sources
+
+    identity = {"base_url": source.base_url, "account_id": source.account_id, "stream_id": source.stream_id}
+    with reading(engine) as connection:
+        before = sources.moved_from(connection, name=source.name, **identity)
+    if before is None:
+        return None
+    question = f"Source {source.name} was read from {before} before. Is {source.base_url} the same server, moved?"
+    if moved or (ask and sys.stdin.isatty() and click.confirm(question, err=True)):
+        with engine.begin() as connection:
+            sources.move(connection, name=source.name, **identity)
+        return None
+    return before
 
 
 def _print(finding: CheckResult, *, of_many: bool) -> None:

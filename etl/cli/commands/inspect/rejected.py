@@ -101,7 +101,7 @@ def replay(common: Common, select: tuple[str, ...], numbers: tuple[int, ...], ou
     """
     from dataclasses import asdict
 
-    from etl.cli.runner import Work, work_on_sources
+    from etl.cli.run_sources import Work, work_on_sources
     from etl.jobs.maintenance.replay import replay as job
 
     ids = sorted(set(numbers)) or None
@@ -129,7 +129,7 @@ def acknowledge(common: Common, numbers: tuple[int, ...], output: str) -> None:
       kore-etl rejected acknowledge
       kore-etl rejected acknowledge 3 4
     """
-    from etl.cli.factory import now
+    from etl.cli.client_factory import now
     from etl.cli.open_database import existing_database
     from etl.cli.output import print_json
     from etl.load.ledger import quarantine

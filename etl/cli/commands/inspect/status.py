@@ -33,7 +33,7 @@ def status(common: Common, source: str | None, max_age: timedelta | None, output
       kore-etl status
       kore-etl status --max-age 15m --output json | jq '.sources[] | {name, age, stale}'
     """
-    from etl.cli.factory import now
+    from etl.cli.client_factory import now
     from etl.cli.open_database import existing_database
     from etl.cli.output import print_json
     from etl.errors import ConfigError

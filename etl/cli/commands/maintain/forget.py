@@ -32,7 +32,7 @@ def forget(common: Common, task_id: str, yes: bool, output: str) -> int:
     """
     from functools import partial
 
-    from etl.cli.runner import Work, work_on_sources
+    from etl.cli.run_sources import Work, work_on_sources
     from etl.jobs.maintenance.erase import forget as job
 
     settings = common.start().settings

@@ -81,7 +81,7 @@ def _chosen(engine: Engine, select: Sequence[str]) -> list[Row]:
 
 
 def _prune_each(engine: Engine, sources: Sequence[Row], ages: Ages, *, dry_run: bool) -> tuple[int, list[Pruned]]:
-    from etl.cli.factory import now
+    from etl.cli.client_factory import now
     from etl.jobs.maintenance.prune import prune as job
 
     code, done = 0, []

@@ -12,7 +12,7 @@ import click
 
 from etl.cli.options import Common, common_options
 from etl.errors import ConfigError
-from etl.extras import install_command
+from etl.optional_packages import install_command
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 

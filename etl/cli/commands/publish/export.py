@@ -27,7 +27,7 @@ class SinceOption(click.ParamType):  # type: ignore[type-arg]  # generic for the
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Read the option's text."""
-        from etl.cli.factory import now
+        from etl.cli.client_factory import now
         from etl.cli.options import MomentOption
         from etl.times import parse_duration
 

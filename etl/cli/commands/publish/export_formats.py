@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import orjson
 
 from etl.errors import ConfigError
-from etl.extras import install_command
+from etl.optional_packages import install_command
 from etl.times import format_time
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import click
 
 from etl.cli.options import Common, DurationOption, common_options
 from etl.errors import ConfigError
-from etl.extras import install_command
+from etl.optional_packages import install_command
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -68,7 +68,7 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo | Non
     if not timedelta(days=1) <= since <= _LONGEST:
         raise click.UsageError("--since must be from 1d to 3660d.")
     from etl.atomic_file import output_file
-    from etl.cli.factory import now
+    from etl.cli.client_factory import now
     from etl.cli.open_database import existing_database
     from etl.jobs.diagnostics.status import source_statuses
 

@@ -73,7 +73,7 @@ class _Paths:
 
 def _paths(common: Common, environ: Mapping[str, str], user_id: int) -> _Paths:
     from etl.load.database.engine import sqlite_url
-    from etl.settings.values import expanded
+    from etl.settings.value_types import expanded
 
     config, data = _folders(environ, user_id)
     if common.config is not None:
@@ -104,7 +104,7 @@ def _refuse_existing(paths: _Paths) -> None:
 
 def _answer(key: str, given: str | None, default: str | None = None) -> str:
     """Return a setting from its option, or ask for it until the answer is valid."""
-    from etl.settings.models import accepted
+    from etl.settings.definitions import accepted
 
     if given is not None:
         return accepted(key, given)
@@ -128,7 +128,7 @@ def _asked(key: str, accepted: Callable[[str, str], str]) -> Callable[[Any], str
 
 
 def _secret(file: str | None) -> str:
-    from etl.settings.values import expanded
+    from etl.settings.value_types import expanded
 
     if file is not None:
         try:
@@ -149,7 +149,7 @@ def _secret(file: str | None) -> str:
 
 def _write(paths: _Paths, values: Mapping[str, str], secret: str) -> None:
     from etl.load.database.engine import file_of
-    from etl.scheduling.install import shipped_file
+    from etl.scheduling.installation import shipped_file
 
     text = shipped_file("kore-etl.example.toml")
     text = text[text.index("# Files are searched in this order") :]
@@ -206,7 +206,7 @@ def _try(common: Common, paths: _Paths, *, probe: bool) -> int:
     try:
         settings = written.start().settings
         _ask_about_moves(settings)
-        code = probe_sources(settings, anew=False, output="text") if probe else 0
+        code = probe_sources(settings, every=False, output="text") if probe else 0
     except EtlError:
         _say(f"the settings are written, and do not work yet; see: kore-etl check{option}")
         raise
@@ -220,7 +220,7 @@ def _try(common: Common, paths: _Paths, *, probe: bool) -> int:
 
 def _ask_about_moves(settings: Settings) -> None:
     """Ask whether a known source's server has moved; without an answer the first request refuses it."""
-    from etl.cli.moved_sources import settle_move
+    from etl.cli.commands.inspect.check import settle_move
     from etl.cli.open_database import existing_database
 
     with (
@@ -233,7 +233,7 @@ def _ask_about_moves(settings: Settings) -> None:
 
 def _is_found(config: Path) -> bool:
     """Tell whether commands in this folder find these settings without --config."""
-    from etl.settings.files import find_files
+    from etl.settings.toml_files import find_files
 
     return [path.resolve() for path in find_files(None, os.environ)] == [config.resolve()]
 

@@ -13,7 +13,7 @@ from etl.cli.options import Common, common_options
 from etl.logs import clean
 
 if TYPE_CHECKING:
-    from etl.scheduling.install import Installation
+    from etl.scheduling.installation import Installation
 
 
 @click.group()
@@ -59,8 +59,7 @@ def systemd(common: Common, every: str, install: bool, user: bool, root: Path | 
       sudo kore-etl schedule systemd --install
       kore-etl schedule systemd --user --install --every 15m
     """
-    from etl.scheduling.install import install_units, unit_folder
-    from etl.scheduling.systemd import filled_in
+    from etl.scheduling.systemd import filled_in, install_units, unit_folder
 
     here = _installation(common, user=user)
     texts = filled_in(here, every, user=user)
@@ -85,26 +84,26 @@ def cron(common: Common, every: str, install: bool, user: bool, root: Path | Non
       kore-etl schedule cron --user --install
     """
     from etl.scheduling import cron as crontab
-    from etl.scheduling.install import CRON_FILE, install_file, install_line
+    from etl.scheduling.installation import install_file
 
     here = _installation(common, user=True)
     if user:
         line = crontab.line(here, every)
         if install:
-            install_line(line)
+            crontab.install_line(line)
         else:
             click.echo(line, nl=False)
         return
     text = crontab.file(here, every, name or crontab.owner_of(here.files[0]))
     if install:
-        install_file(CRON_FILE, text, root=root)
+        install_file(crontab.CRON_FILE, text, root=root)
     else:
-        click.echo(f"# {CRON_FILE}\n{text}", nl=False)
+        click.echo(f"# {crontab.CRON_FILE}\n{text}", nl=False)
 
 
 def _installation(common: Common, *, user: bool) -> Installation:
     """Return what is to be scheduled, and warn of what will not work there."""
-    from etl.scheduling.install import Installation, obstacles
+    from etl.scheduling.installation import Installation, obstacles
 
     loaded = common.load()
     here = Installation.of(loaded)

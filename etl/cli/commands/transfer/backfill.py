@@ -57,7 +57,7 @@ def backfill(
     """
     if since is not None and until is not None and since >= until:
         raise click.UsageError("--since must be before --until.")
-    from etl.cli.runner import Work, work_on_sources
+    from etl.cli.run_sources import Work, work_on_sources
     from etl.jobs.backfill import Period, plan
     from etl.jobs.backfill import backfill as job
 

@@ -15,8 +15,8 @@ from etl.errors import ApiError, ConfigError, ExitCode
 from etl.exact_json import fragment
 
 if TYPE_CHECKING:
-    from etl.extract.http.client import Client
     from etl.extract.http.query import Query
+    from etl.extract.http.retrying_client import Client
     from etl.settings import Settings, SourceSettings
 
 _USUAL_LIMIT = 50
@@ -102,8 +102,8 @@ def _parameters(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--raw", is_flag=True, help="Print each whole answer instead of its tasks.")
 def fetch(common: Common, select: tuple[str, ...], read_on: bool, raw: bool, **given: Any) -> int:
     """Make the request, and with --all those that follow."""
-    from etl.cli.factory import Builder
-    from etl.cli.signals import graceful
+    from etl.cli.client_factory import Builder
+    from etl.stop_request import graceful
 
     query = _query(given)
     settings = common.start(select=select).settings

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BY_HAND = "set by hand"
 _NEGLIGIBLE = timedelta(seconds=2)  # the Date header has whole seconds, and an answer takes time
-_TICKS = {
+_GRANULARITIES = {
     timedelta(milliseconds=1): "millisecond",
     timedelta(seconds=1): "second",
     timedelta(minutes=1): "minute",
@@ -31,7 +31,7 @@ _TICKS = {
 _QUESTIONS = {
     "window_field": ("startDate and endDate filter on", "assumed: createdAt, where changes cost more to find"),
     "ends_inclusive": ("rows on both dates are included", "assumed: no, which reads a little more"),
-    "tick": ("dates are compared to the", "assumed: a second"),
+    "granularity": ("dates are compared to the", "assumed: a second"),
     "sort_updated": ("sortBy updatedAt is obeyed", "assumed: no, windows are split until each fits a page"),
     "sort_created": ("sortBy createdAt is obeyed", "assumed: no, windows are split until each fits a page"),
     "page_size": ("most rows a request", "assumed: 50"),
@@ -51,31 +51,31 @@ class Answer(NamedTuple):
 @click.command()
 @common_options
 @source_option
-@click.option("--anew", is_flag=True, help="Probe everything again, also what is known.")
+@click.option("--all", "every", is_flag=True, help="Probe the known capabilities again, too.")
 @output_option
-def probe(common: Common, select: tuple[str, ...], anew: bool, output: str) -> int:
+def probe(common: Common, select: tuple[str, ...], every: bool, output: str) -> int:
     """Find out the server's capabilities in at most twelve requests, and store them for later syncs.
 
     It probes only what is unknown. A capability that the server's tasks cannot show stays unknown: syncs assume the
-    worse case, and a later probe tries again. You can set each one in the settings: window_field, ends_inclusive, tick,
-    sort_updated, sort_created, page_size, longest_range.
+    worse case, and a later probe tries again. You can set each one in the settings: window_field, ends_inclusive,
+    granularity, sort_updated, sort_created, page_size, longest_range.
 
     \b
     Example:
       kore-etl probe
-      kore-etl probe --anew --output json | jq '.sources[].answers'
+      kore-etl probe --all --output json | jq '.sources[].answers'
     """
-    return probe_sources(common.start(select=select).settings, anew=anew, output=output)
+    return probe_sources(common.start(select=select).settings, every=every, output=output)
 
 
-def probe_sources(settings: Settings, *, anew: bool, output: str) -> int:
+def probe_sources(settings: Settings, *, every: bool, output: str) -> int:
     """Probe each source, print what was found, and return the exit code."""
-    from etl.cli.runner import Work, work_on_sources
+    from etl.cli.run_sources import Work, work_on_sources
 
     tables: dict[str, list[Answer]] = {}
 
     def work(run: RunContext) -> Mapping[str, Any]:
-        run.capabilities.ensure_known(anew=anew, again=True)
+        run.capabilities.ensure_known(every=every, again=True)
         tables[f"{run.source.name}, {_count(run.fetch.requests)}"] = _answers(run)
         return _as_json(run)
 
@@ -119,8 +119,8 @@ def _answer(capabilities: ServerCapabilities, setting: str) -> Answer:
 def _text(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if name == "tick":
-        return _TICKS.get(value, str(value))
+    if name == "granularity":
+        return _GRANULARITIES.get(value, str(value))
     if isinstance(value, timedelta):
         return f"{value.days} days" if value == timedelta(days=value.days) else str(value)
     return str(value)

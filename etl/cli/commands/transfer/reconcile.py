@@ -30,7 +30,7 @@ def reconcile(
       kore-etl reconcile
       kore-etl reconcile --deep --source europe
     """
-    from etl.cli.runner import Work, work_on_sources
+    from etl.cli.run_sources import Work, work_on_sources
     from etl.jobs.reconcile.job import reconcile as job
 
     loaded = common.start({"metrics_file": metrics_file}, select=select)

@@ -10,7 +10,7 @@ import click
 from etl.cli.options import Common, common_options, metrics_option, output_option, source_option, workers_option
 
 if TYPE_CHECKING:
-    from etl.cli.runner import Job
+    from etl.cli.run_sources import Job
 
 
 @click.command()
@@ -41,7 +41,7 @@ def sync(
       kore-etl sync
       kore-etl sync --source europe --output json | jq .sources
     """
-    from etl.cli.runner import Work, work_on_sources
+    from etl.cli.run_sources import Work, work_on_sources
 
     loaded = common.start({"metrics_file": metrics_file}, select=select)
     work = Work("sync", _reconcile(full=full) if reconcile else _sync(full=full, workers=workers))

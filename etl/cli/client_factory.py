@@ -1,0 +1,153 @@
+"""Building what a job works with, from the settings: a client a source, a budget an account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from etl.extract.http.auth import Identity, Token
+from etl.extract.http.connection import Endpoint
+from etl.extract.http.rate_limiter import MINUTE, RateLimiter
+from etl.extract.http.retrying_client import Client
+from etl.jobs.run.lifecycle import SourceSpec
+from etl.jobs.run.options import SyncOptions
+from etl.load.database.engine import reading
+from etl.load.ledger import runs
+from etl.logs import get_logger
+from etl.settings import describe
+from etl.stop_request import Stop
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.settings import Settings, SourceSettings
+
+log = get_logger()
+
+
+def now() -> datetime:
+    """Return the time, to the millisecond."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+@dataclass(slots=True)
+class Builder:
+    """Makes the clients of a run; sources of one account share one budget."""
+
+    settings: Settings
+    engine: Engine | None = None
+    stop: Stop = field(default_factory=Stop)
+    budgets: dict[str, RateLimiter] = field(default_factory=dict)
+
+    def client(self, source: SourceSettings) -> Client:
+        """Return a client for a source."""
+        settings = self.settings
+        endpoint = Endpoint(
+            base_url=source.base_url,
+            account_id=source.account_id,
+            stream_id=source.stream_id,
+            timezone_offset=source.timezone_offset,
+            connect_timeout=settings.connect_timeout.total_seconds(),
+            read_timeout=settings.timeout.total_seconds(),
+            deadline=settings.deadline.total_seconds(),
+            ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
+        )
+        identity = Identity(
+            client_id=source.client_id,
+            secret=source.client_secret.get_secret_value(),
+            algorithm=source.algorithm,
+            subject=source.subject,
+            jti=source.jti,
+            lifetime=source.token_lifetime,
+        )
+        return Client(
+            endpoint,
+            Token(identity, now),
+            self.budget(source),
+            clock=now,
+            on_retry=_log_retry,
+            sleep=self.stop.sleep,
+            stop=self.stop,
+        )
+
+    def budget(self, source: SourceSettings) -> RateLimiter:
+        """Return the budget of a source's account, less the requests of the last minute."""
+        budget = self.budgets.get(source.account_id)
+        if budget is None:
+            sharing = (other for other in self.settings.sources if other.account_id == source.account_id)
+            least = min((other.requests_per_minute for other in sharing), default=source.requests_per_minute)
+            budget = self.budgets[source.account_id] = RateLimiter(least, sleep=self.stop.sleep)
+            self._take_over(budget, source.account_id)
+        return budget
+
+    def source_spec(self, source: SourceSettings) -> SourceSpec:
+        """Return all that a job needs to know about a source."""
+        settings = self.settings
+        return SourceSpec(
+            name=source.name,
+            base_url=source.base_url,
+            account_id=source.account_id,
+            stream_id=source.stream_id,
+            client=self.client(source),
+            make_client=lambda: self.client(source),
+            options=SyncOptions(
+                lookback=settings.overlap,
+                settle=settings.settle,
+                start=source.start,
+                window_least=settings.window_least,
+                window_most=settings.window_most,
+                drop_fields=settings.drop_fields,
+                timezone=source.timezone,
+            ),
+            overrides=overrides(source),
+            settings=shown(settings, source.name),
+        )
+
+    def take_over(self, account_id: str, seconds: float) -> None:
+        """Charge the requests that other runs of the account sent while this one waited ``seconds``."""
+        budget = self.budgets.get(account_id)
+        if budget is not None:
+            self._take_over(budget, account_id, seconds, only_ended=True)
+
+    def _take_over(
+        self, budget: RateLimiter, account_id: str, seconds: float = MINUTE, *, only_ended: bool = False
+    ) -> None:
+        if self.engine is None:
+            return
+        moment = now()
+        with reading(self.engine) as connection:
+            spent = runs.spent_lately(connection, account_id, moment - timedelta(seconds=seconds))
+        for began, ended, requests in spent:
+            if ended is not None:
+                budget.preload_usage(requests, max(0.0, (moment - ended).total_seconds()))
+            elif not only_ended:  # running, or killed: the last minute's share of its requests
+                lasted = max(MINUTE, (moment - began).total_seconds())
+                budget.preload_usage(ceil(requests * MINUTE / lasted), 0.0)
+
+
+def overrides(source: SourceSettings) -> dict[str, Any]:
+    """Return the capabilities that the settings fix by hand."""
+    return {
+        "window_field": source.window_field,
+        "ends_inclusive": source.ends_inclusive,
+        "granularity": source.granularity,
+        "sort_updated": source.sort_updated,
+        "sort_created": source.sort_created,
+        "page_rows": source.page_size,
+        "longest_range": source.longest_range,
+    }
+
+
+def shown(settings: Settings, source: str) -> Mapping[str, Any]:
+    """Return the settings of a source, with secrets masked."""
+    mine = f"source.{source}."
+    values = {key.removeprefix(mine): value for key, value in describe(settings).items()}
+    return {key: value for key, value in values.items() if "." not in key}
+
+
+def _log_retry(reason: str, seconds: float) -> None:
+    log.info("request.retried", reason=reason, wait=round(seconds, 1))

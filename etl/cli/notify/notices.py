@@ -1,0 +1,194 @@
+"""Reports the outcome of a run: to Prometheus by a file, to people by a command or a webhook.
+
+A notice is JSON. A command gets it on its standard input, a webhook by POST, both within a time limit. A failure here
+is a warning in the log. It changes no exit code and stops no work.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from etl import __version__
+from etl.errors import ExitCode
+from etl.logs import get_logger, redact
+from etl.times import format_time
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.settings import Settings
+
+log = get_logger()
+
+_TOLD_OF = range(ExitCode.BUG, ExitCode.DATABASE + 1)
+_HINTS: dict[int, str] = {
+    ExitCode.BUG: "a bug: the log has a traceback; please report it",
+    ExitCode.USAGE: "a setting is wrong: kore-etl config show",
+    ExitCode.INCOMPLETE: "done, but not all is stored or certain: kore-etl rejected list, kore-etl status",
+    ExitCode.REFUSED: "the API refused the token, its scope, the stream or the request: kore-etl check",
+    ExitCode.UNREACHABLE: "the API was not reached or failed after all tries; the next run goes on from here: "
+    "kore-etl check",
+    ExitCode.DATABASE: "the database cannot be read or written: kore-etl db check",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The outcome of a command on one source; ``budget_used`` is the share of the budget used in the last minute."""
+
+    name: str
+    stream_id: str
+    exit_code: int
+    began: datetime
+    ended: datetime
+    error: str | None = None
+    run: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    watermark: str | None = None
+    budget_used: float = 0.0
+
+
+class Notifier:
+    """Reports the outcome of each source as the settings say."""
+
+    def __init__(self, settings: Settings, command: str) -> None:
+        self._settings = settings
+        self._command = command
+
+    def tell(self, ending: Outcome, engine: Engine | None) -> None:
+        """Write the metrics file, and send a notice of a failure."""
+        if self._settings.metrics_file is not None and ending.exit_code != ExitCode.LOCKED:
+            self._write_metrics(ending, engine)
+        if self._is_failure(ending.exit_code):
+            give_notice(self._settings, self._command, ending)
+
+    def _is_failure(self, exit_code: int) -> bool:
+        if self._settings.on_failure is None or exit_code not in _TOLD_OF:
+            return False
+        return exit_code != ExitCode.INCOMPLETE or self._settings.notify_incomplete
+
+    def _write_metrics(self, ending: Outcome, engine: Engine | None) -> None:
+        from etl.cli.notify.metrics_file import write_metrics
+
+        path = self._settings.metrics_file
+        assert path is not None  # noqa: S101 - the caller saw to it
+        try:
+            write_metrics(path, self._command, ending, engine)
+        except Exception as error:  # noqa: BLE001 - the tasks are stored; missing figures fail no run
+            reason = getattr(error, "strerror", None) or str(error)
+            log.warning("metrics.failed", file=str(path), reason=reason)
+
+
+class _NoticeError(Exception):
+    """The notice was not delivered; the text shows neither the address nor the answer."""
+
+
+def summary(command: str, ending: Outcome) -> dict[str, Any]:
+    """Return the summary of an outcome."""
+    return {
+        "program": "kore-etl",
+        "version": __version__,
+        "source": ending.name,
+        "stream_id": ending.stream_id,
+        "command": command,
+        "run": ending.run,
+        "exit_code": ending.exit_code,
+        "error": ending.error,
+        "hint": _HINTS.get(ending.exit_code),
+        "started_at": format_time(ending.began),
+        "finished_at": format_time(ending.ended),
+        "watermark": ending.watermark,
+        "counts": dict(ending.counts),
+    }
+
+
+def give_notice(settings: Settings, command: str, ending: Outcome) -> None:
+    """Send the notice; if that fails, log a warning."""
+    import orjson
+
+    action, seconds = settings.on_failure, settings.on_failure_timeout.total_seconds()
+    told = redact(orjson.dumps(summary(command, ending)).decode())
+    try:
+        if isinstance(action, str):
+            _post(action, told.encode(), seconds, str(settings.ca_bundle) if settings.ca_bundle else None)
+        elif action:
+            _run(action, told.encode(), seconds)
+    except _NoticeError as error:
+        log.warning("notice.failed", reason=str(error))
+    else:
+        log.debug("notice.given")
+
+
+def _run(command: Sequence[str], told: bytes, seconds: float) -> None:
+    import subprocess
+
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the operator's own command, without a shell
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise _NoticeError(f"the command cannot be run: {getattr(error, 'strerror', None) or 'unusable'}") from None
+    try:
+        process.communicate(told, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise _NoticeError(f"the command took longer than {seconds:g} s and was ended") from None
+    finally:
+        if process.poll() is None:
+            with suppress(ProcessLookupError):  # with all that it started
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if process.returncode:
+        raise _NoticeError(f"the command ended with {process.returncode}")
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without our settings, credentials and every variable that holds a secret."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("KORE_ETL_") and name != "CREDENTIALS_DIRECTORY" and redact(value) == value
+    }
+
+
+def _post(url: str, told: bytes, seconds: float, ca_bundle: str | None) -> None:
+    outcome: list[str] = []
+    # The library's timeout restarts with each byte. A thread can be abandoned.
+    thread = Thread(target=lambda: outcome.append(_posted(url, told, seconds, ca_bundle)), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        raise _NoticeError(f"the webhook did not answer within {seconds:g} s")
+    if outcome[0]:
+        raise _NoticeError(outcome[0])
+
+
+def _posted(url: str, told: bytes, seconds: float, ca_bundle: str | None) -> str:
+    """Post the notice and return the error, or an empty text."""
+    import requests
+
+    headers = {"Content-Type": "application/json", "User-Agent": f"kore-etl/{__version__}"}
+    try:
+        with requests.post(
+            url,
+            data=told,
+            headers=headers,
+            timeout=seconds,
+            allow_redirects=False,
+            stream=True,
+            verify=ca_bundle or True,
+        ) as answer:
+            return "" if answer.status_code < 300 else f"the webhook answered {answer.status_code}"
+    except (requests.exceptions.RequestException, OSError, ValueError) as error:
+        return f"the webhook cannot be reached ({type(error).__name__})"

@@ -1,0 +1,222 @@
+"""Runs a job on one source after the other: lock, ledger, progress, summary and exit code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import click
+import orjson
+from sqlalchemy import Engine
+
+from etl import logs
+from etl.cli.client_factory import Builder, now
+from etl.cli.notify.notices import Notifier, Outcome
+from etl.cli.open_database import open_database
+from etl.cli.progress import progress_display
+from etl.errors import DatabaseError, EtlError, ExitCode
+from etl.jobs.run.context import RunContext
+from etl.jobs.run.lifecycle import exit_code_of, outcome_of, start_run
+from etl.jobs.run.options import RunCounters, account_text
+from etl.settings import Settings, SourceSettings
+from etl.stop_request import graceful
+from etl.times import format_time
+
+log = logs.get_logger()
+
+Job = Callable[[RunContext], Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A job's name in the ledger and its function; the JSON output includes what the function returns."""
+
+    command: str
+    do: Job
+
+
+def work_on_sources(settings: Settings, work: Work, *, output: str) -> int:
+    """Do the work on each source, also after one failed; return the worst exit code."""
+    results, bugs = [], []
+    with graceful() as stop:
+        notifier = Notifier(settings, work.command)
+        engine = _opened(settings, notifier)
+        builder = Builder(settings, engine, stop)
+        for source in settings.sources:
+            with logs.bound(source=source.name):
+                try:
+                    results.append(_work_on(engine, builder, source, work, notifier))
+                except Exception as bug:  # noqa: BLE001 - it stops its own source alone, and is raised at the end
+                    bugs.append(bug)
+        engine.dispose()
+    code = _worst([result["exit_code"] for result in results])
+    if output == "json":
+        click.echo(
+            orjson.dumps({"sources": results, "exit_code": ExitCode.BUG if bugs else code}, option=orjson.OPT_INDENT_2)
+        )
+    if bugs:
+        raise bugs[0]
+    return code
+
+
+def _opened(settings: Settings, notifier: Notifier) -> Engine:
+    began = now()
+    try:
+        return open_database(settings)
+    except EtlError as error:
+        for source in settings.sources:
+            ending = Outcome(source.name, source.stream_id, error.exit_code, began, now(), error=told(error))
+            notifier.tell(ending, None)
+        raise
+
+
+def _work_on(
+    engine: Engine, builder: Builder, source: SourceSettings, work: Work, notifier: Notifier
+) -> dict[str, Any]:
+    """Do the work on one source and report its outcome, also after an error."""
+    source_spec = builder.source_spec(source)
+    report = _Report(source.name)
+    began = now()
+    try:
+        with progress_display(source.name) as show:
+            frame = start_run(
+                engine, source_spec, work.command, clock=now, on_progress=show, after_wait=builder.take_over
+            )
+            with frame as run, logs.bound(run=run.id):
+                report.run = run
+                report.more = work.do(run) or {}
+        report.exit_code = outcome_of(run.counters)
+    except EtlError as error:
+        report.fail(error)
+    except BaseException as error:
+        report.break_off(error)
+        raise
+    finally:
+        source_spec.client.close()
+        report.log()
+        notifier.tell(report.ending(source, began, builder.budget(source).share()), engine)
+    return report.as_json()
+
+
+def told(error: BaseException) -> str:
+    """Return an error's message as one redacted line."""
+    return logs.clean(logs.redact(" ".join(str(error).split())))
+
+
+_ALWAYS_TOLD = ("requests", "inserted", "updated")
+
+
+class _Report:
+    """The report on one source: an event in the log, an object in the JSON, a line for an error."""
+
+    def __init__(self, name: str) -> None:
+        self.run: RunContext | None = None
+        self.more: Mapping[str, Any] = {}
+        self.exit_code = ExitCode.DONE
+        self._name = name
+        self._error: str | None = None
+        self._began = time.monotonic()
+
+    def fail(self, error: EtlError) -> None:
+        """Print why the work failed."""
+        self.exit_code = error.exit_code
+        self._error = told(error)
+        click.echo(f"{logs.journal_priority('error')}kore-etl: error: {self._name}: {self._error}", err=True)
+
+    def break_off(self, error: BaseException) -> None:
+        """Record a bug or a signal; others print it."""
+        self.exit_code = exit_code_of(error)
+        self._error = told(error) or type(error).__name__
+
+    def ending(self, source: SourceSettings, began: datetime, budget_used: float) -> Outcome:
+        """Return the outcome for the notifier."""
+        return Outcome(
+            name=self._name,
+            stream_id=source.stream_id,
+            exit_code=self.exit_code,
+            began=began,
+            ended=now(),
+            error=self._error,
+            run=self.run.id if self.run else None,
+            counts=self._counts(),
+            watermark=self._watermark(),
+            budget_used=budget_used,
+        )
+
+    def log(self) -> None:
+        """Log the end of a run, if it began."""
+        if self.run is None:
+            return
+        counts: dict[str, Any] = {
+            name: count for name, count in self._counts().items() if count or name in _ALWAYS_TOLD
+        }
+        if counts.get("rejected"):
+            counts["see"] = "kore-etl rejected list"
+        if self._error:
+            counts["error"] = self._error
+        tell = log.warning if self.exit_code == ExitCode.INCOMPLETE else log.info
+        tell(
+            "run.finished",
+            run=self.run.id,
+            exit_code=self.exit_code,
+            **counts,
+            watermark=self._watermark(),
+            seconds=self._seconds(),
+            summary=self._summary(),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every count, also for work that failed or never began."""
+        return {
+            "name": self._name,
+            "run": self.run.id if self.run else None,
+            "exit_code": self.exit_code,
+            "error": self._error,
+            **self._counts(),
+            "watermark": self._watermark(),
+            "seconds": self._seconds(),
+            **self.more,
+        }
+
+    def _summary(self) -> str:
+        """Return one sentence for a person: "Done: 120 new, 3 changed, 4 requests, 0.7 s"."""
+        counts = self._counts()
+        state = {ExitCode.DONE: "Done", ExitCode.INCOMPLETE: "Incomplete"}.get(self.exit_code, "Failed")
+        told = [
+            f"{counts[name]:,} {word}"
+            for name, word in (("inserted", "new"), ("updated", "changed"), ("rejected", "rejected"))
+            if counts[name]
+        ] or ["nothing new"]
+        if counts["unverified"]:
+            told.append(_counted(counts["unverified"], "unverified window"))
+        account = account_text(counts) if counts["stored_live"] is not None else None
+        said = f"{state}: {', '.join([*told, _counted(counts['requests'], 'request')])}, {self._seconds():.1f} s"
+        return said if account is None else f"{said}; {account}"
+
+    def _counts(self) -> dict[str, Any]:
+        return asdict(self.run.counters if self.run else RunCounters())
+
+    def _watermark(self) -> str | None:
+        try:
+            watermark = self.run.store.watermark() if self.run else None
+        except DatabaseError:  # the work may have failed for this reason
+            return None
+        return format_time(watermark) if watermark else None
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._began, 2)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _worst(codes: list[int]) -> int:
+    """Return the code of the first failure, else of a lock, else 3 for incomplete, else 0."""
+    failures = [code for code in codes if code not in (ExitCode.DONE, ExitCode.INCOMPLETE, ExitCode.LOCKED)]
+    if failures:
+        return failures[0]
+    return max(codes, default=ExitCode.DONE)

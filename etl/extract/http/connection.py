@@ -1,0 +1,236 @@
+"""Sends one HTTP request and reads its whole answer, within limits of time and size.
+
+A read timeout alone is no limit, because each byte restarts it. So a watch cuts the connection when the time for the
+whole answer is over. Redirects are never followed, because the token is for one host only.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
+
+from etl import __version__
+from etl.errors import ConfigError
+from etl.extract.http.connection_errors import connection_error, no_answer_in_time
+from etl.extract.http.deadline import Deadline
+from etl.extract.http.response_errors import TooLargeAnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PATH = "/caseManagement/api/public/analytics/{stream_id}/getTasks"
+_CHUNK = 256 * 1024
+_LEAST_TIMEOUT = 0.001
+_LINES_REMEMBERED = 4  # one is in use at a time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """The address, the timeouts (seconds), and the largest answer (bytes, unpacked).
+
+    ``deadline`` bounds one query with all its tries.
+    """
+
+    base_url: str
+    account_id: str
+    stream_id: str
+    timezone_offset: int = 0
+    connect_timeout: float = 10.0
+    read_timeout: float = 30.0
+    deadline: float = 300.0
+    ca_bundle: str | None = None
+    most_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, not yet interpreted."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport:
+    """Sends requests to one endpoint over one session."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._url = endpoint.base_url + PATH.format(stream_id=quote(endpoint.stream_id, safe=""))
+        self._adapter = _Adapter()
+        self._session = _session(endpoint, self._adapter)
+        self._watch = Deadline(self._adapter.cut)
+
+    def ping(self, *, within: float) -> Mapping[str, str]:
+        """Request the host's front page without a token and return the headers of any answer.
+
+        Raises:
+            ConfigError, TransientApiError, ApiError: no answer came; the message says why.
+        """
+        endpoint = self._endpoint
+        request = self._session.prepare_request(requests.Request("GET", endpoint.base_url))
+        timeouts = (min(endpoint.connect_timeout, within), min(endpoint.read_timeout, within))
+        with self._watch.limit(within) as is_over:
+            try:
+                with self._session.send(request, timeout=timeouts, allow_redirects=False, **self._way) as response:
+                    return response.headers
+            except (requests.exceptions.RequestException, HTTPError, OSError, UnicodeError) as error:
+                raise connection_error(error, endpoint.base_url, is_late=is_over()) from error
+
+    def post(self, body: bytes, token: str, *, within: float) -> Answer:
+        """Send a body and return the answer within ``seconds``.
+
+        Raises:
+            SlowAnswerError: no complete answer came in time.
+            TooLargeAnswerError: the answer is too large.
+            NoConnectionError, TransientApiError: no connection, or an answer that broke off or cannot be unpacked.
+            ConfigError, ApiError: a retry cannot help.
+        """
+        endpoint = self._endpoint
+        longest = min(within, endpoint.connect_timeout + 2 * endpoint.read_timeout)
+        with self._watch.limit(longest) as is_over:
+            try:
+                answer = self._exchange(body, token, longest)
+            except (requests.exceptions.RequestException, HTTPError, OSError, UnicodeError) as error:
+                raise connection_error(error, endpoint.base_url, is_late=is_over()) from error
+        if is_over():
+            # An answer that ends with its connection looks complete when it is cut.
+            raise no_answer_in_time(endpoint.base_url)
+        return answer
+
+    def interrupt(self) -> None:
+        """End a running request, from another thread."""
+        self._adapter.cut()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._watch.close()
+        self._session.close()
+
+    @cached_property
+    def _request(self) -> requests.PreparedRequest:
+        """The prepared request; only body, length and token change."""
+        return self._session.prepare_request(requests.Request("POST", self._url, data=b"{}"))
+
+    @cached_property
+    def _way(self) -> Mapping[str, Any]:
+        """Proxies and certificates from the settings and the environment, read once."""
+        endpoint = self._endpoint
+        proxies = _proxies(endpoint.base_url)
+        way: Mapping[str, Any] = self._session.merge_environment_settings(
+            self._url, proxies, stream=True, verify=endpoint.ca_bundle, cert=None
+        )
+        bundle = way["verify"]
+        if isinstance(bundle, str) and endpoint.base_url.startswith("https://") and not Path(bundle).exists():
+            named_by = "ca_bundle" if endpoint.ca_bundle else "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
+            message = f"{named_by}: there is no {bundle}; name the file of certificates, or none"
+            raise ConfigError(message)
+        return way
+
+    def _exchange(self, body: bytes, token: str, longest: float) -> Answer:
+        endpoint = self._endpoint
+        timeouts = (min(endpoint.connect_timeout, longest), min(endpoint.read_timeout, longest))
+        request = self._request
+        request.body = body
+        request.headers["Content-Length"] = str(len(body))
+        request.headers["auth"] = token
+        if self._session.cookies:  # a gateway may recognise its clients by them
+            request.headers.pop("Cookie", None)
+            request.prepare_cookies(self._session.cookies)
+        with self._session.send(
+            request,
+            timeout=(max(_LEAST_TIMEOUT, timeouts[0]), max(_LEAST_TIMEOUT, timeouts[1])),
+            allow_redirects=False,
+            **self._way,
+        ) as response:
+            return Answer(response.status_code, response.headers, self._read(response))
+
+    def _read(self, response: requests.Response) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        for part in response.iter_content(_CHUNK):
+            parts.append(part)
+            size += len(part)
+            if size > self._endpoint.most_bytes:
+                message = f"{self._endpoint.base_url}: an answer of more than {self._endpoint.most_bytes:,} bytes"
+                raise TooLargeAnswerError(f"{message}; ask for fewer rows: lower page_size or --limit")
+        return b"".join(parts)
+
+
+class _Session(requests.Session):
+    """A session that ignores redirects; requests would read the body to find the target."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 the library's name
+        return None
+
+
+class _Adapter(HTTPAdapter):
+    """Knows the sockets of its connections, so that another thread can cut them."""
+
+    def __init__(self) -> None:
+        self.lines: deque[Any] = deque(maxlen=_LINES_REMEMBERED)
+        super().__init__()
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        if not hasattr(pool.ConnectionCls, "lines"):
+            pool.ConnectionCls = _remembering(pool.ConnectionCls, self.lines)
+        return pool
+
+    def cut(self) -> None:
+        """Shut down every open connection; its reader gets an error."""
+        for line in list(self.lines):
+            with suppress(OSError):
+                # On the plain socket: the state of TLS belongs to the reading thread.
+                socket.socket.shutdown(getattr(line, "socket", line), socket.SHUT_RDWR)
+
+
+def _remembering(kind: Any, made: deque[Any]) -> Any:
+    """Return a connection class that records its socket in ``made``, because an answer may outlive its connection."""
+
+    class Remembering(kind):  # type: ignore[misc]
+        lines = made
+
+        def connect(self) -> None:
+            super().connect()
+            self.lines.append(self.sock)
+
+    return Remembering
+
+
+def _session(endpoint: Endpoint, adapter: HTTPAdapter) -> requests.Session:
+    session = _Session()
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    session.auth = _no_netrc
+    session.headers.update(
+        {
+            "AccountId": endpoint.account_id,
+            "client-app": "unified",
+            "X-Timezone-Offset": str(endpoint.timezone_offset),
+            "Content-Type": "application/json;charset=UTF-8",
+            "Accept": "application/json",
+            "User-Agent": f"kore-etl/{__version__}",
+        }
+    )
+    return session
+
+
+def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keep requests from sending the credentials of a ``.netrc`` beside the token."""
+    return request
+
+
+def _proxies(base_url: str) -> dict[str, Any]:
+    """Return the overrides of the environment's proxies: plain http stays on this machine and needs none."""
+    return {"http": None, "all": None} if base_url.startswith("http://") else {}

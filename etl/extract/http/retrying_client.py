@@ -1,0 +1,252 @@
+"""The HTTP client: one query in, one page out. Only it retries, and only transient errors."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from tenacity import RetryCallState, Retrying, wait_random_exponential
+from tenacity.stop import stop_base
+
+from etl.errors import ApiError, TransientApiError
+from etl.extract.http.connection import Endpoint, Transport
+from etl.extract.http.page import Page, read_page
+from etl.extract.http.response_errors import (
+    BadTokenError,
+    NoConnectionError,
+    SlowAnswerError,
+    TooLargeAnswerError,
+    UnusableAnswerError,
+    parse_response,
+    read_date,
+)
+from etl.stop_request import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from etl.extract.http.auth import Token
+    from etl.extract.http.query import Query
+    from etl.extract.http.rate_limiter import RateLimiter
+
+_LEAST_WAIT = 0.5  # seconds
+_MINUTE = 60.0
+_KNOCK = 20.0  # seconds
+_FIRST_TRIES = 3  # to connect to a server that has not answered yet
+_EXCESSIVE_ANSWERS = 3  # in a row, too slow or too large, until the query itself counts as the cause
+_BACKOFF = wait_random_exponential(multiplier=1, min=_LEAST_WAIT, max=30)
+NOTICEABLE_SKEW = timedelta(seconds=5)  # Date has whole seconds, and an answer takes time
+
+
+@dataclass(slots=True)
+class Usage:
+    """Counts of a client: attempts sent, retries among them, and refusals as too many requests."""
+
+    requests: int = 0
+    retries: int = 0
+    rate_limited: int = 0
+
+
+class Client:
+    """Asks one server for pages, within its account's budget.
+
+    ``latency`` is the shortest time that an answer took, ``newest_update`` the newest updatedAt of a page, and ``skew``
+    how far ``Date`` is ahead of this machine's clock.
+    """
+
+    def __init__(  # noqa: PLR0913 tests replace time
+        self,
+        endpoint: Endpoint,
+        token: Token,
+        budget: RateLimiter,
+        *,
+        clock: Callable[[], datetime],
+        on_retry: Callable[[str, float], None] = lambda _reason, _seconds: None,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+        stop: Stop | None = None,
+    ) -> None:
+        self.usage = Usage()
+        self.skew: timedelta | None = None
+        self.newest_update: datetime | None = None
+        self.latency: float | None = None
+        self.has_answered = False
+        self.per_minute = budget.per_minute
+        self._deadline = endpoint.deadline
+        self._token = token
+        self._budget = budget
+        self._clock = clock
+        self._on_retry = on_retry
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self._transport = Transport(endpoint)
+        self._stop = stop or Stop()
+        self._stop.interrupts.append(self._transport.interrupt)
+        self._is_token_proven = False
+
+    def fetch(self, query: Query) -> Page:
+        """Return the page that answers ``query``; raises as :meth:`answer` does."""
+        page = read_page(self.answer(query))
+        shown = [moment for moment in (self.newest_update, *page.updated) if moment is not None]
+        self.newest_update = max(shown, default=None)
+        return page
+
+    def answer(self, query: Query) -> dict[str, Any]:
+        """Return the whole answer to ``query``, whose ``results`` is a list.
+
+        Raises:
+            AuthError: the server refused token, scope or stream, also with a fresh token.
+            RefusedError: the server refused the query.
+            SlowAnswerError: several times no answer came in time.
+            TooLargeAnswerError: several times the answer was too large.
+            TransientApiError, ApiError: all tries failed within the deadline, or a retry cannot help.
+        """
+        body = orjson.dumps(query.body())
+        patience = _Patience(self._deadline, self._monotonic, may_ask_for_less=query.limit != 1)
+        retrying = Retrying(
+            stop=patience,
+            wait=_wait,
+            retry=self._may_pass,
+            before_sleep=self._note_retry,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(self._ask, body, patience)
+
+    def ping(self) -> None:
+        """Check that the host can be reached, and learn its time, without a request to the API.
+
+        Raises:
+            TransientApiError, ApiError: the host cannot be reached.
+        """
+        self._note_date(self._transport.ping(within=_KNOCK))
+
+    def ask_once(self, query: Query) -> dict[str, Any]:
+        """Return the answer to one request without retries; its token uses the server's time if known.
+
+        Raises:
+            EtlError: as :meth:`answer` does.
+        """
+        if self.skew is not None and abs(self.skew) > NOTICEABLE_SKEW:
+            self._token.set_ahead(self.skew)
+        return self._send(orjson.dumps(query.body()), _Patience(self._deadline, self._monotonic))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._transport.close()
+
+    def _may_pass(self, state: RetryCallState) -> bool:
+        """Tell whether another try may help. Before the first answer an outage is not the likely reason."""
+        error = _error(state)
+        if isinstance(error, NoConnectionError) and not self.has_answered:
+            return not error.is_lasting and state.attempt_number < _FIRST_TRIES
+        return isinstance(error, TransientApiError)
+
+    def _ask(self, body: bytes, patience: _Patience) -> dict[str, Any]:
+        """Send with the current token; if the server refuses it, send with a fresh one by each possible clock."""
+        try:
+            return self._send(body, patience)
+        except BadTokenError as error:
+            refused = error
+        before = self._token.ahead
+        for ahead in self._clocks():
+            self._note_try(refused, 0.0)
+            self._token.set_ahead(ahead)
+            try:
+                return self._send(body, patience)
+            except BadTokenError as error:
+                refused = error
+        self._token.set_ahead(before)
+        raise refused
+
+    def _clocks(self) -> list[timedelta]:
+        """Return how far ahead of this machine's clock the next tokens should be, in the order to try.
+
+        The server may check tokens by the clock of its ``Date``, or by a correct one while ``Date`` is wrong. The clock
+        of an earlier accepted token comes first: the token may just have expired.
+        """
+        same = self._token.ahead
+        known = (self.skew or timedelta(), timedelta())
+        other = [ahead for ahead in known if abs(ahead - same) > NOTICEABLE_SKEW][:1]
+        return [same, *other] if self._is_token_proven else [*other, same]
+
+    def _send(self, body: bytes, patience: _Patience) -> dict[str, Any]:
+        self._stop.check()
+        before = self._monotonic()
+        self._budget.acquire()
+        patience.prolong(self._monotonic() - before)  # the account's other requests are not the server's fault
+        token = self._token.text()
+        self.usage.requests += 1
+        sent = self._monotonic()
+        try:
+            answer = self._transport.post(body, token, within=patience.left())
+        except ApiError:
+            self._stop.check()
+            raise
+        finally:
+            self._budget.answered()
+        self.has_answered = True
+        took = self._monotonic() - sent
+        self.latency = took if self.latency is None else min(took, self.latency)
+        self._note_date(answer.headers)
+        page = parse_response(answer.status, answer.headers, answer.body)
+        self._is_token_proven = True
+        return page
+
+    def _note_date(self, headers: Mapping[str, str]) -> None:
+        date = read_date(headers.get("Date", ""))
+        if date is not None:
+            self.skew = date - self._clock()
+
+    def _note_retry(self, state: RetryCallState) -> None:
+        self._note_try(_error(state), state.upcoming_sleep)
+
+    def _note_try(self, error: BaseException | None, wait: float) -> None:
+        self.usage.retries += 1
+        if isinstance(error, UnusableAnswerError) and error.rate_limited:
+            self.usage.rate_limited += 1
+        self._on_retry(str(error), wait)
+
+
+class _Patience(stop_base):
+    """The time for one query with all its tries; it also ends when the query asks for too much."""
+
+    def __init__(self, seconds: float, monotonic: Callable[[], float], *, may_ask_for_less: bool = True) -> None:
+        self._may_ask_for_less = may_ask_for_less
+        self._monotonic = monotonic
+        self._ends = monotonic() + seconds
+        self._excessive = 0
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        """Tell whether no time is left for another try."""
+        error = _error(retry_state)
+        is_excessive = isinstance(error, SlowAnswerError) or (
+            self._may_ask_for_less and isinstance(error, TooLargeAnswerError)
+        )
+        self._excessive = self._excessive + 1 if is_excessive else 0
+        return self._excessive >= _EXCESSIVE_ANSWERS or retry_state.upcoming_sleep >= self.left()
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return self._ends - self._monotonic()
+
+    def prolong(self, seconds: float) -> None:
+        """Extend the deadline by some seconds."""
+        self._ends += seconds
+
+
+def _wait(state: RetryCallState) -> float:
+    """Return the seconds until the next try: more each time, and at least what the server asks for."""
+    error, backoff = _error(state), max(_LEAST_WAIT, _BACKOFF(state))
+    if not isinstance(error, UnusableAnswerError):
+        return backoff
+    if error.retry_after is not None:
+        return max(backoff, error.retry_after)
+    return _MINUTE if error.minute_is_full else backoff
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None

@@ -1,0 +1,147 @@
+"""Shared by all read strategies: the window, its queries, the checks of a page, and the test for the last page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import pairwise
+
+from etl.errors import RefusedError
+from etl.extract.capabilities import SECOND, CapabilityDriftError, Question, ServerCapabilities
+from etl.extract.http.page import Page
+from etl.extract.http.query import Field, Query
+
+Fetch = Callable[[Query], Page]
+
+EVERYTHING = Query()
+_FAR = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The range ``[start, end)`` of a date field.
+
+    A read may stop behind ``stop_after``: later changes belong to the next run. It is a function that is called after
+    the first page, because the server's time is unknown before. ``filters`` narrows the rows, such as to unresolved
+    tasks.
+    """
+
+    field: Field
+    start: datetime
+    end: datetime
+    stop_after: Callable[[], datetime] | None = None
+    filters: Query = EVERYTHING
+
+
+Reader = Callable[[Fetch, Window, ServerCapabilities], Iterator[Page]]
+
+
+def window_query(
+    window: Window, capabilities: ServerCapabilities, start: datetime | None = None, end: datetime | None = None
+) -> Query:
+    """Return the query for ``[start, end)`` of a window, by default the whole window."""
+    return replace(
+        window.filters,
+        start=capabilities.first_date(start or window.start),
+        end=capabilities.last_date(end or window.end),
+        limit=capabilities.limit(),
+    )
+
+
+def is_last_page(fetch: Fetch, query: Query, page: Page, capabilities: ServerCapabilities) -> bool:
+    """Tell whether ``page``, the answer to ``query``, is the last one.
+
+    If the server says nothing, or contradicts itself, one more request must prove that nothing follows. The same holds
+    if only a total says that a full page is the last one, or if only ``hasMore`` says that a short page is not.
+    """
+    is_full = capabilities.is_full(len(page))
+    if page.is_last(query.skip):
+        if page.has_more is False or not is_full or not page.records:
+            return True
+    elif is_full or _more_is_told(page, query.skip):
+        return False
+    behind = fetch(replace(query, skip=query.skip + len(page)))
+    if behind.records and _ids(behind) == _ids(page):
+        return _is_all_that_comes(fetch, query, page)
+    return not behind.records
+
+
+def _more_is_told(page: Page, skip: int) -> bool:
+    """Tell whether both ``hasMore`` and the total say that there is more: either alone may be wrong."""
+    return page.has_more is True and page.total is not None and skip + len(page) < page.total
+
+
+def _is_all_that_comes(fetch: Fetch, query: Query, page: Page) -> bool:
+    """Tell whether a page is whole of which the place behind holds the same rows, because skip seems to be ignored.
+
+    Where no total decides, it is if it comes from a place, too, at which so few rows cannot be.
+    """
+    if page.total is not None:
+        return query.skip + len(page) >= page.total
+    try:
+        return _ids(fetch(replace(query, skip=query.skip + _FAR))) == _ids(page)
+    except RefusedError:
+        return False
+
+
+def _ids(page: Page) -> set[str | None]:
+    return set(page.ids)
+
+
+def moments(page: Page, name: Field) -> list[datetime]:
+    """Return the readable values of a date field in the page's order."""
+    return [moment for moment in page.moments(name) if moment is not None]
+
+
+def is_sorted(values: list[datetime], *, descending: bool = False) -> bool:
+    """Tell whether values are in order; equal neighbours are allowed."""
+    pairs = pairwise(values)
+    return all(a >= b for a, b in pairs) if descending else all(a <= b for a, b in pairs)
+
+
+def check_order(page: Page, field: Field, *, descending: bool = False) -> None:
+    """Raise :class:`CapabilityDriftError` if the rows are not sorted.
+
+    A row that comes twice has a wrong position once, which proves nothing.
+    """
+    times = Counter(page.ids)
+    pairs = zip(page.ids, page.moments(field), strict=True)
+    single = [moment for key, moment in pairs if moment is not None and times[key] == 1]
+    if not is_sorted(single, descending=descending):
+        question: Question = "sort_updated" if field == "updatedAt" else "sort_created"
+        evidence = f"rows out of order although sorted by {field}"
+        raise CapabilityDriftError(question, answer=False, evidence=evidence)
+
+
+def check_dates(page: Page, field: Field, start: datetime, end: datetime) -> None:
+    """Raise :class:`CapabilityDriftError` if a query's dates filter on another field, or not at all.
+
+    A few odd rows do not prove that: most of the page must be outside.
+    """
+    values = moments(page, field)
+    outside = [value for value in values if not _is_within(value, start, end)]
+    if len(outside) * 2 <= len(values):
+        return
+    other: Field = "createdAt" if field == "updatedAt" else "updatedAt"
+    fits = all(_is_within(value, start, end) for value in moments(page, other))
+    evidence = f"rows with {field} {outside[0]} although the dates were {start} to {end}"
+    raise CapabilityDriftError("window_field", answer=other if fits else "neither", evidence=evidence)
+
+
+def check_granularity(page: Page, field: Field, start: datetime, capabilities: ServerCapabilities) -> None:
+    """Raise :class:`CapabilityDriftError` for rows that match only because dates are cut to the second."""
+    if capabilities.granularity is None or capabilities.granularity >= SECOND:
+        return
+    second = start.replace(microsecond=0)
+    early = [value for value in moments(page, field) if second <= value < start]
+    if early:
+        raise CapabilityDriftError(
+            "granularity", SECOND, f"a row with {field} {early[0]} although the dates began {start}"
+        )
+
+
+def _is_within(value: datetime, start: datetime, end: datetime) -> bool:
+    """Tell whether a value is in the range, with a tolerance of a second because a server may cut dates."""
+    return start - value <= SECOND and value - end <= SECOND

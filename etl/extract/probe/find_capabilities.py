@@ -1,0 +1,79 @@
+"""Finds a server's capabilities in a few requests; each question has its own small experiment.
+
+A capability that the server's rows cannot show stays unknown. No conclusion rests on chance: sortBy counts as obeyed
+only if both directions come in order and differ.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from etl.extract.capabilities import Question, ServerCapabilities
+from etl.extract.http.page import Page
+from etl.extract.http.query import Field
+from etl.extract.paging.checked_pages import Fetch, is_sorted, moments
+from etl.extract.probe.date_filters import learn_dates
+from etl.extract.probe.largest_request import first_page, learn_range, page_of
+from etl.extract.probe.limited_requests import OutOfRequests, ProbeSession
+from etl.times import format_time
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """The result of a probe: the capabilities, the start of history by each field, and the number of requests."""
+
+    capabilities: ServerCapabilities
+    earliest: dict[Field, datetime]
+    requests: int
+
+
+def probe(fetch: Fetch, known: ServerCapabilities) -> ProbeResult:
+    """Probe what ``known`` leaves open, in at most twelve requests, and return the result."""
+    session = ProbeSession(fetch, known)
+    with suppress(OutOfRequests):
+        _ask_all(session)
+    return ProbeResult(session.known, session.earliest, session.requests)
+
+
+def _ask_all(session: ProbeSession) -> None:
+    first = first_page(session)
+    if first is None or not first.records:
+        return
+    if session.holds_all:
+        _note_beginnings(session, first)
+    _learn_sorting(session, "updatedAt", "sort_updated", first)
+    _learn_sorting(session, "createdAt", "sort_created", first)
+    learn_dates(session)
+    learn_range(session)
+
+
+def _note_beginnings(session: ProbeSession, page: Page) -> None:
+    fields: tuple[Field, Field] = ("createdAt", "updatedAt")
+    for field in fields:
+        if found := moments(page, field):
+            session.earliest[field] = min(found)
+
+
+def _learn_sorting(session: ProbeSession, field: Field, question: Question, first: Page) -> None:
+    """Both directions must come in order and differ; a fixed order cannot do that."""
+    if not session.wants(question) or (session.holds_all and len(set(moments(first, field))) < 2):
+        return
+    firsts = []
+    for descending in (True, False) if field == "updatedAt" else (False, True):
+        # The probe's first request asked for this order.
+        page = first if field == "updatedAt" and descending else page_of(session, field, descending=descending)
+        if page is None:
+            session.learn(question, answer=False, evidence=f"requests with sortBy {field} are refused")
+            return
+        values = moments(page, field)
+        if not is_sorted(values, descending=descending):
+            session.learn(question, answer=False, evidence=f"rows out of order although sorted by {field}")
+            return
+        firsts += values[:1]
+    if len(set(firsts)) == 2:
+        newest, oldest = max(firsts), min(firsts)
+        evidence = f"ascending begins {format_time(oldest)}, descending {format_time(newest)}"
+        session.learn(question, answer=True, evidence=evidence)
+        session.earliest[field] = oldest

@@ -1,0 +1,96 @@
+"""Sends a probe's requests within a limit, remembers the answers, and treats a refusal as an answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from etl.errors import RefusedError
+from etl.extract.capabilities import DEFAULT_PAGE_ROWS, Question, ServerCapabilities
+from etl.extract.http.page import Page, record_id
+from etl.extract.http.query import Field, Query
+from etl.extract.http.response_errors import SlowAnswerError, TooLargeAnswerError
+from etl.extract.paging.checked_pages import Fetch
+
+MOST_REQUESTS = 12
+_QUOTED = re.compile('"(.*)"', re.DOTALL)
+
+Choice = TypeVar("Choice")
+
+
+class OutOfRequests(Exception):  # noqa: N818 no error: the probe is at its end
+    """The probe has used all its requests."""
+
+
+@dataclass(slots=True)
+class ProbeSession:
+    """Counts the requests, remembers the records, and collects the capabilities.
+
+    ``limit`` is the number of rows for trials that need only some; ``holds_all`` tells that the records are all that
+    the server has.
+    """
+
+    send: Fetch
+    known: ServerCapabilities
+    limit: int = DEFAULT_PAGE_ROWS
+    holds_all: bool = False
+    range_refused: bool = False
+    requests: int = 0
+    refusal: str = ""
+    records: dict[str, Any] = field(default_factory=dict)
+    earliest: dict[Field, datetime] = field(default_factory=dict)
+
+    def ask(self, query: Query, *, may_be_much: bool = False) -> Page | None:
+        """Return the page, None if the server refuses the query or the answer is too large.
+
+        A query that ``may_be_much`` also counts as refused if its answer does not come in time.
+
+        Raises:
+            OutOfRequests: no request is left.
+            EtlError: as the client does.
+        """
+        if self.requests >= MOST_REQUESTS:
+            raise OutOfRequests
+        self.requests += 1
+        try:
+            page = self.send(query)
+        except (RefusedError, TooLargeAnswerError) as error:
+            self.refusal = str(error)
+            return None
+        except SlowAnswerError as error:
+            if not may_be_much:
+                raise
+            self.refusal = str(error)
+            return None
+        self.records.update((key, record) for record in page.records if (key := record_id(record)))
+        return page
+
+    def numbers_refused(self, pattern: str) -> list[int]:
+        """Return the numbers that a pattern finds in the text of the last refusal."""
+        quoted = _QUOTED.search(self.refusal)
+        found = re.findall(pattern, quoted[1] if quoted else "", re.IGNORECASE)
+        return [int(digits) for digits in found]
+
+    def wants(self, question: Question) -> bool:
+        """Tell whether a question has no answer yet."""
+        return getattr(self.known, question) is None
+
+    def learn(self, question: Question, answer: Any, evidence: str) -> None:
+        """Record an answer and its evidence, unless there is one already."""
+        if self.wants(question):
+            self.known = self.known.with_answer(question, answer, evidence)
+
+
+def largest_accepted(ladder: Sequence[Choice], is_accepted: Callable[[Choice], bool]) -> Choice | None:
+    """Return the largest of rising choices that is taken, found by halving; None where none is."""
+    low, high = 0, len(ladder)
+    while low < high:
+        middle = (low + high) // 2
+        if is_accepted(ladder[middle]):
+            low = middle + 1
+        else:
+            high = middle
+    return ladder[low - 1] if low else None

@@ -1,0 +1,62 @@
+"""What was said about a past day stays: a later edit of a task tells nothing new about that day."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from etl.load.database.engine import open_engine
+from etl.report.figures import figures
+from etl.report.period import period_until
+from etl.times import format_time
+from tests.integration.mirror import NONE, Mirror
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture(params=["createdAt", "updatedAt"])
+def mirror(sandbox, migrated_url, request):
+    return Mirror(sandbox(tasks=150, shape="eight", window_field=request.param, seed=3), migrated_url)
+
+
+def touched(records):
+    """The same tasks, each with a later update that says nothing of its status."""
+    return [record | {"name": f"{record['name']}!", "updatedAt": format_time(datetime.now(UTC))} for record in records]
+
+
+def closed(mirror, number, **columns):
+    """Put tasks on the server that were closed long ago, and return their records."""
+    model = mirror.server.tasks()[0]
+    status = {"_id": "sts-done", "name": "Closed", "statusCategory": "closed"}
+    moments = [NOW - timedelta(days=30 + place % 60) for place in range(number)]
+    records = [
+        {**model, "_id": f"ti-old-{place}", "status": status, "createdAt": format_time(at - timedelta(days=2))}
+        | {"updatedAt": format_time(at), **columns}
+        for place, at in enumerate(moments)
+    ]
+    mirror.server.put(records)
+    return records
+
+
+def days(mirror):
+    """The past days of daily_flow, and the weeks and the backlog of the report."""
+    flow = mirror.rows("select day, created, resolved, reopened, deleted, backlog from daily_flow order by day")
+    engine = open_engine(mirror.database_url)
+    found = figures(engine, period_until(NOW, timedelta(days=60), ZoneInfo("UTC")))
+    engine.dispose()
+    return flow, sorted(row for row in found["flow"]), found["moves"]
+
+
+def test_touched_closed_tasks_stay_resolved_on_their_day(mirror):
+    records = closed(mirror, 100)
+    mirror.sync()
+    before = days(mirror)
+    for _ in range(2):
+        mirror.server.put(records := touched(records))
+        assert mirror.sync().exit_code == 0
+        assert mirror.differences() == NONE
+        assert days(mirror) == before
+    mirror.sync(full=True)
+    assert days(mirror) == before
