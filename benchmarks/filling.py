@@ -11,8 +11,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Table
 
-from etl.load.schema.detail_tables import agents, queues
-from etl.load.schema.tables import priorities, sources, statuses, sync_runs, task_changes, tasks, watermarks
+from etl.load.schema.dimension_tables import agents, priorities, queues, statuses
+from etl.load.schema.ledger_tables import sources, sync_runs, watermarks
+from etl.load.schema.task_tables import task_changes, tasks
 
 STATUSES = ("Open", "In-Progress", "Pending", "Resolved", "Closed")
 CATEGORIES = ("open", "inProgress", "pending", "resolved", "closed")

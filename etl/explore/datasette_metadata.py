@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from etl.load.schema.detail_tables import metadata
+from etl.load.schema.task_tables import metadata
 from etl.load.schema.views import VIEWS, View
 
 DATABASE = "tasks"  # its name in every URL, for any file name
@@ -53,7 +53,7 @@ class Question:
 
 def describe() -> dict[str, Any]:
     """Return Datasette's metadata."""
-    tables = {name: _of_table(table) for name, table in metadata.tables.items()}
+    tables = {name: _of_table(table) for name, table in sorted(metadata.tables.items())}
     tables |= {view.name: _of_view(view) for view in VIEWS}
     for name in _HIDDEN:
         tables.setdefault(name, {})["hidden"] = True

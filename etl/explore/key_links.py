@@ -16,7 +16,7 @@ from datasette.utils import tilde_encode, urlsafe_components
 from markupsafe import Markup
 
 from etl.explore.datasette_metadata import DATABASE, LABELS
-from etl.load.schema.detail_tables import metadata
+from etl.load.schema.task_tables import metadata
 from etl.load.schema.views import VIEWS
 
 _SHOWN = ("_id", "task_id")  # the columns of views and queries that name a task

@@ -27,7 +27,7 @@ from etl.jobs.run.context import RunContext
 from etl.jobs.run.discovery import has_beginning, history_start
 from etl.jobs.sweep import sweep_history
 from etl.load.ledger import windows
-from etl.load.queries import canaries, deletions
+from etl.load.queries import deletions, statistics
 from etl.logs import bound
 from etl.times import interval
 
@@ -101,7 +101,7 @@ def _load_newest_first(run: RunContext, since: datetime, watermark: datetime) ->
         pages = _newest_first(run, since)
         first = next(pages)
         require_plausible(run, first)
-        canary = run.store.read(canaries.find_canary)
+        canary = run.store.read(statistics.find_canary)
         if canary is not None:
             check_newest(run, canary, first)
         counts = run.writer.store(run.transformer.transform(first)).counts
@@ -136,7 +136,7 @@ def _store_newest_first(run: RunContext, pages: Iterator[Page], since: datetime,
 def _load_recent_windows(run: RunContext, strategy: ReadStrategy, since: datetime, watermark: datetime) -> bool:
     """Read windows of updatedAt from ``since`` on; return False where one page proves that nothing is new."""
     limit = run.capabilities.current.limit()
-    canary = run.store.read(canaries.find_canary, created_before=since)
+    canary = run.store.read(statistics.find_canary, created_before=since)
     if canary is not None and _stored_since(run, canary.updated) <= limit // 2:
         since = min(since, canary.updated.replace(microsecond=0))  # a few rows more, and the canary must be among them
     stored = _stored_since(run, since)
@@ -149,7 +149,7 @@ def _load_recent_windows(run: RunContext, strategy: ReadStrategy, since: datetim
     return True
 
 
-def _check_first(run: RunContext, canary: canaries.Canary | None, since: datetime, page: Page) -> None:
+def _check_first(run: RunContext, canary: statistics.Canary | None, since: datetime, page: Page) -> None:
     if not page.records and _is_nothing_since(run, since):
         return
     if canary is not None:

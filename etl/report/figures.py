@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, select
 
 from etl.load.database.engine import reading
-from etl.load.schema.tables import sources
+from etl.load.schema.ledger_tables import sources
 from etl.load.schema.views import in_dialect
 from etl.report.period import Period
 

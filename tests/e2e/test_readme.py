@@ -21,7 +21,7 @@ from sqlalchemy import create_engine
 from etl import __version__
 from etl.cli.main import cli
 from etl.errors import ExitCode
-from etl.load.schema.detail_tables import metadata
+from etl.load.schema.task_tables import metadata
 from etl.load.schema.views import VIEWS
 from etl.settings.definitions import KNOWN_KEYS, Settings, variable
 from etl.times import parse_duration

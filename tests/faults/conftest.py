@@ -30,7 +30,7 @@ def _launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
     # Faults are to meet a command at its work, and importing the package would be most of a short run.
     parts = [
         "etl.load.schema.migrate",
-        "etl.load.ledger.quarantine",
+        "etl.load.ledger.rejected_records",
         "etl.cli.run_sources",
         "etl.cli.notify.metrics_file",
     ]

@@ -23,9 +23,10 @@ from sqlalchemy import (
 )
 
 from etl.load.ledger.sources import host_of
-from etl.load.schema.detail_tables import DIMENSIONS, daily_counts, status_intervals, task_progress
-from etl.load.schema.tables import cases, metadata, priorities, source_offsets, sources, statuses
-from etl.load.upsert import derived
+from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
+from etl.load.schema.ledger_tables import source_offsets, sources
+from etl.load.schema.task_tables import daily_counts, metadata, status_intervals, task_progress
+from etl.load.upsert import derived_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +89,7 @@ def today(row: dict[str, Any]) -> dict[str, Any]:
 def derive(connection: Connection) -> None:
     """Compute the derived tables from the tasks and changes that are there now."""
     for source_id in connection.execute(select(sources.c.id)).scalars().all():
-        derived.rebuild(connection, source_id)
+        derived_tables.rebuild(connection, source_id)
 
 
 def _old(name: str) -> Any:

@@ -15,9 +15,9 @@ from etl.errors import ConfigError
 from etl.jobs.maintenance import carry_over
 from etl.load.database.bulk_insert import fill
 from etl.load.database.errors import place
-from etl.load.database.json_text import JsonText
+from etl.load.database.types import JsonText
 from etl.load.schema import migrate, sequences
-from etl.load.schema.detail_tables import metadata
+from etl.load.schema.task_tables import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import Connection
 
+from etl.exact_json import canonical
 from etl.extract.http.response_errors import parse
 from etl.load.database.secure_delete import erasing, scrub
-from etl.load.schema.tables import priorities, statuses
-from etl.load.upsert import derived, rewrite, schema_drift
+from etl.load.schema.dimension_tables import priorities, statuses
+from etl.load.upsert import derived_tables, replace_rows, unknown_keys
 from etl.logs import get_logger
 from etl.times import utc_offsets
 from etl.transform import TaskRows, dropper, transform
-from etl.transform.canonical_json import canonical
-from etl.transform.field_lineage import history_fields, people_columns
+from etl.transform.drop_fields import history_fields, people_columns
 
 if TYPE_CHECKING:
     from etl.jobs.run.context import RunContext
@@ -76,10 +76,10 @@ def rebuild(run: RunContext) -> int:
         tasks = sum(_rewrite(run, records) for records in _stored(run))
     with run.store.writing() as connection:
         if before.offsets != today.offsets:
-            rewrite.use_time_zone(connection, run.source.id, zone, offsets)
+            replace_rows.use_time_zone(connection, run.source.id, zone, offsets)
         if tasks or before.offsets != today.offsets:
-            derived.rebuild(connection, run.source.id)
-        rewrite.remember_shape(connection, run.source.id, today.text())
+            derived_tables.rebuild(connection, run.source.id)
+        replace_rows.remember_shape(connection, run.source.id, today.text())
     if dropped:
         scrub(run.store.engine, _TABLES)
     if tasks:
@@ -90,7 +90,7 @@ def rebuild(run: RunContext) -> int:
 def _stored(run: RunContext) -> Iterator[list[tuple[str, Any]]]:
     last = ""
     while True:
-        found = run.store.read(rewrite.records, after=last, most=_AT_ONCE)
+        found = run.store.read(replace_rows.records, after=last, most=_AT_ONCE)
         if not found:
             return
         yield found
@@ -100,7 +100,7 @@ def _stored(run: RunContext) -> Iterator[list[tuple[str, Any]]]:
 def _rewrite(run: RunContext, records: list[tuple[str, Any]]) -> int:
     batch = run.transformer.transform_stored([record for _, record in records])
     with run.store.writing(erasing) as connection:
-        rewrite.rewrite(connection, batch)
+        replace_rows.replace(connection, batch)
     return len(records)
 
 
@@ -109,13 +109,13 @@ def _clear(run: RunContext, paths: frozenset[str]) -> None:
     source_id, drop = run.source.id, dropper(sorted(paths))
     whole, names = history_fields(paths)
     with run.store.writing(erasing) as connection:
-        rewrite.clear_history(connection, source_id, whole=whole, names=names)
-        rewrite.clear_people(connection, source_id, people_columns(paths))
-        schema_drift.drop_all(connection, source_id)
-        for number, raw in rewrite.rejected(connection, source_id):
+        replace_rows.clear_history(connection, source_id, whole=whole, names=names)
+        replace_rows.clear_people(connection, source_id, people_columns(paths))
+        unknown_keys.drop_all(connection, source_id)
+        for number, raw in replace_rows.rejected(connection, source_id):
             less = canonical(drop(parse(raw.encode())))
             if less != raw:
-                rewrite.rewrite_rejected(connection, source_id, number, less)
+                replace_rows.replace_rejected(connection, source_id, number, less)
         _clear_named(run, connection, drop)
 
 
@@ -123,9 +123,9 @@ def _clear_named(run: RunContext, connection: Connection, drop: Callable[[object
     for table, key in ((statuses, "status"), (priorities, "priority")):
         empty = {column.name: None for column in table.columns if column.nullable and column.name != "seen_at"}
         rows = []
-        for row_id, record in rewrite.named(connection, table, run.source.id):
+        for row_id, record in replace_rows.named(connection, table, run.source.id):
             made = transform(drop({"_id": "t", key: record}), run.transformer.stream)
             row = (getattr(made, key) if isinstance(made, TaskRows) else None) or {"raw": "null"}
             found = {name: row[name] for name in row if name in {*empty, "raw"}}
             rows.append({**empty, **found, "_id": row_id, "source_id": run.source.id})
-        rewrite.rewrite_named(connection, table, rows)
+        replace_rows.replace_named(connection, table, rows)

@@ -9,7 +9,7 @@ from etl.extract.http.page import Page
 from etl.extract.http.response_errors import parse
 from etl.jobs.run.context import RunContext
 from etl.load.database.engine import reading
-from etl.load.ledger import quarantine
+from etl.load.ledger import rejected_records
 from etl.logs import get_logger
 
 log = get_logger()
@@ -30,16 +30,16 @@ def replay(run: RunContext, ids: Sequence[int] | None = None) -> Replayed:
 
     A stored row is never replaced by an older version. What is still bad stays, with today's reason.
     """
-    waiting = run.store.read(quarantine.replayable, ids)
+    waiting = run.store.read(rejected_records.replayable, ids)
     released = 0
     for start in range(0, len(waiting), _AT_ONCE):
         with reading(run.store.engine) as connection:
-            records = quarantine.read(connection, waiting[start : start + _AT_ONCE])
+            records = rejected_records.read(connection, waiting[start : start + _AT_ONCE])
         released += _replay(run, records)
     return Replayed(len(waiting), released)
 
 
-def _replay(run: RunContext, records: Sequence[quarantine.Kept]) -> int:
+def _replay(run: RunContext, records: Sequence[rejected_records.Kept]) -> int:
     parsed = [(record, parse(record.raw.encode())) for record in records]
     readable = [(record, value) for record, value in parsed if value is not None or record.raw == "null"]
     if len(readable) < len(records):
@@ -48,4 +48,4 @@ def _replay(run: RunContext, records: Sequence[quarantine.Kept]) -> int:
     run.writer.store(run.transformer.transform(Page([value for _, value in readable])))
     # Cut off here, the next replay finds these records stored already, and lets go of them then.
     with run.store.writing() as connection:
-        return quarantine.settle(connection, [record for record, _ in readable], run.id)
+        return rejected_records.settle(connection, [record for record, _ in readable], run.id)

@@ -14,7 +14,7 @@ from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.pipeline.plausibility import require_plausible
 from etl.jobs.reconcile.missing import of_source, read_latest, search
 from etl.jobs.run.context import RunContext
-from etl.load.ledger import quarantine, runs
+from etl.load.ledger import rejected_records, runs
 from etl.load.queries import deletions
 from etl.logs import get_logger
 
@@ -68,7 +68,7 @@ def note(run: RunContext, total: int | None, known: int | None = None) -> None:
     if total is None:
         return
     known = run.counters.hidden or 0 if known is None else known
-    stored, rejected = _stored(run), run.store.read(quarantine.count_not_stored)
+    stored, rejected = _stored(run), run.store.read(rejected_records.count_not_stored)
     hidden = max(0, min(known, total - stored - rejected))
     counters = run.counters
     counters.server_total, counters.stored_live, counters.quarantined = total, stored, rejected
@@ -81,7 +81,7 @@ def _missing(run: RunContext, total: int | None, known: int) -> int:
     """Return how many tasks the server counts that are neither stored nor rejected nor hidden."""
     if total is None:
         return 0
-    return total - _stored(run) - known - run.store.read(quarantine.count_not_stored)
+    return total - _stored(run) - known - run.store.read(rejected_records.count_not_stored)
 
 
 def _stored(run: RunContext) -> int:

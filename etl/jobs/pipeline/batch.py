@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from etl.extract.http.page import Page, record_id
-from etl.load.schema.detail_tables import CHILDREN, DIMENSIONS
+from etl.load.schema.dimension_tables import DIMENSIONS
+from etl.load.schema.task_tables import CHILDREN
 from etl.load.upsert.batch import Batch, Rejected
 from etl.transform import Rejection, Stream, TaskRows, dropper, tombstone, transform
 

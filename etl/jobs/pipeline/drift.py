@@ -13,7 +13,7 @@ from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Query
 from etl.extract.paging.checked_pages import moments
 from etl.jobs.run.context import RunContext
-from etl.load.queries.canaries import Canary
+from etl.load.queries.statistics import Canary
 
 
 def check_filter(run: RunContext, canary: Canary, page: Page) -> None:

@@ -21,9 +21,9 @@ from etl.jobs.run.source_store import SourceStore
 from etl.load.database.engine import storing
 from etl.load.database.errors import UnstorableError
 from etl.load.ledger import rejected_records, runs, watermarks, windows
-from etl.load.upsert import schema_drift
+from etl.load.upsert import unknown_keys
 from etl.load.upsert.batch import Batch, Rejected
-from etl.load.upsert.store import store, store_what_fits
+from etl.load.upsert.merge_writer import store, store_what_fits
 from etl.load.upsert.tasks import Counts
 from etl.logs import get_logger
 
@@ -137,7 +137,7 @@ class BatchWriter:
     def _keep_unknown_keys(self, connection: Connection, batch: Batch, now: datetime) -> list[str]:
         new = {key: found for key, found in batch.unknown_keys.items() if key not in self._seen_keys}
         self._seen_keys |= new.keys()
-        return schema_drift.keep(connection, self._store.source_id, new, run_id=self._run_id, now=now)
+        return unknown_keys.keep(connection, self._store.source_id, new, run_id=self._run_id, now=now)
 
     def _write_window(self, connection: Connection, window: WindowRecord) -> WindowRecord:
         window_id = window.id or windows.open_window(

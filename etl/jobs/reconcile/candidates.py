@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from etl import exact_json
 from etl.errors import EtlError, ExitCode
+from etl.exact_json import clean_text
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Field
 from etl.jobs.run.context import RunContext
-from etl.load.ledger import quarantine
+from etl.load.ledger import rejected_records
 from etl.load.queries import deletions
 from etl.logs import get_logger
-from etl.transform.values import clean_text
 
 log = get_logger()
 
@@ -44,7 +44,7 @@ class DeletionCandidates:
         self.live = run.store.read(deletions.count)
         self._takes_back = takes_back
         self._most = self.live if force else max(int(self.live * MOST_AT_ONCE), min(FEW, self.live - 1))
-        moments = [_moment_of_text(raw, field) for raw in run.store.read(quarantine.not_stored)]
+        moments = [_moment_of_text(raw, field) for raw in run.store.read(rejected_records.not_stored)]
         self.quarantined = len(moments)
         self._quarantined_at = sorted(moment for moment in moments if moment is not None)
         self.undated = run.store.read(deletions.count_without, field) + moments.count(None)
@@ -99,7 +99,7 @@ class DeletionCandidates:
 
     def left(self) -> int:
         """Return how many rows the server can count at most, if all that is under suspicion is gone."""
-        rejected = self.run.store.read(quarantine.count_not_stored)
+        rejected = self.run.store.read(rejected_records.count_not_stored)
         return self.run.store.read(deletions.count) - len(self.gone) + rejected
 
     def mark_unverified(self, start: datetime, end: datetime, reason: str) -> None:

@@ -14,7 +14,7 @@ from etl.jobs.run.options import RunCounters, SyncOptions
 from etl.jobs.run.server_clock import ServerClock
 from etl.jobs.run.source_store import SourceStore
 from etl.load.ledger.sources import Source
-from etl.load.queries import canaries, deletions
+from etl.load.queries import deletions, statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +44,4 @@ class RunContext:
 
     def lookback(self) -> timedelta:
         """Return how far behind the watermark a sync starts: the setting, and what the server rounds dates to."""
-        return self.options.lookback + self.store.read(canaries.rounding)
+        return self.options.lookback + self.store.read(statistics.rounding)

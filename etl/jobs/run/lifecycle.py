@@ -26,7 +26,7 @@ from etl.jobs.run.source_store import SourceStore
 from etl.load.ledger import runs, sources
 from etl.load.queries import statistics
 from etl.load.schema import sequences
-from etl.load.upsert import erased
+from etl.load.upsert import erase
 from etl.transform import Stream
 
 
@@ -128,7 +128,7 @@ def _build(
     transformer = BatchTransformer(
         Stream(source.id, source.stream_id),
         drop_fields=spec.options.drop_fields,
-        erased=store.read(erased.forgotten_ids),
+        erased=store.read(erase.forgotten_ids),
         is_stream_named=store.read(statistics.any_of_stream, source.stream_id),
     )
     writer = BatchWriter(

@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from etl import exact_json
 from etl.errors import ConfigError, DatabaseError
 from etl.load.database.errors import raise_database_error
-from etl.load.database.session import prepare_session
+from etl.load.database.postgres_session import prepare_session
 from etl.optional_packages import install_command
 
 if TYPE_CHECKING:

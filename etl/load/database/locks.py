@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, text
 
 from etl.errors import DatabaseError, LockedError
 from etl.load.database.engine import sqlite_file
-from etl.load.database.session import refuse_a_shared_session
+from etl.load.database.postgres_session import refuse_a_shared_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,11 +1,11 @@
-"""A column type for times: aware UTC datetimes in Python, whole milliseconds in the database."""
+"""Column types: times are aware UTC datetimes in Python and whole milliseconds in the database; JSON is text."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Boolean, Date, DateTime, Text
+from sqlalchemy import JSON, Boolean, Date, DateTime, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -54,6 +54,22 @@ class Moment(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Return UTC in every time zone of the connection."""
         return None if value is None else value.astimezone(UTC)
+
+
+class JsonText(TypeDecorator[Any]):
+    """JSON that is already text: ``JSON`` on SQLite, ``jsonb`` on PostgreSQL; the engine passes it through."""
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column's type for the database."""
+        # Imported here, as above.
+        if dialect.name == "postgresql":
+            from sqlalchemy.dialects.postgresql import JSONB
+
+            return dialect.type_descriptor(JSONB())
+        return dialect.type_descriptor(JSON())
 
 
 class moment_text(FunctionElement[str]):  # noqa: N801 written like a function of SQL

@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import Connection, insert, select, update
 
 from etl.errors import ConfigError
-from etl.load.schema.tables import sources
+from etl.load.schema.ledger_tables import sources
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -32,9 +32,9 @@ from sqlalchemy import (
 
 from etl.load.database.dialect import insert_by
 from etl.load.database.types import Moment, moment_day
-from etl.load.schema.detail_tables import daily_counts
-from etl.load.schema.predicates import inactive_since
-from etl.load.schema.tables import RESOLVED, source_offsets, statuses
+from etl.load.schema.dimension_tables import RESOLVED, statuses
+from etl.load.schema.ledger_tables import source_offsets
+from etl.load.schema.task_tables import daily_counts, inactive_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -13,8 +13,8 @@ import requests
 from sqlalchemy import insert, select, text
 
 from etl.load.database.engine import open_engine, reading
-from etl.load.schema.detail_tables import metadata
-from etl.load.schema.tables import sync_runs
+from etl.load.schema.ledger_tables import sync_runs
+from etl.load.schema.task_tables import metadata
 
 
 def rows(url: str) -> dict[str, list[tuple[Any, ...]]]:

@@ -21,12 +21,13 @@ from etl.load.database.types import Moment
 from etl.load.ledger import runs, sources, watermarks, windows
 from etl.load.ledger.rejected_records import Origin, keep
 from etl.load.schema import migrate as schema
-from etl.load.schema.detail_tables import CHILDREN, DIMENSIONS, metadata, status_intervals, task_progress
-from etl.load.schema.tables import task_changes, tasks, unknown_keys
+from etl.load.schema.dimension_tables import DIMENSIONS
+from etl.load.schema.ledger_tables import unknown_keys
+from etl.load.schema.task_tables import CHILDREN, metadata, status_intervals, task_changes, task_progress, tasks
 from etl.load.schema.views import VIEWS
 from etl.load.upsert.batch import Batch
-from etl.load.upsert.rewrite import use_time_zone
-from etl.load.upsert.store import store
+from etl.load.upsert.merge_writer import store
+from etl.load.upsert.replace_rows import use_time_zone
 from etl.times import utc_offsets
 from tests.conftest import CHECKOUT, clean_environment
 

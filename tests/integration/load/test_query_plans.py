@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from etl.load.database.engine import reading
-from etl.load.schema.detail_tables import metadata
+from etl.load.schema.task_tables import metadata
 from tests.e2e.test_readme import QUESTIONS
 from tests.integration.conftest import Database
 

@@ -1,4 +1,4 @@
-"""Writing stored rows anew of the same records, and clearing what is to be stored no longer; no history is written."""
+"""Replaces stored rows by new rows of the same records, and clears dropped values; writes no change history."""
 
 from __future__ import annotations
 
@@ -8,20 +8,11 @@ from sqlalchemy import Connection, Table, bindparam, delete, func, select, updat
 
 from etl.load.database.bulk_insert import fill
 from etl.load.ledger.rejected_records import digest_of
-from etl.load.schema.detail_tables import DIMENSIONS
-from etl.load.schema.predicates import is_of
-from etl.load.schema.tables import (
-    cases,
-    priorities,
-    rejected_records,
-    source_offsets,
-    sources,
-    statuses,
-    task_changes,
-    tasks,
-)
+from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
+from etl.load.schema.ledger_tables import rejected_records, source_offsets, sources
+from etl.load.schema.task_tables import is_of, task_changes, tasks
 from etl.load.upsert import dimensions
-from etl.load.upsert.children import put_children, store_people_and_queues
+from etl.load.upsert.tasks import put_children
 from etl.row import Row
 
 if TYPE_CHECKING:
@@ -38,11 +29,11 @@ def records(connection: Connection, source_id: int, *, after: str, most: int) ->
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 
-def rewrite(connection: Connection, batch: Batch) -> None:
+def replace(connection: Connection, batch: Batch) -> None:
     """Put these rows in the place of those of the same tasks, with what is behind them; when they were stored stays."""
     for table, rows in ((statuses, batch.statuses), (priorities, batch.priorities), (cases, batch.cases)):
         dimensions.upsert(connection, table, rows)
-    store_people_and_queues(connection, batch.details)
+    dimensions.store_people_and_queues(connection, batch.details)
     _update(connection, tasks, batch.tasks)
     details = {row["_id"]: behind for row, behind in zip(batch.tasks, batch.details, strict=True)}
     if details:
@@ -55,7 +46,7 @@ def named(connection: Connection, table: Table, source_id: int) -> list[tuple[st
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 
-def rewrite_named(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+def replace_named(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Put these rows in the place of the statuses or priorities of the same keys; when they were seen stays."""
     _update(connection, table, rows)
 
@@ -82,7 +73,7 @@ def rejected(connection: Connection, source_id: int) -> list[tuple[int, str]]:
     return [(row[0], row[1]) for row in connection.execute(query.order_by(rejected_records.c.id))]
 
 
-def rewrite_rejected(connection: Connection, source_id: int, number: int, raw: str) -> None:
+def replace_rejected(connection: Connection, source_id: int, number: int, raw: str) -> None:
     """Put a text in the place of a rejected record's; where another one has the same by now, one of them is left."""
     own = rejected_records.c
     digest = digest_of(raw)

@@ -11,10 +11,9 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from etl.load.database.errors import UnstorableError
-from etl.load.schema.tables import cases, priorities, statuses
-from etl.load.upsert import changes, daily_counts, derived, dimensions, tasks
+from etl.load.schema.dimension_tables import cases, priorities, statuses
+from etl.load.upsert import changes, daily_counts, derived_tables, dimensions, tasks
 from etl.load.upsert.batch import Batch, Rejected
-from etl.load.upsert.children import put_children, store_people_and_queues
 from etl.load.upsert.tasks import Counts
 
 
@@ -29,10 +28,10 @@ def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime, t
     is_meaning_changed = daily_counts.is_meaning_changed(connection, batch.statuses)
     for table, rows in ((statuses, batch.statuses), (priorities, batch.priorities), (cases, batch.cases)):
         dimensions.upsert(connection, table, rows)
-    store_people_and_queues(connection, batch.details)
+    dimensions.store_people_and_queues(connection, batch.details)
     counts = _store_tasks(connection, batch, run_id=run_id, now=now, takes_back=takes_back)
     if is_meaning_changed:
-        derived.rebuild(connection, batch.statuses[0]["source_id"])
+        derived_tables.rebuild(connection, batch.statuses[0]["source_id"])
     return counts
 
 
@@ -45,14 +44,14 @@ def _store_tasks(connection: Connection, batch: Batch, *, run_id: int, now: date
     counts.repeated = len(batch.tasks) - len(newest)
     source_id = batch.tasks[0]["source_id"]
     if counts.updated:
-        with derived.refreshed(connection, source_id, newest):
+        with derived_tables.refreshed(connection, source_id, newest):
             changed = tasks.is_changed(takes_back=takes_back)
             counts.changes = changes.record(connection, tasks.incoming, changes=changed, run_id=run_id, now=now)
             written = tasks.write(connection, run_id=run_id, now=now, takes_back=takes_back)
-            put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=True)
+            tasks.put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=True)
     elif counts.inserted:
         written = tasks.write(connection, run_id=run_id, now=now, takes_back=takes_back)
-        put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=False)
+        tasks.put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=False)
         daily_counts.add_new(connection, tasks.incoming, known=newest.keys() - set(written), now=now)
     return counts
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.transform.canonical_json import DEEPEST, canonical, is_too_deep, plain_canonical
+from etl.exact_json import DEEPEST, canonical, is_too_deep, plain_canonical
 
 ordinary = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(),

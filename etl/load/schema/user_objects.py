@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, text
 
 from etl.errors import DatabaseError
 from etl.load.database.errors import place
-from etl.load.schema.detail_tables import metadata
+from etl.load.schema.task_tables import metadata
 from etl.load.schema.views import VIEWS
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ from aclexplode(cast(:grants as aclitem[]))
 """
 
 
-def keep_own_objects(connection: Connection, migrate: Callable[[], None]) -> None:
+def keep_user_objects(connection: Connection, migrate: Callable[[], None]) -> None:
     """Run migrations; users' own views and triggers work afterwards as before.
 
     Raises:

@@ -16,7 +16,8 @@ from etl.load.database.locks import named_lock
 from etl.load.ledger import runs, sources
 from etl.load.schema import migrate as schema
 from etl.load.schema import sequences
-from etl.load.schema.tables import sync_runs, tasks
+from etl.load.schema.ledger_tables import sync_runs
+from etl.load.schema.task_tables import tasks
 from tests.integration.conftest import NOW, Database
 from tests.pooler import Mode, Pooler
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, delete, select
 
 from etl.load.database.dialect import insert_into
-from etl.load.schema.tables import sources, unknown_keys
+from etl.load.schema.ledger_tables import sources, unknown_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
