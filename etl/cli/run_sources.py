@@ -18,9 +18,9 @@ from etl.cli.notify.notices import Notifier, Outcome
 from etl.cli.open_database import open_database
 from etl.cli.progress import progress_display
 from etl.errors import DatabaseError, EtlError, ExitCode
-from etl.jobs.run.context import RunContext
 from etl.jobs.run.lifecycle import exit_code_of, outcome_of, start_run
 from etl.jobs.run.options import RunCounters, account_text
+from etl.jobs.run.run_context import RunContext
 from etl.settings import Settings, SourceSettings
 from etl.stop_request import graceful
 from etl.times import format_time

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from etl.errors import RefusedError
 from etl.extract.http.page import Page, record_id
 from etl.extract.http.query import Query
-from etl.jobs.run.context import RunContext
+from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import watermarks
 from etl.load.queries import statistics
 from etl.load.upsert.tasks import Counts

@@ -21,7 +21,7 @@ from etl.cli.options import (
 
 if TYPE_CHECKING:
     from etl.jobs.backfill import Plan
-    from etl.jobs.run.context import RunContext
+    from etl.jobs.run.run_context import RunContext
 
 
 @click.command()

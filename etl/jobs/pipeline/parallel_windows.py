@@ -1,8 +1,8 @@
-"""Reads several windows at once, where the latency of requests is what a long reading costs: many read, one stores.
+"""Reads several windows at once where latency limits a long reading; many threads read and one stores.
 
-Disjoint windows are each read as a single reader would, in order of time, by as many workers as the request budget
-keeps busy. Idle workers take over half of what is left of another worker's window. Each window has its own row in the
-ledger. The range is complete up to the first window that is not finished.
+As many workers as the request budget keeps busy each read a window, the earliest ones first. Idle workers take over
+half of what is left of another worker's window. Each window has its own row in the ledger. The range is complete up to
+the first window that is not finished.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from etl.extract.http.page import Page
 from etl.extract.http.response_errors import SlowAnswerError
 from etl.extract.paging.checked_pages import Window, window_query
 from etl.extract.paging.read_strategy import READERS
-from etl.jobs.pipeline.window_record import WindowRecord
-from etl.jobs.pipeline.windows import TimeRange
-from etl.jobs.run.context import RunContext
+from etl.jobs.pipeline.read_windows import TimeRange
+from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.fetcher import Fetcher
+from etl.jobs.run.run_context import RunContext
 from etl.load.upsert.batch import Batch, merge
 from etl.logs import bound, get_logger
 from etl.times import interval
@@ -42,7 +42,7 @@ _PARTS = 32  # of a window, that may become one of their own
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """What a worker sends of a window: a batch, or that it ended, with the requests so far.
+    """A worker's message about a window: a batch, or its end, with the requests so far.
 
     ``rest`` are windows of what was not read of it, for any worker.
     """
@@ -143,7 +143,7 @@ class _Crew:
         self._least = (windows[0].end - windows[0].start) / _PARTS
         self._messages: SimpleQueue[_Message] = SimpleQueue()
         self._room: SimpleQueue[int] = SimpleQueue()
-        self._records: dict[datetime, WindowRecord] = {}
+        self._records: dict[datetime, WindowProgress] = {}
         self._done: set[datetime] = set()
         for window in windows:
             self._left.put(window)
@@ -175,7 +175,7 @@ class _Crew:
         return start
 
     def stop(self) -> None:
-        """Let no worker ask again."""
+        """Stop every worker before its next request."""
         self._is_over = True
         for _ in range(self._workers):
             self._left.put(None)
@@ -183,7 +183,7 @@ class _Crew:
 
     def _store(self, messages: list[_Message]) -> None:
         window, last, writer = messages[0].window, messages[-1], self._run.writer
-        record = self._records.get(window.start) or WindowRecord.begin(
+        record = self._records.get(window.start) or WindowProgress.begin(
             self._time_range.job, window.field, self._time_range.paging, window.start
         )
         batches = [each.batch for each in messages if each.batch is not None]
@@ -206,7 +206,7 @@ class _Crew:
         self._records[window.start] = record
 
     def _cut(self, window: Window, rest: tuple[Window, ...]) -> None:
-        """Let a window end where others go on."""
+        """End a window where the windows of its rest begin."""
         if rest:
             place = self._windows.index(window)
             self._windows[place : place + 1] = [replace(window, end=rest[0].start), *rest]
@@ -232,7 +232,7 @@ class _Crew:
                 self._left.put(part)
 
     def _read(self, fetch: Fetcher, window: Window, before: int) -> tuple[Window, ...]:
-        """Read a window, to its end or up to what another worker shall share; return what is left of it."""
+        """Read a window to its end, or until idle workers can share the rest; return the windows of the rest."""
         for page in READERS[self._time_range.paging](fetch, window, self._run.capabilities.current):
             if not self._room.get():
                 return ()  # stopped: nobody listens any more

@@ -1,15 +1,15 @@
-"""Finding what is gone from the server by counting: the server's totals against the tasks here, range by range.
+"""Finds deleted tasks by comparing the server's totals with the number of stored tasks, range by range.
 
-A range whose counts agree is left alone, a smaller one that differs is read. What makes this cheap is that every
-request answers twice. It gives the total of the range it asks for, and thereby that of the rest; and it gives a page
-of rows, which is whole for the time between its first row and its last, so that ids can be compared there. Where the
-server sorts, the page is taken from the middle of the range by ``skip``: its place there tells how many rows are
-before it and behind it, so that one request splits a range in four and reads one part. Measured with 5,000 tasks and
+A range whose counts agree is not read. A range that differs is split. Every request gives two answers. The total of the
+range that it asks for also tells the total of the rest. The page of rows is complete for the time between its first and
+its last row, so ids can be compared there. Where the server sorts, the page is taken from the middle of the range by
+``skip``. Its position tells how many rows are before and behind it, so one request splits a range in four and reads
+one part. Measured with 5,000 tasks and
 50 rows a page: 60 deletions at random places take some 65 requests (halving alone 72, reading everything 103), 60 in a
-row 6, a single one 6. Where it does not sort, a page is whole only if all of the range fits it, and reading page by
-page is cheapest from about a deletion in three pages on.
+row 6, a single one 6. Where the server does not sort, a page is complete only if the whole range fits into it. Reading
+page by page is then cheapest from about one deletion in three pages on.
 
-Totals only say where to look; a task is a candidate only where a page lacks it.
+Totals only tell where to look. A task becomes a candidate only where a page does not show it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Direction
 from etl.extract.paging.checked_pages import Window, check_dates, check_order, is_last_page, window_query
 from etl.extract.paging.offset import read_by_offset
-from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError
-from etl.jobs.run.context import RunContext
+from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
+from etl.jobs.run.run_context import RunContext
 from etl.load.queries import deletions
 
 BEGINNING_OF_TIME = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -35,10 +35,10 @@ _WORTH_HALVING = 0.35  # deletions a page, where the server does not sort
 
 
 def plan(here: int, there: int, page: int, *, reach: int, is_sorted: bool) -> tuple[int, int]:
-    """Tell of how many of the tasks ``here`` to ask next, and how many rows to skip; ``there`` is the server's count.
+    """Return for how many of the tasks ``here`` to ask next, and how many rows to skip; the server has ``there``.
 
-    Of the four parts of a range the second is the page, which is not to go past ``reach`` rows. The others are one,
-    four, eight ... pages, and a row less for the page's first and last, which are whole in their neighbours only.
+    The page is the second of four parts of the range, and does not go past ``reach`` rows. The other parts are one,
+    four, eight ... pages long. They are a row shorter, because the page's first and last rows belong to them.
     """
     if there <= page:
         return here, 0
@@ -59,7 +59,7 @@ def plan(here: int, there: int, page: int, *, reach: int, is_sorted: bool) -> tu
 
 @dataclass(frozen=True, slots=True)
 class _Range:
-    """``[start, end)``, in which the server counts so many rows; ``halve`` where reading from it led nowhere."""
+    """``[start, end)``, in which the server counts ``there`` rows; ``halve`` if a page from its middle did not help."""
 
     start: datetime
     end: datetime
@@ -68,7 +68,7 @@ class _Range:
 
 
 class CountComparison:
-    """Goes through a source's history, as far as it has to, and candidates what is gone."""
+    """Compares counts over a source's history, and makes candidates of the tasks that no page shows."""
 
     def __init__(self, run: RunContext, candidates: DeletionCandidates) -> None:
         self._run = run
@@ -78,7 +78,7 @@ class CountComparison:
         self._reach = _MOST_REACH
 
     def find(self, total: int) -> None:
-        """Suspect every task that is gone, the server counting ``total`` in all.
+        """Make a candidate of every deleted task; the server counts ``total`` tasks in all.
 
         Raises:
             IncompleteError: the server's totals contradict its rows, or there are more deletions than are believed.
@@ -111,7 +111,7 @@ class CountComparison:
         return run.fetch.requests + 20 + math.ceil(2 * (pages + ranges))
 
     def _look(self, time_range: _Range, here: int) -> list[_Range]:
-        """Ask for a part of a time_range, and return what has to be looked at after that."""
+        """Ask for a part of a range, and return the ranges that are left to compare."""
         page = self._run.capabilities.current.limit()
         count, skip = plan(here, time_range.there, page, reach=self._reach, is_sorted=self._is_sorted)
         if time_range.halve:
@@ -156,7 +156,7 @@ class CountComparison:
         return [*self._judge_part(read, skip, page, ids), rest]
 
     def _judge_part(self, time_range: _Range, skip: int, page: Page, ids: set[str]) -> list[_Range]:
-        """Judge the time that a page is whole for, and return what is before and behind it."""
+        """Judge the time for which a page is complete, and return the ranges before and behind it."""
         values = self._values(page)
         if not self._is_sorted or not values or len(values) < _distinct(page):
             return [replace(time_range, halve=True)]

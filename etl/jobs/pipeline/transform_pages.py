@@ -17,7 +17,7 @@ _DETAILS = tuple(table.name for table in (*DIMENSIONS, *CHILDREN))
 
 
 class BatchTransformer:
-    """Transforms the records of one stream, without dropped fields, and of erased tasks no more than a tombstone."""
+    """Transforms the records of one stream; drops the fields to drop, and makes a tombstone of an erased task."""
 
     def __init__(
         self, stream: Stream, *, drop_fields: Sequence[str], erased: Collection[str], is_stream_named: bool

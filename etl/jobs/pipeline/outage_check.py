@@ -1,7 +1,7 @@
-"""An answer has to be plausible: a server that shows nothing, while tasks are stored, has an outage.
+"""Detects an outage behind the API: no tasks, or less than half of the last total, while tasks are stored.
 
-So has one whose total fell to less than half of the last account. The run asks again, and then fails before it moves
-or deletes anything. Where the server still says the same an hour later, that is news.
+The run asks again, and then fails before it moves or deletes anything. An answer that is the same an hour later is
+accepted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import timedelta
 from etl.errors import ApiError
 from etl.extract.http.page import Page
 from etl.extract.http.query import Query
-from etl.jobs.run.context import RunContext
+from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs
 from etl.load.queries import deletions
 from etl.logs import get_logger

@@ -12,13 +12,13 @@ from etl.extract.http.query import Field, Query
 from etl.extract.http.retrying_client import Client
 from etl.extract.paging.checked_pages import moments
 from etl.extract.probe.find_capabilities import ProbeResult, probe
-from etl.jobs.run.source_store import SourceStore
+from etl.jobs.run.source_transactions import SourceStore
 from etl.load.ledger import runs, sources
 from etl.load.ledger.sources import Source
 from etl.logs import get_logger
 
 if TYPE_CHECKING:
-    from etl.jobs.run.context import RunContext
+    from etl.jobs.run.run_context import RunContext
 
 log = get_logger()
 

@@ -1,4 +1,4 @@
-"""Storing what was rejected once and is good by today's options, from the kept texts: no request is made."""
+"""Tries to store rejected records again, from their kept texts, without a request."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from etl.extract.http.page import Page
 from etl.extract.http.response_errors import parse
-from etl.jobs.run.context import RunContext
+from etl.jobs.run.run_context import RunContext
 from etl.load.database.engine import reading
 from etl.load.ledger import rejected_records
 from etl.logs import get_logger
@@ -19,14 +19,14 @@ _AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """How many kept records were tried and how many let go of, because they or a newer version are stored."""
+    """How many rejected records were tried, and how many are released because they or a newer version are stored."""
 
     replayed: int
     released: int
 
 
 def replay(run: RunContext, ids: Sequence[int] | None = None) -> Replayed:
-    """Transform and store kept records, all of the source or some, and let go of those that are good now.
+    """Transform and store rejected records, all of the source or some, and release those that are good now.
 
     A stored row is never replaced by an older version. What is still bad stays, with today's reason.
     """

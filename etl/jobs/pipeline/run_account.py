@@ -11,9 +11,9 @@ from dataclasses import replace
 from etl.errors import RefusedError
 from etl.extract.http.page import Page
 from etl.extract.paging.read_strategy import choose_strategy
-from etl.jobs.pipeline.plausibility import require_plausible
-from etl.jobs.reconcile.missing import of_source, read_latest, search
-from etl.jobs.run.context import RunContext
+from etl.jobs.pipeline.outage_check import require_plausible
+from etl.jobs.reconcile.find_missing_tasks import of_source, read_latest, search
+from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records, runs
 from etl.load.queries import deletions
 from etl.logs import get_logger

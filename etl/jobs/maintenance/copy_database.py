@@ -1,7 +1,7 @@
-"""Copying all that a database holds into another one, of either kind; one of kore-etl 0.1.0 is carried over so.
+"""Copies a database into an empty one of either kind; this also upgrades a database of kore-etl 0.1.0.
 
-Everything is read from one state of the source and written in one transaction of the target: afterwards that holds
-the same rows, or nothing at all.
+One snapshot of the source is read and written in one transaction of the target. The target then holds the same rows,
+or none.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Connection, Date, Engine, MetaData, Table, Text, cast, select
 
 from etl.errors import ConfigError
-from etl.jobs.maintenance import carry_over
+from etl.jobs.maintenance import upgrade_from_0_1
 from etl.load.database.bulk_insert import fill
 from etl.load.database.errors import place
 from etl.load.database.types import JsonText
@@ -40,14 +40,14 @@ def copy_database(source: Engine, target: Engine, told: Callable[[str, int], Non
     with _one_state(source) as reader, target.begin() as writer:
         _refuse_filled(writer, metadata)
         for table in metadata.sorted_tables:
-            if is_old and table in carry_over.DERIVED:
+            if is_old and table in upgrade_from_0_1.DERIVED:
                 continue
             name = f"{table.name}"  # plain text, which SQLAlchemy's is not quite
             copied[name] = _copy(reader, writer, table, is_old=is_old)
             told(name, copied[name])
         sequences.catch_up(writer)
         if is_old:
-            carry_over.derive(writer)
+            upgrade_from_0_1.derive(writer)
     return copied
 
 
@@ -68,14 +68,14 @@ def _refuse_filled(connection: Connection, tables: MetaData) -> None:
 
 def _copy(reader: Connection, writer: Connection, table: Table, *, is_old: bool) -> int:
     if is_old:
-        rows = carry_over.old_rows(table, _as_it_is)
+        rows = upgrade_from_0_1.old_rows(table, _as_it_is)
     else:
         stored = (column for column in table.columns if column.computed is None)
         rows = select(*(_as_it_is(column) for column in stored)).order_by(*table.primary_key)
     number = 0
     found = reader.execution_options(yield_per=_AT_ONCE).execute(rows)
     for some in found.mappings().partitions():
-        fill(writer, table, [carry_over.today(dict(row)) if is_old else dict(row) for row in some])
+        fill(writer, table, [upgrade_from_0_1.today(dict(row)) if is_old else dict(row) for row in some])
         number += len(some)
     return number
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from etl.jobs.pipeline.batch import BatchTransformer
-from etl.jobs.pipeline.writer import BatchWriter
-from etl.jobs.run.discovery import CapabilityTracker
+from etl.jobs.pipeline.store_batches import BatchWriter
+from etl.jobs.pipeline.transform_pages import BatchTransformer
+from etl.jobs.run.ensure_capabilities import CapabilityTracker
 from etl.jobs.run.fetcher import Fetcher
 from etl.jobs.run.options import RunCounters, SyncOptions
 from etl.jobs.run.server_clock import ServerClock
-from etl.jobs.run.source_store import SourceStore
+from etl.jobs.run.source_transactions import SourceStore
 from etl.load.ledger.sources import Source
 from etl.load.queries import deletions, statistics
 

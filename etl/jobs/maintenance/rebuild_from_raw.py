@@ -1,7 +1,8 @@
-"""Rebuilds stored rows from their own records after an update of kore-etl or a change of settings, without a request.
+"""Rebuilds stored rows from their raw records, without a request.
 
-A new version may make other rows of a record, and more keys may be dropped. The rows are rebuilt before the next run
-begins. A new time zone, or new rules of the same zone, change the days: then the derived tables are rebuilt.
+A new version of kore-etl may transform a record differently, and the setting of keys to drop may change. The next run
+then rebuilds the stored rows before it reads anything.
+A new time zone, or new rules of the same zone, rebuild the derived tables.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from etl.transform import TaskRows, dropper, transform
 from etl.transform.drop_fields import history_fields, people_columns
 
 if TYPE_CHECKING:
-    from etl.jobs.run.context import RunContext
+    from etl.jobs.run.run_context import RunContext
 
 log = get_logger()
 
@@ -36,7 +37,7 @@ _TABLES = ("tasks", "task_changes", "task_fields", "agents", "queues", "users", 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """By what the rows of a source were made: the transform's number, the dropped keys, the offsets of its days."""
+    """How the rows of a source were made: the transform's number, the dropped keys, the offsets of its days."""
 
     transform: int = TRANSFORM
     dropped: frozenset[str] = frozenset()
@@ -57,7 +58,7 @@ def shape_from(text: str | None) -> Shape:
 
 
 def rebuild(run: RunContext) -> int:
-    """Bring the rows of a source to today's form, and return how many tasks that took.
+    """Rebuild the rows of a source if their shape is old; return how many tasks that were.
 
     Cut off, it is done again by the next run.
     """
@@ -105,7 +106,7 @@ def _rewrite(run: RunContext, records: list[tuple[str, Any]]) -> int:
 
 
 def _clear(run: RunContext, paths: frozenset[str]) -> None:
-    """Take what stands at paths out of all but the tasks themselves."""
+    """Clear the values at these paths everywhere but in the tasks themselves."""
     source_id, drop = run.source.id, dropper(sorted(paths))
     whole, names = history_fields(paths)
     with run.store.writing(erasing) as connection:

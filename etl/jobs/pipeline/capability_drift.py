@@ -12,7 +12,7 @@ from etl.extract.capabilities import SECOND, CapabilityDriftError
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Query
 from etl.extract.paging.checked_pages import moments
-from etl.jobs.run.context import RunContext
+from etl.jobs.run.run_context import RunContext
 from etl.load.queries.statistics import Canary
 
 

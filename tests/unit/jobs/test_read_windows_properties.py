@@ -12,7 +12,7 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.paging.checked_pages import Window
 from etl.extract.paging.split_windows import read_split_windows
-from etl.jobs.pipeline.windows import WindowSizer
+from etl.jobs.pipeline.read_windows import WindowSizer
 from tests.unit.server import BEGIN, MILLISECOND, Server
 
 spans = st.timedeltas(min_value=MILLISECOND, max_value=timedelta(days=3000)).map(

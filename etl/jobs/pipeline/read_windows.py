@@ -1,4 +1,4 @@
-"""Read a time range in windows as long as the server takes, each with its row in the ledger."""
+"""Reads and stores a time range in windows, as long as the server allows, each with its row in the ledger."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from etl.extract.http.response_errors import SlowAnswerError
 from etl.extract.paging.checked_pages import EVERYTHING, Fetch, Window
 from etl.extract.paging.read_strategy import READERS, Paging
 from etl.jobs.pipeline.prefetch import prefetch
-from etl.jobs.pipeline.window_record import WindowRecord
-from etl.jobs.run.context import RunContext
+from etl.jobs.pipeline.window_progress import WindowProgress
+from etl.jobs.run.run_context import RunContext
 from etl.logs import bound
 from etl.times import interval
 
@@ -145,7 +145,7 @@ def _read_window(
     asked_end = _open_end(run, start, sizer) if end is None or is_open else end
     stop_after = run.server_clock.latest_start if time_range.end is None else None
     window = Window(time_range.field, start, asked_end, stop_after, time_range.filters)
-    record = WindowRecord.begin(time_range.job, time_range.field, time_range.paging, start)
+    record = WindowProgress.begin(time_range.job, time_range.field, time_range.paging, start)
     before = run.fetch.requests
     try:
         pages = READERS[time_range.paging](_checked(run, time_range, start), window, run.capabilities.current)

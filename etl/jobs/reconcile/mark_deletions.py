@@ -1,8 +1,8 @@
-"""Deletions: the server tells of none, so tasks that are here and no longer there have to be found, and are marked.
+"""Marks deleted tasks. The server does not report deletions, so stored tasks are compared with what it still has.
 
-A task is marked only if a page that is whole for its time does not hold it, and a second look does not show it either:
-where dates filter on updatedAt, one that was updated meanwhile is among the latest; and in the end the server may not
-count more tasks than are left here. In problem nothing is marked.
+A task is marked only if a page that is complete for its time does not show it, and a second look does not show it
+either. Where dates filter on updatedAt, the second look is the latest changes, because the task may have been updated.
+In the end the server must not count more tasks than are left here. In doubt no task is marked.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from etl.extract.http.query import Direction, Query
 from etl.extract.paging.checked_pages import Window
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.read_strategy import READERS, choose_strategy
-from etl.jobs.pipeline.account import note
-from etl.jobs.pipeline.first_load import end_load
-from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError
-from etl.jobs.reconcile.count_comparison import BEGINNING_OF_TIME, CountComparison
-from etl.jobs.run.context import RunContext
+from etl.jobs.pipeline.run_account import note
+from etl.jobs.reconcile.compare_counts import BEGINNING_OF_TIME, CountComparison
+from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
+from etl.jobs.run.lifecycle import make_indexes
+from etl.jobs.run.run_context import RunContext
 from etl.jobs.sync import sync
 from etl.load.queries import deletions
 from etl.logs import get_logger
@@ -43,7 +43,7 @@ class Reconciled:
 
 
 def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full: bool = False) -> Mapping[str, Any]:
-    """Sync, then mark what is gone from the server; return the counts.
+    """Sync, then mark the tasks that the server no longer has; return the counts.
 
     ``deep`` reads every id, instead of comparing totals. ``force`` believes any number of deletions.
 
@@ -53,7 +53,7 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
     """
     marked_before = run.store.read(deletions.count_marked)
     sync(run, full=full)
-    end_load(run)  # what follows counts by them
+    make_indexes(run)  # what follows counts by them
     requests = run.fetch.requests
     if run.counters.unverified:
         raise IncompleteError("the sync left unverified windows, so no task is taken for deleted; sync again")
@@ -68,7 +68,7 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
 
 
 def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandidates, int]:
-    """Start again where the server behaves differently from its known capabilities."""
+    """Find and mark; start again on capability drift."""
     while True:
         field = choose_strategy(run.capabilities.current).field
         candidates = DeletionCandidates(run, field, force=force, takes_back=deep)
@@ -100,7 +100,7 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
 
 
 def _look_again(run: RunContext, candidates: DeletionCandidates) -> None:
-    """Clear of suspicion what is among the latest, and make sure that the server counts no task that is suspected.
+    """Clear the candidates that are among the latest changes, and check that the server counts none of the others.
 
     Raises:
         IncompleteError: that cannot be made sure.
@@ -136,7 +136,7 @@ def _read_latest(run: RunContext, candidates: DeletionCandidates) -> None:
 
 
 def _read_everything(run: RunContext, candidates: DeletionCandidates) -> None:
-    """Suspect all that a reading of the whole history does not find."""
+    """Make candidates of all tasks that a reading of the whole history does not find."""
     for window in _windows(run, candidates):
         _read_window(run, candidates, window)
     undated = candidates.unplaced | run.store.read(deletions.versions_without, candidates.field)
@@ -145,7 +145,7 @@ def _read_everything(run: RunContext, candidates: DeletionCandidates) -> None:
 
 
 def _windows(run: RunContext, candidates: DeletionCandidates) -> Iterator[Window]:
-    """Give the time in which there are tasks, as long as the server takes it, and where it can be what is around it."""
+    """Yield windows over all stored tasks, and over the time around them where the server takes such long ranges."""
     first, last = candidates.reach()
     longest = run.capabilities.current.longest_range
     ends = [first]

@@ -1,4 +1,7 @@
-"""The tasks that a reading did not find where they should be: under suspicion until they are seen, or marked."""
+"""Deletion candidates: stored tasks that a reading of their range did not find.
+
+A candidate is cleared when a later page shows it. The others are marked as deleted in the end.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from etl.errors import EtlError, ExitCode
 from etl.exact_json import clean_text
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Field
-from etl.jobs.run.context import RunContext
+from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records
 from etl.load.queries import deletions
 from etl.logs import get_logger
@@ -23,13 +26,13 @@ FEW = 5  # are believed at once where a tenth is less, but not all there are
 
 
 class IncompleteError(EtlError):
-    """The sync is done, but what it would take to mark deletions is not given: nothing is marked."""
+    """The sync is done, but deletions cannot be proven: no task is marked."""
 
     exit_code = ExitCode.INCOMPLETE
 
 
 class DeletionCandidates:
-    """Gathers what is missing; ``most`` of them are believed without being forced to.
+    """Collects the candidates of a run; more of them than is likely need ``force``.
 
     If it ``takes_back``, pages are stored even where the server went back to an older version.
     """
@@ -70,9 +73,9 @@ class DeletionCandidates:
         return (first or now).replace(microsecond=0), (last or now).replace(microsecond=0) + whole
 
     def judge(self, start: datetime, end: datetime, present: Collection[str]) -> set[str]:
-        """Suspect the tasks in ``[start, end)`` that are not among those a whole reading of it found.
+        """Make candidates of the tasks in ``[start, end)`` that a whole reading of it did not find; return them.
 
-        Not those whose own record does not say when they were: the server need not have placed them there.
+        A task whose own record has no date is none: the server may keep it in another range.
         """
         here = self.run.store.read(deletions.versions_between, self.field, start, end)
         missing = here.keys() - set(present)
@@ -84,7 +87,7 @@ class DeletionCandidates:
         return placed
 
     def add(self, missing: deletions.Versions) -> None:
-        """Add to those under suspicion.
+        """Add candidates.
 
         Raises:
             IncompleteError: there are more of them than is likely.
@@ -93,22 +96,22 @@ class DeletionCandidates:
         self.check(len(self.gone))
 
     def clear(self, ids: Collection[str]) -> None:
-        """Take suspicion from tasks."""
+        """Remove tasks that a page showed from the candidates."""
         for key in ids:
             self.gone.pop(key, None)
 
     def left(self) -> int:
-        """Return how many rows the server can count at most, if all that is under suspicion is gone."""
+        """Return how many rows the server can count at most, if all candidates are deleted."""
         rejected = self.run.store.read(rejected_records.count_not_stored)
         return self.run.store.read(deletions.count) - len(self.gone) + rejected
 
     def mark_unverified(self, start: datetime, end: datetime, reason: str) -> None:
-        """Tell of a range that could not be read whole, in which nothing is taken for deleted."""
+        """Count a range that could not be read whole; no task in it becomes a candidate."""
         self.run.counters.unverified += 1
         log.warning("reconcile.unverified", start=start, end=end, reason=reason)
 
     def check(self, gone: int) -> None:
-        """Raise :class:`IncompleteError` for more deletions than are believed at once."""
+        """Raise :class:`IncompleteError` where more tasks are deleted than is likely."""
         if gone > self._most:
             message = (
                 f"{gone} of {self.live} tasks, or more, are gone from the server, which is over {MOST_AT_ONCE:.0%}: "

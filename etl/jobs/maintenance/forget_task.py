@@ -1,11 +1,11 @@
-"""Forgetting a task: what is stored of it is erased, and nothing of it but a tombstone is stored again."""
+"""Erases a task; later runs store no more of it than a tombstone."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from etl.errors import ConfigError
-from etl.jobs.run.context import RunContext
+from etl.jobs.run.run_context import RunContext
 from etl.load.database.secure_delete import erasing, scrub
 from etl.load.upsert import erase
 from etl.transform import TaskRows, tombstone, transform

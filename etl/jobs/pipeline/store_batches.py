@@ -12,12 +12,12 @@ from sqlalchemy import Connection
 
 from etl.errors import DatabaseError, LockedError
 from etl.jobs.pipeline.prefetch import OF_CHANGED, OF_NEW
-from etl.jobs.pipeline.window_record import WindowRecord
+from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.fetcher import Fetcher
-from etl.jobs.run.lease import SourceLease
 from etl.jobs.run.options import RunCounters
 from etl.jobs.run.server_clock import ServerClock
-from etl.jobs.run.source_store import SourceStore
+from etl.jobs.run.source_lease import SourceLease
+from etl.jobs.run.source_transactions import SourceStore
 from etl.load.database.engine import storing
 from etl.load.database.errors import UnstorableError
 from etl.load.ledger import rejected_records, runs, watermarks, windows
@@ -38,7 +38,7 @@ class Stored:
     """What became of a batch, and its window's record with the id of its row."""
 
     counts: Counts
-    window: WindowRecord | None = None
+    window: WindowProgress | None = None
 
 
 class BatchWriter:
@@ -70,7 +70,7 @@ class BatchWriter:
     def store(
         self,
         batch: Batch,
-        window: WindowRecord | None = None,
+        window: WindowProgress | None = None,
         *,
         watermark: datetime | None = None,
         takes_back: bool = False,
@@ -91,13 +91,13 @@ class BatchWriter:
         self._on_progress(self._counters, batch.total)
         return stored
 
-    def close_window(self, window: WindowRecord) -> None:
+    def close_window(self, window: WindowProgress) -> None:
         """Write the record of a window that ended without another batch."""
         self._count_window(window)
         with self._store.writing() as connection:
             self._write_window(connection, window)
 
-    def fail_window(self, window: WindowRecord) -> None:
+    def fail_window(self, window: WindowProgress) -> None:
         """Write the record of a failed window; a failure to do so is left to the next run, which closes the row."""
         with suppress(DatabaseError, LockedError), self._store.writing() as connection:
             self._write_window(connection, window)
@@ -114,7 +114,7 @@ class BatchWriter:
     def _transact(
         self,
         batch: Batch,
-        window: WindowRecord | None,
+        window: WindowProgress | None,
         watermark: datetime | None,
         how: Callable[..., tuple[Counts, list[Rejected]]],
     ) -> Stored:
@@ -139,7 +139,7 @@ class BatchWriter:
         self._seen_keys |= new.keys()
         return unknown_keys.keep(connection, self._store.source_id, new, run_id=self._run_id, now=now)
 
-    def _write_window(self, connection: Connection, window: WindowRecord) -> WindowRecord:
+    def _write_window(self, connection: Connection, window: WindowProgress) -> WindowProgress:
         window_id = window.id or windows.open_window(
             connection,
             source_id=self._store.source_id,
@@ -165,7 +165,7 @@ class BatchWriter:
         )
         return replace(window, id=window_id)
 
-    def _count_window(self, window: WindowRecord) -> None:
+    def _count_window(self, window: WindowProgress) -> None:
         if window.is_open:
             return
         self._counters.windows += 1

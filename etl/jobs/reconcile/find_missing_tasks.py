@@ -1,4 +1,4 @@
-"""Finding the tasks that the server counts and that are not here: what no incremental reading meets.
+"""Reads tasks that the server counts and that are not stored: no incremental reading shows them.
 
 Such tasks have no date that the server filters on, or are dated before everything that was read, or stood behind pages
 that came short. The cheap places come first: both ends of the order, then the ranges whose counts differ, then a walk.
@@ -15,9 +15,9 @@ from etl.extract.http.page import Page
 from etl.extract.http.query import Direction, Field, Query
 from etl.extract.paging.checked_pages import Window, window_query
 from etl.extract.paging.read_strategy import READERS, choose_strategy
-from etl.jobs.reconcile.candidates import DeletionCandidates, IncompleteError
-from etl.jobs.reconcile.count_comparison import BEGINNING_OF_TIME, CountComparison
-from etl.jobs.run.context import RunContext
+from etl.jobs.reconcile.compare_counts import BEGINNING_OF_TIME, CountComparison
+from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
+from etl.jobs.run.run_context import RunContext
 
 _MOST_PAGES = 20  # of a walk, where this run did not read all of history
 _DIRECTIONS: tuple[Direction, ...] = ("asc", "desc")
@@ -126,8 +126,8 @@ class _Search(DeletionCandidates):
     """Stores what a comparison of counts reads, and collects no candidates."""
 
     def judge(self, *_range: object) -> set[str]:
-        """Suspect none."""
+        """Make no candidates."""
         return set()
 
     def mark_unverified(self, *_range: object) -> None:
-        """Tell nothing: the account tells what is missing."""
+        """Count nothing: the account of the run tells what is missing."""

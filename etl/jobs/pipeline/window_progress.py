@@ -1,4 +1,4 @@
-"""What the ledger says of a window while it is read, as a value: each stored batch gives the next one."""
+"""The ledger's row of a window as a value: each stored batch gives the next one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from etl.load.upsert.batch import Batch
 
 
 @dataclass(frozen=True, slots=True)
-class WindowRecord:
+class WindowProgress:
     """The window ``[start, end)`` that a job reads; all before ``checkpoint`` is stored.
 
     ``end`` is known once the server has answered. ``id`` is None until the ledger has a row.
@@ -31,7 +31,7 @@ class WindowRecord:
     problem: str = ""
 
     @classmethod
-    def begin(cls, job: str, field: Field, paging: Paging, start: datetime) -> WindowRecord:
+    def begin(cls, job: str, field: Field, paging: Paging, start: datetime) -> WindowProgress:
         """Return the record of a window of which nothing is stored yet."""
         return cls(job, field, paging, start, end=start, checkpoint=start)
 
@@ -40,7 +40,7 @@ class WindowRecord:
         """Tell whether the window is still being read."""
         return self.state == "running"
 
-    def extended(self, batch: Batch, *, end: datetime, requests: int) -> WindowRecord:
+    def extended(self, batch: Batch, *, end: datetime, requests: int) -> WindowProgress:
         """Return the record once a batch is stored; ``requests`` is what the window took so far."""
         after = replace(
             self,
@@ -55,19 +55,19 @@ class WindowRecord:
         after = replace(after, checkpoint=min(batch.checkpoint, after.end))
         return _concluded(after) if after.checkpoint >= after.end else after
 
-    def finished(self, end: datetime, *, requests: int) -> WindowRecord:
+    def finished(self, end: datetime, *, requests: int) -> WindowProgress:
         """Return the record of a window that was read to its end."""
         end = max(self.start, end)
         return _concluded(replace(self, end=end, checkpoint=end, requests=requests))
 
-    def cut_short(self) -> WindowRecord:
+    def cut_short(self) -> WindowProgress:
         """Return the record of a window that ends at its checkpoint: another window goes on from there."""
         return _concluded(replace(self, end=self.checkpoint))
 
-    def failed(self, error: Exception, end: datetime, *, requests: int) -> WindowRecord:
+    def failed(self, error: Exception, end: datetime, *, requests: int) -> WindowProgress:
         """Return the record of a window that failed behind its checkpoint."""
         return replace(self, end=max(self.start, end), state="failed", problem=str(error), requests=requests)
 
 
-def _concluded(record: WindowRecord) -> WindowRecord:
+def _concluded(record: WindowProgress) -> WindowProgress:
     return replace(record, state="unverified" if record.problem else "verified")

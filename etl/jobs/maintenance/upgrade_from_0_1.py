@@ -1,7 +1,7 @@
-"""Reading a database of kore-etl 0.1.0 as one of this version: its rows, under today's names and keys.
+"""Reads the rows of a kore-etl 0.1.0 database under the names and keys of this version.
 
-There ``_id`` alone was the key. What a task names may stand under another source, so each source that names it gets a
-row of its own. Derived tables are not read: they are computed again from tasks and changes.
+In 0.1.0 the key was ``_id`` alone. A status or user may be named by tasks of several sources, so each of these sources
+gets a row of its own. Derived tables are not read: they are computed again from tasks and changes.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from sqlalchemy import text
 
-from etl.jobs.maintenance.replay import replay
+from etl.jobs.maintenance.retry_rejected import replay
 from etl.load.database.engine import open_engine
 from tests.integration.mirror import Mirror, Outcome
 
