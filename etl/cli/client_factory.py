@@ -101,6 +101,7 @@ class Builder:
                 window_least=settings.window_least,
                 window_most=settings.window_most,
                 drop_fields=settings.drop_fields,
+                timezone=source.timezone,
             ),
             overrides=overrides(source),
             settings=shown(settings, source.name),

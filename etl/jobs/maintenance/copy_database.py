@@ -70,7 +70,8 @@ def _copy(reader: Connection, writer: Connection, table: Table, *, is_old: bool)
     if is_old:
         rows = upgrade_from_0_1.old_rows(table, _as_it_is)
     else:
-        rows = select(*(_as_it_is(column) for column in table.columns)).order_by(*table.primary_key)
+        stored = (column for column in table.columns if column.computed is None)
+        rows = select(*(_as_it_is(column) for column in stored)).order_by(*table.primary_key)
     number = 0
     found = reader.execution_options(yield_per=_AT_ONCE).execute(rows)
     for some in found.mappings().partitions():

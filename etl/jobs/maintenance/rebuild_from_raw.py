@@ -2,12 +2,14 @@
 
 A new version of kore-etl may transform a record differently, and the setting of keys to drop may change. The next run
 then rebuilds the stored rows before it reads anything.
+A new time zone, or new rules of the same zone, rebuild the derived tables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,6 +21,7 @@ from etl.load.database.secure_delete import erasing, scrub
 from etl.load.schema.dimension_tables import priorities, statuses
 from etl.load.upsert import derived_tables, replace_rows, unknown_keys
 from etl.logs import get_logger
+from etl.times import utc_offsets
 from etl.transform import TaskRows, dropper, transform
 from etl.transform.drop_fields import history_fields, people_columns
 
@@ -34,14 +37,16 @@ _TABLES = ("tasks", "task_changes", "task_fields", "agents", "queues", "users", 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How the rows of a source were made: the number of the transform, and the dropped keys."""
+    """How the rows of a source were made: the transform's number, the dropped keys, the offsets of its days."""
 
     transform: int = TRANSFORM
     dropped: frozenset[str] = frozenset()
+    offsets: str = ""
 
     def text(self) -> str:
         """Return the form in which it is kept."""
-        return orjson.dumps({"transform": self.transform, "dropped": sorted(self.dropped)}).decode()
+        kept = {"transform": self.transform, "dropped": sorted(self.dropped), "offsets": self.offsets}
+        return orjson.dumps(kept).decode()
 
 
 def shape_from(text: str | None) -> Shape:
@@ -49,7 +54,7 @@ def shape_from(text: str | None) -> Shape:
     if not text:
         return Shape(1)
     kept = orjson.loads(text)
-    return Shape(kept["transform"], frozenset(kept["dropped"]))
+    return Shape(kept["transform"], frozenset(kept["dropped"]), kept.get("offsets", ""))
 
 
 def rebuild(run: RunContext) -> int:
@@ -57,7 +62,11 @@ def rebuild(run: RunContext) -> int:
 
     Cut off, it is done again by the next run.
     """
-    before, today = shape_from(run.source.shape), Shape(dropped=frozenset(run.options.drop_fields))
+    zone = run.options.timezone
+    offsets = utc_offsets(zone)
+    digest = sha256(repr((zone, offsets)).encode()).hexdigest() if offsets else ""
+    before = shape_from(run.source.shape)
+    today = Shape(dropped=frozenset(run.options.drop_fields), offsets=digest)
     if before == today:
         return 0
     dropped = today.dropped - before.dropped
@@ -67,7 +76,9 @@ def rebuild(run: RunContext) -> int:
     if dropped or before.transform != today.transform:
         tasks = sum(_rewrite(run, records) for records in _stored(run))
     with run.store.writing() as connection:
-        if tasks:
+        if before.offsets != today.offsets:
+            replace_rows.use_time_zone(connection, run.source.id, zone, offsets)
+        if tasks or before.offsets != today.offsets:
             derived_tables.rebuild(connection, run.source.id)
         replace_rows.remember_shape(connection, run.source.id, today.text())
     if dropped:

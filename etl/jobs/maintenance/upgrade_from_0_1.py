@@ -24,18 +24,18 @@ from sqlalchemy import (
 
 from etl.load.ledger.sources import host_of
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
-from etl.load.schema.ledger_tables import sources
+from etl.load.schema.ledger_tables import source_offsets, sources
 from etl.load.schema.task_tables import daily_counts, metadata, status_intervals, task_progress
 from etl.load.upsert import derived_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DERIVED = (status_intervals, task_progress, daily_counts)
+DERIVED = (status_intervals, task_progress, daily_counts, source_offsets)
 _NAMED = {each.name for each in (statuses, priorities, cases, *DIMENSIONS)}
 _RENAMED = {"checkpoint_at": "covered_until", "strategy": "reading"}
 _NEW = {
-    *("host", "acknowledged_at", "first_updated_at"),
+    *("host", "timezone", "acknowledged_at", "first_updated_at"),
     *("server_total", "stored_live", "quarantined", "hidden", "missing"),
 }
 _STRATEGIES = {"newest": "newest_first", "verified": "split_windows"}
@@ -65,6 +65,8 @@ def old_rows(own: Table, as_it_is: Callable[[ColumnElement[Any]], ColumnElement[
     for each in own.c:
         if each.name == "source_id":
             columns.append(source_id.label(each.name))
+        elif each.computed is not None or each.name == "timezone":
+            continue  # the database fills it in
         elif each.name == "host":
             columns.append(old.c.base_url.label(each.name))
         elif each.name == "first_updated_at":  # known where the first version is still the stored one
@@ -93,7 +95,11 @@ def derive(connection: Connection) -> None:
 def _old(name: str) -> Any:
     """The table as 0.1.0 had it: today's columns under their old names, and no source where the task told it."""
     own = metadata.tables[name]
-    names = {each.name: _RENAMED.get(each.name, each.name) for each in own.c if each.name not in _NEW}
+    names = {
+        each.name: _RENAMED.get(each.name, each.name)
+        for each in own.c
+        if each.name not in _NEW and each.computed is None
+    }
     if "task_id" in own.c and name != "unknown_keys":
         names.pop("source_id", None)
     return table(name, *(column(old, own.c[new].type) for new, old in names.items()))

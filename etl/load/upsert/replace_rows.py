@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
 
+from etl.load.database.bulk_insert import fill
 from etl.load.ledger.rejected_records import digest_of
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
-from etl.load.schema.ledger_tables import rejected_records, sources
+from etl.load.schema.ledger_tables import rejected_records, source_offsets, sources
 from etl.load.schema.task_tables import is_of, task_changes, tasks
 from etl.load.upsert import dimensions
 from etl.load.upsert.tasks import put_children
@@ -16,6 +17,7 @@ from etl.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from etl.load.upsert.batch import Batch
 
@@ -85,6 +87,14 @@ def replace_rejected(connection: Connection, source_id: int, number: int, raw: s
 def remember_shape(connection: Connection, source_id: int, shape: str) -> None:
     """Keep by what the rows of a source were made."""
     connection.execute(update(sources).where(sources.c.id == source_id).values(shape=shape))
+
+
+def use_time_zone(connection: Connection, source_id: int, name: str, offsets: Sequence[tuple[datetime, int]]) -> None:
+    """Let the days of a source be those of a time zone; its derived tables are to be rebuilt afterwards."""
+    connection.execute(update(sources).where(sources.c.id == source_id).values(timezone=name))
+    connection.execute(delete(source_offsets).where(source_offsets.c.source_id == source_id))
+    rows = [{"source_id": source_id, "starts_at": moment, "seconds": seconds} for moment, seconds in offsets]
+    fill(connection, source_offsets, rows)
 
 
 def _update(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

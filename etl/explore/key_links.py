@@ -15,7 +15,7 @@ from datasette import hookimpl
 from datasette.utils import tilde_encode, urlsafe_components
 from markupsafe import Markup
 
-from etl.explore.description import DATABASE, LABELS
+from etl.explore.datasette_metadata import DATABASE, LABELS
 from etl.load.schema.task_tables import metadata
 from etl.load.schema.views import VIEWS
 
