@@ -40,7 +40,7 @@ Identity = tuple[str, str, str]
 class Loaded:
     """The settings, the origin of each by its dotted key, and warnings.
 
-    ``warnings`` are about exposed secrets, ``doubts`` about values that look like another setting's. ``names`` has
+    ``warnings`` are about exposed secrets, ``id_warnings`` about values that look like another setting's. ``names`` has
     every source of the settings by its identity, whether it was selected or not.
     """
 
@@ -48,7 +48,7 @@ class Loaded:
     origins: dict[str, str]
     warnings: list[str]
     files: list[Path]
-    doubts: list[str] = field(default_factory=list)
+    id_warnings: list[str] = field(default_factory=list)
     names: dict[Identity, str] = field(default_factory=dict)
 
 
@@ -91,11 +91,13 @@ def load_settings(
     origins |= _origins(Settings, general, "")
     if origins["database_url"] == "--database-url" and MASK in without_password(settings.database_url):
         warnings.append("other users can see the password in --database-url: use KORE_ETL_DATABASE_URL or PGPASSWORD")
-    doubts = [doubt for source in sources for key in _PREFIXES if (doubt := doubt_about(key, getattr(source, key)))]
-    return Loaded(settings, origins, list(dict.fromkeys(warnings)), files, doubts, _names(tables, above))
+    id_warnings = [
+        odd_id for source in sources for key in _PREFIXES if (odd_id := id_warning(key, getattr(source, key)))
+    ]
+    return Loaded(settings, origins, list(dict.fromkeys(warnings)), files, id_warnings, _names(tables, above))
 
 
-def doubt_about(key: str, value: str) -> str | None:
+def id_warning(key: str, value: str) -> str | None:
     """Return what is odd about an id that begins like another setting's, or None."""
     other = next((other for other, prefix in _PREFIXES.items() if value.startswith(prefix) and other != key), None)
     return f"{key} begins with {_PREFIXES[other]}, as a {other} does: is it the right id?" if other else None

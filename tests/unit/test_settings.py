@@ -683,10 +683,10 @@ class TestValues:
             load({})
         assert len(raised.value.problems) == 3
 
-    def test_an_id_that_begins_like_another_is_doubted(self):
-        doubts = load({**ENVIRON, "KORE_ETL_CLIENT_ID": "st-1"}).doubts
-        assert doubts == ["client_id begins with st-, as a stream_id does: is it the right id?"]
-        assert load(ENVIRON).doubts == []
+    def test_an_id_that_begins_like_another_is_questioned(self):
+        id_warnings = load({**ENVIRON, "KORE_ETL_CLIENT_ID": "st-1"}).id_warnings
+        assert id_warnings == ["client_id begins with st-, as a stream_id does: is it the right id?"]
+        assert load(ENVIRON).id_warnings == []
 
     def test_a_reader_of_the_database_needs_only_a_few(self, write):
         write('ca_bundle = "nowhere"\nstream_id = "?? ?"\ntask_url = "https://h/{_id}"')

@@ -85,8 +85,8 @@ def test_is_renamed_unless_another_has_the_name(run_cli, old, settings):
     assert (both_named.returncode, "2 sources have this name; give an id" in both_named.stderr) == (2, True)
     assert run_cli("source", "rename", old.options.stream_id, "old", env=settings).returncode == 0
     assert [row["name"] for row in listed(run_cli, settings)] == ["default", "old"]
-    taken = run_cli("source", "rename", "old", "default", env=settings)
-    assert (taken.returncode, "is the name of another source" in taken.stderr) == (2, True)
+    refused = run_cli("source", "rename", "old", "default", env=settings)
+    assert (refused.returncode, "is the name of another source" in refused.stderr) == (2, True)
     back = run_cli("source", "rename", "default", "new", env=settings)
     assert "the settings still name it default" in back.stderr
 

@@ -82,8 +82,8 @@ def _settings(loaded: Loaded) -> Iterator[CheckResult]:
     names = ", ".join(str(path) for path in loaded.files) or "the environment"
     count = len(loaded.settings.sources)
     yield ok("settings", f"{count} source{'s' if count > 1 else ''}, from {names}")
-    for doubt in loaded.doubts:
-        yield warning("settings", *doubt.split(": "))
+    for odd_id in loaded.id_warnings:
+        yield warning("settings", *odd_id.split(": "))
     for text in loaded.warnings:
         detail, _, to_do = text.rpartition(": ")
         yield warning("permissions", detail, to_do)

@@ -125,14 +125,14 @@ def _present(config: Path) -> dict[str, str]:
 
 
 def _answer(key: str, given: str | None, default: str | None = None) -> str:
-    """Return a setting from its option, or ask for it until the answer is valid and not doubted."""
+    """Return a setting from its option, or ask for it until the answer is valid and not questioned."""
     from etl.settings.definitions import accepted
-    from etl.settings.precedence import doubt_about
+    from etl.settings.precedence import id_warning
 
     if given is not None:
         value = accepted(key, given)
-        if doubt := doubt_about(key, value):
-            _say(f"warning: {doubt}")
+        if odd_id := id_warning(key, value):
+            _say(f"warning: {odd_id}")
         return value
     default = default or (_HOST if key == "base_url" else None)
     if not sys.stdin.isatty():
@@ -143,8 +143,8 @@ def _answer(key: str, given: str | None, default: str | None = None) -> str:
     question = _ASKED.get(key, "Where the tasks go")
     while True:
         value = str(click.prompt(question, default, err=True, value_proc=_asked(key, accepted)))
-        doubt = doubt_about(key, value)
-        if doubt is None or click.confirm(doubt, err=True):
+        odd_id = id_warning(key, value)
+        if odd_id is None or click.confirm(odd_id, err=True):
             return value
 
 
