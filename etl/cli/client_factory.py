@@ -150,4 +150,6 @@ def shown(settings: Settings, source: str) -> Mapping[str, Any]:
 
 
 def _log_retry(reason: str, seconds: float) -> None:
-    log.info("request.retried", reason=reason, wait=round(seconds, 1))
+    # At once: only with another token. If that is refused too, the error says the same.
+    tell = log.info if seconds else log.debug
+    tell("request.retried", reason=reason, wait=round(seconds, 1))

@@ -59,6 +59,11 @@ class SourceLease:
         return self._since - before
 
 
+def command_lock(engine: Engine, command: str, source: str) -> Lock:
+    """Return the lock that a run of this command on a source holds for its whole life."""
+    return named_lock(engine, f"{'backfill' if command in BACKGROUND else 'sync'} {source}")
+
+
 @contextmanager
 def hold_source(
     engine: Engine,
@@ -75,8 +80,7 @@ def hold_source(
     Raises:
         LockedError: another run of the same kind is under way.
     """
-    kind = "backfill" if command in BACKGROUND else "sync"
-    with held(named_lock(engine, f"{kind} {source}"), f"source {name}"):
+    with held(command_lock(engine, command, source), f"source {name}"):
         lock = named_lock(engine, f"turn {source}")
         lease = SourceLease(lock, makes_way=command in BACKGROUND, after_wait=after_wait)
         try:

@@ -78,10 +78,11 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo | Non
         from etl.report.period import period_until
     except ModuleNotFoundError as error:
         raise ConfigError(f"a report needs {error.name}; run: {install_command('report')}") from error
-    settings = common.start(need_sources=False).settings
+    loaded = common.start(need_sources=False)
+    settings = loaded.settings
     with existing_database(settings, schema="newest") as engine:
         period = period_until(now(), since, zones(engine), timezone)
-        sources = source_statuses(engine, now=period.now)
+        sources = source_statuses(engine, now=period.now, configured=loaded.names)
         text = page(figures(engine, period), sources, period, title=title, task_url=settings.task_url)
     with output_file(out) as file:
         file.write(text.encode())

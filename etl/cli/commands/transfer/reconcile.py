@@ -35,4 +35,4 @@ def reconcile(
 
     loaded = common.start({"metrics_file": metrics_file}, select=select)
     work = Work("reconcile", lambda run: job(run, deep=deep, force=force))
-    return work_on_sources(loaded.settings, work, output=output)
+    return work_on_sources(loaded.settings, work, output=output, configured=loaded.names)

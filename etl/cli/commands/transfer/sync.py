@@ -45,7 +45,7 @@ def sync(
 
     loaded = common.start({"metrics_file": metrics_file}, select=select)
     work = Work("sync", _reconcile(full=full) if reconcile else _sync(full=full, workers=workers))
-    return work_on_sources(loaded.settings, work, output=output)
+    return work_on_sources(loaded.settings, work, output=output, configured=loaded.names)
 
 
 def _sync(*, full: bool, workers: int | None) -> Job:
