@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Text, and_, column, exists, or_, select, table, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Text,
+    and_,
+    column,
+    exists,
+    func,
+    or_,
+    select,
+    table,
+    tuple_,
+)
 
 from etl.load.database.types import Moment
 from etl.load.schema.dimension_tables import cases
@@ -72,6 +85,12 @@ def forgotten(connection: Connection, keys: Sequence[Key]) -> dict[Key, datetime
     query = select(tasks.c["_id"], tasks.c.source_id, tasks.c.forgotten_at)
     found = connection.execute(query.where(_key(tasks).in_(keys), tasks.c.forgotten_at.is_not(None)))
     return {(row[0], row[1]): row[2] for row in found}
+
+
+def count_forgotten(connection: Connection) -> int:
+    """Return the number of tasks that were forgotten."""
+    query = select(func.count()).select_from(tasks).where(tasks.c.forgotten_at.is_not(None))
+    return int(connection.execute(query).scalar_one())
 
 
 def case_keys(connection: Connection, asked: str) -> list[Key]:
