@@ -29,10 +29,12 @@ class RateLimiter:
         *,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        on_wait: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         self.per_minute = per_minute
         self._monotonic = monotonic
         self._sleep = sleep
+        self._on_wait = on_wait
         self._spent: deque[float] = deque()
         self._lock = Lock()
         self._mine = local()
@@ -40,6 +42,7 @@ class RateLimiter:
     def acquire(self) -> None:
         """Return when one more request may be sent, and count it."""
         while (wait := self._wait_or_acquire()) > 0:
+            self._on_wait(wait)
             self._sleep(wait)
 
     def _wait_or_acquire(self) -> float:
@@ -78,6 +81,17 @@ class RateLimiter:
         """Return the share of the budget that was spent in the last 60 seconds, from 0.0 to 1.0."""
         since = self._monotonic() - MINUTE
         return sum(moment > since for moment in self._spent) / self.per_minute
+
+    def time_until(self, requests: int) -> float:
+        """Return the seconds until the last of so many more requests may be sent."""
+        with self._lock:
+            self.wait()  # forgets what is over a minute ago
+            place, minutes = len(self._spent) + requests - 1, 0
+            while place >= len(self._spent):
+                place, minutes = place - self.per_minute, minutes + 1
+            if place < 0:
+                return (minutes - 1) * MINUTE
+            return self._spent[place] + minutes * MINUTE - self._monotonic()
 
     def seconds_for(self, requests: int) -> float:
         """Return the shortest time for a number of requests from a full budget."""

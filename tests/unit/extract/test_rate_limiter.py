@@ -127,3 +127,25 @@ def test_what_several_runs_spent_adds_up():
     budget.preload_usage(6, 20)
     budget.preload_usage(6, 50)
     assert budget.wait() == 10
+
+
+@given(per_minute=st.integers(1, 7), used=st.integers(0, 15), more=st.integers(1, 20))
+def test_the_time_until_further_requests_is_what_they_take(per_minute, used, more):
+    clock = Clock()
+    budget = clock.budget(per_minute)
+    for _ in range(used):
+        budget.acquire()
+        clock.now += 3
+    told, before = budget.time_until(more), clock.now
+    for _ in range(more):
+        budget.acquire()
+    assert told == pytest.approx(clock.now - before)
+
+
+def test_a_wait_is_told_before_it_begins():
+    clock, told = Clock(), []
+    budget = RateLimiter(1, monotonic=lambda: clock.now, sleep=clock.sleep, on_wait=told.append)
+    budget.acquire()
+    assert told == []
+    budget.acquire()
+    assert told == clock.slept == [MINUTE]
