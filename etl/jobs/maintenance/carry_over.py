@@ -16,9 +16,11 @@ from sqlalchemy import (
     Table,
     case,
     column,
+    func,
     null,
     select,
     table,
+    true,
     union,
 )
 
@@ -34,7 +36,7 @@ DERIVED = (status_intervals, task_progress, daily_counts)
 _NAMED = {each.name for each in (statuses, priorities, cases, *DIMENSIONS)}
 _RENAMED = {"checkpoint_at": "covered_until", "strategy": "reading"}
 _NEW = {
-    *("host", "acknowledged_at", "first_updated_at"),
+    *("host", "acknowledged_at", "first_updated_at", "gone_at"),
     *("server_total", "stored_live", "quarantined", "hidden", "missing"),
 }
 _STRATEGIES = {"newest": "newest_first", "verified": "split_windows"}
@@ -69,6 +71,10 @@ def old_rows(own: Table, as_it_is: Callable[[ColumnElement[Any]], ColumnElement[
         elif each.name == "first_updated_at":  # known where the first version is still the stored one
             is_first = old.c.first_seen_at == old.c.stored_at
             columns.append(case((is_first, as_it_is(old.c.updated_at))).label(each.name))
+        elif each.name == "gone_at":
+            by_record = func.coalesce(old.c.updated_at, old.c.created_at, old.c.stored_at)
+            is_inactive = old.c.is_active.is_(False) & (old.c.deleted_at == by_record)
+            columns.append(case((func.coalesce(~is_inactive, true()), as_it_is(old.c.deleted_at))).label(each.name))
         elif each.name in _NEW:
             columns.append(null().label(each.name))
         elif each.name == "strategy":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, case, func, null, or_
+from sqlalchemy import ColumnElement, Table, case, func, null
 
 from etl.load.schema.tables import tasks
 
@@ -25,4 +25,4 @@ def inactive_since(row: Table, otherwise: ColumnElement[Any]) -> ColumnElement[A
 
 def is_present() -> ColumnElement[bool]:
     """Return the condition that the server, as far as known, still sends a stored task, even as inactive."""
-    return or_(tasks.c.deleted_at.is_(None), tasks.c.deleted_at == inactive_since(tasks, tasks.c.stored_at))
+    return tasks.c.gone_at.is_(None)

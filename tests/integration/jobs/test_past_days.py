@@ -60,3 +60,13 @@ def test_touched_closed_tasks_stay_resolved_on_their_day(mirror):
         assert days(mirror) == before
     mirror.sync(full=True)
     assert days(mirror) == before
+
+
+def test_touched_inactive_tasks_stay_deleted_on_their_day(mirror):
+    records = closed(mirror, 30, status={"_id": "sts-open", "name": "Open", "statusCategory": "open"}, isActive=False)
+    mirror.sync()
+    before = days(mirror)
+    mirror.server.put(touched(records))
+    assert mirror.sync().exit_code == 0
+    assert mirror.differences() == NONE
+    assert days(mirror) == before
