@@ -59,6 +59,8 @@ class Common:
             logs.configure(self.verbosity, file=_opened_log(loaded))
         for warning in loaded.warnings:
             logs.get_logger().warning("settings.exposed", detail=warning)
+        for odd_id in loaded.id_warnings:
+            logs.get_logger().warning("settings.questionable", detail=odd_id)
         return loaded
 
     def load(

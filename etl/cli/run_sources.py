@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -18,9 +18,10 @@ from etl.cli.notify.notices import Notifier, Outcome
 from etl.cli.open_database import open_database
 from etl.cli.progress import progress_display
 from etl.errors import DatabaseError, EtlError, ExitCode
-from etl.jobs.run.context import RunContext
+from etl.jobs.diagnostics.status import Identity
 from etl.jobs.run.lifecycle import exit_code_of, outcome_of, start_run
 from etl.jobs.run.options import RunCounters, account_text
+from etl.jobs.run.run_context import RunContext
 from etl.settings import Settings, SourceSettings
 from etl.stop_request import graceful
 from etl.times import format_time
@@ -38,11 +39,14 @@ class Work:
     do: Job
 
 
-def work_on_sources(settings: Settings, work: Work, *, output: str) -> int:
-    """Do the work on each source, also after one failed; return the worst exit code."""
+def work_on_sources(settings: Settings, work: Work, *, output: str, configured: Collection[Identity] = ()) -> int:
+    """Do the work on each source, also after one failed; return the worst exit code.
+
+    The metrics file keeps the samples of ``configured`` sources only, of all where none is given.
+    """
     results, bugs = [], []
     with graceful() as stop:
-        notifier = Notifier(settings, work.command)
+        notifier = Notifier(settings, work.command, {stream for _, _, stream in configured})
         engine = _opened(settings, notifier)
         builder = Builder(settings, engine, stop)
         for source in settings.sources:

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine
 
+from etl.exact_json import clean_text
 from etl.load.database.engine import reading
 from etl.load.queries import tasks as lookup
 from etl.load.queries.tasks import Key
 from etl.row import Row
 from etl.times import format_time
-from etl.transform.values import clean_text
 
 FETCH = "kore-etl fetch --search"
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)

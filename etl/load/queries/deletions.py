@@ -24,11 +24,10 @@ from sqlalchemy import (
     update,
 )
 
-from etl.load.database.dialect_options import create_temporary
+from etl.load.database.dialect import create_temporary
 from etl.load.database.types import Moment, moment_text
-from etl.load.schema.predicates import is_of, is_present
-from etl.load.schema.tables import task_changes, tasks
-from etl.load.upsert import derived
+from etl.load.schema.task_tables import is_of, is_present, task_changes, tasks
+from etl.load.upsert import derived_tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -167,7 +166,7 @@ def mark(
     history = insert(task_changes).from_select(
         list(values), select(*values.values()).where(chosen, tasks.c.deleted_at.is_(None))
     )
-    with derived.refreshed(connection, source_id, gone):
+    with derived_tables.refreshed(connection, source_id, gone):
         connection.execute(history)
         result = connection.execute(
             update(tasks).where(chosen).values(gone_at=moment, deleted_at=func.coalesce(tasks.c.deleted_at, moment))

@@ -24,9 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.types import JSON, NullType, TypeEngine
 
 from etl.errors import ConfigError
-from etl.load.database.json_text import JsonText
-from etl.load.database.types import Moment
-from etl.load.schema.tables import task_changes, tasks
+from etl.load.database.types import JsonText, Moment
+from etl.load.schema.task_tables import task_changes, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

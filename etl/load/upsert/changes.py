@@ -25,8 +25,8 @@ from sqlalchemy import (
 )
 
 from etl.load.database.types import Moment, moment_text
-from etl.load.schema.predicates import inactive_since
-from etl.load.schema.tables import priorities, statuses, task_changes, tasks
+from etl.load.schema.dimension_tables import priorities, statuses
+from etl.load.schema.task_tables import inactive_since, task_changes, tasks
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -1,4 +1,4 @@
-"""Merges staged tasks into the table of tasks; a newer or equal ``updated_at`` wins.
+"""Merges staged tasks into the table of tasks, and their children into theirs; a newer or equal ``updated_at`` wins.
 
 A reading that takes the server's word also stores an older version, in the place of one that an earlier run stored.
 """
@@ -19,6 +19,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    delete,
     func,
     null,
     or_,
@@ -26,21 +27,20 @@ from sqlalchemy import (
 )
 
 from etl.load.database.bulk_insert import fill
-from etl.load.database.dialect import insert_by
-from etl.load.database.dialect_options import create_temporary
-from etl.load.schema.predicates import inactive_since
-from etl.load.schema.tables import tasks
+from etl.load.database.dialect import create_temporary, insert_by
+from etl.load.schema.task_tables import CHILDREN, inactive_since, tasks
 from etl.load.upsert.batch import Batch, Details
 from etl.row import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 
 _OWN = (  # written here, not by the API
     *("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "gone_at", "forgotten_at"),
 )
+_IDS_AT_ONCE = 500
 _FROM_API = [column.name for column in tasks.columns if column.name not in _OWN]
 
 incoming = Table(
@@ -155,3 +155,13 @@ def _merge(dialect: str, *, takes_back: bool) -> Any:
         set_={name: statement.excluded[name] for name in written if name not in {"_id", "source_id"}},
     )
     return upsert.returning(tasks.c["_id"])
+
+
+def put_children(connection: Connection, source_id: int, details: Mapping[str, Details], *, replace: bool) -> None:
+    """Store the children of a source's tasks, by ``_id``; if ``replace``, in the place of those that are there."""
+    task_ids = list(details)
+    for table in CHILDREN:
+        for start in range(0, len(task_ids) if replace else 0, _IDS_AT_ONCE):
+            some = task_ids[start : start + _IDS_AT_ONCE]
+            connection.execute(delete(table).where(table.c.task_id.in_(some), table.c.source_id == source_id))
+        fill(connection, table, [row for of_task in details.values() for row in of_task.get(table.name, ())])

@@ -44,7 +44,7 @@ def days(mirror):
     """The past days of daily_flow, and the weeks and the backlog of the report."""
     flow = mirror.rows("select day, created, resolved, reopened, deleted, backlog from daily_flow order by day")
     engine = open_engine(mirror.database_url)
-    found = figures(engine, period_until(NOW, timedelta(days=60), ZoneInfo("UTC")))
+    found = figures(engine, period_until(NOW, timedelta(days=60), [ZoneInfo("UTC")]))
     engine.dispose()
     return flow, sorted(row for row in found["flow"]), found["moves"]
 

@@ -14,9 +14,9 @@ from sqlalchemy import inspect, text
 from sqlalchemy.engine import make_url
 
 from etl.errors import ConfigError
-from etl.jobs.maintenance.erase import forget
-from etl.jobs.maintenance.replay import replay
-from etl.jobs.reconcile.job import reconcile
+from etl.jobs.maintenance.forget_task import forget
+from etl.jobs.maintenance.retry_rejected import replay
+from etl.jobs.reconcile.mark_deletions import reconcile
 from etl.load.database.engine import open_engine, reading
 from tests.integration.mirror import NONE, Mirror
 

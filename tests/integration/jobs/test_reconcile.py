@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from etl.jobs.reconcile.count_comparison import plan
-from etl.jobs.reconcile.job import reconcile
+from etl.jobs.reconcile.compare_counts import plan
+from etl.jobs.reconcile.mark_deletions import reconcile
 from etl.times import format_time
 from tests.integration.mirror import Mirror
 

@@ -16,14 +16,14 @@ from sqlalchemy.exc import StatementError
 
 from etl import exact_json
 from etl.errors import DatabaseError
+from etl.exact_json import canonical
 from etl.load.database.engine import reading
-from etl.load.schema.detail_tables import status_intervals, task_progress
-from etl.load.schema.tables import cases, priorities, statuses, task_changes, tasks
+from etl.load.schema.dimension_tables import cases, priorities, statuses
+from etl.load.schema.task_tables import status_intervals, task_changes, task_progress, tasks
 from etl.load.upsert.batch import Batch, Rejected, merge
-from etl.load.upsert.store import store, store_what_fits
+from etl.load.upsert.merge_writer import store, store_what_fits
 from etl.load.upsert.tasks import Counts
 from etl.transform import Stream, TaskRows, transform
-from etl.transform.canonical_json import canonical
 from tests.integration.conftest import NOW, Database, minute
 
 Row = dict[str, Any]

@@ -32,7 +32,7 @@ def copy(common: Common, target_url: str, output: str) -> None:
       kore-etl db copy --to postgresql://kore@db.example.com/kore
     """
     from etl.cli.open_database import existing_database
-    from etl.jobs.maintenance.copy import copy_database
+    from etl.jobs.maintenance.copy_database import copy_database
     from etl.load.database.engine import open_engine
 
     settings = common.start(need_sources=False).settings

@@ -21,7 +21,7 @@ from etl.cli.options import (
 
 if TYPE_CHECKING:
     from etl.jobs.backfill import Plan
-    from etl.jobs.run.context import RunContext
+    from etl.jobs.run.run_context import RunContext
 
 
 @click.command()
@@ -65,7 +65,7 @@ def backfill(
     period = Period(since, until)
     if not only_plan:
         work = Work("backfill", lambda run: job(run, period, restart=restart, workers=workers))
-        return work_on_sources(loaded.settings, work, output=output)
+        return work_on_sources(loaded.settings, work, output=output, configured=loaded.names)
     rates = {source.name: source.requests_per_minute for source in loaded.settings.sources}
 
     def tell(run: RunContext) -> dict[str, Any]:

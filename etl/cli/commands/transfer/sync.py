@@ -45,7 +45,7 @@ def sync(
 
     loaded = common.start({"metrics_file": metrics_file}, select=select)
     work = Work("sync", _reconcile(full=full) if reconcile else _sync(full=full, workers=workers))
-    return work_on_sources(loaded.settings, work, output=output)
+    return work_on_sources(loaded.settings, work, output=output, configured=loaded.names)
 
 
 def _sync(*, full: bool, workers: int | None) -> Job:
@@ -55,6 +55,6 @@ def _sync(*, full: bool, workers: int | None) -> Job:
 
 
 def _reconcile(*, full: bool) -> Job:
-    from etl.jobs.reconcile.job import reconcile as job  # imported only when needed: it imports much
+    from etl.jobs.reconcile.mark_deletions import reconcile as job  # imported only when needed: it imports much
 
     return lambda run: job(run, full=full)
