@@ -544,8 +544,10 @@ def create_tables() -> None:
             "field",
             sa.Text(),
             nullable=False,
-            comment="status, priority, assignee, queue, name, due date, deletion, return",
+            comment="status, priority, assignee, queue, name, due date, breached, tag, channel, custom field, deletion"
+            " or return",
         ),
+        sa.Column("field_key", sa.Text(), comment="the key of a custom field, as in task_fields"),
         sa.Column("old_id", sa.Text(), comment="id of the old status, priority, assignee or queue"),
         sa.Column("new_id", sa.Text(), comment="id of the new one"),
         sa.Column("old_value", sa.Text(), comment="name of the old one at that time, or the old value as text"),

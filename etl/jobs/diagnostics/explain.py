@@ -140,7 +140,7 @@ def _described(change: Row) -> str:
     old, new = (change[f"{which}_value"] or change[f"{which}_id"] for which in ("old", "new"))
     if change["field"] in {"deletion", "return"}:
         return {"deletion": "found gone from the server", "return": "found on the server again"}[change["field"]]
-    return f"{change['field']}: {old or 'none'} -> {new or 'none'}"
+    return f"{change['field_key'] or change['field']}: {old or 'none'} -> {new or 'none'}"
 
 
 def _staleness_hints(connection: Connection, story: Story) -> Iterator[Hint]:

@@ -23,7 +23,7 @@ from etl.load.upsert import derived_tables, replace_rows, unknown_keys
 from etl.logs import get_logger
 from etl.times import utc_offsets
 from etl.transform import TaskRows, dropper, transform
-from etl.transform.drop_fields import history_fields, people_columns
+from etl.transform.drop_fields import custom_fields, history_fields, people_columns
 
 if TYPE_CHECKING:
     from etl.jobs.run.run_context import RunContext
@@ -110,7 +110,7 @@ def _clear(run: RunContext, paths: frozenset[str]) -> None:
     source_id, drop = run.source.id, dropper(sorted(paths))
     whole, names = history_fields(paths)
     with run.store.writing(erasing) as connection:
-        replace_rows.clear_history(connection, source_id, whole=whole, names=names)
+        replace_rows.clear_history(connection, source_id, whole=whole, names=names, is_dropped=custom_fields(paths))
         replace_rows.clear_people(connection, source_id, people_columns(paths))
         unknown_keys.drop_all(connection, source_id)
         for number, raw in replace_rows.rejected(connection, source_id):

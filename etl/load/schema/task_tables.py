@@ -118,8 +118,13 @@ task_changes = Table(
     Column("task_id", Text, nullable=False),
     Column("source_id", RowId, nullable=False),
     Column(
-        "field", Text, nullable=False, comment="status, priority, assignee, queue, name, due date, deletion, return"
+        "field",
+        Text,
+        nullable=False,
+        comment="status, priority, assignee, queue, name, due date, breached, tag, channel, custom field, deletion"
+        " or return",
     ),
+    Column("field_key", Text, comment="the key of a custom field, as in task_fields"),
     Column("old_id", Text, comment="id of the old status, priority, assignee or queue"),
     Column("new_id", Text, comment="id of the new one"),
     Column("old_value", Text, comment="name of the old one at that time, or the old value as text"),

@@ -16,7 +16,7 @@ from etl.load.upsert.tasks import put_children
 from etl.row import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from etl.load.upsert.batch import Batch
@@ -59,9 +59,18 @@ def clear_people(connection: Connection, source_id: int, columns: Mapping[str, I
             connection.execute(update(table).where(table.c.source_id == source_id).values(**emptied))
 
 
-def clear_history(connection: Connection, source_id: int, *, whole: Iterable[str], names: Iterable[str]) -> None:
-    """Forget all changes of some fields, and of others what they were called."""
-    mine = task_changes.c.source_id == source_id
+def clear_history(
+    connection: Connection,
+    source_id: int,
+    *,
+    whole: Iterable[str],
+    names: Iterable[str],
+    is_dropped: Callable[[str], bool],
+) -> None:
+    """Forget all changes of some fields, of dropped custom fields, and of others what they were called."""
+    mine, key = task_changes.c.source_id == source_id, task_changes.c.field_key
+    keys = connection.execute(select(key).distinct().where(key.is_not(None), mine)).scalars().all()
+    connection.execute(delete(task_changes).where(key.in_([each for each in keys if is_dropped(each)]), mine))
     connection.execute(delete(task_changes).where(task_changes.c.field.in_(list(whole)), mine))
     some = update(task_changes).where(task_changes.c.field.in_(list(names)), mine)
     connection.execute(some.values(old_value=None, new_value=None))

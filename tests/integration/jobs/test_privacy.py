@@ -115,6 +115,23 @@ class TestDroppedKeys:
             ("assignee", "a-1", "a-9", None, None)
         ]
 
+    def test_are_erased_of_the_history_of_fields_and_tags(self, server, migrated_url):
+        def with_secret(value, **keys):
+            field = {"id": "fd-1", "displayName": "mail address", "selectedValue": value}
+            return told(1, **{"mail address": field, "tags": [value], "channel": [value], **keys})
+
+        Mirror(server, migrated_url).sync()
+        server.put([with_secret("first secret", updatedAt=LATER)])
+        Mirror(server, migrated_url).sync()
+        server.put([with_secret("second secret", updatedAt="2025-05-30T12:05:38.807Z")])
+        before = Mirror(server, migrated_url)
+        before.sync()
+        assert before.value("select count(*) from task_changes where field_key = 'mail address'") == 2
+        mirror = Mirror(server, migrated_url, drop_fields="mail address.selectedValue,tags,channel")
+        mirror.sync()
+        assert "first secret" not in everything(mirror)
+        assert "second secret" not in everything(mirror)
+
     def test_are_not_even_in_the_bytes_of_the_file(self, server, sqlite_url):
         Mirror(server, sqlite_url).sync()
         mirror = Mirror(server, sqlite_url)
