@@ -557,9 +557,7 @@ def dry(run_cli: Any, env: Any, *options: str) -> dict[str, Any]:
     return source
 
 
-def test_a_dry_run_before_the_first_sync_makes_no_request_and_no_file(
-    sandbox, environment, sqlite_url, run_cli, tmp_path
-):
+def test_a_first_dry_run_makes_no_request_and_no_file(sandbox, environment, sqlite_url, run_cli, tmp_path):
     server = sandbox(tasks=20)
     told = dry(run_cli, environment(server, sqlite_url))
     assert told["reads"].startswith("after a probe of at most 12 requests, all of history")
