@@ -8,8 +8,8 @@ from alembic import context
 from alembic.util import CommandError
 
 from etl.load.database.engine import open_engine
-from etl.load.schema.detail_tables import metadata
 from etl.load.schema.migrate import migrating
+from etl.load.schema.task_tables import metadata
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

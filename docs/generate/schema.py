@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Column, ForeignKey, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
-from etl.load.schema.detail_tables import metadata
+from etl.load.schema.task_tables import metadata
 from etl.load.schema.views import VIEWS, View
 
 path = Path(__file__).resolve().parent.parent / "schema.md"
@@ -62,7 +62,7 @@ def _columns_of(key: ForeignKey) -> list[Column[object]]:
 
 
 def _columns() -> Iterator[Column[object]]:
-    return (column for table in metadata.tables.values() for column in table.columns)
+    return (column for table in metadata.sorted_tables for column in table.columns)
 
 
 def _line(column: Column[object], key: ForeignKey) -> str:

@@ -101,6 +101,7 @@ class Builder:
                 window_least=settings.window_least,
                 window_most=settings.window_most,
                 drop_fields=settings.drop_fields,
+                timezone=source.timezone,
             ),
             overrides=overrides(source),
             settings=shown(settings, source.name),
@@ -149,4 +150,6 @@ def shown(settings: Settings, source: str) -> Mapping[str, Any]:
 
 
 def _log_retry(reason: str, seconds: float) -> None:
-    log.info("request.retried", reason=reason, wait=round(seconds, 1))
+    # At once: only with another token. If that is refused too, the error says the same.
+    tell = log.info if seconds else log.debug
+    tell("request.retried", reason=reason, wait=round(seconds, 1))

@@ -59,6 +59,8 @@ class Common:
             logs.configure(self.verbosity, file=_opened_log(loaded))
         for warning in loaded.warnings:
             logs.get_logger().warning("settings.exposed", detail=warning)
+        for odd_id in loaded.id_warnings:
+            logs.get_logger().warning("settings.questionable", detail=odd_id)
         return loaded
 
     def load(
@@ -105,23 +107,6 @@ def _opened_log(loaded: Loaded) -> LogFile:
         ) from None
 
 
-source_option = click.option(
-    "--source", "select", multiple=True, metavar="NAME", help="Only this source; may be given more than once."
-)
-metrics_option = click.option(
-    "--metrics-file", type=click.Path(path_type=Path), help="Write a metrics file for Prometheus's textfile collector."
-)
-workers_option = click.option(
-    "--workers",
-    type=click.IntRange(1, 32),
-    metavar="N",
-    help="Read N windows of history at once. Default: as many as budget and latency suggest.",
-)
-output_option = click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What goes to stdout."
-)
-
-
 class MomentOption(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
     """A date or time; without a zone it is UTC."""
 
@@ -153,6 +138,26 @@ class DurationOption(click.ParamType):  # type: ignore[type-arg]  # generic for 
             return parse_duration(value)
         except ValueError as error:
             self.fail(f"'{value}': {error}.", param, ctx)
+
+
+source_option = click.option(
+    "--source", "select", multiple=True, metavar="NAME", help="Only this source; may be given more than once."
+)
+metrics_option = click.option(
+    "--metrics-file", type=click.Path(path_type=Path), help="Write a metrics file for Prometheus's textfile collector."
+)
+wait_option = click.option(
+    "--wait", type=DurationOption(), metavar="TIME", help="Wait so long for another run to end, such as 10m."
+)
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(1, 32),
+    metavar="N",
+    help="Read N windows of history at once. Default: as many as budget and latency suggest.",
+)
+output_option = click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What goes to stdout."
+)
 
 
 class DefaultGroup(click.Group):

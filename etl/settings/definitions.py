@@ -33,6 +33,7 @@ from etl.settings.value_types import (
     OnFailure,
     OutputPath,
     TaskUrl,
+    TimeZone,
     Whole,
     without_path,
 )
@@ -84,6 +85,7 @@ class SourceSettings(_Model):
     token_lifetime: Duration = _accepted(
         "a duration from 1s to 1h, such as 5m", timedelta(minutes=5), ge=_SECOND, le=_HOUR
     )
+    timezone: TimeZone = _accepted("the name of a time zone such as UTC or Europe/Berlin", "UTC")
     start: Moment | None = _accepted("a date or time such as 2024-01-31 or 2024-01-31T08:00:00Z", None)
     page_size: Whole | None = _accepted("a whole number from 1 to 10000; not set: negotiated", None, ge=1, le=10_000)
     requests_per_minute: Whole = _accepted("a whole number from 1 to 1000000", 50, ge=1, le=1_000_000)

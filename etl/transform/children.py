@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from etl.exact_json import canonical
 from etl.row import Row
-from etl.transform.canonical_json import canonical
 from etl.transform.people import NOBODY, Mentions, Named
 from etl.transform.values import cut, moment, text
 

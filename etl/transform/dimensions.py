@@ -8,11 +8,10 @@ from functools import lru_cache
 
 import orjson
 
+from etl.exact_json import canonical, plain_canonical
 from etl.row import Row
-from etl.transform.canonical_json import canonical, plain_canonical
 from etl.transform.models import Stream
-from etl.transform.surrogate_ids import stable_id
-from etl.transform.values import boolean, cut, ident, number, text
+from etl.transform.values import boolean, cut, ident, number, stable_id, text
 
 # A stream has few statuses and priorities, and each task repeats them. Longer ones are not cached.
 _REMEMBERED = 2048

@@ -1,12 +1,34 @@
-"""Removes dropped keys from a record before anything else sees it."""
+"""Removes dropped keys from a record before anything else sees it; tells which tables hold their values already."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from etl.transform.known_keys import KNOWN
+from etl.transform.fields import KNOWN
+
+# By table: the keys of a record that name a person or queue, and the columns made from them.
+_PEOPLE = {
+    "agents": ({"currAssignee", "participants"}, {"name": "name"}),
+    "queues": ({"queues"}, {"name": "name", "type": "type"}),
+    "users": ({"userInfo", "createdBy", "updatedBy"}, {"name": "name", "emailId": "email"}),
+}
+_HISTORY = {
+    "status": "status",
+    "priority": "priority",
+    "currAssignee": "assignee",
+    "queues": "queue",
+    "name": "name",
+    "dueDate": "due date",
+    "ETA": "due date",
+    "isBreached": "breached",
+    "tags": "tag",
+    "channel": "channel",
+}
+
+
+_LISTS = ("tags", "channel")  # a path into one of their entries may hold the entry's text
 
 
 def dropper(paths: Sequence[str]) -> Callable[[object], object]:
@@ -88,3 +110,33 @@ TOMBSTONE_KEYS = ("_id", "iId", "createdAt", "updatedAt", "timestampValue", "isA
 def tombstone(record: dict[str, object]) -> dict[str, object]:
     """The record of a forgotten task without its content."""
     return {key: record[key] for key in TOMBSTONE_KEYS if key in record}
+
+
+def people_columns(paths: Iterable[str]) -> dict[str, set[str]]:
+    """Return the columns of agents, queues and users with values of the paths, by table."""
+    found: dict[str, set[str]] = {}
+    for key, inner in _split(paths):
+        for table, (keys, columns) in _PEOPLE.items():
+            if key in keys and (not inner or inner in columns):
+                found.setdefault(table, set()).update([columns[inner]] if inner else columns.values())
+    return found
+
+
+def history_fields(paths: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Return the history fields of the paths: those to clear completely, and those to clear of names."""
+    whole = {_HISTORY[key] for key, inner in _split(paths) if key in _HISTORY and (not inner or key in _LISTS)}
+    whole |= {"custom field" for key, _ in _split(paths) if key == "fields"}
+    names = {_HISTORY[key] for key, inner in _split(paths) if key in _HISTORY and inner == "name"}
+    return whole, names - whole
+
+
+def custom_fields(paths: Iterable[str]) -> Callable[[str], bool]:
+    """Return a function that tells whether the history of the custom field with a key is to be cleared."""
+    found = {path for path in paths if path not in KNOWN}
+    found |= {path.partition(".selectedValue")[0] for path in found}
+    folded = {path.casefold() for path in found}
+    return lambda key: key.casefold() in folded
+
+
+def _split(paths: Iterable[str]) -> list[tuple[str, str]]:
+    return [(key, inner) for key, _, inner in (path.partition(".") for path in paths)]

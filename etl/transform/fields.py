@@ -1,4 +1,4 @@
-"""Reads a task's custom and system fields, which the API gives twice: in the list `fields` and as top-level keys."""
+"""Tells a task's keys apart, and reads its fields, which the API gives twice: in the list `fields` and as keys."""
 
 from __future__ import annotations
 
@@ -7,15 +7,50 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from etl.exact_json import canonical, shown
 from etl.row import Row
-from etl.transform.canonical_json import canonical
 from etl.transform.children import entries
 from etl.transform.values import cut, ident, moment, number, text
 
+KNOWN = frozenset(
+    [
+        "_id", "caseId", "caseRefId", "refId", "taskTmp", "name", "lname", "tags", "source", "conversationType",
+        "accountId", "iId", "orgId", "convIds", "sessIds", "userInfo", "status", "priority", "fields",
+        "participants", "assigneeType", "currAssignee", "queues", "channel", "createdBy", "updatedBy",
+        "isCustTsk", "isActive", "isBreached", "attachments", "feedback", "activityIds", "commentIds",
+        "resolutionCmts", "ETA", "dueDate", "timestampValue", "createdAt", "updatedAt",
+    ]
+)  # fmt: skip
+"""All keys that the API itself is known to give a task."""
+
+_NEVER_FIELDS = frozenset(["_id", "fields"])
+_EXAMPLE = 200
 _NUMERIC = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*", re.ASCII)
 _DATED = re.compile(r"\s*[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIMES = ("date", "timestamp")
 _IsSpelling = Callable[["_Field", str, Mapping[str, object]], bool]
+
+
+def split_keys(record: dict[str, object]) -> tuple[dict[str, Mapping[str, object]], tuple[tuple[str, str], ...]]:
+    """Return the custom fields by their keys, and the unknown keys with an example, both in order of the keys."""
+    fields: dict[str, Mapping[str, object]] = {}
+    unknown: dict[str, str] = {}
+    for key in sorted(key for key, value in record.items() if key not in KNOWN or _takes_its_place(key, value)):
+        value = record[key]
+        if isinstance(value, dict) and _is_field(value):
+            fields[key] = value
+        else:
+            unknown[cut(key)] = shown(value, _EXAMPLE)
+    return fields, tuple(unknown.items())
+
+
+def _takes_its_place(key: str, value: object) -> bool:
+    """Tell whether a custom field has the place of the API's own key."""
+    return isinstance(value, dict) and "selectedValue" in value and key not in _NEVER_FIELDS
+
+
+def _is_field(value: Mapping[str, object]) -> bool:
+    return "selectedValue" in value or ("displayName" in value and ("id" in value or "_id" in value))
 
 
 @dataclass(slots=True)

@@ -8,8 +8,7 @@ from datetime import datetime
 
 from etl.row import Row
 from etl.transform.models import Stream
-from etl.transform.surrogate_ids import stable_id
-from etl.transform.values import ident, text
+from etl.transform.values import ident, stable_id, text
 
 Named = tuple[str | None, str | None]
 """An id and a name, each None if missing."""

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from etl.exact_json import canonical, clean, clean_text, is_too_deep, plain_canonical, shown
 from etl.row import Row
 from etl.times import parse_time
-from etl.transform.canonical_json import canonical, is_too_deep, plain_canonical, shown
 from etl.transform.children import participant_rows, queue_rows, word_rows
 from etl.transform.dimensions import case_row, priority_row, status_row
-from etl.transform.due_date import due_time
-from etl.transform.fields import field_rows
-from etl.transform.known_keys import KNOWN, split_keys
+from etl.transform.fields import KNOWN, field_rows, split_keys
 from etl.transform.models import Rejection, Stream, TaskRows
 from etl.transform.people import AGENT, QUEUE, USER, Mentions
-from etl.transform.values import LONGEST_ID, boolean, clean, clean_text, cut, ident, moment, text
+from etl.transform.values import LONGEST_ID, boolean, cut, ident, moment, text
 
 _SHOWN = 80
+_DUE_NAMES = frozenset({"duedate", "eta"})
 
 
 def transform(record: object, stream: Stream) -> TaskRows | Rejection:
@@ -44,7 +43,7 @@ def transform(record: object, stream: Stream) -> TaskRows | Rejection:
 
 
 def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated_at: datetime | None) -> TaskRows:
-    due_at = due_time(record)  # also from a custom field of that name
+    due_at = _due_time(record)  # also from a custom field of that name
     custom, unknown = split_keys(record)
     if not KNOWN.isdisjoint(custom):
         record = {name: value for name, value in record.items() if name not in custom}
@@ -120,6 +119,42 @@ def _people_columns(record: dict[str, object], agents: Mentions, users: Mentions
         "updated_by_id": updated_by_id,
         "updated_by": updated_by,
     }
+
+
+def _due_time(record: dict[str, object]) -> datetime | None:
+    """Return the due date from `dueDate`, else `ETA`, else the field of either name in `fields`; else None."""
+    return _due(record.get("dueDate")) or _due(record.get("ETA")) or _due_in_fields(record.get("fields"))
+
+
+def _due(value: object) -> datetime | None:
+    if not value:
+        return None
+    # A custom field of that name comes as an object with its value.
+    if isinstance(value, dict) and "selectedValue" in value:
+        value = value["selectedValue"]
+    return moment(value)
+
+
+def _due_in_fields(fields: object) -> datetime | None:
+    if not isinstance(fields, list):
+        return None
+    for field in fields:
+        if isinstance(field, dict) and field.get("selectedValue") and _is_due_date(field):
+            due = moment(field["selectedValue"])
+            if due is not None:
+                return due
+    return None
+
+
+def _is_due_date(field: dict[str, object]) -> bool:
+    own = field.get("metaData")
+    inner = own.get("name") if isinstance(own, dict) else None
+    names = (inner, field.get("name"), field.get("lname"), field.get("displayName"))
+    return any(isinstance(name, str) and _plain(name) in _DUE_NAMES for name in names)
+
+
+def _plain(name: str) -> str:
+    return name.replace(" ", "").replace("_", "").lower()
 
 
 def _id_of(record: object) -> str | None:

@@ -1,4 +1,4 @@
-"""Converts the API's values for columns: text that UTF-8 and PostgreSQL accept, ids, booleans, numbers, times.
+"""Converts the API's values for columns: text, ids, booleans, numbers, times; makes ids for objects without one.
 
 No function here raises on any JSON value: a value that does not fit its column is None, and `raw` still has it.
 """
@@ -6,12 +6,12 @@ No function here raises on any JSON value: a value that does not fit its column 
 from __future__ import annotations
 
 import math
-import re
+import uuid
 from datetime import datetime
-from decimal import Decimal
+from functools import lru_cache
 from typing import overload
 
-from etl.exact_json import Number
+from etl.exact_json import Number, digits
 from etl.times import parse_time
 
 LONGEST_ID = 256
@@ -22,35 +22,11 @@ LONGEST_WORD = 500
 
 # A date is much shorter; a number of 300,000 digits would take seconds to read.
 _LONGEST_TIME = 100
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# Made once for this project. A change would give a new id to everything without one.
+_NAMESPACE = uuid.UUID("b7c2f0d4-5d0e-4a57-9a53-0c8f1f6d2e91")
+# Longer names are not cached: a few hundred of them could take a few hundred megabytes.
+_REMEMBERED = 256
 _BOOLEANS = {"true": True, "false": False}
-
-
-def clean_text(text: str) -> str:
-    """Replace each NUL (PostgreSQL refuses it) and lone surrogate (UTF-8 has none) by U+FFFD."""
-    return _UNSTORABLE.sub("\ufffd", text)
-
-
-def clean_items(mapping: dict[str, object]) -> list[tuple[str, object]]:
-    """Return the items in order of their cleaned keys; more U+FFFD keeps equal keys apart."""
-    cleaned: dict[str, object] = {}
-    for key in sorted(mapping):
-        name = clean_text(key)
-        while name in cleaned or (name != key and name in mapping):
-            name += "\ufffd"
-        cleaned[name] = mapping[key]
-    return sorted(cleaned.items(), key=lambda item: item[0])
-
-
-def clean(value: object) -> object:
-    """Return the value with every text and key cleaned. Its nesting must be shallow."""
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, dict):
-        return {key: clean(inner) for key, inner in clean_items(value)}
-    if isinstance(value, list):
-        return [clean(inner) for inner in value]
-    return value
 
 
 def text(value: object) -> str | None:
@@ -73,11 +49,6 @@ def cut(text: None) -> None: ...
 def cut(text: str | None) -> str | None:
     """Return the text, cut to the length that an index of PostgreSQL can hold."""
     return text if text is None or len(text) <= LONGEST_WORD else text[:LONGEST_WORD]
-
-
-def digits(number: int) -> str:
-    """Return all digits of an integer of any size (`str` refuses more than some 4,300)."""
-    return str(number) if -(2**64) < number < 2**64 else format(Decimal(number), "f")
 
 
 def ident(value: object) -> str | None:
@@ -121,3 +92,18 @@ def moment(value: object) -> datetime | None:
         return parse_time(value)
     except ValueError:
         return None
+
+
+def stable_id(stream_id: str, prefix: str, kind: str, name: str | None) -> str | None:
+    """Return the prefix and a UUID made of stream, kind and name; None if the name is missing or blank."""
+    if name is None or not name.strip():
+        return None
+    make = _remembered if len(name) <= _REMEMBERED else _made
+    return make(stream_id, prefix, kind, name)
+
+
+def _made(stream_id: str, prefix: str, kind: str, name: str) -> str:
+    return f"{prefix}{uuid.uuid5(_NAMESPACE, f'{stream_id}|{kind}|{name}')}"
+
+
+_remembered = lru_cache(maxsize=2048)(_made)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from etl.load.database.engine import open_engine
+from etl.load.database.locks import held, named_lock
 
 REFUSED = {"KORE_ETL_CLIENT_SECRET": "not-the-right-secret-of-the-app-0123456789"}
 COUNTS = {
@@ -226,15 +227,10 @@ class TestOccasion:
         assert (summary["exit_code"], summary["run"]) == (6, None)
         assert "/no/such/folder" in summary["error"]
 
-    def test_a_run_beside_another_is_none(self, fail, script, told, tmp_path):
-        assert fail(script("true")).returncode == 4
-        held = [os.open(path, os.O_RDWR) for path in tmp_path.glob("kore-etl.db.lock-*")]
-        for lock in held:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
+    def test_a_run_beside_another_is_none(self, fail, script, told, sandbox, sqlite_url):
+        engine, known = open_engine(sqlite_url), sandbox(tasks=0).options
+        with held(named_lock(engine, f"sync 127.0.0.1 {known.account_id} {known.stream_id}"), "it"):
             done = fail(script(f"cat > {told}"))
-        finally:
-            for lock in held:
-                os.close(lock)
+        engine.dispose()
         assert done.returncode == 75
         assert not told.exists()

@@ -30,13 +30,18 @@ def _launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
     # Faults are to meet a command at its work, and importing the package would be most of a short run.
     parts = [
         "etl.load.schema.migrate",
-        "etl.load.ledger.quarantine",
+        "etl.load.ledger.rejected_records",
         "etl.cli.run_sources",
         "etl.cli.notify.metrics_file",
     ]
     commands = {"transfer": ("sync", "backfill", "reconcile"), "inspect": ("rejected",), "maintain": ("db",)}
     parts += [f"etl.cli.commands.{room}.{name}" for room, names in commands.items() for name in names]
-    parts += ["etl.jobs.sync", "etl.jobs.backfill", "etl.jobs.reconcile.job", "etl.jobs.maintenance.replay"]
+    parts += [
+        "etl.jobs.sync",
+        "etl.jobs.backfill",
+        "etl.jobs.reconcile.mark_deletions",
+        "etl.jobs.maintenance.retry_rejected",
+    ]
     with Preloaded(clean_environment(tmp_path_factory.mktemp("launcher")), *parts) as launcher:
         yield launcher
 

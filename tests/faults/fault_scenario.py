@@ -18,8 +18,9 @@ from sqlalchemy import Engine, Table, Text, and_, cast, func, literal, select, t
 
 from etl.load.database.engine import open_engine, reading, sqlite_file
 from etl.load.schema import deferred_indexes
-from etl.load.schema.detail_tables import CHILDREN, DIMENSIONS, metadata
-from etl.load.schema.tables import cases, priorities, rejected_records, statuses, tasks, watermarks
+from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
+from etl.load.schema.ledger_tables import rejected_records, watermarks
+from etl.load.schema.task_tables import CHILDREN, metadata, tasks
 from etl.times import parse_time
 from tests.conftest import clean_environment
 from tests.processes import Preloaded, Running
@@ -193,7 +194,7 @@ def copy_after_power_loss(scenario: FaultScenario, target: Path, random: Any) ->
 def _of_the_server(table: Table) -> Any:
     """Ask for all of a table's rows but for what only says which run wrote them."""
     own = [column for column in table.columns if column.name not in OWN]
-    return select(*(column.is_not(None) if column.name == "deleted_at" else column for column in own))
+    return select(*(column.is_not(None) if column.name in ("deleted_at", "gone_at") else column for column in own))
 
 
 def _orphans() -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from etl.load.schema.tables import sync_runs
+from etl.load.schema.ledger_tables import sync_runs
 from etl.sandbox import Options, Sandbox
 from etl.times import parse_time
 from tests.conftest import CHECKOUT

@@ -14,9 +14,10 @@ from sqlalchemy import insert, select, text
 
 from etl.jobs.diagnostics.status import source_statuses
 from etl.load.database.engine import reading, storing
-from etl.load.schema.detail_tables import agents, queues
-from etl.load.schema.tables import priorities, sources, statuses, task_changes, tasks
-from etl.load.upsert import derived
+from etl.load.schema.dimension_tables import agents, priorities, queues, statuses
+from etl.load.schema.ledger_tables import sources
+from etl.load.schema.task_tables import task_changes, tasks
+from etl.load.upsert import derived_tables
 from etl.report.figures import BOUNDS, Figures, figures
 from etl.report.page import page
 from etl.report.period import Period, period_until
@@ -67,13 +68,13 @@ def change(database: Database, key: str, old: str, new: str, at: datetime) -> No
 
 
 def period(days: int = 30, zone: str = "UTC", now: datetime | None = None) -> Period:
-    return period_until(now or datetime.now(UTC), timedelta(days=days), ZoneInfo(zone))
+    return period_until(now or datetime.now(UTC), timedelta(days=days), [ZoneInfo("UTC")], ZoneInfo(zone))
 
 
 def shown(database: Database, days: int = 30, zone: str = "UTC", now: datetime | None = None) -> Figures:
     """What a report shows, once the derived tables say what the changes say."""
     with storing(database.engine) as connection:
-        derived.rebuild(connection, database.source_id)
+        derived_tables.rebuild(connection, database.source_id)
     return figures(database.engine, period(days, zone, now))
 
 

@@ -81,7 +81,7 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
 
 
 def within_etl(path: Path) -> str:
-    """The name of a module as the rules write it: "load.schema.tables"."""
+    """The name of a module as the rules write it: "load.schema.task_tables"."""
     parts = path.relative_to(CHECKOUT / "etl").with_suffix("").parts
     return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
 
@@ -184,11 +184,11 @@ def test_migrations_import_nothing_of_etl() -> None:
 @pytest.mark.parametrize(
     ("name", "used", "wrong"),
     [
-        pytest.param("load.schema.tables", {"errors", "load.database.types"}, set(), id="what the rules allow"),
-        pytest.param("load.schema.tables", {"jobs.sync"}, {"jobs.sync"}, id="a part above"),
-        pytest.param("load.schema.tables", {"load.upsert"}, {"load.upsert"}, id="a neighbour above"),
-        pytest.param("load.schema.tables", {"load"}, {"load"}, id="the part as a whole"),
-        pytest.param("load.upsert.tasks", {"load.schema.tables", "load.upsert.rows"}, set(), id="itself"),
+        pytest.param("load.schema.task_tables", {"errors", "load.database.types"}, set(), id="what the rules allow"),
+        pytest.param("load.schema.task_tables", {"jobs.sync"}, {"jobs.sync"}, id="a part above"),
+        pytest.param("load.schema.task_tables", {"load.upsert"}, {"load.upsert"}, id="a neighbour above"),
+        pytest.param("load.schema.task_tables", {"load"}, {"load"}, id="the part as a whole"),
+        pytest.param("load.upsert.tasks", {"load.schema.task_tables", "load.upsert.rows"}, set(), id="itself"),
         pytest.param("jobs.sync", {"load.upsert.tasks"}, set(), id="the inside of a part below"),
         pytest.param("jobs.sync", {"loads.upsert"}, {"loads.upsert"}, id="a name that begins the same"),
     ],

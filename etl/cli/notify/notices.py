@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -58,9 +58,10 @@ class Outcome:
 class Notifier:
     """Reports the outcome of each source as the settings say."""
 
-    def __init__(self, settings: Settings, command: str) -> None:
+    def __init__(self, settings: Settings, command: str, streams: Collection[str] = ()) -> None:
         self._settings = settings
         self._command = command
+        self._streams = streams
 
     def tell(self, ending: Outcome, engine: Engine | None) -> None:
         """Write the metrics file, and send a notice of a failure."""
@@ -80,7 +81,7 @@ class Notifier:
         path = self._settings.metrics_file
         assert path is not None  # noqa: S101 - the caller saw to it
         try:
-            write_metrics(path, self._command, ending, engine)
+            write_metrics(path, self._command, ending, engine, self._streams)
         except Exception as error:  # noqa: BLE001 - the tasks are stored; missing figures fail no run
             reason = getattr(error, "strerror", None) or str(error)
             log.warning("metrics.failed", file=str(path), reason=reason)

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine
 
+from etl.exact_json import clean_text
 from etl.load.database.engine import reading
 from etl.load.queries import tasks as lookup
 from etl.load.queries.tasks import Key
 from etl.row import Row
 from etl.times import format_time
-from etl.transform.values import clean_text
 
 FETCH = "kore-etl fetch --search"
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
@@ -140,7 +140,7 @@ def _described(change: Row) -> str:
     old, new = (change[f"{which}_value"] or change[f"{which}_id"] for which in ("old", "new"))
     if change["field"] in {"deletion", "return"}:
         return {"deletion": "found gone from the server", "return": "found on the server again"}[change["field"]]
-    return f"{change['field']}: {old or 'none'} -> {new or 'none'}"
+    return f"{change['field_key'] or change['field']}: {old or 'none'} -> {new or 'none'}"
 
 
 def _staleness_hints(connection: Connection, story: Story) -> Iterator[Hint]:

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from etl.errors import RefusedError
 from etl.extract.http.page import Page, record_id
 from etl.extract.http.query import Query
-from etl.jobs.run.context import RunContext
+from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import watermarks
-from etl.load.queries import canaries
+from etl.load.queries import statistics
 from etl.load.upsert.tasks import Counts
 
 _LONGEST_HOLD = timedelta(hours=1)
@@ -30,7 +30,7 @@ def nothing_is_new(
         return False
     if any((counts.inserted, counts.updated, counts.stale, run.counters.rejected)):
         return False
-    if run.clock() - watermark > _LONGEST_HOLD or run.store.read(canaries.rounding):
+    if run.clock() - watermark > _LONGEST_HOLD or run.store.read(statistics.rounding):
         return False
     if run.store.read(watermarks.is_behind, [key for key in map(record_id, page.records) if key]):
         return False

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from etl.errors import DatabaseError
-from etl.load.database.session import POOLED_BY_TRANSACTION
+from etl.load.database.postgres_session import POOLED_BY_TRANSACTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,19 +1,22 @@
-"""Stores rejected records, each once by its content, so that none is lost silently."""
+"""Stores rejected records, each once by its content; lists, reads, acknowledges and deletes them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, select, update
 
 from etl.load.database.dialect import insert_into
-from etl.load.schema.tables import rejected_records
+from etl.load.schema.ledger_tables import rejected_records, sources
+from etl.load.schema.task_tables import tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
+
+_KEPT = rejected_records.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,28 @@ class Origin:
 
     source_id: int
     run_id: int
+    window_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKey:
+    """A source that records are kept of, as the database knows it."""
+
+    name: str
+    host: str
+    account_id: str
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A rejected record's text, and when it was seen."""
+
+    id: int
+    raw: str
+    times_seen: int
+    last_seen_at: datetime
+    last_run_id: int
     window_id: int | None
 
 
@@ -64,3 +89,97 @@ def keep(
 def digest_of(raw: str) -> str:
     """Return the digest of a record's text, to find equal texts."""
     return blake2b(raw.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def entries(
+    connection: Connection, ids: Sequence[int] | None = None, source: str | None = None, *, whole: bool = False
+) -> list[dict[str, Any]]:
+    """Return rejected records, all or by ids or source, oldest first; with their text if ``whole``."""
+    columns = [column for column in _KEPT if column.name not in {"raw", "digest", "source_id"}]
+    query = select(columns[0], sources.c.name.label("source"), *columns[1:], *([_KEPT.raw] if whole else []))
+    query = query.join(sources, sources.c.id == _KEPT.source_id).where(*_chosen(ids, source))
+    rows = connection.execute(query.order_by(_KEPT.id)).mappings()
+    return [{str(name): value for name, value in row.items()} for row in rows]  # JSON wants plain text for names
+
+
+def sources_of(connection: Connection, ids: Sequence[int] | None = None) -> list[SourceKey]:
+    """Return the sources of the kept records, all or those of some ids."""
+    known = sources.c
+    query = select(known.name, known.host, known.account_id, known.stream_id).order_by(known.id)
+    kept = select(_KEPT.source_id).where(*_chosen(ids))
+    return [SourceKey(*row) for row in connection.execute(query.where(known.id.in_(kept)))]
+
+
+def not_stored(connection: Connection, source_id: int) -> list[str]:
+    """Return the text of each record that is kept in place of a task, the newest of each id.
+
+    These are the rejected records that the server counts beside the stored tasks.
+    """
+    stored = exists().where(tasks.c["_id"] == _KEPT.record_id, tasks.c.source_id == source_id)
+    query = select(_KEPT.record_id, _KEPT.digest, _KEPT.raw).where(_KEPT.source_id == source_id, ~stored)
+    rows = connection.execute(query.order_by(_KEPT.last_seen_at, _KEPT.id))
+    return list({(record_id, None if record_id else digest): raw for record_id, digest, raw in rows}.values())
+
+
+def count_not_stored(connection: Connection, source_id: int) -> int:
+    """Count the records that :func:`not_stored` returns."""
+    stored = exists().where(tasks.c["_id"] == _KEPT.record_id, tasks.c.source_id == source_id)
+    key = func.coalesce(_KEPT.record_id, _KEPT.digest)
+    query = select(func.count(key.distinct())).where(_KEPT.source_id == source_id, ~stored)
+    return int(connection.execute(query).scalar_one())
+
+
+def replayable(connection: Connection, source_id: int, ids: Sequence[int] | None = None) -> list[int]:
+    """Return the ids of a source's rejected records, of all or of some ids, that a replay may store.
+
+    A record last seen before its task was deleted is left out: it would bring the task back.
+    """
+    of_record = (tasks.c["_id"] == _KEPT.record_id) & (tasks.c.source_id == _KEPT.source_id)
+    gone = exists().where(of_record, tasks.c.deleted_at >= _KEPT.last_seen_at)
+    query = select(_KEPT.id).where(_KEPT.source_id == source_id, *_chosen(ids), ~gone)
+    return list(connection.execute(query.order_by(_KEPT.id)).scalars())
+
+
+def read(connection: Connection, ids: Sequence[int]) -> list[Kept]:
+    """Return rejected records with their texts, oldest first."""
+    columns = (_KEPT.id, _KEPT.raw, _KEPT.times_seen, _KEPT.last_seen_at, _KEPT.last_run_id, _KEPT.window_id)
+    query = select(*columns).where(_KEPT.id.in_(ids)).order_by(_KEPT.id)
+    return [Kept(*row) for row in connection.execute(query)]
+
+
+def settle(connection: Connection, replayed: Sequence[Kept], run_id: int) -> int:
+    """Delete the records that a run replayed and stored; return how many.
+
+    A record that was rejected again has its new reason. The replay did not see it on the server, so its times and its
+    count stay.
+    """
+    mine = _KEPT.id.in_([record.id for record in replayed])
+    again = set(connection.execute(select(_KEPT.id).where(mine, _KEPT.last_run_id == run_id)).scalars())
+    before = ("times_seen", "last_seen_at", "last_run_id", "window_id")
+    if again:
+        statement = update(rejected_records).where(_KEPT.id == bindparam("kept_id"))
+        seen = [{"kept_id": r.id} | {name: getattr(r, name) for name in before} for r in replayed if r.id in again]
+        connection.execute(statement.values({name: bindparam(name) for name in before}), seen)
+    return drop(connection, [record.id for record in replayed if record.id not in again])
+
+
+def acknowledge(connection: Connection, ids: Sequence[int] | None, now: datetime) -> int:
+    """Acknowledge rejected records, all or those of some ids; return how many were not acknowledged before."""
+    statement = update(rejected_records).where(_KEPT.acknowledged_at.is_(None), *_chosen(ids))
+    chosen = statement.values(acknowledged_at=now)
+    return connection.execute(chosen, execution_options={"preserve_rowcount": True}).rowcount
+
+
+def drop(connection: Connection, ids: Sequence[int]) -> int:
+    """Delete rejected records and return how many."""
+    statement = delete(rejected_records).where(_KEPT.id.in_(ids))
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
+
+
+def _chosen(ids: Sequence[int] | None, source: str | None = None) -> list[ColumnElement[bool]]:
+    chosen: list[ColumnElement[bool]] = []
+    if ids is not None:
+        chosen.append(_KEPT.id.in_(ids))
+    if source is not None:
+        chosen.append(sources.c.name == source)
+    return chosen

@@ -9,7 +9,7 @@ from sqlalchemy import Column, Connection, Select, and_, func, insert, or_, sele
 
 from etl import __version__
 from etl.errors import ExitCode, LockedError
-from etl.load.schema.tables import sources, sync_runs, sync_windows
+from etl.load.schema.ledger_tables import sources, sync_runs, sync_windows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

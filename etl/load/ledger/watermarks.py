@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, insert, or_, select, update
 
-from etl.load.schema.predicates import is_of
-from etl.load.schema.tables import sync_runs, tasks, watermarks
+from etl.load.schema.ledger_tables import sync_runs, watermarks
+from etl.load.schema.task_tables import is_of, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Collection

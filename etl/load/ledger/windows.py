@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from etl.load.schema.tables import sync_windows
+from etl.load.schema.ledger_tables import sync_windows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,15 +16,16 @@ from sqlalchemy import (
     cast,
     column,
     inspect,
+    or_,
     select,
     table,
+    tuple_,
 )
 from sqlalchemy.types import JSON, NullType, TypeEngine
 
 from etl.errors import ConfigError
-from etl.load.database.json_text import JsonText
-from etl.load.database.types import Moment
-from etl.load.schema.tables import tasks
+from etl.load.database.types import JsonText, Moment
+from etl.load.schema.task_tables import task_changes, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +42,17 @@ _TYPES: dict[str, TypeEngine[Any]] = {
     "boolean": Boolean(), "integer": Integer(), "number": Float(), "moment": Moment(), "json": JsonText(),
     "text": Text(),
 }  # fmt: skip
-_DATED = ("updated_at", "deleted_at", "changed_at", "finished_at", "started_at", "last_seen_at", "gap_end")
+_DATED = (
+    "updated_at",
+    "deleted_at",
+    "gone_at",
+    "changed_at",
+    "seen_at",
+    "finished_at",
+    "started_at",
+    "last_seen_at",
+    "gap_end",
+)
 _KEYS = ("_id", "id", "task_id", "source_id", "position", "key")
 
 
@@ -71,12 +82,15 @@ class View:
         dated = [self._table.c[name] for name in _DATED if name in self._table.c]
         if not dated:
             raise ConfigError(f"--since: {self.name} has no column with the time of a change")
-        if self._table.c.keys() and "updated_at" in self._table.c:
-            dated = [each for each in dated if each.name in ("updated_at", "deleted_at")]
-        condition = dated[0] >= moment
-        for each in dated[1:]:
-            condition |= each >= moment
-        self._where.append(condition)
+        is_of_tasks = "updated_at" in self._table.c
+        if is_of_tasks:
+            dated = [each for each in dated if each.name in ("updated_at", "deleted_at", "gone_at")]
+        chosen = [each >= moment for each in dated]
+        if is_of_tasks:  # the server went back to these versions: their own dates are old
+            own = task_changes.c
+            back = select(own.task_id, own.source_id).where(own.changed_at.is_(None), own.seen_at >= moment)
+            chosen.append(tuple_(self._table.c["_id"], self._table.c.source_id).in_(back))
+        self._where.append(or_(*chosen))
 
     def of_source(self, source_id: int, stream_id: str) -> None:
         """Select only the rows of a source.

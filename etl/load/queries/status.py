@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, case, func, select
 
-from etl.load.schema.tables import rejected_records, sources, sync_runs, sync_windows, tasks, watermarks
+from etl.load.schema.ledger_tables import rejected_records, sources, sync_runs, sync_windows, watermarks
+from etl.load.schema.task_tables import tasks
 from etl.row import Row
 
 if TYPE_CHECKING:

@@ -7,16 +7,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import BigInteger, ColumnElement, Connection, Text, and_, column, exists, or_, select, table, tuple_
 
 from etl.load.database.types import Moment
-from etl.load.schema.tables import (
-    cases,
-    rejected_records,
-    sources,
-    sync_runs,
-    sync_windows,
-    task_changes,
-    tasks,
-    watermarks,
-)
+from etl.load.schema.dimension_tables import cases
+from etl.load.schema.ledger_tables import rejected_records, sources, sync_runs, sync_windows, watermarks
+from etl.load.schema.task_tables import task_changes, tasks
 from etl.row import Row
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from sqlalchemy import Connection, Engine, Index, bindparam, select, text
 from sqlalchemy.schema import CreateIndex, DropIndex
 
 from etl.errors import DatabaseError
-from etl.load.database.dialect_options import set_index_options
+from etl.load.database.dialect import set_index_options
 from etl.load.database.engine import reading, sorting_in_files
-from etl.load.schema.detail_tables import CHILDREN
-from etl.load.schema.tables import cases, metadata, tasks
+from etl.load.schema.dimension_tables import cases
+from etl.load.schema.task_tables import CHILDREN, metadata, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -115,7 +115,7 @@ def differences(engine: Engine) -> list[Any]:
     from alembic.migration import MigrationContext
 
     from etl.load.schema.deferred_indexes import missing
-    from etl.load.schema.detail_tables import metadata
+    from etl.load.schema.task_tables import metadata
 
     with reading(engine) as connection:
         put_off = missing(connection)
@@ -141,7 +141,7 @@ def migrating(engine: Engine) -> Iterator[Connection]:
 
 def _make_all(engine: Engine) -> None:
     """Make all tables and views, unless another process has made them meanwhile."""
-    from etl.load.schema.detail_tables import metadata
+    from etl.load.schema.task_tables import metadata
     from etl.load.schema.views import make_views
 
     with migrating(engine) as connection:
@@ -157,14 +157,14 @@ def _make_all(engine: Engine) -> None:
 def _apply(engine: Engine, command: Callable[[Config, str], None], revision: str) -> None:
     from alembic.config import Config
 
-    from etl.load.schema.own_objects import keep_own_objects
+    from etl.load.schema.user_objects import keep_user_objects
 
     _refuse_unknown(engine, current(engine))
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     with migrating(engine) as connection:
         config.attributes["connection"] = connection
-        keep_own_objects(connection, lambda: command(config, revision))
+        keep_user_objects(connection, lambda: command(config, revision))
 
 
 def _wait_for_others(connection: Connection) -> None:
@@ -192,7 +192,7 @@ def _refuse_broken_keys(connection: Connection) -> None:
 
 
 def _refuse_foreign_tables(connection: Connection) -> None:
-    from etl.load.schema.detail_tables import metadata
+    from etl.load.schema.task_tables import metadata
 
     foreign = sorted(metadata.tables.keys() & {*inspect(connection).get_table_names()})
     if foreign:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from etl.load.schema.detail_tables import metadata
+from etl.load.schema.task_tables import metadata
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

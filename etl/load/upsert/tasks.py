@@ -1,4 +1,4 @@
-"""Merges staged tasks into the table of tasks; a newer or equal ``updated_at`` wins.
+"""Merges staged tasks into the table of tasks, and their children into theirs; a newer or equal ``updated_at`` wins.
 
 A reading that takes the server's word also stores an older version, in the place of one that an earlier run stored.
 """
@@ -19,27 +19,28 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    delete,
     func,
+    null,
     or_,
     select,
 )
 
 from etl.load.database.bulk_insert import fill
-from etl.load.database.dialect import insert_by
-from etl.load.database.dialect_options import create_temporary
-from etl.load.schema.predicates import inactive_since
-from etl.load.schema.tables import tasks
+from etl.load.database.dialect import create_temporary, insert_by
+from etl.load.schema.task_tables import CHILDREN, inactive_since, tasks
 from etl.load.upsert.batch import Batch, Details
 from etl.row import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 
 _OWN = (  # written here, not by the API
-    *("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "forgotten_at"),
+    *("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "gone_at", "forgotten_at"),
 )
+_IDS_AT_ONCE = 500
 _FROM_API = [column.name for column in tasks.columns if column.name not in _OWN]
 
 incoming = Table(
@@ -98,12 +99,14 @@ def _wins(*, takes_back: bool) -> ColumnElement[bool]:
 
 
 def is_changed(*, takes_back: bool) -> ColumnElement[bool]:
-    """Select the pairs whose record differs, or whose tombstone the record does not explain.
+    """Select the pairs whose record differs, or whose task is marked as deleted and is not.
 
     The statement needs the run's id as the parameter ``run`` if it ``takes_back``.
     """
-    by_record = inactive_since(incoming, tasks.c.stored_at)
-    differs = or_(incoming.c.raw != tasks.c.raw, tasks.c.deleted_at.is_distinct_from(by_record))
+    is_marked = or_(
+        tasks.c.gone_at.is_not(None), and_(tasks.c.deleted_at.is_not(None), incoming.c.is_active.is_not(False))
+    )
+    differs = or_(incoming.c.raw != tasks.c.raw, is_marked)
     return and_(tasks.c["_id"].is_not(None), _wins(takes_back=takes_back), differs)
 
 
@@ -137,15 +140,28 @@ def _merge(dialect: str, *, takes_back: bool) -> Any:
     now = bindparam("now", type_=tasks.c.stored_at.type)
     first = {"first_seen_at": now, "first_updated_at": incoming.c.updated_at}
     own = {**first, "stored_at": now, "run_id": bindparam("run", type_=tasks.c.run_id.type)}
+    # An inactive task that is updated again stays deleted since the day that was told.
+    since = inactive_since(incoming, now)
+    deleted_at = case((since.is_not(None), func.coalesce(tasks.c.deleted_at, since)))
     source = (
-        select(*(incoming.c[name] for name in _FROM_API), *own.values(), inactive_since(incoming, now))
+        select(*(incoming.c[name] for name in _FROM_API), *own.values(), deleted_at, null())
         .select_from(incoming.outerjoin(tasks, _KEY))
         .where(or_(tasks.c["_id"].is_(None), is_changed(takes_back=takes_back)))
     )
-    statement = insert_by(dialect, tasks).from_select([*_FROM_API, *own, "deleted_at"], source)
-    written = [name for name in (*_FROM_API, "stored_at", "run_id", "deleted_at") if name not in {"_id", "source_id"}]
+    statement = insert_by(dialect, tasks).from_select([*_FROM_API, *own, "deleted_at", "gone_at"], source)
+    written = [*_FROM_API, "stored_at", "run_id", "deleted_at", "gone_at"]
     upsert = statement.on_conflict_do_update(
         index_elements=["_id", "source_id"],
-        set_={name: statement.excluded[name] for name in written},
+        set_={name: statement.excluded[name] for name in written if name not in {"_id", "source_id"}},
     )
     return upsert.returning(tasks.c["_id"])
+
+
+def put_children(connection: Connection, source_id: int, details: Mapping[str, Details], *, replace: bool) -> None:
+    """Store the children of a source's tasks, by ``_id``; if ``replace``, in the place of those that are there."""
+    task_ids = list(details)
+    for table in CHILDREN:
+        for start in range(0, len(task_ids) if replace else 0, _IDS_AT_ONCE):
+            some = task_ids[start : start + _IDS_AT_ONCE]
+            connection.execute(delete(table).where(table.c.task_id.in_(some), table.c.source_id == source_id))
+        fill(connection, table, [row for of_task in details.values() for row in of_task.get(table.name, ())])

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, insert, select, text, update
 
 from etl.load.database.engine import open_engine
 from etl.load.database.locks import held, named_lock
-from etl.load.schema.tables import rejected_records, sync_runs, sync_windows
+from etl.load.schema.ledger_tables import rejected_records, sync_runs, sync_windows
 from tests.integration.mirror import Mirror
 
 NOW = datetime.now(UTC)

@@ -17,8 +17,7 @@ import pytest
 import requests
 from sqlalchemy import create_engine
 
-from etl.load.schema.detail_tables import CHILDREN
-from etl.load.schema.tables import task_changes
+from etl.load.schema.task_tables import CHILDREN, task_changes
 from etl.load.schema.views import VIEWS
 from tests.e2e.test_readme import QUESTIONS
 from tests.integration.test_grafana import PANELS, as_sent

@@ -12,12 +12,12 @@ from sqlalchemy import delete, text
 
 from etl.load.database.engine import reading
 from etl.load.queries import deletions
-from etl.load.schema.detail_tables import daily_counts, status_intervals, task_progress
-from etl.load.schema.tables import statuses, task_changes, tasks
+from etl.load.schema.dimension_tables import statuses
+from etl.load.schema.task_tables import daily_counts, status_intervals, task_changes, task_progress, tasks
 from etl.load.schema.views import VIEWS
-from etl.load.upsert import erased
+from etl.load.upsert import erase
 from etl.load.upsert.batch import Batch
-from etl.load.upsert.store import store
+from etl.load.upsert.merge_writer import store
 from tests.integration.conftest import Database, minute
 from tests.integration.load.test_store import named, task
 from tests.integration.mirror import MISCOUNTED, MISFOLLOWED
@@ -70,9 +70,9 @@ def obey(database: Database, order: tuple[Any, ...], categories: dict[str, Any],
                 )
                 gone = {key: versions[key]} if key in versions else {}
                 deletions.mark(connection, database.source_id, gone, run_id=database.run_id, now=minute(7 * DAY))
-            elif erased.record_of(connection, database.source_id, key) is not None:
+            elif erase.record_of(connection, database.source_id, key) is not None:
                 row = task(key, 3 * DAY, created_at=minute(0), raw="{}")
-                erased.erase(connection, row, run_id=database.run_id, now=minute(8 * DAY))
+                erase.erase(connection, row, run_id=database.run_id, now=minute(8 * DAY))
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -22,9 +22,9 @@ from sqlalchemy.engine import make_url
 from etl.errors import DatabaseError, EtlError
 from etl.load.database.engine import open_engine, reading
 from etl.load.schema import migrate
-from etl.load.schema.tables import tasks
+from etl.load.schema.task_tables import tasks
 from etl.load.upsert.batch import Batch
-from etl.load.upsert.store import store
+from etl.load.upsert.merge_writer import store
 from tests.conftest import CHECKOUT, clean_environment
 from tests.integration.conftest import NOW, Database
 from tests.integration.load.test_store import task

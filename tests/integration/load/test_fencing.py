@@ -11,7 +11,8 @@ import psycopg
 from sqlalchemy import select
 
 from etl.load.database.engine import open_engine, reading
-from etl.load.schema.tables import sync_runs, tasks
+from etl.load.schema.ledger_tables import sync_runs
+from etl.load.schema.task_tables import tasks
 
 CLI = Callable[..., Any]
 

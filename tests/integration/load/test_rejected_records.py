@@ -12,7 +12,7 @@ from etl.load.database.engine import reading
 from etl.load.ledger import rejected_records as rejected
 from etl.load.ledger import windows
 from etl.load.ledger.rejected_records import Origin
-from etl.load.schema.tables import rejected_records
+from etl.load.schema.ledger_tables import rejected_records
 from tests.integration.conftest import NOW, Database, minute
 
 Rejected = tuple[str, str | None, str]

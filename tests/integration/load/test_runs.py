@@ -14,7 +14,7 @@ from etl import __version__
 from etl.errors import LockedError
 from etl.load.database.engine import reading
 from etl.load.ledger import runs, windows
-from etl.load.schema.tables import sync_runs, sync_windows
+from etl.load.schema.ledger_tables import sync_runs, sync_windows
 from tests.integration.conftest import NOW, Database, minute
 
 COUNTS = {

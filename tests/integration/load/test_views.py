@@ -18,11 +18,12 @@ from etl.load.database.engine import reading
 from etl.load.database.types import Moment
 from etl.load.ledger import watermarks, windows
 from etl.load.ledger.rejected_records import Origin, keep
-from etl.load.schema.detail_tables import agents, queues, task_progress
-from etl.load.schema.detail_tables import status_intervals as intervals_table
-from etl.load.schema.tables import priorities, sources, statuses, task_changes, tasks
+from etl.load.schema.dimension_tables import agents, priorities, queues, statuses
+from etl.load.schema.ledger_tables import sources
+from etl.load.schema.task_tables import status_intervals as intervals_table
+from etl.load.schema.task_tables import task_changes, task_progress, tasks
 from etl.load.schema.views import VIEWS
-from etl.load.upsert import derived
+from etl.load.upsert import derived_tables
 from tests.conftest import CHECKOUT
 from tests.integration.conftest import NOW, Database
 
@@ -80,7 +81,7 @@ def asking(database: Database) -> Iterator[Connection]:
     """Give a connection to ask the views by, which tell of these tasks as if the program had written them."""
     with database.engine.begin() as connection:
         for source_id in connection.execute(select(sources.c.id)).scalars().all():
-            derived.rebuild(connection, source_id)
+            derived_tables.rebuild(connection, source_id)
     with reading(database.engine) as connection:
         yield connection
 

@@ -45,11 +45,11 @@ def list_(common: Common, source: str | None, output: str) -> None:
       kore-etl rejected list --output json | jq '.[].reason'
     """
     from etl.cli.output import print_json, print_table
-    from etl.load.ledger import quarantine
+    from etl.load.ledger import rejected_records
 
     with _connected(common.start(need_sources=False).settings) as connection:
         _require_source(connection, source)
-        found = quarantine.entries(connection, source=source)
+        found = rejected_records.entries(connection, source=source)
     if output == "json":
         print_json(found)
     elif found:
@@ -102,7 +102,7 @@ def replay(common: Common, select: tuple[str, ...], numbers: tuple[int, ...], ou
     from dataclasses import asdict
 
     from etl.cli.run_sources import Work, work_on_sources
-    from etl.jobs.maintenance.replay import replay as job
+    from etl.jobs.maintenance.retry_rejected import replay as job
 
     ids = sorted(set(numbers)) or None
     settings = common.start(select=select).settings
@@ -132,13 +132,13 @@ def acknowledge(common: Common, numbers: tuple[int, ...], output: str) -> None:
     from etl.cli.client_factory import now
     from etl.cli.open_database import existing_database
     from etl.cli.output import print_json
-    from etl.load.ledger import quarantine
+    from etl.load.ledger import rejected_records
 
     ids = sorted(set(numbers)) or None
     with existing_database(common.start(need_sources=False).settings) as engine, engine.begin() as connection:
         if ids is not None:
             _found(connection, ids)
-        acknowledged = quarantine.acknowledge(connection, ids, now())
+        acknowledged = rejected_records.acknowledge(connection, ids, now())
     if output == "json":
         print_json({"acknowledged": acknowledged})
     elif common.verbosity >= 0:
@@ -159,7 +159,7 @@ def drop(common: Common, numbers: tuple[int, ...], yes: bool, output: str) -> No
     """
     from etl.cli.open_database import existing_database
     from etl.cli.output import print_json
-    from etl.load.ledger import quarantine
+    from etl.load.ledger import rejected_records
 
     ids = sorted(set(numbers))
     with existing_database(common.start(need_sources=False).settings) as engine:
@@ -168,7 +168,7 @@ def drop(common: Common, numbers: tuple[int, ...], yes: bool, output: str) -> No
         if not yes:
             _confirm(ids)
         with engine.begin() as connection:
-            dropped = quarantine.drop(connection, ids)
+            dropped = rejected_records.drop(connection, ids)
     if output == "json":
         print_json({"dropped": dropped})
     elif common.verbosity >= 0:
@@ -185,9 +185,9 @@ def _connected(settings: Settings) -> Iterator[Connection]:
 
 
 def _found(connection: Connection, ids: Sequence[int], *, whole: bool = False) -> list[dict[str, Any]]:
-    from etl.load.ledger import quarantine
+    from etl.load.ledger import rejected_records
 
-    found = quarantine.entries(connection, ids, whole=whole)
+    found = rejected_records.entries(connection, ids, whole=whole)
     missing = set(ids) - {entry["id"] for entry in found}
     if missing:
         numbers = ", ".join(map(str, sorted(missing)))
@@ -205,13 +205,13 @@ def _require_source(connection: Connection, name: str | None) -> None:
 
 def _sources_of(settings: Settings, ids: Sequence[int] | None) -> tuple[SourceSettings, ...]:
     """Return the sources of the chosen records, from the settings."""
-    from etl.load.ledger import quarantine
+    from etl.load.ledger import rejected_records
     from etl.load.ledger.sources import host_of
 
     with _connected(settings) as connection:
         if ids is not None:
             _found(connection, ids)
-        rejecting = quarantine.sources_of(connection, ids)
+        rejecting = rejected_records.sources_of(connection, ids)
     known = {(host_of(source.base_url), source.account_id, source.stream_id): source for source in settings.sources}
     others = [place.name for place in rejecting if (place.host, place.account_id, place.stream_id) not in known]
     if ids is not None and others:

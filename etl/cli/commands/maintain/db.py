@@ -190,7 +190,7 @@ def _tell_move(common: Common, engine: Engine, before: str | None, output: str) 
 def _differences(engine: Engine) -> list[str]:
     """Return the differences in our own tables."""
     from etl.load.schema import migrate
-    from etl.load.schema.tables import metadata
+    from etl.load.schema.task_tables import metadata
 
     found = migrate.differences(engine)
     flat = [each for entry in found for each in (entry if isinstance(entry, list) else [entry])]

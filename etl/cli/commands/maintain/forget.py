@@ -33,7 +33,7 @@ def forget(common: Common, task_id: str, yes: bool, output: str) -> int:
     from functools import partial
 
     from etl.cli.run_sources import Work, work_on_sources
-    from etl.jobs.maintenance.erase import forget as job
+    from etl.jobs.maintenance.forget_task import forget as job
 
     settings = common.start().settings
     chosen = settings.model_copy(update={"sources": _sources_of(settings, task_id)})

@@ -16,8 +16,10 @@ def store_status_history(database: Path, histories: Mapping[str, StatusHistory])
     from sqlalchemy import insert, select, update
 
     from etl.load.database.engine import open_engine, sqlite_url
-    from etl.load.schema.tables import sources, statuses, task_changes, tasks
-    from etl.load.upsert import derived, dimensions
+    from etl.load.schema.dimension_tables import statuses
+    from etl.load.schema.ledger_tables import sources
+    from etl.load.schema.task_tables import task_changes, tasks
+    from etl.load.upsert import derived_tables, dimensions
     from etl.transform.dimensions import status_row
     from etl.transform.models import Stream
 
@@ -29,7 +31,7 @@ def store_status_history(database: Path, histories: Mapping[str, StatusHistory])
         dimensions.upsert(connection, statuses, [row for row in seen if row is not None])
         connection.execute(insert(task_changes), [_change(stream.source_id, *pair) for pair in pairs])
         connection.execute(update(tasks).values(first_seen_at=tasks.c.created_at))
-        derived.rebuild(connection, stream.source_id)
+        derived_tables.rebuild(connection, stream.source_id)
     engine.dispose()
     return len(pairs)
 

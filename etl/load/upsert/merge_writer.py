@@ -1,0 +1,83 @@
+"""Stores a batch: set-based, once for both databases, and storing it twice changes nothing.
+
+The tasks are staged in a temporary table first. From there the database itself tells new from changed from unchanged,
+writes the history of what changes, and writes only rows that are new or changed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from etl.load.database.errors import UnstorableError
+from etl.load.schema.dimension_tables import cases, priorities, statuses
+from etl.load.upsert import changes, daily_counts, derived_tables, dimensions, tasks
+from etl.load.upsert.batch import Batch, Rejected
+from etl.load.upsert.tasks import Counts
+
+
+def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime, takes_back: bool = False) -> Counts:
+    """Write what is new or changed in a batch, in the caller's transaction.
+
+    An older version of a task is written only if the batch ``takes_back``, in the place of what an earlier run stored.
+
+    Raises:
+        UnstorableError: the database cannot hold a value of one of the rows; the transaction is to be rolled back.
+    """
+    is_meaning_changed = daily_counts.is_meaning_changed(connection, batch.statuses)
+    for table, rows in ((statuses, batch.statuses), (priorities, batch.priorities), (cases, batch.cases)):
+        dimensions.upsert(connection, table, rows)
+    dimensions.store_people_and_queues(connection, batch.details)
+    counts = _store_tasks(connection, batch, run_id=run_id, now=now, takes_back=takes_back)
+    if is_meaning_changed:
+        derived_tables.rebuild(connection, batch.statuses[0]["source_id"])
+    return counts
+
+
+def _store_tasks(connection: Connection, batch: Batch, *, run_id: int, now: datetime, takes_back: bool) -> Counts:
+    newest = tasks.newest_of_each(batch)
+    if not newest:
+        return Counts()
+    tasks.stage(connection, [task for task, _ in newest.values()])
+    counts = tasks.classify(connection, run_id=run_id, takes_back=takes_back)
+    counts.repeated = len(batch.tasks) - len(newest)
+    source_id = batch.tasks[0]["source_id"]
+    if counts.updated:
+        with derived_tables.refreshed(connection, source_id, newest):
+            stored = changes.stored_versions(connection, source_id, newest)
+            changed = tasks.is_changed(takes_back=takes_back)
+            counts.changes = changes.record(connection, tasks.incoming, changes=changed, run_id=run_id, now=now)
+            written = tasks.write(connection, run_id=run_id, now=now, takes_back=takes_back)
+            rewritten = {key: newest[key] for key in written}
+            counts.changes += changes.record_children(
+                connection, stored, rewritten, source_id=source_id, run_id=run_id, now=now
+            )
+            tasks.put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=True)
+    elif counts.inserted:
+        written = tasks.write(connection, run_id=run_id, now=now, takes_back=takes_back)
+        tasks.put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=False)
+        daily_counts.add_new(connection, tasks.incoming, known=newest.keys() - set(written), now=now)
+    return counts
+
+
+def store_what_fits(
+    connection: Connection, batch: Batch, *, run_id: int, now: datetime, takes_back: bool = False
+) -> tuple[Counts, list[Rejected]]:
+    """Store a batch without the tasks of which the database cannot hold a value; return these as rejected.
+
+    So that a part can be rolled back, SQLite keeps a copy in memory of all that it changes.
+    """
+    try:
+        with connection.begin_nested():
+            return store(connection, batch, run_id=run_id, now=now, takes_back=takes_back), []
+    except UnstorableError as error:
+        if len(batch.tasks) == 1:
+            task = batch.tasks[0]
+            return Counts(), [(f"the database cannot hold it: {error.reason}", task["_id"], task["raw"])]
+    counts, rejected = Counts(), list[Rejected]()
+    for half in batch.halves():
+        stored, left_out = store_what_fits(connection, half, run_id=run_id, now=now, takes_back=takes_back)
+        counts += stored
+        rejected += left_out
+    return counts, rejected
