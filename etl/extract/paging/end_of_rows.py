@@ -38,7 +38,7 @@ def fetch_rows(fetch: Fetch, query: Query, capabilities: ServerCapabilities) -> 
         return query, page
     for number in range(_MOST_EMPTY):
         if number >= _MOST_REPEATS:  # before, the server may have withheld the rows only once
-            query = replace(query, skip=query.skip + places(query, page, capabilities))
+            query = replace(query, skip=query.skip + rows_asked(query, page, capabilities))
         try:
             page = fetch(query)
         except RefusedError as error:
@@ -61,7 +61,7 @@ def find_end(fetch: Fetch, query: Query, page: Page, capabilities: ServerCapabil
     if page.is_last(query.skip):
         if page.has_more is False or not is_full:
             return End()
-    elif page.has_more is False and not _counts_more(page, query.skip + places(query, page, capabilities)):
+    elif page.has_more is False and not _counts_more(page, query.skip + rows_asked(query, page, capabilities)):
         return End()  # the total counts rows that are withheld, and every place was asked for
     elif is_full or (page.has_more is True and _counts_more(page, query.skip + len(page))):
         return None
@@ -73,7 +73,7 @@ def find_end(fetch: Fetch, query: Query, page: Page, capabilities: ServerCapabil
     return End() if is_repeated and _is_all_that_comes(fetch, query, page) else None
 
 
-def places(query: Query, page: Page, capabilities: ServerCapabilities) -> int:
+def rows_asked(query: Query, page: Page, capabilities: ServerCapabilities) -> int:
     """Return how many rows a page stands for, those that the server withheld included."""
     return min(query.limit or capabilities.limit(), page.limit or capabilities.limit(), capabilities.limit())
 
@@ -81,7 +81,7 @@ def places(query: Query, page: Page, capabilities: ServerCapabilities) -> int:
 def _is_proven_end(query: Query, page: Page, capabilities: ServerCapabilities) -> bool:
     """Tell whether an empty page is the end by what it says itself."""
     if page.has_more is False:
-        return not _counts_more(page, query.skip + places(query, page, capabilities))
+        return not _counts_more(page, query.skip + rows_asked(query, page, capabilities))
     if page.has_more is None:
         return not _counts_more(page, query.skip)
     return page.total is not None and page.total <= query.skip and not capabilities.is_full(page.total)

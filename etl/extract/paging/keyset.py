@@ -81,14 +81,14 @@ class _Expectation:
     ) -> _Expectation | None:
         if page.total is None or capabilities.ends_inclusive is not True:
             return None  # it is unknown which rows exactly the next request leaves out
-        return cls(window, start, last, page.total - _places_before(page, window.field, last, capabilities))
+        return cls(window, start, last, page.total - _counted_before(page, window.field, last, capabilities))
 
     def look_again(self, fetch: Fetch, capabilities: ServerCapabilities, query: Query) -> Iterator[Page]:
         """Read both pages again: either rows left, which explains the smaller total, or rows were withheld."""
         for _ in range(_MOST_SECOND_LOOKS):
             page, following = fetch(_query(self._window, capabilities, self._start)), fetch(query)
             yield Page(page.records + following.records)
-            before = _places_before(page, self._window.field, self._last, capabilities)
+            before = _counted_before(page, self._window.field, self._last, capabilities)
             if page.total is None or following.total is None or page.total - before <= following.total:
                 return
         evidence = f"rows are missing before {self._last}: the totals do not add up"
@@ -128,7 +128,7 @@ def _query(window: Window, capabilities: ServerCapabilities, start: datetime) ->
     return replace(window_query(window, capabilities, start), sort_by=(window.field, "asc"))
 
 
-def _places_before(page: Page, field: Field, moment: datetime, capabilities: ServerCapabilities) -> int:
+def _counted_before(page: Page, field: Field, moment: datetime, capabilities: ServerCapabilities) -> int:
     """Return how many rows the total counts before a moment at most: a short page may withhold some."""
     withheld = max(0, capabilities.limit() - len(page))
     return withheld + sum(1 for value in moments(page, field) if value < moment)

@@ -16,7 +16,7 @@ from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Query
 from etl.extract.paging.checked_pages import Fetch, Window, check_order, moments
-from etl.extract.paging.end_of_rows import End, fetch_rows, find_end, places
+from etl.extract.paging.end_of_rows import End, fetch_rows, find_end, rows_asked
 
 _PAGES_REMEMBERED = 8
 _MOST_STEPS_BACK = 1000
@@ -62,8 +62,8 @@ def read_newest_first(fetch: Fetch, window: Window, capabilities: ServerCapabili
         tie = versions[-1] if onwards is None and versions else None
         tied = tied.union(versions) if tie else set()
         step = max(1, len(page) - 1) if onwards is None else onwards
-        if repeats:  # the server withholds all other rows of these places
-            step = places(asked, page, capabilities)
+        if repeats:  # the server withholds all other rows that were asked for
+            step = rows_asked(asked, page, capabilities)
         overlaps = step < len(page)
         skip += step
 

@@ -16,7 +16,7 @@ from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.page import Page, record_id
 from etl.extract.http.query import Query
 from etl.extract.paging.checked_pages import Fetch
-from etl.extract.paging.end_of_rows import fetch_rows, find_end, places
+from etl.extract.paging.end_of_rows import fetch_rows, find_end, rows_asked
 
 _MOST_WALKS = 6
 _IMPATIENT_WALKS = 3  # start over if the anchor is gone
@@ -94,9 +94,9 @@ def _pages(fetch: Fetch, query: Query, capabilities: ServerCapabilities, walk: _
         if (end := find_end(fetch, asked, page, capabilities)) is not None:
             walk.refused = end.unverified
             return
-        is_withheld = len(page) < places(asked, page, capabilities)
-        if is_withheld and repeats > 1:  # the server withholds all other rows of these places
-            skip, anchor = skip + places(asked, page, capabilities), ""
+        is_withheld = len(page) < rows_asked(asked, page, capabilities)
+        if is_withheld and repeats > 1:  # the server withholds all other rows that were asked for
+            skip, anchor = skip + rows_asked(asked, page, capabilities), ""
         else:
             skip, anchor = _next(skip, ids, anchor, is_new=bool(news))
         if repeats > _MOST_REPEATS:
