@@ -50,6 +50,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Show a SQLite database in the browser, to ask it questions.",
     ),
     "prune": ("etl.cli.commands.maintain.prune:prune", "Let go of old runs, windows and rejected records."),
+    "backup": ("etl.cli.commands.maintain.backup:backup", "Write all that is stored to a new file, and rotate those."),
+    "restore": ("etl.cli.commands.maintain.backup:restore", "Replace all that is stored by a backup."),
     "source": ("etl.cli.commands.maintain.source:source", "List, rename or drop the sources in the database."),
     "db": ("etl.cli.commands.maintain.db:db", "Create the tables, or bring them to another version."),
     "schedule": ("etl.cli.commands.setup.schedule:schedule", "Print or install a timer for the sync: systemd or cron."),

@@ -45,7 +45,7 @@ def existing_database(
 
     url = make_url(settings.database_url)
     if url.get_backend_name() == "sqlite":
-        _require_file(Path(url.database or ""), otherwise="db upgrade" if schema == "any" else "sync")
+        require_file(Path(url.database or ""), otherwise="db upgrade" if schema == "any" else "sync")
     engine = open_engine(settings.database_url)
     try:
         if schema != "any":
@@ -55,7 +55,12 @@ def existing_database(
         engine.dispose()
 
 
-def _require_file(path: Path, *, otherwise: str) -> None:
+def require_file(path: Path, *, otherwise: str) -> None:
+    """Make sure that a database file is there and may be read; advise the command ``otherwise``.
+
+    Raises:
+        DatabaseError: it is not.
+    """
     # Not by opening it: to close it would end SQLite's own locks in this process.
     try:
         path.stat()

@@ -107,23 +107,6 @@ def _opened_log(loaded: Loaded) -> LogFile:
         ) from None
 
 
-source_option = click.option(
-    "--source", "select", multiple=True, metavar="NAME", help="Only this source; may be given more than once."
-)
-metrics_option = click.option(
-    "--metrics-file", type=click.Path(path_type=Path), help="Write a metrics file for Prometheus's textfile collector."
-)
-workers_option = click.option(
-    "--workers",
-    type=click.IntRange(1, 32),
-    metavar="N",
-    help="Read N windows of history at once. Default: as many as budget and latency suggest.",
-)
-output_option = click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What goes to stdout."
-)
-
-
 class MomentOption(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
     """A date or time; without a zone it is UTC."""
 
@@ -155,6 +138,26 @@ class DurationOption(click.ParamType):  # type: ignore[type-arg]  # generic for 
             return parse_duration(value)
         except ValueError as error:
             self.fail(f"'{value}': {error}.", param, ctx)
+
+
+source_option = click.option(
+    "--source", "select", multiple=True, metavar="NAME", help="Only this source; may be given more than once."
+)
+metrics_option = click.option(
+    "--metrics-file", type=click.Path(path_type=Path), help="Write a metrics file for Prometheus's textfile collector."
+)
+wait_option = click.option(
+    "--wait", type=DurationOption(), metavar="TIME", help="Wait so long for another run to end, such as 10m."
+)
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(1, 32),
+    metavar="N",
+    help="Read N windows of history at once. Default: as many as budget and latency suggest.",
+)
+output_option = click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What goes to stdout."
+)
 
 
 class DefaultGroup(click.Group):

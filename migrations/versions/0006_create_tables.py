@@ -441,7 +441,8 @@ def create_tables() -> None:
         sa.Column("created_at", moment),
         sa.Column("updated_at", moment),
         sa.Column("raw", json, nullable=False, comment="the whole record as the API sent it"),
-        sa.Column("deleted_at", moment, comment="when a run found that the server no longer has it"),
+        sa.Column("deleted_at", moment, comment="since when it is inactive or gone from the server"),
+        sa.Column("gone_at", moment, comment="when a run found that the server no longer has it"),
         sa.Column("first_seen_at", moment, nullable=False, comment="when a sync first stored it"),
         sa.Column("first_updated_at", moment, comment="updatedAt of the version that a sync first stored"),
         sa.Column("stored_at", moment, nullable=False, comment="when this version was stored"),
@@ -472,7 +473,7 @@ def create_tables() -> None:
         comment="tasks, each in its newest version",
     )
     op.create_index("ix_tasks_case_id", "tasks", ["case_id"])
-    op.create_index("ix_tasks_created_at", "tasks", ["created_at", "source_id", "deleted_at"])
+    op.create_index("ix_tasks_created_at", "tasks", ["created_at", "source_id", "gone_at"])
     op.create_index(
         "ix_tasks_dates",
         "tasks",
@@ -498,7 +499,7 @@ def create_tables() -> None:
     op.create_index("ix_tasks_overdue", "tasks", ["due_at", "source_id", "status_id", "deleted_at", "forgotten_at"])
     op.create_index("ix_tasks_priority_id", "tasks", ["priority_id"])
     op.create_index("ix_tasks_ref_id", "tasks", ["ref_id"], postgresql_using="hash")
-    op.create_index("ix_tasks_source_id", "tasks", ["source_id", "deleted_at", "forgotten_at"])
+    op.create_index("ix_tasks_source_id", "tasks", ["source_id", "gone_at", "deleted_at", "forgotten_at"])
     op.create_index(
         "ix_tasks_state",
         "tasks",
@@ -516,7 +517,7 @@ def create_tables() -> None:
         ],
     )
     op.create_index("ix_tasks_status_id", "tasks", ["status_id"])
-    op.create_index("ix_tasks_updated_at", "tasks", ["updated_at", "source_id", "deleted_at", "created_at"])
+    op.create_index("ix_tasks_updated_at", "tasks", ["updated_at", "source_id", "gone_at", "created_at"])
     op.create_table(
         "status_intervals",
         sa.Column("task_id", sa.Text(), nullable=False),

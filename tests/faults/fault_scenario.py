@@ -194,7 +194,7 @@ def copy_after_power_loss(scenario: FaultScenario, target: Path, random: Any) ->
 def _of_the_server(table: Table) -> Any:
     """Ask for all of a table's rows but for what only says which run wrote them."""
     own = [column for column in table.columns if column.name not in OWN]
-    return select(*(column.is_not(None) if column.name == "deleted_at" else column for column in own))
+    return select(*(column.is_not(None) if column.name in ("deleted_at", "gone_at") else column for column in own))
 
 
 def _orphans() -> str:

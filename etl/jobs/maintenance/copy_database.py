@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, Date, Engine, MetaData, Table, Text, cast, select
+from sqlalchemy import ColumnElement, Connection, Date, Engine, MetaData, Table, Text, cast, delete, select
 
 from etl.errors import ConfigError
 from etl.jobs.maintenance import upgrade_from_0_1
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 _AT_ONCE = 500  # rows that are held at a time
 
 
-def copy_database(source: Engine, target: Engine, told: Callable[[str, int], None]) -> dict[str, int]:
+def copy_database(
+    source: Engine, target: Engine, told: Callable[[str, int], None], *, replace: bool = False
+) -> dict[str, int]:
     """Fill an empty target with the rows of the source, and return how many of each table; ``told`` hears as it goes.
+
+    ``replace`` deletes the rows of the target first, in the same transaction.
 
     Raises:
         ConfigError: the target holds rows already.
@@ -38,7 +42,11 @@ def copy_database(source: Engine, target: Engine, told: Callable[[str, int], Non
     migrate.require_newest(target, migrate=True)
     copied = {}
     with _one_state(source) as reader, target.begin() as writer:
-        _refuse_filled(writer, metadata)
+        if replace:
+            for table in reversed(metadata.sorted_tables):
+                writer.execute(delete(table))
+        else:
+            _refuse_filled(writer, metadata)
         for table in metadata.sorted_tables:
             if is_old and table in upgrade_from_0_1.DERIVED:
                 continue
@@ -63,7 +71,7 @@ def _refuse_filled(connection: Connection, tables: MetaData) -> None:
     for table in tables.sorted_tables:
         if connection.execute(select(1).select_from(table).limit(1)).first() is not None:
             message = f"{place(connection.engine.url)}: its table {table.name} holds rows already"
-            raise ConfigError(f"{message}; copy into a database that is empty, nothing was changed")
+            raise ConfigError(f"{message}; add --replace to delete them, or choose an empty database")
 
 
 def _copy(reader: Connection, writer: Connection, table: Table, *, is_old: bool) -> int:

@@ -16,9 +16,11 @@ from sqlalchemy import (
     Table,
     case,
     column,
+    func,
     null,
     select,
     table,
+    true,
     union,
 )
 
@@ -35,7 +37,7 @@ DERIVED = (status_intervals, task_progress, daily_counts, source_offsets)
 _NAMED = {each.name for each in (statuses, priorities, cases, *DIMENSIONS)}
 _RENAMED = {"checkpoint_at": "covered_until", "strategy": "reading"}
 _NEW = {
-    *("host", "timezone", "acknowledged_at", "first_updated_at", "field_key"),
+    *("host", "timezone", "acknowledged_at", "first_updated_at", "gone_at", "field_key"),
     *("server_total", "stored_live", "quarantined", "hidden", "missing"),
 }
 _STRATEGIES = {"newest": "newest_first", "verified": "split_windows"}
@@ -69,9 +71,9 @@ def old_rows(own: Table, as_it_is: Callable[[ColumnElement[Any]], ColumnElement[
             continue  # the database fills it in
         elif each.name == "host":
             columns.append(old.c.base_url.label(each.name))
-        elif each.name == "first_updated_at":  # known where the first version is still the stored one
-            is_first = old.c.first_seen_at == old.c.stored_at
-            columns.append(case((is_first, as_it_is(old.c.updated_at))).label(each.name))
+        elif each.name in ("first_updated_at", "gone_at"):
+            value, is_known = _known(old, each.name)
+            columns.append(case((is_known, as_it_is(value))).label(each.name))
         elif each.name in _NEW:
             columns.append(null().label(each.name))
         elif each.name == "strategy":
@@ -90,6 +92,14 @@ def derive(connection: Connection) -> None:
     """Compute the derived tables from the tasks and changes that are there now."""
     for source_id in connection.execute(select(sources.c.id)).scalars().all():
         derived_tables.rebuild(connection, source_id)
+
+
+def _known(old: Any, name: str) -> tuple[Any, ColumnElement[bool]]:
+    """Return the old column that holds a new column's value, and where it does."""
+    if name == "first_updated_at":  # the first version is still the stored one
+        return old.c.updated_at, old.c.first_seen_at == old.c.stored_at
+    by_record = func.coalesce(old.c.updated_at, old.c.created_at, old.c.stored_at)
+    return old.c.deleted_at, func.coalesce(old.c.is_active, true()) | (old.c.deleted_at != by_record)
 
 
 def _old(name: str) -> Any:

@@ -20,12 +20,13 @@ from sqlalchemy import (
     or_,
     select,
     table,
+    tuple_,
 )
 from sqlalchemy.types import JSON, NullType, TypeEngine
 
 from etl.errors import ConfigError
 from etl.load.database.types import JsonText, Moment
-from etl.load.schema.task_tables import CHILDREN, tasks
+from etl.load.schema.task_tables import CHILDREN, task_changes, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,10 +43,11 @@ _TYPES: dict[str, TypeEngine[Any]] = {
     "boolean": Boolean(), "integer": Integer(), "number": Float(), "moment": Moment(), "json": JsonText(),
     "text": Text(),
 }  # fmt: skip
-_OF_TASK = ("updated_at", "deleted_at")
-_DATED = (  # a row counts as changed by any of them
+_OF_TASK = ("updated_at", "deleted_at", "gone_at")
+_DATED = (  # a row of something else counts as changed by any of them
     *(
         "deleted_at",
+        "gone_at",
         "changed_at",
         "seen_at",
         "finished_at",
@@ -53,10 +55,9 @@ _DATED = (  # a row counts as changed by any of them
         "ended_at",
         "opened_at",
         "moved_at",
-        "probed_at",
     ),
     *("first_seen_at", "last_seen_at", "last_started_at", "last_finished_at", "created_at", "due_at", "starts_at"),
-    *("first_response_at", "first_resolved_at", "last_resolved_at", "resolved_at", "gap_end"),
+    *("first_response_at", "first_resolved_at", "last_resolved_at", "resolved_at", "probed_at", "gap_end"),
 )
 _CHILDREN = {table.name for table in CHILDREN}
 _KEYS = ("_id", "id", "task_id", "source_id", "position", "key")
@@ -87,13 +88,16 @@ class View:
         """
         columns = self._table.c
         if self.name in _CHILDREN:
-            changed = or_(*(tasks.c[name] >= moment for name in _OF_TASK))
+            changed = or_(*(tasks.c[name] >= moment for name in _OF_TASK if name in tasks.c))
             mine = tasks.c["_id"] == columns.task_id, tasks.c.source_id == columns.source_id
             self._where.append(exists().where(*mine, changed))
             return
-        dated = [columns[name] >= moment for name in _OF_TASK if name in columns]
-        if "updated_at" not in columns:
-            dated = [columns[name] >= moment for name in _DATED if name in columns]
+        is_of_tasks = "updated_at" in columns
+        dated = [columns[name] >= moment for name in (_OF_TASK if is_of_tasks else _DATED) if name in columns]
+        if is_of_tasks:  # the server went back to these versions: their own dates are old
+            own = task_changes.c
+            back = select(own.task_id, own.source_id).where(own.changed_at.is_(None), own.seen_at >= moment)
+            dated.append(tuple_(columns["_id"], columns.source_id).in_(back))
         if "day" in columns:
             dated.append(cast(columns.day, Text) >= moment.date().isoformat())
         if not dated:

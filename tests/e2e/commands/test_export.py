@@ -170,6 +170,18 @@ def test_since_takes_what_was_changed_or_found_gone(export, engine, since):
     assert found == sorted([key, "ti-odd"])
 
 
+def test_since_takes_versions_that_the_server_went_back_to(export, engine):
+    key = rows_of(engine, "select min(_id) as key from tasks where _id <> 'ti-odd'")[0]["key"]
+    columns = "task_id, source_id, field, old_value, new_value, changed_at, seen_at, run_id"
+    seen = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.000")
+    with engine.begin() as connection:
+        values = f"'{key}', 1, 'name', 'new', 'old', null, '{seen}', 1"
+        connection.execute(text(f"insert into task_changes ({columns}) values ({values})"))
+    for view, column in (("task_overview", "_id"), ("tasks", "_id"), ("task_changes", "task_id")):
+        found = csv.DictReader(io.StringIO(export("--view", view, "--since", "1d")))
+        assert key in [line[column] for line in found]
+
+
 def test_a_source_has_its_rows_alone(export, engine):
     with engine.begin() as connection:
         connection.execute(text(SOURCE), {"id": 2, "name": "other", "stream": "st-2"})

@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from etl.load.database.engine import open_engine
+from etl.load.database.locks import named_lock
 from etl.sandbox import Sandbox
 
 #: What mirrors the server; the other tables say what was done to get it.
@@ -531,3 +533,17 @@ class TestOutput:
         files = [*tmp_path.glob("kore-etl.db*")]
         assert tmp_path / "kore-etl.db" in files
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_waits_for_another_run_if_told_so(sandbox, environment, migrated_sqlite_url, run_cli, start_cli):
+    server = sandbox(tasks=3)
+    env, known = environment(server, migrated_sqlite_url), server.options
+    engine = open_engine(migrated_sqlite_url)
+    lock = named_lock(engine, f"sync 127.0.0.1 {known.account_id} {known.stream_id}")
+    assert lock.acquire(wait=False)
+    assert run_cli("sync", "--wait", "1s", env=env).returncode == 75
+    waiting = start_cli("sync", "--wait", "1m", env=env)
+    assert "lock.awaited" in waiting.stderr.readline()
+    lock.release()
+    engine.dispose()
+    assert waiting.wait(timeout=60) == 0

@@ -153,7 +153,8 @@ def fill(connection: Connection) -> None:
     task = {
         column.name: None
         for column in tasks.columns
-        if column.name not in ("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "forgotten_at")
+        if column.name
+        not in ("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "gone_at", "forgotten_at")
     }
     named = {"_id": "st-1", "source_id": source.id, "name": "Open", "category": "open", "seen_at": NOW, "raw": "{}"}
     batch = Batch(

@@ -28,7 +28,7 @@ from tests.integration.conftest import NOW, Database, minute
 
 Row = dict[str, Any]
 ALL = (tasks, statuses, priorities, cases)
-_WRITTEN_HERE = ("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "forgotten_at")
+_WRITTEN_HERE = ("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "gone_at", "forgotten_at")
 _EMPTY_TASK = {column.name: None for column in tasks.columns if column.name not in _WRITTEN_HERE}
 
 

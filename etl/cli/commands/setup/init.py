@@ -259,7 +259,8 @@ def _try(common: Common, paths: _Paths, *, probe: bool) -> int:
         _say(f"the settings are written, and do not work yet; see: kore-etl check{option}")
         return code
     _say(f"next, read all tasks: kore-etl sync{option}")
-    _say(f"then every five minutes: kore-etl schedule systemd{option} --install (or cron)")
+    as_user = " --user" if os.geteuid() else ""
+    _say(f"then every five minutes: kore-etl schedule systemd{option}{as_user} --install (or cron)")
     return 0
 
 

@@ -16,6 +16,7 @@ from etl.cli.options import (
     metrics_option,
     output_option,
     source_option,
+    wait_option,
     workers_option,
 )
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--restart", is_flag=True, help="Start over instead of continuing an earlier backfill of the range.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print windows, requests and time; read and store no tasks.")
 @workers_option
+@wait_option
 @metrics_option
 @output_option
 def backfill(
@@ -42,6 +44,7 @@ def backfill(
     restart: bool,
     only_plan: bool,
     workers: int | None,
+    wait: timedelta | None,
     metrics_file: Path | None,
     output: str,
 ) -> int:
@@ -65,7 +68,7 @@ def backfill(
     period = Period(since, until)
     if not only_plan:
         work = Work("backfill", lambda run: job(run, period, restart=restart, workers=workers))
-        return work_on_sources(loaded.settings, work, output=output, configured=loaded.names)
+        return work_on_sources(loaded.settings, work, output=output, configured=loaded.names, wait=wait)
     rates = {source.name: source.requests_per_minute for source in loaded.settings.sources}
 
     def tell(run: RunContext) -> dict[str, Any]:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from etl.cli.options import Common, common_options, metrics_option, output_option, source_option, workers_option
+from etl.cli.options import (
+    Common,
+    common_options,
+    metrics_option,
+    output_option,
+    source_option,
+    wait_option,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from etl.cli.run_sources import Job
@@ -19,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--full", is_flag=True, help="Read all history again, not only the changes.")
 @click.option("--reconcile", is_flag=True, help="Then mark deleted tasks, like kore-etl reconcile.")
 @workers_option
+@wait_option
 @metrics_option
 @output_option
 def sync(
@@ -27,6 +37,7 @@ def sync(
     full: bool,
     reconcile: bool,
     workers: int | None,
+    wait: timedelta | None,
     metrics_file: Path | None,
     output: str,
 ) -> int:
@@ -45,7 +56,7 @@ def sync(
 
     loaded = common.start({"metrics_file": metrics_file}, select=select)
     work = Work("sync", _reconcile(full=full) if reconcile else _sync(full=full, workers=workers))
-    return work_on_sources(loaded.settings, work, output=output, configured=loaded.names)
+    return work_on_sources(loaded.settings, work, output=output, configured=loaded.names, wait=wait)
 
 
 def _sync(*, full: bool, workers: int | None) -> Job:
