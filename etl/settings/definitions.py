@@ -89,6 +89,9 @@ class SourceSettings(_Model):
     start: Moment | None = _accepted("a date or time such as 2024-01-31 or 2024-01-31T08:00:00Z", None)
     page_size: Whole | None = _accepted("a whole number from 1 to 10000; not set: negotiated", None, ge=1, le=10_000)
     requests_per_minute: Whole = _accepted("a whole number from 1 to 1000000", 50, ge=1, le=1_000_000)
+    requests_per_hour: Whole | None = _accepted(
+        "a whole number from 1 to 100000000; not set: no limit", None, ge=1, le=100_000_000
+    )
     timezone_offset: Whole = _accepted("minutes from -840 to 840, negative east of Greenwich", 0, ge=-840, le=840)
     window_field: Literal["createdAt", "updatedAt"] | None = _accepted("createdAt or updatedAt; not set: probed", None)
     sort_updated: bool | None = _accepted("true or false; not set: probed", None)

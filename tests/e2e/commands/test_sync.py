@@ -358,7 +358,7 @@ class TestInterruption:
         server.configure(latency_ms=0)
         assert sync(server, database).returncode == 0
         assert equals(database, server)
-        assert server.request_count <= 1.25 * needed
+        assert server.request_count <= 1.4 * needed  # pages that were read and not stored yet are read again
         assert [state for (state,) in database.rows("select state from sync_runs order by id")] == [
             "abandoned",
             "finished",
