@@ -28,7 +28,14 @@ Row = dict[str, Any]
 def fill(connection: Connection, number: int, now: datetime) -> None:
     """Insert so many tasks with some three changes each, in the caller's transaction."""
     moment = _text(now)
-    source = {"id": 1, "name": "main", "base_url": "https://host", "host": "host", "account_id": "a-1"}
+    source = {
+        "id": 1,
+        "name": "main",
+        "base_url": "https://host",
+        "host": "host",
+        "account_id": "a-1",
+        "timezone": "UTC",
+    }
     _insert(connection, sources, iter([source | {"stream_id": "s-1", "created_at": moment}]))
     run = {"id": 1, "source_id": 1, "command": "sync", "state": "finished", "version": "0", "settings": "{}"}
     run |= {name: 0 for name, column in sync_runs.c.items() if column.server_default is not None}
@@ -88,7 +95,8 @@ def _text(moment: datetime) -> str:
 
 def _insert(connection: Connection, table: Table, rows: Iterator[Row]) -> None:
     """Insert by the driver itself: the quickest way of each database."""
-    names = [column.name for column in table.columns if column.name != "id" or table in {sources, sync_runs}]
+    stored = [column for column in table.columns if column.computed is None]
+    names = [column.name for column in stored if column.name != "id" or table in {sources, sync_runs}]
     values = ([row.get(name) for name in names] for row in rows)
     driver: Any = connection.connection.driver_connection
     columns = ", ".join(names)

@@ -44,9 +44,13 @@ class EtlError(Exception):
 
 
 class ConfigError(EtlError):
-    """A setting or an option is missing or wrong."""
+    """Settings or options are missing or wrong; each problem is a line."""
 
     exit_code = ExitCode.USAGE
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 class AuthError(EtlError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -208,3 +208,31 @@ def _not_negative(duration: timedelta) -> timedelta:
     if duration < timedelta(0):
         raise ValueError("a duration is not negative")
     return duration
+
+
+def utc_offsets(name: str) -> list[tuple[datetime, int]]:
+    """Return from when on a time zone is how many seconds east of UTC; empty for UTC.
+
+    The first offset holds for all times before 1990, too, and the last for all times after 2060.
+    """
+    if name == "UTC":
+        return []
+    from zoneinfo import ZoneInfo
+
+    zone, week, minute = ZoneInfo(name), timedelta(days=7), timedelta(minutes=1)
+    moment = datetime(1990, 1, 1, tzinfo=UTC)
+    found = [(_FIRST, _seconds_east(moment, zone))]
+    while moment.year < 2061:
+        before, moment = moment, moment + week
+        if _seconds_east(moment, zone) != found[-1][1]:
+            after = moment
+            while after - before > minute:
+                middle = before + (after - before) // minute // 2 * minute
+                is_old = _seconds_east(middle, zone) == found[-1][1]
+                before, after = (middle, after) if is_old else (before, middle)
+            found.append((after, _seconds_east(after, zone)))
+    return found
+
+
+def _seconds_east(moment: datetime, zone: tzinfo) -> int:
+    return round((moment.astimezone(zone).utcoffset() or timedelta()).total_seconds())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,9 +44,8 @@ def existing_database(
     from etl.load.schema.migrate import require_newest
 
     url = make_url(settings.database_url)
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        command = "db upgrade" if schema == "any" else "sync"
-        raise DatabaseError(f"database {url.database}: there is no such file; run: kore-etl {command}")
+    if url.get_backend_name() == "sqlite":
+        require_file(Path(url.database or ""), otherwise="db upgrade" if schema == "any" else "sync")
     engine = open_engine(settings.database_url)
     try:
         if schema != "any":
@@ -53,3 +53,21 @@ def existing_database(
         yield engine
     finally:
         engine.dispose()
+
+
+def require_file(path: Path, *, otherwise: str) -> None:
+    """Make sure that a database file is there and may be read; advise the command ``otherwise``.
+
+    Raises:
+        DatabaseError: it is not.
+    """
+    # Not by opening it: to close it would end SQLite's own locks in this process.
+    try:
+        path.stat()
+        is_readable = os.access(path, os.R_OK)
+    except PermissionError:
+        is_readable = False
+    except OSError as error:
+        raise DatabaseError(f"database {path}: there is no such file; run: kore-etl {otherwise}") from error
+    if not is_readable:
+        raise DatabaseError(f"database {path}: cannot be read: no permission; use sudo, or be a user who may read it")

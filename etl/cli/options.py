@@ -59,6 +59,8 @@ class Common:
             logs.configure(self.verbosity, file=_opened_log(loaded))
         for warning in loaded.warnings:
             logs.get_logger().warning("settings.exposed", detail=warning)
+        for odd_id in loaded.id_warnings:
+            logs.get_logger().warning("settings.questionable", detail=odd_id)
         return loaded
 
     def load(
@@ -85,9 +87,10 @@ def hide_secrets(settings: Settings) -> None:
     for source in settings.sources:
         logs.hide(source.client_secret.get_secret_value())
     logs.hide_passwords(settings.database_url)
-    if isinstance(settings.on_failure, str):
-        # The part after a webhook's host is its secret.
-        logs.hide(settings.on_failure.partition("://")[2].partition("/")[2])
+    for action in (settings.on_failure, settings.on_success):
+        if isinstance(action, str):
+            # The part after a webhook's host is its secret.
+            logs.hide(action.partition("://")[2].partition("/")[2])
 
 
 def _opened_log(loaded: Loaded) -> LogFile:
@@ -103,23 +106,6 @@ def _opened_log(loaded: Loaded) -> LogFile:
             f"log_file ({origin}): {settings.log_file} cannot be opened: {error.strerror}; "
             "accepted: the path of a file that can be written"
         ) from None
-
-
-source_option = click.option(
-    "--source", "select", multiple=True, metavar="NAME", help="Only this source; may be given more than once."
-)
-metrics_option = click.option(
-    "--metrics-file", type=click.Path(path_type=Path), help="Write a metrics file for Prometheus's textfile collector."
-)
-workers_option = click.option(
-    "--workers",
-    type=click.IntRange(1, 32),
-    metavar="N",
-    help="Read N windows of history at once. Default: as many as budget and latency suggest.",
-)
-output_option = click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What goes to stdout."
-)
 
 
 class MomentOption(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
@@ -153,6 +139,26 @@ class DurationOption(click.ParamType):  # type: ignore[type-arg]  # generic for 
             return parse_duration(value)
         except ValueError as error:
             self.fail(f"'{value}': {error}.", param, ctx)
+
+
+source_option = click.option(
+    "--source", "select", multiple=True, metavar="NAME", help="Only this source; may be given more than once."
+)
+metrics_option = click.option(
+    "--metrics-file", type=click.Path(path_type=Path), help="Write a metrics file for Prometheus's textfile collector."
+)
+wait_option = click.option(
+    "--wait", type=DurationOption(), metavar="TIME", help="Wait so long for another run to end, such as 10m."
+)
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(1, 32),
+    metavar="N",
+    help="Read N windows of history at once. Default: as many as budget and latency suggest.",
+)
+output_option = click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What goes to stdout."
+)
 
 
 class DefaultGroup(click.Group):

@@ -55,6 +55,11 @@ def shown(value: object) -> str:
             return clean(str(value))
 
 
+def counted(number: int, noun: str) -> str:
+    """Return such as "1 window" or "1,200 windows"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def ago(moment: datetime | None, now: datetime) -> str:
     """Format how long ago something was, in its two largest units."""
     from etl.times import format_duration

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import click
@@ -17,10 +19,11 @@ from etl.cli.client_factory import Builder, now
 from etl.cli.notify.notices import Notifier, Outcome
 from etl.cli.open_database import open_database
 from etl.cli.progress import progress_display
-from etl.errors import DatabaseError, EtlError, ExitCode
-from etl.jobs.run.context import RunContext
+from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
+from etl.jobs.diagnostics.status import Identity
 from etl.jobs.run.lifecycle import exit_code_of, outcome_of, start_run
 from etl.jobs.run.options import RunCounters, account_text
+from etl.jobs.run.run_context import RunContext
 from etl.settings import Settings, SourceSettings
 from etl.stop_request import graceful
 from etl.times import format_time
@@ -38,17 +41,28 @@ class Work:
     do: Job
 
 
-def work_on_sources(settings: Settings, work: Work, *, output: str) -> int:
-    """Do the work on each source, also after one failed; return the worst exit code."""
+def work_on_sources(
+    settings: Settings,
+    work: Work,
+    *,
+    output: str,
+    configured: Collection[Identity] = (),
+    wait: timedelta | None = None,
+) -> int:
+    """Do the work on each source, also after one failed; return the worst exit code.
+
+    The metrics file keeps the samples of ``configured`` sources only, of all where none is given.
+    ``wait`` is how long to wait for another run of a source to end.
+    """
     results, bugs = [], []
     with graceful() as stop:
-        notifier = Notifier(settings, work.command)
+        notifier = Notifier(settings, work.command, {stream for _, _, stream in configured})
         engine = _opened(settings, notifier)
         builder = Builder(settings, engine, stop)
         for source in settings.sources:
             with logs.bound(source=source.name):
                 try:
-                    results.append(_work_on(engine, builder, source, work, notifier))
+                    results.append(_work_on(engine, builder, source, work, notifier, wait or timedelta()))
                 except Exception as bug:  # noqa: BLE001 - it stops its own source alone, and is raised at the end
                     bugs.append(bug)
         engine.dispose()
@@ -74,18 +88,21 @@ def _opened(settings: Settings, notifier: Notifier) -> Engine:
 
 
 def _work_on(
-    engine: Engine, builder: Builder, source: SourceSettings, work: Work, notifier: Notifier
+    engine: Engine, builder: Builder, source: SourceSettings, work: Work, notifier: Notifier, wait: timedelta
 ) -> dict[str, Any]:
     """Do the work on one source and report its outcome, also after an error."""
     source_spec = builder.source_spec(source)
     report = _Report(source.name)
     began = now()
     try:
-        with progress_display(source.name) as show:
-            frame = start_run(
-                engine, source_spec, work.command, clock=now, on_progress=show, after_wait=builder.take_over
-            )
-            with frame as run, logs.bound(run=run.id):
+        with progress_display(source.name, builder.budget(source)) as progress, ExitStack() as stack:
+            builder.on_wait = progress.wait
+            start = partial(
+                start_run,
+                engine, source_spec, work.command, clock=now, on_progress=progress.show, after_wait=builder.take_over,
+            )  # fmt: skip
+            run = _entered(stack, start, wait.total_seconds(), builder, source)
+            with logs.bound(run=run.id):
                 report.run = run
                 report.more = work.do(run) or {}
         report.exit_code = outcome_of(run.counters)
@@ -99,6 +116,32 @@ def _work_on(
         report.log()
         notifier.tell(report.ending(source, began, builder.budget(source).share()), engine)
     return report.as_json()
+
+
+def _entered(
+    stack: ExitStack,
+    start: Callable[[], AbstractContextManager[RunContext]],
+    most: float,
+    builder: Builder,
+    source: SourceSettings,
+) -> RunContext:
+    """Begin a run; while another one works, try again each second for ``most`` seconds."""
+    began = time.monotonic()
+    waited = 0.0
+    while True:
+        try:
+            run = stack.enter_context(start())
+        except LockedError:
+            if waited >= most:
+                raise
+            if not waited:
+                log.info("lock.awaited", most=most)
+            builder.stop.sleep(1.0)
+            waited = time.monotonic() - began
+        else:
+            if waited:
+                builder.take_over(source.account_id, waited)
+            return run
 
 
 def told(error: BaseException) -> str:

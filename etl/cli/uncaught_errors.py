@@ -26,7 +26,7 @@ from typing import TextIO
 import click
 
 from etl import __version__
-from etl.errors import EtlError, ExitCode
+from etl.errors import ConfigError, EtlError, ExitCode
 from etl.logs import clean, hide_passwords, journal_priority, redact
 from etl.stop_request import Terminated
 
@@ -66,8 +66,10 @@ def _told(error: BaseException) -> int:  # noqa: PLR0911 - one return for each k
             return _line("stopped by SIGTERM", ExitCode.TERMINATED)
         case click.ClickException():
             return _usage(error)
+        case ConfigError():
+            return [_line(f"error: {_one_line(problem)}", error.exit_code) for problem in error.problems][-1]
         case EtlError():
-            return _line(f"error: {_one_line(error)}", error.exit_code)
+            return _line(f"error: {_one_line(str(error)) or type(error).__name__}", error.exit_code)
         case BrokenPipeError() if _pipe_is_closed():
             return ExitCode.CLOSED_PIPE
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -91,8 +93,8 @@ def _bug(error: BaseException) -> int:
     return _line(f"this is a bug in kore-etl {__version__}: please report it with the lines above", ExitCode.BUG)
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _tell_of_thread(thrown: threading.ExceptHookArgs) -> None:

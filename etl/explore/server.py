@@ -17,8 +17,8 @@ from datasette.database import Database
 from datasette.plugins import pm
 
 from etl.errors import ConfigError, DatabaseError
-from etl.explore import links
-from etl.explore.description import DATABASE, describe
+from etl.explore import key_links
+from etl.explore.datasette_metadata import DATABASE, describe
 
 HOST = "127.0.0.1"
 _SETTINGS = {
@@ -87,8 +87,8 @@ def make_app(file: Path) -> _App:
         raise DatabaseError(message) from error
     # With rich, each mistyped statement would print a long traceback with all values.
     handle_exception.rich = None
-    if not pm.is_registered(links):
-        pm.register(links)
+    if not pm.is_registered(key_links):
+        pm.register(key_links)
     app: _App = datasette.app()
     return app
 

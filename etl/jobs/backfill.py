@@ -9,10 +9,10 @@ from datetime import datetime
 from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
 from etl.extract.paging.checked_pages import Window, window_query
 from etl.extract.paging.read_strategy import Paging, ReadStrategy, choose_strategy
-from etl.jobs.pipeline.windows import TimeRange, read_windows
-from etl.jobs.pipeline.workers import read_in_parallel
-from etl.jobs.run.context import RunContext
-from etl.jobs.run.discovery import history_start
+from etl.jobs.pipeline.parallel_windows import read_in_parallel
+from etl.jobs.pipeline.read_windows import TimeRange, read_windows
+from etl.jobs.run.ensure_capabilities import history_start
+from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import windows
 
 _FILL = 0.7  # how full the pages of verified windows are

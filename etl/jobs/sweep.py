@@ -15,10 +15,10 @@ from etl.extract.http.query import Query
 from etl.extract.paging.checked_pages import Window
 from etl.extract.paging.read_strategy import Paging, ReadStrategy
 from etl.extract.paging.split_windows import read_split_windows
-from etl.jobs.pipeline.plausibility import require_plausible
-from etl.jobs.pipeline.window_record import WindowRecord
-from etl.jobs.pipeline.windows import TimeRange, read_windows
-from etl.jobs.run.context import RunContext
+from etl.jobs.pipeline.outage_check import require_plausible
+from etl.jobs.pipeline.read_windows import TimeRange, read_windows
+from etl.jobs.pipeline.window_progress import WindowProgress
+from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import windows
 from etl.load.queries import deletions, statistics
 from etl.logs import get_logger
@@ -64,7 +64,7 @@ def _read_slice(run: RunContext, strategy: ReadStrategy, start: datetime, end: d
     begin = last if last is not None and last < end - timedelta(seconds=1) else start
     if begin >= end:
         return
-    record = WindowRecord.begin("sweep", strategy.field, Paging.SPLIT_WINDOWS, begin)
+    record = WindowProgress.begin("sweep", strategy.field, Paging.SPLIT_WINDOWS, begin)
     before = run.fetch.requests
     for page in _split_windows(run, Window(strategy.field, begin, end)):
         batch = run.transformer.transform(replace(page, total=None))

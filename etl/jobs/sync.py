@@ -15,16 +15,16 @@ from etl.extract.http.query import Query
 from etl.extract.paging.checked_pages import Window, moments, window_query
 from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.read_strategy import Paging, ReadStrategy, choose_strategy
-from etl.jobs.pipeline.account import take_account
-from etl.jobs.pipeline.drift import check_filter, check_newest
+from etl.jobs.pipeline.capability_drift import check_filter, check_newest
 from etl.jobs.pipeline.no_change_check import nothing_is_new
-from etl.jobs.pipeline.plausibility import require_plausible
+from etl.jobs.pipeline.outage_check import require_plausible
+from etl.jobs.pipeline.parallel_windows import read_in_parallel
 from etl.jobs.pipeline.prefetch import prefetch
-from etl.jobs.pipeline.window_record import WindowRecord
-from etl.jobs.pipeline.windows import TimeRange, read_windows
-from etl.jobs.pipeline.workers import read_in_parallel
-from etl.jobs.run.context import RunContext
-from etl.jobs.run.discovery import has_beginning, history_start
+from etl.jobs.pipeline.read_windows import TimeRange, read_windows
+from etl.jobs.pipeline.run_account import take_account
+from etl.jobs.pipeline.window_progress import WindowProgress
+from etl.jobs.run.ensure_capabilities import has_beginning, history_start
+from etl.jobs.run.run_context import RunContext
 from etl.jobs.sweep import sweep_history
 from etl.load.ledger import windows
 from etl.load.queries import deletions, statistics
@@ -123,7 +123,7 @@ def _newest_first(run: RunContext, since: datetime) -> Iterator[Page]:
 
 
 def _store_newest_first(run: RunContext, pages: Iterator[Page], since: datetime, requests_before: int) -> None:
-    record = WindowRecord.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since)
+    record = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since)
     for batch in prefetch(pages, run.transformer.transform, most=run.writer.most_prefetched):
         end = run.server_clock.earliest_start()
         after = record.extended(batch, end=end, requests=run.fetch.requests - requests_before)

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from etl.load.database.engine import reading
+from etl.load.schema.ledger_tables import sources
 from etl.load.schema.views import in_dialect
 from etl.report.period import Period
 
@@ -43,6 +45,13 @@ def figures(engine: Engine, period: Period) -> Figures:
             return connection.exec_driver_sql(in_dialect(text, dialect, pieces))
 
         return _figures(ask, _Names(ask), period)
+
+
+def zones(engine: Engine) -> list[ZoneInfo]:
+    """Return the time zones of the sources, UTC where there is no source yet."""
+    with reading(engine) as connection:
+        names = connection.execute(select(sources.c.timezone).distinct().order_by(sources.c.timezone)).scalars().all()
+    return [ZoneInfo(name) for name in names or ["UTC"]]
 
 
 def _figures(ask: Ask, names: _Names, period: Period) -> Figures:
@@ -109,9 +118,9 @@ class _Names:
     """What ids stand for; what has the same name is the same."""
 
     def __init__(self, ask: Ask) -> None:
-        sources = list(ask("sources"))
-        self._first_sync = min((day for _, _, day in sources if day), default=None)
-        self._sources = {key: name for key, name, _ in sources}
+        told = list(ask("sources"))
+        self._first_sync = min((day for _, _, day in told if day), default=None)
+        self._sources = {key: name for key, name, _ in told}
         queues = {(key, source): name or "Unnamed" for source, key, name in ask("queues")}
         busiest = set(list(dict.fromkeys(queues.values()))[:_MOST])
         self._queue = {key: name if name in busiest else "Other queues" for key, name in queues.items()}

@@ -24,7 +24,7 @@ class Told:
 
 def headline(sources: Sequence[Source], now: datetime, zone: ZoneInfo) -> tuple[str, bool]:
     """Return until when all sources are complete, and whether that is long ago."""
-    known = [source.complete_until for source in sources]
+    known = [source.complete_until for source in sources if source.configured]
     moment = min((each for each in known if each is not None), default=None)
     if moment is None or None in known:
         return "incomplete: the first sync has not finished yet", True
@@ -32,7 +32,10 @@ def headline(sources: Sequence[Source], now: datetime, zone: ZoneInfo) -> tuple[
 
 
 def told(source: Source, now: datetime, zone: ZoneInfo) -> Told:
-    """Return what can be said of a source."""
+    """Return what can be said of a source; one that is not configured any more is not judged."""
+    if not source.configured:
+        stored = f"{tasks(source.tasks)} of it {'is' if source.tasks == 1 else 'are'} stored and counted here."
+        return Told(source.name, ["It is not in the settings any more.", stored], is_amiss=False)
     if source.complete_until is None:
         return Told(source.name, ["No sync has finished yet: these numbers are a part of the whole."], is_amiss=True)
     moment, ago = clock(source.complete_until, zone), age(now - source.complete_until)
@@ -61,7 +64,8 @@ def _missing(source: Source, zone: ZoneInfo) -> list[str]:
         said.append(f"{number} unverified: a task may be missing. kore-etl sync --full settles it.")
     if source.rejected:
         number = "One record" if source.rejected == 1 else f"{source.rejected:,} records"
-        said.append(f"{number} could not be stored and are not counted. kore-etl rejected list shows them.")
+        verb = "is" if source.rejected == 1 else "are"
+        said.append(f"{number} could not be stored and {verb} not counted. kore-etl rejected list shows them.")
     return said
 
 

@@ -54,6 +54,7 @@ def page(found: Figures, sources: Sequence[Source], period: Period, *, title: st
         title=title,
         made=freshness.clock(now, zone),
         zone=str(zone),
+        days_of=period.days_of,
         start=freshness.day(datetime.combine(period.steps[0], time(), zone), zone),
         end=freshness.day(now, zone),
         fresh=fresh,

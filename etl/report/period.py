@@ -1,21 +1,24 @@
-"""The period that a report shows, and the pieces of SQL that tell its days in any time zone on either database.
+"""The period that a report shows, and the pieces of SQL that tell its days on either database.
 
-SQLite knows no time zones: the offset from UTC is looked up here, and the statement says which one holds when.
+The days are those of each source's time zone, as in the views, or those of a zone that the reader asks for.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from etl.load.database.types import to_text
+from etl.times import utc_offsets
 
 _LONG = timedelta(days=182)  # from here on a step of a chart is a week
 _TWO_WEEKS = timedelta(days=14)  # are compared whatever the period is
 _PIECES = {
     "created": "coalesce({0}.created_at, {0}.first_seen_at)",
+    "local_day": "cast({day:{0} to {1}} as text)",
     # When a task that came resolved was resolved at the latest.
     "known": "case when {0}.first_updated_at < {0}.first_seen_at then {0}.first_updated_at else {0}.first_seen_at end",
     "resolved_now": "(coalesce({0}.status_id, ''), +{0}.source_id) in ({done})",
@@ -31,15 +34,16 @@ _PIECES = {
 }
 _DIALECTS = {
     "sqlite": {
-        "local": "datetime({0}, {offset:{0}})",
-        "local_day": "substr({local:{0}}, 1, 10)",
-        "hour_of_week": "(strftime('%w', {local:{0}}) + 6) % 7 * 24 + strftime('%H', {local:{0}})",
+        "local": "datetime({0}, {offset:{0} to {1}} || ' seconds')",
+        "hour_of_week": "(strftime('%w', {local:{0} to {1}}) + 6) % 7 * 24 + strftime('%H', {local:{0} to {1}})",
         "milliseconds": "cast((julianday({0}) - 2440587.5) * 86400000.0 + 0.5 as integer)",
     },
     "postgresql": {
-        "local": "(({0}) at time zone 'UTC' + cast({offset:{0}} as interval))",
-        "local_day": "cast(cast({local:{0}} as date) as text)",
-        "hour_of_week": "cast((extract(isodow from {local:{0}}) - 1) * 24 + extract(hour from {local:{0}}) as integer)",
+        "local": "(({0}) at time zone 'UTC' + make_interval(secs => {offset:{0} to {1}}))",
+        "hour_of_week": (
+            "cast((extract(isodow from {local:{0} to {1}}) - 1) * 24"
+            " + extract(hour from {local:{0} to {1}}) as integer)"
+        ),
         "milliseconds": "cast(extract(epoch from {0}) * 1000 as bigint)",
     },
 }
@@ -47,11 +51,25 @@ _DIALECTS = {
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """What is shown: ``steps`` are the first days of its days or weeks, ``now`` is its end."""
+    """What is shown: ``steps`` are the first days of its days or weeks, ``now`` is its end.
+
+    ``zones`` are those of the sources, or one ``asked`` for instead.
+    """
 
     now: datetime
-    zone: ZoneInfo
+    zones: Sequence[ZoneInfo]
     steps: tuple[date, ...]
+    asked: ZoneInfo | None = None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of the page's own clock: where it is the latest."""
+        return self.asked or max(self.zones, key=lambda zone: self.now.astimezone(zone).replace(tzinfo=None))
+
+    @property
+    def days_of(self) -> str:
+        """Whose days they are, in words."""
+        return str(self.zone) if self.asked or len(self.zones) == 1 else "each source's own time zone"
 
     @property
     def unit(self) -> str:
@@ -64,40 +82,37 @@ class Period:
 
     def pieces(self, dialect: str) -> dict[str, str]:
         """The pieces of SQL that depend on the period."""
-        shown = datetime.combine(self.steps[0], time(), self.zone)
+        shown = min(datetime.combine(self.steps[0], time(), zone) for zone in (self.asked or self.zone, *self.zones))
         since = min(shown, self.now - _TWO_WEEKS)
         week, before = (_moment(self.now - timedelta(days=days), dialect) for days in (7, 14))
-        offsets = self._offsets(since)
-        whens = [f"when {{0}} < {_moment(end, dialect)} then '{seconds} seconds'" for end, seconds in offsets]
         return _PIECES | _DIALECTS[dialect] | {
             "now": _moment(self.now, dialect),
             "shown": _moment(shown, dialect),
             "since": _moment(since, dialect),
             # 1 in the last seven days, 2 in the seven before.
             "week": f"case when {{0}} >= {week} then 1 when {{0}} >= {before} then 2 else 0 end",
-            "offset": f"case {' '.join(whens)} else '0 seconds' end",
-        }  # fmt: skip
+        } | self._asked_offset(since, dialect)  # fmt: skip
 
-    def _offsets(self, since: datetime) -> list[tuple[datetime, int]]:
-        """Until when which offset holds, in seconds east of UTC; the last until the end of time."""
-        found: list[tuple[datetime, int]] = []
-        moment = since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        while moment <= self.now + timedelta(hours=1):
-            east = round((moment.astimezone(self.zone).utcoffset() or timedelta()).total_seconds())
-            if found and found[-1][1] == east:
-                found.pop()
-            moment += timedelta(hours=1)
-            found.append((moment, east))
-        return [*found[:-1], (datetime(9999, 1, 1, tzinfo=UTC), found[-1][1])]
+    def _asked_offset(self, since: datetime, dialect: str) -> dict[str, str]:
+        if self.asked is None:
+            return {}  # the view's own: that of each source
+        offsets = utc_offsets(str(self.asked)) or [(since, 0)]
+        started = [each for each in offsets if each[0] <= since][-1:] or offsets[:1]
+        whens = [
+            f"when {{0}} >= {_moment(start, dialect)} then {seconds}"
+            for start, seconds in reversed(offsets)
+            if since < start <= self.now
+        ]
+        return {"offset": f"case {' '.join(whens)} else {started[0][1]} end" if whens else str(started[0][1])}
 
 
-def period_until(now: datetime, length: timedelta, zone: ZoneInfo) -> Period:
+def period_until(now: datetime, length: timedelta, zones: Sequence[ZoneInfo], asked: ZoneInfo | None = None) -> Period:
     """Return the period of this length: by days, or by weeks that end today where it is long."""
-    today = now.astimezone(zone).date()
+    today = now.astimezone(Period(now, zones, (), asked).zone).date()
     days = 7 if length > _LONG else 1
     number = max(2, -(-length.days // days))
     steps = [today - timedelta(days=days * back - 1 if days > 1 else back) for back in range(number, -1, -1)]
-    return Period(now, zone, tuple(step for step in steps if step <= today))
+    return Period(now, zones, tuple(step for step in steps if step <= today), asked)
 
 
 def _moment(moment: datetime, dialect: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import shlex
 import shutil
+import stat
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,25 +17,55 @@ from etl.scheduling.interval import crontab_times
 
 CRON_FILE = Path("/etc/cron.d/kore-etl")
 _BEGIN, _END = "# begin of kore-etl", "# end of kore-etl"
-_LINE = (
-    "*/5 * * * *  kore-etl  cd /var/lib/kore-etl && /opt/kore-etl/bin/kore-etl sync --quiet"
-    " --config /etc/kore-etl/kore-etl.toml"
-)
+_DAILY = "40 3 * * *"
+_COMMAND = "cd /var/lib/kore-etl && /opt/kore-etl/bin/kore-etl {command} --quiet --config /etc/kore-etl/kore-etl.toml"
+_SYNC, _RECONCILE = "sync", "sync --reconcile --wait 10m"
 
 
 def file(here: Installation, every: str, user: str) -> str:
     """Return the file for /etc/cron.d."""
     text = shipped_file("cron/kore-etl.cron")
-    if _LINE not in text:
-        raise AssertionError("config/cron lacks its line")
+    text = text[text.index("SHELL=") :]
     folder = STATE if STATE.is_dir() else here.folder
-    heading = text.index("SHELL=")
-    return text[heading:].replace(_LINE, f"{crontab_times(every)}  {user}  {_command(here, folder)}")
+    for shipped, times, command in (("*/5 * * * *", crontab_times(every), _SYNC), (_DAILY, _DAILY, _RECONCILE)):
+        there = f"{shipped}  kore-etl  {_COMMAND.format(command=command)}"
+        if there not in text:
+            raise AssertionError(f"config/cron lacks {there}")
+        text = text.replace(there, f"{times}  {user}  {_command(here, folder, command)}")
+    return text
 
 
-def line(here: Installation, every: str) -> str:
-    """Return the line for a user's own crontab."""
-    return f"{crontab_times(every)}  {_command(here, here.folder)}\n"
+def lines(here: Installation, every: str) -> list[str]:
+    """Return the lines for a user's own crontab."""
+    times = {crontab_times(every): _SYNC, _DAILY: _RECONCILE}
+    return [f"{when}  {_command(here, here.folder, command)}" for when, command in times.items()]
+
+
+def require_user(name: str, here: Installation) -> None:
+    """Make sure that a user exists and can read the settings.
+
+    Raises:
+        ConfigError: not so.
+    """
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError as error:
+        raise ConfigError(f"--as {name}: there is no such user; make it with useradd, or name another") from error
+    for path in (*here.files, *here.beside, *filter(None, [here.secret])):
+        if user.pw_uid and not _can_read(path, user):
+            raise ConfigError(f"--as {name}: cannot read {path}; run: chown {name} {path}, or name another user")
+
+
+def _can_read(path: Path, user: pwd.struct_passwd) -> bool:
+    """Tell whether a user may read a file and go into its folders, by their modes."""
+    groups = os.getgrouplist(user.pw_name, user.pw_gid)
+    needed = [(path, stat.S_IRUSR), *((folder, stat.S_IXUSR) for folder in path.parents)]
+    for each, bit in needed:
+        found = each.stat()
+        shift = 0 if found.st_uid == user.pw_uid else 3 if found.st_gid in groups else 6
+        if not found.st_mode & bit >> shift:
+            return False
+    return True
 
 
 def owner_of(path: Path) -> str:
@@ -48,14 +80,14 @@ def owner_of(path: Path) -> str:
         raise ConfigError(f"{path}: its owner has no name here; name the user to run as with --as") from error
 
 
-def _command(here: Installation, folder: Path) -> str:
-    words = [*here.command, "sync", "--quiet", "--config", str(here.config)]
+def _command(here: Installation, folder: Path, command: str) -> str:
+    words = [*here.command, *command.split(), "--quiet", "--config", str(here.config)]
     # A % ends a crontab's command.
     return f"cd {shlex.quote(str(folder))} && {shlex.join(words)}".replace("%", "\\%")
 
 
-def install_line(line: str) -> None:
-    """Add a line to the user's crontab; replace an earlier one.
+def install_lines(own: Sequence[str]) -> None:
+    """Add lines to the user's crontab; replace earlier ones.
 
     Raises:
         ConfigError: there is no crontab command, or it fails.
@@ -66,8 +98,8 @@ def install_line(line: str) -> None:
     found = subprocess.run(["crontab", "-l"], capture_output=True, check=False)  # noqa: S607
     lines = found.stdout.decode("utf-8", "surrogateescape").splitlines() if found.returncode == 0 else []
     kept = _without_ours(lines)
-    run(["crontab", "-"], "".join(f"{each}\n" for each in (*kept, _BEGIN, line.rstrip("\n"), _END)))
-    say("your crontab has it; see: crontab -l")
+    run(["crontab", "-"], "".join(f"{each}\n" for each in (*kept, _BEGIN, *own, _END)))
+    say("your crontab has them; see: crontab -l")
 
 
 def _without_ours(lines: Sequence[str]) -> list[str]:

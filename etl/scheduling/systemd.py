@@ -13,9 +13,11 @@ from etl.scheduling.installation import Installation, install_file, run, say, sh
 from etl.scheduling.interval import calendar
 
 SERVICE, TIMER, FAILED = "kore-etl.service", "kore-etl.timer", "kore-etl-failed@.service"
+RECONCILE, RECONCILE_TIMER = "kore-etl-reconcile.service", "kore-etl-reconcile.timer"
 
 # The lines of the files that this installation fills in.
-_COMMAND = "ExecStart=/opt/kore-etl/bin/kore-etl sync"
+_PROGRAM = "ExecStart=/opt/kore-etl/bin/kore-etl "
+_SYNC, _RECONCILE = "sync", "sync --reconcile --wait 10m"
 _WORKING = "WorkingDirectory=%S/kore-etl"
 _SETTINGS = "LoadCredential=kore-etl.toml:/etc/kore-etl/kore-etl.toml"
 _SECRET = "LoadCredential=client-secret:/etc/kore-etl/client-secret"  # noqa: S105 - where it is, not what
@@ -25,22 +27,25 @@ _HOME = "ProtectHome=yes"
 
 # Directives that a user's service manager may not use, or that concern the machine and not the user.
 _OF_THE_MACHINE = (
-    "Wants=", "After=", "DynamicUser=", "StateDirectory", "LoadCredential=", "AmbientCapabilities=",
+    "Wants=", "After=", "User=", "DynamicUser=", "StateDirectory", "LoadCredential=", "AmbientCapabilities=",
     "CapabilityBoundingSet=", "DevicePolicy=", "KeyringMode=", "Private", "Proc", "Protect", "RemoveIPC=",
 )  # fmt: skip
 
 
 def filled_in(here: Installation, every: str, *, user: bool) -> dict[str, str]:
     """Return the text of each unit by its name."""
-    service, timer, failed = (shipped_file(f"systemd/{name}") for name in (SERVICE, TIMER, FAILED))
+    names = (SERVICE, TIMER, RECONCILE, RECONCILE_TIMER, FAILED)
+    service, timer, reconcile, daily, failed = (shipped_file(f"systemd/{name}") for name in names)
     times = {
         "OnCalendar=*:0/5": [f"OnCalendar={calendar(every)}"],
         "Description=Sync Kore.ai tasks every 5m": [f"Description=Sync Kore.ai tasks every {every}"],
     }
     return {
-        SERVICE: _service(service, here, user=user),
+        SERVICE: _service(service, here, _SYNC, user=user),
         TIMER: _replaced(_without_heading(timer), times),
-        FAILED: _without_the_machine(failed) if user else failed,
+        RECONCILE: _service(reconcile, here, _RECONCILE, user=user),
+        RECONCILE_TIMER: _without_heading(daily),
+        FAILED: _without_the_machine(failed).replace("journalctl", "journalctl --user") if user else failed,
     }
 
 
@@ -59,19 +64,22 @@ def install_units(texts: Mapping[str, str], folder: Path, *, user: bool, root: P
     """Write the units and start the timer; without systemctl print the commands to run."""
     for name, text in texts.items():
         install_file(folder / name, text, root=root, folder=user)
-    options = ["--user"] if user else []
-    commands = [["systemctl", *options, "daemon-reload"], ["systemctl", *options, "enable", "--now", TIMER]]
+    options, quoted = ["--user"] if user else [], "'kore-etl*'"
+    commands = [
+        ["systemctl", *options, "daemon-reload"],
+        ["systemctl", *options, "enable", "--now", TIMER, RECONCILE_TIMER],
+    ]
     if root is None and shutil.which("systemctl"):
         for command in commands:
             run(command)
-        say(f"{TIMER} is started; see: systemctl {' '.join([*options, 'list-timers', TIMER])}")
+        say(f"the timers are started; see: systemctl {' '.join([*options, 'list-timers', quoted])}")
     else:
         say("now run: " + " && ".join(map(" ".join, commands)))
 
 
-def _service(text: str, here: Installation, *, user: bool) -> str:
-    command = " ".join(_word(part) for part in here.command)
-    replaced = {_COMMAND: [f"ExecStart={command} sync"]}
+def _service(text: str, here: Installation, command: str, *, user: bool) -> str:
+    program = " ".join(_word(part) for part in here.command)
+    replaced = {f"{_PROGRAM}{command}": [f"ExecStart={program} {command}"]}
     if user:
         replaced |= {
             _WORKING: [f"WorkingDirectory={_path(here.folder)}"],

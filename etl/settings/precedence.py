@@ -1,4 +1,4 @@
-"""Loads Settings from files, environment and options, with the origin of each value.
+"""Loads Settings from files, environment and options, with the origin of each value; tells all problems at once.
 
 Each place gives a layer: a value and its origin for each key. The layers of a source are merged, the strongest last,
 and pydantic checks the result.
@@ -6,8 +6,9 @@ and pydantic checks the result.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,23 +20,36 @@ from etl.errors import ConfigError
 from etl.logs import MASK, without_password
 from etl.settings.definitions import IDENTITY_KEYS, KNOWN_KEYS, PREFIX, SECRET_KEYS, Settings, SourceSettings, variable
 from etl.settings.secrets import file_warnings, with_secret
-from etl.settings.toml_files import Found, Layer, Tables, find_files, read_files
+from etl.settings.toml_files import Found, Layer, Tables, UnreadableError, find_files, read_files
 
 _OTHERS = ("SANDBOX_", "TEST_")  # variables of the sandbox and the tests
 _SLIP = 0.85  # close enough for a typing error, and far enough from other programs' variables
 _LONGEST = 80
+_SECRET_VALUES = ("client_secret", "on_failure", "on_success")
+_IDENTITY = ("base_url", "account_id", "stream_id")
+# What a command needs that reads only the database.
+_OF_A_READER = frozenset({"database_url", "migrate", "log_file", "log_file_size", "log_file_keep", "task_url"})
+_PREFIXES = {"stream_id": "st-", "client_id": "cs-"}  # of the ids that Kore.ai gives
 
 _Model = TypeVar("_Model", bound=BaseModel)
+Identity = tuple[str, str, str]
+"""Host, account and stream of a source."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings, the origin of each by its dotted key, and warnings."""
+    """The settings, the origin of each by its dotted key, and warnings.
+
+    ``warnings`` are about exposed secrets, ``id_warnings`` about values that look like another setting's. ``names`` has
+    every source of the settings by its identity, whether it was selected or not.
+    """
 
     settings: Settings
     origins: dict[str, str]
     warnings: list[str]
     files: list[Path]
+    id_warnings: list[str] = field(default_factory=list)
+    names: dict[Identity, str] = field(default_factory=dict)
 
 
 def load_settings(
@@ -49,26 +63,74 @@ def load_settings(
     """Read the settings from all places; a wrong or missing one is a ConfigError of one line.
 
     ``options`` have the settings' keys; None means not given. ``select`` names the sources to load and check, all if it
-    is empty. Without ``need_sources`` no source is read or required.
+    is empty. Without ``need_sources`` no source is required, and only what a reader of the database needs is checked.
     """
-    files = find_files(config, environ)
-    tables = read_files(files)
     above = _merged(_from_environment(environ), _from_options(options))
+    files, tables = _files(config, environ, may_be_unreadable=not need_sources and "database_url" in above)
+    if need_sources and not files and above.keys().isdisjoint(IDENTITY_KEYS):
+        raise ConfigError("there are no settings yet; run: kore-etl init")
     sources: list[SourceSettings] = []
     origins: dict[str, str] = {}
-    warnings = list(tables.warnings)
+    warnings, problems = list(tables.warnings), list[str]()
     for name, layer, where in _selected(tables, above, select) if need_sources else ():
         warnings += file_warnings(layer)
-        complete = with_secret(layer, name, environ)
-        sources.append(_built(SourceSettings, complete, where))
-        origins |= _origins(SourceSettings, complete, f"source.{name}.")
-    _refuse_doubles(sources)
+        complete: Layer = {**layer, "client_secret": Found(None, "")}
+        with _collected(problems):
+            complete = with_secret(layer, name, environ)
+        with _collected(problems):
+            sources.append(_built(SourceSettings, complete, where))
+            origins |= _origins(SourceSettings, complete, f"source.{name}.")
     general = _merged(tables.top, above)
-    settings = _built(Settings, {**general, "sources": Found(tuple(sources), "")}, "")
+    if not need_sources:
+        general = {key: found for key, found in general.items() if key in _OF_A_READER}
+    with _collected(problems):
+        _refuse_doubles(sources)
+        settings = _built(Settings, {**general, "sources": Found(tuple(sources), "")}, "")
+    if problems:
+        raise ConfigError(*dict.fromkeys(problems))
     origins |= _origins(Settings, general, "")
     if origins["database_url"] == "--database-url" and MASK in without_password(settings.database_url):
         warnings.append("other users can see the password in --database-url: use KORE_ETL_DATABASE_URL or PGPASSWORD")
-    return Loaded(settings, origins, list(dict.fromkeys(warnings)), files)
+    id_warnings = [
+        odd_id for source in sources for key in _PREFIXES if (odd_id := id_warning(key, getattr(source, key)))
+    ]
+    return Loaded(settings, origins, list(dict.fromkeys(warnings)), files, id_warnings, _names(tables, above))
+
+
+def id_warning(key: str, value: str) -> str | None:
+    """Return what is odd about an id that begins like another setting's, or None."""
+    other = next((other for other, prefix in _PREFIXES.items() if value.startswith(prefix) and other != key), None)
+    return f"{key} begins with {_PREFIXES[other]}, as a {other} does: is it the right id?" if other else None
+
+
+def _files(config: Path | None, environ: Mapping[str, str], *, may_be_unreadable: bool) -> tuple[list[Path], Tables]:
+    try:
+        files = find_files(config, environ)
+        return files, read_files(files)
+    except UnreadableError:
+        if not may_be_unreadable or config or environ.get("KORE_ETL_CONFIG"):
+            raise
+        return [], Tables()
+
+
+@contextmanager
+def _collected(problems: list[str]) -> Iterator[None]:
+    """Add the problems of an error to the list, so that all are told at once."""
+    try:
+        yield
+    except ConfigError as error:
+        problems += error.problems
+
+
+def _names(tables: Tables, above: Layer) -> dict[Identity, str]:
+    """Return the name of each source that the settings identify, without a check of its values."""
+    found = {}
+    for layer in (_merged(tables.top, each, above) for each in tables.sources or [{}]):
+        url, *ids = (str(layer[key].value).strip() if key in layer else "" for key in _IDENTITY)
+        host = (urlsplit(url).hostname or "").lower() if "://" in url else ""
+        if host and all(ids):
+            found[(host, ids[0], ids[1])] = str(layer["name"].value).strip() if "name" in layer else "default"
+    return found
 
 
 def _refuse_doubles(sources: Sequence[SourceSettings]) -> None:
@@ -148,15 +210,24 @@ def _built(model: type[_Model], layer: Layer, where: str) -> _Model:
     try:
         return model(**values)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)[0]
+        wrong = error.errors(include_url=False, include_input=False)
+    # The default of another setting is unknown after an error, which is no error of its own.
+    problems = [_problem(model, layer, where, each) for each in wrong if each["type"] != "default_factory_not_called"]
+    raise ConfigError(*dict.fromkeys(filter(None, problems)))
+
+
+def _problem(model: type[BaseModel], layer: Layer, where: str, details: Mapping[str, Any]) -> str:
+    """Return a line; an empty one for a secret that could not be found, which was told before."""
     key = str(details["loc"][0])
+    if key in layer and layer[key].value is None:
+        return ""
     accepted = model.model_fields[key].description
     if key not in layer:
-        raise ConfigError(f"{key} (not set): is required; {_how_to_set(key, where)}; accepted: {accepted}")
+        return f"{key} (not set): is required; {_how_to_set(key, where)}; accepted: {accepted}"
     reason = str(details["ctx"]["error"]) if details["type"] == "value_error" else "is not accepted"
-    if key not in ("client_secret", "on_failure"):
+    if key not in _SECRET_VALUES:
         reason = f"{_shown(layer[key].value)} {reason}"
-    raise ConfigError(f"{key} ({layer[key].origin}): {reason}; accepted: {accepted}")
+    return f"{key} ({layer[key].origin}): {reason}; accepted: {accepted}"
 
 
 def _how_to_set(key: str, where: str) -> str:

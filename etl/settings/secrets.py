@@ -11,7 +11,7 @@ from pathlib import Path
 
 from etl.errors import ConfigError
 from etl.settings.definitions import SECRET_KEYS
-from etl.settings.toml_files import Found, Layer
+from etl.settings.toml_files import Found, Layer, UnreadableError
 from etl.settings.value_types import can_be_read_by_all, expanded
 
 _LARGEST = 65_536
@@ -75,6 +75,8 @@ def _content(path: Path, what: str) -> str:
         with path.open("rb") as file:
             text = file.read(_LARGEST + 1).decode("utf-8-sig")
     except (OSError, ValueError) as error:
+        if isinstance(error, PermissionError):
+            raise UnreadableError(what, error) from None
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"{what}: the file cannot be read: {reason}; accepted: {accepted}") from None
     if not text.strip() or len(text) > _LARGEST:

@@ -25,6 +25,14 @@ _PATH_KEYS = frozenset({"client_secret_file", "ca_bundle"})
 _ACCEPTED = "a TOML file, or a folder of them"
 
 
+class UnreadableError(ConfigError):
+    """A file or a folder of settings cannot be read."""
+
+    def __init__(self, what: str, error: OSError, otherwise: str = "") -> None:
+        to_do = "use sudo, or be a user who may read it" if isinstance(error, PermissionError) else otherwise
+        super().__init__(f"{what}: cannot be read: {error.strerror}{f'; {to_do}' if to_do else ''}")
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A raw value and its origin: "--overlap", "KORE_ETL_OVERLAP", "config/kore-etl.toml"."""
@@ -60,7 +68,7 @@ def _named(path: Path, origin: str) -> list[Path]:
     try:
         is_folder = S_ISDIR(path.stat().st_mode)
     except OSError as error:
-        raise ConfigError(f"{path} ({origin}): cannot be read: {error.strerror}; accepted: {_ACCEPTED}") from error
+        raise UnreadableError(f"{path} ({origin})", error, f"accepted: {_ACCEPTED}") from error
     files = _toml_files(path) if is_folder else [path]
     if not files:
         raise ConfigError(f"{path} ({origin}): there is no *.toml in this folder; accepted: {_ACCEPTED}")
@@ -83,23 +91,28 @@ def _toml_files(folder: Path) -> list[Path]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be read: {error.strerror}") from error
+        raise UnreadableError(str(folder), error) from error
     return [path for path in paths if path.suffix == ".toml" and not path.name.endswith(".example.toml")]
 
 
 def read_files(paths: list[Path]) -> Tables:
     """Read and merge the files; an unknown key, or one in the wrong place, is a ConfigError."""
     tables = Tables()
+    problems: list[str] = []
     for path in paths:
         content = _parsed(path)
         sources = _source_tables(content.pop("source", []), path)
-        tables.top.update(_layer(content, path, str(path), KNOWN_KEYS))
+        problems += _misplaced(content, str(path), KNOWN_KEYS)
+        tables.top.update(_layer(content, path, str(path)))
         for number, table in enumerate(sources, start=1):
             label = f"{path} [[source]] #{number}"
-            tables.sources.append(_layer(table, path, label, SOURCE_KEYS))
+            problems += _misplaced(table, label, SOURCE_KEYS)
+            tables.sources.append(_layer(table, path, label))
             tables.labels.append(label)
         if _holds_secret([content, *sources]) and can_be_read_by_all(path):
             tables.warnings.append(f"{path} holds a secret and anyone can read it: chmod 600 {path}")
+    if problems:
+        raise ConfigError(*problems)
     return tables
 
 
@@ -107,7 +120,7 @@ def _parsed(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        raise UnreadableError(str(path), error) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text") from error
     except (ValueError, RecursionError) as error:
@@ -120,18 +133,21 @@ def _source_tables(found: object, path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _layer(content: Mapping[str, Any], path: Path, label: str, known: frozenset[str]) -> dict[str, Found]:
-    for key in content:
-        if key not in known:
-            raise ConfigError(_misplaced(key, label, known))
+def _layer(content: Mapping[str, Any], path: Path, label: str) -> dict[str, Found]:
     return {key: Found(_beside(path, value) if key in _PATH_KEYS else value, label) for key, value in content.items()}
 
 
-def _misplaced(key: str, label: str, known: frozenset[str]) -> str:
-    if key in GENERAL_KEYS:
-        return f"{key} ({label}): holds for all sources; accepted: at the top of the file, before the first [[source]]"
-    near = get_close_matches(key.lower(), sorted(known | {"source"}), n=1, cutoff=0.0)
-    return f"{key!r} ({label}): no such setting; did you mean {near[0]}?"
+def _misplaced(content: Mapping[str, Any], label: str, known: frozenset[str]) -> Iterator[str]:
+    """Give a line for each key that is unknown or in the wrong place."""
+    for key in content:
+        if key in known:
+            continue
+        if key in GENERAL_KEYS:
+            place = "accepted: at the top of the file, before the first [[source]]"
+            yield f"{key} ({label}): holds for all sources; {place}"
+        else:
+            near = get_close_matches(key.lower(), sorted(known | {"source"}), n=1, cutoff=0.0)
+            yield f"{key!r} ({label}): no such setting; did you mean {near[0]}?"
 
 
 def _beside(path: Path, value: object) -> object:

@@ -233,6 +233,15 @@ def _task_url(value: object) -> str:
     return text
 
 
+def _time_zone(value: object) -> str:
+    from zoneinfo import ZoneInfo
+
+    try:
+        return str(ZoneInfo(str(value)))
+    except (KeyError, ValueError, OSError):
+        raise ValueError("is no known time zone") from None
+
+
 def without_path(url: str) -> str:
     """Return a webhook's address with ``***`` for its path, which may be a secret."""
     scheme, _, rest = url.partition("://")
@@ -252,4 +261,5 @@ DroppedKeys = Annotated[tuple[str, ...], BeforeValidator(_dropped)]
 TaskUrl = Annotated[str, BeforeValidator(_task_url)]
 OutputPath = Annotated[Path, BeforeValidator(_output_path)]
 OnFailure = Annotated[str | tuple[str, ...], BeforeValidator(_on_failure)]
+TimeZone = Annotated[str, BeforeValidator(_time_zone)]
 Whole = Annotated[int, BeforeValidator(_no_bool)]

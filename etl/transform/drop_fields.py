@@ -22,7 +22,13 @@ _HISTORY = {
     "name": "name",
     "dueDate": "due date",
     "ETA": "due date",
+    "isBreached": "breached",
+    "tags": "tag",
+    "channel": "channel",
 }
+
+
+_LISTS = ("tags", "channel")  # a path into one of their entries may hold the entry's text
 
 
 def dropper(paths: Sequence[str]) -> Callable[[object], object]:
@@ -118,9 +124,18 @@ def people_columns(paths: Iterable[str]) -> dict[str, set[str]]:
 
 def history_fields(paths: Iterable[str]) -> tuple[set[str], set[str]]:
     """Return the history fields of the paths: those to clear completely, and those to clear of names."""
-    whole = {_HISTORY[key] for key, inner in _split(paths) if key in _HISTORY and not inner}
+    whole = {_HISTORY[key] for key, inner in _split(paths) if key in _HISTORY and (not inner or key in _LISTS)}
+    whole |= {"custom field" for key, _ in _split(paths) if key == "fields"}
     names = {_HISTORY[key] for key, inner in _split(paths) if key in _HISTORY and inner == "name"}
     return whole, names - whole
+
+
+def custom_fields(paths: Iterable[str]) -> Callable[[str], bool]:
+    """Return a function that tells whether the history of the custom field with a key is to be cleared."""
+    found = {path for path in paths if path not in KNOWN}
+    found |= {path.partition(".selectedValue")[0] for path in found}
+    folded = {path.casefold() for path in found}
+    return lambda key: key.casefold() in folded
 
 
 def _split(paths: Iterable[str]) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ depends_on = None
 FOLDER = Path(__file__).resolve().parent.parent / "views" / revision
 TABLES = (
     "sources",
+    "source_offsets",
     "agents",
     "cases",
     "daily_counts",
@@ -60,14 +61,18 @@ VIEWS = {
     "sync_freshness": "one row for each source: watermark, its age, last run, and problems",
 }
 
-# A status without a category, as the API gives it as a bare text, is judged by its name.
-CATEGORY = "lower(coalesce({0}.category, {0}.name, ''))"
+FORGOTTEN = sa.text("forgotten_at is not null")
+RESOLVED_ON_SQLITE = "lower(coalesce(category, name, '')) in ('resolved', 'closed', 'completed', 'done')"
+RESOLVED_ON_POSTGRESQL = (
+    "lower(COALESCE(category, name, ''::text)) ="
+    " ANY (ARRAY['resolved'::text, 'closed'::text, 'completed'::text, 'done'::text])"
+)
 PIECES = {
-    "resolved": f"({CATEGORY} in ('resolved', 'closed', 'completed', 'done'))",
-    "new": f"({CATEGORY} in ('open', 'new'))",
+    "resolved": "coalesce({0}.is_resolved, false)",
+    "new": "(lower(coalesce({0}.category, {0}.name, '')) in ('open', 'new'))",
     # The plus keeps SQLite from choosing an index by the source alone.
     "unresolved": "({0}.status_id is null or ({0}.status_id, +{0}.source_id) not in ({done}))",
-    "done": "select _id, source_id from statuses where {resolved:statuses}",
+    "done": "select _id, source_id from statuses where is_resolved",
     "step": (
         "(case when (coalesce({0}.new_id, ''), {0}.source_id) in ({done}) then 1 else 0 end"
         " - case when (coalesce({0}.old_id, ''), {0}.source_id) in ({done}) then 1 else 0 end)"
@@ -77,7 +82,13 @@ PIECES = {
         "task_changes.task_id = tasks._id and task_changes.source_id = tasks.source_id"
         " and task_changes.field = 'status'"
     ),
-    "today": "{day:{now}}",
+    "today": "{day:{now} to {0}.source_id}",
+    "source_of": "(select name from sources where sources.id = {0}.source_id)",
+    # How many seconds east of UTC the source {1} is at the moment {0}.
+    "offset": (
+        "coalesce((select seconds from source_offsets where source_offsets.source_id = {1}"
+        " and starts_at <= {0} order by starts_at desc limit 1), 0)"
+    ),
 }
 # A moment or a day is given in the form in which the tables hold it.
 DIALECTS = {
@@ -85,7 +96,7 @@ DIALECTS = {
         "now": "cast(now() as timestamp(3) with time zone)",
         "days_ago": "now() - interval '{0} days'",
         "seconds": "cast(extract(epoch from {1} - {0}) as double precision)",
-        "day": "cast({0} at time zone 'UTC' as date)",
+        "day": "cast(({0}) at time zone 'UTC' + make_interval(secs => {offset:{0} to {1}}) as date)",
         "next_day": "{0} + 1",
         "no_text": "cast(null as text)",
         "no_moment": "cast(null as timestamp(3) with time zone)",
@@ -94,7 +105,7 @@ DIALECTS = {
         "now": "strftime('%Y-%m-%d %H:%M:%f', 'now')",
         "days_ago": "strftime('%Y-%m-%d %H:%M:%f', 'now', '-{0} days')",
         "seconds": "round((julianday({1}) - julianday({0})) * 86400.0, 3)",
-        "day": "substr({0}, 1, 10)",
+        "day": "date({0}, {offset:{0} to {1}} || ' seconds')",
         "next_day": "date({0}, '+1 day')",
         "no_text": "null",
         "no_moment": "null",
@@ -142,7 +153,6 @@ def create_tables() -> None:
     moment = Timestamp3() if is_postgresql else sa.DateTime()
     json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
     row_id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-    forgotten = sa.text("forgotten_at is not null")
     op.create_table(
         "sources",
         sa.Column("id", row_id, nullable=False),
@@ -151,6 +161,13 @@ def create_tables() -> None:
         sa.Column("host", sa.Text(), nullable=False, comment="of base_url"),
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("stream_id", sa.Text(), nullable=False),
+        sa.Column(
+            "timezone",
+            sa.Text(),
+            server_default="UTC",
+            nullable=False,
+            comment="its days are those of this time zone",
+        ),
         sa.Column("history_start", moment, comment="the start of history; nothing is older"),
         sa.Column("capabilities", json, comment="the server's capabilities, as the probe found them"),
         sa.Column("probed_at", moment),
@@ -159,6 +176,15 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_sources"),
         sa.UniqueConstraint("host", "account_id", "stream_id", name="uq_sources_host_account_id_stream_id"),
         comment="the sources of tasks: a host, an account and a stream each",
+    )
+    op.create_table(
+        "source_offsets",
+        sa.Column("source_id", row_id, autoincrement=False, nullable=False),
+        sa.Column("starts_at", moment, nullable=False, comment="from then on"),
+        sa.Column("seconds", sa.Integer(), nullable=False, comment="east of UTC"),
+        sa.PrimaryKeyConstraint("source_id", "starts_at", name="pk_source_offsets"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_source_offsets_source_id"),
+        comment="derived: the offsets from UTC of each source's time zone; none for UTC",
     )
     op.create_table(
         "agents",
@@ -228,6 +254,13 @@ def create_tables() -> None:
         sa.Column("source_id", row_id, autoincrement=False, nullable=False),
         sa.Column("name", sa.Text()),
         sa.Column("category", sa.Text(), comment="statusCategory: open, resolved ..."),
+        sa.Column(
+            "is_resolved",
+            sa.Boolean(),
+            sa.Computed(RESOLVED_ON_POSTGRESQL if is_postgresql else RESOLVED_ON_SQLITE, persisted=True),
+            nullable=False,
+            comment="whether a task with it is no longer open: by its category, or by its name if it has no category",
+        ),
         sa.Column("type", sa.Text()),
         sa.Column("description", sa.Text()),
         sa.Column("is_enabled", sa.Boolean()),
@@ -408,7 +441,8 @@ def create_tables() -> None:
         sa.Column("created_at", moment),
         sa.Column("updated_at", moment),
         sa.Column("raw", json, nullable=False, comment="the whole record as the API sent it"),
-        sa.Column("deleted_at", moment, comment="when a run found that the server no longer has it"),
+        sa.Column("deleted_at", moment, comment="since when it is inactive or gone from the server"),
+        sa.Column("gone_at", moment, comment="when a run found that the server no longer has it"),
         sa.Column("first_seen_at", moment, nullable=False, comment="when a sync first stored it"),
         sa.Column("first_updated_at", moment, comment="updatedAt of the version that a sync first stored"),
         sa.Column("stored_at", moment, nullable=False, comment="when this version was stored"),
@@ -439,7 +473,7 @@ def create_tables() -> None:
         comment="tasks, each in its newest version",
     )
     op.create_index("ix_tasks_case_id", "tasks", ["case_id"])
-    op.create_index("ix_tasks_created_at", "tasks", ["created_at", "source_id", "deleted_at"])
+    op.create_index("ix_tasks_created_at", "tasks", ["created_at", "source_id", "gone_at"])
     op.create_index(
         "ix_tasks_dates",
         "tasks",
@@ -460,12 +494,12 @@ def create_tables() -> None:
         ],
     )
     op.create_index(
-        "ix_tasks_forgotten_at", "tasks", ["forgotten_at"], sqlite_where=forgotten, postgresql_where=forgotten
+        "ix_tasks_forgotten_at", "tasks", ["forgotten_at"], sqlite_where=FORGOTTEN, postgresql_where=FORGOTTEN
     )
     op.create_index("ix_tasks_overdue", "tasks", ["due_at", "source_id", "status_id", "deleted_at", "forgotten_at"])
     op.create_index("ix_tasks_priority_id", "tasks", ["priority_id"])
     op.create_index("ix_tasks_ref_id", "tasks", ["ref_id"], postgresql_using="hash")
-    op.create_index("ix_tasks_source_id", "tasks", ["source_id", "deleted_at", "forgotten_at"])
+    op.create_index("ix_tasks_source_id", "tasks", ["source_id", "gone_at", "deleted_at", "forgotten_at"])
     op.create_index(
         "ix_tasks_state",
         "tasks",
@@ -483,7 +517,7 @@ def create_tables() -> None:
         ],
     )
     op.create_index("ix_tasks_status_id", "tasks", ["status_id"])
-    op.create_index("ix_tasks_updated_at", "tasks", ["updated_at", "source_id", "deleted_at", "created_at"])
+    op.create_index("ix_tasks_updated_at", "tasks", ["updated_at", "source_id", "gone_at", "created_at"])
     op.create_table(
         "status_intervals",
         sa.Column("task_id", sa.Text(), nullable=False),
@@ -510,8 +544,10 @@ def create_tables() -> None:
             "field",
             sa.Text(),
             nullable=False,
-            comment="status, priority, assignee, queue, name, due date, deletion, return",
+            comment="status, priority, assignee, queue, name, due date, breached, tag, channel, custom field, deletion"
+            " or return",
         ),
+        sa.Column("field_key", sa.Text(), comment="the key of a custom field, as in task_fields"),
         sa.Column("old_id", sa.Text(), comment="id of the old status, priority, assignee or queue"),
         sa.Column("new_id", sa.Text(), comment="id of the new one"),
         sa.Column("old_value", sa.Text(), comment="name of the old one at that time, or the old value as text"),

@@ -124,7 +124,7 @@ def _written(url: str, path: Path, days: int = 90, task_url: str | None = None) 
     from etl.report.period import period_until
 
     now, zone = datetime.now(UTC), ZoneInfo("Europe/Berlin")
-    period = period_until(now, timedelta(days=days), zone)
+    period = period_until(now, timedelta(days=days), [zone], zone)
     engine = open_engine(url)
     sources = source_statuses(engine, now=now)
     text = page(figures(engine, period), sources, period, title="Support tasks", task_url=task_url)

@@ -34,8 +34,10 @@ _IDS = {
 _FOLDERS = ("/etc/kore-etl", "/var/lib/kore-etl", "/opt/kore-etl", "/etc/systemd/system", "/etc/cron.d")
 # What only root, or only a machine with systemd at work, can do: done below another root instead.
 _AS_ROOT = "--config /etc/kore-etl/kore-etl.toml --database-url sqlite:////var/lib/kore-etl/kore-etl.db"
-_STARTED = "kore-etl: kore-etl.timer is started; see: systemctl list-timers kore-etl.timer"
-_LEFT_TO_DO = "kore-etl: now run: systemctl daemon-reload && systemctl enable --now kore-etl.timer"
+_STARTED = "kore-etl: the timers are started; see: systemctl list-timers 'kore-etl*'"
+_LEFT_TO_DO = (
+    "kore-etl: now run: systemctl daemon-reload && systemctl enable --now kore-etl.timer kore-etl-reconcile.timer"
+)
 # What is so only because the other root is in a folder of a test.
 _OF_THIS_MACHINE = re.compile(
     r"^kore-etl: warning: (\S+ is in \S+, where only its owner may go"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from etl.load.database.engine import open_engine
+from etl.load.database.locks import held, named_lock
 
 REFUSED = {"KORE_ETL_CLIENT_SECRET": "not-the-right-secret-of-the-app-0123456789"}
 COUNTS = {
@@ -226,15 +227,47 @@ class TestOccasion:
         assert (summary["exit_code"], summary["run"]) == (6, None)
         assert "/no/such/folder" in summary["error"]
 
-    def test_a_run_beside_another_is_none(self, fail, script, told, tmp_path):
-        assert fail(script("true")).returncode == 4
-        held = [os.open(path, os.O_RDWR) for path in tmp_path.glob("kore-etl.db.lock-*")]
-        for lock in held:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
+    def test_a_run_beside_another_is_none(self, fail, script, told, sandbox, sqlite_url):
+        engine, known = open_engine(sqlite_url), sandbox(tasks=0).options
+        with held(named_lock(engine, f"sync 127.0.0.1 {known.account_id} {known.stream_id}"), "it"):
             done = fail(script(f"cat > {told}"))
-        finally:
-            for lock in held:
-                os.close(lock)
+        engine.dispose()
         assert done.returncode == 75
         assert not told.exists()
+
+
+class TestSuccess:
+    @pytest.fixture
+    def pinged(self, webhook) -> Webhook:
+        return webhook()
+
+    @pytest.fixture
+    def sync(self, sandbox, environment, sqlite_url, run_cli, pinged) -> Callable[..., Any]:
+        server = sandbox(tasks=3)
+
+        def run(*arguments: str, bad: bool = False, **more: str) -> Any:
+            if bad:
+                dates = dict.fromkeys(("createdAt", "updatedAt"), "2025-05-28T12:05:38.807Z")
+                server.put([{"_id": None, "name": "bad", **dates}])
+            env = environment(server, sqlite_url) | {"KORE_ETL_ON_SUCCESS": pinged.url} | more
+            return run_cli(*arguments, env=env)
+
+        return run
+
+    def test_a_sync_that_succeeds_pings_a_webhook(self, pinged, sync):
+        done = sync("sync")
+        assert done.returncode == 0, done.stderr
+        ((_, _, body),) = pinged.posted
+        told = json.loads(body)
+        assert (told["command"], told["exit_code"], told["hint"], told["counts"]["inserted"]) == ("sync", 0, None, 3)
+        assert "its-own-secret" not in done.stderr + sync("config", "show").stdout
+
+    def test_a_failure_or_another_command_pings_nothing(self, pinged, fail, sync):
+        assert fail("true", KORE_ETL_ON_SUCCESS=pinged.url).returncode == 4
+        assert sync("probe").returncode == 0
+        assert pinged.posted == []
+
+    @pytest.mark.parametrize(("is_failure", "number"), [("true", 0), ("false", 1)])
+    def test_an_incomplete_run_is_one_if_it_is_no_failure(self, pinged, sync, is_failure, number):
+        assert sync("sync", bad=True, KORE_ETL_NOTIFY_INCOMPLETE=is_failure).returncode == 3
+        assert len(pinged.posted) == number

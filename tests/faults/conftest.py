@@ -36,7 +36,12 @@ def _launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
     ]
     commands = {"transfer": ("sync", "backfill", "reconcile"), "inspect": ("rejected",), "maintain": ("db",)}
     parts += [f"etl.cli.commands.{room}.{name}" for room, names in commands.items() for name in names]
-    parts += ["etl.jobs.sync", "etl.jobs.backfill", "etl.jobs.reconcile.job", "etl.jobs.maintenance.replay"]
+    parts += [
+        "etl.jobs.sync",
+        "etl.jobs.backfill",
+        "etl.jobs.reconcile.mark_deletions",
+        "etl.jobs.maintenance.retry_rejected",
+    ]
     with Preloaded(clean_environment(tmp_path_factory.mktemp("launcher")), *parts) as launcher:
         yield launcher
 

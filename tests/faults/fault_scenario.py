@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy import Engine, Table, Text, and_, cast, func, literal, select, text, union_all
 
+from etl.jobs.diagnostics.check_derived import first_difference
 from etl.load.database.engine import open_engine, reading, sqlite_file
 from etl.load.schema import deferred_indexes
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
@@ -115,6 +116,7 @@ class FaultScenario:
         """The ids of tasks that are missing, that stand here in another version, or that the server has no more."""
         with self.reader() as read:
             here, there = self.records(read), self.served()
+        self.check_derived()
         return sorted(key for key in here.keys() | there.keys() if here.get(key) != there.get(key))
 
     def uncovered(self, read: Reader) -> list[str]:
@@ -137,6 +139,12 @@ class FaultScenario:
                 assert read("pragma foreign_key_check") == []
             assert [row for row in read(ORPHANS) if row[1]] == []
             assert self.uncovered(read) == []
+        self.check_derived()
+
+    def check_derived(self) -> None:
+        """Every derived table is what is recomputed from tasks and changes."""
+        with self.engine() as engine:
+            assert first_difference(engine) is None
 
     def content(self) -> Content:
         """Every row of what mirrors the server, as values that are the same on both databases."""
@@ -194,7 +202,7 @@ def copy_after_power_loss(scenario: FaultScenario, target: Path, random: Any) ->
 def _of_the_server(table: Table) -> Any:
     """Ask for all of a table's rows but for what only says which run wrote them."""
     own = [column for column in table.columns if column.name not in OWN]
-    return select(*(column.is_not(None) if column.name == "deleted_at" else column for column in own))
+    return select(*(column.is_not(None) if column.name in ("deleted_at", "gone_at") else column for column in own))
 
 
 def _orphans() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from etl.errors import EtlError
 from etl.extract.http.page import Page, moment_of, read_page, record_id
 from etl.extract.http.response_errors import parse_response
-from etl.jobs.pipeline.batch import BatchTransformer
+from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.transform import Stream
 
 STATUSES = (200, 200, 200, 200, 201, 301, 400, 401, 403, 404, 412, 429, 500, 502, 503)

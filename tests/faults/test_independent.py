@@ -82,7 +82,8 @@ def _mirror(ready: Any, ledger: Any) -> None:
     time.sleep(random.uniform(0.1, 1.0))
     with suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)
-    assert process.wait().returncode in (143, 0)
+    # After its last line the process has no handler left; a shell tells a death by the signal as 143, too.
+    assert process.wait().returncode in (143, -signal.SIGTERM, 0)
     ready.check_soundness()
     lost += _lost_after("sync", ready)
     server.change(update=15, insert=4, delete=3)

@@ -68,7 +68,7 @@ def change(database: Database, key: str, old: str, new: str, at: datetime) -> No
 
 
 def period(days: int = 30, zone: str = "UTC", now: datetime | None = None) -> Period:
-    return period_until(now or datetime.now(UTC), timedelta(days=days), ZoneInfo(zone))
+    return period_until(now or datetime.now(UTC), timedelta(days=days), [ZoneInfo("UTC")], ZoneInfo(zone))
 
 
 def shown(database: Database, days: int = 30, zone: str = "UTC", now: datetime | None = None) -> Figures:

@@ -397,7 +397,8 @@ class TestSecret:
     def test_missing_is_told_with_how_to_set_it(self, environ, write):
         assert "client_secret (not set): is required; set KORE_ETL_CLIENT_SECRET_FILE, or" in problem(environ)
         write(TWO_SOURCES.replace("client_secret =", "# client_secret ="))
-        assert "put client_secret_file into config/kore-etl.toml [[source]] #1" in problem({})
+        with pytest.raises(ConfigError, match=r"put client_secret_file into config/kore-etl.toml \[\[source\]\] #1"):
+            load({})
 
     @pytest.mark.parametrize("key", ["CLIENT_SECRET_FILE", "CLIENT_SECRET_ENV"])
     def test_in_the_place_of_its_file_or_variable_is_not_repeated(self, environ, key):
@@ -658,10 +659,39 @@ class TestValues:
     def test_that_are_very_long_are_cut(self):
         assert len(problem({**ENVIRON, "KORE_ETL_PAGE_SIZE": "9" * 3000})) < 300
 
-    def test_the_first_missing_setting_is_told_with_how_to_set_it(self):
-        assert problem({}).startswith(
+    def test_a_missing_setting_is_told_with_how_to_set_it(self):
+        assert problem({**ENVIRON, "KORE_ETL_BASE_URL": ""}).startswith(
             "base_url (not set): is required; set KORE_ETL_BASE_URL, or base_url in config/kore-etl.toml; accepted:"
         )
+
+    def test_without_any_setting_the_first_advice_is_init(self):
+        assert problem({}) == "there are no settings yet; run: kore-etl init"
+
+    def test_all_wrong_ones_are_told_at_once(self, write):
+        write(
+            'overlap = "?"\npage_size = 0\nclient_secret_file = "nowhere"\nbase_url = "https://h"\nstream_id = "st-1"'
+        )
+        with pytest.raises(ConfigError) as raised:
+            load({})
+        assert [line.partition(" ")[0] for line in raised.value.problems] == [
+            *("client_secret_file", "account_id", "client_id", "page_size", "overlap")
+        ]
+
+    def test_all_unknown_ones_are_told_at_once(self, write):
+        write('overlab = "1m"\n[[source]]\nsettle = "1m"\nstreamid = "x"')
+        with pytest.raises(ConfigError) as raised:
+            load({})
+        assert len(raised.value.problems) == 3
+
+    def test_an_id_that_begins_like_another_is_questioned(self):
+        id_warnings = load({**ENVIRON, "KORE_ETL_CLIENT_ID": "st-1"}).id_warnings
+        assert id_warnings == ["client_id begins with st-, as a stream_id does: is it the right id?"]
+        assert load(ENVIRON).id_warnings == []
+
+    def test_a_reader_of_the_database_needs_only_a_few(self, write):
+        write('ca_bundle = "nowhere"\nstream_id = "?? ?"\ntask_url = "https://h/{_id}"')
+        loaded = load_settings(None, {}, {}, need_sources=False)
+        assert loaded.settings.task_url == "https://h/{_id}"
 
 
 class TestExample:
@@ -686,7 +716,9 @@ class TestExample:
         text = EXAMPLE.read_text()
         write(SECRET, "config/client-secret")
         write(text)
-        assert problem({}).startswith("account_id (config/kore-etl.toml): '' is empty")
+        with pytest.raises(ConfigError, match="'' is empty") as raised:
+            load({})
+        assert [line.partition(" ")[0] for line in raised.value.problems] == ["account_id", "stream_id", "client_id"]
         for key in ("account_id", "stream_id", "client_id"):
             text = text.replace(f'{key} = ""', f'{key} = "x-1"', 1)
         write(text)

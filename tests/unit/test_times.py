@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from random import Random
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from etl.times import format_duration, format_time, parse_duration, parse_time
+from etl.times import format_duration, format_time, parse_duration, parse_time, utc_offsets
 
 USUAL = datetime(2025, 5, 28, 12, 5, 38, 807000, tzinfo=UTC)
 WHOLE = datetime(2025, 5, 28, 12, 5, 38, tzinfo=UTC)
@@ -263,3 +265,17 @@ def test_a_duration_that_is_shown_reads_back_as_itself(duration):
 def test_a_number_of_many_digits_is_refused_at_once():
     with pytest.raises(ValueError, match="length"):
         parse_time("1" * 300_000)
+
+
+@pytest.mark.parametrize("name", ["Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "Africa/Casablanca"])
+def test_the_offsets_of_a_zone_are_those_of_its_clocks(name: str) -> None:
+    offsets, dice = utc_offsets(name), Random(7)
+    for _ in range(2000):
+        moment = datetime(1990, 1, 1, tzinfo=UTC) + timedelta(seconds=dice.randrange(71 * 365 * 86_400))
+        (*_, seconds) = [seconds for start, seconds in offsets if start <= moment]
+        assert timedelta(seconds=seconds) == moment.astimezone(ZoneInfo(name)).utcoffset(), moment
+
+
+def test_utc_needs_no_offsets() -> None:
+    assert utc_offsets("UTC") == []
+    assert [seconds for _, seconds in utc_offsets("Asia/Kolkata")] == [19_800]

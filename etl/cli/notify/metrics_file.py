@@ -6,6 +6,7 @@ be opened the failure stands beside the last success.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -52,10 +53,13 @@ _COUNTED = ("requests", "retries", "rate_limited")
 _MODE = 0o644  # node_exporter is another user
 
 
-def write_metrics(path: Path, command: str, ending: Outcome, engine: Engine | None) -> None:
+def write_metrics(
+    path: Path, command: str, ending: Outcome, engine: Engine | None, streams: Collection[str] = ()
+) -> None:
     """Rewrite the file atomically.
 
-    The samples of other commands and sources stay. This source's samples stay too if the database cannot be read.
+    The samples of other commands and configured ``streams`` stay; all do where none is known. This source's samples
+    stay too if the database cannot be read.
 
     Raises:
         OSError: the file cannot be written.
@@ -63,7 +67,8 @@ def write_metrics(path: Path, command: str, ending: Outcome, engine: Engine | No
     registry = CollectorRegistry()
     gauges = {name: Gauge(PREFIX + name, told, labels, registry=registry) for name, (labels, told) in METRICS.items()}
     for name, labels, value in _earlier(path):
-        gauges[name].labels(*labels).set(value)
+        if not streams or labels[1] in streams:
+            gauges[name].labels(*labels).set(value)
     source = (ending.name, ending.stream_id)
     run = (*source, command)
     gauges["info"].labels(__version__).set(1)

@@ -1,7 +1,6 @@
 -- Which open tasks are the oldest?
-select ref_id, date(created_at) as created, status, priority, assignee
+select ref_id, created_day as created, status, priority, assignee
 from task_overview
-where deleted_at is null
-  and coalesce(status_category, '') not in ('resolved', 'closed')
+where is_open
 order by created_at
 limit 20

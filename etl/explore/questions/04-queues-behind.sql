@@ -4,7 +4,6 @@ select coalesce(queue, '(no queue)') as in_queue,
        count(*) filter (where assignee is null) as unassigned,
        count(*) filter (where due_at < current_timestamp) as overdue
 from task_overview
-where deleted_at is null
-  and coalesce(status_category, '') not in ('resolved', 'closed')
+where is_open
 group by coalesce(queue, '(no queue)')
 order by overdue desc, open desc

@@ -2,10 +2,9 @@
 select assignee,
        count(*) as open,
        count(*) filter (where due_at < current_timestamp) as overdue,
-       date(min(created_at)) as oldest
+       min(created_day) as oldest
 from task_overview
-where deleted_at is null
+where is_open
   and assignee is not null
-  and coalesce(status_category, '') not in ('resolved', 'closed')
 group by assignee
 order by open desc

@@ -1,11 +1,10 @@
 -- How many days do tasks take, by priority?
-select priorities.name as priority,
-       count(*) as done,
-       round(avg(julianday(tasks.updated_at) - julianday(tasks.created_at)), 1) as days_on_average
-from tasks
-join statuses on statuses._id = tasks.status_id and statuses.source_id = tasks.source_id
-left join priorities on priorities._id = tasks.priority_id and priorities.source_id = tasks.source_id
-where tasks.deleted_at is null
-  and statuses.category in ('resolved', 'closed')
-group by priorities.name, priorities.score
-order by priorities.score desc
+select task_overview.priority,
+       count(resolved_seconds) as done,
+       round(cast(avg(resolved_seconds) / 86400 as numeric), 1) as days_on_average
+from task_overview
+join task_cycle_times
+  on task_cycle_times.task_id = task_overview._id and task_cycle_times.source_id = task_overview.source_id
+where task_overview.resolved_at is not null
+group by task_overview.priority
+order by days_on_average desc

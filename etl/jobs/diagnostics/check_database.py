@@ -27,6 +27,8 @@ def check_file(path: Path) -> Iterator[CheckResult]:
         yield _writable(folder) or warning("database", f"{path} does not exist yet", "the first sync creates it")
     else:
         yield _writable(path) or _writable(folder) or ok("database", f"{path} can be read and written")
+        if (found := _foreign_file(path)) is not None:
+            yield found
     yield _check_room(path)
 
 
@@ -65,6 +67,15 @@ def _writable(path: Path) -> CheckResult | None:
     if os.access(path, os.W_OK):
         return None
     return failed("database", DatabaseError(f"{path} cannot be written; check its owner and mode"))
+
+
+def _foreign_file(path: Path) -> CheckResult | None:
+    """Return a warning where root may write the file and the service's user, who owns the folder, may not."""
+    owner, folder = path.stat().st_uid, path.parent.stat()
+    if os.geteuid() != 0 or owner == folder.st_uid:
+        return None
+    detail = f"{path} belongs to user {owner}, its folder to user {folder.st_uid}, who cannot write the file"
+    return warning("owner", detail, f"chown --reference={path.parent} {path}*")
 
 
 def _check_room(path: Path) -> CheckResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,12 +10,16 @@ from sqlalchemy import Connection, Engine
 
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.paging.read_strategy import choose_strategy
+from etl.jobs.run.source_lease import command_lock
 from etl.load.database.engine import reading
+from etl.load.ledger.sources import identity
 from etl.load.queries import status
 from etl.load.queries import tasks as lookup
 from etl.record import Row
 
 TimeRange = tuple[datetime, datetime]
+Identity = tuple[str, str, str]
+"""Host, account and stream of a source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +27,13 @@ class SourceStatus:
     """The status of a source. All changes before ``complete_until`` are stored; ``age`` is its age in seconds.
 
     A sync that finds nothing new may leave the watermark where it is. ``complete_until`` is then the start of that
-    sync. ``oldest_reading`` is set only where a sweep alone finds changes to old tasks.
+    sync. ``oldest_reading`` is set only where a sweep alone finds changes to old tasks. A source that is not configured
+    any more is never stale.
     """
 
     name: str
     stream_id: str
+    configured: bool
     complete_until: datetime | None
     age: float | None
     stale: bool | None
@@ -49,11 +56,28 @@ class SourceStatus:
 
 
 def source_statuses(
-    engine: Engine, *, now: datetime, source: str | None = None, most_age: timedelta | None = None
+    engine: Engine,
+    *,
+    now: datetime,
+    source: str | None = None,
+    most_age: timedelta | None = None,
+    configured: Collection[Identity] = (),
 ) -> list[SourceStatus]:
-    """Return the status of all sources, or of one. A source older than ``most_age`` is stale."""
+    """Return the status of all sources, or of one; those that are not ``configured`` come last.
+
+    A source older than ``most_age`` is stale. Where nothing is known to be configured, all count as configured.
+    """
     with reading(engine) as connection:
-        return [_source_status(connection, row, now, most_age) for row in status.source_rows(connection, source)]
+        rows = [
+            {**row, "configured": not configured or _identity(row) in configured}
+            for row in status.source_rows(connection, source)
+        ]
+        rows.sort(key=lambda row: not row["configured"])
+        return [_source_status(connection, row, now, most_age) for row in rows]
+
+
+def _identity(source: Row) -> Identity:
+    return source["host"], source["account_id"], source["stream_id"]
 
 
 def _source_status(connection: Connection, source: Row, now: datetime, most_age: timedelta | None) -> SourceStatus:
@@ -69,15 +93,16 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
     return SourceStatus(
         name=source["name"],
         stream_id=source["stream_id"],
+        configured=source["configured"],
         complete_until=complete,
         age=age,
-        stale=None if most_age is None else age is None or age > most_age.total_seconds(),
+        stale=_is_stale(age, most_age) if source["configured"] else None,
         watermark=watermark,
         watermark_age=_seconds(now, watermark),
         history_start=source["history_start"],
         last_run=status.latest_run(connection, key),
         last_sync=last_sync,
-        running=status.latest_run(connection, key, state="running"),
+        running=_running(connection, source),
         tasks=live,
         deleted=deleted,
         rejected=status.kept_aside(connection, key),
@@ -89,6 +114,18 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
         answers=answers,
         unknown=list(capabilities.unknown()),
     )
+
+
+def _is_stale(age: float | None, most_age: timedelta | None) -> bool | None:
+    return None if most_age is None else age is None or age > most_age.total_seconds()
+
+
+def _running(connection: Connection, source: Row) -> Row | None:
+    """Return the run at work: its row says running, and it holds its lock, which a dead run does not."""
+    run = status.latest_run(connection, source["id"], state="running")
+    if run is None or not command_lock(connection.engine, run["command"], identity(*_identity(source))).is_held():
+        return None
+    return run
 
 
 def _complete_until(watermark: datetime | None, last_sync: Row | None) -> datetime | None:

@@ -1,4 +1,4 @@
-"""Retention: old entries of the ledgers and old rejected records go, one source after the other, each whole or not."""
+"""Retention: deletes old rows of the ledger and old rejected records, one source in one transaction."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
-from etl.jobs.run.lease import hold_source
+from etl.jobs.run.source_lease import hold_source
 from etl.load.ledger import retention, sources
 from etl.record import Row
 
@@ -16,7 +16,7 @@ COMMAND = "prune"
 
 @dataclass(frozen=True, slots=True)
 class Ages:
-    """From which age on entries go; None keeps them all."""
+    """The age from which on rows are deleted; None keeps all."""
 
     runs: timedelta | None = None
     windows: timedelta | None = None
@@ -25,7 +25,7 @@ class Ages:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many rows of a source went."""
+    """How many rows of a source were deleted."""
 
     source: str
     rejected: int
@@ -34,7 +34,7 @@ class Pruned:
 
 
 def prune(engine: Engine, source: Row, ages: Ages, *, now: datetime, dry_run: bool = False) -> Pruned:
-    """Let go of what is older than its age allows; with ``dry_run`` tell what would go, and leave it.
+    """Delete what is older than its age allows; with ``dry_run`` only count it.
 
     Raises:
         LockedError: another run works on the source.
@@ -53,7 +53,7 @@ def prune(engine: Engine, source: Row, ages: Ages, *, now: datetime, dry_run: bo
 
 def _pruned(connection: Connection, source: Row, ages: Ages, now: datetime) -> Pruned:
     mine = source["id"]
-    # In this order: what goes first may be all that named what goes next.
+    # In this order: rejected records name windows, and windows name runs.
     return Pruned(
         source["name"],
         rejected=retention.drop_rejected(connection, mine, now - ages.rejected) if ages.rejected else 0,

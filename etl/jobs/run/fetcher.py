@@ -11,8 +11,8 @@ from etl.extract.http.query import Query
 from etl.extract.http.response_errors import TooLargeAnswerError
 from etl.extract.http.retrying_client import Client, Usage
 from etl.extract.paging.checked_pages import EVERYTHING
-from etl.jobs.run.discovery import CapabilityTracker
-from etl.jobs.run.lease import SourceLease
+from etl.jobs.run.ensure_capabilities import CapabilityTracker
+from etl.jobs.run.source_lease import SourceLease
 
 _USUAL_PAGES = (50, 10)  # rows: what the API's sample asks for, and what it got
 

@@ -12,22 +12,25 @@ from sqlalchemy import Engine
 
 from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
 from etl.extract.http.retrying_client import Client
-from etl.jobs.maintenance.rebuild import rebuild
-from etl.jobs.pipeline.batch import BatchTransformer
-from etl.jobs.pipeline.first_load import begin_load, end_load
-from etl.jobs.pipeline.writer import BatchWriter, Progress
-from etl.jobs.run.context import RunContext
-from etl.jobs.run.discovery import CapabilityTracker
+from etl.jobs.maintenance.rebuild_from_raw import rebuild
+from etl.jobs.pipeline.prefetch import OF_NEW
+from etl.jobs.pipeline.store_batches import BatchWriter, Progress
+from etl.jobs.pipeline.transform_pages import BatchTransformer
+from etl.jobs.run.ensure_capabilities import CapabilityTracker
 from etl.jobs.run.fetcher import Fetcher
-from etl.jobs.run.lease import SourceLease, hold_source
 from etl.jobs.run.options import RunCounters, SyncOptions
+from etl.jobs.run.run_context import RunContext
 from etl.jobs.run.server_clock import ServerClock
-from etl.jobs.run.source_store import SourceStore
-from etl.load.ledger import runs, sources
+from etl.jobs.run.source_lease import SourceLease, hold_source
+from etl.jobs.run.source_transactions import SourceStore
+from etl.load.ledger import runs, sources, watermarks
 from etl.load.queries import statistics
-from etl.load.schema import sequences
+from etl.load.schema import deferred_indexes, sequences
 from etl.load.upsert import erase
+from etl.logs import get_logger
 from etl.transform import Stream
+
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +80,32 @@ def start_run(
         run = _build(engine, spec, command, lease, clock, on_progress)
         try:
             rebuild(run)
-            begin_load(run)
+            _put_off_indexes(run)
             yield run
-            end_load(run)
+            make_indexes(run)
         except BaseException as error:
             with suppress(DatabaseError, LockedError):  # the first error is told; the next run closes the row
                 _close(run, state=_state(error), exit_code=exit_code_of(error), error=f"{error}" or repr(error))
             raise
         _close(run, state="finished", exit_code=outcome_of(run.counters), error=None)
+
+
+def _put_off_indexes(run: RunContext) -> None:
+    """Drop the indexes that a load does not use, if no task is stored and the source was never read."""
+    if run.watermark_before is None and deferred_indexes.put_off(run.store.engine):
+        run.writer.most_prefetched = OF_NEW
+
+
+def make_indexes(run: RunContext) -> None:
+    """Make the indexes that this run or one before it dropped; without them queries are right but slower."""
+    try:
+        made = deferred_indexes.make_missing(run.store.engine)
+    except DatabaseError as error:
+        then = "the next run makes them, or kore-etl db upgrade"
+        log.warning("indexes.missing", run=run.id, error=f"{error}", then=then)
+    else:
+        if made:
+            log.debug("indexes.made", run=run.id, indexes=made)
 
 
 def outcome_of(counters: RunCounters) -> ExitCode:
@@ -121,16 +142,17 @@ def _build(
             now=clock(),
         )
         run_id = runs.begin(connection, source.id, command, settings=spec.settings, now=clock())
+        transformer = BatchTransformer(
+            Stream(source.id, source.stream_id),
+            drop_fields=spec.options.drop_fields,
+            erased=erase.forgotten_ids(connection, source.id),
+            is_stream_named=statistics.any_of_stream(connection, source.id, source.stream_id),
+        )
+        watermark = watermarks.read(connection, source.id)
     store, counters = SourceStore(engine, source.id, run_id), RunCounters()
     capabilities = CapabilityTracker(spec.client, store, source, spec.overrides, clock)
     fetch = Fetcher(spec.client, capabilities, lease, spec.make_client)
     server_clock = ServerClock(spec.client, clock, store)
-    transformer = BatchTransformer(
-        Stream(source.id, source.stream_id),
-        drop_fields=spec.options.drop_fields,
-        erased=store.read(erase.forgotten_ids),
-        is_stream_named=store.read(statistics.any_of_stream, source.stream_id),
-    )
     writer = BatchWriter(
         store, counters, fetch=fetch, lease=lease, server_clock=server_clock, clock=clock,
         on_progress=on_progress,
@@ -147,7 +169,7 @@ def _build(
         server_clock=server_clock,
         transformer=transformer,
         writer=writer,
-        watermark_before=store.watermark(),
+        watermark_before=watermark,
     )
 
 

@@ -39,6 +39,7 @@ class SyncOptions:
     window_least: timedelta | None = None
     window_most: timedelta | None = None
     drop_fields: tuple[str, ...] = ()
+    timezone: str = "UTC"
 
 
 def account_text(account: Mapping[str, int | None]) -> str | None:

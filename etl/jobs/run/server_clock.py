@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from etl.extract.capabilities import END_OF_TIME, SECOND
 from etl.extract.http.retrying_client import NOTICEABLE_SKEW, Client
-from etl.jobs.run.source_store import SourceStore
+from etl.jobs.run.source_transactions import SourceStore
 from etl.load.queries import statistics
 
 _NEAR = timedelta(days=1)  # how far ahead the clock that dates tasks may be where nothing tells its time

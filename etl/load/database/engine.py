@@ -6,9 +6,8 @@ start and never fails half-way. :func:`reading` gives a transaction without a wr
 
 from __future__ import annotations
 
-import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from etl import exact_json
 from etl.errors import ConfigError, DatabaseError
 from etl.load.database.errors import raise_database_error
 from etl.load.database.postgres_session import prepare_session
+from etl.load.database.sqlite_backup import make_private
 from etl.optional_packages import install_command
 
 if TYPE_CHECKING:
@@ -152,12 +152,19 @@ def _connect_options(url: URL) -> dict[str, Any]:
 
 def _make_private(path: Path) -> None:
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        return
+        if not make_private(path):
+            _refuse_hard_links(path)
     except OSError as error:
         message = f"sqlite:///{path}: cannot be made: {error.strerror}; make its folder, or choose another database_url"
         raise DatabaseError(message) from error
+
+
+def _refuse_hard_links(path: Path) -> None:
+    """Refuse a file with a second name: its log and its locks are beside one name only."""
+    with suppress(OSError):
+        if path.is_file() and path.stat().st_nlink > 1:
+            message = "has another name (a hard link), under which locks and log would be missed; remove one name"
+            raise DatabaseError(f"{sqlite_url(path)}: {message}")
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

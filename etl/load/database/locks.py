@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,6 +31,9 @@ class Lock(Protocol):
 
     def release(self) -> None:
         """Release the lock."""
+
+    def is_held(self) -> bool:
+        """Tell whether some process holds the lock; write nothing. It counts as held where that cannot be seen."""
 
 
 def named_lock(engine: Engine, name: str) -> Lock:
@@ -63,6 +66,9 @@ class _NoLock:
     def release(self) -> None:
         return
 
+    def is_held(self) -> bool:
+        return True
+
 
 class _FileLock:
     def __init__(self, database: Path, path: Path) -> None:
@@ -72,27 +78,55 @@ class _FileLock:
 
     def acquire(self, *, wait: bool) -> bool:
         try:
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._give_to_the_owner(self._descriptor)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            while self._descriptor is None:
+                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                self._give_to_the_owner(self._descriptor)
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                if not self._is_at_its_path():  # its last holder has removed it meanwhile
+                    self._close()
         except BlockingIOError:
-            self.release()
+            self._close()
             return False
         except OSError as error:
-            self.release()
+            self._close()
             message = (
                 f"lock file {self._path}: {error.strerror}; the database's folder must be writable and support locks"
             )
             raise DatabaseError(message) from error
         except BaseException:
-            self.release()
+            self._close()
             raise
         return True
 
     def release(self) -> None:
         if self._descriptor is not None:
+            with suppress(OSError):  # it only stays
+                if self._is_at_its_path():
+                    self._path.unlink()
+            self._close()
+
+    def is_held(self) -> bool:
+        try:
+            with self._path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _is_at_its_path(self) -> bool:
+        mine = os.fstat(self._descriptor or 0)
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return False
+        return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
 
     def _give_to_the_owner(self, descriptor: int) -> None:
         """Give a file that root has made to the database's owner, as SQLite does with its own files."""
@@ -137,3 +171,12 @@ class _AdvisoryLock:
             connection.execute(text("select pg_advisory_unlock(:number)"), {"number": self._number})
         connection.invalidate()
         connection.close()
+
+    def is_held(self) -> bool:
+        query = """
+            select exists (select from pg_locks where locktype = 'advisory' and objsubid = 1
+            and database = (select oid from pg_database where datname = current_database())
+            and (classid::bigint << 32 | objid::bigint) = :number)
+        """
+        with closing(self._engine.connect()) as connection:
+            return bool(connection.execute(text(query), {"number": self._number}).scalar())

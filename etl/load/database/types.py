@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, Date, DateTime, Text
+from sqlalchemy import JSON, Boolean, Date, DateTime, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy.engine import Dialect
     from sqlalchemy.sql.compiler import SQLCompiler
@@ -92,7 +92,7 @@ def _on_sqlite(element: moment_text, compiler: SQLCompiler, **options: Any) -> s
 
 
 class moment_day(FunctionElement[date]):  # noqa: N801 as above
-    """The UTC day of a time, in the form of a day column."""
+    """The day of a time, given with its zone's seconds east of UTC, in the form of a day column."""
 
     inherit_cache = True
     type = Date()
@@ -101,13 +101,40 @@ class moment_day(FunctionElement[date]):  # noqa: N801 as above
 
 @compiles(moment_day)
 def _day_on_postgresql(element: moment_day, compiler: SQLCompiler, **options: Any) -> str:
-    moment = compiler.process(element.clauses, **options)
-    return f"cast(({moment}) at time zone 'UTC' as date)"
+    moment, offset = (compiler.process(each, **options) for each in element.clauses)
+    return f"cast(({moment}) at time zone 'UTC' + make_interval(secs => {offset}) as date)"
 
 
 @compiles(moment_day, "sqlite")
 def _day_on_sqlite(element: moment_day, compiler: SQLCompiler, **options: Any) -> str:
-    return f"substr({compiler.process(element.clauses, **options)}, 1, 10)"
+    moment, offset = (compiler.process(each, **options) for each in element.clauses)
+    return f"date({moment}, {offset} || ' seconds')"
+
+
+class is_one_of(FunctionElement[bool]):  # noqa: N801 as above
+    """Whether a text, or another one where it is missing, is one of some words, for a computed column."""
+
+    inherit_cache = False
+    type = Boolean()
+    name = "is_one_of"
+
+    def __init__(self, column: str, otherwise: str, words: Sequence[str]) -> None:
+        super().__init__()
+        self.columns_and_words = (column, otherwise, words)
+
+
+@compiles(is_one_of)
+def _one_of_on_postgresql(element: is_one_of, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ARG001
+    column, otherwise, words = element.columns_and_words
+    # Exactly as PostgreSQL tells it back: alembic compares the two.
+    listed = ", ".join(f"'{word}'::text" for word in words)
+    return f"lower(COALESCE({column}, {otherwise}, ''::text)) = ANY (ARRAY[{listed}])"
+
+
+@compiles(is_one_of, "sqlite")
+def _one_of_on_sqlite(element: is_one_of, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ARG001
+    column, otherwise, words = element.columns_and_words
+    return f"lower(coalesce({column}, {otherwise}, '')) in ({', '.join(map(repr, words))})"
 
 
 def to_text(value: datetime) -> str:

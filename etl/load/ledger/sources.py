@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import orjson
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from etl.errors import ConfigError
 from etl.load.schema.ledger_tables import sources
+from etl.load.schema.task_tables import metadata
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -98,3 +99,30 @@ def remember(connection: Connection, source_id: int, capabilities: dict[str, Any
 def set_history_start(connection: Connection, source_id: int, start: datetime) -> None:
     """Store where the history of this source begins."""
     connection.execute(update(sources).where(sources.c.id == source_id).values(history_start=start))
+
+
+def rename(connection: Connection, source_id: int, name: str) -> None:
+    """Give a source another name."""
+    connection.execute(update(sources).where(sources.c.id == source_id).values(name=name))
+
+
+def row_counts(connection: Connection, source_id: int) -> dict[str, int]:
+    """Return the number of a source's rows by table, without empty tables."""
+    tables = [table for table in metadata.sorted_tables if "source_id" in table.c]
+    counts = {
+        f"{table.name}": int(
+            connection.execute(
+                select(func.count()).select_from(table).where(table.c.source_id == source_id)
+            ).scalar_one()
+        )
+        for table in tables
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def drop(connection: Connection, source_id: int) -> None:
+    """Delete a source with all its rows."""
+    for table in reversed(metadata.sorted_tables):
+        if "source_id" in table.c:
+            connection.execute(delete(table).where(table.c.source_id == source_id))
+    connection.execute(delete(sources).where(sources.c.id == source_id))

@@ -1,7 +1,7 @@
 """Marks deleted tasks, and counts the tasks that the server should still have.
 
-``deleted_at`` of a task with ``isActive: false`` is its own last update; the server still counts it. ``deleted_at`` of
-a task that the server no longer has is when a run found that.
+A task with ``isActive: false`` is deleted since that update; the server still counts it. ``gone_at`` is when a run
+found that the server no longer has a task.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from sqlalchemy import (
     Table,
     Text,
     exists,
-    false,
     func,
     insert,
     literal,
@@ -39,7 +38,6 @@ Versions = dict[str, "datetime | None"]  # updated_at by _id: the version of eac
 
 _COLUMNS = {"createdAt": tasks.c.created_at, "updatedAt": tasks.c.updated_at}
 
-_NOT_GONE, _GONE = tasks.c.deleted_at.is_(None), tasks.c.deleted_at.is_not(None)
 _MOST_PARAMETERS = 500  # the most ids in one statement
 
 _gone = Table(
@@ -53,8 +51,7 @@ _gone = Table(
 
 def count(connection: Connection, source_id: int) -> int:
     """Count the tasks of a source that the server should still have."""
-    # Two counts, because the first one needs only the index.
-    return sum(_number(connection, tasks.c.source_id == source_id, each) for each in (_NOT_GONE, _GONE & is_present()))
+    return _number(connection, tasks.c.source_id == source_id, is_present())
 
 
 def is_any(connection: Connection, source_id: int) -> bool:
@@ -65,7 +62,7 @@ def is_any(connection: Connection, source_id: int) -> bool:
 
 def count_marked(connection: Connection, source_id: int) -> int:
     """Count the tasks of a source that are marked as gone."""
-    return _number(connection, tasks.c.source_id == source_id, _GONE, not_(func.coalesce(is_present(), false())))
+    return _number(connection, tasks.c.source_id == source_id, not_(is_present()))
 
 
 def count_since(connection: Connection, source_id: int, field: Field, start: datetime) -> int:
@@ -171,5 +168,7 @@ def mark(
     )
     with derived_tables.refreshed(connection, source_id, gone):
         connection.execute(history)
-        result = connection.execute(update(tasks).where(chosen).values(deleted_at=moment))
+        result = connection.execute(
+            update(tasks).where(chosen).values(gone_at=moment, deleted_at=func.coalesce(tasks.c.deleted_at, moment))
+        )
     return result.rowcount

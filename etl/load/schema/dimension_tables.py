@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, Index, Table, Text
+from sqlalchemy import Boolean, Column, Computed, Float, Index, Table, Text
 
 from etl.load.database.dialect import ANY_LENGTH
-from etl.load.database.types import Moment
+from etl.load.database.types import Moment, is_one_of
 from etl.load.schema.metadata import Json, key, metadata
 
 _SEEN = "updatedAt of the newest task with these values"
+
+#: A status with one of these categories is resolved, in upper or lower case.
+RESOLVED = ("resolved", "closed", "completed", "done")
 
 statuses = Table(
     "statuses",
@@ -16,6 +19,13 @@ statuses = Table(
     *key(),
     Column("name", Text),
     Column("category", Text, comment="statusCategory: open, resolved ..."),
+    Column(
+        "is_resolved",
+        Boolean,
+        Computed(is_one_of("category", "name", RESOLVED), persisted=True),
+        nullable=False,
+        comment="whether a task with it is no longer open: by its category, or by its name if it has no category",
+    ),
     Column("type", Text),
     Column("description", Text),
     Column("is_enabled", Boolean),

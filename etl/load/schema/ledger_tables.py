@@ -16,6 +16,7 @@ sources = Table(
     Column("host", Text, nullable=False, comment="of base_url"),
     Column("account_id", Text, nullable=False),
     Column("stream_id", Text, nullable=False),
+    Column("timezone", Text, nullable=False, server_default="UTC", comment="its days are those of this time zone"),
     Column("history_start", Moment, comment="the start of history; nothing is older"),
     Column("capabilities", Json, comment="the server's capabilities, as the probe found them"),
     Column("probed_at", Moment),
@@ -23,6 +24,15 @@ sources = Table(
     Column("shape", Text, comment="the rules that made the stored rows; a change rebuilds them"),
     UniqueConstraint("host", "account_id", "stream_id"),
     comment="the sources of tasks: a host, an account and a stream each",
+)
+
+source_offsets = Table(
+    "source_offsets",
+    metadata,
+    Column("source_id", ForeignKey("sources.id"), primary_key=True, autoincrement=False),
+    Column("starts_at", Moment, primary_key=True, comment="from then on"),
+    Column("seconds", Integer, nullable=False, comment="east of UTC"),
+    comment="derived: the offsets from UTC of each source's time zone; none for UTC",
 )
 
 sync_runs = Table(

@@ -19,7 +19,6 @@ from sqlalchemy import (
     case,
     func,
     null,
-    or_,
 )
 
 from etl.load.database.dialect import ANY_LENGTH, IS_FORGOTTEN
@@ -71,7 +70,8 @@ tasks = Table(
     Column("created_at", Moment),
     Column("updated_at", Moment),
     Column("raw", Json, nullable=False, comment="the whole record as the API sent it"),
-    Column("deleted_at", Moment, comment="when a run found that the server no longer has it"),
+    Column("deleted_at", Moment, comment="since when it is inactive or gone from the server"),
+    Column("gone_at", Moment, comment="when a run found that the server no longer has it"),
     Column("first_seen_at", Moment, nullable=False, comment="when a sync first stored it"),
     Column("first_updated_at", Moment, comment="updatedAt of the version that a sync first stored"),
     Column("stored_at", Moment, nullable=False, comment="when this version was stored"),
@@ -93,15 +93,15 @@ tasks = Table(
     Index(None, "ref_id", info=ANY_LENGTH),
     Index(None, "forgotten_at", info=IS_FORGOTTEN),
     # Counts read these indexes instead of whole rows.
-    Index("ix_tasks_created_at", "created_at", "source_id", "deleted_at"),
-    Index("ix_tasks_updated_at", "updated_at", "source_id", "deleted_at", "created_at"),
+    Index("ix_tasks_created_at", "created_at", "source_id", "gone_at"),
+    Index("ix_tasks_updated_at", "updated_at", "source_id", "gone_at", "created_at"),
     Index(
         "ix_tasks_state",
         *("stream_id", "source_id", "status_id", "priority_id", "queue_id", "assignee_id"),
         *("created_at", "due_at", "deleted_at", "forgotten_at"),
     ),
     Index("ix_tasks_overdue", "due_at", "source_id", "status_id", "deleted_at", "forgotten_at"),
-    Index("ix_tasks_source_id", "source_id", "deleted_at", "forgotten_at"),
+    Index("ix_tasks_source_id", "source_id", "gone_at", "deleted_at", "forgotten_at"),
     Index(
         "ix_tasks_dates",
         *("_id", "source_id", "stream_id", "status_id"),
@@ -118,8 +118,13 @@ task_changes = Table(
     Column("task_id", Text, nullable=False),
     Column("source_id", RowId, nullable=False),
     Column(
-        "field", Text, nullable=False, comment="status, priority, assignee, queue, name, due date, deletion, return"
+        "field",
+        Text,
+        nullable=False,
+        comment="status, priority, assignee, queue, name, due date, breached, tag, channel, custom field, deletion"
+        " or return",
     ),
+    Column("field_key", Text, comment="the key of a custom field, as in task_fields"),
     Column("old_id", Text, comment="id of the old status, priority, assignee or queue"),
     Column("new_id", Text, comment="id of the new one"),
     Column("old_value", Text, comment="name of the old one at that time, or the old value as text"),
@@ -244,4 +249,4 @@ def inactive_since(row: Table, otherwise: ColumnElement[Any]) -> ColumnElement[A
 
 def is_present() -> ColumnElement[bool]:
     """Return the condition that the server, as far as known, still sends a stored task, even as inactive."""
-    return or_(tasks.c.deleted_at.is_(None), tasks.c.deleted_at == inactive_since(tasks, tasks.c.stored_at))
+    return tasks.c.gone_at.is_(None)

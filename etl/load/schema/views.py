@@ -4,8 +4,8 @@
 arguments after a colon and "to" between two. One view has its own text for SQLite: it looks up only the names that a
 query asks for.
 
-A task is open until its status has the category resolved, closed, completed or done, in upper or lower case. The name
-decides for a status without a category. A deleted task is not open. No view shows a forgotten task.
+A task is open until its status is one with ``is_resolved``. A deleted task is not open. No view shows a forgotten task.
+A day is one of the source's time zone: ``source_offsets`` holds the zone's offsets, since SQLite knows no time zones.
 """
 
 from __future__ import annotations
@@ -20,14 +20,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-# The API may give a status as a bare text, without a category; then its name decides.
-_CATEGORY = "lower(coalesce({0}.category, {0}.name, ''))"
 _PIECES = {
-    "resolved": f"({_CATEGORY} in ('resolved', 'closed', 'completed', 'done'))",
-    "new": f"({_CATEGORY} in ('open', 'new'))",
+    "resolved": "coalesce({0}.is_resolved, false)",
+    "new": "(lower(coalesce({0}.category, {0}.name, '')) in ('open', 'new'))",
     # The plus keeps SQLite from choosing an index by the source alone.
     "unresolved": "({0}.status_id is null or ({0}.status_id, +{0}.source_id) not in ({done}))",
-    "done": "select _id, source_id from statuses where {resolved:statuses}",
+    "done": "select _id, source_id from statuses where is_resolved",
     "step": (
         "(case when (coalesce({0}.new_id, ''), {0}.source_id) in ({done}) then 1 else 0 end"
         " - case when (coalesce({0}.old_id, ''), {0}.source_id) in ({done}) then 1 else 0 end)"
@@ -37,7 +35,13 @@ _PIECES = {
         "task_changes.task_id = tasks._id and task_changes.source_id = tasks.source_id"
         " and task_changes.field = 'status'"
     ),
-    "today": "{day:{now}}",
+    "today": "{day:{now} to {0}.source_id}",
+    "source_of": "(select name from sources where sources.id = {0}.source_id)",
+    # How many seconds east of UTC the source {1} is at the moment {0}.
+    "offset": (
+        "coalesce((select seconds from source_offsets where source_offsets.source_id = {1}"
+        " and starts_at <= {0} order by starts_at desc limit 1), 0)"
+    ),
 }
 # Times and days have the form that the tables have.
 _DIALECTS = {
@@ -45,7 +49,7 @@ _DIALECTS = {
         "now": "cast(now() as timestamp(3) with time zone)",
         "days_ago": "now() - interval '{0} days'",
         "seconds": "cast(extract(epoch from {1} - {0}) as double precision)",
-        "day": "cast({0} at time zone 'UTC' as date)",
+        "day": "cast(({0}) at time zone 'UTC' + make_interval(secs => {offset:{0} to {1}}) as date)",
         "next_day": "{0} + 1",
         "no_text": "cast(null as text)",
         "no_moment": "cast(null as timestamp(3) with time zone)",
@@ -54,7 +58,7 @@ _DIALECTS = {
         "now": "strftime('%Y-%m-%d %H:%M:%f', 'now')",
         "days_ago": "strftime('%Y-%m-%d %H:%M:%f', 'now', '-{0} days')",
         "seconds": "round((julianday({1}) - julianday({0})) * 86400.0, 3)",
-        "day": "substr({0}, 1, 10)",
+        "day": "date({0}, {offset:{0} to {1}} || ' seconds')",
         "next_day": "date({0}, '+1 day')",
         "no_text": "null",
         "no_moment": "null",
@@ -63,7 +67,8 @@ _DIALECTS = {
 
 _STATUS = {"status": "the status's current name", "status_category": "the status's current category"}
 _SOURCE_NAME = {"source": "the source's name in the settings"}
-_SOURCE = _SOURCE_NAME | {"source_id": "part of the key"}
+_SOURCE = {"stream_id": ""} | _SOURCE_NAME | {"source_id": "part of the key"}
+_DAY = "in the source's time zone"
 _OF_SOURCE = {"stream_id": ""} | _SOURCE_NAME | {"source_id": ""}
 
 
@@ -121,17 +126,28 @@ VIEWS = (
         | _STATUS
         | _columns("priority assignee queue created_at updated_at due_at")
         | {"deleted_at": "when a run found that the server no longer has it; null if the server has it"}
-        | _OF_SOURCE,
+        | _OF_SOURCE
+        | {
+            "is_open": "it is not deleted, and its status is not resolved (is_resolved of statuses)",
+            "is_breached": "isBreached of the API",
+            "first_response_at": "the first change of its status away from open or new; no reply: the API shows none",
+            "resolved_at": "when it was last resolved, if it still is; null if nobody saw that",
+            "reopened": "how often it was open again after it was resolved",
+            "created_day": f"the day of its creation {_DAY}",
+            "due_day": f"the day of its due date {_DAY}",
+            "resolved_day": f"the day of its resolution {_DAY}",
+        }
+        | _columns("status_id priority_id assignee_id queue_id user_id"),
     ),
     View(
         "computed_status_intervals",
         "the status intervals of each task with status changes; stored in status_intervals",
-        _columns("task_id source_id position status_id value started_at ended_at"),
+        _columns("task_id") | _OF_SOURCE | _columns("position status_id value started_at ended_at"),
     ),
     View(
         "computed_task_progress",
         "response and resolution times of each task with status changes; stored in task_progress",
-        _columns("task_id source_id first_response_at first_resolved_at last_resolved_at reopened"),
+        _columns("task_id") | _OF_SOURCE | _columns("first_response_at first_resolved_at last_resolved_at reopened"),
     ),
     View(
         "task_status_intervals",
@@ -184,14 +200,14 @@ VIEWS = (
     View(
         "daily_events",
         "the counts of each task in daily_flow by day; summed up in daily_counts",
-        _columns("task_id stream_id source_id") | {"day": "in UTC"} | _columns("created resolved reopened deleted"),
+        _columns("task_id") | _OF_SOURCE | {"day": _DAY} | _columns("created resolved reopened deleted"),
     ),
     View(
         "daily_flow",
         "one row for each day: tasks created, resolved and reopened, and tasks open at its end",
         _OF_SOURCE
         | {
-            "day": "in UTC; every day from the first task to today",
+            "day": f"{_DAY}; every day from the first task to today",
             "created": "",
             "resolved": "a task first seen as resolved counts on the day of its last update before that",
             "reopened": "",
@@ -219,7 +235,7 @@ VIEWS = (
     View(
         "coverage_gaps",
         "ranges of time before the watermark that no window covers; normally none",
-        {"source_id": ""} | _SOURCE_NAME | {"gap_start": "included", "gap_end": "not included"},
+        {"source_id": ""} | _SOURCE_NAME | {"stream_id": "", "gap_start": "included", "gap_end": "not included"},
     ),
     View(
         "sync_freshness",

@@ -1,4 +1,8 @@
-"""The history of tasks: which watched values a new version changes, written from the database's own comparison."""
+"""The history of tasks: which watched values a new version changes.
+
+The database itself compares the columns of tasks. Tags, channels and custom fields are rows of their own. Their old
+rows are read before they are replaced, for changed tasks only.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
+    Boolean,
     Column,
     ColumnElement,
     Connection,
@@ -24,16 +29,28 @@ from sqlalchemy import (
     union_all,
 )
 
+from etl.load.database.bulk_insert import fill
 from etl.load.database.types import Moment, moment_text
 from etl.load.schema.dimension_tables import priorities, statuses
-from etl.load.schema.task_tables import inactive_since, task_changes, tasks
+from etl.load.schema.task_tables import inactive_since, task_changes, task_channels, task_fields, task_tags, tasks
+from etl.load.upsert.batch import Details
+from etl.record import Row
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
 _COLUMNS = (
     *("task_id", "source_id", "field", "old_id", "new_id", "old_value", "new_value"),
     *("changed_at", "seen_at", "run_id"),
+)
+
+
+#: By field: the table of the children, and the columns with a value's name and its text.
+_CHILDREN = (
+    ("tag", task_tags, "tag", "tag"),
+    ("channel", task_channels, "channel", "channel"),
+    ("custom field", task_fields, "key", "text"),
 )
 
 
@@ -54,7 +71,9 @@ _WATCHED = (
     _Watched("queue", id_column="queue_id", value_column="queue"),
     _Watched("name", value_column="name"),
     _Watched("due date", value_column="due_at"),
+    _Watched("breached", value_column="is_breached"),
 )
+_IDS_AT_ONCE = 500
 
 
 def record(connection: Connection, incoming: Table, *, changes: ColumnElement[bool], run_id: int, now: datetime) -> int:
@@ -68,6 +87,77 @@ def record(connection: Connection, incoming: Table, *, changes: ColumnElement[bo
     statement = insert(task_changes).from_select(list(_COLUMNS), union_all(*selects))
     result = connection.execute(statement, {"run": run_id}, execution_options={"preserve_rowcount": True})
     return result.rowcount
+
+
+def record_children(
+    connection: Connection, stored: Mapping[str, datetime | None], incoming: Mapping[str, tuple[Row, Details]],
+    *, source_id: int, run_id: int, now: datetime,
+) -> int:  # fmt: skip
+    """Write a row for each tag, channel and custom field that tasks of a source gain, lose or change.
+
+    ``stored`` gives ``updated_at`` of the stored versions. Call it before the children are replaced.
+    """
+    ids = [key for key in incoming if key in stored]
+    rows: list[Row] = []
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        some = ids[start : start + _IDS_AT_ONCE]
+        before = _children(connection, source_id, some)
+        for key in some:
+            task, details = incoming[key]
+            went_back = task["updated_at"] and stored[key] and task["updated_at"] < stored[key]
+            common = {"changed_at": None if went_back else task["updated_at"], "seen_at": now, "run_id": run_id}
+            rows += [
+                {"task_id": key, "source_id": source_id, **told, **common}
+                for told in _child_changes(before[key], _values(details))
+            ]
+    fill(connection, task_changes, rows)
+    return len(rows)
+
+
+def stored_versions(connection: Connection, source_id: int, ids: Iterable[str]) -> dict[str, datetime | None]:
+    """Return ``updated_at`` of those tasks of a source that are stored."""
+    every, found = list(ids), dict[str, "datetime | None"]()
+    for start in range(0, len(every), _IDS_AT_ONCE):
+        some = tasks.c["_id"].in_(every[start : start + _IDS_AT_ONCE])
+        query = select(tasks.c["_id"], tasks.c.updated_at).where(some, tasks.c.source_id == source_id)
+        found.update((row[0], row[1]) for row in connection.execute(query))
+    return found
+
+
+_Values = dict[tuple[str, str | None], str | None]
+"""Text by field and key: of a tag or channel the key is itself."""
+
+
+def _children(connection: Connection, source_id: int, ids: Sequence[str]) -> Mapping[str, _Values]:
+    found: dict[str, _Values] = {key: {} for key in ids}
+    for field, table, key, value in _CHILDREN:
+        own = table.c
+        query = select(own.task_id, own[key], own[value]).where(own.task_id.in_(ids), own.source_id == source_id)
+        for task_id, name, text in connection.execute(query.order_by(own.task_id, own.position)):
+            _add(found[task_id], field, name, text)
+    return found
+
+
+def _values(details: Details) -> _Values:
+    found: _Values = {}
+    for field, table, key, value in _CHILDREN:
+        for row in details.get(table.name, ()):
+            _add(found, field, row[key], row[value])
+    return found
+
+
+def _add(values: _Values, field: str, name: str, text: str | None) -> None:
+    before = values.get((field, name))
+    is_more = field == "custom field" and before is not None
+    values[field, name] = f"{before}, {text}" if is_more else text
+
+
+def _child_changes(old: _Values, new: _Values) -> Iterator[Row]:
+    for field, name in sorted(old.keys() | new.keys()):
+        before, after = old.get((field, name)), new.get((field, name))
+        if before != after:
+            key = name if field == "custom field" else None
+            yield {"field": field, "field_key": key, "old_value": before, "new_value": after}
 
 
 def _differing(
@@ -131,6 +221,8 @@ def _with_stored(incoming: Table) -> Any:
 
 
 def _readable(value: ColumnElement[Any]) -> ColumnElement[str]:
+    if isinstance(value.type, Boolean):
+        return case((value, "true"), (~value, "false"))
     return moment_text(value) if isinstance(value.type, Moment) else value
 
 

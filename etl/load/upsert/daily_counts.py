@@ -32,15 +32,15 @@ from sqlalchemy import (
 
 from etl.load.database.dialect import insert_by
 from etl.load.database.types import Moment, moment_day
-from etl.load.schema.dimension_tables import statuses
+from etl.load.schema.dimension_tables import RESOLVED, statuses
+from etl.load.schema.ledger_tables import source_offsets
 from etl.load.schema.task_tables import daily_counts, inactive_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-RESOLVED = frozenset({"resolved", "closed", "completed", "done"})  # as the views say it
-_NEW = frozenset({"open", "new"})  # likewise
+_NEW = frozenset({"open", "new"})  # as the views say it
 
 _IDS_AT_ONCE = 500
 _KEY = ("source_id", "stream_id", "day")
@@ -120,14 +120,15 @@ def _first_sums(dialect: str, staged: Table) -> Any:
 
 def _event(own: Any, at: ColumnElement[Any], kind: str) -> Select[Any]:
     counts = [literal_column(str(int(name == kind)), Integer).label(name) for name in _COUNTS]
-    return select(own.source_id, own.stream_id, moment_day(at).label("day"), *counts)
+    offsets = source_offsets.c
+    offset = select(offsets.seconds).where(offsets.source_id == own.source_id, offsets.starts_at <= at)
+    newest = offset.order_by(offsets.starts_at.desc()).limit(1).correlate(own.source_id.table).scalar_subquery()
+    return select(own.source_id, own.stream_id, moment_day(at, func.coalesce(newest, 0)).label("day"), *counts)
 
 
 def _resolved_statuses() -> Select[Any]:
     own = statuses.c
-    return select(own["_id"], own.source_id).where(
-        func.lower(func.coalesce(own.category, own.name, "")).in_(sorted(RESOLVED))
-    )
+    return select(own["_id"], own.source_id).where(own.is_resolved)
 
 
 def is_meaning_changed(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> bool:

@@ -45,9 +45,14 @@ def _store_tasks(connection: Connection, batch: Batch, *, run_id: int, now: date
     source_id = batch.tasks[0]["source_id"]
     if counts.updated:
         with derived_tables.refreshed(connection, source_id, newest):
+            stored = changes.stored_versions(connection, source_id, newest)
             changed = tasks.is_changed(takes_back=takes_back)
             counts.changes = changes.record(connection, tasks.incoming, changes=changed, run_id=run_id, now=now)
             written = tasks.write(connection, run_id=run_id, now=now, takes_back=takes_back)
+            rewritten = {key: newest[key] for key in written}
+            counts.changes += changes.record_children(
+                connection, stored, rewritten, source_id=source_id, run_id=run_id, now=now
+            )
             tasks.put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=True)
     elif counts.inserted:
         written = tasks.write(connection, run_id=run_id, now=now, takes_back=takes_back)

@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Table, Text, bindparam, cast, delete, func, select, update
 
+from etl.load.database.bulk_insert import fill
 from etl.load.ledger.rejected_records import digest_of
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
-from etl.load.schema.ledger_tables import rejected_records, sources
+from etl.load.schema.ledger_tables import rejected_records, source_offsets, sources
 from etl.load.schema.task_tables import is_of, task_changes, tasks
 from etl.load.upsert import dimensions
 from etl.load.upsert.tasks import put_children
 from etl.record import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from etl.load.upsert.batch import Batch
 
@@ -57,9 +59,18 @@ def clear_people(connection: Connection, source_id: int, columns: Mapping[str, I
             connection.execute(update(table).where(table.c.source_id == source_id).values(**emptied))
 
 
-def clear_history(connection: Connection, source_id: int, *, whole: Iterable[str], names: Iterable[str]) -> None:
-    """Forget all changes of some fields, and of others what they were called."""
-    mine = task_changes.c.source_id == source_id
+def clear_history(
+    connection: Connection,
+    source_id: int,
+    *,
+    whole: Iterable[str],
+    names: Iterable[str],
+    is_dropped: Callable[[str], bool],
+) -> None:
+    """Forget all changes of some fields, of dropped custom fields, and of others what they were called."""
+    mine, key = task_changes.c.source_id == source_id, task_changes.c.field_key
+    keys = connection.execute(select(key).distinct().where(key.is_not(None), mine)).scalars().all()
+    connection.execute(delete(task_changes).where(key.in_([each for each in keys if is_dropped(each)]), mine))
     connection.execute(delete(task_changes).where(task_changes.c.field.in_(list(whole)), mine))
     some = update(task_changes).where(task_changes.c.field.in_(list(names)), mine)
     connection.execute(some.values(old_value=None, new_value=None))
@@ -85,6 +96,14 @@ def replace_rejected(connection: Connection, source_id: int, number: int, raw: s
 def remember_shape(connection: Connection, source_id: int, shape: str) -> None:
     """Keep by what the rows of a source were made."""
     connection.execute(update(sources).where(sources.c.id == source_id).values(shape=shape))
+
+
+def use_time_zone(connection: Connection, source_id: int, name: str, offsets: Sequence[tuple[datetime, int]]) -> None:
+    """Let the days of a source be those of a time zone; its derived tables are to be rebuilt afterwards."""
+    connection.execute(update(sources).where(sources.c.id == source_id).values(timezone=name))
+    connection.execute(delete(source_offsets).where(source_offsets.c.source_id == source_id))
+    rows = [{"source_id": source_id, "starts_at": moment, "seconds": seconds} for moment, seconds in offsets]
+    fill(connection, source_offsets, rows)
 
 
 def _update(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy import (
     cast,
     delete,
     func,
+    null,
     or_,
     select,
     update,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 
 _OWN = (  # written here, not by the API
-    *("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "forgotten_at"),
+    *("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "gone_at", "forgotten_at"),
 )
 _IDS_AT_ONCE = 500
 _FROM_API = [column.name for column in tasks.columns if column.name not in _OWN]
@@ -127,12 +128,14 @@ def _wins(*, takes_back: bool) -> ColumnElement[bool]:
 
 
 def is_changed(*, takes_back: bool) -> ColumnElement[bool]:
-    """Select the pairs whose record differs, or whose tombstone the record does not explain.
+    """Select the pairs whose record differs, or whose task is marked as deleted and is not.
 
     The statement needs the run's id as the parameter ``run`` if it ``takes_back``.
     """
-    by_record = inactive_since(incoming, tasks.c.stored_at)
-    differs = or_(incoming.c.raw != tasks.c.raw, tasks.c.deleted_at.is_distinct_from(by_record))
+    is_marked = or_(
+        tasks.c.gone_at.is_not(None), and_(tasks.c.deleted_at.is_not(None), incoming.c.is_active.is_not(False))
+    )
+    differs = or_(incoming.c.raw != tasks.c.raw, is_marked)
     return and_(tasks.c["_id"].is_not(None), _wins(takes_back=takes_back), differs)
 
 
@@ -166,16 +169,19 @@ def _merge(dialect: str, *, takes_back: bool) -> Any:
     now = bindparam("now", type_=tasks.c.stored_at.type)
     first = {"first_seen_at": now, "first_updated_at": incoming.c.updated_at}
     own = {**first, "stored_at": now, "run_id": bindparam("run", type_=tasks.c.run_id.type)}
+    # An inactive task that is updated again stays deleted since the day that was told.
+    since = inactive_since(incoming, now)
+    deleted_at = case((since.is_not(None), func.coalesce(tasks.c.deleted_at, since)))
     source = (
-        select(*(incoming.c[name] for name in _FROM_API), *own.values(), inactive_since(incoming, now))
+        select(*(incoming.c[name] for name in _FROM_API), *own.values(), deleted_at, null())
         .select_from(incoming.outerjoin(tasks, _KEY))
         .where(or_(tasks.c["_id"].is_(None), is_changed(takes_back=takes_back)))
     )
-    statement = insert_by(dialect, tasks).from_select([*_FROM_API, *own, "deleted_at"], source)
-    written = [name for name in (*_FROM_API, "stored_at", "run_id", "deleted_at") if name not in {"_id", "source_id"}]
+    statement = insert_by(dialect, tasks).from_select([*_FROM_API, *own, "deleted_at", "gone_at"], source)
+    written = [*_FROM_API, "stored_at", "run_id", "deleted_at", "gone_at"]
     upsert = statement.on_conflict_do_update(
         index_elements=["_id", "source_id"],
-        set_={name: statement.excluded[name] for name in written},
+        set_={name: statement.excluded[name] for name in written if name not in {"_id", "source_id"}},
     )
     return upsert.returning(tasks.c["_id"])
 

@@ -1,6 +1,6 @@
 -- Tasks created, resolved, reopened and deleted, each on the day on which daily_events counts it.
 select
-    source_id, queue_id, priority_id, {local_day:at} as day, {week:at} as week,
+    source_id, queue_id, priority_id, {local_day:at to events.source_id} as day, {week:at} as week,
     sum(created), sum(resolved), sum(reopened), sum(deleted)
 from (
     select

@@ -5,7 +5,7 @@ with came as (
     from tasks
     where forgotten_at is null and ({created:tasks} >= {shown} or {known:tasks} >= {shown})
 )
-select source_id, queue_id, priority_id, status_id, is_recorded, {local_day:at} as day, sum(number)
+select source_id, queue_id, priority_id, status_id, is_recorded, {local_day:at to events.source_id} as day, sum(number)
 from (
     select
         tasks.source_id, queue_id, priority_id, status_intervals.status_id, 1 as is_recorded,

@@ -1,2 +1,4 @@
 -- The sources, and the day of the first sync that stored a task.
-select id, name, (select {local_day:min(first_seen_at)} from tasks) from sources order by name
+select sources.id, sources.name, {local_day:first.at to sources.id}
+from sources, (select min(first_seen_at) as at from tasks) as first
+order by sources.name

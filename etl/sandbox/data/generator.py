@@ -63,13 +63,14 @@ class TaskGenerator:
         """The record as it is after somebody changed its name, status and priority at that moment."""
         if self.desk is not None:
             status = self.desk.next_status(record)
-            return {**record, "status": status, "updatedAt": format_timestamp(moment), "updatedBy": self._person("u")}
+            changed = {"status": status, "updatedAt": format_timestamp(moment), "updatedBy": self._person("u")}
+            return {**record, **changed, **_noticed(record)}
         name = f"{self._subject()} (rev. {self._random.randrange(10_000)})"
         revised = {**record, "name": name, **self._state(), "updatedAt": format_timestamp(moment)}
         if "lname" in record:
             revised["lname"] = name.lower()
             revised["updatedBy"] = self._person("u")
-        return revised
+        return revised | _noticed(record)
 
     def _later(self, created: int, until: int) -> int:
         """When the task was last updated: for some never, for most within days, for a few at any time since."""
@@ -198,3 +199,18 @@ class TaskGenerator:
         parts = digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]
         text = "-".join(parts)
         return f"{prefix}-{text[1:] if digits[0] == '0' else text}"
+
+
+def _noticed(record: Record) -> Record:
+    """What a revision also changes of every fifth task: it breaches, gets a tag, and gets its product group."""
+    if "fields" not in record or int(record["refId"][-1]) % 5:
+        return {}
+    name, _, (value, *_) = next(field for field in CUSTOM_FIELDS if field[0] == "Produktgruppe")
+    listed = [{**each, "selectedValue": value} if each["displayName"] == name else each for each in record["fields"]]
+    named = {"id": identifier("fd", name), "displayName": name, "lname": name.lower(), "selectedValue": value}
+    return {
+        "isBreached": True,
+        "tags": [*{**dict.fromkeys(record["tags"]), "escalated": None}],
+        "fields": listed,
+        name: named,
+    }

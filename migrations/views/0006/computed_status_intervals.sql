@@ -49,6 +49,15 @@ intervals as (
     from in_order
     where first_change_id = 0
 )
-select task_id, source_id, position, status_id, value, started_at, ended_at
+select
+    task_id,
+    (select stream_id from sources where sources.id = intervals.source_id) as stream_id,
+    {source_of:intervals} as source,
+    source_id,
+    position,
+    status_id,
+    value,
+    started_at,
+    ended_at
 from intervals
 where ended_at is null or ended_at > started_at

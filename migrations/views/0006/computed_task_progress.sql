@@ -1,5 +1,7 @@
 select
     tasks._id as task_id,
+    min(tasks.stream_id) as stream_id,
+    {source_of:tasks} as source,
     tasks.source_id,
     min(case when {new:old} and not {new:new} then {at:task_changes} end) as first_response_at,
     min(case when {resolved:new} and not {resolved:old} then {at:task_changes} end) as first_resolved_at,

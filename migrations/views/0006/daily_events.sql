@@ -1,35 +1,35 @@
 select
-    _id as task_id, stream_id, source_id,
-    {day:coalesce(created_at, first_seen_at)} as day,
+    _id as task_id, stream_id, {source_of:tasks} as source, source_id,
+    {day:coalesce(created_at, first_seen_at) to tasks.source_id} as day,
     1 as created, 0 as resolved, 0 as reopened, 0 as deleted
 from tasks
 where forgotten_at is null
 union all
 select
-    _id, stream_id, source_id,
-    {day:case when first_updated_at < first_seen_at then first_updated_at else first_seen_at end},
+    _id, stream_id, {source_of:tasks}, source_id,
+    {day:case when first_updated_at < first_seen_at then first_updated_at else first_seen_at end to tasks.source_id},
     0, 1, 0, 0
 from tasks
 -- Not by an index of the status: where few tasks are asked for, they are found by their ids.
 where forgotten_at is null and (coalesce(status_id, ''), +source_id) in ({done})
 union all
 select
-    tasks._id, tasks.stream_id, tasks.source_id,
+    tasks._id, tasks.stream_id, {source_of:tasks}, tasks.source_id,
     {day:case when tasks.first_updated_at < tasks.first_seen_at then tasks.first_updated_at
-        else tasks.first_seen_at end},
+        else tasks.first_seen_at end to tasks.source_id},
     0, -{step:task_changes}, 0, 0
 from tasks
 join task_changes on {change}
 where tasks.forgotten_at is null and {step:task_changes} <> 0
 union all
 select
-    tasks._id, tasks.stream_id, tasks.source_id,
+    tasks._id, tasks.stream_id, {source_of:tasks}, tasks.source_id,
     {day:case
         when {at:task_changes} > tasks.deleted_at then tasks.deleted_at
         when {at:task_changes} < coalesce(tasks.created_at, tasks.first_seen_at)
             then coalesce(tasks.created_at, tasks.first_seen_at)
         else {at:task_changes}
-    end},
+    end to tasks.source_id},
     0,
     case when {step:task_changes} > 0 then 1 else 0 end,
     case when {step:task_changes} < 0 then 1 else 0 end,
@@ -38,6 +38,6 @@ from tasks
 join task_changes on {change}
 where tasks.forgotten_at is null and {step:task_changes} <> 0
 union all
-select _id, stream_id, source_id, {day:deleted_at}, 0, 0, 0, 1
+select _id, stream_id, {source_of:tasks}, source_id, {day:deleted_at to tasks.source_id}, 0, 0, 0, 1
 from tasks
 where forgotten_at is null and deleted_at is not null and (coalesce(status_id, ''), +source_id) not in ({done})

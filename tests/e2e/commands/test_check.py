@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from etl.load.database.engine import open_engine
-from etl.load.database.locks import named_lock
+from etl.load.database.locks import held, named_lock
 from tests.e2e.terminal import on_terminal
 from tests.integration.mirror import Mirror
 
@@ -180,12 +180,12 @@ def test_colors_stand_on_a_terminal_alone(settings, tmp_path):
     assert "\x1b" not in on_terminal(["check"], tmp_path, {**settings, "NO_COLOR": "1"})[1]
 
 
-def test_what_root_locks_the_databases_owner_can_lock_too(found, sqlite_url, tmp_path):
+def test_what_root_locks_the_databases_owner_can_lock_too(settings, sqlite_url, tmp_path):
     database = Path(sqlite_url.removeprefix("sqlite:///"))
     if os.geteuid() == 0:
         os.chown(database, 12345, 12345)
-    for path in tmp_path.glob("*.lock-*"):
-        path.unlink()
-    found()
-    owners = {path.stat().st_uid for path in tmp_path.glob("*.lock-*")}
+    engine = open_engine(sqlite_url)
+    with held(named_lock(engine, "sync s-1"), "it"):
+        owners = {path.stat().st_uid for path in tmp_path.glob("*.lock-*")}
+    engine.dispose()
     assert owners == {database.stat().st_uid}

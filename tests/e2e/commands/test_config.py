@@ -110,7 +110,7 @@ def read_all(terminal: int) -> str:
 @pytest.mark.parametrize(
     ("environ", "line"),
     [
-        ({}, "kore-etl: error: base_url (not set): is required; set KORE_ETL_BASE_URL, or base_url in"),
+        ({}, "kore-etl: error: there are no settings yet; run: kore-etl init"),
         (
             {**ENVIRON, "KORE_ETL_PAGE_SIZE": "0"},
             "kore-etl: error: page_size (KORE_ETL_PAGE_SIZE): '0' is not accepted; accepted: a whole number from 1",

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from etl.explore.description import DATABASE, describe, questions
+from etl.explore.datasette_metadata import DATABASE, describe, questions
 from etl.explore.server import holds_words
 from tests.e2e.test_readme import TEN_QUESTIONS
 from tests.e2e.test_readme import questions as shown_questions

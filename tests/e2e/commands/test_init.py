@@ -85,6 +85,43 @@ def test_what_is_there_is_not_overwritten_but_by_force(init, config):
     assert config.stat().st_mode & 0o777 == 0o600
 
 
+def test_by_force_the_present_values_are_the_defaults(init, run_cli, config, server):
+    init("--no-probe")
+    config.write_text(config.read_text().replace("# page_size = 100", "page_size = 7"))
+    before = tomllib.loads(config.read_text())
+    done = run_cli("init", "--config", str(config), "--force", "--no-probe", "--client-id", "cs-other")
+    assert done.returncode == 0, done.stderr
+    assert tomllib.loads(config.read_text()) == {**before, "client_id": "cs-other"}
+    assert config.with_name("client-secret").read_text().strip() == server.options.client_secret
+
+
+def test_by_force_the_present_values_are_offered(init, config, tmp_path, server):
+    init("--no-probe")
+    before = config.read_text()
+    code, shown = on_terminal(["init", "--config", str(config), "--force", "--no-probe"], tmp_path, {}, typed=[""] * 6)
+    assert code == 0, shown
+    assert f"[{server.options.stream_id}]" in shown
+    assert "empty: as it is" in shown
+    assert config.read_text() == before
+
+
+def test_by_force_source_tables_are_not_overwritten(init, config):
+    config.parent.mkdir()
+    config.write_text('[[source]]\nname = "a"\n')
+    done = init("--force")
+    assert (done.returncode, "has [[source]] tables" in done.stderr) == (2, True)
+
+
+def test_an_id_that_begins_like_another_is_questioned(init, server, config, tmp_path):
+    done = init("--no-probe", "--client-id", "st-1")
+    assert "warning: client_id begins with st-, as a stream_id does" in done.stderr
+    known = server.options
+    typed = [server.url, known.account_id, known.stream_id, known.stream_id, "n", known.client_id, "", "secret-word"]
+    code, shown = on_terminal(["init", "--config", str(tmp_path / "x.toml"), "--no-probe"], tmp_path, {}, typed=typed)
+    assert code == 0, shown
+    assert tomllib.loads((tmp_path / "x.toml").read_text())["client_id"] == known.client_id
+
+
 def test_settings_that_do_not_work_are_kept_and_told(init, config):
     done = init(secret="wrong" * 10)
     assert done.returncode == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import shlex
 import shutil
@@ -18,7 +19,14 @@ from tests.conftest import clean_environment
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 SYSTEMD = CHECKOUT / "config" / "systemd"
-UNITS = ("kore-etl.service", "kore-etl.timer", "kore-etl-failed@.service")
+UNITS = (
+    "kore-etl.service",
+    "kore-etl.timer",
+    "kore-etl-reconcile.service",
+    "kore-etl-reconcile.timer",
+    "kore-etl-failed@.service",
+)
+ME = pwd.getpwuid(os.geteuid()).pw_name
 HARDENED = {
     "DynamicUser": "yes",
     "NoNewPrivileges": "yes",
@@ -111,6 +119,23 @@ class TestSystemd:
         assert (timer["OnCalendar"], timer["Persistent"]) == (["*:0/5"], ["true"])
         assert "RandomizedDelaySec" in timer
 
+    @pytest.mark.usefixtures("config")
+    def test_a_daily_timer_reconciles_and_waits_for_the_sync(self, run_cli):
+        units = printed_units(run_cli("schedule", "systemd").stdout)
+        sync, reconcile = (directives(units[f"/etc/systemd/system/{UNITS[number]}"]) for number in (0, 2))
+        (command,), _ = reconcile.pop("ExecStart"), sync.pop("ExecStart")
+        assert command.endswith(" sync --reconcile --wait 10m")
+        assert reconcile.pop("Description") != sync.pop("Description")
+        assert reconcile == sync
+        assert directives(units[f"/etc/systemd/system/{UNITS[3]}"])["OnCalendar"] == ["*-*-* 03:40"]
+
+    @pytest.mark.usefixtures("config")
+    def test_the_comments_of_a_users_units_fit_them(self, run_cli):
+        comments = [line for line in run_cli("schedule", "systemd", "--user").stdout.splitlines() if line[:2] == "# "]
+        comments = [line for line in comments if not line.startswith("# /")]
+        assert [line for line in comments if re.search(r"root|/var/lib|A user of its own", line)] == []
+        assert [line for line in comments if "journalctl" in line and "--user" not in line] == []
+
     def test_the_service_is_hardened(self):
         service = directives((SYSTEMD / UNITS[0]).read_text())
         assert {name: service[name][-1] for name in HARDENED} == HARDENED
@@ -154,13 +179,16 @@ class TestSystemd:
         written = tmp_path / ".config/systemd/user"
         assert sorted(path.name for path in written.iterdir()) == sorted(UNITS)
         calls = (tmp_path / "calls").read_text().splitlines()
-        assert calls == ["--user daemon-reload", "--user enable --now kore-etl.timer"]
+        assert calls == ["--user daemon-reload", "--user enable --now kore-etl.timer kore-etl-reconcile.timer"]
 
     @pytest.mark.usefixtures("config")
     def test_installed_below_a_root_says_what_is_left_to_do(self, run_cli, tmp_path):
         done = run_cli("schedule", "systemd", "--install", "--root", str(tmp_path / "image"))
         assert done.returncode == 0
-        assert "now run: systemctl daemon-reload && systemctl enable --now kore-etl.timer" in done.stderr
+        assert (
+            "now run: systemctl daemon-reload && systemctl enable --now kore-etl.timer kore-etl-reconcile.timer"
+            in done.stderr
+        )
         for name in UNITS:
             assert (tmp_path / "image/etc/systemd/system" / name).stat().st_mode & 0o777 == 0o644
 
@@ -191,7 +219,7 @@ class TestSystemd:
         )
         done = run_cli("schedule", "systemd")
         assert done.returncode == 0, done.stderr
-        credentials = directives(done.stdout)["LoadCredential"]
+        credentials = directives(printed_units(done.stdout)[f"/etc/systemd/system/{UNITS[0]}"])["LoadCredential"]
         assert credentials == [f"{name}:{config.parent / name}" for name in ("kore-etl.toml", "client-secret", "other")]
         assert "Environment=KORE_ETL_CLIENT_SECRET_FILE" not in done.stdout
 
@@ -225,17 +253,41 @@ class TestObstacles:
 
 class TestCron:
     def test_prints_the_file_of_config_filled_in(self, run_cli, config):
-        done = run_cli("schedule", "cron", "--as", "somebody", "--every", "10m")
+        done = run_cli("schedule", "cron", "--as", ME, "--every", "10m")
         assert (done.returncode, done.stderr) == (0, "")
         brought = (CHECKOUT / "config/cron/kore-etl.cron").read_text().splitlines()
-        assert done.stdout.splitlines()[1:-1] == brought[brought.index("SHELL=/bin/sh") : -1]
-        line = done.stdout.splitlines()[-1]
-        assert line.startswith("*/10 * * * *  somebody  cd ")
-        assert line.endswith(f" sync --quiet --config {config}")
+        assert done.stdout.splitlines()[1:-2] == brought[brought.index("SHELL=/bin/sh") : -2]
+        sync, reconcile = done.stdout.splitlines()[-2:]
+        assert sync.startswith(f"*/10 * * * *  {ME}  cd ")
+        assert sync.endswith(f" sync --quiet --config {config}")
+        assert reconcile.startswith(f"40 3 * * *  {ME}  cd ")
+        assert reconcile.endswith(f" sync --reconcile --wait 10m --quiet --config {config}")
+
+    @pytest.mark.usefixtures("config")
+    def test_a_user_that_does_not_exist_is_refused(self, run_cli):
+        done = run_cli("schedule", "cron", "--as", "no-such-user")
+        assert (done.returncode, "there is no such user" in done.stderr) == (2, True)
+
+    def test_a_user_who_cannot_read_the_settings_is_refused(self, run_cli, config):
+        other = next(user.pw_name for user in pwd.getpwall() if user.pw_uid not in (0, os.geteuid()))
+        config.chmod(0o600)
+        done = run_cli("schedule", "cron", "--as", other)
+        assert done.returncode == 2
+        assert f"--as {other}: cannot read {config}; run: chown" in done.stderr
+
+    @pytest.mark.usefixtures("config")
+    def test_each_line_works_in_crons_bare_environment(self, run_cli):
+        bare = {"HOME": "/", "LOGNAME": ME, "PATH": "/usr/bin:/bin", "SHELL": "/bin/sh"}
+        lines = run_cli("schedule", "cron", "--user").stdout.splitlines()
+        assert len(lines) == 2
+        for line in lines:
+            command = ["/bin/sh", "-c", line.split(maxsplit=5)[5]]
+            done = subprocess.run(command, cwd="/", env=bare, capture_output=True, check=False)
+            assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
     @pytest.mark.usefixtures("config")
     def test_its_command_is_a_sync_that_works_and_says_nothing(self, run_cli, tmp_path):
-        line = run_cli("schedule", "cron", "--user").stdout
+        line = run_cli("schedule", "cron", "--user").stdout.splitlines()[0]
         command = line.split(maxsplit=5)[5]
         done = subprocess.run(
             ["/bin/sh", "-c", command], cwd="/", env=clean_environment(tmp_path), capture_output=True, check=False
@@ -253,8 +305,8 @@ class TestCron:
             assert run_cli("schedule", "cron", "--user", "--install", "--every", every, env=path).returncode == 0
         lines = kept.read_text().splitlines()
         assert lines[:2] == ["# mine", "1 2 * * * true"]
-        assert [line[:4] for line in lines if " sync " in line] == ["*/15"]
-        assert len(lines) == 5
+        assert [line[:4] for line in lines if " sync " in line] == ["*/15", "40 3"]
+        assert len(lines) == 6
 
     @pytest.mark.usefixtures("config")
     def test_without_crontab_says_what_else_there_is(self, run_cli, tmp_path):

@@ -78,6 +78,17 @@ class TestStatus:
         assert lines["the server"].startswith("filters on createdAt, sorts by updatedAt and createdAt, 50 rows")
 
     @both
+    def test_a_dead_run_is_not_at_work(self, run_cli, server, database, url):
+        change(url, "update sync_runs set state = 'running', finished_at = null, exit_code = null where id = 2")
+        assert "at work now" not in run_cli("status", env=database).stdout
+        engine = open_engine(url)
+        lock = named_lock(engine, f"sync 127.0.0.1 {server.options.account_id} {server.options.stream_id}")
+        assert lock.acquire(wait=False)
+        assert "at work now     2, a sync" in run_cli("status", env=database).stdout
+        lock.release()
+        engine.dispose()
+
+    @both
     def test_gives_a_monitor_json(self, run_cli, database):
         (source,) = json.loads(run_cli("status", "--output", "json", env=database).stdout)["sources"]
         assert (source["name"], source["tasks"], source["rejected"], source["gaps"]) == ("default", 30, 0, [])

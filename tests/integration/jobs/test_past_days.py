@@ -44,7 +44,7 @@ def days(mirror):
     """The past days of daily_flow, and the weeks and the backlog of the report."""
     flow = mirror.rows("select day, created, resolved, reopened, deleted, backlog from daily_flow order by day")
     engine = open_engine(mirror.database_url)
-    found = figures(engine, period_until(NOW, timedelta(days=60), ZoneInfo("UTC")))
+    found = figures(engine, period_until(NOW, timedelta(days=60), [ZoneInfo("UTC")]))
     engine.dispose()
     return flow, sorted(row for row in found["flow"]), found["moves"]
 
@@ -59,4 +59,14 @@ def test_touched_closed_tasks_stay_resolved_on_their_day(mirror):
         assert mirror.differences() == NONE
         assert days(mirror) == before
     mirror.sync(full=True)
+    assert days(mirror) == before
+
+
+def test_touched_inactive_tasks_stay_deleted_on_their_day(mirror):
+    records = closed(mirror, 30, status={"_id": "sts-open", "name": "Open", "statusCategory": "open"}, isActive=False)
+    mirror.sync()
+    before = days(mirror)
+    mirror.server.put(touched(records))
+    assert mirror.sync().exit_code == 0
+    assert mirror.differences() == NONE
     assert days(mirror) == before

@@ -14,9 +14,9 @@ from sqlalchemy import inspect, text
 from sqlalchemy.engine import make_url
 
 from etl.errors import ConfigError
-from etl.jobs.maintenance.erase import forget
-from etl.jobs.maintenance.replay import replay
-from etl.jobs.reconcile.job import reconcile
+from etl.jobs.maintenance.forget_task import forget
+from etl.jobs.maintenance.retry_rejected import replay
+from etl.jobs.reconcile.mark_deletions import reconcile
 from etl.load.database.engine import open_engine, reading
 from tests.integration.mirror import NONE, Mirror
 
@@ -114,6 +114,23 @@ class TestDroppedKeys:
         assert mirror.rows("select field, old_id, new_id, old_value, new_value from task_changes") == [
             ("assignee", "a-1", "a-9", None, None)
         ]
+
+    def test_are_erased_of_the_history_of_fields_and_tags(self, server, migrated_url):
+        def with_secret(value, **keys):
+            field = {"id": "fd-1", "displayName": "mail address", "selectedValue": value}
+            return told(1, **{"mail address": field, "tags": [value], "channel": [value], **keys})
+
+        Mirror(server, migrated_url).sync()
+        server.put([with_secret("first secret", updatedAt=LATER)])
+        Mirror(server, migrated_url).sync()
+        server.put([with_secret("second secret", updatedAt="2025-05-30T12:05:38.807Z")])
+        before = Mirror(server, migrated_url)
+        before.sync()
+        assert before.value("select count(*) from task_changes where field_key = 'mail address'") == 2
+        mirror = Mirror(server, migrated_url, drop_fields="mail address.selectedValue,tags,channel")
+        mirror.sync()
+        assert "first secret" not in everything(mirror)
+        assert "second secret" not in everything(mirror)
 
     def test_are_not_even_in_the_bytes_of_the_file(self, server, sqlite_url):
         Mirror(server, sqlite_url).sync()

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from etl.jobs.reconcile.count_comparison import plan
-from etl.jobs.reconcile.job import reconcile
+from etl.jobs.reconcile.compare_counts import plan
+from etl.jobs.reconcile.mark_deletions import reconcile
 from etl.times import format_time
 from tests.integration.mirror import Mirror
 
@@ -278,7 +278,8 @@ def test_an_inactive_task_is_deleted_until_it_is_active(mirror):
     mirrored.sync()
     (gone,) = mirrored.server.change(delete=1)["deleted"]
     mirrored.sync()
-    assert mirrored.rows("select _id from tasks where deleted_at = updated_at") == [(gone,)]
+    found = "select _id from tasks where deleted_at = updated_at and gone_at is null"
+    assert mirrored.rows(found) == [(gone,)]
     assert mirrored.deletions() == [gone]
     quiet = mirrored.sync().requests
     assert (mirrored.reconcile().requests, mirrored.told["marked"]) == (quiet + 1, 0)
@@ -297,11 +298,12 @@ def test_an_inactive_task_that_vanishes_is_told_once(sqlite_mirror):
     (task,) = [task for task in mirrored.server.tasks() if task["_id"] == gone]
     mirrored.server.remove([gone])
     assert mirrored.reconcile().exit_code == 0
-    assert mirrored.rows("select _id from tasks where deleted_at > updated_at") == [(gone,)]
+    assert mirrored.rows("select _id from tasks where gone_at > deleted_at") == [(gone,)]
     assert mirrored.reconcile().requests == 2
     mirrored.server.put([task])
     mirrored.reconcile()
-    assert mirrored.rows("select _id from tasks where deleted_at = updated_at") == [(gone,)]
+    found = "select _id from tasks where deleted_at = updated_at and gone_at is null"
+    assert mirrored.rows(found) == [(gone,)]
     assert mirrored.deletions() == [gone]
 
 

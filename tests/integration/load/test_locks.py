@@ -185,6 +185,30 @@ def test_a_lock_file_is_its_owners_alone(sqlite_url: str, tmp_path: Path) -> Non
     assert list(modes.values()) == [0o600]
 
 
+def test_a_released_lock_leaves_no_file(sqlite_url: str, tmp_path: Path) -> None:
+    engine = open_engine(sqlite_url)
+    with held(named_lock(engine, "sync s-1"), "source main"):
+        assert not named_lock(engine, "sync s-1").acquire(wait=False)
+        assert len(list(tmp_path.glob("*.lock-*"))) == 1
+    assert list(tmp_path.glob("*.lock-*")) == []
+
+
+def test_a_hard_link_to_a_sqlite_file_is_refused(sqlite_url: str, tmp_path: Path) -> None:
+    open_engine(sqlite_url).dispose()
+    (tmp_path / "other.db").hardlink_to(tmp_path / "kore-etl.db")
+    with pytest.raises(DatabaseError, match="has another name"):
+        open_engine(f"sqlite:///{tmp_path / 'other.db'}")
+
+
+def test_a_lock_tells_whether_it_is_held(engine: Engine) -> None:
+    lock = named_lock(engine, "sync s-1")
+    assert not lock.is_held()
+    with held(lock, "source main"):
+        assert named_lock(engine, "sync s-1").is_held()
+        assert not named_lock(engine, "sync s-2").is_held()
+    assert not lock.is_held()
+
+
 def test_a_lock_file_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()

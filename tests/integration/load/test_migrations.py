@@ -27,6 +27,8 @@ from etl.load.schema.task_tables import CHILDREN, metadata, status_intervals, ta
 from etl.load.schema.views import VIEWS
 from etl.load.upsert.batch import Batch
 from etl.load.upsert.merge_writer import store
+from etl.load.upsert.replace_rows import use_time_zone
+from etl.times import utc_offsets
 from tests.conftest import CHECKOUT, clean_environment
 
 pytestmark = pytest.mark.slow  # make check-migrations runs it alone
@@ -35,7 +37,9 @@ NOW = datetime(2025, 5, 28, 12, 5, 38, 807_000, tzinfo=UTC)
 ALL = list(metadata.tables.items())
 OVERVIEW = [
     *("_id", "ref_id", "case_id", "case_ref_id", "name", "status", "status_category", "priority", "assignee", "queue"),
-    *("created_at", "updated_at", "due_at", "deleted_at", "stream_id", "source", "source_id"),
+    *("created_at", "updated_at", "due_at", "deleted_at", "stream_id", "source", "source_id", "is_open", "is_breached"),
+    *("first_response_at", "resolved_at", "reopened", "created_day", "due_day", "resolved_day"),
+    *("status_id", "priority_id", "assignee_id", "queue_id", "user_id"),
 ]
 
 
@@ -149,7 +153,8 @@ def fill(connection: Connection) -> None:
     task = {
         column.name: None
         for column in tasks.columns
-        if column.name not in ("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "forgotten_at")
+        if column.name
+        not in ("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "gone_at", "forgotten_at")
     }
     named = {"_id": "st-1", "source_id": source.id, "name": "Open", "category": "open", "seen_at": NOW, "raw": "{}"}
     batch = Batch(
@@ -196,6 +201,7 @@ def fill(connection: Connection) -> None:
     seen = {"key": "new", "example": "1", "task_id": "t-1", "first_seen_at": NOW, "run_id": run}
     connection.execute(insert(unknown_keys).values(source_id=source.id, **seen))
     watermarks.advance(connection, source.id, NOW, run_id=run, now=NOW)
+    use_time_zone(connection, source.id, "Asia/Kolkata", utc_offsets("Asia/Kolkata"))
 
 
 def counts(engine: Engine) -> dict[str, int]:

@@ -16,7 +16,7 @@ LEDGER = {
     "sync_windows",
 }  # the index of a source's windows, which the view coverage_gaps reads
 SCANNED = {
-    "What is open, by priority?": {"tasks"},
+    "What is open, by priority?": STATE,
     "Is the backlog growing?": {"daily_counts"},
     "The ledger": LEDGER,
     "How old are the open tasks?": STATE,
@@ -28,11 +28,13 @@ SCANNED = {
     "How did one task go?": {"status_intervals", "tasks"},
     "Are the figures fresh?": LEDGER,
     "What was the state at a moment?": {"task_changes", "tasks"},
-    "1. What is open, by status and priority?": {"tasks"},
-    "2. Which open tasks are the oldest?": {"tasks"},
-    "4. Which queues are behind?": {"tasks"},
-    "5. How many open tasks does each agent have?": {"tasks"},
-    "7. How many days do tasks take, by priority?": {"tasks"},
+    "1. What is open, by status and priority?": STATE,
+    "3. What is overdue, and with whom?": {"statuses"},
+    "2. Which open tasks are the oldest?": STATE,
+    "4. Which queues are behind?": STATE,
+    "5. How many open tasks does each agent have?": STATE,
+    "6. Do we keep up? Of each month's tasks, how many are done?": STATE,
+    "7. How many days do tasks take, by priority?": STATE,
     "9. Where do we breach, by one of our own fields?": {"tasks"},
     "10. How fresh are these numbers, and is anything missing?": LEDGER,
 }

@@ -28,7 +28,7 @@ from tests.integration.conftest import NOW, Database, minute
 
 Row = dict[str, Any]
 ALL = (tasks, statuses, priorities, cases)
-_WRITTEN_HERE = ("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "forgotten_at")
+_WRITTEN_HERE = ("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "gone_at", "forgotten_at")
 _EMPTY_TASK = {column.name: None for column in tasks.columns if column.name not in _WRITTEN_HERE}
 
 
@@ -353,7 +353,7 @@ def test_two_statuses_of_one_name_stay_two(database: Database) -> None:
 def test_a_status_keeps_all_that_the_api_says(database: Database) -> None:
     row = named("s", name="Wartet auf Kunde", category="pending", description="…", is_enabled=None, is_active=False)
     stored(database, Batch([], [row]))
-    assert content(database, statuses)["s"] == row | {"raw": json.loads(row["raw"])}
+    assert content(database, statuses)["s"] == row | {"raw": json.loads(row["raw"]), "is_resolved": False}
 
 
 @pytest.mark.parametrize("score", [None, 0.1, -2.5, 1.7976931348623157e308, 5e-324])
@@ -657,3 +657,60 @@ def test_every_digit_of_a_number_is_stored_and_read_again(database: Database) ->
     as_sent = [Decimal(number) for number in DIGITS]
     for text_of_raw in (written, canonical(read)):
         assert json.loads(text_of_raw, parse_float=Decimal, parse_int=Decimal)["amounts"] == as_sent
+
+
+# --- what belongs to a task, in its history ---
+
+
+def details(**values: Any) -> dict[str, list[dict[str, Any]]]:
+    """Tags, a channel and custom fields as the rows of a task ``t-1``."""
+    key = {"task_id": "t-1", "source_id": 1}
+    blank = {"field_id": None, "name": None, "data_type": None, "number": None, "time": None}
+    fields = [
+        {**key, "position": place, "key": name, "text": value, **blank}
+        for place, (name, value) in enumerate(values.get("fields", {}).items())
+    ]
+    tags = [{**key, "position": place, "tag": tag} for place, tag in enumerate(values.get("tags", ()))]
+    channels = [{**key, "position": place, "channel": each} for place, each in enumerate(values.get("channels", ()))]
+    return {"task_fields": fields, "task_tags": tags, "task_channels": channels}
+
+
+def changes_of_details(database: Database) -> list[tuple[Any, ...]]:
+    query = "select field, field_key, old_value, new_value from task_changes order by id"
+    with reading(database.engine) as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def test_breaches_tags_channels_and_fields_have_a_history(database: Database) -> None:
+    versions = [
+        (0, False, details(tags=["vip", "b2b"], channels=["rtm"], fields={"group": "Router", "note": "x"})),
+        (1, True, details(tags=["b2b", "urgent"], channels=["rtm"], fields={"group": "Phone", "note": "x"})),
+        (2, True, details(tags=["urgent", "b2b"], channels=["mail"], fields={"note": "x", "order": "7"})),
+    ]
+    for place, breached, behind in versions:
+        row = task("t-1", place, raw=f'{{"_id":"t-1","n":{place}}}', is_breached=breached)
+        with database.engine.begin() as connection:
+            store(connection, Batch([row], details=[behind]), run_id=database.run_id, now=minute(10 + place))
+    assert changes_of_details(database) == [
+        ("breached", None, "false", "true"),
+        ("custom field", "group", "Router", "Phone"),
+        ("tag", None, None, "urgent"),
+        ("tag", None, "vip", None),
+        ("channel", None, None, "mail"),
+        ("channel", None, "rtm", None),
+        ("custom field", "group", "Phone", None),
+        ("custom field", "order", None, "7"),
+    ]
+    with reading(database.engine) as connection:
+        moments = connection.execute(select(task_changes.c.changed_at).distinct()).scalars().all()
+    assert sorted(moments) == [minute(1), minute(2)]
+
+
+def test_a_new_task_has_no_history_of_its_tags(database: Database) -> None:
+    rows = [task("t-1", 0, raw='{"_id":"t-1"}'), task("t-2", 0, raw='{"_id":"t-2"}')]
+    with database.engine.begin() as connection:
+        store(connection, Batch(rows[1:]), run_id=database.run_id, now=minute(1))
+        changed = task("t-2", 1, raw='{"_id":"t-2","n":1}')
+        batch = Batch([rows[0], changed], details=[details(tags=["vip"]), {}])
+        store(connection, batch, run_id=database.run_id, now=minute(2))
+    assert changes_of_details(database) == []

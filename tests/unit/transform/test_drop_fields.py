@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.transform import dropper, tombstone
-from etl.transform.drop_fields import history_fields, people_columns
+from etl.transform.drop_fields import custom_fields, history_fields, people_columns
 
 RECORD = {
     "_id": "ti-1",
@@ -136,7 +136,8 @@ def test_a_path_is_found_where_people_are_kept(paths, columns):
         pytest.param(["name", "ETA"], ({"name", "due date"}, set()), id="whole"),
         pytest.param(["currAssignee.name"], (set(), {"assignee"}), id="only what it is called"),
         pytest.param(["status", "status.name"], ({"status"}, set()), id="both"),
-        pytest.param(["status.desc", "tags"], (set(), set()), id="not watched"),
+        pytest.param(["tags.name", "fields", "isBreached"], ({"tag", "custom field", "breached"}, set()), id="lists"),
+        pytest.param(["status.desc", "userInfo"], (set(), set()), id="not watched"),
     ],
 )
 def test_a_path_is_found_in_the_history(paths, fields):
@@ -146,3 +147,11 @@ def test_a_path_is_found_in_the_history(paths, fields):
 def test_a_tombstone_holds_nothing_but_who_and_when():
     record = {"_id": "ti-1", "name": "x", "updatedAt": "u", "createdAt": "c", "isActive": False, "fields": []}
     assert tombstone(record) == {"_id": "ti-1", "createdAt": "c", "updatedAt": "u", "isActive": False}
+
+
+@pytest.mark.parametrize("path", ["Group", "group.selectedValue", "Group.selectedValue.inner"])
+def test_a_dropped_custom_field_is_found_in_the_history(path):
+    is_dropped = custom_fields([path, "status.desc"])
+    assert is_dropped("Group")
+    assert not is_dropped("Groups")
+    assert not is_dropped("status")

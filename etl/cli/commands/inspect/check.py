@@ -64,7 +64,7 @@ def _findings(common: Common, select: Sequence[str], *, moved: bool, ask: bool) 
     try:
         loaded = common.load(select=select)
     except ConfigError as error:
-        yield failed("settings", error)
+        yield from (failed("settings", ConfigError(problem)) for problem in error.problems)
         return
     yield from _settings(loaded)
     engine, findings = _database(loaded)
@@ -82,6 +82,8 @@ def _settings(loaded: Loaded) -> Iterator[CheckResult]:
     names = ", ".join(str(path) for path in loaded.files) or "the environment"
     count = len(loaded.settings.sources)
     yield ok("settings", f"{count} source{'s' if count > 1 else ''}, from {names}")
+    for odd_id in loaded.id_warnings:
+        yield warning("settings", *odd_id.split(": "))
     for text in loaded.warnings:
         detail, _, to_do = text.rpartition(": ")
         yield warning("permissions", detail, to_do)

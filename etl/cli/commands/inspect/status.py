@@ -40,26 +40,46 @@ def status(common: Common, source: str | None, max_age: timedelta | None, output
     from etl.jobs.diagnostics.status import source_statuses
 
     moment = now()
-    with existing_database(common.start(need_sources=False).settings, schema="newest") as engine:
-        found = source_statuses(engine, now=moment, source=source, most_age=max_age)
-    if source is not None and not found:
+    loaded = common.start(need_sources=False)
+    with existing_database(loaded.settings, schema="newest") as engine:
+        found = source_statuses(engine, now=moment, source=source, most_age=max_age, configured=loaded.names)
+    names = [name for name in loaded.names.values() if source in (None, name)]
+    missing = sorted(set(names) - {each.name for each in found if each.configured})
+    if source is not None and not found and not missing:
         raise ConfigError(f"--source {source!r}: no such source in the database; see: kore-etl status")
-    is_stale = max_age is not None and (not found or any(each.stale for each in found))
+    judged = any(each.configured for each in found)
+    is_stale = max_age is not None and (not judged or bool(missing) or any(each.stale for each in found))
     if output == "json":
-        print_json({"at": moment, "stale": None if max_age is None else is_stale, "sources": list(map(asdict, found))})
+        stale = None if max_age is None else is_stale
+        print_json({"at": moment, "stale": stale, "sources": list(map(asdict, found)), "never_synced": missing})
     else:
-        _print(found, moment)
+        _print(found, missing, moment)
     return ExitCode.INCOMPLETE if is_stale else ExitCode.DONE
 
 
-def _print(found: list[SourceStatus], now: datetime) -> None:
-    from etl.cli.output import print_record
+def _print(found: list[SourceStatus], missing: list[str], now: datetime) -> None:
+    from etl.cli.output import counted, print_record
 
-    if not found:
+    if not found and not missing:
         click.echo("no source was synced yet; run: kore-etl sync")
-    for number, each in enumerate(found):
-        click.echo(f"{'' if not number else chr(10)}{each.name} ({each.stream_id})")
+    parts = 0
+    for each in filter(lambda each: each.configured, found):
+        click.echo(f"{chr(10) if parts else ''}{each.name} ({each.stream_id})")
         print_record(_lines(each, now), indent="  ")
+        parts += 1
+    for name in missing:
+        click.echo(f"{chr(10) if parts else ''}{name}\n  was never synced; run: kore-etl sync --source {name}")
+        parts += 1
+    others = [each for each in found if not each.configured]
+    if others:
+        click.echo(f"{chr(10) if parts else ''}Not in the settings any more; see: kore-etl source list")
+    for each in others:
+        click.echo(f"  {each.name} ({each.stream_id}): {counted(each.tasks, 'task')}, {_until(each, now)}")
+
+
+def _until(each: SourceStatus, now: datetime) -> str:
+    moment = each.complete_until
+    return "no sync was completed" if moment is None else f"complete until {_with_age(moment, now, never='')}"
 
 
 def _lines(each: SourceStatus, now: datetime) -> dict[str, Any]:

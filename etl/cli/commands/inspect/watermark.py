@@ -12,7 +12,7 @@ from etl.cli.options import Common, DefaultGroup, MomentOption, common_options, 
 from etl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from etl.jobs.run.context import RunContext
+    from etl.jobs.run.run_context import RunContext
     from etl.settings import SourceSettings
 
 _SHOWN = ("source", "watermark", "age", "moved_at", "run_id")

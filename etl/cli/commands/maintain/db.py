@@ -11,6 +11,7 @@ import click
 
 from etl import logs
 from etl.cli.commands.maintain.db_copy import copy
+from etl.cli.commands.maintain.db_reader import reader
 from etl.cli.options import Common, common_options, output_option
 from etl.errors import ConfigError, DatabaseError
 
@@ -23,7 +24,7 @@ _MOST_SHOWN = 3
 
 @click.group()
 def db() -> None:
-    """Create, migrate, check or copy the tables. A sync creates them too.
+    """Create, migrate, check or copy the tables, or let others read them. A sync creates them too.
 
     \b
     Example:
@@ -32,6 +33,7 @@ def db() -> None:
 
 
 db.add_command(copy)
+db.add_command(reader)
 
 
 @db.command(short_help="Upgrade the tables to the newest version.")
@@ -106,29 +108,46 @@ def current(common: Common, output: str) -> None:
 
 @db.command(short_help="Check that the tables fit this version.")
 @common_options
+@click.option("--deep", is_flag=True, help="Recompute the derived tables from tasks and changes, and compare.")
 @output_option
-def check(common: Common, output: str) -> None:
+def check(common: Common, deep: bool, output: str) -> None:
     """Check the tables: exit 0 if they fit this version exactly, else 6 with the difference.
 
     Other tables in the same database do not matter.
 
+    --deep recomputes daily counts, status intervals, columns and children of tasks, and the names of statuses,
+    priorities, cases, agents, queues and users. It exits 6 and shows the first difference to what is stored.
+
     \b
     Example:
       kore-etl db check && kore-etl sync
+      kore-etl db check --deep
     """
+    from etl.jobs.diagnostics.check_derived import first_difference
     from etl.load.schema import migrate
 
     with _opened(common) as engine:
         at, newest = migrate.current(engine), migrate.newest()
         found = _differences(engine) if at == newest else []
+        wrong = first_difference(engine) if deep and at == newest and not found else None
         where = _where(engine)
     if output == "json":
-        _print_json({"current": at, "newest": newest, "differences": found, "ok": at == newest and not found})
+        _print_json(
+            {
+                "current": at,
+                "newest": newest,
+                "differences": found + ([wrong] if wrong else []),
+                "ok": at == newest and not found and not wrong,
+            }
+        )
     if at != newest:
         raise DatabaseError(f"{where}: the tables are at {at or EMPTY}, but {newest} is needed; {migrate.advice(at)}")
     if found:
         raise DatabaseError(f"{where}: the tables differ from migration {newest}: {_first(found)}")
-    _say(common, f"{where}: the tables are at {newest}, as needed")
+    if wrong:
+        raise DatabaseError(f"{where}: a derived table differs from what is recomputed: {wrong}")
+    recomputed = "; the derived tables are as recomputed" if deep else ""
+    _say(common, f"{where}: the tables are at {newest}, as needed{recomputed}")
 
 
 @contextmanager

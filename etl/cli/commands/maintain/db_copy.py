@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from etl import logs
 from etl.cli.options import Common, common_options, output_option
+from etl.errors import ConfigError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -16,8 +19,10 @@ if TYPE_CHECKING:
 @click.command(short_help="Copy the whole database into another one.")
 @common_options
 @click.option("--to", "target_url", required=True, metavar="URL", help="An empty database, or a new file.")
+@click.option("--replace", is_flag=True, help="Delete the rows of the target first; it asks.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @output_option
-def copy(common: Common, target_url: str, output: str) -> None:
+def copy(common: Common, target_url: str, replace: bool, yes: bool, output: str) -> None:
     """Copy everything, with history and watermarks, into an empty database. It copies all or nothing.
 
     This also carries over a database of kore-etl 0.1.0: the copy has this version's tables, the original stays as it
@@ -32,18 +37,36 @@ def copy(common: Common, target_url: str, output: str) -> None:
       kore-etl db copy --to postgresql://kore@db.example.com/kore
     """
     from etl.cli.open_database import existing_database
-    from etl.jobs.maintenance.copy import copy_database
+    from etl.jobs.maintenance.copy_database import copy_database
     from etl.load.database.engine import open_engine
+    from etl.load.database.errors import place
 
     settings = common.start(need_sources=False).settings
     target_url = common.load({"database_url": target_url}, need_sources=False).settings.database_url
     with existing_database(settings, schema="any") as source:
         target = open_engine(target_url)
         try:
-            copied = copy_database(source, target, lambda name, rows: _say(common, f"{name}: {rows:,}"))
+            if place(source.url) == place(target.url):
+                raise ConfigError("--to: names the database that is copied; choose another one")
+            if replace and not yes:
+                _confirm(target)
+            told = partial(_tell_table, common)
+            copied = copy_database(source, target, told, replace=replace)
         finally:
             target.dispose()
         _tell(common, source, target, copied, output)
+
+
+def _confirm(target: Engine) -> None:
+    from etl.load.database.errors import place
+
+    if not sys.stdin.isatty():
+        raise ConfigError("--replace deletes rows and asks first, which needs a terminal; without one add --yes")
+    click.confirm(f"This deletes all rows of kore-etl in {place(target.url)} first. Continue?", abort=True, err=True)
+
+
+def _tell_table(common: Common, name: str, rows: int) -> None:
+    _say(common, f"{name}: {rows:,}")
 
 
 def _tell(common: Common, source: Engine, target: Engine, copied: dict[str, int], output: str) -> None:

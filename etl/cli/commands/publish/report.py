@@ -51,10 +51,10 @@ class ZoneOption(click.ParamType):  # type: ignore[type-arg]  # generic for the 
     metavar="TIME",
     help="How far back the report goes.",
 )
-@click.option("--timezone", type=ZoneOption(), default="UTC", show_default=True, metavar="NAME", help="Whose days.")
+@click.option("--timezone", type=ZoneOption(), metavar="NAME", help="Whose days. Default: each source's setting.")
 @click.option("--title", default="Support tasks", show_default=True, help="The report's title.")
 @click.option("--open", "open_it", is_flag=True, help="Open it in the browser.")
-def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, title: str, open_it: bool) -> None:
+def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo | None, title: str, open_it: bool) -> None:
     """Write a report of the tasks as one HTML file: headline numbers, charts, the ones that wait the longest.
 
     The file needs no network, so you can send it as it is. It names tasks and agents. The report reads only the
@@ -73,16 +73,16 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo, titl
     from etl.jobs.diagnostics.status import source_statuses
 
     try:
-        from etl.report.figures import figures
+        from etl.report.figures import figures, zones
         from etl.report.page import page
         from etl.report.period import period_until
     except ModuleNotFoundError as error:
         raise ConfigError(f"a report needs {error.name}; run: {install_command('report')}") from error
-    settings = common.start(need_sources=False).settings
-    settings = common.start(need_sources=False).settings
-    period = period_until(now(), since, timezone)
+    loaded = common.start(need_sources=False)
+    settings = loaded.settings
     with existing_database(settings, schema="newest") as engine:
-        sources = source_statuses(engine, now=period.now)
+        period = period_until(now(), since, zones(engine), timezone)
+        sources = source_statuses(engine, now=period.now, configured=loaded.names)
         text = page(figures(engine, period), sources, period, title=title, task_url=settings.task_url)
     with output_file(out) as file:
         file.write(text.encode())

@@ -32,21 +32,21 @@ QUESTIONS = {
     "What is open, by status and priority?": """
 SELECT status, priority, count(*) AS tasks
 FROM task_overview
-WHERE deleted_at IS NULL AND status_category NOT IN ('resolved', 'closed')
+WHERE is_open
 GROUP BY status, priority
 ORDER BY tasks DESC
 LIMIT 8""",
     "Which tasks have been open the longest?": """
-SELECT ref_id, date(created_at) AS created, status, priority, assignee
+SELECT ref_id, created_day AS created, status, priority, assignee
 FROM task_overview
-WHERE deleted_at IS NULL AND status_category NOT IN ('resolved', 'closed')
+WHERE is_open
 ORDER BY created_at
 LIMIT 5""",
     "Which queues are behind?": """
 SELECT coalesce(queue, '(no queue)') AS queue, count(*) AS open,
        sum(assignee IS NULL) AS unassigned, sum(due_at < datetime('now')) AS overdue
 FROM task_overview
-WHERE deleted_at IS NULL AND status_category NOT IN ('resolved', 'closed')
+WHERE is_open
 GROUP BY 1
 ORDER BY overdue DESC, open DESC""",
 }

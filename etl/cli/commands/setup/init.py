@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ _SECRET_NAME = "client-secret"  # noqa: S105 - a file's name
 @click.option("--stream-id", metavar="ID", help="The id of the app with the tasks.")
 @click.option("--client-id", metavar="ID", help="The Client ID of the JWT app.")
 @click.option("--client-secret-file", metavar="FILE", help='A file with the Client Secret; "-" is standard input.')
-@click.option("--force", is_flag=True, help="Overwrite existing settings.")
+@click.option("--force", is_flag=True, help="Change existing settings; their values are the defaults.")
 @click.option("--no-probe", is_flag=True, help="Only write the files; make no request.")
 def init(common: Common, client_secret_file: str | None, force: bool, no_probe: bool, **given: str | None) -> int:
     """Write the settings file and test it with the first requests. It asks for settings that no option gives.
@@ -56,9 +56,12 @@ def init(common: Common, client_secret_file: str | None, force: bool, no_probe: 
     paths = _paths(common, os.environ, os.geteuid())
     if not force:
         _refuse_existing(paths)
-    values = {key: _answer(key, given[key]) for key in _ASKED}
-    values["database_url"] = _answer("database_url", common.database_url, default=paths.database_url)
-    _write(paths, values, _secret(client_secret_file))
+    present = _present(paths.config)
+    values = {key: _answer(key, given[key], present.get(key)) for key in _ASKED}
+    place = present.get("database_url", paths.database_url)
+    values["database_url"] = _answer("database_url", common.database_url, place)
+    values["client_secret_file"] = _SECRET_NAME
+    _write(paths, values, _secret(client_secret_file, present=paths.secret), is_change=bool(present))
     return _try(common, paths, probe=not no_probe)
 
 
@@ -97,24 +100,52 @@ def _folders(environ: Mapping[str, str], user_id: int) -> tuple[Path | None, Pat
 
 
 def _refuse_existing(paths: _Paths) -> None:
-    there = next((path for path in (paths.config, paths.secret) if path.exists()), None)
+    there = next((path for path in (paths.config, paths.secret) if os.path.lexists(path)), None)
     if there is not None:
         raise ConfigError(f"{there} is there already and was not touched; add --force to overwrite it")
 
 
+def _present(config: Path) -> dict[str, str]:
+    """Return the values of the present file, none where it cannot be used.
+
+    Raises:
+        ConfigError: the file has [[source]] tables.
+    """
+    from etl.settings.toml_files import read_files
+
+    try:
+        tables = read_files([config])
+    except ConfigError:
+        return {}
+    if tables.sources:
+        raise ConfigError(
+            f"{config} has [[source]] tables, which init cannot change; edit it, then run: kore-etl check"
+        )
+    return {key: str(found.value) for key, found in tables.top.items()}
+
+
 def _answer(key: str, given: str | None, default: str | None = None) -> str:
-    """Return a setting from its option, or ask for it until the answer is valid."""
+    """Return a setting from its option, or ask for it until the answer is valid and not questioned."""
     from etl.settings.definitions import accepted
+    from etl.settings.precedence import id_warning
 
     if given is not None:
-        return accepted(key, given)
+        value = accepted(key, given)
+        if odd_id := id_warning(key, value):
+            _say(f"warning: {odd_id}")
+        return value
     default = default or (_HOST if key == "base_url" else None)
     if not sys.stdin.isatty():
         if default is not None:
             return default
         option = f"--{key.replace('_', '-')}"
         raise ConfigError(f"{key} is not given, and there is no terminal to ask on; add {option}")
-    return str(click.prompt(_ASKED.get(key, "Where the tasks go"), default, err=True, value_proc=_asked(key, accepted)))
+    question = _ASKED.get(key, "Where the tasks go")
+    while True:
+        value = str(click.prompt(question, default, err=True, value_proc=_asked(key, accepted)))
+        odd_id = id_warning(key, value)
+        if odd_id is None or click.confirm(odd_id, err=True):
+            return value
 
 
 def _asked(key: str, accepted: Callable[[str, str], str]) -> Callable[[Any], str]:
@@ -127,16 +158,20 @@ def _asked(key: str, accepted: Callable[[str, str], str]) -> Callable[[Any], str
     return read
 
 
-def _secret(file: str | None) -> str:
+def _secret(file: str | None, *, present: Path) -> str:
     from etl.settings.value_types import expanded
 
+    kept = present.read_text(encoding="utf-8-sig") if present.is_file() else ""
     if file is not None:
         try:
             text = (sys.stdin.buffer.read() if file == "-" else expanded(file).read_bytes()).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"--client-secret-file {file}: cannot be read; name a file with the secret") from error
     elif sys.stdin.isatty():
-        text = str(click.prompt("The Client Secret (it is not shown)", hide_input=True, err=True))
+        question = f"The Client Secret (it is not shown{'; empty: as it is' if kept else ''})"
+        text = click.prompt(question, "" if kept else None, hide_input=True, show_default=False, err=True) or kept
+    elif kept:
+        text = kept
     else:
         raise ConfigError(
             "the Client Secret is not given, and there is no terminal to ask on; add --client-secret-file"
@@ -147,12 +182,19 @@ def _secret(file: str | None) -> str:
     return text.strip() + "\n"
 
 
-def _write(paths: _Paths, values: Mapping[str, str], secret: str) -> None:
+def _write(paths: _Paths, values: Mapping[str, str], secret: str, *, is_change: bool) -> None:
+    """Write the example with these values, or change them in the present file and keep the rest."""
     from etl.load.database.engine import file_of
     from etl.scheduling.installation import shipped_file
 
-    text = shipped_file("kore-etl.example.toml")
-    text = text[text.index("# Files are searched in this order") :]
+    if is_change:
+        text = re.sub(
+            r"^client_secret(_env)?\s*=.*\n", "", paths.config.read_text(encoding="utf-8-sig"), flags=re.MULTILINE
+        )
+    else:
+        text = shipped_file("kore-etl.example.toml")
+        start = text.index("# Files are searched in this order")
+        text = f"# Settings of kore-etl, written by kore-etl init.\n#\n{text[start:]}"
     for key, value in values.items():
         text = _with(text, key, value)
     database = file_of(values["database_url"])
@@ -160,16 +202,17 @@ def _write(paths: _Paths, values: Mapping[str, str], secret: str) -> None:
         _make_folder(database.parent)
     _make_folder(paths.config.parent)
     _write_private(paths.secret, secret)
-    _write_private(paths.config, f"# Settings of kore-etl, written by kore-etl init.\n#\n{text}")
+    _write_private(paths.config, text)
 
 
 def _with(text: str, key: str, value: str) -> str:
-    """Replace the first line of the key in the example, commented out or not."""
+    """Replace the line of the key, else the first that is commented out; put it on top where there is none."""
     line = f"{key} = {_as_toml(value)}"
-    changed, count = re.subn(rf"^(# )?{key} = .*$", lambda _: line, text, count=1, flags=re.MULTILINE)
-    if not count:
-        raise AssertionError(key)
-    return changed
+    for pattern in (rf"^{key}\s*=.*$", rf"^# {key} = .*$"):
+        changed, count = re.subn(pattern, lambda _: line, text, count=1, flags=re.MULTILINE)
+        if count:
+            return changed
+    return f"{line}\n{text}"
 
 
 def _as_toml(text: str) -> str:
@@ -206,6 +249,8 @@ def _try(common: Common, paths: _Paths, *, probe: bool) -> int:
     try:
         settings = written.start().settings
         _ask_about_moves(settings)
+        if probe:
+            _require_access(settings)
         code = probe_sources(settings, every=False, output="text") if probe else 0
     except EtlError:
         _say(f"the settings are written, and do not work yet; see: kore-etl check{option}")
@@ -214,7 +259,8 @@ def _try(common: Common, paths: _Paths, *, probe: bool) -> int:
         _say(f"the settings are written, and do not work yet; see: kore-etl check{option}")
         return code
     _say(f"next, read all tasks: kore-etl sync{option}")
-    _say(f"then every five minutes: kore-etl schedule systemd{option} --install (or cron)")
+    as_user = " --user" if os.geteuid() else ""
+    _say(f"then every five minutes: kore-etl schedule systemd{option}{as_user} --install (or cron)")
     return 0
 
 
@@ -229,6 +275,17 @@ def _ask_about_moves(settings: Settings) -> None:
     ):  # there is none yet, or a later step reports it
         for source in settings.sources:
             settle_move(engine, source)
+
+
+def _require_access(settings: Settings) -> None:
+    """Make one request for each source: without an accepted one, nothing of it goes into the database."""
+    from etl.cli.client_factory import Builder
+    from etl.extract.http.query import Query
+
+    builder = Builder(settings)
+    for source in settings.sources:
+        with closing(builder.client(source)) as client:
+            client.answer(Query(limit=1))
 
 
 def _is_found(config: Path) -> bool:

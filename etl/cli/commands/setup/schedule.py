@@ -49,9 +49,10 @@ def _schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def systemd(common: Common, every: str, install: bool, user: bool, root: Path | None) -> None:
     """Print or install systemd units that sync every few minutes, with this installation's paths.
 
-    The service runs as a dynamic user. Its database is in /var/lib/kore-etl, and it can write nowhere else. systemd
-    passes the settings and the secret to it. With --user it is a service of your own. --install also enables and starts
-    the timer, if there is a systemctl.
+    A second timer runs sync --reconcile once a day, which marks deleted tasks. The services run as a dynamic user.
+    Their database is in /var/lib/kore-etl, and they can write nowhere else. systemd passes the settings and the secret
+    to them. With --user they are services of your own. --install also enables and starts the timers, if there is a
+    systemctl.
 
     \b
     Example:
@@ -76,7 +77,8 @@ def systemd(common: Common, every: str, install: bool, user: bool, root: Path | 
 def cron(common: Common, every: str, install: bool, user: bool, root: Path | None, name: str | None) -> None:
     """Print or install a file for /etc/cron.d that syncs every few minutes, with this installation's paths.
 
-    With --user it is a line for your own crontab. A successful run prints nothing; cron mails any other output.
+    Once a day it marks deleted tasks, with sync --reconcile. With --user it is lines for your own crontab. A successful
+    run prints nothing; cron mails any other output.
 
     \b
     Example:
@@ -88,13 +90,15 @@ def cron(common: Common, every: str, install: bool, user: bool, root: Path | Non
 
     here = _installation(common, user=True)
     if user:
-        line = crontab.line(here, every)
+        lines = crontab.lines(here, every)
         if install:
-            crontab.install_line(line)
+            crontab.install_lines(lines)
         else:
-            click.echo(line, nl=False)
+            click.echo("\n".join(lines))
         return
-    text = crontab.file(here, every, name or crontab.owner_of(here.files[0]))
+    name = name or crontab.owner_of(here.files[0])
+    crontab.require_user(name, here)
+    text = crontab.file(here, every, name)
     if install:
         install_file(crontab.CRON_FILE, text, root=root)
     else:

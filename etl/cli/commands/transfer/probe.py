@@ -14,7 +14,7 @@ from etl.logs import clean
 
 if TYPE_CHECKING:
     from etl.extract.capabilities import ServerCapabilities
-    from etl.jobs.run.context import RunContext
+    from etl.jobs.run.run_context import RunContext
     from etl.settings import Settings
 
 BY_HAND = "set by hand"

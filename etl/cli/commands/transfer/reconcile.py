@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import click
 
-from etl.cli.options import Common, common_options, metrics_option, output_option, source_option
+from etl.cli.options import Common, common_options, metrics_option, output_option, source_option, wait_option
 
 
 @click.command()
@@ -14,10 +15,17 @@ from etl.cli.options import Common, common_options, metrics_option, output_optio
 @source_option
 @click.option("--deep", is_flag=True, help="Read every id instead of comparing totals.")
 @click.option("--force", is_flag=True, help="Mark tasks even if over 10 % of a source's tasks are gone.")
+@wait_option
 @metrics_option
 @output_option
 def reconcile(
-    common: Common, select: tuple[str, ...], deep: bool, force: bool, metrics_file: Path | None, output: str
+    common: Common,
+    select: tuple[str, ...],
+    deep: bool,
+    force: bool,
+    wait: timedelta | None,
+    metrics_file: Path | None,
+    output: str,
 ) -> int:
     """Sync, then set deleted_at on tasks that the server deleted. It removes no row.
 
@@ -31,8 +39,8 @@ def reconcile(
       kore-etl reconcile --deep --source europe
     """
     from etl.cli.run_sources import Work, work_on_sources
-    from etl.jobs.reconcile.job import reconcile as job
+    from etl.jobs.reconcile.mark_deletions import reconcile as job
 
     loaded = common.start({"metrics_file": metrics_file}, select=select)
     work = Work("reconcile", lambda run: job(run, deep=deep, force=force))
-    return work_on_sources(loaded.settings, work, output=output)
+    return work_on_sources(loaded.settings, work, output=output, configured=loaded.names, wait=wait)

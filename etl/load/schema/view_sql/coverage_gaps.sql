@@ -20,7 +20,12 @@ reached as (
         lead(starts) over (partition by source_id order by starts, ends) as gap_end
     from points
 )
-select reached.source_id, sources.name as source, reached.gap_start, reached.gap_end
+select
+    reached.source_id,
+    sources.name as source,
+    sources.stream_id,
+    reached.gap_start,
+    reached.gap_end
 from reached
 left join sources on sources.id = reached.source_id
 where reached.gap_end > reached.gap_start

@@ -2,7 +2,7 @@ with recursive totals as (
     select
         stream_id,
         source_id,
-        case when day > {today} then {today} else day end as day,
+        case when day > {today:daily_counts} then {today:daily_counts} else day end as day,
         sum(created) as created, sum(resolved) as resolved, sum(reopened) as reopened, sum(deleted) as deleted
     from daily_counts
     where created <> 0 or resolved <> 0 or reopened <> 0 or deleted <> 0
@@ -11,7 +11,7 @@ with recursive totals as (
 days as (
     select stream_id, source_id, min(day) as day from totals group by stream_id, source_id
     union all
-    select stream_id, source_id, {next_day:day} from days where day < {today}
+    select stream_id, source_id, {next_day:day} from days where day < {today:days}
 )
 select
     days.stream_id,

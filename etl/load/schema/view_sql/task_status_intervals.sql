@@ -12,6 +12,7 @@ with intervals as (
 )
 select
     intervals.task_id,
+    sources.stream_id,
     sources.name as source,
     intervals.source_id,
     intervals.status_id,

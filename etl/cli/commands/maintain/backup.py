@@ -1,0 +1,237 @@
+"""``kore-etl backup`` and ``kore-etl restore``: one file with everything in the database, and the way back."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from etl import logs
+from etl.cli.options import Common, common_options, output_option
+from etl.errors import ConfigError, DatabaseError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+_FOLDER = "backups"
+_NAME = re.compile(r"kore-etl-\d{8}T\d{6}Z\.db")
+
+
+@click.command()
+@common_options
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="The folder. Default: backups, beside the SQLite file.",
+)
+@click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Delete all but the N latest backups in DIR.")
+@output_option
+def backup(common: Common, folder: Path | None, keep: int | None, output: str) -> None:
+    """Write everything in the database to a new SQLite file, also while a sync runs.
+
+    The file's name is kore-etl- and the time. It holds all data, so only its owner can read it. A PostgreSQL database
+    is copied row by row; pg_dump is faster for a large one.
+
+    \b
+    Example:
+      kore-etl backup --keep 7
+      kore-etl backup --to /mnt/backups
+    """
+    from etl.cli.client_factory import now
+    from etl.cli.open_database import existing_database
+    from etl.cli.output import print_json
+    from etl.load.database.engine import sqlite_file
+
+    with existing_database(common.start(need_sources=False).settings, schema="any") as engine:
+        file = sqlite_file(engine)
+        if folder is None and file is None:
+            raise ConfigError("the database is no file, so its backups have no default folder; add --to DIR")
+        folder = folder or (file or Path()).parent / _FOLDER
+        target = folder / f"kore-etl-{now():%Y%m%dT%H%M%SZ}.db"
+        _make_folder(folder)
+        _write(engine, file, target)
+    dropped = _dropped(folder, keep)
+    if output == "json":
+        print_json({"file": str(target), "size": target.stat().st_size, "deleted": [str(path) for path in dropped]})
+    _say(common, f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
+    for path in dropped:
+        _say(common, f"deleted {path}")
+
+
+@click.command()
+@common_options
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def restore(common: Common, file: Path, yes: bool) -> None:
+    """Replace everything in the database by a backup FILE, all or nothing.
+
+    It checks that the file is undamaged and of a version that this program can use. A SQLite file keeps its owner and
+    its mode. The next sync reads what changed since the backup. Tasks that were forgotten since then come back: forget
+    them again. Exits 75 while a run works.
+
+    \b
+    Example:
+      kore-etl restore backups/kore-etl-20261126T030000Z.db
+    """
+    from etl.cli.open_database import require_file
+    from etl.cli.output import counted
+    from etl.load.database.engine import sqlite_file
+    from etl.load.database.sqlite_backup import copy_pages, require_intact
+
+    settings = common.start(need_sources=False).settings
+    require_file(file, otherwise="backup")
+    require_intact(file)
+    tasks = counted(_tasks_in(file), "task")
+    with _opened(settings.database_url) as target, ExitStack() as locks:
+        path = sqlite_file(target)
+        if path is not None and path.samefile(file):
+            raise ConfigError(f"{file} is the database itself")
+        if not yes:
+            _confirm(target, f"{tasks} of {file}")
+        _lock_all(target, locks)
+        if path is None:
+            _copy_rows(file, target)
+        else:
+            copy_pages(file, path)
+        _say(common, f"{_where(target)}: holds {tasks} of {file}; next: kore-etl sync")
+
+
+def _make_folder(folder: Path) -> None:
+    from etl.load.database.sqlite_backup import give_to_folders_owner
+
+    try:
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True)
+            give_to_folders_owner(folder)
+    except OSError as error:
+        raise ConfigError(f"--to {folder}: cannot be made: {error.strerror}; choose another folder") from error
+
+
+def _write(engine: Engine, file: Path | None, target: Path) -> None:
+    """Write the backup under another name first, so that there is never half a one."""
+    from etl.jobs.maintenance.copy_database import copy_database
+    from etl.load.database.engine import sqlite_url
+    from etl.load.database.sqlite_backup import copy_pages, end_log, require_intact
+
+    part = target.with_suffix(".part")
+    try:
+        if file is None:
+            with _opened(sqlite_url(part)) as copy:
+                copy_database(engine, copy, lambda _name, _rows: None)
+        else:
+            copy_pages(file, part)
+        end_log(part)
+        require_intact(part)
+        part.replace(target)
+    finally:
+        for path in (part, *(part.with_name(f"{part.name}{end}") for end in ("-wal", "-shm", "-journal"))):
+            path.unlink(missing_ok=True)
+
+
+def _dropped(folder: Path, keep: int | None) -> list[Path]:
+    """Delete all but the latest backups, and return what was deleted."""
+    backups = sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    dropped = backups[:-keep] if keep else []
+    for path in dropped:
+        path.unlink()
+    return dropped
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[Engine]:
+    from etl.load.database.engine import open_engine
+
+    engine = open_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _tasks_in(file: Path) -> int:
+    """Return the number of tasks in a backup.
+
+    Raises:
+        DatabaseError: this version cannot use its tables.
+    """
+    from etl.load.database.sqlite_backup import value_in
+    from etl.load.schema import migrate
+
+    at = value_in(file, "select version_num from alembic_version")
+    if not migrate.can_be_migrated(at):
+        raise DatabaseError(f"{file}: its tables are at {at}, needed is {migrate.newest()}; {migrate.advice(at)}")
+    return int(value_in(file, "select count(*) from tasks"))
+
+
+def _copy_rows(file: Path, target: Engine) -> None:
+    """Copy a backup into PostgreSQL; the file itself is not touched."""
+    from tempfile import TemporaryDirectory
+
+    from etl.jobs.maintenance.copy_database import copy_database
+    from etl.load.database.engine import sqlite_url
+    from etl.load.database.sqlite_backup import copy_pages
+    from etl.load.schema import migrate
+
+    with TemporaryDirectory(prefix="kore-etl-") as folder:
+        copy = Path(folder) / "copy.db"
+        copy_pages(file, copy)
+        with _opened(sqlite_url(copy)) as source:
+            migrate.require_newest(source, migrate=True)
+            copy_database(source, target, lambda _name, _rows: None, replace=True)
+
+
+def _confirm(target: Engine, what: str) -> None:
+    if not sys.stdin.isatty():
+        raise ConfigError("restore replaces the database and asks first, which needs a terminal; without one add --yes")
+    text = f"This replaces {_content(target)} in {_where(target)} by {what}. Continue?"
+    click.confirm(logs.clean(text), abort=True, err=True)
+
+
+def _content(engine: Engine) -> str:
+    from sqlalchemy import text
+
+    from etl.cli.output import counted
+    from etl.load.database.engine import reading
+    from etl.load.schema import migrate
+
+    if migrate.current(engine) is None:
+        return "nothing"
+    with reading(engine) as connection:
+        return counted(int(connection.execute(text("select count(*) from tasks")).scalar_one()), "task")
+
+
+def _lock_all(engine: Engine, locks: ExitStack) -> None:
+    """Hold the locks of all sources in the database, so that no run works on it."""
+    from sqlalchemy import text
+
+    from etl.jobs.run.source_lease import command_lock
+    from etl.load.database.engine import reading
+    from etl.load.database.locks import held
+    from etl.load.ledger.sources import identity
+    from etl.load.schema import migrate
+
+    if migrate.current(engine) is None:
+        return
+    with reading(engine) as connection:
+        found = connection.execute(text("select name, host, account_id, stream_id from sources")).all()
+    for name, *parts in found:
+        for command in ("sync", "backfill"):
+            locks.enter_context(held(command_lock(engine, command, identity(*parts)), f"source {name}"))
+
+
+def _where(engine: Engine) -> str:
+    from etl.load.database.errors import place
+
+    return place(engine.url)
+
+
+def _say(common: Common, line: str) -> None:
+    if common.verbosity >= 0:
+        click.echo(f"kore-etl: {logs.clean(logs.redact(line))}", err=True)

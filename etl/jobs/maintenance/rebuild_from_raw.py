@@ -1,0 +1,133 @@
+"""Rebuilds stored rows from their raw records, without a request.
+
+A new version of kore-etl may transform a record differently, and the setting of keys to drop may change. The next run
+then rebuilds the stored rows before it reads anything.
+A new time zone, or new rules of the same zone, rebuild the derived tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import orjson
+from sqlalchemy import Connection
+
+from etl.exact_json import canonical
+from etl.extract.http.response_errors import parse
+from etl.load.database.secure_delete import erasing, scrub
+from etl.load.schema.dimension_tables import priorities, statuses
+from etl.load.upsert import derived_tables, replace_rows, unknown_keys
+from etl.logs import get_logger
+from etl.record import Record
+from etl.times import utc_offsets
+from etl.transform import TaskRows, dropper, transform
+from etl.transform.drop_fields import custom_fields, history_fields, people_columns
+
+if TYPE_CHECKING:
+    from etl.jobs.run.run_context import RunContext
+
+log = get_logger()
+
+TRANSFORM = 3  # raise it where transform makes other rows of the same record
+_AT_ONCE = 500
+_TABLES = ("tasks", "task_changes", "task_fields", "agents", "queues", "users", "statuses", "rejected_records")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How the rows of a source were made: the transform's number, the dropped keys, the offsets of its days."""
+
+    transform: int = TRANSFORM
+    dropped: frozenset[str] = frozenset()
+    offsets: str = ""
+
+    def text(self) -> str:
+        """Return the form in which it is kept."""
+        kept = {"transform": self.transform, "dropped": sorted(self.dropped), "offsets": self.offsets}
+        return orjson.dumps(kept).decode()
+
+
+def shape_from(text: str | None) -> Shape:
+    """Read what is kept; a source of which nothing is was made by the first transform."""
+    if not text:
+        return Shape(1)
+    kept = orjson.loads(text)
+    return Shape(kept["transform"], frozenset(kept["dropped"]), kept.get("offsets", ""))
+
+
+def rebuild(run: RunContext) -> int:
+    """Rebuild the rows of a source if their shape is old; return how many tasks that were.
+
+    Cut off, it is done again by the next run.
+    """
+    zone = run.options.timezone
+    offsets = utc_offsets(zone)
+    digest = sha256(repr((zone, offsets)).encode()).hexdigest() if offsets else ""
+    before = shape_from(run.source.shape)
+    today = Shape(dropped=frozenset(run.options.drop_fields), offsets=digest)
+    if before == today:
+        return 0
+    dropped = today.dropped - before.dropped
+    tasks = 0
+    if dropped:
+        _clear(run, dropped)
+    if dropped or before.transform != today.transform:
+        tasks = sum(_rewrite(run, records) for records in _stored(run))
+    with run.store.writing() as connection:
+        if before.offsets != today.offsets:
+            replace_rows.use_time_zone(connection, run.source.id, zone, offsets)
+        if tasks or before.offsets != today.offsets:
+            derived_tables.rebuild(connection, run.source.id)
+        replace_rows.remember_shape(connection, run.source.id, today.text())
+    if dropped:
+        scrub(run.store.engine, _TABLES)
+    if tasks:
+        log.info("tasks.refreshed", tasks=tasks, dropped=sorted(dropped), transform=today.transform)
+    return tasks
+
+
+def _stored(run: RunContext) -> Iterator[list[tuple[str, str]]]:
+    last = ""
+    while True:
+        found = run.store.read(replace_rows.records, after=last, most=_AT_ONCE)
+        if not found:
+            return
+        yield found
+        last = found[-1][0]
+
+
+def _rewrite(run: RunContext, records: list[tuple[str, str]]) -> int:
+    batch = run.transformer.transform_stored([Record(text.encode()) for _, text in records])
+    with run.store.writing(erasing) as connection:
+        replace_rows.replace(connection, batch)
+    return len(records)
+
+
+def _clear(run: RunContext, paths: frozenset[str]) -> None:
+    """Clear the values at these paths everywhere but in the tasks themselves."""
+    source_id, drop = run.source.id, dropper(sorted(paths))
+    whole, names = history_fields(paths)
+    with run.store.writing(erasing) as connection:
+        replace_rows.clear_history(connection, source_id, whole=whole, names=names, is_dropped=custom_fields(paths))
+        replace_rows.clear_people(connection, source_id, people_columns(paths))
+        unknown_keys.drop_all(connection, source_id)
+        for number, raw in replace_rows.rejected(connection, source_id):
+            less = canonical(drop(parse(raw.encode())))
+            if less != raw:
+                replace_rows.replace_rejected(connection, source_id, number, less)
+        _clear_named(run, connection, drop)
+
+
+def _clear_named(run: RunContext, connection: Connection, drop: Callable[[object], object]) -> None:
+    for table, key in ((statuses, "status"), (priorities, "priority")):
+        empty = {column.name: None for column in table.columns if column.nullable and column.name != "seen_at"}
+        rows = []
+        for row_id, record in replace_rows.named(connection, table, run.source.id):
+            made = transform(drop({"_id": "t", key: record}), run.transformer.stream)
+            row = (getattr(made, key) if isinstance(made, TaskRows) else None) or {"raw": "null"}
+            found = {name: row[name] for name in row if name in {*empty, "raw"}}
+            rows.append({**empty, **found, "_id": row_id, "source_id": run.source.id})
+        replace_rows.replace_named(connection, table, rows)

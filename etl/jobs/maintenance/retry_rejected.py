@@ -1,0 +1,51 @@
+"""Tries to store rejected records again, from their kept texts, without a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from etl.extract.http.page import Page
+from etl.extract.http.response_errors import parse
+from etl.jobs.run.run_context import RunContext
+from etl.load.database.engine import reading
+from etl.load.ledger import rejected_records
+from etl.logs import get_logger
+
+log = get_logger()
+
+_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """How many rejected records were tried, and how many are released because they or a newer version are stored."""
+
+    replayed: int
+    released: int
+
+
+def replay(run: RunContext, ids: Sequence[int] | None = None) -> Replayed:
+    """Transform and store rejected records, all of the source or some, and release those that are good now.
+
+    A stored row is never replaced by an older version. What is still bad stays, with today's reason.
+    """
+    waiting = run.store.read(rejected_records.replayable, ids)
+    released = 0
+    for start in range(0, len(waiting), _AT_ONCE):
+        with reading(run.store.engine) as connection:
+            records = rejected_records.read(connection, waiting[start : start + _AT_ONCE])
+        released += _replay(run, records)
+    return Replayed(len(waiting), released)
+
+
+def _replay(run: RunContext, records: Sequence[rejected_records.Kept]) -> int:
+    parsed = [(record, parse(record.raw.encode())) for record in records]
+    readable = [(record, value) for record, value in parsed if value is not None or record.raw == "null"]
+    if len(readable) < len(records):
+        log.warning("replay.unreadable", records=len(records) - len(readable))
+        run.counters.rejected += len(records) - len(readable)
+    run.writer.store(run.transformer.transform(Page([value for _, value in readable])))
+    # Cut off here, the next replay finds these records stored already, and lets go of them then.
+    with run.store.writing() as connection:
+        return rejected_records.settle(connection, [record for record, _ in readable], run.id)

@@ -1,0 +1,56 @@
+"""Detects an outage behind the API: no tasks, or less than half of the last total, while tasks are stored.
+
+The run asks again, and then fails before it moves or deletes anything. An answer that is the same an hour later is
+accepted.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from etl.errors import ApiError
+from etl.extract.http.page import Page
+from etl.extract.http.query import Query
+from etl.jobs.run.run_context import RunContext
+from etl.load.ledger import runs
+from etl.load.queries import deletions
+from etl.logs import get_logger
+
+log = get_logger()
+
+_MOST_TRIES = 3
+_NEWS_AFTER = timedelta(hours=1)
+_LEAST_TOTAL = 10  # of which half may not be missing
+
+
+def require_plausible(run: RunContext, page: Page | None = None) -> None:
+    """Make sure that the server shows tasks where some are stored; ``page`` answers the query for all of them.
+
+    Raises:
+        ApiError: it shows none, or far fewer than the last account, and has not said so for an hour.
+    """
+    if not run.store.read(deletions.is_any):
+        return
+    before = run.store.read(runs.last_total)
+    query = Query(limit=1)
+    last = run.fetch(query) if page is None else page
+    for _ in range(_MOST_TRIES):
+        if _is_plausible(last, before):
+            return
+        last = run.fetch(query)
+    run.counters.server_total = last.total or 0
+    evidence = f"the server counts {last.total or 0:,} tasks" if last.total is not None else "the server shows no task"
+    since = run.store.read(runs.implausible_since)
+    if since is not None and run.clock() - since >= _NEWS_AFTER:
+        run.counters.unverified += 1
+        log.warning("server.collapsed", evidence=evidence, since=since, see="kore-etl reconcile --force")
+        return
+    known = "tasks are stored" if before is None else f"the last run counted {before:,}"
+    message = f"{evidence}, but {known}: taken for an outage, so nothing is stored or deleted; if it lasts an hour,"
+    raise ApiError(f"{message} the next run believes it")
+
+
+def _is_plausible(page: Page, before: int | None) -> bool:
+    if not page.records and not page.total:
+        return before == 0 or (page.total is None and page.has_more is True)
+    return page.total is None or before is None or before < _LEAST_TOTAL or page.total * 2 >= before

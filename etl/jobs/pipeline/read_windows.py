@@ -1,0 +1,207 @@
+"""Reads and stores a time range in windows, as long as the server allows, each with its row in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from etl.errors import EtlError, RefusedError
+from etl.extract.capabilities import END_OF_TIME, MILLISECOND
+from etl.extract.http.page import Page
+from etl.extract.http.query import Field, Query
+from etl.extract.http.response_errors import SlowAnswerError
+from etl.extract.paging.checked_pages import EVERYTHING, Fetch, Window
+from etl.extract.paging.read_strategy import READERS, Paging
+from etl.jobs.pipeline.prefetch import prefetch
+from etl.jobs.pipeline.window_progress import WindowProgress
+from etl.jobs.run.run_context import RunContext
+from etl.logs import bound
+from etl.times import interval
+
+_MOST_SLOW = 4  # windows in a row that came too late, before it is the server's fault
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """The range ``[start, end)`` of a field that a job reads; without an end, up to the beginning of the run.
+
+    An open range is read on for what changes meanwhile, without counting on it. ``moves_watermark`` lets the watermark
+    follow the checkpoint: only where ``field`` is updatedAt and all before ``start`` is stored. ``check_first`` is
+    given the first page before anything of it is stored, and may raise. ``takes_back`` stores older versions too: the
+    server went back to them.
+    """
+
+    job: str
+    field: Field
+    paging: Paging
+    start: datetime
+    end: datetime | None = None
+    moves_watermark: bool = False
+    filters: Query = EVERYTHING
+    check_first: Callable[[Page], None] | None = None
+    takes_back: bool = False
+
+
+@dataclass(slots=True)
+class WindowSizer:
+    """How long the next window may be."""
+
+    size: timedelta | None
+    least: timedelta
+    most: timedelta | None
+    slow: int = 0
+    refused: bool = False
+
+    def next_end(self, start: datetime, end: datetime | None) -> datetime | None:
+        """Return where the window from ``start`` ends, at most at ``end``; None is open."""
+        if self.size is None or (end is not None and self.size >= end - start):
+            return end
+        return start + self.size
+
+    def grow(self) -> None:
+        """Let the next window be twice as long, once one was read."""
+        self.slow = 0
+        if self.size is not None:
+            self.size = self.size * 2 if self.most is None else min(self.size * 2, self.most)
+
+    def shrink(self, refused: timedelta, error: EtlError) -> None:
+        """Halve what was refused; raise ``error`` where there is nothing left to halve."""
+        if isinstance(error, SlowAnswerError):
+            self.slow += 1
+        if refused <= self.least or self.slow > _MOST_SLOW:
+            raise error
+        self.size = max(self.least, refused / 2)
+        if isinstance(error, RefusedError):
+            self.most, self.refused = self.size, True  # what was refused once would be again
+
+
+def read_windows(run: RunContext, time_range: TimeRange) -> None:
+    """Read and store a range, window by window.
+
+    Raises:
+        CapabilityDriftError: the server is not as it was found to be; the ledger tells how far it is stored.
+        EtlError: as the client raises it, once the shortest window fails too.
+    """
+    sizer = _window_sizer(run)
+    start = time_range.start
+    while (last := _last(run, time_range)) is None or start < last:
+        end = sizer.next_end(start, last)
+        try:
+            with bound(window=interval(start, end)):
+                start = _read_window(run, time_range, start, end, sizer)
+        except _WindowFailed as failure:
+            start = failure.checkpoint
+            if failure.was_open and isinstance(failure.error, RefusedError):
+                _learn_closed_ranges(run, failure.error)
+            else:
+                sizer.shrink((end or run.server_clock.horizon()) - start, failure.error)
+        else:
+            _remember(run, sizer)
+            sizer.grow()
+
+
+def _learn_closed_ranges(run: RunContext, error: RefusedError) -> None:
+    current = run.capabilities.current
+    run.capabilities.learn(current.with_answer("any_range", answer=False, evidence=str(error)), "any_range")
+
+
+def _remember(run: RunContext, sizer: WindowSizer) -> None:
+    """Keep the range that was answered once longer ones had been refused."""
+    current = run.capabilities.current
+    if sizer.refused and sizer.most is not None and sizer.most != current.longest_range:
+        evidence = f"{sizer.most} was answered, a longer range refused"
+        run.capabilities.learn(current.with_answer("longest_range", sizer.most, evidence), "longest_range")
+
+
+def _last(run: RunContext, time_range: TimeRange) -> datetime | None:
+    """Return the end of the range, None as long as the server's time is not known."""
+    if time_range.end is not None:
+        return time_range.end
+    return run.server_clock.earliest_start() if run.server_clock.is_known else None
+
+
+class _WindowFailed(Exception):  # noqa: N818 - not an error of its own: carries one
+    def __init__(self, checkpoint: datetime, error: EtlError, *, was_open: bool) -> None:
+        super().__init__(str(error))
+        self.checkpoint = checkpoint
+        self.error = error
+        self.was_open = was_open
+
+
+def _window_sizer(run: RunContext) -> WindowSizer:
+    step, longest = run.capabilities.current.smallest(), run.capabilities.current.longest_range
+    # A step may be added at each end of what is asked for, so that no row on an end is left out.
+    most = max(step, longest - 2 * step) if longest else run.options.window_most
+    least = max(step, run.options.window_least or timedelta())
+    return WindowSizer(size=most, least=least, most=most)
+
+
+def _read_window(
+    run: RunContext, time_range: TimeRange, start: datetime, end: datetime | None, sizer: WindowSizer
+) -> datetime:  # fmt: skip
+    """Read one window to its end and return where the next one starts."""
+    is_open = time_range.end is None and (end is None or end == _last(run, time_range))
+    asked_end = _open_end(run, start, sizer) if end is None or is_open else end
+    stop_after = run.server_clock.latest_start if time_range.end is None else None
+    window = Window(time_range.field, start, asked_end, stop_after, time_range.filters)
+    record = WindowProgress.begin(time_range.job, time_range.field, time_range.paging, start)
+    before = run.fetch.requests
+    try:
+        pages = READERS[time_range.paging](_checked(run, time_range, start), window, run.capabilities.current)
+        for batch in prefetch(pages, run.transformer.transform, most=run.writer.most_prefetched):
+            after = record.extended(
+                batch, end=_recorded_end(run, time_range, end), requests=run.fetch.requests - before
+            )  # fmt: skip
+            watermark = _watermark(run, time_range, batch.checkpoint)
+            stored = run.writer.store(batch, after, watermark=watermark, takes_back=time_range.takes_back)
+            record = stored.window or after
+    except EtlError as error:
+        requests = run.fetch.requests - before
+        run.writer.fail_window(record.failed(error, _recorded_end(run, time_range, end), requests=requests))
+        if isinstance(error, RefusedError | SlowAnswerError):
+            raise _WindowFailed(record.checkpoint, error, was_open=asked_end == END_OF_TIME) from error
+        raise
+    if record.is_open:
+        record = record.finished(_recorded_end(run, time_range, end), requests=run.fetch.requests - before)
+        run.writer.close_window(record)
+    return record.checkpoint
+
+
+def _checked(run: RunContext, time_range: TimeRange, start: datetime) -> Fetch:
+    """Return what fetches for a window; the first page of the range is checked."""
+    check = time_range.check_first
+    if check is None or start != time_range.start:
+        return run.fetch
+    pending = [check]
+
+    def fetch(query: Query) -> Page:
+        page = run.fetch(query)
+        if pending:
+            pending.pop()(page)
+        return page
+
+    return fetch
+
+
+def _recorded_end(run: RunContext, time_range: TimeRange, end: datetime | None) -> datetime:
+    if time_range.end is not None and end is not None:
+        return end
+    now = run.server_clock.earliest_start()
+    return now if end is None else min(end, now)
+
+
+def _watermark(run: RunContext, time_range: TimeRange, checkpoint: datetime | None) -> datetime | None:
+    if not time_range.moves_watermark or checkpoint is None:
+        return None
+    # The next page may hold more rows of the checkpoint's own moment; all rows of the watermark's moment are stored.
+    return min(checkpoint - MILLISECOND, run.server_clock.earliest_start() - run.options.settle)
+
+
+def _open_end(run: RunContext, start: datetime, sizer: WindowSizer) -> datetime:
+    capabilities, server_clock = run.capabilities.current, run.server_clock
+    if capabilities.any_range is False and server_clock.is_known:
+        return (
+            max(server_clock.horizon(), start + capabilities.smallest()) if sizer.most is None else start + sizer.most
+        )
+    return END_OF_TIME if sizer.most is None else start + sizer.most

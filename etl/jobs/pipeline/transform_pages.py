@@ -1,0 +1,109 @@
+"""Turns pages into batches: the rows of good records by table, and the reason of each rejected one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from etl.extract.http.page import Page, record_id
+from etl.load.schema.dimension_tables import DIMENSIONS
+from etl.load.schema.task_tables import CHILDREN
+from etl.load.upsert.batch import Batch, Rejected
+from etl.record import Record, plain
+from etl.transform import Rejection, Stream, TaskRows, dropper, tombstone, transform, transform_typed
+
+# The memory that a record's rows take, about, in bytes: for each, and for each character of its text.
+_EACH, _PER_CHARACTER = 4096, 4
+_DETAILS = tuple(table.name for table in (*DIMENSIONS, *CHILDREN))
+
+
+class BatchTransformer:
+    """Transforms the records of one stream; drops the fields to drop, and makes a tombstone of an erased task."""
+
+    def __init__(
+        self, stream: Stream, *, drop_fields: Sequence[str], erased: Collection[str], is_stream_named: bool
+    ) -> None:
+        self.stream = stream
+        self._drop = dropper(drop_fields)
+        self._drops = bool(drop_fields)
+        self._erased = erased
+        self._filter = StreamFilter(stream.stream_id, is_named=is_stream_named)
+
+    def transform(self, page: Page) -> Batch:
+        """Return the batch of a page, without the records of other streams."""
+        rows, rejected = self._rows(page.records)
+        rows, of_others = self._filter.split(page.records, rows)
+        batch = _batch(rows, [*rejected, *of_others])
+        batch.total, batch.checkpoint = page.total, page.checkpoint
+        batch.verified, batch.reason = page.verified, page.reason
+        return batch
+
+    def transform_stored(self, records: Sequence[Any]) -> Batch:
+        """Return the batch of records that are stored already, whatever stream they name."""
+        return _batch(*self._rows(records))
+
+    def _rows(self, records: Sequence[Any]) -> tuple[list[TaskRows], list[Rejected]]:
+        results = [self._transform(record) for record in records]
+        rows = [result for result in results if isinstance(result, TaskRows)]
+        bad = [result for result in results if isinstance(result, Rejection)]
+        return rows, [(rejection.reason, rejection.record_id, rejection.raw) for rejection in bad]
+
+    def _transform(self, record: Any) -> TaskRows | Rejection:
+        is_erased = bool(self._erased) and record_id(record) in self._erased
+        if not isinstance(record, Record):
+            return transform(self._storable(record, is_erased=is_erased), self.stream)
+        typed = None if is_erased or self._drops else transform_typed(record, self.stream)
+        if typed is not None:
+            return typed
+        storable = self._storable(record.value, is_erased=is_erased)
+        made = transform(storable, self.stream)
+        if isinstance(made, TaskRows) and storable is record.value and record.is_storable():
+            made.task["raw"] = record.text.decode()
+        return made
+
+    def _storable(self, record: Any, *, is_erased: bool) -> Any:
+        record = self._drop(record)
+        return tombstone(record) if is_erased else record
+
+
+class StreamFilter:
+    """Finds the records of other streams.
+
+    A server may name every stream by another id than the one in its address. So a record with another stream's id is
+    rejected only where some record of this source has the id that was asked for.
+    """
+
+    REASON = "belongs to another stream"
+
+    def __init__(self, stream_id: str, *, is_named: bool) -> None:
+        self._stream_id = stream_id
+        self._is_named = is_named
+
+    def split(self, records: Sequence[Any], rows: Sequence[TaskRows]) -> tuple[list[TaskRows], list[Rejected]]:
+        """Return the rows of this stream's records, and the rejections of the others."""
+        self._is_named = self._is_named or any(self._is_ours(record) for record in records)
+        if not self._is_named:
+            return list(rows), []
+        ours = [each for each in rows if each.task["stream_id"] == self._stream_id]
+        others = [each.task for each in rows if each.task["stream_id"] != self._stream_id]
+        return ours, [(self.REASON, str(task["_id"]), str(task["raw"])) for task in others]
+
+    def _is_ours(self, record: Any) -> bool:
+        if isinstance(record, Record) and record.task is not None:
+            return record.task.iId == self._stream_id
+        record = plain(record)
+        return isinstance(record, dict) and record.get("iId") == self._stream_id
+
+
+def _batch(rows: Sequence[TaskRows], rejected: Sequence[Rejected]) -> Batch:
+    characters = sum(len(str(each.task["raw"])) for each in rows) + sum(len(text) for *_, text in rejected)
+    return Batch(
+        tasks=[each.task for each in rows],
+        statuses=[each.status for each in rows if each.status],
+        priorities=[each.priority for each in rows if each.priority],
+        cases=[each.case for each in rows if each.case],
+        details=[{name: found for name in _DETAILS if (found := getattr(each, name))} for each in rows],
+        rejected=rejected,
+        unknown_keys={key: (example, str(each.task["_id"])) for each in rows for key, example in each.unknown_keys},
+        weight=_EACH * (len(rows) + len(rejected)) + _PER_CHARACTER * characters,
+    )

@@ -1,0 +1,238 @@
+"""Finds deleted tasks by comparing the server's totals with the number of stored tasks, range by range.
+
+A range whose counts agree is not read. A range that differs is split. Every request gives two answers. The total of the
+range that it asks for also tells the total of the rest. The page of rows is complete for the time between its first and
+its last row, so ids can be compared there. Where the server sorts, the page is taken from the middle of the range by
+``skip``. Its position tells how many rows are before and behind it, so one request splits a range in four and reads
+one part. Measured with 5,000 tasks and
+50 rows a page: 60 deletions at random places take some 65 requests (halving alone 72, reading everything 103), 60 in a
+row 6, a single one 6. Where the server does not sort, a page is complete only if the whole range fits into it. Reading
+page by page is then cheapest from about one deletion in three pages on.
+
+Totals only tell where to look. A task becomes a candidate only where a page does not show it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from etl.errors import RefusedError
+from etl.extract.capabilities import END_OF_TIME, MILLISECOND
+from etl.extract.http.page import Page, moment_of, record_id
+from etl.extract.http.query import Direction
+from etl.extract.paging.checked_pages import Window, check_dates, check_order, window_query
+from etl.extract.paging.end_of_rows import End, find_end
+from etl.extract.paging.offset import read_by_offset
+from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
+from etl.jobs.run.run_context import RunContext
+from etl.load.queries import deletions
+
+BEGINNING_OF_TIME = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+_MOST_REACH = 1000  # rows skipped and read: servers refuse more, or take long
+_WORTH_HALVING = 0.35  # deletions a page, where the server does not sort
+
+
+def plan(here: int, there: int, page: int, *, reach: int, is_sorted: bool) -> tuple[int, int]:
+    """Return for how many of the tasks ``here`` to ask next, and how many rows to skip; the server has ``there``.
+
+    The page is the second of four parts of the range, and does not go past ``reach`` rows. The other parts are one,
+    four, eight ... pages long. They are a row shorter, because the page's first and last rows belong to them.
+    """
+    if there <= page:
+        return here, 0
+    if not is_sorted:
+        is_dense = abs(here - there) * page > _WORTH_HALVING * here
+        return (page if is_dense else max(page, here // 2)), 0
+    if here <= 2 * page:
+        return page, 0
+    if here <= 3 * page:
+        part, count = 1, 2 * page - 1
+    else:
+        part = max(1, 4 * round((here / page - 1) / 12)) if here > 4 * page else 1
+        part = min(part, max(1, (reach // page - 1) // 4 * 4))
+        count = min(here - 1, (2 * part + 1) * page - 2)
+    skip = part * page - 1
+    return (count, skip) if skip + page <= reach else (max(page, here // 2), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """``[start, end)``, in which the server counts ``there`` rows; ``halve`` if a page from its middle did not help."""
+
+    start: datetime
+    end: datetime
+    there: int
+    halve: bool = False
+
+
+class CountComparison:
+    """Compares counts over a source's history, and makes candidates of the tasks that no page shows."""
+
+    def __init__(self, run: RunContext, candidates: DeletionCandidates) -> None:
+        self._run = run
+        self._candidates = candidates
+        self._field = candidates.field
+        self._is_sorted = run.capabilities.current.sorts(candidates.field)
+        self._reach = _MOST_REACH
+
+    def find(self, total: int) -> None:
+        """Make a candidate of every deleted task; the server counts ``total`` tasks in all.
+
+        Raises:
+            IncompleteError: the server's totals contradict its rows, or there are more deletions than are believed.
+        """
+        start, end = self._ends()
+        left = [_Range(start, end, max(0, total - self._candidates.undated))]
+        most = self._most_requests(total, start, end)
+        while left:
+            time_range = left.pop()
+            here = self._candidates.count(time_range.start, time_range.end)
+            if here == time_range.there:
+                self._candidates.compared += here
+                continue
+            if self._run.fetch.requests > most:
+                raise _contradiction("they differ wherever one looks")
+            left += [part for part in reversed(self._look(time_range, here)) if part.start < part.end]
+
+    def _ends(self) -> tuple[datetime, datetime]:
+        """Return all of time, or as much as there are tasks in where long ranges are refused."""
+        if self._run.capabilities.current.any_range is True:
+            return BEGINNING_OF_TIME, END_OF_TIME
+        return self._candidates.reach()
+
+    def _most_requests(self, total: int, start: datetime, end: datetime) -> int:
+        """Return where to give up: at twice what reading everything takes."""
+        run = self._run
+        pages = max(total, self._candidates.live) / max(1, run.capabilities.current.limit() - 2)
+        longest = run.capabilities.current.longest_range
+        ranges = (end - start) / longest if longest else 0
+        return run.fetch.requests + 20 + math.ceil(2 * (pages + ranges))
+
+    def _look(self, time_range: _Range, here: int) -> list[_Range]:
+        """Ask for a part of a range, and return the ranges that are left to compare."""
+        page = self._run.capabilities.current.limit()
+        count, skip = plan(here, time_range.there, page, reach=self._reach, is_sorted=self._is_sorted)
+        if time_range.halve:
+            count, skip = here // 2, 0
+        end = self._cut(time_range, count) if count < here or time_range.halve else time_range.end
+        if end is None:
+            return self._walk(time_range)
+        longest = self._run.capabilities.current.longest_range
+        if longest is not None and end - time_range.start > longest:
+            start = self._value_at(time_range.start, time_range.end, 0)
+            if start is None:
+                return []
+            time_range = replace(time_range, start=self._floor(start))
+            end = min(end, time_range.start + longest)
+        return self._read(time_range, end, skip)
+
+    def _read(self, time_range: _Range, end: datetime, skip: int) -> list[_Range]:
+        window = Window(self._field, time_range.start, end)
+        sort_by: tuple[str, Direction] | None = (self._field, "asc") if self._is_sorted else None
+        query = replace(window_query(window, self._run.capabilities.current), skip=skip, sort_by=sort_by)
+        if self._run.capabilities.current.ends_inclusive and end < END_OF_TIME:
+            query = replace(query, end=end - MILLISECOND)  # exact, as it is the last of an instant of any length
+        try:
+            page = self._run.fetch(query)
+        except RefusedError:
+            if not skip:
+                raise
+            self._reach = (skip + self._run.capabilities.current.limit()) // 2
+            return [time_range]
+        total = _checked_total(page, skip)
+        check_dates(page, self._field, query.start or time_range.start, query.end or end)
+        ids = self._candidates.keep(page)
+        rest = _Range(end, time_range.end, max(0, time_range.there - total))
+        read = replace(time_range, end=end, there=total)
+        if (
+            skip == 0
+            and _distinct(page) >= total
+            and find_end(self._run.fetch, query, page, self._run.capabilities.current) == End()
+        ):
+            self._candidates.judge(time_range.start, end, ids)
+            return [rest]
+        return [*self._judge_part(read, skip, page, ids), rest]
+
+    def _judge_part(self, time_range: _Range, skip: int, page: Page, ids: set[str]) -> list[_Range]:
+        """Judge the time for which a page is complete, and return the ranges before and behind it."""
+        values = self._values(page)
+        if not self._is_sorted or not values or len(values) < _distinct(page):
+            return [replace(time_range, halve=True)]
+        check_order(page, self._field)
+        is_last = skip + len(values) >= time_range.there
+        first = self._next_instant(values[0]) if skip else time_range.start
+        last = time_range.end if is_last else min(self._floor(values[-1]), time_range.end)
+        if not time_range.start <= first < last:
+            return [replace(time_range, halve=True)]
+        self._candidates.judge(first, last, ids)
+        before = skip + sum(value < first for value in values) if skip else 0
+        behind = time_range.there - skip - sum(value < last for value in values)
+        return [_Range(time_range.start, first, before), _Range(last, time_range.end, behind)]
+
+    def _values(self, page: Page) -> list[datetime]:
+        """Return when a page's rows were, those that it repeats once, in order."""
+        found = {
+            record_id(record) or place: moment_of(record, self._field) for place, record in enumerate(page.records)
+        }
+        return sorted(value for value in found.values() if value is not None)
+
+    def _walk(self, time_range: _Range) -> list[_Range]:
+        """Read a range that cannot be split, such as one instant with many rows."""
+        ids: set[str] = set()
+        settled, reason = True, ""
+        query = window_query(Window(self._field, time_range.start, time_range.end), self._run.capabilities.current)
+        for page in read_by_offset(self._run.fetch, query, self._run.capabilities.current, time_range.end):
+            ids |= self._candidates.keep(page)
+            settled, reason = settled and page.verified, reason or page.reason
+        if settled:
+            self._candidates.judge(time_range.start, time_range.end, ids)
+        else:
+            self._candidates.mark_unverified(time_range.start, time_range.end, reason)
+        return []
+
+    def _cut(self, time_range: _Range, place: int) -> datetime | None:
+        """Return where to cut a time_range, by the tasks here; None where they all share one instant."""
+        value = self._value_at(time_range.start, time_range.end, place)
+        if value is None:
+            return None
+        cut = self._floor(value)
+        if not self._candidates.count(time_range.start, cut):
+            after = self._value_at(self._next_instant(value), time_range.end, 0)
+            cut = time_range.end if after is None else self._floor(after)
+        return cut if time_range.start < cut < time_range.end else None
+
+    def _value_at(self, start: datetime, end: datetime, place: int) -> datetime | None:
+        return self._run.store.read(deletions.value_at, self._field, start, end, place=place)
+
+    def _floor(self, moment: datetime) -> datetime:
+        """Return the beginning of the instant, as the server tells instants apart."""
+        return moment - (moment - BEGINNING_OF_TIME) % self._run.capabilities.current.smallest()
+
+    def _next_instant(self, moment: datetime) -> datetime:
+        return self._floor(moment) + self._run.capabilities.current.smallest()
+
+
+def _checked_total(page: Page, skip: int) -> int:
+    """Return a page's total; raise where its own rows contradict it."""
+    if page.total is None:
+        raise _contradiction("one answer in between tells no total")
+    reached = skip + _distinct(page)
+    is_more = bool(page.records) and reached > page.total
+    if is_more or (page.has_more is False and reached < page.total):
+        raise _contradiction(f"rows up to the {reached}th, of {page.total} in all")
+    return page.total
+
+
+def _distinct(page: Page) -> int:
+    """Count a page's rows, repeated ones once."""
+    return len({record_id(record) or place for place, record in enumerate(page.records)})
+
+
+def _contradiction(evidence: str) -> IncompleteError:
+    return IncompleteError(
+        f"the server's totals do not agree with its rows ({evidence}), so none is marked as deleted; "
+        "kore-etl reconcile --deep reads every id"
+    )

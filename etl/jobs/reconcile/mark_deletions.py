@@ -1,0 +1,191 @@
+"""Marks deleted tasks. The server does not report deletions, so stored tasks are compared with what it still has.
+
+A task is marked only if a page that is complete for its time does not show it, and a second look does not show it
+either. Where dates filter on updatedAt, the second look is the latest changes, because the task may have been updated.
+In the end the server must not count more tasks than are left here. In doubt no task is marked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
+from etl.extract.http.query import Direction, Query
+from etl.extract.paging.checked_pages import Window
+from etl.extract.paging.offset import read_by_offset
+from etl.extract.paging.read_strategy import READERS, choose_strategy
+from etl.jobs.pipeline.run_account import note
+from etl.jobs.reconcile.compare_counts import BEGINNING_OF_TIME, CountComparison
+from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
+from etl.jobs.run.lifecycle import make_indexes
+from etl.jobs.run.run_context import RunContext
+from etl.jobs.sync import sync
+from etl.load.queries import deletions
+from etl.logs import get_logger
+
+log = get_logger()
+
+_MOST_SECOND_LOOKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What a reconciliation did: tasks compared with the server's, and requests spent beyond those of the sync."""
+
+    compared: int
+    marked: int
+    returned: int
+    added: int
+    requests: int
+
+
+def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full: bool = False) -> Mapping[str, Any]:
+    """Sync, then mark the tasks that the server no longer has; return the counts.
+
+    ``deep`` reads every id, instead of comparing totals. ``force`` believes any number of deletions.
+
+    Raises:
+        IncompleteError: the sync is done, but nothing is marked, for the reason that it tells.
+        EtlError: as :func:`sync` does.
+    """
+    marked_before = run.store.read(deletions.count_marked)
+    sync(run, full=full)
+    make_indexes(run)  # what follows counts by them
+    requests = run.fetch.requests
+    if run.counters.unverified:
+        raise IncompleteError("the sync left unverified windows, so no task is taken for deleted; sync again")
+    candidates, marked = _insist(run, deep=deep, force=force)
+    returned = marked_before + marked - run.store.read(deletions.count_marked)
+    run.counted.clear()
+    note(run, run.fetch.undated_total if run.options.start is None else None)
+    spent = run.fetch.requests - requests
+    done = Reconciled(candidates.compared, marked, returned, candidates.added, spent)
+    log.info("reconcile.finished", **asdict(done))
+    return {"reconcile": asdict(done)}
+
+
+def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandidates, int]:
+    """Find and mark; start again on capability drift."""
+    while True:
+        field = choose_strategy(run.capabilities.current).field
+        candidates = DeletionCandidates(run, field, force=force, takes_back=deep)
+        try:
+            return candidates, _find_and_mark(run, candidates, deep=deep)
+        except CapabilityDriftError as drift:
+            run.capabilities.correct(drift)
+
+
+def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: bool) -> int:
+    total = run.fetch(Query(limit=1)).total
+    if deep:
+        _read_everything(run, candidates)
+    elif total is None:
+        raise IncompleteError("the server does not count its tasks: finding deletions takes kore-etl reconcile --deep")
+    else:
+        candidates.check(candidates.live - total)
+        if total == candidates.live + candidates.quarantined:
+            candidates.compared = candidates.live
+        else:
+            CountComparison(run, candidates).find(total)
+    if candidates.gone:
+        _look_again(run, candidates)
+    marked = run.store.write(deletions.mark, candidates.gone, run_id=run.id, now=run.clock())
+    if total is not None and candidates.live - marked > total:
+        run.counters.unverified += 1
+        log.warning("reconcile.left", tasks=candidates.live - marked - total, hint="kore-etl reconcile --deep")
+    return marked
+
+
+def _look_again(run: RunContext, candidates: DeletionCandidates) -> None:
+    """Clear the candidates that are among the latest changes, and check that the server counts none of the others.
+
+    Raises:
+        IncompleteError: that cannot be made sure.
+    """
+    evidence = ""
+    for attempt in range(_MOST_SECOND_LOOKS):
+        if attempt or candidates.field == "updatedAt":
+            _read_latest(run, candidates)
+        capabilities = run.capabilities.current
+        sort_by: tuple[str, Direction] | None = ("updatedAt", "desc") if capabilities.sorts("updatedAt") else None
+        page = run.fetch(Query(limit=capabilities.limit(), sort_by=sort_by))
+        candidates.keep(page)
+        expected = candidates.left()
+        if page.total is None or page.total <= expected:
+            return
+        evidence = f"it counts {page.total}, and not {expected}"
+    message = (
+        f"{len(candidates.gone)} tasks were not found on the server, but {evidence}: none is marked as deleted; "
+        "try again when fewer tasks change"
+    )
+    raise IncompleteError(message)
+
+
+def _read_latest(run: RunContext, candidates: DeletionCandidates) -> None:
+    """Read what changed since before the sync, on to the very end: a task may have moved there since it was missed."""
+    since = (run.server_clock.earliest_start() - run.options.lookback).replace(microsecond=0)
+    longest = run.capabilities.current.longest_range
+    window = Window(candidates.field, since, since + longest if longest else END_OF_TIME)
+    for page in READERS[choose_strategy(run.capabilities.current).history](run.fetch, window, run.capabilities.current):
+        candidates.keep(page)
+        if not page.verified:
+            raise IncompleteError(f"the latest changes could not be read, so no task is marked: {page.reason}")
+
+
+def _read_everything(run: RunContext, candidates: DeletionCandidates) -> None:
+    """Make candidates of all tasks that a reading of the whole history does not find."""
+    for window in _windows(run, candidates):
+        _read_window(run, candidates, window)
+    undated = candidates.unplaced | run.store.read(deletions.versions_without, candidates.field)
+    if undated:
+        _look_for(run, candidates, undated)
+
+
+def _windows(run: RunContext, candidates: DeletionCandidates) -> Iterator[Window]:
+    """Yield windows over all stored tasks, and over the time around them where the server takes such long ranges."""
+    first, last = candidates.reach()
+    longest = run.capabilities.current.longest_range
+    ends = [first]
+    while longest and ends[-1] + longest < last:
+        ends.append(ends[-1] + longest)
+    around = ([], []) if longest else ([BEGINNING_OF_TIME], [END_OF_TIME])
+    for start, end in pairwise([*around[0], *ends, last, *around[1]]):
+        if start < end:
+            yield Window(candidates.field, start, end)
+
+
+def _read_window(run: RunContext, candidates: DeletionCandidates, window: Window) -> None:
+    """Judge a window piece by piece, each as soon as it is read whole."""
+    start, problem = window.start, ""
+    ids: set[str] = set()
+    latest: set[str] = set()
+    for page in READERS[choose_strategy(run.capabilities.current).history](run.fetch, window, run.capabilities.current):
+        here = candidates.keep(page)
+        ids |= here
+        if not page.verified:
+            problem = page.reason
+            candidates.clear(latest)  # the problem may be about the piece before
+        if page.checkpoint is None:
+            continue
+        end = min(page.checkpoint, window.end)
+        if problem:
+            candidates.mark_unverified(start, end, problem)
+        else:
+            latest = candidates.judge(start, end, ids)
+        start, problem, ids = end, "", here  # the next piece begins with this one's last row
+
+
+def _look_for(run: RunContext, candidates: DeletionCandidates, undated: deletions.Versions) -> None:
+    """Read without dates, to judge the tasks that are in no window because they have none."""
+    left = dict(undated)
+    capabilities = run.capabilities.current
+    for page in read_by_offset(run.fetch, Query(limit=capabilities.limit()), capabilities, END_OF_TIME):
+        for key in candidates.keep(page):
+            left.pop(key, None)
+        if not page.verified:
+            candidates.mark_unverified(BEGINNING_OF_TIME, END_OF_TIME, page.reason)
+            return
+    candidates.add(left)

@@ -1,0 +1,181 @@
+"""The capabilities of the server: kept, set by the settings, asked for by a probe, and corrected on drift."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import ApiError, RefusedError
+from etl.extract.capabilities import MILLISECOND, CapabilityDriftError, ServerCapabilities
+from etl.extract.http.page import Page
+from etl.extract.http.query import Field, Query
+from etl.extract.http.retrying_client import Client
+from etl.extract.paging.checked_pages import moments
+from etl.extract.paging.end_of_rows import fetch_rows
+from etl.extract.probe.find_capabilities import ProbeResult, probe
+from etl.jobs.run.source_transactions import SourceStore
+from etl.load.ledger import runs, sources
+from etl.load.ledger.sources import Source
+from etl.logs import get_logger
+
+if TYPE_CHECKING:
+    from etl.jobs.run.run_context import RunContext
+
+log = get_logger()
+
+_EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
+_NEAR_ENOUGH = timedelta(days=31)
+
+
+class CapabilityTracker:
+    """Holds the current capabilities of a source's server; ``overrides`` are the answers that the settings give."""
+
+    def __init__(
+        self,
+        client: Client,
+        store: SourceStore,
+        source: Source,
+        overrides: Mapping[str, Any],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.current = ServerCapabilities.from_json(source.capabilities).with_overrides(overrides)
+        self.probed: ProbeResult | None = None
+        self._client = client
+        self._store = store
+        self._clock = clock
+        self._probed_at = source.probed_at
+        self._overrides = dict(overrides)
+        self._corrected: set[str] = set()
+        self._accepted_rows: int | None = None
+
+    def ensure_known(self, *, every: bool = False, again: bool = False) -> None:
+        """Ask the server what is not known of it yet.
+
+        ``every`` asks for known ones too. ``again`` repeats questions without an answer, although nothing was stored
+        since.
+
+        Raises:
+            EtlError: as the client does.
+        """
+        if not every and not (self.current.unknown() and (again or self._may_tell_more())):
+            return
+        known = ServerCapabilities().with_overrides(self._overrides) if every else self.current
+        self.probed = probe(self._client.fetch, known)
+        found = self.probed.capabilities
+        changed = [name for name in found.questions() if getattr(self.current, name) != getattr(found, name)]
+        answered = [name for name in changed if getattr(self.current, name) is None]
+        self.learn(found, *(name for name in changed if name not in answered))
+        log.info(
+            "probe.finished", requests=self.probed.requests, answered=answered, unknown=self.current.unknown()
+        )  # fmt: skip
+
+    def learn(self, capabilities: ServerCapabilities, *changed: str) -> None:
+        """Keep what was found out, and log the questions whose answer ``changed``."""
+        before, self.current = self.current, capabilities.with_overrides(self._overrides)
+        for question in changed:
+            log.warning(
+                "probe.changed",
+                question=question,
+                before=getattr(before, question),
+                now=getattr(self.current, question),
+                evidence=self.current.evidence.get(question),
+            )
+        self._store.write(sources.remember, capabilities.to_json(), self._clock())
+
+    def learn_page_rows(self, rows: int, evidence: str) -> None:
+        """Ask for no more rows a page in this run, even if the settings say otherwise, and keep that."""
+        self._accepted_rows = rows
+        self.learn(self.current.with_answer("page_rows", rows, evidence), "page_rows")
+
+    def most_rows(self) -> int | None:
+        """Return how many rows a page may have, None if that is not known."""
+        return min(filter(None, (self.current.page_rows, self._accepted_rows)), default=None)
+
+    def correct(self, drift: CapabilityDriftError) -> None:
+        """Take over what the server just showed.
+
+        Raises:
+            ApiError: the same question drifted before in this run, its answer is set in the settings, or no answer
+                fits.
+        """
+        question = drift.question
+        if self._overrides.get(question) is not None:
+            raise ApiError(f"{drift}; it is set by hand: correct or remove the setting {question}") from drift
+        if question in self._corrected or drift.answer == "neither":
+            raise ApiError(f"{drift}; what this server does cannot be read exactly") from drift
+        self._corrected.add(question)
+        self.learn(self.current.with_answer(question, drift.answer, drift.evidence), question)
+
+    def _may_tell_more(self) -> bool:
+        """Tell whether any task was stored since the last probe: the same rows would show no more."""
+        return self._probed_at is None or self._store.read(runs.have_stored_since, self._probed_at)
+
+
+def has_beginning(run: RunContext) -> bool:
+    """Tell whether the beginning of history is known: not as long as no task was ever seen."""
+    return run.options.start is not None or run.source.history_start is not None
+
+
+def history_start(run: RunContext, field: Field, *, look_before: bool = False) -> datetime:
+    """Return where history begins: as set, as kept, as the probe saw it, or as a few more requests tell.
+
+    ``look_before`` asks whether there are tasks before the beginning that was kept, as after an import.
+    """
+    if run.options.start is not None:
+        return run.options.start
+    known = run.source.history_start
+    if known is not None and not (look_before and _has_rows_before(run, known)):
+        return known
+    probed = run.capabilities.probed
+    found = probed.earliest.get(field) if probed is not None else None
+    start = found or _search_start(run, field)
+    if known is not None and start is not None:
+        start = min(start, known)
+    if start is None:
+        return run.server_clock.earliest_start() - _NEAR_ENOUGH
+    start = min(start, run.server_clock.earliest_start()).replace(microsecond=0)  # a task may be younger than this run
+    run.store.write(sources.set_history_start, start)
+    return start
+
+
+def _has_rows_before(run: RunContext, moment: datetime) -> bool:
+    try:
+        return _counts_rows(run.fetch(Query(limit=1, end=moment - MILLISECOND)))
+    except RefusedError:
+        return False
+
+
+def _counts_rows(page: Page) -> bool:
+    """Tell whether there are rows, also where the server withholds them from the page."""
+    return bool(page.records or page.total or (page.total is None and page.has_more))
+
+
+def _search_start(run: RunContext, field: Field) -> datetime | None:
+    """Ask for the oldest row; a server that does not sort is searched by halving the time before its rows.
+
+    None where there are no rows at all yet: then history has no beginning to be kept.
+    """
+    capabilities = run.capabilities.current
+    is_sorted = capabilities.sorts(field)
+    query = Query(limit=capabilities.limit(), sort_by=(field, "asc") if is_sorted else None)
+    query, page = fetch_rows(run.fetch, query, capabilities)
+    if not page.records:
+        return None
+    if is_sorted or page.is_last(query.skip):
+        return min(moments(page, field), default=_EARLIEST)
+    return _halve(run, _EARLIEST, run.server_clock.earliest_start())
+
+
+def _halve(run: RunContext, empty_before: datetime, latest: datetime) -> datetime:
+    while latest - empty_before > _NEAR_ENOUGH:
+        middle = empty_before + (latest - empty_before) / 2
+        try:
+            page = run.fetch(Query(limit=1, end=middle.replace(microsecond=0)))
+        except RefusedError:
+            return empty_before
+        if _counts_rows(page):
+            latest = middle
+        else:
+            empty_before = middle
+    return empty_before

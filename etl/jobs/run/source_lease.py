@@ -1,0 +1,89 @@
+"""The right to work on a source: one sync and one backfill may run, and the sync goes first.
+
+Each holds the lock of its own kind for its whole life, so a second run of that kind ends at once. Both fetch and store
+only while they hold the lease. A sync keeps it. A backfill lets it go now and then between two pages.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock as Mutex
+
+from sqlalchemy import Engine
+
+from etl.load.database.locks import Lock, held, named_lock
+from etl.load.ledger.runs import BACKGROUND
+
+_KEPT = 1.0  # seconds that a backfill keeps the lease
+_COURTESY = 0.02  # seconds in which a waiting sync can take it
+_WAITED = 0.1  # seconds from which on another run had the lease
+
+
+class SourceLease:
+    """The right to fetch and store, held from the start.
+
+    ``storing`` is held by a thread that stores; ``make_way`` waits for it before it lets another run work.
+    """
+
+    def __init__(self, lock: Lock, *, makes_way: bool, after_wait: Callable[[float], None]) -> None:
+        self.storing = Mutex()
+        self._lock = lock
+        self._makes_way = makes_way
+        self._after_wait = after_wait
+        self._since = 0.0
+        self._take()
+
+    def make_way(self) -> None:
+        """Let a waiting sync go first, if this run is a backfill that had its time; return when the lease is back."""
+        if not self._makes_way or time.monotonic() - self._since < _KEPT:
+            return
+        with self.storing:
+            if time.monotonic() - self._since < _KEPT:
+                return  # another thread has just done it
+            self._lock.release()
+            time.sleep(_COURTESY)
+            waited = self._take()
+        if waited > _WAITED:
+            self._after_wait(waited)
+
+    def release(self) -> None:
+        """Give the lease up."""
+        self._lock.release()
+
+    def _take(self) -> float:
+        before = time.monotonic()
+        self._lock.acquire(wait=True)
+        self._since = time.monotonic()
+        return self._since - before
+
+
+def command_lock(engine: Engine, command: str, source: str) -> Lock:
+    """Return the lock that a run of this command on a source holds for its whole life."""
+    return named_lock(engine, f"{'backfill' if command in BACKGROUND else 'sync'} {source}")
+
+
+@contextmanager
+def hold_source(
+    engine: Engine,
+    command: str,
+    *,
+    source: str,
+    name: str,
+    after_wait: Callable[[float], None] = lambda _seconds: None,
+) -> Iterator[SourceLease]:
+    """Give a command the lease of a source, given by its identity.
+
+    ``after_wait`` is told the seconds for which another run went first.
+
+    Raises:
+        LockedError: another run of the same kind is under way.
+    """
+    with held(command_lock(engine, command, source), f"source {name}"):
+        lock = named_lock(engine, f"turn {source}")
+        lease = SourceLease(lock, makes_way=command in BACKGROUND, after_wait=after_wait)
+        try:
+            yield lease
+        finally:
+            lease.release()

@@ -1,0 +1,144 @@
+"""Views, documented questions and report say the same numbers, on data with a history and in a time zone of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import requests
+from sqlalchemy import Engine
+
+from etl.explore.datasette_metadata import questions
+from etl.load.database.engine import open_engine, reading
+from etl.report.figures import figures, zones
+from etl.report.period import period_until
+from tests.integration.mirror import Mirror
+
+Rows = list[dict[str, Any]]
+QUESTIONS = {each.name[:2]: each.sql for each in questions()}
+
+
+def ask(engine: Engine, sql: str) -> Rows:
+    with reading(engine) as connection:
+        return [dict(row) for row in connection.exec_driver_sql(sql).mappings()]
+
+
+def one(engine: Engine, sql: str) -> Any:
+    ((value,),) = (row.values() for row in ask(engine, f"select {sql}"))
+    return value
+
+
+def total(rows: Rows, name: str) -> int:
+    return sum(row[name] for row in rows)
+
+
+def by_day(rows: Rows, name: str) -> dict[str, int]:
+    days: Counter[str] = Counter()
+    for row in rows:
+        days[str(row["day"])] += row[name]
+    return {day: number for day, number in days.items() if number}
+
+
+@pytest.fixture(params=["demo", "changing"])
+def synced(
+    request: pytest.FixtureRequest, database_url: str, sandbox: Callable[..., Any], run_cli: Callable[..., Any],
+    tmp_path: Any,
+) -> Iterator[Engine]:  # fmt: skip
+    if request.param == "demo":
+        made = run_cli("demo", "--keep", str(tmp_path / "demo"))
+        assert made.returncode == 0, made.stderr
+        file = f"sqlite:///{tmp_path / 'demo' / 'kore-etl.db'}"
+        copied = run_cli("db", "copy", "--to", database_url, "--database-url", file)
+        assert copied.returncode == 0, copied.stderr
+    else:
+        server = sandbox(tasks=400, pattern="desk")
+        mirror = Mirror(server, database_url, timezone="America/St_Johns")
+        for _ in range(4):
+            assert mirror.sync().exit_code == 0
+            change = {"update": 80, "insert": 8, "delete": 3}
+            requests.post(f"{server.url}/_sandbox/change", json=change, timeout=30).raise_for_status()
+        assert mirror.difference() is None
+    engine = open_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+def test_views_questions_and_report_agree(synced: Engine) -> None:
+    asked = {number: ask(synced, sql) for number, sql in QUESTIONS.items()}
+    flow = ask(synced, "select * from daily_flow")
+    now = datetime.now(UTC)
+    shown = figures(synced, period_until(now, timedelta(days=60), zones(synced)))
+    steps = shown["steps"]
+    today = max(str(row["day"]) for row in flow)
+
+    opened = {
+        "task_overview": one(synced, "count(*) from task_overview where is_open"),
+        "open_backlog": one(synced, "sum(tasks) from open_backlog"),
+        "agent_load": one(synced, "sum(open_tasks) from agent_load"),
+        "daily_flow": sum(row["backlog"] for row in flow if str(row["day"]) == today),
+        "report": sum(row[3] for row in shown["open"]),
+        "question 1": total(asked["01"], "tasks"),
+        "question 4": total(asked["04"], "open"),
+    }
+    assert set(opened.values()) == {opened["report"]}, opened
+    assert opened["report"] > 20
+
+    overdue = {
+        "overdue_tasks": one(synced, "count(*) from overdue_tasks"),
+        "open_backlog": one(synced, "sum(overdue) from open_backlog"),
+        "report": sum(row[4] for row in shown["open"]),
+        "question 3": len(asked["03"]),
+        "question 4": total(asked["04"], "overdue"),
+    }
+    assert set(overdue.values()) == {overdue["report"]}, overdue
+    assert total(asked["05"], "open") == one(synced, "sum(open_tasks) from agent_load where assignee_id is not null")
+
+    resolved = {
+        "task_overview": one(synced, "count(resolved_at) from task_overview"),
+        "task_cycle_times": one(synced, "count(resolved_seconds) from task_cycle_times"),
+        "question 7": total(asked["07"], "done"),
+    }
+    assert set(resolved.values()) == {resolved["question 7"]}, resolved
+    assert resolved["question 7"] > 0
+    reopened = {
+        "task_overview": one(synced, "sum(reopened) from task_overview"),
+        "daily_flow": total(flow, "reopened"),
+        "question 8": len(asked["08"]),
+    }
+    assert set(reopened.values()) == {reopened["question 8"]}, reopened
+    assert total(asked["09"], "breached") == one(
+        synced, "count(*) from task_overview where is_breached and deleted_at is null"
+    )
+    months = one(synced, "count(*) from task_overview where deleted_at is null and created_day >= '2025-01-01'")
+    assert total(asked["06"], "created") == months
+
+    created = ask(synced, "select created_day as day, count(*) as created from task_overview group by created_day")
+    assert by_day(created, "created") == by_day(flow, "created")
+    for place, name in enumerate(("created", "resolved", "reopened", "deleted"), start=3):
+        drawn: Counter[str] = Counter()
+        for row in shown["flow"]:
+            if row[1] >= 0:
+                drawn[steps[row[1]]] += row[place]
+        counted = {day: number for day, number in by_day(flow, name).items() if day >= steps[0]}
+        assert {day: number for day, number in drawn.items() if number} == counted, name
+
+
+def test_a_new_time_zone_rebuilds_the_days(database_url: str, sandbox: Callable[..., Any]) -> None:
+    server = sandbox(tasks=300)
+    seen = {}
+    for zone in ("UTC", "Asia/Kolkata", "America/Los_Angeles", "UTC"):
+        mirror = Mirror(server, database_url, timezone=zone)
+        assert mirror.sync().exit_code == 0
+        assert mirror.difference() is None
+        assert mirror.rows("select timezone from sources") == [(zone,)]
+        days = mirror.rows("select day, created from daily_flow where created > 0")
+        expected = Counter(
+            str(datetime.fromisoformat(task["createdAt"]).astimezone(ZoneInfo(zone)).date()) for task in server.tasks()
+        )
+        assert {str(day): created for day, created in days} == expected
+        seen[zone] = expected
+    assert seen["UTC"] != seen["Asia/Kolkata"] != seen["America/Los_Angeles"]
