@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.extract.http.auth import Identity, Token
 from etl.extract.http.connection import Endpoint
-from etl.extract.http.rate_limiter import MINUTE, RateLimiter
+from etl.extract.http.rate_limiter import HOUR, MINUTE, RateLimiter
 from etl.extract.http.retrying_client import Client
 from etl.jobs.run.lifecycle import SourceSpec
 from etl.jobs.run.options import SyncOptions
@@ -42,6 +42,7 @@ class Builder:
     engine: Engine | None = None
     stop: Stop = field(default_factory=Stop)
     budgets: dict[str, RateLimiter] = field(default_factory=dict)
+    on_wait: Callable[[float], None] = lambda _seconds: None
 
     def client(self, source: SourceSettings) -> Client:
         """Return a client for a source."""
@@ -75,14 +76,22 @@ class Builder:
         )
 
     def budget(self, source: SourceSettings) -> RateLimiter:
-        """Return the budget of a source's account, less the requests of the last minute."""
+        """Return the budget of a source's account, less the requests that its runs sent lately."""
         budget = self.budgets.get(source.account_id)
         if budget is None:
-            sharing = (other for other in self.settings.sources if other.account_id == source.account_id)
-            least = min((other.requests_per_minute for other in sharing), default=source.requests_per_minute)
-            budget = self.budgets[source.account_id] = RateLimiter(least, sleep=self.stop.sleep)
-            self._take_over(budget, source.account_id)
+            sharing = [other for other in self.settings.sources if other.account_id == source.account_id] or [source]
+            budget = RateLimiter(
+                min(other.requests_per_minute for other in sharing),
+                min((other.requests_per_hour for other in sharing if other.requests_per_hour), default=None),
+                sleep=self.stop.sleep,
+                on_wait=self._tell_wait,
+            )
+            self.budgets[source.account_id] = budget
+            self._take_over(budget, source.account_id, MINUTE if budget.per_hour is None else HOUR)
         return budget
+
+    def _tell_wait(self, seconds: float) -> None:
+        self.on_wait(seconds)  # as it is now: each source has a display of its own
 
     def source_spec(self, source: SourceSettings) -> SourceSpec:
         """Return all that a job needs to know about a source."""
@@ -113,20 +122,19 @@ class Builder:
         if budget is not None:
             self._take_over(budget, account_id, seconds, only_ended=True)
 
-    def _take_over(
-        self, budget: RateLimiter, account_id: str, seconds: float = MINUTE, *, only_ended: bool = False
-    ) -> None:
+    def _take_over(self, budget: RateLimiter, account_id: str, seconds: float, *, only_ended: bool = False) -> None:
         if self.engine is None:
             return
         moment = now()
         with reading(self.engine) as connection:
             spent = runs.spent_lately(connection, account_id, moment - timedelta(seconds=seconds))
         for began, ended, requests in spent:
+            lasted = ((ended or moment) - began).total_seconds()
             if ended is not None:
-                budget.preload_usage(requests, max(0.0, (moment - ended).total_seconds()))
+                budget.preload_usage(requests, max(0.0, (moment - ended).total_seconds()), lasted)
             elif not only_ended:  # running, or killed: the last minute's share of its requests
-                lasted = max(MINUTE, (moment - began).total_seconds())
-                budget.preload_usage(ceil(requests * MINUTE / lasted), 0.0)
+                share = ceil(requests * MINUTE / max(MINUTE, lasted))
+                budget.preload_usage(requests, 0.0, lasted, in_minute=share)
 
 
 def overrides(source: SourceSettings) -> dict[str, Any]:

@@ -123,11 +123,12 @@ class Options:
     max_skip: int = option(0, "Largest skip+limit; 0 is any.")
     max_skip_status: Literal[400, 412] = option(400, "Status past it.")
     has_more: Literal["present", "missing", "null", "always_true"] = option("present", "What hasMore holds.")
-    totals: Literal["present", "missing", "null", "high", "low", "lying"] = option(
-        "present", "What totalResults and totalPages hold; lying is now too high, now too low."
+    totals: Literal["present", "missing", "null", "high", "low", "lying", "all"] = option(
+        "present", "What totalResults and totalPages hold; lying varies; all counts every task, whatever was asked for."
     )
     total_cap: int = option(0, "Largest total that is told; 0 is any.")
     short_pages: float = option(0.0, "Rate of pages that give fewer rows, or none, though more follow.")
+    empty_pages: float = option(0.0, "Rate of pages that give no row though more follow.")
     hidden: float = option(0.0, "Share of tasks that are counted and skipped over, but never shown.")
     hidden_run: int = option(1, "How many tasks that were inserted one after the other are hidden together.")
     duplicates: float = option(0.0, "Rate of pages that repeat one of their rows.")
@@ -207,6 +208,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "null_created": (0, 1),
     "null_updated": (0, 1),
     "short_pages": (0, 1),
+    "empty_pages": (0, 1),
     "hidden": (0, 1),
     "hidden_run": (1, inf),
     "clock_skew": (-1e9, 1e9),

@@ -89,6 +89,9 @@ class SourceSettings(_Model):
     start: Moment | None = _accepted("a date or time such as 2024-01-31 or 2024-01-31T08:00:00Z", None)
     page_size: Whole | None = _accepted("a whole number from 1 to 10000; not set: negotiated", None, ge=1, le=10_000)
     requests_per_minute: Whole = _accepted("a whole number from 1 to 1000000", 50, ge=1, le=1_000_000)
+    requests_per_hour: Whole | None = _accepted(
+        "a whole number from 1 to 100000000; not set: no limit", None, ge=1, le=100_000_000
+    )
     timezone_offset: Whole = _accepted("minutes from -840 to 840, negative east of Greenwich", 0, ge=-840, le=840)
     window_field: Literal["createdAt", "updatedAt"] | None = _accepted("createdAt or updatedAt; not set: probed", None)
     sort_updated: bool | None = _accepted("true or false; not set: probed", None)
@@ -142,6 +145,9 @@ class Settings(_Model):
         'a command such as ["/usr/local/bin/page", "kore-etl"], or https://HOST/PATH (http:// only to this machine)',
         None,
     )
+    on_success: OnFailure | None = _accepted(
+        'a command such as ["/usr/local/bin/done"], or https://HOST/PATH (http:// only to this machine)', None
+    )
     on_failure_timeout: Duration = _accepted(
         "a duration from 100ms to 1m, such as 10s", timedelta(seconds=10), ge=_TENTH, le=timedelta(minutes=1)
     )
@@ -157,6 +163,7 @@ class Settings(_Model):
         return most
 
 
+_ACTIONS = ("on_failure", "on_success")  # they may hold a secret
 GENERAL_KEYS = frozenset(Settings.model_fields) - {"sources"}
 SOURCE_KEYS = frozenset(SourceSettings.model_fields) | set(SECRET_KEYS)
 KNOWN_KEYS = GENERAL_KEYS | SOURCE_KEYS
@@ -188,8 +195,8 @@ def accepted(key: str, text: str) -> str:
 def describe(settings: Settings) -> dict[str, Plain]:
     """Return every setting by its dotted key ("overlap", "source.NAME.base_url"), in the form of a file."""
     general = {key: getattr(settings, key) for key in type(settings).model_fields if key != "sources"}
-    described = {key: _plain(key, value) for key, value in general.items() if key != "on_failure"}
-    described["on_failure"] = _shown_action(settings.on_failure)
+    described = {key: _plain(key, value) for key, value in general.items() if key not in _ACTIONS}
+    described |= {key: _shown_action(getattr(settings, key)) for key in _ACTIONS}
     for source in settings.sources:
         for key in type(source).model_fields:
             described[f"source.{source.name}.{key}"] = _plain(key, getattr(source, key))

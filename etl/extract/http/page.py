@@ -68,15 +68,14 @@ class Page:
         return list(by_id.values())
 
     def is_last(self, skip: int) -> bool:
-        """Tell whether nothing follows: an empty page, a reached total, or ``hasMore: false`` if no total denies it.
+        """Tell whether nothing follows: a reached total, or ``hasMore: false`` if no total denies it.
 
-        A short page alone proves nothing, and neither does a total below the rows read.
+        A short page alone proves nothing, and neither does a total below the rows read. An empty page is the last one
+        if the server does not tell of more.
         """
-        if not self.records:
-            return True
         if self.total is not None and skip + len(self) <= self.total:
             return skip + len(self) == self.total and self.has_more is not True
-        return self.has_more is False
+        return self.has_more is False or (not self.records and self.has_more is None)
 
 
 def read_page(answer: Mapping[str, Any]) -> Page:

@@ -22,6 +22,8 @@ _PAGES = {200, 201, 203}
 _BAD_TOKEN_CODES = {401, 403, 4002}
 _REFUSALS = {400, 405, 406, 409, 410, 411, 412, 413, 414, 415, 416, 422}
 _RATE_LIMIT = re.compile("rate[ _-]?limit", re.IGNORECASE)
+_HOUR = re.compile(r"\bhour(ly)?\b", re.IGNORECASE)
+_HOUR_LEFT = re.compile("(x-)?rate-?limit-remaining-hour", re.IGNORECASE)  # a header of gateways, such as Kong's
 _SECONDS = re.compile(r"\d{1,8}(\.\d+)?", re.ASCII)
 _MOST_SAID = 200
 _SCOPE = "scope Case Management Configuration"
@@ -39,7 +41,8 @@ class BadTokenError(AuthError):
 class UnusableAnswerError(TransientApiError):
     """A transient error; a retry may help, after ``retry_after`` seconds if the server gives them.
 
-    ``rate_limited`` tells that there were too many requests, ``minute_is_full`` that only the next minute helps.
+    ``rate_limited`` tells that there were too many requests, ``minute_is_full`` that only the next minute helps, and
+    ``hour_is_full`` that only the next hour does.
     """
 
     def __init__(
@@ -49,11 +52,17 @@ class UnusableAnswerError(TransientApiError):
         retry_after: float | None = None,
         rate_limited: bool = False,
         minute_is_full: bool = False,
+        hour_is_full: bool = False,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.rate_limited = rate_limited
         self.minute_is_full = minute_is_full
+        self.hour_is_full = hour_is_full
+
+
+class HourlyLimitError(ApiError):
+    """The account's requests of this hour are used up; the message tells when to go on."""
 
 
 class TooLargeAnswerError(TransientApiError):
@@ -133,13 +142,20 @@ def _words(status: int, body: bytes, answer: Any) -> str:
 
 def _raise_rate_limit(status: int, headers: Mapping[str, str], words: str) -> None:
     """Raise if there were too many requests; the words for it count under any status and in any body."""
-    minute_is_full = _RATE_LIMIT.search(words[:_MOST_READ]) is not None
-    if not (minute_is_full or status == 429 or "too many requests" in words[:_MOST_READ].lower()):
+    is_worded = _RATE_LIMIT.search(words[:_MOST_READ]) is not None
+    if not (is_worded or status == 429 or "too many requests" in words[:_MOST_READ].lower()):
         return
-    told = "the API's requests for this minute are used up" if minute_is_full else "the API wants fewer requests"
-    message = f"{told} (HTTP {status})"
+    has_no_hour_left = any(_HOUR_LEFT.fullmatch(name) and value.strip() == "0" for name, value in headers.items())
+    hour_is_full = has_no_hour_left or (is_worded and _HOUR.search(words[:_MOST_READ]) is not None)
+    told = "the API wants fewer requests"
+    if is_worded or hour_is_full:
+        told = f"the API's requests for this {'hour' if hour_is_full else 'minute'} are used up"
     raise UnusableAnswerError(
-        message, retry_after=retry_after(headers), rate_limited=True, minute_is_full=minute_is_full
+        f"{told} (HTTP {status})",
+        retry_after=retry_after(headers),
+        rate_limited=True,
+        minute_is_full=is_worded and not hour_is_full,
+        hour_is_full=hour_is_full,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,8 +15,10 @@ from tenacity.stop import stop_base
 from etl.errors import ApiError, TransientApiError
 from etl.extract.http.connection import Endpoint, Transport
 from etl.extract.http.page import Page, read_page
+from etl.extract.http.rate_limiter import MINUTE
 from etl.extract.http.response_errors import (
     BadTokenError,
+    HourlyLimitError,
     NoConnectionError,
     SlowAnswerError,
     TooLargeAnswerError,
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from etl.extract.http.rate_limiter import RateLimiter
 
 _LEAST_WAIT = 0.5  # seconds
-_MINUTE = 60.0
 _KNOCK = 20.0  # seconds
 _FIRST_TRIES = 3  # to connect to a server that has not answered yet
 _EXCESSIVE_ANSWERS = 3  # in a row, too slow or too large, until the query itself counts as the cause
@@ -102,6 +104,7 @@ class Client:
             RefusedError: the server refused the query.
             SlowAnswerError: several times no answer came in time.
             TooLargeAnswerError: several times the answer was too large.
+            HourlyLimitError: the account's requests of this hour are used up.
             TransientApiError, ApiError: all tries failed within the deadline, or a retry cannot help.
         """
         body = orjson.dumps(query.body())
@@ -114,7 +117,13 @@ class Client:
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(self._ask, body, patience)
+        try:
+            return retrying(self._ask, body, patience)
+        except UnusableAnswerError as error:
+            if not error.hour_is_full:
+                raise
+            wait = self._budget.hour if error.retry_after is None else error.retry_after
+            raise self._hour_is_full(str(error), wait) from error
 
     def ping(self) -> None:
         """Check that the host can be reached, and learn its time, without a request to the API.
@@ -173,9 +182,16 @@ class Client:
         other = [ahead for ahead in known if abs(ahead - same) > NOTICEABLE_SKEW][:1]
         return [same, *other] if self._is_token_proven else [*other, same]
 
+    def _hour_is_full(self, reason: str, wait: float) -> HourlyLimitError:
+        """Return the error that tells when the next request may be sent."""
+        moment = self._clock() + timedelta(seconds=math.ceil(wait))
+        return HourlyLimitError(f"{reason}; go on at {moment:%H:%M:%S} UTC: the next run continues from here")
+
     def _send(self, body: bytes, patience: _Patience) -> dict[str, Any]:
         self._stop.check()
         before = self._monotonic()
+        if (wait := self._budget.wait()) > max(MINUTE, patience.left()):
+            raise self._hour_is_full(f"the {self._budget.per_hour:,} requests of this hour are used up", wait)
         self._budget.acquire()
         patience.prolong(self._monotonic() - before)  # the account's other requests are not the server's fault
         token = self._token.text()
@@ -245,7 +261,9 @@ def _wait(state: RetryCallState) -> float:
         return backoff
     if error.retry_after is not None:
         return max(backoff, error.retry_after)
-    return _MINUTE if error.minute_is_full else backoff
+    if error.hour_is_full:
+        return MINUTE * 60
+    return MINUTE if error.minute_is_full else backoff
 
 
 def _error(state: RetryCallState) -> BaseException | None:

@@ -1,4 +1,4 @@
-"""Shared by all read strategies: the window, its queries, the checks of a page, and the test for the last page."""
+"""Shared by all read strategies: the window, its queries, and the checks of a page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 
-from etl.errors import RefusedError
 from etl.extract.capabilities import SECOND, CapabilityDriftError, Question, ServerCapabilities
 from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
@@ -16,7 +15,6 @@ from etl.extract.http.query import Field, Query
 Fetch = Callable[[Query], Page]
 
 EVERYTHING = Query()
-_FAR = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,46 +46,6 @@ def window_query(
         end=capabilities.last_date(end or window.end),
         limit=capabilities.limit(),
     )
-
-
-def is_last_page(fetch: Fetch, query: Query, page: Page, capabilities: ServerCapabilities) -> bool:
-    """Tell whether ``page``, the answer to ``query``, is the last one.
-
-    If the server says nothing, or contradicts itself, one more request must prove that nothing follows. The same holds
-    if only a total says that a full page is the last one, or if only ``hasMore`` says that a short page is not.
-    """
-    is_full = capabilities.is_full(len(page))
-    if page.is_last(query.skip):
-        if page.has_more is False or not is_full or not page.records:
-            return True
-    elif is_full or _more_is_told(page, query.skip):
-        return False
-    behind = fetch(replace(query, skip=query.skip + len(page)))
-    if behind.records and _ids(behind) == _ids(page):
-        return _is_all_that_comes(fetch, query, page)
-    return not behind.records
-
-
-def _more_is_told(page: Page, skip: int) -> bool:
-    """Tell whether both ``hasMore`` and the total say that there is more: either alone may be wrong."""
-    return page.has_more is True and page.total is not None and skip + len(page) < page.total
-
-
-def _is_all_that_comes(fetch: Fetch, query: Query, page: Page) -> bool:
-    """Tell whether a page is whole of which the place behind holds the same rows, because skip seems to be ignored.
-
-    Where no total decides, it is if it comes from a place, too, at which so few rows cannot be.
-    """
-    if page.total is not None:
-        return query.skip + len(page) >= page.total
-    try:
-        return _ids(fetch(replace(query, skip=query.skip + _FAR))) == _ids(page)
-    except RefusedError:
-        return False
-
-
-def _ids(page: Page) -> set[str | None]:
-    return set(page.ids)
 
 
 def moments(page: Page, name: Field) -> list[datetime]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from etl.extract.capabilities import CapabilityDriftError, Question, ServerCapabilities
+from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError, Question, ServerCapabilities
 from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
 from etl.extract.paging.checked_pages import (
@@ -19,10 +19,10 @@ from etl.extract.paging.checked_pages import (
     check_dates,
     check_granularity,
     check_order,
-    is_last_page,
     moments,
     window_query,
 )
+from etl.extract.paging.end_of_rows import fetch_rows, find_end
 from etl.extract.paging.offset import read_by_offset
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -33,8 +33,7 @@ def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) 
     """Yield a window's rows, oldest first, page by page."""
     start, expected, anchor = window.start, None, None
     while True:
-        query = _query(window, capabilities, start)
-        page = fetch(query)
+        query, page = fetch_rows(fetch, _query(window, capabilities, start), capabilities)
         values = moments(page, window.field)
         check_order(page, window.field)
         check_dates(page, window.field, query.start or start, query.end or window.end)
@@ -43,8 +42,8 @@ def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) 
             _check_ends(fetch, window, capabilities, page, (anchor, start))
         if expected is not None and page.total is not None and page.total < expected.total:
             yield from expected.look_again(fetch, capabilities, query)
-        if is_last_page(fetch, query, page, capabilities):
-            yield page.covering(window.end)
+        if (last_page := find_end(fetch, query, page, capabilities)) is not None:
+            yield page.covering(window.end, unverified=last_page.unverified)
             return
         last = _latest(values, window.field)
         if window.stop_after is not None and last > window.stop_after():
@@ -82,14 +81,14 @@ class _Expectation:
     ) -> _Expectation | None:
         if page.total is None or capabilities.ends_inclusive is not True:
             return None  # it is unknown which rows exactly the next request leaves out
-        return cls(window, start, last, page.total - _rows_before(page, window.field, last))
+        return cls(window, start, last, page.total - _counted_before(page, window.field, last, capabilities))
 
     def look_again(self, fetch: Fetch, capabilities: ServerCapabilities, query: Query) -> Iterator[Page]:
         """Read both pages again: either rows left, which explains the smaller total, or rows were withheld."""
         for _ in range(_MOST_SECOND_LOOKS):
             page, following = fetch(_query(self._window, capabilities, self._start)), fetch(query)
             yield Page(page.records + following.records)
-            before = _rows_before(page, self._window.field, self._last)
+            before = _counted_before(page, self._window.field, self._last, capabilities)
             if page.total is None or following.total is None or page.total - before <= following.total:
                 return
         evidence = f"rows are missing before {self._last}: the totals do not add up"
@@ -113,10 +112,11 @@ def _check_ends(
 ) -> None:
     """Raise if the first expected row of a page comes only for dates around it.
 
-    If the row was changed or deleted, it does not come for these dates either.
+    If the row was changed or deleted, it does not come for these dates either. A page without later rows may be short.
     """
     key, moment = anchor
-    if capabilities.ends_inclusive is not True or key in page.ids:
+    is_short = max(moments(page, window.field), default=END_OF_TIME) <= moment
+    if capabilities.ends_inclusive is not True or key in page.ids or is_short:
         return
     granularity = capabilities.smallest()
     around = fetch(replace(window_query(window, capabilities), start=moment - granularity, end=moment + granularity))
@@ -128,8 +128,10 @@ def _query(window: Window, capabilities: ServerCapabilities, start: datetime) ->
     return replace(window_query(window, capabilities, start), sort_by=(window.field, "asc"))
 
 
-def _rows_before(page: Page, field: Field, moment: datetime) -> int:
-    return sum(1 for value in moments(page, field) if value < moment)
+def _counted_before(page: Page, field: Field, moment: datetime, capabilities: ServerCapabilities) -> int:
+    """Return how many rows the total counts before a moment at most: a short page may withhold some."""
+    withheld = max(0, capabilities.limit() - len(page))
+    return withheld + sum(1 for value in moments(page, field) if value < moment)
 
 
 def _instant(moment: datetime, capabilities: ServerCapabilities) -> datetime:

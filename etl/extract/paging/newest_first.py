@@ -15,7 +15,8 @@ from datetime import datetime
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Query
-from etl.extract.paging.checked_pages import Fetch, Window, check_order, is_last_page, moments
+from etl.extract.paging.checked_pages import Fetch, Window, check_order, moments
+from etl.extract.paging.end_of_rows import End, fetch_rows, find_end, rows_asked
 
 _PAGES_REMEMBERED = 8
 _MOST_STEPS_BACK = 1000
@@ -32,8 +33,8 @@ def read_newest_first(fetch: Fetch, window: Window, capabilities: ServerCapabili
     known: deque[set[_Version]] = deque(maxlen=_PAGES_REMEMBERED)
     query = replace(window.filters, sort_by=("updatedAt", "desc"), limit=capabilities.limit())
     while True:
-        asked = replace(query, skip=skip)
-        page = fetch(asked)
+        asked, page = fetch_rows(fetch, replace(query, skip=skip), capabilities)
+        skip = asked.skip
         check_order(page, "updatedAt", descending=True)
         versions = [(record_id(record), moment_of(record, "updatedAt")) for record in page.distinct()]
         if overlaps and not _joins(versions, known, floor):
@@ -53,14 +54,16 @@ def read_newest_first(fetch: Fetch, window: Window, capabilities: ServerCapabili
         known.append(set(versions))
         if tie is not None and _is_shuffled(tie, tied, versions):
             unverified = f"more rows than a page share updatedAt {tie[1]}, and their order changes"
-        if _is_done(fetch, asked, page, window, capabilities):
-            yield page.covering(window.end, unverified=unverified)
+        if (end := _find_end(fetch, asked, page, window, capabilities)) is not None:
+            yield page.covering(window.end, unverified=unverified or end.unverified)
             return
         yield page
         onwards, floor = _onwards(versions)
         tie = versions[-1] if onwards is None and versions else None
         tied = tied.union(versions) if tie else set()
         step = max(1, len(page) - 1) if onwards is None else onwards
+        if repeats:  # the server withholds all other rows that were asked for
+            step = rows_asked(asked, page, capabilities)
         overlaps = step < len(page)
         skip += step
 
@@ -94,7 +97,7 @@ def _onwards(versions: list[_Version]) -> tuple[int | None, datetime | None]:
     return (first - 1, last) if first > 1 else (None, None)
 
 
-def _is_done(fetch: Fetch, asked: Query, page: Page, window: Window, capabilities: ServerCapabilities) -> bool:
+def _find_end(fetch: Fetch, asked: Query, page: Page, window: Window, capabilities: ServerCapabilities) -> End | None:
     if min(moments(page, "updatedAt"), default=window.start) < window.start:
-        return True
-    return is_last_page(fetch, asked, page, capabilities)
+        return End()
+    return find_end(fetch, asked, page, capabilities)

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.page import Page
-from etl.extract.paging.checked_pages import Fetch, Window, check_dates, check_granularity, is_last_page, window_query
+from etl.extract.paging.checked_pages import Fetch, Window, check_dates, check_granularity, window_query
+from etl.extract.paging.end_of_rows import fetch_rows, find_end
 from etl.extract.paging.offset import read_by_offset
 
 _FILL = 0.7  # of a page: how full the next window should be, because density varies
@@ -23,12 +24,11 @@ def read_split_windows(fetch: Fetch, window: Window, capabilities: ServerCapabil
     start, size = window.start, window.end - window.start
     while start < window.end:
         end = _end(window, capabilities, start, size)
-        query = window_query(window, capabilities, start, end)
-        page = fetch(query)
+        query, page = fetch_rows(fetch, window_query(window, capabilities, start, end), capabilities)
         check_dates(page, window.field, query.start or start, query.end or end)
         check_granularity(page, window.field, query.start or start, capabilities)
-        if is_last_page(fetch, query, page, capabilities):
-            yield page.covering(end)
+        if (last := find_end(fetch, query, page, capabilities)) is not None:
+            yield page.covering(end, unverified=last.unverified)
             size = (end - start) * _growth(len(page), capabilities)
             start = end
         elif end - start > capabilities.smallest():

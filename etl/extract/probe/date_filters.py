@@ -151,7 +151,8 @@ def _granularity_of_included(session: ProbeSession, field: Field, moment: dateti
         if page is None:
             return None
         if all(value >= after for value in moments(page, field)):
-            is_clear = page.is_last(0) and _past(after, coarser)
+            is_empty = not page.records and (page.total == 0 or page.has_more is False)
+            is_clear = (is_empty or page.is_last(0)) and _past(after, coarser)
             return granularity if is_clear else None
     return _GRANULARITIES[-1]
 

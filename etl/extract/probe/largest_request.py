@@ -78,7 +78,9 @@ def _rows_shown(page: Page, asked: int) -> tuple[int, str] | None:
         return None
     if rows < asked and told and rows <= told < asked:
         return told, f"limit {told} in the answer when {asked} were asked for"
-    if rows == asked or follows:
+    if rows == asked or (
+        follows and not (told and rows < told and rows < _LIMITS[0])
+    ):  # a page of fewer rows came short
         return rows, f"{rows} rows came when {asked} were asked for"
     return (told, f"{asked} were asked for, and limit {told} is in the answer") if told else None
 

@@ -26,6 +26,8 @@ def nothing_is_new(
     that late rows are looked for again. It does not hold where timestamps are rounded, because then a new row may
     stand anywhere among known ones.
     """
+    if stored and not page.records:  # the server withholds the rows
+        return False
     if any((counts.inserted, counts.updated, counts.stale, run.counters.rejected)):
         return False
     if run.clock() - watermark > _LONGEST_HOLD or run.store.read(statistics.rounding):

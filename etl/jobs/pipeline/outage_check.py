@@ -52,5 +52,5 @@ def require_plausible(run: RunContext, page: Page | None = None) -> None:
 
 def _is_plausible(page: Page, before: int | None) -> bool:
     if not page.records and not page.total:
-        return before == 0
+        return before == 0 or (page.total is None and page.has_more is True)
     return page.total is None or before is None or before < _LEAST_TOTAL or page.total * 2 >= before

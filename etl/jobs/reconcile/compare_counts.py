@@ -22,7 +22,8 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Direction
-from etl.extract.paging.checked_pages import Window, check_dates, check_order, is_last_page, window_query
+from etl.extract.paging.checked_pages import Window, check_dates, check_order, window_query
+from etl.extract.paging.end_of_rows import End, find_end
 from etl.extract.paging.offset import read_by_offset
 from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.run_context import RunContext
@@ -149,7 +150,7 @@ class CountComparison:
         if (
             skip == 0
             and _distinct(page) >= total
-            and is_last_page(self._run.fetch, query, page, self._run.capabilities.current)
+            and find_end(self._run.fetch, query, page, self._run.capabilities.current) == End()
         ):
             self._candidates.judge(time_range.start, end, ids)
             return [rest]

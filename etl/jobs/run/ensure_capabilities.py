@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import ApiError, RefusedError
 from etl.extract.capabilities import MILLISECOND, CapabilityDriftError, ServerCapabilities
+from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
 from etl.extract.http.retrying_client import Client
 from etl.extract.paging.checked_pages import moments
+from etl.extract.paging.end_of_rows import fetch_rows
 from etl.extract.probe.find_capabilities import ProbeResult, probe
 from etl.jobs.run.source_transactions import SourceStore
 from etl.load.ledger import runs, sources
@@ -139,9 +141,14 @@ def history_start(run: RunContext, field: Field, *, look_before: bool = False) -
 
 def _has_rows_before(run: RunContext, moment: datetime) -> bool:
     try:
-        return bool(run.fetch(Query(limit=1, end=moment - MILLISECOND)).records)
+        return _counts_rows(run.fetch(Query(limit=1, end=moment - MILLISECOND)))
     except RefusedError:
         return False
+
+
+def _counts_rows(page: Page) -> bool:
+    """Tell whether there are rows, also where the server withholds them from the page."""
+    return bool(page.records or page.total or (page.total is None and page.has_more))
 
 
 def _search_start(run: RunContext, field: Field) -> datetime | None:
@@ -151,10 +158,11 @@ def _search_start(run: RunContext, field: Field) -> datetime | None:
     """
     capabilities = run.capabilities.current
     is_sorted = capabilities.sorts(field)
-    page = run.fetch(Query(limit=capabilities.limit(), sort_by=(field, "asc") if is_sorted else None))
+    query = Query(limit=capabilities.limit(), sort_by=(field, "asc") if is_sorted else None)
+    query, page = fetch_rows(run.fetch, query, capabilities)
     if not page.records:
         return None
-    if is_sorted or page.is_last(0):
+    if is_sorted or page.is_last(query.skip):
         return min(moments(page, field), default=_EARLIEST)
     return _halve(run, _EARLIEST, run.server_clock.earliest_start())
 
@@ -166,7 +174,7 @@ def _halve(run: RunContext, empty_before: datetime, latest: datetime) -> datetim
             page = run.fetch(Query(limit=1, end=middle.replace(microsecond=0)))
         except RefusedError:
             return empty_before
-        if page.records:
+        if _counts_rows(page):
             latest = middle
         else:
             empty_before = middle

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     cast,
     column,
+    exists,
     inspect,
     or_,
     select,
@@ -25,7 +26,7 @@ from sqlalchemy.types import JSON, NullType, TypeEngine
 
 from etl.errors import ConfigError
 from etl.load.database.types import JsonText, Moment
-from etl.load.schema.task_tables import task_changes, tasks
+from etl.load.schema.task_tables import CHILDREN, task_changes, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,17 +43,23 @@ _TYPES: dict[str, TypeEngine[Any]] = {
     "boolean": Boolean(), "integer": Integer(), "number": Float(), "moment": Moment(), "json": JsonText(),
     "text": Text(),
 }  # fmt: skip
-_DATED = (
-    "updated_at",
-    "deleted_at",
-    "gone_at",
-    "changed_at",
-    "seen_at",
-    "finished_at",
-    "started_at",
-    "last_seen_at",
-    "gap_end",
+_OF_TASK = ("updated_at", "deleted_at", "gone_at")
+_DATED = (  # a row of something else counts as changed by any of them
+    *(
+        "deleted_at",
+        "gone_at",
+        "changed_at",
+        "seen_at",
+        "finished_at",
+        "started_at",
+        "ended_at",
+        "opened_at",
+        "moved_at",
+    ),
+    *("first_seen_at", "last_seen_at", "last_started_at", "last_finished_at", "created_at", "due_at", "starts_at"),
+    *("first_response_at", "first_resolved_at", "last_resolved_at", "resolved_at", "probed_at", "gap_end"),
 )
+_CHILDREN = {table.name for table in CHILDREN}
 _KEYS = ("_id", "id", "task_id", "source_id", "position", "key")
 
 
@@ -79,18 +86,23 @@ class View:
         Raises:
             ConfigError: no column tells.
         """
-        dated = [self._table.c[name] for name in _DATED if name in self._table.c]
-        if not dated:
-            raise ConfigError(f"--since: {self.name} has no column with the time of a change")
-        is_of_tasks = "updated_at" in self._table.c
-        if is_of_tasks:
-            dated = [each for each in dated if each.name in ("updated_at", "deleted_at", "gone_at")]
-        chosen = [each >= moment for each in dated]
+        columns = self._table.c
+        if self.name in _CHILDREN:
+            changed = or_(*(tasks.c[name] >= moment for name in _OF_TASK if name in tasks.c))
+            mine = tasks.c["_id"] == columns.task_id, tasks.c.source_id == columns.source_id
+            self._where.append(exists().where(*mine, changed))
+            return
+        is_of_tasks = "updated_at" in columns
+        dated = [columns[name] >= moment for name in (_OF_TASK if is_of_tasks else _DATED) if name in columns]
         if is_of_tasks:  # the server went back to these versions: their own dates are old
             own = task_changes.c
             back = select(own.task_id, own.source_id).where(own.changed_at.is_(None), own.seen_at >= moment)
-            chosen.append(tuple_(self._table.c["_id"], self._table.c.source_id).in_(back))
-        self._where.append(or_(*chosen))
+            dated.append(tuple_(columns["_id"], columns.source_id).in_(back))
+        if "day" in columns:
+            dated.append(cast(columns.day, Text) >= moment.date().isoformat())
+        if not dated:
+            raise ConfigError(f"--since: {self.name} has no column with the time of a change")
+        self._where.append(or_(*dated))
 
     def of_source(self, source_id: int, stream_id: str) -> None:
         """Select only the rows of a source.
@@ -140,5 +152,5 @@ def find_view(connection: Connection, name: str) -> View:
 
 def _kind(name: str, found: TypeEngine[Any]) -> str:
     if isinstance(found, NullType):  # SQLite gives no type for a view's computed columns
-        return "moment" if name.endswith("_at") else "text"
+        return "boolean" if name.startswith("is_") else "moment" if name.endswith("_at") else "text"
     return next((kind for known, kind in _KINDS if isinstance(found, known)), "text")

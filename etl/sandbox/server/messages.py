@@ -191,6 +191,8 @@ def write_page(found: Found, request: PageRequest, options: Options, random: Ran
     if rows and options.short_pages and random.random() < options.short_pages:
         rows = rows[: random.randrange(len(rows))]
         found = Found(rows, found.total, more=True)
+    if rows and options.empty_pages and random.random() < options.empty_pages:
+        rows, found = [], Found([], found.total, more=True)
     texts = [_text(row, request.columns) for row in _disturbed(rows, options, random)]
     if rows and options.foreign and random.random() < options.foreign:
         texts.append(_foreign_row(random.choice(rows), random))

@@ -171,6 +171,8 @@ class Service:
         asked = read_request(body, self.options, self._now_ms())
         is_empty = self.options.outage == "empty" and self._is_out()
         found = Found([], 0, more=False) if is_empty else self._finder.page(asked, self.options, me)
+        if self.options.totals == "all" and not is_empty:
+            found = found._replace(total=len(self._store))
         return write_page(found, asked, self.options, self._random)
 
     def _apply_faults(self, reply: Reply) -> Reply:

@@ -20,7 +20,7 @@ select
     tasks.is_breached,
     task_progress.first_response_at,
     case when {resolved:statuses} then task_progress.last_resolved_at end as resolved_at,
-    coalesce(task_progress.reopened, 0) as reopened,
+    cast(coalesce(task_progress.reopened, 0) as bigint) as reopened,
     {day:coalesce(tasks.created_at, tasks.first_seen_at) to tasks.source_id} as created_day,
     {day:tasks.due_at to tasks.source_id} as due_day,
     case when {resolved:statuses} then {day:task_progress.last_resolved_at to tasks.source_id} end as resolved_day,

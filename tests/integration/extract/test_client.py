@@ -796,3 +796,9 @@ def test_broken_heads_are_no_page_and_may_pass(bare, asking, answer):
     assert len(mine.fetch()) == 1
     # Beside a request that may be lost since the server closes the line without a word of it.
     assert len(server.requests) == 2
+
+
+def test_asking_once_needs_no_date_header(sandbox, asking):
+    mine = asking(sandbox(tasks=3, date_header="missing"))
+    mine.client.ping()
+    assert len(mine.client.ask_once(Query(limit=50))["results"]) == 3

@@ -52,7 +52,9 @@ def test_whatever_stands_beside_the_results_is_no_obstacle(beside):
     ("page", "skip", "last"),
     [
         (Page([]), 0, True),
-        (Page([], has_more=True, total=9), 5, True),
+        (Page([], has_more=True, total=9), 5, False),
+        (Page([], has_more=True), 0, False),
+        (Page([], total=9), 9, True),
         (Page([1, 2], total=2), 0, True),
         (Page([1, 2], total=4), 2, True),
         (Page([1, 2], total=5), 2, False),

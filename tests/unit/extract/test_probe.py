@@ -200,7 +200,7 @@ class TestRows:
             pytest.param(None, 7, True, None, id="the total denies that more follow"),
             pytest.param(50, 7, False, 50, id="the answer names a smaller limit"),
             pytest.param(1000, 7, False, 1000, id="the answer names the limit asked for"),
-            pytest.param(1000, 2000, True, 7, id="the answer names it and gives fewer rows of more"),
+            pytest.param(1000, 2000, True, 1000, id="the answer names it and comes short"),
             pytest.param(5000, 7, False, None, id="the answer names a larger limit"),
             pytest.param(5, 2000, True, 7, id="the answer names fewer than came"),
             pytest.param(0, 7, False, None, id="the answer names none"),

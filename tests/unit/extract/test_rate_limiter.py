@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.extract.http.rate_limiter import MINUTE, RateLimiter
+from etl.extract.http.rate_limiter import HOUR, MINUTE, RateLimiter
 
 seconds = st.floats(0, 200, allow_nan=False)
 
@@ -26,15 +27,19 @@ class Clock:
         self.slept.append(wait)
         self.now += wait
 
-    def budget(self, per_minute: int) -> RateLimiter:
-        return RateLimiter(per_minute, monotonic=lambda: self.now, sleep=self.sleep)
+    def budget(self, per_minute: int, per_hour: int | None = None) -> RateLimiter:
+        return RateLimiter(per_minute, per_hour, monotonic=lambda: self.now, sleep=self.sleep)
 
 
 def most_in_a_minute(moments: list[float]) -> int:
     """How many moments there are in the fullest span of a minute, its beginning included."""
+    return most_in(MINUTE, moments)
+
+
+def most_in(span: float, moments: list[float]) -> int:
     ordered = sorted(moments)
-    # A hair less than a minute: sums of floats are not exact.
-    return max(bisect_right(ordered, moment + MINUTE - 1e-6) - place for place, moment in enumerate(ordered))
+    # A hair less than the span: sums of floats are not exact.
+    return max(bisect_right(ordered, moment + span - 1e-6) - place for place, moment in enumerate(ordered))
 
 
 def test_a_small_run_starts_at_once():
@@ -127,3 +132,63 @@ def test_what_several_runs_spent_adds_up():
     budget.preload_usage(6, 20)
     budget.preload_usage(6, 50)
     assert budget.wait() == 10
+
+
+@given(per_minute=st.integers(1, 7), used=st.integers(0, 15), more=st.integers(1, 20))
+def test_the_time_until_further_requests_is_what_they_take(per_minute, used, more):
+    clock = Clock()
+    budget = clock.budget(per_minute)
+    for _ in range(used):
+        budget.acquire()
+        clock.now += 3
+    told, before = budget.time_until(more), clock.now
+    for _ in range(more):
+        budget.acquire()
+    assert told == pytest.approx(clock.now - before)
+
+
+def test_a_wait_is_told_before_it_begins():
+    clock, told = Clock(), []
+    budget = RateLimiter(1, monotonic=lambda: clock.now, sleep=clock.sleep, on_wait=told.append)
+    budget.acquire()
+    assert told == []
+    budget.acquire()
+    assert told == clock.slept == [MINUTE]
+
+
+@given(st.integers(1, 5), st.integers(1, 20), st.lists(st.floats(0, 900), min_size=1, max_size=60))
+def test_no_hour_ever_holds_more(per_minute, per_hour, pauses):
+    clock = Clock()
+    budget = clock.budget(per_minute, per_hour)
+    sent = []
+    for pause in pauses:
+        clock.now += pause
+        budget.acquire()
+        sent.append(clock.now)
+        budget.answered()
+    assert most_in(HOUR, sent) <= per_hour
+    assert most_in_a_minute(sent) <= per_minute
+
+
+@pytest.mark.parametrize(
+    ("spent", "ended_ago", "lasted", "wait"),
+    [(99, 0, 1800, 0), (100, 0, 1800, 1800), (100, 600, 1800, 1200), (300, 0, 1800, 3000), (100, 1800, 1800, 0)],
+)
+def test_an_earlier_run_counts_in_the_hour_over_its_time(spent, ended_ago, lasted, wait):
+    budget = Clock().budget(1000, 100)
+    budget.preload_usage(spent, ended_ago, lasted)
+    assert budget.wait() == pytest.approx(wait, abs=10)
+
+
+def test_a_request_of_another_thread_keeps_its_own_moment():
+    clock = Clock()
+    budget = clock.budget(2)
+    budget.acquire()
+    clock.now += 10
+    other = threading.Thread(target=budget.acquire)
+    other.start()
+    other.join()
+    clock.now += 10
+    budget.answered()  # this thread's request counts from now on, the other's from ten seconds ago
+    budget.acquire()
+    assert clock.slept == [MINUTE - 10]

@@ -161,6 +161,19 @@ class TestRateLimit:
         assert error.rate_limited
         assert not error.minute_is_full
 
+    @pytest.mark.parametrize("status", [200, 403, 429, 503])
+    @pytest.mark.parametrize("words", ["hourly rate limit", "rate limit for this hour", "per-hour rate limit"])
+    def test_words_for_an_hour_mean_to_wait_for_the_hour(self, status, words):
+        error = failure(status, errors(f"You've exceeded the {words}.", 429))
+        assert isinstance(error, UnusableAnswerError)
+        assert (error.rate_limited, error.hour_is_full, error.minute_is_full) == (True, True, False)
+        assert "for this hour" in str(error)
+
+    @pytest.mark.parametrize(("left", "is_full"), [("0", True), ("17", False)])
+    def test_a_gateways_header_tells_that_the_hour_is_full(self, left, is_full):
+        error = failure(429, b"", {"X-RateLimit-Remaining-Hour": left})
+        assert error.hour_is_full is is_full
+
     def test_half_a_page_of_tasks_that_speak_of_it_is_none(self):
         error = failure(200, json.dumps({"results": [{"name": LIMIT}]}).encode()[:-3])
         assert not error.rate_limited

@@ -11,6 +11,7 @@ import click
 
 from etl import logs
 from etl.cli.commands.maintain.db_copy import copy
+from etl.cli.commands.maintain.db_reader import reader
 from etl.cli.options import Common, common_options, output_option
 from etl.errors import ConfigError, DatabaseError
 
@@ -23,7 +24,7 @@ _MOST_SHOWN = 3
 
 @click.group()
 def db() -> None:
-    """Create, migrate, check or copy the tables. A sync creates them too.
+    """Create, migrate, check or copy the tables, or let others read them. A sync creates them too.
 
     \b
     Example:
@@ -32,6 +33,7 @@ def db() -> None:
 
 
 db.add_command(copy)
+db.add_command(reader)
 
 
 @db.command(short_help="Upgrade the tables to the newest version.")

@@ -69,7 +69,7 @@ def backfill(
     if not only_plan:
         work = Work("backfill", lambda run: job(run, period, restart=restart, workers=workers))
         return work_on_sources(loaded.settings, work, output=output, configured=loaded.names, wait=wait)
-    rates = {source.name: source.requests_per_minute for source in loaded.settings.sources}
+    rates = {source.name: (source.requests_per_minute, source.requests_per_hour) for source in loaded.settings.sources}
 
     def tell(run: RunContext) -> dict[str, Any]:
         return _told(run.source.name, plan(run, period), rates[run.source.name], as_text=output == "text")
@@ -77,18 +77,19 @@ def backfill(
     return work_on_sources(loaded.settings, Work("backfill", tell), output=output)
 
 
-def _told(name: str, plan: Plan, per_minute: int, *, as_text: bool) -> dict[str, Any]:
+def _told(name: str, plan: Plan, rates: tuple[int, int | None], *, as_text: bool) -> dict[str, Any]:
     from etl.extract.http.rate_limiter import RateLimiter
 
-    seconds = None if plan.requests is None else RateLimiter(per_minute).seconds_for(plan.requests)
+    seconds = None if plan.requests is None else RateLimiter(*rates).seconds_for(plan.requests)
     if as_text:
-        click.echo(_sentence(name, plan, per_minute, seconds))
+        click.echo(_sentence(name, plan, rates, seconds))
     return {"plan": asdict(plan) | {"seconds": seconds}}
 
 
-def _sentence(name: str, plan: Plan, per_minute: int, seconds: float | None) -> str:
+def _sentence(name: str, plan: Plan, rates: tuple[int, int | None], seconds: float | None) -> str:
     from etl.times import format_duration
 
+    per_minute, per_hour = rates
     done = f", {plan.done_until:%Y-%m-%d %H:%M} being reached" if plan.done_until else ""
     planned = f"{name}: {plan.field} from {plan.since:%Y-%m-%d %H:%M} to {plan.until:%Y-%m-%d %H:%M}{done}"
     if plan.requests is None or seconds is None:
@@ -96,5 +97,5 @@ def _sentence(name: str, plan: Plan, per_minute: int, seconds: float | None) -> 
     time = format_duration(timedelta(seconds=seconds)) if seconds else "less than a minute"
     return (
         f"{planned}: {plan.rows} tasks, {plan.windows} windows, about {plan.requests} requests, "
-        f"{time} at {per_minute} requests a minute"
+        f"{time} at {per_minute} requests a minute{'' if per_hour is None else f' and {per_hour} an hour'}"
     )

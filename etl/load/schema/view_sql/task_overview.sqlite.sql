@@ -26,8 +26,8 @@ select
     (select last_resolved_at from task_progress
      where task_progress.task_id = tasks._id and task_progress.source_id = tasks.source_id
      and not {unresolved:tasks}) as resolved_at,
-    coalesce((select reopened from task_progress
-     where task_progress.task_id = tasks._id and task_progress.source_id = tasks.source_id), 0) as reopened,
+    cast(coalesce((select reopened from task_progress
+     where task_progress.task_id = tasks._id and task_progress.source_id = tasks.source_id), 0) as bigint) as reopened,
     {day:coalesce(created_at, first_seen_at) to tasks.source_id} as created_day,
     {day:due_at to tasks.source_id} as due_day,
     (select {day:last_resolved_at to tasks.source_id} from task_progress

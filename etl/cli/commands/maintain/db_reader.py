@@ -1,0 +1,43 @@
+"""``kore-etl db reader``: let other users of PostgreSQL read the tables and views."""
+
+from __future__ import annotations
+
+import click
+
+from etl.cli.options import Common, common_options
+from etl.errors import ConfigError
+
+
+@click.command(short_help="Let other users of PostgreSQL read the tables.")
+@common_options
+@click.option("--role", default="kore_etl_reader", show_default=True, metavar="NAME", help="The role's name.")
+@click.option("--print", "print_it", is_flag=True, help="Print the statements for an administrator; change nothing.")
+def reader(common: Common, role: str, print_it: bool) -> None:
+    """Make a role that may read all tables and views, and change nothing. It may also read tables of later versions.
+
+    The role has no login. Make its members of the users of other tools. Repeating the command changes nothing. It needs
+    the right to create roles; without it, give what --print prints to an administrator.
+
+    \b
+    Example:
+      kore-etl db reader
+      psql -c "create role ana login password '...' in role kore_etl_reader"
+    """
+    from etl.cli.open_database import existing_database
+    from etl.load.database.errors import place
+    from etl.load.schema import reader_role
+
+    settings = common.start(need_sources=False).settings
+    with existing_database(settings) as engine:
+        if engine.dialect.name != "postgresql":
+            message = "db reader makes a role of PostgreSQL, and the database is a SQLite file; its readers need"
+            raise ConfigError(f"{message} rights on the file: see docs/how-to/other-tools.md")
+        if print_it:
+            with engine.connect() as connection:
+                for statement in reader_role.statements(connection, role):
+                    click.echo(f"{statement};")
+            return
+        with engine.begin() as connection:
+            reader_role.grant(connection, role)
+    if common.verbosity >= 0:
+        click.echo(f"kore-etl: members of {role} may read {place(engine.url)}", err=True)
