@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, column, func, or_, select, table
 
 from etl.jobs.maintenance.rebuild_from_raw import TRANSFORM, shape_from
-from etl.jobs.pipeline.taken_back_names import versions
+from etl.jobs.pipeline.reverted_names import versions
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.load.database.engine import reading
 from etl.load.queries import deletions, status

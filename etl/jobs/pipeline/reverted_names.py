@@ -1,4 +1,4 @@
-"""Takes back names that a restored server no longer shows, after all of history was read.
+"""Reverts names that a restored server no longer shows, after all of history was read.
 
 The version of the newest task wins for statuses, priorities, agents, queues and users. A restored server may have lost
 that task, or its newest version. Then the newest version that this run read wins.
@@ -56,7 +56,7 @@ def versions(batch: Batch, table: Table) -> Iterator[Row]:
             yield row
 
 
-def take_back_names(run: RunContext, read: ReadVersions) -> None:
+def revert_names(run: RunContext, read: ReadVersions) -> None:
     """Replace each version that is newer than what the run read by the newest one that it read."""
     outdated = {table: run.store.read(dimensions.newer_than, table, read.of(table)) for table in _TABLES}
     if not any(outdated.values()):
@@ -74,4 +74,4 @@ def take_back_names(run: RunContext, read: ReadVersions) -> None:
     with run.store.writing() as connection:
         for table, rows in found.items():
             dimensions.put_back(connection, table, rows)
-    log.info("names.taken_back", names=sum(map(len, outdated.values())))
+    log.info("names.reverted", names=sum(map(len, outdated.values())))
