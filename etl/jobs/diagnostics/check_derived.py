@@ -24,7 +24,7 @@ from etl.load.schema.task_tables import CHILDREN, daily_counts, status_intervals
 from etl.load.upsert import erase, replace_rows
 from etl.load.upsert.batch import Batch
 from etl.load.upsert.dimensions import KEY
-from etl.row import Row
+from etl.record import Row
 from etl.transform import Stream, TaskRows, transform
 
 _AT_ONCE = 500

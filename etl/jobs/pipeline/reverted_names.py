@@ -18,7 +18,7 @@ from etl.load.schema.dimension_tables import DIMENSIONS, priorities, statuses
 from etl.load.upsert import dimensions, replace_rows
 from etl.load.upsert.batch import Batch
 from etl.logs import get_logger
-from etl.row import Row
+from etl.record import Row
 
 log = get_logger()
 

@@ -32,7 +32,7 @@ from etl.load.database.dialect import create_temporary, insert_by
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, statuses
 from etl.load.upsert import daily_counts, derived_tables
 from etl.load.upsert.batch import Details
-from etl.row import Row
+from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
