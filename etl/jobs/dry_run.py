@@ -17,7 +17,7 @@ from etl.jobs.run.lifecycle import SourceSpec
 from etl.load.database.engine import reading
 from etl.load.ledger.sources import identity
 from etl.load.queries import status, tasks
-from etl.row import Row
+from etl.record import Row, plain
 from etl.times import format_time
 from etl.transform import Stream, TaskRows, dropper, transform
 
@@ -106,7 +106,7 @@ def _sample(
     query = Query(limit=limit, sort_by=("updatedAt", "desc") if is_sorted else None)
     while len(records) < number:
         page = spec.client.fetch(query)
-        records += page.records
+        records += map(plain, page.records)
         if not page.records or page.is_last(query.skip):
             break
         query = replace(query, skip=query.skip + len(page.records))

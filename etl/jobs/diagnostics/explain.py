@@ -14,7 +14,7 @@ from etl.exact_json import clean_text
 from etl.load.database.engine import reading
 from etl.load.queries import tasks as lookup
 from etl.load.queries.tasks import Key
-from etl.row import Row
+from etl.record import Row
 from etl.times import format_time
 
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
