@@ -97,6 +97,9 @@ check-migrations: venv ## See that models, views and migrations agree on both da
 wheel-check: venv ## Build the wheel and run it from an empty environment in another folder
 	@.ci/wheel-check $(VENV)/bin/python
 
+mutate: venv ## Change one thing at a time in the core, and list the changes that no test notices (ARGS="--sample 20")
+	@$(VENV)/bin/python tests/mutate.py $(ARGS)
+
 bench: venv ## Measure against the limit and dlt and write docs/performance.md (ARGS=--quick: two minutes, not an hour)
 	@$(RUN) benchmarks $(ARGS)
 
