@@ -18,7 +18,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install venv demo docs references screenshots quick test browser-test cover faults lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
+.PHONY: help install venv demo docs references screenshots quick test browser-test cover faults mutate lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
