@@ -27,7 +27,7 @@ from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.ensure_capabilities import has_beginning, history_start
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.sweep import sweep_history
-from etl.load.ledger import windows
+from etl.load.ledger import rejected_records, windows
 from etl.load.queries import deletions, statistics
 from etl.logs import bound
 from etl.times import interval
@@ -75,6 +75,8 @@ def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: 
     if strategy.changes == "newest_first":
         _store_changes(run, first_start - run.options.lookback)
     revert_names(run, read_versions)
+    if job == "full" and not run.counters.unverified:
+        run.store.write(rejected_records.mark_vanished, run_id=run.id, now=run.clock())
     # A sweep finds no change that a run which was cut off has missed: later sweeps start where that run started.
     reached = first_start if strategy.changes == "sweep" else this_start
     run.writer.advance(reached - run.options.settle)
@@ -114,7 +116,8 @@ def _load_newest_first(run: RunContext, since: datetime, watermark: datetime) ->
         stored = run.count_stored()
         if first.checkpoint is None and nothing_is_new(run, query, first, counts, stored=stored, watermark=watermark):
             return False
-        _store_newest_first(run, chain([replace(first, records=[])], pages), since, before)
+        rest = chain([replace(first, records=[])], pages)  # its records are stored, and count as the window's
+        _store_newest_first(run, rest, since, before, rows=len(first.records))
     return True
 
 
@@ -127,8 +130,10 @@ def _newest_first(run: RunContext, since: datetime) -> Iterator[Page]:
     return read_newest_first(run.fetch, Window("updatedAt", since, END_OF_TIME), run.capabilities.current)
 
 
-def _store_newest_first(run: RunContext, pages: Iterator[Page], since: datetime, requests_before: int) -> None:
-    record = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since)
+def _store_newest_first(
+    run: RunContext, pages: Iterator[Page], since: datetime, requests_before: int, *, rows: int = 0
+) -> None:
+    record = replace(WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since), rows=rows)
     for batch in prefetch(pages, run.transformer.transform, most=run.writer.most_prefetched):
         end = run.server_clock.earliest_start()
         after = record.extended(batch, end=end, requests=run.fetch.requests - requests_before)
