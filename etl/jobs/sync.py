@@ -8,6 +8,7 @@ from etl.jobs.load_changes import advance, load_changes, load_newest_first
 from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.pipeline.parallel_windows import read_in_parallel
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
+from etl.jobs.pipeline.reverted_names import ReadVersions, revert_names
 from etl.jobs.pipeline.run_account import take_account
 from etl.jobs.run.ensure_capabilities import has_beginning, history_start
 from etl.jobs.run.run_context import RunContext
@@ -49,10 +50,14 @@ def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: 
         job, strategy.field, strategy.history, done.checkpoint if done else start,
         moves_watermark=strategy.field == "updatedAt", takes_back=True,
     )  # fmt: skip
+    read_versions = ReadVersions()
+    if job == "full":
+        run.writer.after_store = read_versions.add
     read_windows(run, read_in_parallel(run, time_range, workers))
     this_start = run.server_clock.earliest_start()
     first_start = done.opened_at if done else this_start
     if strategy.changes == "newest_first":
         load_newest_first(run, first_start - run.options.lookback)
+    revert_names(run, read_versions)
     # Without an order nothing shows what changed while a run was cut off: the next one starts where it started.
     advance(run, first_start if strategy.changes == "unresolved" else this_start)
