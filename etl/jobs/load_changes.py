@@ -89,8 +89,9 @@ def _load_sorted(run: RunContext, strategy: ReadStrategy, since: datetime, water
         check_newest(run, canary, first)
     may_be_quiet = may_count and not run.store.read(statistics.rounding)
     may_count = may_be_quiet and first.total is not None and run.options.start is None
-    is_proven = False
+    is_proven, rows = False, 0
     for page in chain([first], pages):
+        rows += len(page.records)
         known = _stored_tail(run, page)
         counts = run.writer.store(run.transformer.transform(replace(page, checkpoint=None))).counts
         if page.checkpoint is not None:
@@ -108,7 +109,7 @@ def _load_sorted(run: RunContext, strategy: ReadStrategy, since: datetime, water
             return
     progress = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, start)
     problem = "" if is_proven or page.verified else page.reason
-    _close(run, replace(progress, problem=problem), before)
+    _close(run, replace(progress, problem=problem, rows=rows), before)
     advance(run, is_lookback_read=not is_proven)
 
 
