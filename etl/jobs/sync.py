@@ -13,7 +13,7 @@ from etl.jobs.pipeline.run_account import take_account
 from etl.jobs.run.ensure_capabilities import has_beginning, history_start
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.verify import restart_verification, verify_due
-from etl.load.ledger import windows
+from etl.load.ledger import rejected_records, windows
 
 
 def sync(run: RunContext, *, full: bool = False, workers: int | None = None) -> None:
@@ -59,5 +59,7 @@ def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: 
     if strategy.changes == "newest_first":
         load_newest_first(run, first_start - run.options.lookback)
     revert_names(run, read_versions)
+    if job == "full" and not run.counters.unverified:
+        run.store.write(rejected_records.mark_vanished, run_id=run.id, now=run.clock())
     # Without an order nothing shows what changed while a run was cut off: the next one starts where it started.
     advance(run, first_start if strategy.changes == "unresolved" else this_start)

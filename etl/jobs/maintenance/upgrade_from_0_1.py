@@ -37,7 +37,7 @@ DERIVED = (status_intervals, task_progress, daily_counts, source_offsets)
 _NAMED = {each.name for each in (statuses, priorities, cases, *DIMENSIONS)}
 _RENAMED = {"checkpoint_at": "covered_until", "strategy": "reading"}
 _NEW = {
-    *("host", "timezone", "acknowledged_at", "first_updated_at", "gone_at", "field_key"),
+    *("host", "timezone", "acknowledged_at", "vanished_at", "first_updated_at", "gone_at", "field_key"),
     *("lookback_read_at", "verify_position", "verified_until", "mended"),
     *("missing_searched", "missing_searched_at", "collapse_accepted_at"),
     *("server_total", "stored_live", "quarantined", "hidden", "missing"),
