@@ -120,13 +120,13 @@ class CountComparison:
         end = self._cut(time_range, count) if count < here or time_range.halve else time_range.end
         if end is None:
             return self._walk(time_range)
-        longest = self._run.capabilities.current.longest_range
-        if longest is not None and end - time_range.start > longest:
+        capabilities = self._run.capabilities.current
+        if end > capabilities.latest_end(time_range.start):
             start = self._value_at(time_range.start, time_range.end, 0)
             if start is None:
                 return []
             time_range = replace(time_range, start=self._floor(start))
-            end = min(end, time_range.start + longest)
+            end = min(end, capabilities.latest_end(time_range.start))
         return self._read(time_range, end, skip)
 
     def _read(self, time_range: _Range, end: datetime, skip: int) -> list[_Range]:
