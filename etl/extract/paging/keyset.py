@@ -36,7 +36,7 @@ def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) 
         query, page = fetch_rows(fetch, _query(window, capabilities, start), capabilities)
         values = moments(page, window.field)
         check_order(page, window.field)
-        check_dates(page, window.field, query.start or start, query.end or window.end)
+        check_dates(page, window.field, query.start or start, query.end or window.end, capabilities)
         check_granularity(page, window.field, query.start or start, capabilities)
         if anchor is not None:
             _check_ends(fetch, window, capabilities, page, (anchor, start))

@@ -143,7 +143,9 @@ class CountComparison:
             self._reach = (skip + self._run.capabilities.current.limit()) // 2
             return [time_range]
         total = _checked_total(page, skip)
-        check_dates(page, self._field, query.start or time_range.start, query.end or end)
+        check_dates(
+            page, self._field, query.start or time_range.start, query.end or end, self._run.capabilities.current
+        )
         ids = self._candidates.keep(page)
         rest = _Range(end, time_range.end, max(0, time_range.there - total))
         read = replace(time_range, end=end, there=total)

@@ -68,3 +68,21 @@ def test_a_reconcile_ends_the_search_for_missing_tasks(mirror):
     assert mirrored.sync().exit_code == 3
     assert mirrored.work("reconcile", reconcile).exit_code == 0
     assert mirrored.differences() == NONE
+
+
+def test_dates_cut_to_the_minute_are_no_capability_drift(mirror):
+    mirrored = mirror(tasks=0, ends="half_open", granularity="minute", null_dates="unmatched", quiet_seconds=86_400.0)
+    assert mirrored.sync().exit_code == 0
+    mirrored.server.change(insert=60)
+    assert mirrored.sync().exit_code == 0
+    assert mirrored.differences() == NONE
+
+
+@by_field
+def test_a_full_sync_reads_history_where_no_clock_is_certain(mirror, field):
+    mirrored = mirror(tasks=0, window_field=field, date_header="missing", clock_skew=3600.0)
+    mirrored.server.change(insert=12, days_ago=0.5)
+    assert mirrored.sync().exit_code == 0
+    mirrored.server.rename("Open", "To do")
+    assert mirrored.sync(full=True).exit_code == 0
+    assert mirrored.differences() == NONE
