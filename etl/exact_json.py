@@ -18,6 +18,7 @@ _AS_ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
 _BEYOND_64_BITS = b"0" * 19  # digits in a row, at least
 _EXPONENT = re.compile(rb"0e[+-]?0+\s*[,\]}]")
 # Searched in the text itself.
+_NUMBER = re.compile(rb'(?:^|"\s*:|[,\[])\s*-?\d')
 _MINUS_ZERO = re.compile(rb"-0\s*[,\]}]")
 _FRACTION = re.compile(rb"\.\d+(?=\s*[,\]}])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -72,6 +73,8 @@ def fragment(value: object) -> orjson.Fragment:
 
 def _has_plain_numbers(body: bytes) -> bool:
     """Tell whether the fast parser keeps every number; False if a string only looks like a number it changes."""
+    if not _NUMBER.search(body):
+        return True
     zeros = body.translate(_AS_ZEROS)
     if _BEYOND_64_BITS in zeros or _EXPONENT.search(zeros) or _MINUS_ZERO.search(body):
         return False

@@ -1,4 +1,4 @@
-"""Writes docs/reference/commands.md: every command with its options and examples, from the commands themselves."""
+"""Writes docs/reference/commands.md and commands/: every command with its options, from the commands themselves."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ from pathlib import Path
 
 import click
 
-from etl.cli.main import PROGRAM, cli
+from etl.cli.main import COMMANDS, PROGRAM, cli
 
-path = Path(__file__).resolve().parent.parent / "reference" / "commands.md"
+_FOLDER = Path(__file__).resolve().parent.parent / "reference"
+#: By the folder of the commands: the title of their page.
+_TITLES = {
+    "transfer": "Commands that read from the server",
+    "inspect": "Commands that show what is stored",
+    "publish": "Commands for analysts",
+    "maintain": "Commands that maintain the database",
+    "setup": "Commands to set up and to try out",
+}
+_MADE = "<!-- Made by `make references` from the program itself; change it there. -->\n"
 
 _INTRODUCTION = """# The commands
 
@@ -25,14 +34,26 @@ This is the `--help` of each command. Most commands share these options:
 _SHARED = ("--config", "--database-url", "--verbose", "--quiet", "--help")
 
 
-def text() -> str:
-    """Return the page."""
+def pages() -> dict[Path, str]:
+    """Return the text of each page."""
     context = click.Context(cli, info_name=PROGRAM)
     commands = list(_walk(cli, context))
     shared = {option.opts[-1]: option for command, _ in commands for option in _options(command)}
     rows = [_row(shared[name]) for name in _SHARED if name in shared]
     rows.append("| `-h`, `--help` | Show the help and exit. |")
-    return _INTRODUCTION + "\n".join([*rows, "", *(_section(command, name) for command, name in commands)])
+    found, links = dict[Path, str](), list[str]()
+    for folder, title in _TITLES.items():
+        own = [(command, name) for command, name in commands if _folder(name) == folder]
+        sections = [_section(command, name) for command, name in own]
+        found[_FOLDER / "commands" / f"{folder}.md"] = "\n".join([f"# {title}\n", _MADE, *sections])
+        links += [f"\n## {title}\n", f"On [their page](commands/{folder}.md):\n"]
+        mine = {name: text for name, (_, text) in COMMANDS.items() if _folder(f"{PROGRAM} {name}") == folder}
+        links += [f"- `{name}`: {text}" for name, text in mine.items()]
+    return {_FOLDER / "commands.md": _INTRODUCTION + "\n".join([*rows, *links, ""]), **found}
+
+
+def _folder(name: str) -> str:
+    return COMMANDS[name.split()[1]][0].split(".")[3]
 
 
 def _walk(group: click.Group, context: click.Context) -> Iterator[tuple[click.Command, str]]:
@@ -85,5 +106,6 @@ def _escaped(prose: str) -> str:
 
 
 if __name__ == "__main__":
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text(), encoding="utf-8")
+    for path, text in pages().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")

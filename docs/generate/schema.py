@@ -1,4 +1,4 @@
-"""Writes docs/schema.md: the tables and views, from what the program itself says of them."""
+"""Writes docs/schema.md and docs/schema/: the tables and views, from what the program itself says of them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 from etl.load.schema.task_tables import metadata
 from etl.load.schema.views import VIEWS, View
 
-path = Path(__file__).resolve().parent.parent / "schema.md"
+_DOCS = Path(__file__).resolve().parent.parent
 
-_GROUPS = {
-    "Tables that mirror the API": (
+#: By page: the title, and the tables.
+_GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "tasks": ("Tables of tasks and what they name", (
         *("tasks", "statuses", "priorities", "cases", "agents", "queues", "users"),
         *("task_queues", "task_participants", "task_tags", "task_channels", "task_fields"),
-    ),
-    "Tables of history": ("task_changes", "rejected_records", "unknown_keys"),
-    "Tables of the program itself": ("sources", "sync_runs", "watermarks", "sync_windows"),
-}
+    )),
+    "history": ("Tables of history", ("task_changes", "rejected_records", "unknown_keys")),
+    "program": ("Tables of the program itself", ("sources", "sync_runs", "watermarks", "sync_windows")),
+}  # fmt: skip
+_MADE = "<!-- Made by `make references` from the program itself; change it there. -->\n"
 
 _INTRODUCTION = """# The tables and views
 
@@ -31,20 +33,26 @@ text such as `2025-05-28 12:05:38.807`, which its date functions read. On Postgr
 column has two types, the first is SQLite's. A key in the form `table._id` is a foreign key, together with `source_id`
 where both are the key of that table. [Ask questions of the database](how-to/query.md) shows common queries.
 
-A task is open until the category of its status is resolved, closed, completed or done, in upper or lower case. Without
-a category, the name of the status decides. A deleted task is not open. No view shows an erased task.
+A task is open if it is not deleted and its status is not resolved: see `is_resolved` of the table `statuses`. A day is
+one of the source's time zone. No view shows an erased task.
 """
 
 
-def text() -> str:
-    """Return the page."""
-    parts = [_INTRODUCTION, _diagram(), "## Views\n", *(_view(view) for view in VIEWS)]
-    for title, names in _GROUPS.items():
-        parts += [f"## {title}\n", *(_table(metadata.tables[name]) for name in names)]
-    rest = sorted(set(metadata.tables) - {name for names in _GROUPS.values() for name in names})
-    if rest:
-        parts += ["## Other tables\n", *(_table(metadata.tables[name]) for name in rest)]
-    return "\n".join(parts)
+def pages() -> dict[Path, str]:
+    """Return the text of each page."""
+    grouped = {name for _, names in _GROUPS.values() for name in names}
+    rest = tuple(sorted(set(metadata.tables) - grouped))
+    groups = _GROUPS | {"derived": ("Derived tables", rest)}
+    found = {_DOCS / "schema" / "views.md": _page("Views", (_view(view) for view in VIEWS))}
+    links = [f"- [Views](schema/views.md): {', '.join(f'`{view.name}`' for view in VIEWS)}"]
+    for page, (title, names) in groups.items():
+        found[_DOCS / "schema" / f"{page}.md"] = _page(title, (_table(metadata.tables[name]) for name in names))
+        links.append(f"- [{title}](schema/{page}.md): {', '.join(f'`{name}`' for name in names)}")
+    return {_DOCS / "schema.md": "\n".join([_INTRODUCTION, *links, "", _diagram()]), **found}
+
+
+def _page(title: str, parts: Iterator[str]) -> str:
+    return "\n".join([f"# {title}\n", _MADE, *parts])
 
 
 def _diagram() -> str:
@@ -72,13 +80,13 @@ def _line(column: Column[object], key: ForeignKey) -> str:
 
 def _view(view: View) -> str:
     rows = (f"| `{name}` | {_cell(comment)} |" for name, comment in view.columns.items())
-    return "\n".join([f"### {view.name}\n", f"{_sentence(view.comment)}\n", "| Column | |", "| --- | --- |", *rows, ""])
+    return "\n".join([f"## {view.name}\n", f"{_sentence(view.comment)}\n", "| Column | |", "| --- | --- |", *rows, ""])
 
 
 def _table(table: Table) -> str:
     head = ["| Column | Type | Key | Null | |", "| --- | --- | --- | --- | --- |"]
     rows = (_row(column) for column in table.columns)
-    return "\n".join([f"### {table.name}\n", f"{_sentence(table.comment or '')}\n", *head, *rows, ""])
+    return "\n".join([f"## {table.name}\n", f"{_sentence(table.comment or '')}\n", *head, *rows, ""])
 
 
 def _row(column: Column[object]) -> str:
@@ -103,4 +111,6 @@ def _sentence(comment: str) -> str:
 
 
 if __name__ == "__main__":
-    path.write_text(text(), encoding="utf-8")
+    for path, text in pages().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")

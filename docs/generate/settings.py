@@ -29,6 +29,11 @@ _SECRETS = {
 }
 
 
+def pages() -> dict[Path, str]:
+    """Return the text of the one page."""
+    return {path: text()}
+
+
 def text() -> str:
     """Return the page."""
     general = {key: field for key, field in Settings.model_fields.items() if key != "sources"}

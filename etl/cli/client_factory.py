@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -42,6 +42,7 @@ class Builder:
     engine: Engine | None = None
     stop: Stop = field(default_factory=Stop)
     budgets: dict[str, RateLimiter] = field(default_factory=dict)
+    on_wait: Callable[[float], None] = lambda _seconds: None
 
     def client(self, source: SourceSettings) -> Client:
         """Return a client for a source."""
@@ -83,10 +84,14 @@ class Builder:
                 min(other.requests_per_minute for other in sharing),
                 min((other.requests_per_hour for other in sharing if other.requests_per_hour), default=None),
                 sleep=self.stop.sleep,
+                on_wait=self._tell_wait,
             )
             self.budgets[source.account_id] = budget
             self._take_over(budget, source.account_id, MINUTE if budget.per_hour is None else HOUR)
         return budget
+
+    def _tell_wait(self, seconds: float) -> None:
+        self.on_wait(seconds)  # as it is now: each source has a display of its own
 
     def source_spec(self, source: SourceSettings) -> SourceSpec:
         """Return all that a job needs to know about a source."""

@@ -87,9 +87,10 @@ def hide_secrets(settings: Settings) -> None:
     for source in settings.sources:
         logs.hide(source.client_secret.get_secret_value())
     logs.hide_passwords(settings.database_url)
-    if isinstance(settings.on_failure, str):
-        # The part after a webhook's host is its secret.
-        logs.hide(settings.on_failure.partition("://")[2].partition("/")[2])
+    for action in (settings.on_failure, settings.on_success):
+        if isinstance(action, str):
+            # The part after a webhook's host is its secret.
+            logs.hide(action.partition("://")[2].partition("/")[2])
 
 
 def _opened_log(loaded: Loaded) -> LogFile:

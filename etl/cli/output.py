@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import click
 
 from etl.logs import clean
-from etl.row import Row
+from etl.record import Row
 
 _GAP = 2  # blanks between two columns
 

@@ -95,10 +95,11 @@ def _work_on(
     report = _Report(source.name)
     began = now()
     try:
-        with progress_display(source.name) as show, ExitStack() as stack:
+        with progress_display(source.name, builder.budget(source)) as progress, ExitStack() as stack:
+            builder.on_wait = progress.wait
             start = partial(
                 start_run,
-                engine, source_spec, work.command, clock=now, on_progress=show, after_wait=builder.take_over,
+                engine, source_spec, work.command, clock=now, on_progress=progress.show, after_wait=builder.take_over,
             )  # fmt: skip
             run = _entered(stack, start, wait.total_seconds(), builder, source)
             with logs.bound(run=run.id):

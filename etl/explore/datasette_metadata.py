@@ -19,7 +19,11 @@ LABELS = {
 }
 # Tables that only the views read.
 _HIDDEN = ("status_intervals", "task_progress", "daily_counts", "alembic_version")
-_OVERVIEW = {"facets": ["status", "priority", "queue", "assignee"], "facet_size": 15, "sort_desc": "updated_at"}
+_OVERVIEW = {
+    "facets": ["is_open", "status", "priority", "queue", "assignee"],
+    "facet_size": 15,
+    "sort_desc": "updated_at",
+}
 _SEARCH = {
     "title": "Search the names of tasks",
     "description": "Tasks with all the words in their name, or with this number. Case and accents do not matter. "
@@ -59,7 +63,12 @@ def describe() -> dict[str, Any]:
         tables.setdefault(name, {})["hidden"] = True
     tables["task_overview"] |= _OVERVIEW
     database = {"description_html": _START, "tables": tables, "queries": {"search": _SEARCH, **_asked()}}
-    return {"title": "Support tasks", "description_html": _START, "databases": {DATABASE: database}}
+    return {
+        "title": "Support tasks",
+        "extra_css_urls": ["/own/explore.css"],
+        "description_html": _START,
+        "databases": {DATABASE: database},
+    }
 
 
 def _asked() -> dict[str, Any]:

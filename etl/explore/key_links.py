@@ -53,14 +53,14 @@ def render_cell(row: Any, value: Any, column: str, table: str | None, datasette:
     if isinstance(source_id, dict):
         source_id = source_id["value"]  # on a table's page, with the source's name beside it
     if table is None or table in _VIEWS:
-        return _link("tasks", value, source_id, value) if column in _SHOWN else None
+        return link("tasks", value, source_id, value) if column in _SHOWN else None
     target = _TARGETS.get((table, column))
     if target is None:
         return None
 
     async def labelled() -> Markup:
         label = await _label(datasette, target, value, source_id)
-        return _link(target, value, source_id, label or value)
+        return link(target, value, source_id, label or value)
 
     return labelled
 
@@ -94,7 +94,8 @@ async def _count(datasette: Any, naming: _Reference, key: list[str]) -> dict[str
     return {"other_table": naming.table, "other_column": naming.column, "count": count, "link": link}
 
 
-def _link(table: str, value: Any, source_id: int | None, label: Any) -> Markup:
+def link(table: str, value: Any, source_id: int | None, label: Any) -> Markup:
+    """Return a link to a row of a table; without a source, to all rows with its ``_id``."""
     if source_id is None:
         address = f"{table}?{urlencode({'_id__exact': value})}"
     else:

@@ -17,7 +17,7 @@ from datasette.database import Database
 from datasette.plugins import pm
 
 from etl.errors import ConfigError, DatabaseError
-from etl.explore import key_links
+from etl.explore import key_links, pages
 from etl.explore.datasette_metadata import DATABASE, describe
 
 HOST = "127.0.0.1"
@@ -77,7 +77,11 @@ def make_app(file: Path) -> _App:
     """
     from datasette import handle_exception  # an import before Datasette's removes it from the plugins
 
-    datasette = Datasette([], metadata=describe(), settings=_SETTINGS)
+    here = Path(__file__).parent
+    datasette = Datasette(
+        [], metadata=describe(), settings=_SETTINGS, template_dir=str(here / "templates"),
+        static_mounts=[("own", str(here / "static"))],
+    )  # fmt: skip
     datasette.remove_database("_memory")
     database = datasette.add_database(ReadOnly(datasette, str(file)), name=DATABASE)
     try:
@@ -87,8 +91,9 @@ def make_app(file: Path) -> _App:
         raise DatabaseError(message) from error
     # With rich, each mistyped statement would print a long traceback with all values.
     handle_exception.rich = None
-    if not pm.is_registered(key_links):
-        pm.register(key_links)
+    for plugin in (key_links, pages):
+        if not pm.is_registered(plugin):
+            pm.register(plugin)
     app: _App = datasette.app()
     return app
 

@@ -21,6 +21,7 @@ from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.pipeline.parallel_windows import read_in_parallel
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
+from etl.jobs.pipeline.reverted_names import ReadVersions, revert_names
 from etl.jobs.pipeline.run_account import take_account
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.ensure_capabilities import has_beginning, history_start
@@ -65,11 +66,15 @@ def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: 
         job, strategy.field, strategy.history, done.checkpoint if done else start,
         moves_watermark=strategy.field == "updatedAt", takes_back=True,
     )  # fmt: skip
+    read_versions = ReadVersions()
+    if job == "full":
+        run.writer.after_store = read_versions.add
     read_windows(run, read_in_parallel(run, time_range, workers))
     this_start = run.server_clock.earliest_start()
     first_start = done.opened_at if done else this_start
     if strategy.changes == "newest_first":
         _store_changes(run, first_start - run.options.lookback)
+    revert_names(run, read_versions)
     # A sweep finds no change that a run which was cut off has missed: later sweeps start where that run started.
     reached = first_start if strategy.changes == "sweep" else this_start
     run.writer.advance(reached - run.options.settle)

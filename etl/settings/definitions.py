@@ -145,6 +145,9 @@ class Settings(_Model):
         'a command such as ["/usr/local/bin/page", "kore-etl"], or https://HOST/PATH (http:// only to this machine)',
         None,
     )
+    on_success: OnFailure | None = _accepted(
+        'a command such as ["/usr/local/bin/done"], or https://HOST/PATH (http:// only to this machine)', None
+    )
     on_failure_timeout: Duration = _accepted(
         "a duration from 100ms to 1m, such as 10s", timedelta(seconds=10), ge=_TENTH, le=timedelta(minutes=1)
     )
@@ -160,6 +163,7 @@ class Settings(_Model):
         return most
 
 
+_ACTIONS = ("on_failure", "on_success")  # they may hold a secret
 GENERAL_KEYS = frozenset(Settings.model_fields) - {"sources"}
 SOURCE_KEYS = frozenset(SourceSettings.model_fields) | set(SECRET_KEYS)
 KNOWN_KEYS = GENERAL_KEYS | SOURCE_KEYS
@@ -191,8 +195,8 @@ def accepted(key: str, text: str) -> str:
 def describe(settings: Settings) -> dict[str, Plain]:
     """Return every setting by its dotted key ("overlap", "source.NAME.base_url"), in the form of a file."""
     general = {key: getattr(settings, key) for key in type(settings).model_fields if key != "sources"}
-    described = {key: _plain(key, value) for key, value in general.items() if key != "on_failure"}
-    described["on_failure"] = _shown_action(settings.on_failure)
+    described = {key: _plain(key, value) for key, value in general.items() if key not in _ACTIONS}
+    described |= {key: _shown_action(getattr(settings, key)) for key in _ACTIONS}
     for source in settings.sources:
         for key in type(source).model_fields:
             described[f"source.{source.name}.{key}"] = _plain(key, getattr(source, key))

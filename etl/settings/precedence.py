@@ -25,7 +25,7 @@ from etl.settings.toml_files import Found, Layer, Tables, UnreadableError, find_
 _OTHERS = ("SANDBOX_", "TEST_")  # variables of the sandbox and the tests
 _SLIP = 0.85  # close enough for a typing error, and far enough from other programs' variables
 _LONGEST = 80
-_SECRET_VALUES = ("client_secret", "on_failure")
+_SECRET_VALUES = ("client_secret", "on_failure", "on_success")
 _IDENTITY = ("base_url", "account_id", "stream_id")
 # What a command needs that reads only the database.
 _OF_A_READER = frozenset({"database_url", "migrate", "log_file", "log_file_size", "log_file_keep", "task_url"})

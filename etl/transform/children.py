@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from etl.exact_json import canonical
-from etl.row import Row
+from etl.record import Row
 from etl.transform.people import NOBODY, Mentions, Named
 from etl.transform.values import cut, moment, text
 

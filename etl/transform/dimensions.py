@@ -9,7 +9,7 @@ from functools import lru_cache
 import orjson
 
 from etl.exact_json import canonical, plain_canonical
-from etl.row import Row
+from etl.record import Row
 from etl.transform.models import Stream
 from etl.transform.values import boolean, cut, ident, number, stable_id, text
 
@@ -31,8 +31,13 @@ def priority_row(value: object, stream: Stream, seen_at: datetime | None) -> Row
 
 def case_row(record: dict[str, object], stream: Stream, seen_at: datetime | None) -> Row | None:
     """Return the task's case as a row, or None."""
-    reference = text(record.get("caseRefId"))
-    key = ident(record.get("caseId")) or stable_id(stream.stream_id, "ci-", "case", reference)
+    return case_of(record.get("caseId"), record.get("caseRefId"), stream, seen_at)
+
+
+def case_of(case_id: object, reference: object, stream: Stream, seen_at: datetime | None) -> Row | None:
+    """Return the case of an id and a reference as a row, None without both."""
+    reference = text(reference)
+    key = ident(case_id) or stable_id(stream.stream_id, "ci-", "case", reference)
     if key is None:
         return None
     return {"_id": key, "source_id": stream.source_id, "ref_id": cut(reference), "seen_at": seen_at}

@@ -7,24 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from etl.exact_json import canonical, shown
-from etl.row import Row
+from etl.exact_json import canonical, read, shown
+from etl.record import KNOWN, Row
 from etl.transform.children import entries
 from etl.transform.values import cut, ident, moment, number, text
 
-KNOWN = frozenset(
-    [
-        "_id", "caseId", "caseRefId", "refId", "taskTmp", "name", "lname", "tags", "source", "conversationType",
-        "accountId", "iId", "orgId", "convIds", "sessIds", "userInfo", "status", "priority", "fields",
-        "participants", "assigneeType", "currAssignee", "queues", "channel", "createdBy", "updatedBy",
-        "isCustTsk", "isActive", "isBreached", "attachments", "feedback", "activityIds", "commentIds",
-        "resolutionCmts", "ETA", "dueDate", "timestampValue", "createdAt", "updatedAt",
-    ]
-)  # fmt: skip
-"""All keys that the API itself is known to give a task."""
-
 _NEVER_FIELDS = frozenset(["_id", "fields"])
-_EXAMPLE = 200
+EXAMPLE = 200
 _NUMERIC = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*", re.ASCII)
 _DATED = re.compile(r"\s*[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIMES = ("date", "timestamp")
@@ -37,10 +26,10 @@ def split_keys(record: dict[str, object]) -> tuple[dict[str, Mapping[str, object
     unknown: dict[str, str] = {}
     for key in sorted(key for key, value in record.items() if key not in KNOWN or _takes_its_place(key, value)):
         value = record[key]
-        if isinstance(value, dict) and _is_field(value):
+        if isinstance(value, dict) and is_field(value):
             fields[key] = value
         else:
-            unknown[cut(key)] = shown(value, _EXAMPLE)
+            unknown[cut(key)] = shown(value, EXAMPLE)
     return fields, tuple(unknown.items())
 
 
@@ -49,7 +38,8 @@ def _takes_its_place(key: str, value: object) -> bool:
     return isinstance(value, dict) and "selectedValue" in value and key not in _NEVER_FIELDS
 
 
-def _is_field(value: Mapping[str, object]) -> bool:
+def is_field(value: Mapping[str, object]) -> bool:
+    """Tell whether the value of a top-level key is a custom field."""
     return "selectedValue" in value or ("displayName" in value and ("id" in value or "_id" in value))
 
 
@@ -178,10 +168,19 @@ def _row(task: Row, position: int, field: _Field, told: tuple[object, str]) -> R
         "key": cut(field.key),
         "name": field.name(),
         "data_type": data_type,
-        "text": as_text,
-        "number": _number(value),
-        "time": _time(value, data_type),
+        **_columns(value, as_text, data_type),
     }
+
+
+def value_columns(json: bytes, data_type: str | None) -> Row | None:
+    """Return the columns of a field's value, given as JSON; None if the field has no value."""
+    value = read(json)
+    told = _text(value)
+    return None if told is None else _columns(value, told, data_type)
+
+
+def _columns(value: object, as_text: str, data_type: str | None) -> Row:
+    return {"text": as_text, "number": _number(value), "time": _time(value, data_type)}
 
 
 def _text(value: object) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from etl.row import Row
+from etl.record import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
-from etl.row import Row
+from msgspec import Raw
+
+from etl.exact_json import read
+from etl.record import UNTOLD, Row
 from etl.transform.models import Stream
 from etl.transform.values import ident, stable_id, text
 
@@ -16,11 +21,12 @@ Named = tuple[str | None, str | None]
 NOBODY: Named = (None, None)
 EMPTY = ""
 """A value that the record clears; in the database NULL is a value that no record gave."""
+_KEPT = ("_id", "source_id", "seen_at")
 # An id of an agent, a user or a queue; the part after the prefix is not always a UUID, but it is no word of a name.
 _ID = re.compile(r"(?:a|u|qu)-[0-9a-f]{4,32}-[0-9A-Za-z-]{4,64}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kind:
     """The table of agents, queues or users: how ids are found or made, and its extra column."""
 
@@ -34,6 +40,10 @@ class Kind:
 AGENT = Kind("agent", "a-", ("aId", "agentId", "_id"))
 QUEUE = Kind("queue", "qu-", ("_id",), "type", "type")
 USER = Kind("user", "u-", ("_id",), "email", "emailId")
+
+
+class NotPlainError(Exception):
+    """The record needs the tolerant transform."""
 
 
 class Mentions:
@@ -70,9 +80,42 @@ class Mentions:
             _fill(row, kind.column, keys, kind.key)
         return key, name
 
+    def meet_text(self, value: Raw) -> Named:
+        """Return the id and name in an entry given as JSON, which is remembered by its bytes."""
+        if value is UNTOLD:
+            return NOBODY
+        key, name, told = _met(self._kind, bytes(value), self._stream.source_id, self._stream.stream_id)
+        if key is not None:
+            row = self._rows.setdefault(
+                key, {"_id": key, "source_id": self._stream.source_id, "seen_at": self._seen_at}
+            )
+            row.update((column, value) for column, value in told.items() if not row.get(column))
+        return key, name
+
     def rows(self) -> tuple[Row, ...]:
         """Return one row for each id so far, in the order of first mention."""
         return tuple(self._rows.values())
+
+
+@lru_cache(maxsize=4096)
+def _met(kind: Kind, json: bytes, source_id: int, stream_id: str) -> tuple[str | None, str | None, Row]:
+    mentions = Mentions(kind, Stream(source_id, stream_id), None)
+    key, name = mentions.meet(plain_value(json))
+    rows = mentions.rows()
+    told = {column: value for row in rows for column, value in row.items() if column not in _KEPT}
+    return key, name, told
+
+
+def plain_value(json: bytes) -> Any:
+    """Return the value of an API's own key.
+
+    Raises:
+        NotPlainError: a custom field has the key's place.
+    """
+    value = read(json)
+    if isinstance(value, dict) and "selectedValue" in value:
+        raise NotPlainError
+    return value
 
 
 def _fill(row: Row, column: str, keys: dict[str, object], key: str) -> None:

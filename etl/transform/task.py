@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 from etl.exact_json import canonical, clean, clean_text, is_too_deep, plain_canonical, shown
-from etl.row import Row
+from etl.record import KNOWN, Row
 from etl.times import parse_time
 from etl.transform.children import participant_rows, queue_rows, word_rows
 from etl.transform.dimensions import case_row, priority_row, status_row
-from etl.transform.fields import KNOWN, field_rows, split_keys
+from etl.transform.fields import field_rows, split_keys
 from etl.transform.models import Rejection, Stream, TaskRows
 from etl.transform.people import AGENT, QUEUE, USER, Mentions
 from etl.transform.values import LONGEST_ID, boolean, cut, ident, moment, text
@@ -123,10 +124,11 @@ def _people_columns(record: dict[str, object], agents: Mentions, users: Mentions
 
 def _due_time(record: dict[str, object]) -> datetime | None:
     """Return the due date from `dueDate`, else `ETA`, else the field of either name in `fields`; else None."""
-    return _due(record.get("dueDate")) or _due(record.get("ETA")) or _due_in_fields(record.get("fields"))
+    return due_of(record.get("dueDate")) or due_of(record.get("ETA")) or _due_in_fields(record.get("fields"))
 
 
-def _due(value: object) -> datetime | None:
+def due_of(value: object) -> datetime | None:
+    """Return the due date that a value tells."""
     if not value:
         return None
     # A custom field of that name comes as an object with its value.
@@ -149,12 +151,17 @@ def _due_in_fields(fields: object) -> datetime | None:
 def _is_due_date(field: dict[str, object]) -> bool:
     own = field.get("metaData")
     inner = own.get("name") if isinstance(own, dict) else None
-    names = (inner, field.get("name"), field.get("lname"), field.get("displayName"))
-    return any(isinstance(name, str) and _plain(name) in _DUE_NAMES for name in names)
+    return is_due_name(inner, field.get("name"), field.get("lname"), field.get("displayName"))
 
 
-def _plain(name: str) -> str:
-    return name.replace(" ", "").replace("_", "").lower()
+def is_due_name(*names: object) -> bool:
+    """Tell whether one of a field's names is that of the due date."""
+    return any(isinstance(name, str) and _is_due_word(name) for name in names)
+
+
+@lru_cache(maxsize=1024)
+def _is_due_word(name: str) -> bool:
+    return name.replace(" ", "").replace("_", "").lower() in _DUE_NAMES
 
 
 def _id_of(record: object) -> str | None:

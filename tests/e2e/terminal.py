@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -25,11 +26,18 @@ main(sys.argv[1:])
 
 
 def on_terminal(
-    arguments: list[str], folder: Path, env: Mapping[str, str], *, columns: int = 80, typed: Sequence[str] = ()
+    arguments: list[str],
+    folder: Path,
+    env: Mapping[str, str],
+    *,
+    columns: int = 80,
+    typed: Sequence[str] = (),
+    until: re.Pattern[str] | None = None,
 ) -> tuple[int, str]:
     """Run ``kore-etl`` on a terminal; give its exit code and all that was shown there.
 
-    Each line of ``typed`` is typed when a question is shown that nothing was typed for yet.
+    Each line of ``typed`` is typed when a question is shown that nothing was typed for yet. The command is interrupted
+    once what is shown matches ``until``.
     """
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -44,7 +52,9 @@ def on_terminal(
     )
     os.close(child)
     try:
-        shown = _conversation(parent, list(typed))
+        shown = _conversation(parent, list(typed), until)
+        if until is not None:
+            process.kill()
         return process.wait(timeout=_PATIENCE), shown
     finally:
         process.kill()
@@ -52,7 +62,7 @@ def on_terminal(
         os.close(parent)
 
 
-def _conversation(terminal: int, typed: list[str]) -> str:
+def _conversation(terminal: int, typed: list[str], until: re.Pattern[str] | None) -> str:
     shown, answered = "", 0
     while select.select([terminal], [], [], _PATIENCE)[0]:
         try:
@@ -60,6 +70,8 @@ def _conversation(terminal: int, typed: list[str]) -> str:
         except OSError:  # the other side is closed
             break
         shown += part.decode(errors="replace").replace("\r\n", "\n")
+        if until is not None and until.search(shown):
+            break
         if typed and shown.endswith(": ") and len(shown) > answered:
             os.write(terminal, f"{typed.pop(0)}\n".encode())
             answered = len(shown)

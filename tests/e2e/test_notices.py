@@ -234,3 +234,40 @@ class TestOccasion:
         engine.dispose()
         assert done.returncode == 75
         assert not told.exists()
+
+
+class TestSuccess:
+    @pytest.fixture
+    def pinged(self, webhook) -> Webhook:
+        return webhook()
+
+    @pytest.fixture
+    def sync(self, sandbox, environment, sqlite_url, run_cli, pinged) -> Callable[..., Any]:
+        server = sandbox(tasks=3)
+
+        def run(*arguments: str, bad: bool = False, **more: str) -> Any:
+            if bad:
+                dates = dict.fromkeys(("createdAt", "updatedAt"), "2025-05-28T12:05:38.807Z")
+                server.put([{"_id": None, "name": "bad", **dates}])
+            env = environment(server, sqlite_url) | {"KORE_ETL_ON_SUCCESS": pinged.url} | more
+            return run_cli(*arguments, env=env)
+
+        return run
+
+    def test_a_sync_that_succeeds_pings_a_webhook(self, pinged, sync):
+        done = sync("sync")
+        assert done.returncode == 0, done.stderr
+        ((_, _, body),) = pinged.posted
+        told = json.loads(body)
+        assert (told["command"], told["exit_code"], told["hint"], told["counts"]["inserted"]) == ("sync", 0, None, 3)
+        assert "its-own-secret" not in done.stderr + sync("config", "show").stdout
+
+    def test_a_failure_or_another_command_pings_nothing(self, pinged, fail, sync):
+        assert fail("true", KORE_ETL_ON_SUCCESS=pinged.url).returncode == 4
+        assert sync("probe").returncode == 0
+        assert pinged.posted == []
+
+    @pytest.mark.parametrize(("is_failure", "number"), [("true", 0), ("false", 1)])
+    def test_an_incomplete_run_is_one_if_it_is_no_failure(self, pinged, sync, is_failure, number):
+        assert sync("sync", bad=True, KORE_ETL_NOTIFY_INCOMPLETE=is_failure).returncode == 3
+        assert len(pinged.posted) == number

@@ -17,7 +17,7 @@ FOUNDATION = {
     "exact_json",
     "logs",
     "optional_packages",
-    "row",
+    "record",
     "stop_request",
     "times",
 }
@@ -48,7 +48,7 @@ ALLOWED = {
     "logs": set(),
     "atomic_file": {"errors"},
     "exact_json": set(),
-    "row": set(),
+    "record": {"exact_json"},
     "stop_request": set(),
     "times": set(),
     "optional_packages": set(),

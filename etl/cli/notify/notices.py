@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
+_SYNCS = ("sync", "reconcile")  # after these everything up to now is stored
 _TOLD_OF = range(ExitCode.BUG, ExitCode.DATABASE + 1)
 _HINTS: dict[int, str] = {
     ExitCode.BUG: "a bug: the log has a traceback; please report it",
@@ -64,16 +65,19 @@ class Notifier:
         self._streams = streams
 
     def tell(self, ending: Outcome, engine: Engine | None) -> None:
-        """Write the metrics file, and send a notice of a failure."""
+        """Write the metrics file, and send a notice of a failure or a success."""
         if self._settings.metrics_file is not None and ending.exit_code != ExitCode.LOCKED:
             self._write_metrics(ending, engine)
-        if self._is_failure(ending.exit_code):
-            give_notice(self._settings, self._command, ending)
+        action = self._action(ending.exit_code)
+        if action:
+            give_notice(self._settings, action, self._command, ending)
 
-    def _is_failure(self, exit_code: int) -> bool:
-        if self._settings.on_failure is None or exit_code not in _TOLD_OF:
-            return False
-        return exit_code != ExitCode.INCOMPLETE or self._settings.notify_incomplete
+    def _action(self, exit_code: int) -> str | tuple[str, ...] | None:
+        """Return the command or the address that hears of a run with this exit code."""
+        is_good = exit_code == ExitCode.INCOMPLETE and not self._settings.notify_incomplete
+        if exit_code == ExitCode.DONE or is_good:
+            return self._settings.on_success if self._command in _SYNCS else None
+        return self._settings.on_failure if exit_code in _TOLD_OF else None
 
     def _write_metrics(self, ending: Outcome, engine: Engine | None) -> None:
         from etl.cli.notify.metrics_file import write_metrics
@@ -110,16 +114,16 @@ def summary(command: str, ending: Outcome) -> dict[str, Any]:
     }
 
 
-def give_notice(settings: Settings, command: str, ending: Outcome) -> None:
-    """Send the notice; if that fails, log a warning."""
+def give_notice(settings: Settings, action: str | tuple[str, ...], command: str, ending: Outcome) -> None:
+    """Send the notice to a command or an address; if that fails, log a warning."""
     import orjson
 
-    action, seconds = settings.on_failure, settings.on_failure_timeout.total_seconds()
+    seconds = settings.on_failure_timeout.total_seconds()
     told = redact(orjson.dumps(summary(command, ending)).decode())
     try:
         if isinstance(action, str):
             _post(action, told.encode(), seconds, str(settings.ca_bundle) if settings.ca_bundle else None)
-        elif action:
+        else:
             _run(action, told.encode(), seconds)
     except _NoticeError as error:
         log.warning("notice.failed", reason=str(error))

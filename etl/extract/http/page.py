@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from etl.record import Record, plain
 from etl.times import parse_time
 
 if TYPE_CHECKING:
@@ -91,6 +92,10 @@ def read_page(answer: Mapping[str, Any]) -> Page:
 
 def record_id(record: Any) -> str | None:
     """Return a record's ``_id`` as text, or None."""
+    if isinstance(record, Record):
+        if record.task is not None:
+            return record.task.id
+        record = record.value
     found = record.get("_id") if isinstance(record, dict) else None
     if isinstance(found, bool) or not isinstance(found, str | int):
         return None
@@ -99,10 +104,13 @@ def record_id(record: Any) -> str | None:
 
 def moment_of(record: Any, field: str) -> datetime | None:
     """Return a record's time in ``field``, None if it is missing or unreadable."""
-    if not isinstance(record, dict):
-        return None
+    if isinstance(record, Record) and record.task is not None:
+        value = getattr(record.task, field)
+    else:
+        record = plain(record)
+        value = record.get(field) if isinstance(record, dict) else None
     try:
-        return parse_time(record.get(field))
+        return parse_time(value)
     except ValueError:
         return None
 

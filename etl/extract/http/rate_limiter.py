@@ -37,6 +37,13 @@ class _Span:
             return 0.0
         return self.spent[len(self.spent) - self.limit] + self.seconds - now
 
+    def time_until(self, requests: int, now: float) -> float:
+        self.wait(now)  # forgets what is over
+        place, rounds = len(self.spent) + requests - 1, 0
+        while place >= len(self.spent):
+            place, rounds = place - self.limit, rounds + 1
+        return (rounds - 1) * self.seconds if place < 0 else self.spent[place] + rounds * self.seconds - now
+
     def add(self, moments: list[float]) -> None:
         self.spent = deque(sorted([*self.spent, *moments]))
 
@@ -55,12 +62,14 @@ class RateLimiter:
         hour: float = HOUR,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        on_wait: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         self.per_minute = per_minute
         self.per_hour = per_hour
         self.hour = hour
         self._monotonic = monotonic
         self._sleep = sleep
+        self._on_wait = on_wait
         self._minute = _Span(per_minute, MINUTE)
         self._spans = [self._minute] if per_hour is None else [self._minute, _Span(per_hour, hour)]
         self._lock = Lock()
@@ -69,6 +78,7 @@ class RateLimiter:
     def acquire(self) -> None:
         """Return when one more request may be sent, and count it."""
         while (wait := self._wait_or_acquire()) > 0:
+            self._on_wait(wait)
             self._sleep(wait)
 
     def _wait_or_acquire(self) -> float:
@@ -112,6 +122,12 @@ class RateLimiter:
         """Return the share of the budget that was spent in the last 60 seconds, from 0.0 to 1.0."""
         since = self._monotonic() - MINUTE
         return sum(moment > since for moment in self._minute.spent) / self.per_minute
+
+    def time_until(self, requests: int) -> float:
+        """Return the seconds until the last of so many more requests may be sent, about."""
+        with self._lock:
+            now = self._monotonic()
+            return max(span.time_until(requests, now) for span in self._spans)
 
     def seconds_for(self, requests: int) -> float:
         """Return the shortest time for a number of requests from a full budget."""

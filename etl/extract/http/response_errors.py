@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from etl import exact_json
 from etl.errors import ApiError, AuthError, RefusedError, TransientApiError
 from etl.logs import redact
+from etl.record import read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +94,7 @@ def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> dict
         UnusableAnswerError: any transient error.
         ApiError: a redirect, which is never followed.
     """
-    answer = parse(body)
+    answer = read_answer(body) or parse(body)
     said = _said(answer)
     if said is None and status in _PAGES and isinstance(answer, dict) and isinstance(answer.get("results"), list):
         return answer

@@ -6,7 +6,7 @@ skip. Every page is checked for its order and for the field that dates filter on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -34,18 +34,16 @@ def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) 
     start, expected, anchor = window.start, None, None
     while True:
         query, page = fetch_rows(fetch, _query(window, capabilities, start), capabilities)
-        values = moments(page, window.field)
-        check_order(page, window.field)
-        check_dates(page, window.field, query.start or start, query.end or window.end, capabilities)
-        check_granularity(page, window.field, query.start or start, capabilities)
+        _check(page, window, query, capabilities)
         if anchor is not None:
             _check_ends(fetch, window, capabilities, page, (anchor, start))
         if expected is not None and page.total is not None and page.total < expected.total:
-            yield from expected.look_again(fetch, capabilities, query)
+            page = yield from expected.look_again(fetch, capabilities, query)
+            _check(page, window, query, capabilities)
         if (last_page := find_end(fetch, query, page, capabilities)) is not None:
             yield page.covering(window.end, unverified=last_page.unverified)
             return
-        last = _latest(values, window.field)
+        last = _latest(moments(page, window.field), window.field)
         if window.stop_after is not None and last > window.stop_after():
             yield page.covering(window.stop_after())
             return
@@ -83,16 +81,26 @@ class _Expectation:
             return None  # it is unknown which rows exactly the next request leaves out
         return cls(window, start, last, page.total - _counted_before(page, window.field, last, capabilities))
 
-    def look_again(self, fetch: Fetch, capabilities: ServerCapabilities, query: Query) -> Iterator[Page]:
-        """Read both pages again: either rows left, which explains the smaller total, or rows were withheld."""
+    def look_again(self, fetch: Fetch, capabilities: ServerCapabilities, query: Query) -> Generator[Page, None, Page]:
+        """Read both pages again: either rows left, which explains the smaller total, or rows were withheld.
+
+        Yield the rows of both, and return the second page: the first answer to it may have been cut short.
+        """
         for _ in range(_MOST_SECOND_LOOKS):
             page, following = fetch(_query(self._window, capabilities, self._start)), fetch(query)
             yield Page(page.records + following.records)
             before = _counted_before(page, self._window.field, self._last, capabilities)
             if page.total is None or following.total is None or page.total - before <= following.total:
-                return
+                return following
         evidence = f"rows are missing before {self._last}: the totals do not add up"
         raise CapabilityDriftError("ends_inclusive", answer=False, evidence=evidence)
+
+
+def _check(page: Page, window: Window, query: Query, capabilities: ServerCapabilities) -> None:
+    start = query.start or window.start
+    check_order(page, window.field)
+    check_dates(page, window.field, start, query.end or window.end, capabilities)
+    check_granularity(page, window.field, start, capabilities)
 
 
 def _latest(values: list[datetime], field: Field) -> datetime:

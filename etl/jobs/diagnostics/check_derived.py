@@ -14,19 +14,21 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, column, func, or_, select, table
 
 from etl.jobs.maintenance.rebuild_from_raw import TRANSFORM, shape_from
+from etl.jobs.pipeline.reverted_names import versions
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.load.database.engine import reading
+from etl.load.queries import deletions, status
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
 from etl.load.schema.ledger_tables import sources
 from etl.load.schema.task_tables import CHILDREN, daily_counts, status_intervals, task_progress, tasks
 from etl.load.upsert import erase, replace_rows
 from etl.load.upsert.batch import Batch
-from etl.row import Row
+from etl.load.upsert.dimensions import KEY
+from etl.record import Row
 from etl.transform import Stream, TaskRows, transform
 
 _AT_ONCE = 500
 _COUNTS = ("created", "resolved", "reopened", "deleted")
-_KEY = ("_id", "source_id", "seen_at")
 
 
 def first_difference(engine: Engine) -> str | None:
@@ -74,20 +76,20 @@ def _of_records(connection: Connection, stream: Stream) -> Iterator[str]:
     """Compare what the records of a source's tasks say with their rows, 500 tasks at a time."""
     erased = erase.forgotten_ids(connection, stream.source_id)
     transformer = BatchTransformer(stream, drop_fields=(), erased=erased, is_stream_named=False)
-    last = ""
+    last, gone = "", deletions.gone_ids(connection, stream.source_id)
+    # A task that the server no longer has may show a newer version, until reconcile marks it.
+    known = status.account(connection, stream.source_id)
+    is_whole = known is None or known["stored_live"] + known["quarantined"] <= known["server_total"]
     while found := replace_rows.records(connection, stream.source_id, after=last, most=_AT_ONCE):
         last = found[-1][0]
         batch = transformer.transform_stored([record for key, record in found if key not in erased])
         yield from _of_tasks(connection, batch)
         for kept in CHILDREN:
             yield from _of_children(connection, kept, batch)
-        for kept, mentions in (
-            (statuses, batch.statuses),
-            (priorities, batch.priorities),
-            (cases, batch.cases),
-            *((each, [row for of_task in batch.details for row in of_task.get(each.name, ())]) for each in DIMENSIONS),
-        ):
-            yield from _of_mentions(connection, kept, mentions)
+        live = transformer.transform_stored([record for key, record in found if key not in erased | gone])
+        yield from _of_mentions(connection, cases, live.cases)
+        for kept in (statuses, priorities, *DIMENSIONS) if is_whole else ():
+            yield from _of_mentions(connection, kept, list(versions(live, kept)))
     for kept, key in ((statuses, "status"), (priorities, "priority")):
         for row in _stored(connection, kept, kept.c.source_id == stream.source_id):
             made = transform({"_id": "t", key: row["raw"]}, stream)
@@ -124,7 +126,7 @@ def _of_mentions(connection: Connection, kept: Table, mentions: Sequence[Row]) -
         if known_at is None or known_at < shown_at:
             yield f"{kept.name}: {key} was last shown at {shown_at}, stored is {known_at}"
         elif known_at == shown_at and "raw" not in kept.c:
-            for name in rows[-1].keys() - {*_KEY}:
+            for name in rows[-1].keys() - {*KEY}:
                 if stored[key][name] not in [row.get(name) for row in rows]:
                     yield f"{kept.name}: {key}: {name} is {stored[key][name]!r}, computed is {rows[-1][name]!r}"
 
@@ -133,7 +135,7 @@ def _newest(mentions: Sequence[Row]) -> dict[str, list[Row]]:
     """Return by id the mentions that have the latest date. A mention by the id alone shows nothing."""
     newest: dict[str, list[Row]] = {}
     for row in mentions:
-        if row["seen_at"] is not None and len(row) > len(_KEY):
+        if row["seen_at"] is not None and len(row) > len(KEY):
             known = newest.setdefault(row["_id"], [row])
             if row["seen_at"] > known[0]["seen_at"]:
                 newest[row["_id"]] = [row]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,10 +14,9 @@ from etl.exact_json import clean_text
 from etl.load.database.engine import reading
 from etl.load.queries import tasks as lookup
 from etl.load.queries.tasks import Key
-from etl.row import Row
+from etl.record import Row
 from etl.times import format_time
 
-FETCH = "kore-etl fetch --search"
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 _OTHERS = {
     "sts-": "a status",
@@ -68,6 +68,7 @@ class Answer:
     case_tasks: list[Row] = field(default_factory=list)
     rejected: list[Row] = field(default_factory=list)
     hints: list[Hint] = field(default_factory=list)
+    erased_at: datetime | None = None
 
 
 def explain(engine: Engine, asked: str) -> Answer:
@@ -87,11 +88,18 @@ def _of_tasks(connection: Connection, asked: str, keys: list[Key]) -> Answer:
     kept = [row for key in keys for row in lookup.kept_aside(connection, key[0], source_id=key[1])]
     hints = [hint for story in stories for hint in _staleness_hints(connection, story)]
     hints += [_forgotten(task_id, moment) for (task_id, _), moment in erased.items()]
-    return Answer(asked, found=bool(stories), tasks=stories, rejected=kept, hints=[*_rejected(kept), *hints])
+    return Answer(
+        asked,
+        found=bool(stories),
+        tasks=stories,
+        rejected=kept,
+        hints=[*_rejected(kept), *hints],
+        erased_at=max(erased.values(), default=None),
+    )
 
 
 def _forgotten(task_id: str, moment: datetime) -> Hint:
-    reason = f"{task_id} was forgotten at {format_time(moment)}: its content was erased, and none of it is stored again"
+    reason = f"{task_id} was erased on request at {format_time(moment)}, and none of it is stored again"
     return Hint(reason, "kore-etl forget --help")
 
 
@@ -112,6 +120,10 @@ def _of_nothing(connection: Connection, asked: str) -> Answer:
     sources = lookup.known_sources(connection)
     for source in sources:
         hints += _not_covered(connection, source)
+    if number := lookup.count_forgotten(connection):
+        what = "1 task was" if number == 1 else f"{number} tasks were"
+        reason = f"{what} erased on request, the reference too: it may be one of them; only its _id is kept"
+        hints.append(Hint(reason, "kore-etl why ti-..."))
     hints.append(_elsewhere(asked, sources))
     return Answer(asked, found=False, rejected=kept, hints=hints)
 
@@ -148,7 +160,7 @@ def _staleness_hints(connection: Connection, story: Story) -> Iterator[Hint]:
     task, name = story.task, story.task["source"]
     if task["deleted_at"] is not None:
         reason = f"{task['_id']} was found gone from the server at {format_time(task['deleted_at'])}"
-        yield Hint(reason, f"{FETCH} {shlex.quote(task['ref_id'] or task['_id'])}")
+        yield Hint(reason, _fetch(task["_id"]))
     marks = [each["watermark"] for each in lookup.known_sources(connection) if each["id"] == task["source_id"]]
     if None in marks:
         yield Hint(f"the first sync of source {name} has not come to its end", f"kore-etl sync --source {name}")
@@ -195,7 +207,13 @@ def _elsewhere(asked: str, sources: list[Row]) -> Hint:
         return Hint("nothing was ever synced into this database", "kore-etl sync")
     known = ", ".join(f"{source['name']} ({source['stream_id']})" for source in sources)
     reason = f"it was never seen in the streams that are here: {known}; it may be mistyped, or of another stream"
-    return Hint(reason, f"{FETCH} {shlex.quote(asked)}")
+    return Hint(reason, _fetch(asked))
+
+
+def _fetch(asked: str) -> str:
+    """Return the command that finds a task on the server: a search finds names only, no id or reference."""
+    text = json.dumps(asked)
+    return f"kore-etl fetch --all | jq {shlex.quote(f'select(._id == {text} or .refId == {text})')}"
 
 
 def _range_text(start: datetime, end: datetime) -> str:

@@ -15,7 +15,7 @@ from etl.load.database.engine import reading
 from etl.load.ledger.sources import identity
 from etl.load.queries import status
 from etl.load.queries import tasks as lookup
-from etl.row import Row
+from etl.record import Row
 
 TimeRange = tuple[datetime, datetime]
 Identity = tuple[str, str, str]

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from etl.jobs.run.source_lease import hold_source
 from etl.load.ledger import retention, sources
-from etl.row import Row
+from etl.record import Row
 
 COMMAND = "prune"
 

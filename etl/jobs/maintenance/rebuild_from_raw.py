@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 from sqlalchemy import Connection
@@ -21,6 +21,7 @@ from etl.load.database.secure_delete import erasing, scrub
 from etl.load.schema.dimension_tables import priorities, statuses
 from etl.load.upsert import derived_tables, replace_rows, unknown_keys
 from etl.logs import get_logger
+from etl.record import Record
 from etl.times import utc_offsets
 from etl.transform import TaskRows, dropper, transform
 from etl.transform.drop_fields import custom_fields, history_fields, people_columns
@@ -88,7 +89,7 @@ def rebuild(run: RunContext) -> int:
     return tasks
 
 
-def _stored(run: RunContext) -> Iterator[list[tuple[str, Any]]]:
+def _stored(run: RunContext) -> Iterator[list[tuple[str, str]]]:
     last = ""
     while True:
         found = run.store.read(replace_rows.records, after=last, most=_AT_ONCE)
@@ -98,8 +99,8 @@ def _stored(run: RunContext) -> Iterator[list[tuple[str, Any]]]:
         last = found[-1][0]
 
 
-def _rewrite(run: RunContext, records: list[tuple[str, Any]]) -> int:
-    batch = run.transformer.transform_stored([record for _, record in records])
+def _rewrite(run: RunContext, records: list[tuple[str, str]]) -> int:
+    batch = run.transformer.transform_stored([Record(text.encode()) for _, text in records])
     with run.store.writing(erasing) as connection:
         replace_rows.replace(connection, batch)
     return len(records)

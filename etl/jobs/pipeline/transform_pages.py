@@ -9,7 +9,8 @@ from etl.extract.http.page import Page, record_id
 from etl.load.schema.dimension_tables import DIMENSIONS
 from etl.load.schema.task_tables import CHILDREN
 from etl.load.upsert.batch import Batch, Rejected
-from etl.transform import Rejection, Stream, TaskRows, dropper, tombstone, transform
+from etl.record import Record, plain
+from etl.transform import Rejection, Stream, TaskRows, dropper, tombstone, transform, transform_typed
 
 # The memory that a record's rows take, about, in bytes: for each, and for each character of its text.
 _EACH, _PER_CHARACTER = 4096, 4
@@ -24,6 +25,7 @@ class BatchTransformer:
     ) -> None:
         self.stream = stream
         self._drop = dropper(drop_fields)
+        self._drops = bool(drop_fields)
         self._erased = erased
         self._filter = StreamFilter(stream.stream_id, is_named=is_stream_named)
 
@@ -41,14 +43,27 @@ class BatchTransformer:
         return _batch(*self._rows(records))
 
     def _rows(self, records: Sequence[Any]) -> tuple[list[TaskRows], list[Rejected]]:
-        results = [transform(self._storable(record), self.stream) for record in records]
+        results = [self._transform(record) for record in records]
         rows = [result for result in results if isinstance(result, TaskRows)]
         bad = [result for result in results if isinstance(result, Rejection)]
         return rows, [(rejection.reason, rejection.record_id, rejection.raw) for rejection in bad]
 
-    def _storable(self, record: Any) -> Any:
+    def _transform(self, record: Any) -> TaskRows | Rejection:
+        is_erased = bool(self._erased) and record_id(record) in self._erased
+        if not isinstance(record, Record):
+            return transform(self._storable(record, is_erased=is_erased), self.stream)
+        typed = None if is_erased or self._drops else transform_typed(record, self.stream)
+        if typed is not None:
+            return typed
+        storable = self._storable(record.value, is_erased=is_erased)
+        made = transform(storable, self.stream)
+        if isinstance(made, TaskRows) and storable is record.value and record.is_storable():
+            made.task["raw"] = record.text.decode()
+        return made
+
+    def _storable(self, record: Any, *, is_erased: bool) -> Any:
         record = self._drop(record)
-        return tombstone(record) if self._erased and record_id(record) in self._erased else record
+        return tombstone(record) if is_erased else record
 
 
 class StreamFilter:
@@ -74,6 +89,9 @@ class StreamFilter:
         return ours, [(self.REASON, str(task["_id"]), str(task["raw"])) for task in others]
 
     def _is_ours(self, record: Any) -> bool:
+        if isinstance(record, Record) and record.task is not None:
+            return record.task.iId == self._stream_id
+        record = plain(record)
         return isinstance(record, dict) and record.get("iId") == self._stream_id
 
 

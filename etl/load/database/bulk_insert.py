@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.load.database.errors import mapped
 from etl.load.database.types import Moment, to_text
-from etl.row import Row
+from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -60,6 +60,12 @@ def is_any(connection: Connection, source_id: int) -> bool:
     return connection.execute(query).first() is not None
 
 
+def gone_ids(connection: Connection, source_id: int) -> frozenset[str]:
+    """Return the ids of the tasks of a source that are marked as gone."""
+    query = select(tasks.c["_id"]).where(tasks.c.source_id == source_id, not_(is_present()))
+    return frozenset(connection.execute(query).scalars())
+
+
 def count_marked(connection: Connection, source_id: int) -> int:
     """Count the tasks of a source that are marked as gone."""
     return _number(connection, tasks.c.source_id == source_id, not_(is_present()))

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, case, func, select
 
 from etl.load.schema.ledger_tables import rejected_records, sources, sync_runs, sync_windows, watermarks
 from etl.load.schema.task_tables import tasks
-from etl.row import Row
+from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

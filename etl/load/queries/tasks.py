@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Text, and_, column, exists, or_, select, table, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Text,
+    and_,
+    column,
+    exists,
+    func,
+    or_,
+    select,
+    table,
+    tuple_,
+)
 
 from etl.load.database.types import Moment
 from etl.load.schema.dimension_tables import cases
 from etl.load.schema.ledger_tables import rejected_records, sources, sync_runs, sync_windows, watermarks
 from etl.load.schema.task_tables import task_changes, tasks
-from etl.row import Row
+from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,11 +80,23 @@ def task_keys(connection: Connection, asked: str) -> list[Key]:
     return _keys(connection, tasks, asked)
 
 
+def records(connection: Connection, source_id: int, task_ids: Sequence[str]) -> dict[str, Any]:
+    """Return the stored records of a source's tasks by ``_id``."""
+    query = select(tasks.c["_id"], tasks.c.raw).where(tasks.c.source_id == source_id, tasks.c["_id"].in_(task_ids))
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
 def forgotten(connection: Connection, keys: Sequence[Key]) -> dict[Key, datetime]:
     """Return when tasks were forgotten, for those that were."""
     query = select(tasks.c["_id"], tasks.c.source_id, tasks.c.forgotten_at)
     found = connection.execute(query.where(_key(tasks).in_(keys), tasks.c.forgotten_at.is_not(None)))
     return {(row[0], row[1]): row[2] for row in found}
+
+
+def count_forgotten(connection: Connection) -> int:
+    """Return the number of tasks that were forgotten."""
+    query = select(func.count()).select_from(tasks).where(tasks.c.forgotten_at.is_not(None))
+    return int(connection.execute(query).scalar_one())
 
 
 def case_keys(connection: Connection, asked: str) -> list[Key]:

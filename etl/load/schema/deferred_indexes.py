@@ -1,8 +1,8 @@
 """Defers indexes until the end of a first load: filled row by row they take longer than the rows themselves.
 
 A run that finds no task drops them. The next run that ends makes the missing ones, each from all rows at once. The
-database's catalogue tells which are missing, so a killed run leaves only slower queries behind. Keys stay, because they
-keep the rows exact.
+database's catalogue tells which are missing, so a killed run leaves only slower queries behind. On PostgreSQL foreign
+keys wait likewise, because a check of each row costs as much as the rows. Primary keys stay: they keep the rows exact.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, Index, bindparam, select, text
+from sqlalchemy import Connection, Engine, Executable, ForeignKeyConstraint, Index, bindparam, select, text
 from sqlalchemy.schema import CreateIndex, DropIndex
 
 from etl.errors import DatabaseError
@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 _EACH_RUN_ASKS_BY = {"ix_tasks_forgotten_at"}
 _NAMES = {
     "sqlite": "select name from sqlite_master where type = 'index' and name in :names",
-    "postgresql": "select indexname from pg_indexes where schemaname = current_schema() and indexname in :names",
+    "postgresql": """
+        select indexname from pg_indexes where schemaname = current_schema() and indexname in :names
+        union all
+        select conname from pg_constraint
+        where connamespace = current_schema()::regnamespace and convalidated and conname in :names
+    """,
 }
 
 
@@ -35,6 +40,12 @@ def late() -> dict[str, Index]:
     """Return the indexes that a first load defers, by name."""
     every = {f"{index.name}": index for table in (cases, tasks, *CHILDREN) for index in table.indexes}
     return {name: every[name] for name in sorted(every.keys() - _EACH_RUN_ASKS_BY)}
+
+
+@cache
+def late_keys() -> dict[str, ForeignKeyConstraint]:
+    """Return the foreign keys that a first load defers on PostgreSQL, by name."""
+    return {f"{key.name}": key for table in (tasks, *CHILDREN) for key in table.foreign_key_constraints}
 
 
 def put_off(engine: Engine) -> bool:
@@ -51,21 +62,24 @@ def put_off(engine: Engine) -> bool:
         if not _holds_tasks(connection):
             for index in late().values():
                 connection.execute(DropIndex(index, if_exists=True))
+            for name, key in late_keys().items() if connection.dialect.name == "postgresql" else ():
+                connection.exec_driver_sql(f"alter table {key.table.name} drop constraint if exists {name}")
     return True
 
 
 def missing(connection: Connection) -> Sequence[str]:
-    """Return the names of the missing indexes."""
+    """Return the names of the missing indexes, and of the foreign keys that are missing or not checked yet."""
+    names = [*late(), *(late_keys() if connection.dialect.name == "postgresql" else ())]
     query = text(_NAMES[connection.dialect.name]).bindparams(bindparam("names", expanding=True))
-    there = set(connection.execute(query, {"names": [*late()]}).scalars())
-    return [name for name in late() if name not in there]
+    there = set(connection.execute(query, {"names": names}).scalars())
+    return [name for name in names if name not in there]
 
 
 def make_missing(engine: Engine) -> int:
-    """Make the missing indexes, each in its own transaction, and return how many.
+    """Make what is missing, each in its own transaction, and return how many.
 
     Raises:
-        DatabaseError: an index cannot be made; those before it exist.
+        DatabaseError: one cannot be made; those before it exist.
     """
     with reading(engine) as connection:
         names = missing(connection)
@@ -73,9 +87,32 @@ def make_missing(engine: Engine) -> int:
         with sorting_in_files(engine) as connection:
             set_index_options(metadata, connection)
             for name in names:
-                with connection.begin():
-                    connection.execute(CreateIndex(late()[name], if_not_exists=True))
+                for statement in _making(name):
+                    with connection.begin():
+                        connection.execute(statement)
+        _analyze(engine)
     return len(names)
+
+
+def _making(name: str) -> Sequence[Executable]:
+    if name in late():
+        return [CreateIndex(late()[name], if_not_exists=True)]
+    key = late_keys()[name]
+    own, others = ", ".join(key.column_keys), ", ".join(each.column.name for each in key.elements)
+    alter = f"alter table {key.table.name}"
+    foreign = f"foreign key ({own}) references {key.referred_table.name} ({others})"
+    return [
+        text(f"{alter} drop constraint if exists {name}"),
+        text(f"{alter} add constraint {name} {foreign} not valid"),
+        text(f"{alter} validate constraint {name}"),  # readers and writers go on meanwhile
+    ]
+
+
+def _analyze(engine: Engine) -> None:
+    """Let PostgreSQL count the rows now: its own process comes late, and the next changes are planned by it."""
+    if engine.dialect.name == "postgresql":
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"analyze {', '.join(metadata.tables)}")
 
 
 def _holds_tasks(connection: Connection) -> bool:

@@ -24,23 +24,26 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    update,
 )
 
 from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import create_temporary, insert_by
-from etl.load.schema.dimension_tables import DIMENSIONS, cases
+from etl.load.schema.dimension_tables import DIMENSIONS, cases, statuses
+from etl.load.upsert import daily_counts, derived_tables
 from etl.load.upsert.batch import Details
-from etl.row import Row
+from etl.record import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 _incoming_cases = Table(
     "incoming_cases", MetaData(), *(Column(own.name, own.type) for own in cases.columns), prefixes=["TEMPORARY"]
 )
+_IDS_AT_ONCE = 500
 _NEVER = datetime.min.replace(tzinfo=UTC)
-_KEPT = ("_id", "source_id", "seen_at")
+KEY = ("_id", "source_id", "seen_at")
 
 
 def store_people_and_queues(connection: Connection, details: Iterable[Details]) -> None:
@@ -65,6 +68,31 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         connection.execute(_merge_of_cases(dialect, names))
     else:
         connection.execute(_upsert_of(dialect, table, names), latest)
+
+
+def newer_than(connection: Connection, source_id: int, table: Table, read: Mapping[str, datetime]) -> frozenset[str]:
+    """Return the ids of a source's rows that are newer than a date, which is given by ``_id``."""
+    if not read:
+        return frozenset()
+    query = select(table.c["_id"], table.c.seen_at).where(table.c.source_id == source_id, table.c.seen_at.is_not(None))
+    return frozenset(key for key, seen_at in connection.execute(query) if key in read and seen_at > read[key])
+
+
+def put_back(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Store versions in the place of newer ones; derived tables follow if a status has another meaning then."""
+    if not rows:
+        return
+    is_meaning_changed = table is statuses and daily_counts.is_meaning_changed(connection, rows)
+    source_id, ids = rows[0]["source_id"], sorted({row["_id"] for row in rows})
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        some = table.c["_id"].in_(ids[start : start + _IDS_AT_ONCE])
+        connection.execute(update(table).where(some, table.c.source_id == source_id).values(seen_at=None))
+    if table in DIMENSIONS:
+        store_people_and_queues(connection, [{table.name: rows}])
+    else:
+        upsert(connection, table, rows)
+    if is_meaning_changed:
+        derived_tables.rebuild(connection, source_id)
 
 
 @cache
@@ -128,7 +156,7 @@ def _distinct(rows: Iterable[Row]) -> Iterable[Row]:
         known = newest.get(said)
         if known is None or _age(row) >= _age(known):
             newest.pop(said, None)  # to stand behind what was read before
-            newest[said] = row if len(row) > len(_KEPT) else {**row, "seen_at": None}
+            newest[said] = row if len(row) > len(KEY) else {**row, "seen_at": None}
     return newest.values()
 
 
@@ -138,7 +166,7 @@ def _age(row: Row) -> datetime:
 
 @cache
 def _upsert_mention(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
-    told = [name for name in names if name not in _KEPT]
+    told = [name for name in names if name not in KEY]
     statement = insert_by(dialect, table).values({name: bindparam(name) for name in names})
     new, old = statement.excluded, table.c
     later = and_(new.seen_at.is_not(None), or_(old.seen_at.is_(None), new.seen_at > old.seen_at))

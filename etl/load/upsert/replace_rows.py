@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Table, Text, bindparam, cast, delete, func, select, update
 
 from etl.load.database.bulk_insert import fill
 from etl.load.ledger.rejected_records import digest_of
@@ -13,7 +13,7 @@ from etl.load.schema.ledger_tables import rejected_records, source_offsets, sour
 from etl.load.schema.task_tables import is_of, task_changes, tasks
 from etl.load.upsert import dimensions
 from etl.load.upsert.tasks import put_children
-from etl.row import Row
+from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from etl.load.upsert.batch import Batch
 
 
-def records(connection: Connection, source_id: int, *, after: str, most: int) -> list[tuple[str, Any]]:
-    """Return the next tasks of a source in the order of their ids, each with its stored record."""
+def records(connection: Connection, source_id: int, *, after: str, most: int) -> list[tuple[str, str]]:
+    """Return the next tasks of a source in the order of their ids, each with the text of its record."""
     key = tasks.c["_id"]
-    query = select(key, tasks.c.raw).where(is_of(source_id), key > after).order_by(key).limit(most)
+    query = select(key, cast(tasks.c.raw, Text)).where(is_of(source_id), key > after).order_by(key).limit(most)
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 

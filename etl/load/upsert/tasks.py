@@ -16,21 +16,25 @@ from sqlalchemy import (
     Connection,
     MetaData,
     Table,
+    Text,
     and_,
     bindparam,
     case,
+    cast,
     delete,
     func,
     null,
     or_,
     select,
+    update,
 )
 
+from etl.exact_json import canonical, read
 from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import create_temporary, insert_by
 from etl.load.schema.task_tables import CHILDREN, inactive_since, tasks
 from etl.load.upsert.batch import Batch, Details
-from etl.row import Row
+from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,6 +79,31 @@ def stage(connection: Connection, rows: Sequence[Row]) -> None:
     """Put rows, one an id, into this connection's temporary table ``incoming_tasks``."""
     create_temporary(connection, incoming)
     fill(connection, incoming, rows)
+    if connection.dialect.name == "sqlite":
+        _unify_spellings(connection)
+
+
+def _unify_spellings(connection: Connection) -> None:
+    """Give a staged record the stored text where both say the same with other order, spaces or escapes.
+
+    SQLite compares texts. PostgreSQL's jsonb compares what they say.
+    """
+    pairs = connection.execute(_other_spellings()).all()
+    same = [key for key, new, old in pairs if canonical(read(new)) == canonical(read(old))]
+    for start in range(0, len(same), _IDS_AT_ONCE):
+        some = incoming.c["_id"].in_(same[start : start + _IDS_AT_ONCE])
+        connection.execute(update(incoming).where(some).values(raw=select(tasks.c.raw).where(_KEY).scalar_subquery()))
+
+
+@cache
+def _other_spellings() -> Any:
+    texts = (cast(incoming.c.raw, Text), cast(tasks.c.raw, Text))
+    same_version = incoming.c.updated_at.is_not_distinct_from(tasks.c.updated_at)
+    return (
+        select(incoming.c["_id"], *texts)
+        .select_from(incoming.join(tasks, _KEY))
+        .where(same_version, incoming.c.raw != tasks.c.raw)
+    )
 
 
 def newest_of_each(batch: Batch) -> dict[str, tuple[Row, Details]]:

@@ -137,7 +137,8 @@ class Sandbox(Service):
     def environment(self) -> dict[str, str]:
         """The environment in which ``kore-etl`` talks to this server."""
         options = self.options
-        return {
+        budget = {} if options.requests_per_minute else {"KORE_ETL_REQUESTS_PER_MINUTE": "6000"}  # nothing to wait for
+        return budget | {
             "KORE_ETL_BASE_URL": self.url,
             "KORE_ETL_ACCOUNT_ID": options.account_id,
             "KORE_ETL_STREAM_ID": options.stream_id,

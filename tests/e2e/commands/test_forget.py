@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from tests.e2e.terminal import on_terminal
 from tests.integration.mirror import Mirror
 
 TOLD = {
@@ -37,7 +38,7 @@ def run(run_cli, mirror, environment) -> Callable:
 def test_forget_erases_the_task_says_so_and_why_knows(run, mirror):
     done = run("forget", "ti-told", "--yes")
     assert (done.returncode, done.stdout) == (0, "")
-    assert "kore-etl: ti-told is forgotten\n" in done.stderr
+    assert "kore-etl: ti-told is erased and stays so\n" in done.stderr
     assert mirror.rows("select name, ref_id from tasks where _id = 'ti-told'") == [(None, None)]
     assert mirror.rows("select command, exit_code, requests from sync_runs order by id desc limit 1") == [
         ("forget", 0, 0)
@@ -45,7 +46,32 @@ def test_forget_erases_the_task_says_so_and_why_knows(run, mirror):
 
     why = json.loads(run("why", "ti-told", "--output", "json").stdout)
     assert not why["found"]
-    assert "ti-told was forgotten at " in why["hints"][0]["reason"]
+    assert "ti-told was erased on request at " in why["hints"][0]["reason"]
+
+
+def test_forget_takes_a_reference_and_why_says_it_was_erased(run, mirror):
+    done = run("forget", "TS900001", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "TS900001 (ti-told) is erased" in done.stderr
+    assert mirror.rows("select name, ref_id from tasks where _id = 'ti-told'") == [(None, None)]
+    assert run("why", "ti-told").stdout.startswith("ti-told was erased on request at ")
+    assert "1 task was erased on request, the reference too: it may be one of them" in run("why", "TS900001").stdout
+
+
+def test_forget_asks_which_one_if_several_have_the_reference(run, mirror, tmp_path, environment):
+    mirror.server.put([{**TOLD, "_id": "ti-twin"}])
+    mirror.sync()
+    done = run("forget", "TS900001", "--yes")
+    assert (done.returncode, "give an _id: ti-told, ti-twin" in done.stderr) == (2, True)
+    env = environment(mirror.server, mirror.database_url)
+    code, shown = on_terminal(["forget", "TS900001", "--yes"], tmp_path, env, typed=["ti-twin"])
+    assert code == 0, shown
+    assert mirror.rows("select _id from tasks where forgotten_at is not null") == [("ti-twin",)]
+
+
+def test_why_suggests_a_search_that_can_find_it(run):
+    answer = json.loads(run("why", "TS555555", "--output", "json").stdout)
+    assert answer["hints"][-1]["command"].startswith("kore-etl fetch --all | jq 'select(._id ==")
 
 
 def test_forget_asks_first_and_without_a_terminal_needs_yes(run, mirror):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from sqlalchemy import create_engine, text
 
 from etl.load.database.engine import open_engine
@@ -547,3 +548,44 @@ def test_waits_for_another_run_if_told_so(sandbox, environment, migrated_sqlite_
     lock.release()
     engine.dispose()
     assert waiting.wait(timeout=60) == 0
+
+
+def dry(run_cli: Any, env: Any, *options: str) -> dict[str, Any]:
+    done = run_cli("sync", "--dry-run", "--output", "json", *options, env=env)
+    assert done.returncode == 0, done.stderr
+    (source,) = json.loads(done.stdout)["sources"]
+    return source
+
+
+def test_a_first_dry_run_makes_no_request_and_no_file(sandbox, environment, sqlite_url, run_cli, tmp_path):
+    server = sandbox(tasks=20)
+    told = dry(run_cli, environment(server, sqlite_url))
+    assert told["reads"].startswith("after a probe of at most 12 requests, all of history")
+    assert (server.request_count, list(tmp_path.glob("*.db*"))) == (0, [])
+    assert dry(run_cli, environment(server, sqlite_url), "--sample", "5")["new"] == 5
+    assert (server.request_count, list(tmp_path.glob("*.db*"))) == (1, [])
+
+
+def test_a_dry_run_says_what_would_change_and_stores_nothing(sandbox, environment, database_url, run_cli):
+    server = sandbox(tasks=60)
+    env = environment(server, database_url)
+    assert run_cli("sync", env=env).returncode == 0
+    changed = requests.post(f"{server.url}/_sandbox/change", json={"update": 4, "insert": 2}, timeout=30)
+    changed.raise_for_status()
+    database = Database(database_url)
+    before = database.mirror(), database.value("select count(*) from sync_runs"), server.request_count
+    told = dry(run_cli, env, "--sample", "55")
+    assert (told["sampled"], told["new"], len(told["changes"]), told["unchanged"]) == (55, 2, 4, 49)
+    assert all("updated_at" in columns for columns in told["changes"].values())
+    assert told["reads"].startswith("what changed, newest first, down to ")
+    assert told["request"] == {"skip": 0, "limit": 50, "sortBy": {"updatedAt": "desc"}}
+    assert (database.mirror(), database.value("select count(*) from sync_runs")) == before[:2]
+    assert server.request_count == before[2] + 2
+    assert (
+        "of 55 tasks: 2 new, 4 changed, 49 unchanged" in run_cli("sync", "--dry-run", "--sample", "55", env=env).stdout
+    )
+
+
+def test_a_sample_goes_with_a_dry_run(run_cli):
+    done = run_cli("sync", "--sample", "5")
+    assert (done.returncode, "--sample goes with --dry-run" in done.stderr) == (2, True)

@@ -200,3 +200,27 @@ def test_a_lying_server_is_read_or_told_in_bounded_time(reader, server, seconds,
             pass
     except CapabilityDriftError:
         return
+
+
+@given(seconds=st.lists(st.sampled_from([0.4, 1, 3600]), min_size=12, max_size=40), which=st.integers(2, 12))
+@settings(max_examples=60)
+def test_one_page_cut_short_with_its_total_loses_nothing(seconds, which):
+    server = Server()
+    fill(server, seconds)
+    honest, requests = server.fetch, 0
+
+    def fetch(query):
+        nonlocal requests
+        requests += 1
+        page = honest(query)
+        if requests != which:
+            return page
+        few = page.records[: len(page) // 2]
+        return type(page)(few, page.limit, False, len(few))
+
+    read_ids = {
+        record["_id"]
+        for page in read_keyset(fetch, Window("updatedAt", BEGIN, server.now + DAY), known(server))
+        for record in page.records
+    }
+    assert read_ids == set(server.tasks)

@@ -134,6 +134,28 @@ def test_what_several_runs_spent_adds_up():
     assert budget.wait() == 10
 
 
+@given(per_minute=st.integers(1, 7), used=st.integers(0, 15), more=st.integers(1, 20))
+def test_the_time_until_further_requests_is_what_they_take(per_minute, used, more):
+    clock = Clock()
+    budget = clock.budget(per_minute)
+    for _ in range(used):
+        budget.acquire()
+        clock.now += 3
+    told, before = budget.time_until(more), clock.now
+    for _ in range(more):
+        budget.acquire()
+    assert told == pytest.approx(clock.now - before)
+
+
+def test_a_wait_is_told_before_it_begins():
+    clock, told = Clock(), []
+    budget = RateLimiter(1, monotonic=lambda: clock.now, sleep=clock.sleep, on_wait=told.append)
+    budget.acquire()
+    assert told == []
+    budget.acquire()
+    assert told == clock.slept == [MINUTE]
+
+
 @given(st.integers(1, 5), st.integers(1, 20), st.lists(st.floats(0, 900), min_size=1, max_size=60))
 def test_no_hour_ever_holds_more(per_minute, per_hour, pauses):
     clock = Clock()

@@ -58,7 +58,8 @@ def _print(answer: Answer) -> None:
     if answer.rejected:
         click.echo("\nKept aside")
         print_table(_REJECTED, answer.rejected, indent="  ")
-    click.echo("\nTo find out more" if answer.found else "\nIt may be missing because")
+    is_known = answer.found or answer.erased_at is not None
+    click.echo("\nTo find out more" if is_known else "\nIt may be missing because")
     for hint in answer.hints:
         _print_hint(hint)
 
@@ -67,6 +68,8 @@ def _headline(answer: Answer) -> str:
     from etl.cli.output import shown
 
     asked = shown(answer.id)
+    if answer.erased_at is not None and not answer.found:
+        return f"{asked} was erased on request at {shown(answer.erased_at)}."
     if not answer.found:
         return f"{asked} is not here."
     if answer.case:

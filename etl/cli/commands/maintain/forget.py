@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @common_options
-@click.argument("task_id", metavar="ID")
+@click.argument("asked", metavar="ID")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @output_option
-def forget(common: Common, task_id: str, yes: bool, output: str) -> int:
+def forget(common: Common, asked: str, yes: bool, output: str) -> int:
     """Erase a task: its content, its history and its rejected records.
 
-    ID is the task's _id. A tombstone stays: later syncs count the task, store nothing of it, and no view shows it.
-    People that no other task names are erased too. It makes no request. It does not reach copies such as backups and
-    exports.
+    ID is the task's _id or its reference (TS000105); it asks if several tasks have that. A tombstone stays: later syncs
+    count the task, store nothing of it, and no view shows it. People that no other task names are erased too. It makes
+    no request. It does not reach copies such as backups and exports.
 
     \b
     Example:
@@ -36,13 +36,32 @@ def forget(common: Common, task_id: str, yes: bool, output: str) -> int:
     from etl.jobs.maintenance.forget_task import forget as job
 
     settings = common.start().settings
+    task_id = _chosen(settings, asked)
+    name = asked if asked == task_id else f"{asked} ({task_id})"
     chosen = settings.model_copy(update={"sources": _sources_of(settings, task_id)})
     if not yes:
-        _confirm(task_id)
+        _confirm(name)
     code = work_on_sources(chosen, Work("forget", partial(job, task_id=task_id)), output=output)
     if code == 0 and output == "text" and common.verbosity >= 0:
-        click.echo(f"kore-etl: {task_id} is forgotten", err=True)
+        click.echo(f"kore-etl: {name} is erased and stays so", err=True)
     return code
+
+
+def _chosen(settings: Settings, asked: str) -> str:
+    """Return the _id of the task that is asked for by its _id or its reference."""
+    from etl.cli.open_database import existing_database
+    from etl.load.database.engine import reading
+    from etl.load.queries.tasks import task_keys
+
+    with existing_database(settings) as engine, reading(engine) as connection:
+        found = sorted({task_id for task_id, _ in task_keys(connection, asked)})
+    if asked in found or not found:
+        return asked
+    if len(found) == 1:
+        return found[0]
+    if not sys.stdin.isatty():
+        raise ConfigError(f"ID {asked!r}: several tasks have this reference; give an _id: {', '.join(found)}")
+    return str(click.prompt("Several tasks have this reference; which one", type=click.Choice(found), err=True))
 
 
 def _sources_of(settings: Settings, task_id: str) -> tuple[object, ...]:
@@ -64,7 +83,7 @@ def _sources_of(settings: Settings, task_id: str) -> tuple[object, ...]:
     return found
 
 
-def _confirm(task_id: str) -> None:
+def _confirm(name: str) -> None:
     if not sys.stdin.isatty():
         raise ConfigError("forget erases a task and asks first, which needs a terminal; without one add --yes")
-    click.confirm(f"This erases {task_id} permanently. Continue?", abort=True, err=True)
+    click.confirm(f"This erases {name} permanently. Continue?", abort=True, err=True)

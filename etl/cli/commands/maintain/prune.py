@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from etl.jobs.maintenance.prune import Ages, Pruned
-    from etl.row import Row
+    from etl.record import Row
 
 _DAY = timedelta(days=1)
 

@@ -13,7 +13,7 @@ from etl.errors import ConfigError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.row import Row
+    from etl.record import Row
     from etl.settings import Loaded
 
 _LISTED = ("id", "name", "host", "account_id", "stream_id", "in_settings", "tasks", "watermark")

@@ -167,10 +167,12 @@ class _Reading:
 
     def _answers(self, *, read_on: bool) -> Iterator[dict[str, Any]]:
         from etl.extract.http.page import read_page
+        from etl.record import plain
 
         query = self.query
         while True:
             answer = self.client.answer(query)
+            answer["results"] = [plain(record) for record in answer["results"]]
             page = read_page(answer)
             self.total = page.total
             yield answer

@@ -20,6 +20,8 @@ from etl.cli.options import (
 
 if TYPE_CHECKING:
     from etl.cli.run_sources import Job
+    from etl.jobs.dry_run import DryRun
+    from etl.settings import Settings
 
 
 @click.command()
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 @source_option
 @click.option("--full", is_flag=True, help="Read all history again, not only the changes.")
 @click.option("--reconcile", is_flag=True, help="Then mark deleted tasks, like kore-etl reconcile.")
+@click.option("--dry-run", is_flag=True, help="Say what would be requested; store nothing.")
+@click.option("--sample", type=click.IntRange(1, 1000), metavar="N", help="With --dry-run: compare the N newest tasks.")
 @workers_option
 @wait_option
 @metrics_option
@@ -36,6 +40,8 @@ def sync(
     select: tuple[str, ...],
     full: bool,
     reconcile: bool,
+    dry_run: bool,
+    sample: int | None,
     workers: int | None,
     wait: timedelta | None,
     metrics_file: Path | None,
@@ -51,12 +57,65 @@ def sync(
     Example:
       kore-etl sync
       kore-etl sync --source europe --output json | jq .sources
+      kore-etl sync --dry-run --sample 50
     """
+    if sample is not None and not dry_run:
+        raise click.UsageError("--sample goes with --dry-run.")
     from etl.cli.run_sources import Work, work_on_sources
 
     loaded = common.start({"metrics_file": metrics_file}, select=select)
+    if dry_run:
+        return _dry_run(loaded.settings, full=full, sample=sample or 0, output=output)
     work = Work("sync", _reconcile(full=full) if reconcile else _sync(full=full, workers=workers))
     return work_on_sources(loaded.settings, work, output=output, configured=loaded.names, wait=wait)
+
+
+def _dry_run(settings: Settings, *, full: bool, sample: int, output: str) -> int:
+    from contextlib import ExitStack
+    from dataclasses import asdict
+
+    from etl.cli.client_factory import Builder
+    from etl.cli.open_database import existing_database
+    from etl.cli.output import print_json, print_record
+    from etl.jobs.dry_run import dry_run
+    from etl.load.database.engine import file_of
+    from etl.load.schema import migrate
+    from etl.stop_request import graceful
+
+    file = file_of(settings.database_url)
+    with graceful() as stop, ExitStack() as stack:
+        engine = None
+        if file is None or file.exists():
+            engine = stack.enter_context(existing_database(settings, schema="any"))
+            if migrate.current(engine) is None:
+                engine = None
+            else:
+                migrate.require_newest(engine, migrate=False)
+        builder = Builder(settings, engine, stop)
+        found = []
+        for source in settings.sources:
+            spec = builder.source_spec(source)
+            stack.callback(spec.client.close)
+            found.append(dry_run(engine, spec, full=full, sample=sample))
+    if output == "json":
+        print_json({"dry_run": True, "sources": [asdict(each) for each in found]})
+        return 0
+    for each in found:
+        click.echo(f"{each.name}: nothing is stored by this dry run")
+        print_record(_lines(each), indent="  ")
+    return 0
+
+
+def _lines(each: DryRun) -> dict[str, object]:
+    import orjson
+
+    lines: dict[str, object] = {"reads": each.reads}
+    lines |= {"first request": orjson.dumps(dict(each.request)).decode(), "requests": each.requests}
+    if each.sampled:
+        counts = f"{each.new} new, {len(each.changes)} changed, {each.unchanged} unchanged, {each.rejected} rejected"
+        lines["sample"] = f"of {each.sampled} tasks: {counts}"
+        lines |= {f"  {key}": ", ".join(columns) for key, columns in each.changes.items()}
+    return lines
 
 
 def _sync(*, full: bool, workers: int | None) -> Job:

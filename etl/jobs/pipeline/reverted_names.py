@@ -1,0 +1,77 @@
+"""Reverts names that a restored server no longer shows, after all of history was read.
+
+The version of the newest task wins for statuses, priorities, agents, queues and users. A restored server may have lost
+that task, or its newest version. Then the newest version that this run read wins.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from threading import Lock
+
+from sqlalchemy import Table
+
+from etl.jobs.run.run_context import RunContext
+from etl.load.schema.dimension_tables import DIMENSIONS, priorities, statuses
+from etl.load.upsert import dimensions, replace_rows
+from etl.load.upsert.batch import Batch
+from etl.logs import get_logger
+from etl.record import Row
+
+log = get_logger()
+
+_AT_ONCE = 500
+_TABLES = (statuses, priorities, *DIMENSIONS)
+
+
+class ReadVersions:
+    """The date of the newest version of each status, priority, agent, queue and user that a run read."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str, dict[str, datetime]] = {table.name: {} for table in _TABLES}
+        self._lock = Lock()
+
+    def add(self, batch: Batch) -> None:
+        """Note what the tasks of a batch name."""
+        with self._lock:
+            for table in _TABLES:
+                newest = self._newest[table.name]
+                for row in versions(batch, table):
+                    if row["_id"] not in newest or row["seen_at"] > newest[row["_id"]]:
+                        newest[row["_id"]] = row["seen_at"]
+
+    def of(self, table: Table) -> dict[str, datetime]:
+        """Return the dates of a table by ``_id``."""
+        return self._newest[table.name]
+
+
+def versions(batch: Batch, table: Table) -> Iterator[Row]:
+    """Yield the versions of a table's rows that the tasks of a batch show, those with a date."""
+    named: dict[str, Sequence[Row]] = {"statuses": batch.statuses, "priorities": batch.priorities}
+    rows = named.get(table.name)
+    for row in rows if rows is not None else (row for each in batch.details for row in each.get(table.name, ())):
+        if row["seen_at"] is not None and len(row) > len(dimensions.KEY):
+            yield row
+
+
+def revert_names(run: RunContext, read: ReadVersions) -> None:
+    """Replace each version that is newer than what the run read by the newest one that it read."""
+    outdated = {table: run.store.read(dimensions.newer_than, table, read.of(table)) for table in _TABLES}
+    if not any(outdated.values()):
+        return
+    found: dict[Table, list[Row]] = defaultdict(list)
+    last = ""
+    while records := run.store.read(replace_rows.records, after=last, most=_AT_ONCE):
+        last = records[-1][0]
+        batch = run.transformer.transform_stored([record for _, record in records])
+        for table, ids in outdated.items():
+            newest = read.of(table)
+            found[table] += [
+                row for row in versions(batch, table) if row["_id"] in ids and row["seen_at"] == newest[row["_id"]]
+            ]
+    with run.store.writing() as connection:
+        for table, rows in found.items():
+            dimensions.put_back(connection, table, rows)
+    log.info("names.reverted", names=sum(map(len, outdated.values())))
