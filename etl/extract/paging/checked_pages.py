@@ -15,7 +15,7 @@ from etl.extract.http.query import Field, Query
 Fetch = Callable[[Query], Page]
 
 EVERYTHING = Query()
-_COARSEST = timedelta(days=1)  # granularity, where it is unknown
+_COARSEST = timedelta(minutes=1)  # granularity, where it is unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,3 +86,11 @@ def test_a_full_sync_reads_history_where_no_clock_is_certain(mirror, field):
     mirrored.server.rename("Open", "To do")
     assert mirrored.sync(full=True).exit_code == 0
     assert mirrored.differences() == NONE
+
+
+def test_a_filter_on_the_other_date_is_noticed_within_days(mirror):
+    options = {"window_field": "updatedAt", "ends": "half_open", "granularity": "minute", "hidden": 0.02}
+    mirrored = mirror(days=2.0, cap=10, null_updated=0.1, seed=167, tie_break="insertion", **options)
+    outcome = mirrored.sync()
+    assert (outcome.exit_code, mirrored.differences()) == (0, NONE)
+    assert outcome.requests <= 1000
