@@ -13,44 +13,43 @@ from benchmarks.machine import description
 from benchmarks.processes import CHECKOUT, Cost, Server, page_server
 from benchmarks.report import Cell, Results, write
 
-FULL_SIZES, EIGHT_SIZES = (10_000, 100_000), (10_000, 100_000, 1_000_000)
-MOST_FOR_DLT = 100_000
-MANY = 1_000_000  # from here on one round
-CHANGES = 1000
+SIZES = (10_000, 100_000)
+CHANGES, FEW = 1000, 10
 
 
 def main() -> None:
     """Measure, and write what was found."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--quick", action="store_true", help="10,000 tasks and one round: some two minutes.")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--without-dlt", action="store_true")
-    parser.add_argument("--most", type=int, default=MANY, help="Leave larger sizes out.")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="Numbers of tasks.")
     parser.add_argument("--output", type=Path, default=CHECKOUT / "docs")
     given = parser.parse_args()
-    rounds, most = (1, 10_000) if given.quick else (given.rounds, given.most)
+    rounds, sizes = (1, SIZES[:1]) if given.quick else (given.rounds, given.sizes)
     results = Results(description(), rounds, [])
     with tempfile.TemporaryDirectory(prefix="bench-", dir=CHECKOUT / "benchmarks") as scratch:
         dlt = None if given.without_dlt else environment_of_dlt(CHECKOUT / "benchmarks" / ".environment")
-        with tempfile.TemporaryDirectory(prefix="bench-") as short, postgres_server(Path(short)) as postgres:
-            everybody = contenders(postgres, dlt)
-            for shape, sizes in (("full", FULL_SIZES), ("eight", EIGHT_SIZES)):
-                for size in (size for size in sizes if size <= most):
-                    results.cells += measured(everybody, Path(scratch), shape, size, 1 if size >= MANY else rounds)
+        with tempfile.TemporaryDirectory(prefix="bench-") as short, postgres_server(Path(short)) as (postgres, process):
+            everybody = contenders(postgres, process, dlt)
+            for shape in ("full", "eight"):
+                for size in sizes:
+                    results.cells += measured(everybody, Path(scratch), shape, size, rounds)
     write(results, given.output, dlt)
 
 
 def measured(everybody: list[Contender], folder: Path, shape: str, size: int, rounds: int) -> Iterator[Cell]:
     """Measure everybody in turn, round after round, on one server whose tasks change between the steps."""
-    taking_part = [each for each in everybody if size <= MOST_FOR_DLT or not each.name.startswith("dlt")]
+    taking_part = list(everybody)
+    steps = {"first": 0, "quiet": 0, "1 % changed": size // 100, "1,000 changed": CHANGES, "10 after that": FEW}
     costs: dict[tuple[str, str], list[Cost]] = {}
     with page_server(size, shape) as server:
         for number in range(rounds):
             for each in taking_part:
                 each.begin_anew(folder)
-            for step, changes in (("first", 0), ("quiet", 0), ("1 % changed", size // 100), ("1,000 changed", CHANGES)):
+            for step, changes in steps.items():
                 if changes:
-                    server.ask("/change", update=changes)
+                    server.ask("/change", update=min(changes, size))
                 for each in list(taking_part):
                     if step == "first" or each.name != "the limit":
                         cost = _cost(each, server)

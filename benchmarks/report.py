@@ -28,6 +28,8 @@ class Cell:
     cpu: float
     memory: float
     requests: int
+    server: float
+    stored: int
 
     @classmethod
     def of(cls, shape: str, tasks: int, step: str, name: str, costs: Sequence[Cost]) -> Cell:
@@ -38,6 +40,8 @@ class Cell:
             cpu=round(median(cost.cpu for cost in costs), 3),
             memory=round(max(cost.memory for cost in costs), 1),
             requests=int(median(cost.requests for cost in costs)),
+            server=round(median(cost.server for cost in costs), 3),
+            stored=int(median(cost.stored for cost in costs)),
         )  # fmt: skip
 
 
@@ -72,7 +76,7 @@ def write(results: Results, folder: Path, python: Path | None) -> None:
 def tables(results: Results) -> str:
     """Return the machine and a table for each shape and number of tasks."""
     machine = "; ".join(f"{name} {value}" for name, value in results.machine.items())
-    parts = [f"Medians of {results.rounds} interleaved rounds (one at 1,000,000 tasks). The machine: {machine}.", ""]
+    parts = [f"Medians of {results.rounds} interleaved rounds. The machine: {machine}.", ""]
     for shape, tasks in dict.fromkeys((cell.shape, cell.tasks) for cell in results.cells):
         parts += [f"**{_shape(shape)}, {tasks:,} tasks**", "", *_rows(results, shape, tasks), ""]
     return "\n".join(parts).rstrip()
@@ -83,8 +87,11 @@ def _shape(shape: str) -> str:
 
 
 def _rows(results: Results, shape: str, tasks: int) -> Iterator[str]:
-    yield "| | step | seconds | CPU seconds | tasks a second | of the limit | times dlt | peak MB | requests |"
-    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    yield (
+        "| | step | seconds | CPU seconds | CPU of PostgreSQL | tasks a second | of the limit | times dlt | peak MB "
+        "| requests | bytes a task |"
+    )
+    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for cell in (cell for cell in results.cells if (cell.shape, cell.tasks) == (shape, tasks)):
         limit = results.find(shape, tasks, cell.step, LIMIT)
         dlt = results.find(shape, tasks, cell.step, cell.name.replace("kore-etl", "dlt"))
@@ -92,6 +99,6 @@ def _rows(results: Results, shape: str, tasks: int) -> Iterator[str]:
         of_limit = f"{limit.wall / cell.wall:.2f}" if limit else ""
         times = f"{dlt.wall / cell.wall:.1f}" if dlt and cell.name.startswith("kore-etl") else ""
         yield (
-            f"| {cell.name} | {cell.step} | {cell.wall:.2f} | {cell.cpu:.2f} | {speed} | {of_limit} | {times} "
-            f"| {cell.memory:.0f} | {cell.requests} |"
+            f"| {cell.name} | {cell.step} | {cell.wall:.2f} | {cell.cpu:.2f} | {cell.server:.2f} | {speed} "
+            f"| {of_limit} | {times} | {cell.memory:.0f} | {cell.requests} | {cell.stored / tasks:,.0f} |"
         )

@@ -45,7 +45,10 @@ def existing_database(
 
     url = make_url(settings.database_url)
     if url.get_backend_name() == "sqlite":
-        require_file(Path(url.database or ""), otherwise="db upgrade" if schema == "any" else "sync")
+        otherwise = "db upgrade" if schema == "any" else "sync"
+        if settings.database_url == type(settings)().database_url:  # perhaps nothing is set at all
+            otherwise = f"init, or with settings: kore-etl {otherwise}"
+        require_file(Path(url.database or ""), otherwise=otherwise)
     engine = open_engine(settings.database_url)
     try:
         if schema != "any":

@@ -193,4 +193,8 @@ def common_options(command: _Command) -> Callable[..., Any]:
             raise click.UsageError("Use either --verbose or --quiet, not both.")
         return command(Common(config, database_url, int(verbose) - int(quiet), log_file), **rest)
 
+    # click shows the last ones first: those of the command itself.
+    parameters = gathered.__click_params__  # type: ignore[attr-defined]  # click adds it
+    own = len(parameters) - 5
+    parameters[:] = [*parameters[own:], *parameters[:own]]
     return gathered

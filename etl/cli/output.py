@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import click
@@ -23,23 +25,84 @@ def print_json(value: object) -> None:
     click.echo(orjson.dumps(value, default=fragment, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Row], *, indent: str = "") -> None:
-    """Print some columns of rows; fold them to the width of a terminal."""
-    texts = [[shown(row[column]) for column in columns] for row in rows]
-    headers = [column.replace("_", " ").strip() for column in columns]
-    if sys.stdout.isatty():
-        _print_on_terminal(headers, texts)
+def print_table(columns: Sequence[str], rows: Sequence[Row], *, indent: str = "", optional: Sequence[str] = ()) -> None:
+    """Print some columns of rows.
+
+    A terminal that is too narrow loses ``optional`` columns, the first ones first. Then cells are wrapped by word.
+    Where that does not fit either, each row is a list.
+    """
+    cells = {column: [_header(column), *(shown(row[column]) for row in rows)] for column in columns}
+    widths = {column: max(map(len, texts)) for column, texts in cells.items()}
+    if not sys.stdout.isatty():
+        _print_lines(cells, widths, indent)
         return
-    widths = [max(map(len, cells)) for cells in zip(headers, *texts, strict=True)]
-    for line in (headers, *texts):
-        click.echo(indent + "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+    room = terminal_columns() - len(indent)
+    for column in optional:
+        if _total(widths) > room:
+            del widths[column]
+    least = {column: max(len(word) for text in cells[column] for word in text.split() or [""]) for column in widths}
+    if _total(least) > room:
+        for number, row in enumerate(rows):
+            click.echo(nl=bool(number))
+            print_record({_header(column): row[column] for column in columns})
+        return
+    while _total(widths) > room:
+        widest = max((column for column in widths if widths[column] > least[column]), key=widths.__getitem__)
+        widths[widest] -= 1
+    _print_lines(cells, widths, indent)
+    if len(widths) < len(columns):
+        left_out = ", ".join(_header(column) for column in columns if column not in widths)
+        text = f"(left out: {left_out}; a wider terminal or --output json shows it)"
+        for line in wrapped(text, room):
+            click.echo(f"{indent}{line}", err=True)
+
+
+def fits(columns: Sequence[str], rows: Sequence[Row]) -> bool:
+    """Tell whether a table needs no wrapping: on a pipe, or on a terminal that is wide enough."""
+    widths = {column: max(len(_header(column)), *(len(shown(row[column])) for row in rows)) for column in columns}
+    return _total(widths) <= terminal_columns()
+
+
+def _print_lines(cells: Mapping[str, Sequence[str]], widths: Mapping[str, int], indent: str) -> None:
+    for number in range(len(next(iter(cells.values())))):
+        parts = {column: wrapped(cells[column][number], width) for column, width in widths.items()}
+        for place in range(max(map(len, parts.values()))):
+            line = "  ".join(
+                f"{part[place] if place < len(part) else '':<{widths[column]}}" for column, part in parts.items()
+            )
+            text = f"{indent}{line}".rstrip()
+            click.echo(click.style(text, bold=True) if number == 0 and sys.stdout.isatty() else text)
+
+
+def _header(column: str) -> str:
+    return column.replace("_", " ").strip()
+
+
+def _total(widths: Mapping[str, int]) -> int:
+    return sum(widths.values()) + _GAP * (len(widths) - 1)
+
+
+def terminal_columns() -> int:
+    """Return the width to write in; there is no limit where nobody looks."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return a text in lines of some width; no word is cut."""
+    if len(text) <= width:
+        return [text]
+    return textwrap.wrap(text, max(1, width), break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def print_record(record: Row, *, indent: str = "") -> None:
-    """Print the columns of one row below each other."""
+    """Print the columns of one row below each other; on a terminal long values are wrapped by word."""
     width = max(map(len, record))
+    room = terminal_columns() - len(indent) - width - _GAP
     for name, value in record.items():
-        click.echo(f"{indent}{name:<{width}}  {shown(value)}")
+        first, *others = wrapped(shown(value), room)
+        click.echo(f"{indent}{name:<{width}}  {first}")
+        for line in others:
+            click.echo(f"{indent}{'':<{width}}  {line}")
 
 
 def shown(value: object) -> str:
@@ -69,23 +132,3 @@ def ago(moment: datetime | None, now: datetime) -> str:
     seconds = round(max(0.0, (now - moment).total_seconds()))
     coarse = seconds - seconds % (3600 if seconds >= 86_400 else 60 if seconds >= 3600 else 1)
     return f"{format_duration(timedelta(seconds=coarse))} ago"
-
-
-def _print_on_terminal(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table folded to the width; if its headers do not fit, print each row as a list."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    if sum(map(len, headers)) + _GAP * (len(headers) - 1) > console.width:
-        for number, row in enumerate(rows):
-            click.echo(nl=bool(number))
-            print_record(dict(zip(headers, row, strict=True)))
-        return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for header in headers:
-        table.add_column(header, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console.print(table)

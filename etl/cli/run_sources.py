@@ -18,6 +18,7 @@ from etl import logs
 from etl.cli.client_factory import Builder, now
 from etl.cli.notify.notices import Notifier, Outcome
 from etl.cli.open_database import open_database
+from etl.cli.output import counted
 from etl.cli.progress import progress_display
 from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
 from etl.jobs.diagnostics.status import Identity
@@ -234,9 +235,9 @@ class _Report:
             if counts[name]
         ] or ["nothing new"]
         if counts["unverified"]:
-            told.append(_counted(counts["unverified"], "unverified window"))
+            told.append(counted(counts["unverified"], "unverified window"))
         account = account_text(counts) if counts["stored_live"] is not None else None
-        said = f"{state}: {', '.join([*told, _counted(counts['requests'], 'request')])}, {self._seconds():.1f} s"
+        said = f"{state}: {', '.join([*told, counted(counts['requests'], 'request')])}, {self._seconds():.1f} s"
         return said if account is None else f"{said}; {account}"
 
     def _counts(self) -> dict[str, Any]:
@@ -251,10 +252,6 @@ class _Report:
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self._began, 2)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _worst(codes: list[int]) -> int:

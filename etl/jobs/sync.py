@@ -114,7 +114,8 @@ def _load_newest_first(run: RunContext, since: datetime, watermark: datetime) ->
         stored = run.count_stored()
         if first.checkpoint is None and nothing_is_new(run, query, first, counts, stored=stored, watermark=watermark):
             return False
-        _store_newest_first(run, chain([replace(first, records=[])], pages), since, before)
+        rest = chain([replace(first, records=[])], pages)  # its records are stored, and count as the window's
+        _store_newest_first(run, rest, since, before, rows=len(first.records))
     return True
 
 
@@ -127,8 +128,10 @@ def _newest_first(run: RunContext, since: datetime) -> Iterator[Page]:
     return read_newest_first(run.fetch, Window("updatedAt", since, END_OF_TIME), run.capabilities.current)
 
 
-def _store_newest_first(run: RunContext, pages: Iterator[Page], since: datetime, requests_before: int) -> None:
-    record = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since)
+def _store_newest_first(
+    run: RunContext, pages: Iterator[Page], since: datetime, requests_before: int, *, rows: int = 0
+) -> None:
+    record = replace(WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since), rows=rows)
     for batch in prefetch(pages, run.transformer.transform, most=run.writer.most_prefetched):
         end = run.server_clock.earliest_start()
         after = record.extended(batch, end=end, requests=run.fetch.requests - requests_before)

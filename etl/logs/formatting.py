@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import sys
 from collections.abc import Mapping, MutableMapping
 from datetime import date
@@ -12,6 +14,7 @@ from typing import Any, TextIO
 from etl.logs.masking import MASK, clean, redact
 
 _DEEPEST = 8
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
 _SECRET_KEYS = frozenset({"auth", "authorization", "client_secret", "password", "secret", "token"})
 # sd-daemon(3): the prefix of a line for systemd's journal.
 _PRIORITIES = {"critical": "<2>", "error": "<3>", "warning": "<4>", "info": "<6>", "debug": "<7>"}
@@ -38,10 +41,26 @@ def console(*, colors: bool) -> Any:
         time = str(event["timestamp"])
         moment = f"{time[:10]} {time[11:19]}Z"
         if "summary" in event:  # one sentence for a person
-            return f"{moment} {event.get('source', '')}: {event['summary']}"
-        return str(render(logger, method, {**event, "timestamp": moment}))
+            return _wrapped(f"{moment} {event.get('source', '')}: {event['summary']}")
+        return _wrapped(str(render(logger, method, {**event, "timestamp": moment})))
 
     return shown
+
+
+def _wrapped(text: str) -> str:
+    """Wrap a line at the terminal's width by word; a word is what stands between two blanks."""
+    line, *rest = text.split("\n")
+    room = shutil.get_terminal_size().columns
+    lines, length = [""], 0
+    for word in line.split(" "):
+        size = len(_STYLE.sub("", word))
+        if length and length + 1 + size > room:
+            lines.append(f"    {word}")
+            length = 4 + size
+        else:
+            lines[-1] += f" {word}" if length else word
+            length += size + (1 if length else 0)
+    return "\n".join([*lines, *rest])
 
 
 def journal_priority(level: str) -> str:

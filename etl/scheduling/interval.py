@@ -39,6 +39,8 @@ def _parts(every: str) -> tuple[int, int]:
             return length // minute, 0
         if not length % _HOUR and not _DAY % length:
             return 0, length // _HOUR
+    seconds = " (a number alone means seconds)" if every.strip().isdecimal() else ""
     raise ConfigError(
-        f"--every {every}: does not divide an hour or a day evenly; accepted: 1m, 5m, 15m, 30m, 1h, 6h, 24h ..."
+        f"--every {every}{seconds}: does not divide an hour or a day evenly; "
+        "accepted: 1m, 5m, 15m, 30m, 1h, 6h, 24h ..."
     )

@@ -70,8 +70,14 @@ def install_units(texts: Mapping[str, str], folder: Path, *, user: bool, root: P
         ["systemctl", *options, "enable", "--now", TIMER, RECONCILE_TIMER],
     ]
     if root is None and shutil.which("systemctl"):
-        for command in commands:
-            run(command)
+        try:
+            for command in commands:
+                run(command)
+        except ConfigError as error:
+            where = "in a login session of yours" if user else "where systemd is at work"
+            raise ConfigError(
+                f"{error}; the units are written: run it {where}, or use: kore-etl schedule cron"
+            ) from error
         say(f"the timers are started; see: systemctl {' '.join([*options, 'list-timers', quoted])}")
     else:
         say("now run: " + " && ".join(map(" ".join, commands)))

@@ -218,7 +218,7 @@ def _plain(key: str, value: object) -> Plain:
         case Path() | tuple():
             return str(value) if isinstance(value, Path) else ", ".join(value) or None
         case str():
-            return without_password(value) if key.endswith("_url") else value
+            return without_password(value).replace("+psycopg:", ":", 1) if key.endswith("_url") else value
         case None | bool() | int():
             return value
         case _:

@@ -45,6 +45,12 @@ def test_every_help_has_an_example_with_the_program(help_of):
     assert [words for words in COMMANDS if not re.search(form, help_of(*words), re.MULTILINE)] == []
 
 
+def test_help_puts_a_commands_own_options_first(help_of):
+    options = re.findall(r"^  (?:-\w, )?--([a-z-]+)", help_of("sync"), re.MULTILINE)
+    assert options.index("full") < options.index("config")
+    assert options[-6:] == ["config", "database-url", "log-file", "verbose", "quiet", "help"]
+
+
 def test_every_example_is_a_command_with_its_options(help_of):
     shown = "\n".join(help_of(*words).partition("Example:\n")[2].partition("\n\n")[0] for words in COMMANDS)
     lines = re.findall(r"kore-etl ([^|&>#\n]+)", shown)

@@ -57,6 +57,15 @@ def outcome(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+SETTINGS = {
+    "KORE_ETL_BASE_URL": "https://h",
+    "KORE_ETL_ACCOUNT_ID": "a",
+    "KORE_ETL_STREAM_ID": "st-1",
+    "KORE_ETL_CLIENT_ID": "cs-1",
+    "KORE_ETL_CLIENT_SECRET": "s" * 40,
+}
+
+
 class TestStart:
     def test_tells_its_version(self, run_cli):
         done = run_cli("--version")
@@ -262,3 +271,30 @@ class TestSignals:
         with graceful():
             assert signal.getsignal(signal.SIGTERM) is not before
         assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_wrong_view_suggests_the_right_one(run_cli, migrated_sqlite_url):
+    done = run_cli("export", "--view", "task_overveiw", env={"KORE_ETL_DATABASE_URL": migrated_sqlite_url})
+    assert (done.returncode, "did you mean task_overview?" in done.stderr) == (2, True)
+
+
+def test_a_number_alone_is_told_to_mean_seconds(run_cli, migrated_sqlite_url):
+    done = run_cli("prune", "--runs", "90", env={"KORE_ETL_DATABASE_URL": migrated_sqlite_url})
+    assert "a number alone means seconds, for days write 90d" in done.stderr
+
+
+def test_one_thing_is_no_plural(run_cli, migrated_sqlite_url, sandbox, environment):
+    env = environment(sandbox(tasks=1), migrated_sqlite_url)
+    assert run_cli("sync", env=env).returncode == 0
+    assert "0 runs, 0 windows and 0 rejected records went" in run_cli("prune", "--runs", "90d", env=env).stderr
+    assert "kore-etl: 1 row of tasks written" in run_cli("export", "--view", "tasks", "--out", "t.csv", env=env).stderr
+
+
+def test_a_url_is_shown_without_driver_and_escapes(run_cli, tmp_path):
+    folder = tmp_path / "50% off"
+    folder.mkdir()
+    env = {"KORE_ETL_DATABASE_URL": f"sqlite:///{folder}/k.db".replace("%", "%25")}
+    done = run_cli("db", "upgrade", env=env)
+    assert f"sqlite:///{folder}/k.db: the tables" in done.stderr
+    shown = run_cli("config", "show", env={**SETTINGS, "KORE_ETL_DATABASE_URL": "postgresql://me@h/d"}).stdout
+    assert re.search(r"^database_url +postgresql://me@h/d ", shown, re.MULTILINE)

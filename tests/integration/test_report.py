@@ -18,9 +18,11 @@ from etl.load.schema.dimension_tables import agents, priorities, queues, statuse
 from etl.load.schema.ledger_tables import sources
 from etl.load.schema.task_tables import task_changes, tasks
 from etl.load.upsert import derived_tables
-from etl.report.figures import BOUNDS, Figures, figures
+from etl.load.upsert.replace_rows import use_time_zone
+from etl.report.figures import BOUNDS, Figures, figures, zones
 from etl.report.page import page
 from etl.report.period import Period, period_until
+from etl.times import utc_offsets
 from tests.integration.conftest import Database
 
 CATEGORIES = {"Open": "open", "Doing": "inProgress", "Waiting": "pending", "Solved": "resolved", "Shut": "closed"}
@@ -404,3 +406,20 @@ def test_names_stay_text(desk: Database) -> None:
     text = written(desk, EVIL)
     assert "<script>alert" not in text
     assert len(re.findall(r"</script>", text)) == 2
+
+
+def test_days_are_those_of_each_source_unless_asked_otherwise(desk: Database) -> None:
+    offsets = utc_offsets("Asia/Tokyo")
+    with storing(desk.engine) as connection:
+        use_time_zone(connection, desk.source_id, "Asia/Tokyo", offsets)
+    now = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    add(desk, "late", "Open", datetime(2026, 11, 18, 20, tzinfo=UTC))  # the 19th in Tokyo, from 5 in the morning
+    with storing(desk.engine) as connection:
+        derived_tables.rebuild(connection, desk.source_id)
+    assert [str(zone) for zone in zones(desk.engine)] == ["Asia/Tokyo"]
+    own = period_until(now, timedelta(days=30), zones(desk.engine))
+    asked = period_until(now, timedelta(days=30), zones(desk.engine), ZoneInfo("UTC"))
+    assert flow(figures(desk.engine, own)) == {"2026-11-19": (1, 0, 0, 0)}
+    assert flow(figures(desk.engine, asked)) == {"2026-11-18": (1, 0, 0, 0)}
+    assert [row[1] for row in figures(desk.engine, own)["arrivals"]] == [3 * 24 + 5]
+    assert (own.days_of, asked.days_of) == ("Asia/Tokyo", "UTC")

@@ -85,7 +85,7 @@ def start_run(
             make_indexes(run)
         except BaseException as error:
             with suppress(DatabaseError, LockedError):  # the first error is told; the next run closes the row
-                _close(run, state=_state(error), exit_code=exit_code_of(error), error=f"{error}" or repr(error))
+                _close(run, state=_state(error), exit_code=exit_code_of(error), error=f"{error}" or _named(error))
             raise
         _close(run, state="finished", exit_code=outcome_of(run.counters), error=None)
 
@@ -171,6 +171,11 @@ def _build(
         writer=writer,
         watermark_before=watermark,
     )
+
+
+def _named(error: BaseException) -> str:
+    """Name an error without a text."""
+    return {130: "stopped by Ctrl-C", 143: "stopped by SIGTERM"}.get(exit_code_of(error), type(error).__name__)
 
 
 def _state(error: BaseException) -> str:

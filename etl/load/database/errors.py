@@ -82,8 +82,9 @@ class UnstorableError(DatabaseError):
 
 def place(url: URL) -> str:
     """Name a database without its password and its parameters, because a parameter may be a password."""
-    named = url.create(url.get_backend_name(), url.username, None, url.host, url.port, url.database)
-    return named.render_as_string()
+    kind = url.get_backend_name()
+    user, port = f"{url.username}@" if url.username else "", f":{url.port}" if url.port else ""
+    return f"{kind}://{user}{url.host or ''}{port}/{url.database or ''}"
 
 
 def raise_database_error(context: ExceptionContext) -> None:

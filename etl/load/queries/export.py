@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -146,7 +147,9 @@ def find_view(connection: Connection, name: str) -> View:
     inspector = inspect(connection)
     known = sorted({*inspector.get_view_names(), *inspector.get_table_names()} - {"alembic_version"})
     if name not in known:
-        raise ConfigError(f"--view {name!r}: no such table or view; accepted: {', '.join(known)}")
+        near = get_close_matches(name.lower(), known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(known)}"
+        raise ConfigError(f"--view {name!r}: no such table or view; {hint}")
     return View(name, [Field(each["name"], _kind(each["name"], each["type"])) for each in inspector.get_columns(name)])
 
 

@@ -79,8 +79,6 @@ def stage(connection: Connection, rows: Sequence[Row]) -> None:
     """Put rows, one an id, into this connection's temporary table ``incoming_tasks``."""
     create_temporary(connection, incoming)
     fill(connection, incoming, rows)
-    if connection.dialect.name == "sqlite":
-        _unify_spellings(connection)
 
 
 def _unify_spellings(connection: Connection) -> None:
@@ -88,22 +86,13 @@ def _unify_spellings(connection: Connection) -> None:
 
     SQLite compares texts. PostgreSQL's jsonb compares what they say.
     """
-    pairs = connection.execute(_other_spellings()).all()
+    texts = (cast(incoming.c.raw, Text), cast(tasks.c.raw, Text))
+    query = select(incoming.c["_id"], *texts).select_from(incoming.join(tasks, _KEY)).where(_is_respelled())
+    pairs = connection.execute(query).all()
     same = [key for key, new, old in pairs if canonical(read(new)) == canonical(read(old))]
     for start in range(0, len(same), _IDS_AT_ONCE):
         some = incoming.c["_id"].in_(same[start : start + _IDS_AT_ONCE])
         connection.execute(update(incoming).where(some).values(raw=select(tasks.c.raw).where(_KEY).scalar_subquery()))
-
-
-@cache
-def _other_spellings() -> Any:
-    texts = (cast(incoming.c.raw, Text), cast(tasks.c.raw, Text))
-    same_version = incoming.c.updated_at.is_not_distinct_from(tasks.c.updated_at)
-    return (
-        select(incoming.c["_id"], *texts)
-        .select_from(incoming.join(tasks, _KEY))
-        .where(same_version, incoming.c.raw != tasks.c.raw)
-    )
 
 
 def newest_of_each(batch: Batch) -> dict[str, tuple[Row, Details]]:
@@ -141,8 +130,11 @@ def is_changed(*, takes_back: bool) -> ColumnElement[bool]:
 
 def classify(connection: Connection, *, run_id: int, takes_back: bool) -> Counts:
     """Count the staged tasks that are new, changed, unchanged and older than what is stored."""
-    found = connection.execute(_classification(takes_back=takes_back), {"run": run_id} if takes_back else {})
-    total, inserted, updated, old = found.one()
+    query, run = _classification(takes_back=takes_back), {"run": run_id} if takes_back else {}
+    total, inserted, updated, old, respelled = connection.execute(query, run).one()
+    if respelled and connection.dialect.name == "sqlite":
+        _unify_spellings(connection)
+        total, inserted, updated, old, _ = connection.execute(query, run).one()
     return Counts(inserted=inserted, updated=updated, stale=old, unchanged=total - inserted - updated - old)
 
 
@@ -150,8 +142,13 @@ def classify(connection: Connection, *, run_id: int, takes_back: bool) -> Counts
 def _classification(*, takes_back: bool) -> Any:
     new = tasks.c["_id"].is_(None)
     stale = and_(tasks.c["_id"].is_not(None), ~_wins(takes_back=takes_back))
-    query = select(func.count(), _count_if(new), _count_if(is_changed(takes_back=takes_back)), _count_if(stale))
-    return query.select_from(incoming.outerjoin(tasks, _KEY))
+    counts = (new, is_changed(takes_back=takes_back), stale, _is_respelled())
+    return select(func.count(), *map(_count_if, counts)).select_from(incoming.outerjoin(tasks, _KEY))
+
+
+def _is_respelled() -> ColumnElement[bool]:
+    """Select the pairs of one version whose texts differ: they may say the same."""
+    return and_(incoming.c.updated_at.is_not_distinct_from(tasks.c.updated_at), incoming.c.raw != tasks.c.raw)
 
 
 def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:

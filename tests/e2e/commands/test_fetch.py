@@ -270,7 +270,7 @@ class TestEndings:
     def test_no_source(self, run_cli):
         done = run_cli("fetch")
         assert done.returncode == 2
-        assert done.stderr.startswith("kore-etl: error: base_url (not set): is required")
+        assert done.stderr.startswith("kore-etl: error: there are no settings yet; run: kore-etl init")
 
     def test_terminated(self, start_cli, sandbox):
         server = sandbox(tasks=1, faults={"stall": 1.0})

@@ -204,3 +204,8 @@ def test_a_byte_order_mark_before_the_secret_is_left_out(init, config, server):
 def test_no_option_takes_the_secret_itself(run_cli):
     assert "--client-secret " not in run_cli("init", "--help").stdout
     assert os.environ.get("KORE_ETL_CLIENT_SECRET") is None
+
+
+def test_without_settings_a_reading_command_advises_init(run_cli):
+    done = run_cli("status")
+    assert (done.returncode, "run: kore-etl init, or with settings: kore-etl sync" in done.stderr) == (6, True)

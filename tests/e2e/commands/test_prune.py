@@ -214,4 +214,4 @@ def test_a_slip_changes_nothing(run_cli, settings, options, told):
 def test_it_tells_what_went(run_cli, settings, aged):
     done = run_cli("prune", "--rejected", "30d", env=settings)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "kore-etl: default: 0 runs, 0 windows and 1 rejected records went\n"
+    assert done.stderr == "kore-etl: default: 0 runs, 0 windows and 1 rejected record went\n"

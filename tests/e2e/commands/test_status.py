@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import pytest
+import requests
 from sqlalchemy import text
 
 from etl.load.database.engine import open_engine
@@ -261,3 +263,20 @@ class TestTerminal:
         assert "\x1b[" in on_terminal(["runs"], tmp_path, database, columns=160)[1]
         plain = on_terminal(["runs"], tmp_path, {**database, "NO_COLOR": "1"}, columns=160)[1]
         assert re.findall(r"\x1b\[[0-9;]*3\dm", plain) == []
+
+
+def test_a_run_that_ctrl_c_ended_is_told_in_words(run_cli, start_cli, sandbox, environment, sqlite_url):
+    server = sandbox(tasks=400, cap=10, latency_ms=50)
+    process = start_cli("sync", "--verbose", env=environment(server, sqlite_url))
+    assert any("batch" in line or "window" in line for line in iter(process.stderr.readline, ""))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    shown = run_cli("status", env=environment(server, sqlite_url)).stdout
+    assert re.search(r"interrupted with exit code 130 \(.* ago\): stopped by Ctrl-C", shown)
+
+
+def test_a_windows_rows_count_its_first_page(run_cli, server, settings, url):
+    requests.post(f"{server.url}/_sandbox/change", json={"update": 7}, timeout=30).raise_for_status()
+    done = json.loads(run_cli("sync", "--output", "json", env=settings).stdout)["sources"][0]
+    window = json.loads(run_cli("runs", "show", str(done["run"]), "--output", "json", env=settings).stdout)["read"][-1]
+    assert window["rows"] == done["fetched"]

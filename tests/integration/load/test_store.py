@@ -714,3 +714,15 @@ def test_a_new_task_has_no_history_of_its_tags(database: Database) -> None:
         batch = Batch([rows[0], changed], details=[details(tags=["vip"]), {}])
         store(connection, batch, run_id=database.run_id, now=minute(2))
     assert changes_of_details(database) == []
+
+
+def test_a_record_in_another_spelling_is_unchanged(database: Database) -> None:
+    first = '{"_id":"t-1","a":[1,2.50],"b":"\u00e9"}'
+    stored(database, Batch([task("t-1", raw=first), task("t-2", raw=first)]))
+    again, other = '{"b": "\\u00e9", "a": [1, 2.50], "_id": "t-1"}', '{"b":"e","a":[1,2.50],"_id":"t-1"}'
+    found = stored(database, Batch([task("t-1", raw=again), task("t-2", raw=other)]))
+    assert (found.unchanged, found.updated) == (1, 1)
+    if database.engine.dialect.name == "sqlite":
+        with reading(database.engine) as connection:
+            query = select(cast(tasks.c.raw, Text)).order_by(tasks.c["_id"])
+            assert list(connection.execute(query).scalars()) == [first, other]

@@ -156,10 +156,15 @@ def settle_move(engine: Engine, source: SourceSettings, *, moved: bool = False, 
 
 
 def _print(finding: CheckResult, *, of_many: bool) -> None:
+    from etl.cli.output import terminal_columns, wrapped
+
     state: str = finding.state
     if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
         state = click.style(finding.state, fg=_COLORS[finding.state])
     source = f" ({finding.source})" if finding.source not in (None, "default") and of_many else ""
     to_do = f"; {finding.to_do}" if finding.to_do else ""
     text = logs.clean(logs.redact(f"{finding.detail}{to_do}"))
-    click.echo(f"{state}{' ' * (7 - len(finding.state))}  {finding.what:<11}  {text}{source}")
+    begin = f"{state}{' ' * (7 - len(finding.state))}  {finding.what:<11}  "
+    for line in wrapped(f"{text}{source}", terminal_columns() - 22):
+        click.echo(f"{begin}{line}")
+        begin = " " * 22

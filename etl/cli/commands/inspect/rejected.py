@@ -54,7 +54,8 @@ def list_(common: Common, source: str | None, output: str) -> None:
         print_json(found)
     elif found:
         of_many = len({entry["source"] for entry in found}) > 1
-        print_table(("source", *_LISTED) if of_many else _LISTED, found)
+        columns = ("source", *_LISTED) if of_many else _LISTED
+        print_table(columns, found, optional=("last_run_id", "first_seen_at", "acknowledged_at", "times_seen"))
     elif common.verbosity >= 0:
         click.echo("kore-etl: there is no rejected record", err=True)
 

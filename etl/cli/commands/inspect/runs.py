@@ -9,6 +9,8 @@ import click
 from etl.cli.options import Common, DefaultGroup, common_options, output_option
 
 _LISTED = ("id", "command", "state", "started_at", "took", "exit_code", "requests", "inserted", "updated", "rejected")
+_OPTIONAL = ("requests", "updated", "inserted", "rejected", "took")
+_OPTIONAL_OF_WINDOW = ("checkpoint_at", "strategy", "requests", "job", "id")
 _WINDOW = (
     "id",
     "job",
@@ -63,7 +65,8 @@ def list_(common: Common, source: str | None, failed: bool, limit: int, output: 
         print_json(found)
     elif found:
         of_many = len({run["source"] for run in found}) > 1
-        print_table(("source", *_LISTED) if of_many else _LISTED, [_with_time(run) for run in found])
+        columns = ("source", *_LISTED) if of_many else _LISTED
+        print_table(columns, [_with_time(run) for run in found], optional=_OPTIONAL)
     elif common.verbosity >= 0:
         click.echo("kore-etl: there is no such run", err=True)
 
@@ -100,7 +103,7 @@ def show(common: Common, number: int, output: str) -> None:
     print_record({name: value for name, value in _with_time(run).items() if name != "settings"})
     if windows:
         click.echo("\nWindows")
-        print_table(_WINDOW, windows, indent="  ")
+        print_table(_WINDOW, windows, indent="  ", optional=_OPTIONAL_OF_WINDOW)
 
 
 def _with_time(run: dict[str, Any]) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def _print_story(story: Story) -> None:
     if len(story.windows) > len(windows):
         click.echo(f"  windows: the last {len(windows)} of {len(story.windows)} that cover its time")
     if windows:
-        print_table(_WINDOW, windows, indent="  ")
+        print_table(_WINDOW, windows, indent="  ", optional=("strategy", "checkpoint_at", "job", "id"))
     else:
         click.echo("  no window in the ledger covers its time")
 

@@ -55,7 +55,9 @@ def prune(
         raise click.UsageError("Choose what to delete: --runs AGE, --windows AGE, --rejected AGE.")
     for name, age in ages.items():
         if age is not None and age < _DAY:
-            raise click.UsageError(f"--{name} {age}: is under a day; a running command may still need such rows.")
+            given = int(age.total_seconds())
+            hint = f"; a number alone means seconds, for days write {given}d"
+            raise click.UsageError(f"--{name} {given}: is under a day, and a running command may need such rows{hint}.")
     from etl.cli.open_database import existing_database
     from etl.jobs.maintenance.prune import Ages
 
@@ -95,12 +97,13 @@ def _prune_each(engine: Engine, sources: Sequence[Row], ages: Ages, *, dry_run: 
 
 
 def _tell(done: Sequence[Pruned], *, output: str, dry_run: bool, quiet: bool) -> None:
-    from etl.cli.output import print_json
+    from etl.cli.output import counted, print_json
 
     if output == "json":
         print_json({"dry_run": dry_run, "sources": [asdict(each) for each in done]})
     elif not quiet:
         would = "would go" if dry_run else "went"
         for each in done:
-            counts = f"{each.runs} runs, {each.windows} windows and {each.rejected} rejected records"
+            counts = f"{counted(each.runs, 'run')}, {counted(each.windows, 'window')}"
+            counts += f" and {counted(each.rejected, 'rejected record')}"
             click.echo(f"kore-etl: {each.source}: {counts} {would}", err=True)

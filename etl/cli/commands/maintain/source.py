@@ -50,7 +50,7 @@ def list_(common: Common, output: str) -> None:
     if output == "json":
         print_json([{name: row[name] for name in _LISTED} for row in found])
     elif found:
-        print_table(_LISTED, found)
+        print_table(_LISTED, found, optional=("account_id", "watermark", "host", "in_settings"))
     elif common.verbosity >= 0:
         click.echo("kore-etl: no source was synced yet", err=True)
 

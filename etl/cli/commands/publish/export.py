@@ -84,7 +84,9 @@ def export(
             _limit_to(connection, chosen, source)
         count = _write(connection, chosen, write, out)
     if out is not None and common.verbosity >= 0:
-        click.echo(f"kore-etl: {count} rows of {view} written to {out}", err=True)
+        from etl.cli.output import counted
+
+        click.echo(f"kore-etl: {counted(count, 'row')} of {view} written to {out}", err=True)
 
 
 def _limit_to(connection: Connection, view: View, name: str) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from etl.cli.options import Common, common_options, output_option, source_option
 from etl.logs import clean
 
-_Rows = Sequence[tuple[str, object, str]]
+if TYPE_CHECKING:
+    from etl.record import Row
 
 
 @click.group()
@@ -36,6 +36,7 @@ def show(common: Common, select: tuple[str, ...], output: str) -> None:
       kore-etl config show
       kore-etl config show --output json | jq '.overlap.value'
     """
+    from etl.cli.output import fits, print_record, print_table, shown
     from etl.settings import describe
 
     loaded = common.load(select=select)
@@ -44,36 +45,10 @@ def show(common: Common, select: tuple[str, ...], output: str) -> None:
         click.echo(f"kore-etl: warning: {clean(warning)}", err=True)
     if output == "json":
         click.echo(json.dumps({key: {"value": value, "from": origin} for key, value, origin in rows}, indent=2))
-    elif sys.stdout.isatty():
-        _print_table(rows)
+        return
+    columns = ("setting", "value", "from")
+    table: list[Row] = [dict(zip(columns, row, strict=True)) for row in rows]
+    if fits(columns, table):
+        print_table(columns, table)
     else:
-        _print_columns(rows)
-
-
-def _text(value: object) -> str:
-    match value:
-        case None:
-            return "-"
-        case bool():
-            return str(value).lower()
-        case _:
-            return clean(str(value))
-
-
-def _print_columns(rows: _Rows) -> None:
-    lines = [("setting", "value", "from"), *((key, _text(value), clean(origin)) for key, value, origin in rows)]
-    first, second = (max(len(line[column]) for line in lines) for column in (0, 1))
-    for key, value, origin in lines:
-        click.echo(f"{key:<{first}}  {value:<{second}}  {origin}")
-
-
-def _print_table(rows: _Rows) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("setting", "value", "from", box=None, header_style="bold", pad_edge=False)
-    for key, value, origin in rows:
-        style = "dim" if origin == "default" else ""
-        table.add_row(Text(key), Text(_text(value)), Text(clean(origin)), style=style)
-    Console().print(table)
+        print_record({key: f"{shown(value)} ({origin})" for key, value, origin in rows})

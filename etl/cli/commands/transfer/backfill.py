@@ -87,15 +87,18 @@ def _told(name: str, plan: Plan, rates: tuple[int, int | None], *, as_text: bool
 
 
 def _sentence(name: str, plan: Plan, rates: tuple[int, int | None], seconds: float | None) -> str:
+    from etl.cli.output import counted
     from etl.times import format_duration
 
     per_minute, per_hour = rates
     done = f", {plan.done_until:%Y-%m-%d %H:%M} being reached" if plan.done_until else ""
     planned = f"{name}: {plan.field} from {plan.since:%Y-%m-%d %H:%M} to {plan.until:%Y-%m-%d %H:%M}{done}"
     if plan.requests is None or seconds is None:
-        return f"{planned}: {plan.windows} windows or more; the server does not count rows, so requests are not known"
+        windows = counted(plan.windows, "window")
+        return f"{planned}: {windows} or more; the server does not count rows, so requests are not known"
     time = format_duration(timedelta(seconds=seconds)) if seconds else "less than a minute"
     return (
-        f"{planned}: {plan.rows} tasks, {plan.windows} windows, about {plan.requests} requests, "
+        f"{planned}: {counted(plan.rows or 0, 'task')}, {counted(plan.windows, 'window')}, "
+        f"about {counted(plan.requests, 'request')}, "
         f"{time} at {per_minute} requests a minute{'' if per_hour is None else f' and {per_hour} an hour'}"
     )

@@ -176,7 +176,7 @@ class _Reading:
             page = read_page(answer)
             self.total = page.total
             yield answer
-            if not read_on or page.is_last(query.skip):
+            if not read_on or not len(page) or page.is_last(query.skip):
                 return
             if query == self.query:
                 self._warn("paging by skip may miss or repeat rows that change meanwhile; kore-etl sync reads exactly")
@@ -190,18 +190,16 @@ class _Reading:
     def _summarise(self, *, read_on: bool) -> None:
         if self.quiet:
             return
+        from etl.cli.output import counted
+
         requests = self.client.usage.requests
         of = "the server gives no total" if self.total is None else f"{self.total} match"
         more = self.total is not None and self.query.skip + self.rows < self.total and not read_on
         hint = "; --all reads on" if more else ""
-        click.echo(f"kore-etl: {_count(self.rows, 'task')}, {_count(requests, 'request')}; {of}{hint}", err=True)
+        click.echo(f"kore-etl: {counted(self.rows, 'task')}, {counted(requests, 'request')}; {of}{hint}", err=True)
 
     def _warn(self, text: str) -> None:
         click.echo(f"kore-etl: warning: {text}", err=True)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _line(value: Any) -> bytes:

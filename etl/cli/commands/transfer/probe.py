@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -139,23 +138,7 @@ def _clock(run: RunContext) -> Answer:
 
 
 def _show(title: str, table: list[Answer]) -> None:
-    lines = [Answer("question", "answer", "evidence"), *(Answer(*map(clean, line)) for line in table)]
+    from etl.cli.output import print_table
+
     click.echo(f"{clean(title)}:")
-    if sys.stdout.isatty():
-        _show_on_terminal(lines)
-        return
-    first, second = (max(len(line[column]) for line in lines) for column in (0, 1))
-    for question, answer, evidence in lines:
-        click.echo(f"{question:<{first}}  {answer:<{second}}  {evidence}".rstrip())
-
-
-def _show_on_terminal(lines: list[Answer]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*lines[0], box=None, header_style="bold", pad_edge=False)
-    for line in lines[1:]:
-        style = "yellow" if line.answer == "unknown" else ""
-        table.add_row(Text(line.question), Text(line.answer, style=style), Text(line.evidence, style="dim"))
-    Console().print(table)
+    print_table(Answer._fields, [line._asdict() for line in table])
