@@ -18,7 +18,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install venv demo docs references screenshots quick test browser-test cover faults drawn lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
+.PHONY: help install venv demo docs references screenshots quick test browser-test cover faults drawn mutate lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ check-migrations: venv ## See that models, views and migrations agree on both da
 
 wheel-check: venv ## Build the wheel and run it from an empty environment in another folder
 	@.ci/wheel-check $(VENV)/bin/python
+
+mutate: venv ## Change one thing at a time in the core, and list the changes that no test notices (ARGS="--sample 20")
+	@$(VENV)/bin/python tests/mutate.py $(ARGS)
 
 bench: venv ## Measure against the limit and dlt and write docs/performance.md (ARGS=--quick: two minutes, not an hour)
 	@$(RUN) benchmarks $(ARGS)

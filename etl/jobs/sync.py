@@ -27,7 +27,7 @@ from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.ensure_capabilities import has_beginning, history_start
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.sweep import sweep_history
-from etl.load.ledger import windows
+from etl.load.ledger import rejected_records, windows
 from etl.load.queries import deletions, statistics
 from etl.logs import bound
 from etl.times import interval
@@ -75,6 +75,8 @@ def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: 
     if strategy.changes == "newest_first":
         _store_changes(run, first_start - run.options.lookback)
     revert_names(run, read_versions)
+    if job == "full" and not run.counters.unverified:
+        run.store.write(rejected_records.mark_vanished, run_id=run.id, now=run.clock())
     # A sweep finds no change that a run which was cut off has missed: later sweeps start where that run started.
     reached = first_start if strategy.changes == "sweep" else this_start
     run.writer.advance(reached - run.options.settle)

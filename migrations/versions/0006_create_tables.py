@@ -403,6 +403,7 @@ def create_tables() -> None:
         sa.Column("last_run_id", row_id, nullable=False),
         sa.Column("window_id", row_id),
         sa.Column("acknowledged_at", moment, comment="when kore-etl rejected acknowledge marked it as known"),
+        sa.Column("vanished_at", moment, comment="when a read of all history did not find it any more"),
         sa.PrimaryKeyConstraint("id", name="pk_rejected_records"),
         sa.UniqueConstraint("source_id", "digest", name="uq_rejected_records_source_id_digest"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_rejected_records_source_id"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from etl.jobs.reconcile.mark_deletions import reconcile
+from etl.load.database.engine import open_engine
+from etl.load.ledger import rejected_records, retention
 from etl.times import format_time
 from tests.integration.mirror import NONE, Mirror
 
@@ -169,3 +171,30 @@ def test_a_collapsed_total_is_believed_after_an_hour(mirror, field):
     assert mirrored.sync().exit_code == 3
     assert mirrored.value("select count(*) from tasks where deleted_at is null") == 300
     assert mirrored.sync().exit_code == 0
+
+
+@by_field
+def test_a_rejected_record_that_vanished_hides_no_missing_task(mirror, field):
+    mirrored = mirror(window_field=field)
+    mirrored.sync()
+    odd = mirrored.server.tasks()[0] | {"_id": "ti-odd", "updatedAt": "yesterday"}
+    mirrored.server.put([odd])
+    assert (mirrored.sync().exit_code, account(mirrored)[2]) == (3, 1)
+    mirrored.server.remove(["ti-odd"])
+    assert mirrored.sync(full=True).exit_code == 0
+    assert account(mirrored) == (300, 300, 0, 0, 0)
+    mirrored.server.put([odd])
+    assert (mirrored.sync().exit_code, account(mirrored)[2]) == (3, 1)
+
+
+def test_prune_keeps_the_rejected_records_that_count(mirror):
+    mirrored = mirror()
+    mirrored.server.put([mirrored.server.tasks()[0] | {"_id": "ti-odd", "updatedAt": "yesterday"}])
+    mirrored.sync()
+    engine = open_engine(mirrored.database_url)
+    later = datetime.now(UTC) + timedelta(days=1)
+    with engine.begin() as connection:
+        assert retention.drop_rejected(connection, 1, later) == 0
+        rejected_records.mark_vanished(connection, 1, run_id=99, now=later)
+        assert retention.drop_rejected(connection, 1, later) == 1
+    engine.dispose()

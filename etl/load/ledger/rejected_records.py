@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, exists, func, select, update
 
 from etl.load.database.dialect import insert_into
 from etl.load.schema.ledger_tables import rejected_records, sources
@@ -79,6 +79,7 @@ def keep(
             "last_seen_at": new.last_seen_at,
             "last_run_id": new.last_run_id,
             "window_id": new.window_id,
+            "vanished_at": None,
         }
         upsert = statement.on_conflict_do_update(index_elements=["source_id", "digest"], set_=again)
         acknowledged_at = connection.execute(upsert.returning(old.acknowledged_at)).scalar_one()
@@ -115,18 +116,27 @@ def not_stored(connection: Connection, source_id: int) -> list[str]:
 
     These are the rejected records that the server counts beside the stored tasks.
     """
-    stored = exists().where(tasks.c["_id"] == _KEPT.record_id, tasks.c.source_id == source_id)
-    query = select(_KEPT.record_id, _KEPT.digest, _KEPT.raw).where(_KEPT.source_id == source_id, ~stored)
+    query = select(_KEPT.record_id, _KEPT.digest, _KEPT.raw).where(is_counted(source_id))
     rows = connection.execute(query.order_by(_KEPT.last_seen_at, _KEPT.id))
     return list({(record_id, None if record_id else digest): raw for record_id, digest, raw in rows}.values())
 
 
 def count_not_stored(connection: Connection, source_id: int) -> int:
     """Count the records that :func:`not_stored` returns."""
-    stored = exists().where(tasks.c["_id"] == _KEPT.record_id, tasks.c.source_id == source_id)
     key = func.coalesce(_KEPT.record_id, _KEPT.digest)
-    query = select(func.count(key.distinct())).where(_KEPT.source_id == source_id, ~stored)
-    return int(connection.execute(query).scalar_one())
+    return int(connection.execute(select(func.count(key.distinct())).where(is_counted(source_id))).scalar_one())
+
+
+def is_counted(source_id: int) -> ColumnElement[bool]:
+    """Return the condition that the server counts a source's rejected record beside the stored tasks."""
+    stored = exists().where(tasks.c["_id"] == _KEPT.record_id, tasks.c.source_id == source_id)
+    return and_(_KEPT.source_id == source_id, _KEPT.vanished_at.is_(None), ~stored)
+
+
+def mark_vanished(connection: Connection, source_id: int, *, run_id: int, now: datetime) -> None:
+    """Mark the rejected records that a run, which read all of history, did not see. They no longer count."""
+    chosen = (_KEPT.source_id == source_id, _KEPT.last_run_id < run_id, _KEPT.vanished_at.is_(None))
+    connection.execute(update(rejected_records).where(*chosen).values(vanished_at=now))
 
 
 def replayable(connection: Connection, source_id: int, ids: Sequence[int] | None = None) -> list[int]:

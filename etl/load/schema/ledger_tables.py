@@ -127,6 +127,7 @@ rejected_records = Table(
     Column("last_run_id", RowId, nullable=False),
     Column("window_id", ForeignKey("sync_windows.id")),
     Column("acknowledged_at", Moment, comment="when kore-etl rejected acknowledge marked it as known"),
+    Column("vanished_at", Moment, comment="when a read of all history did not find it any more"),
     UniqueConstraint("source_id", "digest"),
     comment="records that could not be stored, with the reason",
 )

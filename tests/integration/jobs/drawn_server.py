@@ -106,7 +106,7 @@ def _oddities(random: Random) -> dict[str, Any]:
         {"clock_skew": choose((-3600.0, -90.0, 90.0, 3600.0))}, {"date_offset": choose((-600.0, 600.0))},
         {"hidden": 0.02, "totals": "present"}, {"hidden": 0.2, "hidden_run": 12, "totals": "present"},
         {"duplicates": 0.2}, {"total_cap": choose((30, 100))}, {"max_skip": choose((100, 500))},
-        {"has_more": "always_true"}, {"tie_break": "random"}, {"foreign": 0.1}, {"totals": "all"},
+        {"has_more": "always_true"}, {"tie_break": "random"}, {"totals": "all"},
         {"short_pages": 0.3, "has_more": "present", "totals": "present"},
     )  # fmt: skip
     return choose(found)
