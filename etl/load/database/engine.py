@@ -18,7 +18,6 @@ from etl import exact_json
 from etl.errors import ConfigError, DatabaseError
 from etl.load.database.errors import raise_database_error
 from etl.load.database.postgres_session import prepare_session
-from etl.load.database.sqlite_backup import make_private
 from etl.optional_packages import install_command
 
 if TYPE_CHECKING:
@@ -151,6 +150,8 @@ def _connect_options(url: URL) -> dict[str, Any]:
 
 
 def _make_private(path: Path) -> None:
+    from etl.load.database.sqlite_backup import make_private  # it imports the driver
+
     try:
         if not make_private(path):
             _refuse_hard_links(path)
