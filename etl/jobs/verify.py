@@ -180,8 +180,7 @@ def _read(
 ) -> datetime | None:
     """Verify ``[begin, end)`` as far as it may go; return where it goes on, None once it came to the end."""
     while begin < end:
-        longest = run.capabilities.current.longest_range
-        stop = end if longest is None else min(end, begin + longest - 2 * run.capabilities.current.smallest())
+        stop = min(end, run.capabilities.current.latest_end(begin))
         slice_ = _Slice(run, choose_strategy(run.capabilities.current), found, begin)
         try:
             reached = slice_.read(stop, may_go_on)

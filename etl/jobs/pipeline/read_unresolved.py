@@ -29,11 +29,16 @@ def read_unresolved(run: RunContext, strategy: ReadStrategy) -> None:
         log.info("unresolved.ignored", total=first.total, known=stored)
         return
     start, end = history_start(run, strategy.field), run.server_clock.earliest_start()
+    if run.capabilities.current.any_range is False:  # long empty ranges before the oldest task take many requests
+        start = run.store.read(deletions.value_at, strategy.field, start, end) or end
     seen: set[str] = set()
-    window = Window(strategy.field, start, end, filters=Query(unresolved=True))
-    for page in read_split_windows(run.fetch, window, run.capabilities.current):
-        seen.update(key for key in page.ids if key)
-        run.writer.store(run.transformer.transform(page))
+    while start < end:
+        stop = min(end, run.capabilities.current.latest_end(start))
+        window = Window(strategy.field, start, stop, filters=Query(unresolved=True))
+        for page in read_split_windows(run.fetch, window, run.capabilities.current):
+            seen.update(key for key in page.ids if key)
+            run.writer.store(run.transformer.transform(page))
+        start = stop
     left = sorted((created, key) for key, created in open_before.items() if key not in seen)
     step = run.capabilities.current.smallest()
     for created, _ in left[:_MOST_LEFT]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from etl.extract.capabilities import END_OF_TIME
 from etl.extract.http.query import Direction, Query
 from etl.extract.paging.checked_pages import Window
 from etl.extract.paging.read_strategy import READERS, choose_strategy
@@ -41,8 +40,7 @@ def _read_latest(run: RunContext, candidates: DeletionCandidates) -> None:
     """Read what changed since before the sync, on to the very end: a task may have moved there since it was missed."""
     start, watermark = run.server_clock.earliest_start(), run.store.watermark()
     since = (min(start, watermark or start) - run.options.lookback).replace(microsecond=0)
-    longest = run.capabilities.current.longest_range
-    window = Window(candidates.field, since, since + longest if longest else END_OF_TIME)
+    window = Window(candidates.field, since, run.capabilities.current.latest_end(since))
     for page in READERS[choose_strategy(run.capabilities.current).history](run.fetch, window, run.capabilities.current):
         candidates.keep(page)
         if not page.verified:

@@ -17,7 +17,7 @@ from etl.extract.http.query import Query
 from etl.extract.paging.checked_pages import Window
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.read_strategy import READERS, choose_strategy
-from etl.jobs.pipeline.run_account import note
+from etl.jobs.pipeline.run_account import note, take_account
 from etl.jobs.reconcile.compare_counts import BEGINNING_OF_TIME, CountComparison
 from etl.jobs.reconcile.confirm_deletions import confirm_deletions
 from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
@@ -55,6 +55,8 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
     marked_before = run.store.read(deletions.count_marked)
     run = replace(run, confirms_collapse=force)
     sync(run, full=full)
+    if run.counters.missing:  # the sync searched for them within a bounded number of requests
+        take_account(run, is_full=True)
     make_indexes(run)  # what follows counts by them
     requests = run.fetch.requests
     if run.counters.unverified:
@@ -116,11 +118,11 @@ def _read_everything(run: RunContext, candidates: DeletionCandidates) -> None:
 def _windows(run: RunContext, candidates: DeletionCandidates) -> Iterator[Window]:
     """Yield windows over all stored tasks, and over the time around them where the server takes such long ranges."""
     first, last = candidates.reach()
-    longest = run.capabilities.current.longest_range
+    capabilities = run.capabilities.current
     ends = [first]
-    while longest and ends[-1] + longest < last:
-        ends.append(ends[-1] + longest)
-    around = ([], []) if longest else ([BEGINNING_OF_TIME], [END_OF_TIME])
+    while (end := capabilities.latest_end(ends[-1])) < last:
+        ends.append(end)
+    around = ([], []) if capabilities.latest_end(first) < END_OF_TIME else ([BEGINNING_OF_TIME], [END_OF_TIME])
     for start, end in pairwise([*around[0], *ends, last, *around[1]]):
         if start < end:
             yield Window(candidates.field, start, end)
