@@ -34,6 +34,8 @@ def sweep_history(run: RunContext, strategy: ReadStrategy, since: datetime, star
     require_plausible(run)
     read_windows(run, TimeRange("sync", strategy.field, Paging.SPLIT_WINDOWS, since))
     open_before = run.store.read(statistics.creation_of_open)
+    if run.capabilities.current.any_range is False:  # long empty ranges before the oldest task take many requests
+        start = run.store.read(deletions.value_at, strategy.field, start, since, place=0) or since
     seen = _read_unresolved(run, strategy, start, len(open_before))
     if seen is not None:
         left = sorted((created, key) for key, created in open_before.items() if key not in seen)
@@ -77,4 +79,10 @@ def _read_slice(run: RunContext, strategy: ReadStrategy, start: datetime, end: d
 
 
 def _split_windows(run: RunContext, window: Window) -> Iterator[Page]:
-    return read_split_windows(run.fetch, window, run.capabilities.current)
+    """Read a window in parts as long as the server takes."""
+    start = window.start
+    while start < window.end:
+        capabilities = run.capabilities.current
+        part = replace(window, start=start, end=min(window.end, capabilities.latest_end(start)))
+        yield from read_split_windows(run.fetch, part, capabilities)
+        start = part.end

@@ -177,8 +177,7 @@ def _is_nothing_since(run: RunContext, since: datetime) -> bool:
 
 def _is_recent_quiet(run: RunContext, since: datetime, watermark: datetime, stored: int) -> bool:
     capabilities = run.capabilities.current
-    longest = capabilities.longest_range
-    window = Window("updatedAt", since, END_OF_TIME if longest is None else since + longest)
+    window = Window("updatedAt", since, capabilities.latest_end(since))
     query = replace(window_query(window, capabilities), sort_by=("updatedAt", "desc"))
     try:
         page = run.fetch(query)

@@ -99,7 +99,8 @@ def young_page_file(database: Path) -> Path:
         copy.execute("DELETE FROM task_changes WHERE changed_at < ?", (at,))
         for table in ("status_intervals", "task_progress"):
             copy.execute(f"DELETE FROM {table}")
-            copy.execute(f"INSERT INTO {table} SELECT * FROM computed_{table}")
+            columns = ", ".join(row[1] for row in copy.execute(f"PRAGMA table_info({table})"))
+            copy.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM computed_{table}")
     return _written(f"sqlite:///{path}", database.with_name("young.html"))
 
 

@@ -12,7 +12,7 @@ from etl.errors import RefusedError
 from etl.extract.http.page import Page
 from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.pipeline.outage_check import require_plausible
-from etl.jobs.reconcile.find_missing_tasks import of_source, read_latest, search
+from etl.jobs.reconcile.find_missing_tasks import of_source, read_latest, read_undated, search
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records, runs
 from etl.load.queries import deletions
@@ -32,6 +32,8 @@ def take_account(run: RunContext, *, is_full: bool = False) -> None:
     total = run.fetch.undated_total if run.options.start is None else None
     if total is None or _missing(run, total, known) > 0:
         total = count_on_server(run)
+    if is_full:
+        read_undated(run)
     if total is not None:
         require_plausible(run, Page([], total=total))
     else:

@@ -17,7 +17,7 @@ from etl.extract.http.query import Direction, Query
 from etl.extract.paging.checked_pages import Window
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.read_strategy import READERS, choose_strategy
-from etl.jobs.pipeline.run_account import note
+from etl.jobs.pipeline.run_account import note, take_account
 from etl.jobs.reconcile.compare_counts import BEGINNING_OF_TIME, CountComparison
 from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.lifecycle import make_indexes
@@ -53,6 +53,8 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
     """
     marked_before = run.store.read(deletions.count_marked)
     sync(run, full=full)
+    if run.counters.missing:  # the sync searched for them within a bounded number of requests
+        take_account(run, is_full=True)
     make_indexes(run)  # what follows counts by them
     requests = run.fetch.requests
     if run.counters.unverified:
@@ -127,8 +129,7 @@ def _look_again(run: RunContext, candidates: DeletionCandidates) -> None:
 def _read_latest(run: RunContext, candidates: DeletionCandidates) -> None:
     """Read what changed since before the sync, on to the very end: a task may have moved there since it was missed."""
     since = (run.server_clock.earliest_start() - run.options.lookback).replace(microsecond=0)
-    longest = run.capabilities.current.longest_range
-    window = Window(candidates.field, since, since + longest if longest else END_OF_TIME)
+    window = Window(candidates.field, since, run.capabilities.current.latest_end(since))
     for page in READERS[choose_strategy(run.capabilities.current).history](run.fetch, window, run.capabilities.current):
         candidates.keep(page)
         if not page.verified:
@@ -147,11 +148,11 @@ def _read_everything(run: RunContext, candidates: DeletionCandidates) -> None:
 def _windows(run: RunContext, candidates: DeletionCandidates) -> Iterator[Window]:
     """Yield windows over all stored tasks, and over the time around them where the server takes such long ranges."""
     first, last = candidates.reach()
-    longest = run.capabilities.current.longest_range
+    capabilities = run.capabilities.current
     ends = [first]
-    while longest and ends[-1] + longest < last:
-        ends.append(ends[-1] + longest)
-    around = ([], []) if longest else ([BEGINNING_OF_TIME], [END_OF_TIME])
+    while (end := capabilities.latest_end(ends[-1])) < last:
+        ends.append(end)
+    around = ([], []) if capabilities.latest_end(first) < END_OF_TIME else ([BEGINNING_OF_TIME], [END_OF_TIME])
     for start, end in pairwise([*around[0], *ends, last, *around[1]]):
         if start < end:
             yield Window(candidates.field, start, end)
