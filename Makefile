@@ -18,7 +18,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install venv demo docs references screenshots quick test browser-test cover faults mutate lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
+.PHONY: help install venv demo docs references screenshots quick test browser-test cover faults drawn mutate lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,10 @@ faults: venv ## Break things hundreds of times around the command, and write doc
 	@FAULTS=long FAULTS_LEDGER=$(CURDIR)/faults.jsonl \
 		$(RUN) pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS) tests/faults
 	@$(VENV)/bin/python tests/faults/table.py faults.jsonl docs/reliability.md
+
+drawn: venv ## Draw 2,000 servers with a history each, and check what exit 0 says of them (within an hour)
+	@DRAWN=$(or $(SERVERS),2000) $(RUN) pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS) \
+		tests/integration/jobs/test_drawn_servers.py
 
 lint: venv ## Look for defects
 	@$(RUN) ruff check .

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MILLISECOND = timedelta(milliseconds=1)
 SECOND = timedelta(seconds=1)
 DEFAULT_PAGE_ROWS = 50
+_USUAL_RANGE = timedelta(days=7)  # if the server limits ranges and the longest one is unknown
 END_OF_TIME = datetime.fromisoformat("9999-12-31T23:59:59.999+00:00")
 
 Question = Literal[
@@ -84,6 +85,13 @@ class ServerCapabilities:
             return END_OF_TIME
         exact = self.ends_inclusive and self.smallest() == MILLISECOND
         return end - MILLISECOND if exact else end - MILLISECOND + self.smallest()
+
+    def latest_end(self, start: datetime) -> datetime:
+        """Return the end of the longest window from ``start`` on that one request may ask for."""
+        longest = self.longest_range or (_USUAL_RANGE if self.any_range is False else None)
+        if longest is None:
+            return END_OF_TIME
+        return start + max(self.smallest(), longest - 2 * self.smallest())  # a query may add a step at each end
 
     @staticmethod
     def questions() -> list[Question]:

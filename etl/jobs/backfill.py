@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
+from etl.extract.capabilities import CapabilityDriftError
 from etl.extract.paging.checked_pages import Window, window_query
 from etl.extract.paging.read_strategy import Paging, ReadStrategy, choose_strategy
 from etl.jobs.pipeline.parallel_windows import read_in_parallel
@@ -72,7 +72,7 @@ def plan(run: RunContext, period: Period) -> Plan:
     done = _checkpoint(run, strategy, _job(since, period.until), since)
     begin = done or since
     longest = capabilities.longest_range
-    window = Window(strategy.field, begin, period.until or (END_OF_TIME if longest is None else begin + longest))
+    window = Window(strategy.field, begin, period.until or capabilities.latest_end(begin))
     page = run.fetch(replace(window_query(window, capabilities), limit=1))
     until = period.until or run.server_clock.earliest_start()
     count = 1 if longest is None else max(1, math.ceil((until - begin) / longest))

@@ -46,15 +46,14 @@ NOW = datetime(2026, 11, 3, 16, 40, tzinfo=UTC)
 
 
 def source(complete_until: datetime | None, **changes: Any) -> Any:
-    known = {
-        "name": "default",
+    known = {"name": "default", "last_run": {"state": "finished"}, "tasks": 7, "rejected": 0, "gaps": []}
+    known |= {
+        "unverified": [],
+        "oldest_reading": None,
+        "mended": 0,
         "configured": True,
-        "last_run": {"state": "finished"},
-        "tasks": 7,
-        "rejected": 0,
-        "gaps": [],
+        "complete_until": complete_until,
     }
-    known |= {"unverified": [], "oldest_reading": None, "complete_until": complete_until}
     return SimpleNamespace(**known | changes)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from etl.extract.capabilities import SECOND, CapabilityDriftError, Question, ServerCapabilities
@@ -15,6 +15,7 @@ from etl.extract.http.query import Field, Query
 Fetch = Callable[[Query], Page]
 
 EVERYTHING = Query()
+_COARSEST = timedelta(minutes=1)  # granularity, where it is unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +74,18 @@ def check_order(page: Page, field: Field, *, descending: bool = False) -> None:
         raise CapabilityDriftError(question, answer=False, evidence=evidence)
 
 
-def check_dates(page: Page, field: Field, start: datetime, end: datetime) -> None:
+def check_dates(page: Page, field: Field, start: datetime, end: datetime, capabilities: ServerCapabilities) -> None:
     """Raise :class:`CapabilityDriftError` if a query's dates filter on another field, or not at all.
 
-    A few odd rows do not prove that: most of the page must be outside.
+    A few odd rows do not prove that: most of the page must be outside. A server may cut dates to its granularity.
     """
     values = moments(page, field)
-    outside = [value for value in values if not _is_within(value, start, end)]
+    cut = max(SECOND, capabilities.granularity or _COARSEST)
+    outside = [value for value in values if not _is_within(value, start, end, cut)]
     if len(outside) * 2 <= len(values):
         return
     other: Field = "createdAt" if field == "updatedAt" else "updatedAt"
-    fits = all(_is_within(value, start, end) for value in moments(page, other))
+    fits = all(_is_within(value, start, end, cut) for value in moments(page, other))
     evidence = f"rows with {field} {outside[0]} although the dates were {start} to {end}"
     raise CapabilityDriftError("window_field", answer=other if fits else "neither", evidence=evidence)
 
@@ -100,6 +102,6 @@ def check_granularity(page: Page, field: Field, start: datetime, capabilities: S
         )
 
 
-def _is_within(value: datetime, start: datetime, end: datetime) -> bool:
-    """Tell whether a value is in the range, with a tolerance of a second because a server may cut dates."""
-    return start - value <= SECOND and value - end <= SECOND
+def _is_within(value: datetime, start: datetime, end: datetime, cut: timedelta) -> bool:
+    """Tell whether a value is in the range, or outside by no more than the server may cut from dates."""
+    return start - value <= cut and value - end <= cut

@@ -39,6 +39,8 @@ def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) 
             _check_ends(fetch, window, capabilities, page, (anchor, start))
         if expected is not None and page.total is not None and page.total < expected.total:
             page = yield from expected.look_again(fetch, capabilities, query)
+            if not page.records:  # an empty page is no end by itself
+                query, page = fetch_rows(fetch, query, capabilities)
             _check(page, window, query, capabilities)
         if (last_page := find_end(fetch, query, page, capabilities)) is not None:
             yield page.covering(window.end, unverified=last_page.unverified)
@@ -99,7 +101,7 @@ class _Expectation:
 def _check(page: Page, window: Window, query: Query, capabilities: ServerCapabilities) -> None:
     start = query.start or window.start
     check_order(page, window.field)
-    check_dates(page, window.field, start, query.end or window.end)
+    check_dates(page, window.field, start, query.end or window.end, capabilities)
     check_granularity(page, window.field, start, capabilities)
 
 

@@ -25,7 +25,7 @@ def read_split_windows(fetch: Fetch, window: Window, capabilities: ServerCapabil
     while start < window.end:
         end = _end(window, capabilities, start, size)
         query, page = fetch_rows(fetch, window_query(window, capabilities, start, end), capabilities)
-        check_dates(page, window.field, query.start or start, query.end or end)
+        check_dates(page, window.field, query.start or start, query.end or end, capabilities)
         check_granularity(page, window.field, query.start or start, capabilities)
         if (last := find_end(fetch, query, page, capabilities)) is not None:
             yield page.covering(end, unverified=last.unverified)

@@ -120,13 +120,13 @@ class CountComparison:
         end = self._cut(time_range, count) if count < here or time_range.halve else time_range.end
         if end is None:
             return self._walk(time_range)
-        longest = self._run.capabilities.current.longest_range
-        if longest is not None and end - time_range.start > longest:
+        capabilities = self._run.capabilities.current
+        if end > capabilities.latest_end(time_range.start):
             start = self._value_at(time_range.start, time_range.end, 0)
             if start is None:
                 return []
             time_range = replace(time_range, start=self._floor(start))
-            end = min(end, time_range.start + longest)
+            end = min(end, capabilities.latest_end(time_range.start))
         return self._read(time_range, end, skip)
 
     def _read(self, time_range: _Range, end: datetime, skip: int) -> list[_Range]:
@@ -143,7 +143,9 @@ class CountComparison:
             self._reach = (skip + self._run.capabilities.current.limit()) // 2
             return [time_range]
         total = _checked_total(page, skip)
-        check_dates(page, self._field, query.start or time_range.start, query.end or end)
+        check_dates(
+            page, self._field, query.start or time_range.start, query.end or end, self._run.capabilities.current
+        )
         ids = self._candidates.keep(page)
         rest = _Range(end, time_range.end, max(0, time_range.there - total))
         read = replace(time_range, end=end, there=total)

@@ -14,10 +14,12 @@ from etl.extract.capabilities import END_OF_TIME
 from etl.extract.http.page import Page
 from etl.extract.http.query import Direction, Field, Query
 from etl.extract.paging.checked_pages import Window, window_query
+from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.reconcile.compare_counts import BEGINNING_OF_TIME, CountComparison
 from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.run_context import RunContext
+from etl.load.queries import deletions
 
 _MOST_PAGES = 20  # of a walk, where this run did not read all of history
 _DIRECTIONS: tuple[Direction, ...] = ("asc", "desc")
@@ -30,16 +32,17 @@ def of_source(run: RunContext) -> Query:
 
 
 def read_latest(run: RunContext) -> int | None:
-    """Read and store the latest tasks; return the server's total, from the same page where it sorts."""
+    """Read and store the latest tasks; return the server's total of that moment or before."""
     capabilities = run.capabilities.current
     field: Field | None = next((name for name in ("createdAt", "updatedAt") if capabilities.sorts(name)), None)
     if field is None:
         since = run.server_clock.earliest_start() - run.options.settle
         strategy = choose_strategy(capabilities)
-        end = END_OF_TIME if capabilities.longest_range is None else since + capabilities.longest_range
-        for page in READERS[strategy.history](run.fetch, Window(strategy.field, since, end), capabilities):
+        total = run.fetch(replace(of_source(run), limit=1)).total  # before: what comes meanwhile is read as well
+        window = Window(strategy.field, since, capabilities.latest_end(since))
+        for page in READERS[strategy.history](run.fetch, window, capabilities):
             _keep(run, page)
-        return run.fetch(replace(of_source(run), limit=1)).total
+        return total
     page = run.fetch(replace(of_source(run), limit=capabilities.limit(), sort_by=(field, "desc")))
     _keep(run, page)
     return page.total
@@ -73,21 +76,47 @@ def _read_ends(run: RunContext) -> Iterator[bool]:
             query = replace(query, skip=query.skip + len(page))
 
 
+def read_undated(run: RunContext) -> None:
+    """Read the tasks without the date that the server filters on again: no window holds them.
+
+    Nothing is read where none is stored and a total tells whether any is missing.
+    """
+    capabilities = run.capabilities.current
+    field = choose_strategy(capabilities).field
+    if run.fetch.tells_totals is not False and not run.store.read(deletions.count_without, field):
+        return
+    if not capabilities.sorts(field):
+        query = replace(of_source(run), limit=capabilities.limit())
+        for page in read_by_offset(run.fetch, query, capabilities, END_OF_TIME):
+            _keep(run, page, takes_back=True)
+        return
+    for direction in _DIRECTIONS:
+        query = replace(of_source(run), limit=capabilities.limit(), sort_by=(field, direction))
+        page = run.fetch(query)
+        while None in page.moments(field):
+            _keep(run, page, takes_back=True)
+            query = replace(query, skip=query.skip + len(page))
+            page = run.fetch(query)
+
+
 def _compare_counts(run: RunContext) -> None:
     """Read the ranges in which the server counts more tasks than are here."""
     capabilities = run.capabilities.current
-    if run.options.start is not None or capabilities.any_range is not True:
+    total = run.fetch.undated_total
+    if run.options.start is not None or total is None:
         return
     field = choose_strategy(capabilities).field
-    everything = window_query(Window(field, BEGINNING_OF_TIME, END_OF_TIME), capabilities)
-    dated, total = run.fetch(replace(everything, limit=1)).total, run.fetch.undated_total
     candidates = _Search(run, field, force=True)
-    if dated is None or total is None:
-        return
+    if capabilities.any_range is True:
+        everything = window_query(Window(field, BEGINNING_OF_TIME, END_OF_TIME), capabilities)
+        dated = run.fetch(replace(everything, limit=1)).total
+        if dated is None:
+            return
+        total = total if dated == total else dated + candidates.undated
     try:
-        CountComparison(run, candidates).find(total if dated == total else dated + candidates.undated)
-    except IncompleteError:
-        return  # its totals contradict its rows: the walk shows what is there
+        CountComparison(run, candidates).find(total)
+    except (IncompleteError, RefusedError):
+        return  # its totals contradict its rows, or a range is too long: the walk shows what is there
 
 
 def _walk(run: RunContext, most: int | None) -> Iterator[bool]:
@@ -117,9 +146,9 @@ def _walk(run: RunContext, most: int | None) -> Iterator[bool]:
         yield False
 
 
-def _keep(run: RunContext, page: Page) -> int:
+def _keep(run: RunContext, page: Page, *, takes_back: bool = False) -> int:
     """Store a page and return how many of its tasks were new."""
-    return run.writer.store(run.transformer.transform(page)).counts.inserted
+    return run.writer.store(run.transformer.transform(page), takes_back=takes_back).counts.inserted
 
 
 class _Search(DeletionCandidates):

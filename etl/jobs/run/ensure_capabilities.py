@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import ApiError, RefusedError
-from etl.extract.capabilities import MILLISECOND, CapabilityDriftError, ServerCapabilities
+from etl.extract.capabilities import MILLISECOND, SECOND, CapabilityDriftError, ServerCapabilities
 from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
 from etl.extract.http.retrying_client import Client
@@ -126,7 +126,8 @@ def history_start(run: RunContext, field: Field, *, look_before: bool = False) -
         return run.options.start
     known = run.source.history_start
     if known is not None and not (look_before and _has_rows_before(run, known)):
-        return known
+        # Where the server's time is uncertain, the run may begin before history as far as that is certain.
+        return min(known, run.server_clock.earliest_start() - SECOND) if run.server_clock.is_known else known
     probed = run.capabilities.probed
     found = probed.earliest.get(field) if probed is not None else None
     start = found or _search_start(run, field)

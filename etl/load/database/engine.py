@@ -119,6 +119,19 @@ def sqlite_file(engine: Engine) -> Path | None:
     return _file_of(engine.url)
 
 
+def is_same_database(one: Engine, other: Engine) -> bool:
+    """Tell whether two engines use the same file, or the same schema of the same database of one server."""
+    return one.dialect.name == other.dialect.name and _identity(one) == _identity(other)
+
+
+def _identity(engine: Engine) -> object:
+    if engine.dialect.name == "sqlite":
+        return sqlite_file(engine)
+    with reading(engine) as connection:  # a URL may name the same server in several ways
+        query = "select pg_postmaster_start_time(), current_database(), current_schema()"
+        return tuple(connection.exec_driver_sql(query).one())
+
+
 def sqlite_url(path: Path) -> str:
     """Return the URL of a SQLite file, with special characters escaped."""
     return f"sqlite:///{str(path).replace('%', '%25').replace('?', '%3F')}"

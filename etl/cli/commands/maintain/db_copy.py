@@ -38,15 +38,14 @@ def copy(common: Common, target_url: str, replace: bool, yes: bool, output: str)
     """
     from etl.cli.open_database import existing_database
     from etl.jobs.maintenance.copy_database import copy_database
-    from etl.load.database.engine import open_engine
-    from etl.load.database.errors import place
+    from etl.load.database.engine import is_same_database, open_engine
 
     settings = common.start(need_sources=False).settings
     target_url = common.load({"database_url": target_url}, need_sources=False).settings.database_url
     with existing_database(settings, schema="any") as source:
         target = open_engine(target_url)
         try:
-            if place(source.url) == place(target.url):
+            if is_same_database(source, target):
                 raise ConfigError("--to: names the database that is copied; choose another one")
             if replace and not yes:
                 _confirm(target)

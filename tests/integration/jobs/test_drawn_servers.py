@@ -1,0 +1,29 @@
+"""Servers drawn from all options of the sandbox, with drawn histories: what exit 0 says holds for each.
+
+``DRAWN=2000`` (``make drawn``) draws so many; otherwise a few are a part of ``make test``.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.integration.jobs.drawn_server import Play, draw
+from tests.integration.mirror import Mirror
+
+pytestmark = pytest.mark.slow
+
+FIRST = int(os.environ.get("DRAWN_FROM", "0"))
+SEEDS = range(FIRST, FIRST + int(os.environ.get("DRAWN", "24")))
+ON_POSTGRESQL = 12  # of so many servers one
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_exit_0_is_true_of_a_drawn_server(request, sandbox, seed):
+    drawn = draw(seed)
+    database = "postgres" if seed % ON_POSTGRESQL == 1 else "sqlite"
+    url = request.getfixturevalue(f"migrated_{database}_url")
+    server = sandbox(**drawn.options)
+    settings = {"deadline": "1s", "timeout": "1s", "jti": str(drawn.options["jti_required"]).lower()}
+    Play(drawn, Mirror(server, url, **settings), server).run()
