@@ -46,6 +46,11 @@ METRICS = {
     "rejected_records": (_SOURCE, "Rejected records that are not acknowledged."),
     "gaps": (_SOURCE, "Ranges of history that no window covers."),
     "unverified_windows": (_SOURCE, "Ranges of history that were read but could not be verified."),
+    "account_server_total": (_SOURCE, "The latest account: tasks that the server counts."),
+    "account_stored_live": (_SOURCE, "The latest account: stored tasks that the server should count."),
+    "account_quarantined": (_SOURCE, "The latest account: rejected records that are not stored as tasks."),
+    "account_hidden": (_SOURCE, "The latest account: tasks that the server counts and never shows."),
+    "account_missing": (_SOURCE, "The latest account: tasks that the server counts and that were not found."),
 }
 PREFIX = "kore_etl_"
 _OUTCOMES = ("inserted", "updated", "unchanged", "stale", "rejected")
@@ -124,6 +129,7 @@ def _of_source(ending: Outcome, engine: Engine) -> dict[str, float]:
             "gaps": len(standing.gaps),
             "unverified_windows": len(standing.unverified),
             "lag_seconds": standing.age,
+            **{f"account_{name}": value for name, value in (standing.account or {}).items()},
             **{f"{name}_timestamp_seconds": moment.timestamp() for name, moment in moments.items() if moment},
         }
     return {name: value for name, value in values.items() if value is not None}
