@@ -42,6 +42,7 @@ class Builder:
     engine: Engine | None = None
     stop: Stop = field(default_factory=Stop)
     budgets: dict[str, RateLimiter] = field(default_factory=dict)
+    clock: Callable[[], datetime] = now
     on_wait: Callable[[float], None] = lambda _seconds: None
 
     def client(self, source: SourceSettings) -> Client:
@@ -67,9 +68,9 @@ class Builder:
         )
         return Client(
             endpoint,
-            Token(identity, now),
+            Token(identity, self.clock),
             self.budget(source),
-            clock=now,
+            clock=self.clock,
             on_retry=_log_retry,
             sleep=self.stop.sleep,
             stop=self.stop,
@@ -105,6 +106,7 @@ class Builder:
             make_client=lambda: self.client(source),
             options=SyncOptions(
                 lookback=settings.overlap,
+                verify_within=settings.verify_within,
                 settle=settings.settle,
                 start=source.start,
                 window_least=settings.window_least,
@@ -125,7 +127,7 @@ class Builder:
     def _take_over(self, budget: RateLimiter, account_id: str, seconds: float, *, only_ended: bool = False) -> None:
         if self.engine is None:
             return
-        moment = now()
+        moment = self.clock()
         with reading(self.engine) as connection:
             spent = runs.spent_lately(connection, account_id, moment - timedelta(seconds=seconds))
         for began, ended, requests in spent:

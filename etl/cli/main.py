@@ -29,6 +29,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "etl.cli.commands.transfer.reconcile:reconcile",
         "Sync, and mark tasks that are gone from the server.",
     ),
+    "verify": (
+        "etl.cli.commands.transfer.verify:verify",
+        "Read history again, compare every field, and mend the differences.",
+    ),
     "probe": ("etl.cli.commands.transfer.probe:probe", "Find out what the server does with a handful of requests."),
     "init": ("etl.cli.commands.setup.init:init", "Write the settings file, and see that it works."),
     "check": ("etl.cli.commands.inspect.check:check", "See whether a sync would work, and what to do if not."),

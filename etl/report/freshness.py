@@ -47,7 +47,8 @@ def told(source: Source, now: datetime, zone: ZoneInfo) -> Told:
     said += found or [f"{_balance(source.account)}There are no gaps, rejected records or unverified windows."]
     if source.oldest_reading is not None:
         since = clock(source.oldest_reading, zone)
-        said.append(f"The server does not tell what changed on old tasks; some may be out of date since {since}.")
+        mended = f"{source.mended:,} difference{'' if source.mended == 1 else 's'}"
+        said.append(f"Every task was verified with the server since {since}; that mended {mended}.")
     return Told(source.name, said, is_amiss=bool(found))
 
 

@@ -173,6 +173,13 @@ def create_tables() -> None:
         sa.Column("probed_at", moment),
         sa.Column("created_at", moment, nullable=False),
         sa.Column("shape", sa.Text(), comment="the rules that made the stored rows; a change rebuilds them"),
+        sa.Column("verify_position", moment, comment="where rolling verification goes on; null: at the beginning"),
+        sa.Column("verified_until", moment, comment="up to when rolling verification has kept its pace"),
+        sa.Column("missing_searched", sa.Integer(), comment="how many missing tasks the last search did not find"),
+        sa.Column("missing_searched_at", moment),
+        sa.Column(
+            "collapse_accepted_at", moment, comment="when a collapsed total was accepted; null once it is confirmed"
+        ),
         sa.PrimaryKeyConstraint("id", name="pk_sources"),
         sa.UniqueConstraint("host", "account_id", "stream_id", name="uq_sources_host_account_id_stream_id"),
         comment="the sources of tasks: a host, an account and a stream each",
@@ -312,6 +319,9 @@ def create_tables() -> None:
         sa.Column("quarantined", sa.Integer(), comment="the account: rejected records that are no task"),
         sa.Column("hidden", sa.Integer(), comment="the account: counted and never shown, as a whole reading found"),
         sa.Column("missing", sa.Integer(), comment="the account: counted, and not found"),
+        sa.Column(
+            "mended", sa.Integer(), server_default="0", nullable=False, comment="differences that verification mended"
+        ),
         sa.Column("watermark_before", moment),
         sa.Column("watermark_after", moment),
         sa.Column("version", sa.Text(), nullable=False, comment="of kore-etl"),
@@ -327,7 +337,7 @@ def create_tables() -> None:
         sa.Column("id", row_id, nullable=False),
         sa.Column("source_id", row_id, nullable=False),
         sa.Column("run_id", row_id, nullable=False, comment="the run that last worked on the window"),
-        sa.Column("job", sa.Text(), nullable=False, comment="the kind of work: first, sync, full, backfill, sweep"),
+        sa.Column("job", sa.Text(), nullable=False, comment="the kind of work: first, sync, full, backfill, verify"),
         sa.Column("field", sa.Text(), nullable=False, comment="createdAt or updatedAt"),
         sa.Column("start_at", moment, nullable=False, comment="included"),
         sa.Column("end_at", moment, nullable=False, comment="not included"),
@@ -384,6 +394,7 @@ def create_tables() -> None:
         sa.Column("value", moment, nullable=False, comment="all changes up to this time are stored"),
         sa.Column("moved_at", moment, nullable=False),
         sa.Column("run_id", row_id, nullable=False),
+        sa.Column("lookback_read_at", moment, comment="when the time before it was last read row by row"),
         sa.PrimaryKeyConstraint("source_id", name="pk_watermarks"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_watermarks_source_id"),
         comment="the watermark of each source",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -168,16 +169,84 @@ def test_a_server_that_shows_nothing_has_an_outage(mirror, field, sort, full):
 
 
 @by_field
-def test_a_collapsed_total_is_believed_after_an_hour(mirror, field):
+def test_a_collapsed_total_exits_3_until_it_is_confirmed(mirror, field):
     mirrored = mirror(window_field=field)
     mirrored.sync()
     mirrored.server.remove([task["_id"] for task in mirrored.server.tasks()[:200]])
     assert mirrored.sync().exit_code == 5
-    engine_rows = "update sync_runs set started_at = '2020-01-01 00:00:00.000' where exit_code = 5"
-    mirrored.change(engine_rows)
-    assert mirrored.sync().exit_code == 3
-    assert mirrored.value("select count(*) from tasks where deleted_at is null") == 300
+    mirrored.change("update sync_runs set started_at = '2020-01-01 00:00:00.000' where exit_code = 5")
+    live = "select count(*) from tasks where deleted_at is null"
+    assert [mirrored.sync().exit_code for _ in range(2)] == [3, 3]
+    assert mirrored.work("reconcile", reconcile).exit_code == 3
+    assert mirrored.value(live) == 300
+    assert mirrored.work("reconcile", partial(reconcile, force=True)).exit_code == 0
+    assert mirrored.value(live) == 100
     assert mirrored.sync().exit_code == 0
+
+
+@by_field
+def test_a_collapse_that_recovers_needs_no_confirmation(mirror, field):
+    mirrored = mirror(window_field=field)
+    mirrored.sync()
+    tasks = mirrored.server.tasks()[:200]
+    mirrored.server.remove([task["_id"] for task in tasks])
+    mirrored.sync()
+    mirrored.change("update sync_runs set started_at = '2020-01-01 00:00:00.000' where exit_code = 5")
+    assert mirrored.sync().exit_code == 3
+    mirrored.server.put(tasks)
+    assert [mirrored.sync().exit_code for _ in range(2)] == [0, 0]
+
+
+@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
+@by_field
+def test_rows_beside_a_collapsed_total_are_not_stored(mirror, field, sort):
+    mirrored = mirror(window_field=field, sort=sort)
+    mirrored.sync()
+    before = mirrored.stored(), mirrored.rows("select value from watermarks")
+    mirrored.server.configure(total_cap=20)
+    mirrored.server.change(update=5)
+    assert mirrored.sync().exit_code == 5
+    assert (mirrored.stored(), mirrored.rows("select value from watermarks")) == before
+
+
+def test_an_implausible_answer_is_asked_again_after_a_pause(mirror):
+    mirrored = mirror()
+    mirrored.sync()
+    mirrored.server.configure(outage="empty", outage_after=1, outage_seconds=1.0)
+    assert mirrored.sync().exit_code == 0
+
+
+def test_missing_tasks_are_searched_once_a_day(mirror):
+    mirrored = mirror(tasks=1500, hidden=0.02)
+    mirrored.sync()
+    mirrored.server.change(insert=150)
+    first = mirrored.sync()
+    quiet = [mirrored.sync() for _ in range(2)]
+    assert (first.exit_code, [each.exit_code for each in quiet]) == (3, [3, 3])
+    assert [each.requests for each in quiet] == [1, 1]
+    mirrored.change("update sources set missing_searched_at = '2020-01-01 00:00:00.000'")
+    assert mirrored.sync().requests > 3
+    assert mirrored.sync().requests == 1
+
+
+@by_field
+def test_a_full_sync_learns_what_is_hidden_by_now(mirror, field):
+    mirrored = mirror(tasks=1500, hidden=0.02, window_field=field)
+    mirrored.sync()
+    mirrored.server.change(insert=150)
+    assert mirrored.sync().exit_code == 3
+    assert mirrored.sync(full=True).exit_code == 0
+    assert mirrored.sync().exit_code == 0
+    assert mirrored.differences() == NONE
+    assert mirrored.value("select count(*) from sync_windows where state = 'unverified' and job = 'full'") == 0
+
+
+@by_field
+def test_tasks_created_while_an_unsorted_server_is_read(mirror, field):
+    mirrored = mirror(window_field=field, sort="ignored")
+    mirrored.sync()
+    mirrored.server.configure(churn_every=1, churn_add=1)
+    assert [mirrored.sync().exit_code for _ in range(3)] == [0, 0, 0]
 
 
 @by_field

@@ -51,6 +51,7 @@ def source(complete_until: datetime | None, **changes: Any) -> Any:
         "unverified": [],
         "oldest_reading": None,
         "account": {"missing": 0},
+        "mended": 0,
         "configured": True,
         "complete_until": complete_until,
     }

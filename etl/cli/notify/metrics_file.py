@@ -45,6 +45,8 @@ METRICS = {
     "tasks": (_SOURCE, "Stored tasks that are not deleted."),
     "rejected_records": (_SOURCE, "Rejected records that are not acknowledged."),
     "gaps": (_SOURCE, "Ranges of history that no window covers."),
+    "verified_since_timestamp_seconds": (_SOURCE, "Since when every task was verified with the server."),
+    "mended_differences": (_SOURCE, "Differences that verification mended since then."),
     "unverified_windows": (_SOURCE, "Ranges of history that were read but could not be verified."),
     "account_server_total": (_SOURCE, "The latest account: tasks that the server counts."),
     "account_stored_live": (_SOURCE, "The latest account: stored tasks that the server should count."),
@@ -123,11 +125,13 @@ def _of_source(ending: Outcome, engine: Engine) -> dict[str, float]:
     values: dict[str, float | None] = {}
     for standing in source_statuses(engine, now=ending.ended, source=ending.name):
         moments = {"complete_until": standing.complete_until, "watermark": standing.watermark}
+        moments["verified_since"] = standing.oldest_reading
         values = {
             "tasks": standing.tasks,
             "rejected_records": standing.rejected,
             "gaps": len(standing.gaps),
             "unverified_windows": len(standing.unverified),
+            "mended_differences": standing.mended,
             "lag_seconds": standing.age,
             **{f"account_{name}": value for name, value in (standing.account or {}).items()},
             **{f"{name}_timestamp_seconds": moment.timestamp() for name, moment in moments.items() if moment},

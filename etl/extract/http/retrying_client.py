@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _LEAST_WAIT = 0.5  # seconds
 _KNOCK = 20.0  # seconds
+_SPARE = 0.9  # of the budget: up to here requests are left for what is not urgent
 _FIRST_TRIES = 3  # to connect to a server that has not answered yet
 _EXCESSIVE_ANSWERS = 3  # in a row, too slow or too large, until the query itself counts as the cause
 _BACKOFF = wait_random_exponential(multiplier=1, min=_LEAST_WAIT, max=30)
@@ -124,6 +125,14 @@ class Client:
                 raise
             wait = self._budget.hour if error.retry_after is None else error.retry_after
             raise self._hour_is_full(str(error), wait) from error
+
+    def has_requests_left(self) -> bool:
+        """Tell whether a request could be sent at once and would leave a tenth of the minute's budget."""
+        return self._budget.wait() <= 0 and self._budget.share() < _SPARE
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless the run is to stop."""
+        self._sleep(seconds)
 
     def ping(self) -> None:
         """Check that the host can be reached, and learn its time, without a request to the API.

@@ -2,10 +2,10 @@
 
 | dates filter on | sortBy obeyed | first sync, backfill               | later syncs            |
 | --------------- | ------------- | ---------------------------------- | ---------------------- |
-| updatedAt       | yes           | keyset by updatedAt                | keyset by updatedAt    |
+| updatedAt       | yes           | keyset by updatedAt                | newest first           |
 | createdAt       | yes           | keyset by createdAt, newest first  | newest first           |
 | updatedAt       | no            | split windows                      | split windows          |
-| createdAt       | no            | split windows                      | recent windows, sweep  |
+| createdAt       | no            | split windows                      | unresolved tasks       |
 
 An unknown capability counts as the worse one: dates on createdAt, sortBy not obeyed.
 """
@@ -47,7 +47,7 @@ class ReadStrategy:
 
     field: Field
     history: Paging
-    changes: Literal["windows", "newest_first", "sweep"]
+    changes: Literal["windows", "newest_first", "unresolved"]
 
 
 def choose_strategy(capabilities: ServerCapabilities) -> ReadStrategy:
@@ -56,4 +56,4 @@ def choose_strategy(capabilities: ServerCapabilities) -> ReadStrategy:
     history = Paging.KEYSET if capabilities.sorts(field) else Paging.SPLIT_WINDOWS
     if field == "updatedAt":
         return ReadStrategy(field, history, "windows")
-    return ReadStrategy(field, history, "newest_first" if capabilities.sorts("updatedAt") else "sweep")
+    return ReadStrategy(field, history, "newest_first" if capabilities.sorts("updatedAt") else "unresolved")

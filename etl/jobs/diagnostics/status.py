@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from etl.extract.capabilities import ServerCapabilities
-from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.run.source_lease import command_lock
 from etl.load.database.engine import reading
 from etl.load.ledger.sources import identity
@@ -27,8 +26,8 @@ class SourceStatus:
     """The status of a source. All changes before ``complete_until`` are stored; ``age`` is its age in seconds.
 
     A sync that finds nothing new may leave the watermark where it is. ``complete_until`` is then the start of that
-    sync. ``oldest_reading`` is set only where a sweep alone finds changes to old tasks. A source that is not configured
-    any more is never stale.
+    sync. All of history was read since ``oldest_reading``, and ``mended`` differences were found in it since then. A
+    source that is not configured any more is never stale.
     """
 
     name: str
@@ -50,6 +49,7 @@ class SourceStatus:
     gaps: list[TimeRange]
     unverified: list[TimeRange]
     oldest_reading: datetime | None
+    mended: int
     probed_at: datetime | None
     answers: Row
     unknown: list[str]
@@ -87,7 +87,7 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
     age = _seconds(now, complete)
     capabilities = ServerCapabilities.from_json(source["capabilities"])
     live, deleted = status.task_counts(connection, key)
-    sweeps = source["capabilities"] is not None and choose_strategy(capabilities).changes == "sweep"
+    oldest = status.oldest_reading(connection, key)
     answers = capabilities.to_json()
     del answers["evidence"]
     return SourceStatus(
@@ -109,7 +109,8 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
         account=status.account(connection, key),
         gaps=lookup.gaps(connection, key),
         unverified=lookup.unverified(connection, key),
-        oldest_reading=status.oldest_reading(connection, key) if sweeps else None,
+        oldest_reading=oldest,
+        mended=status.mended_since(connection, key, oldest),
         probed_at=source["probed_at"],
         answers=answers,
         unknown=list(capabilities.unknown()),

@@ -12,13 +12,13 @@ from etl.errors import ApiError
 from etl.extract.http.page import Page
 from etl.extract.http.query import Query
 from etl.jobs.run.run_context import RunContext
-from etl.load.ledger import runs
+from etl.load.ledger import runs, sources
 from etl.load.queries import deletions
 from etl.logs import get_logger
 
 log = get_logger()
 
-_MOST_TRIES = 3
+_PAUSES = (0.5, 1.0, 2.0)  # seconds before each further try
 _NEWS_AFTER = timedelta(hours=1)
 _LEAST_TOTAL = 10  # of which half may not be missing
 
@@ -34,15 +34,18 @@ def require_plausible(run: RunContext, page: Page | None = None) -> None:
     before = run.store.read(runs.last_total)
     query = Query(limit=1)
     last = run.fetch(query) if page is None else page
-    for _ in range(_MOST_TRIES):
+    for pause in _PAUSES:
         if _is_plausible(last, before):
             return
+        run.fetch.client.pause(pause)
         last = run.fetch(query)
     run.counters.server_total = last.total or 0
     evidence = f"the server counts {last.total or 0:,} tasks" if last.total is not None else "the server shows no task"
     since = run.store.read(runs.implausible_since)
     if since is not None and run.clock() - since >= _NEWS_AFTER:
-        run.counters.unverified += 1
+        if not run.confirms_collapse:
+            run.counters.unverified += 1
+            run.store.write(sources.put, collapse_accepted_at=run.clock())
         log.warning("server.collapsed", evidence=evidence, since=since, see="kore-etl reconcile --force")
         return
     known = "tasks are stored" if before is None else f"the last run counted {before:,}"

@@ -15,7 +15,7 @@ from etl.exact_json import clean_text
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Field
 from etl.jobs.run.run_context import RunContext
-from etl.load.ledger import rejected_records
+from etl.load.ledger import rejected_records, runs
 from etl.load.queries import deletions
 from etl.logs import get_logger
 
@@ -102,8 +102,8 @@ class DeletionCandidates:
 
     def left(self) -> int:
         """Return how many rows the server can count at most, if all candidates are deleted."""
-        rejected = self.run.store.read(rejected_records.count_not_stored)
-        return self.run.store.read(deletions.count) - len(self.gone) + rejected
+        others = self.run.store.read(rejected_records.count_not_stored) + self.run.store.read(runs.hidden)
+        return self.run.store.read(deletions.count) - len(self.gone) + others
 
     def mark_unverified(self, start: datetime, end: datetime, reason: str) -> None:
         """Count a range that could not be read whole; no task in it becomes a candidate."""

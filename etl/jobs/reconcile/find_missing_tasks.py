@@ -32,16 +32,17 @@ def of_source(run: RunContext) -> Query:
 
 
 def read_latest(run: RunContext) -> int | None:
-    """Read and store the latest tasks; return the server's total, from the same page where it sorts."""
+    """Read and store the latest tasks; return the server's total of that moment or before."""
     capabilities = run.capabilities.current
     field: Field | None = next((name for name in ("createdAt", "updatedAt") if capabilities.sorts(name)), None)
     if field is None:
         since = run.server_clock.earliest_start() - run.options.settle
         strategy = choose_strategy(capabilities)
+        total = run.fetch(replace(of_source(run), limit=1)).total  # before: what comes meanwhile is read as well
         window = Window(strategy.field, since, capabilities.latest_end(since))
         for page in READERS[strategy.history](run.fetch, window, capabilities):
             _keep(run, page)
-        return run.fetch(replace(of_source(run), limit=1)).total
+        return total
     page = run.fetch(replace(of_source(run), limit=capabilities.limit(), sort_by=(field, "desc")))
     _keep(run, page)
     return page.total

@@ -8,27 +8,28 @@ In the end the server must not count more tasks than are left here. In doubt no 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
-from etl.extract.http.query import Direction, Query
+from etl.extract.http.query import Query
 from etl.extract.paging.checked_pages import Window
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.pipeline.run_account import note, take_account
 from etl.jobs.reconcile.compare_counts import BEGINNING_OF_TIME, CountComparison
+from etl.jobs.reconcile.confirm_deletions import confirm_deletions
 from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.lifecycle import make_indexes
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.sync import sync
+from etl.jobs.verify import restart_verification
+from etl.load.ledger import sources
 from etl.load.queries import deletions
 from etl.logs import get_logger
 
 log = get_logger()
-
-_MOST_SECOND_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
         EtlError: as :func:`sync` does.
     """
     marked_before = run.store.read(deletions.count_marked)
+    run = replace(run, confirms_collapse=force)
     sync(run, full=full)
     if run.counters.missing:  # the sync searched for them within a bounded number of requests
         take_account(run, is_full=True)
@@ -60,6 +62,8 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
     if run.counters.unverified:
         raise IncompleteError("the sync left unverified windows, so no task is taken for deleted; sync again")
     candidates, marked = _insist(run, deep=deep, force=force)
+    if force:
+        run.store.write(sources.put, collapse_accepted_at=None)
     returned = marked_before + marked - run.store.read(deletions.count_marked)
     run.counted.clear()
     note(run, run.fetch.undated_total if run.options.start is None else None)
@@ -84,6 +88,7 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
     total = run.fetch(Query(limit=1)).total
     if deep:
         _read_everything(run, candidates)
+        restart_verification(run)
     elif total is None:
         raise IncompleteError("the server does not count its tasks: finding deletions takes kore-etl reconcile --deep")
     else:
@@ -93,47 +98,12 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
         else:
             CountComparison(run, candidates).find(total)
     if candidates.gone:
-        _look_again(run, candidates)
+        confirm_deletions(run, candidates)
     marked = run.store.write(deletions.mark, candidates.gone, run_id=run.id, now=run.clock())
     if total is not None and candidates.live - marked > total:
         run.counters.unverified += 1
         log.warning("reconcile.left", tasks=candidates.live - marked - total, hint="kore-etl reconcile --deep")
     return marked
-
-
-def _look_again(run: RunContext, candidates: DeletionCandidates) -> None:
-    """Clear the candidates that are among the latest changes, and check that the server counts none of the others.
-
-    Raises:
-        IncompleteError: that cannot be made sure.
-    """
-    evidence = ""
-    for attempt in range(_MOST_SECOND_LOOKS):
-        if attempt or candidates.field == "updatedAt":
-            _read_latest(run, candidates)
-        capabilities = run.capabilities.current
-        sort_by: tuple[str, Direction] | None = ("updatedAt", "desc") if capabilities.sorts("updatedAt") else None
-        page = run.fetch(Query(limit=capabilities.limit(), sort_by=sort_by))
-        candidates.keep(page)
-        expected = candidates.left()
-        if page.total is None or page.total <= expected:
-            return
-        evidence = f"it counts {page.total}, and not {expected}"
-    message = (
-        f"{len(candidates.gone)} tasks were not found on the server, but {evidence}: none is marked as deleted; "
-        "try again when fewer tasks change"
-    )
-    raise IncompleteError(message)
-
-
-def _read_latest(run: RunContext, candidates: DeletionCandidates) -> None:
-    """Read what changed since before the sync, on to the very end: a task may have moved there since it was missed."""
-    since = (run.server_clock.earliest_start() - run.options.lookback).replace(microsecond=0)
-    window = Window(candidates.field, since, run.capabilities.current.latest_end(since))
-    for page in READERS[choose_strategy(run.capabilities.current).history](run.fetch, window, run.capabilities.current):
-        candidates.keep(page)
-        if not page.verified:
-            raise IncompleteError(f"the latest changes could not be read, so no task is marked: {page.reason}")
 
 
 def _read_everything(run: RunContext, candidates: DeletionCandidates) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 @dataclass(slots=True)
 class RunCounters:
-    """What a run counted; the names are those of ``sync_runs``. Those from ``server_total`` on are its account."""
+    """What a run counted; the names are those of ``sync_runs``. ``server_total`` to ``missing`` are its account."""
 
     requests: int = 0
     retries: int = 0
@@ -27,6 +27,7 @@ class RunCounters:
     quarantined: int | None = None
     hidden: int | None = None
     missing: int | None = None
+    mended: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class SyncOptions:
     window_least: timedelta | None = None
     window_most: timedelta | None = None
     drop_fields: tuple[str, ...] = ()
+    verify_within: timedelta = timedelta(days=7)
     timezone: str = "UTC"
 
 

@@ -34,6 +34,7 @@ class RunContext:
     writer: BatchWriter
     watermark_before: datetime | None
     counted: dict[tuple[int, int], int] = field(default_factory=dict)
+    confirms_collapse: bool = False
 
     def count_stored(self) -> int:
         """Count the tasks that the server should count, and again only after a task was stored or changed."""

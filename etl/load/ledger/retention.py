@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
 
 # The jobs whose windows count as coverage; an unfinished backfill has its range in its name and continues.
-_MERGED_JOBS = ("first", "sync", "full", "backfill", "sweep")
+_MERGED_JOBS = ("first", "sync", "full", "backfill", "verify")
 _WINDOW = sync_windows.c
 _RUN = sync_runs.c
 
@@ -97,8 +97,8 @@ def _covering_nothing(connection: Connection, *old: ColumnElement[bool]) -> list
 
 def _pieces(connection: Connection, source_id: int, before: datetime) -> list[_Piece]:
     mine = _WINDOW.source_id == source_id
-    # The next sweep continues where the latest one ended.
-    latest_sweep = select(func.coalesce(func.max(_WINDOW.id), 0)).where(mine, _WINDOW.job == "sweep")
+    # The next verification continues where the latest one ended.
+    latest_slice = select(func.coalesce(func.max(_WINDOW.id), 0)).where(mine, _WINDOW.job == "verify")
     query = select(
         _WINDOW.id, _WINDOW.run_id, _WINDOW.job, _WINDOW.field, _WINDOW.strategy, _WINDOW.start_at,
         _WINDOW.checkpoint_at, _WINDOW.opened_at, _WINDOW.finished_at, _WINDOW.requests, _WINDOW.rows,
@@ -108,7 +108,7 @@ def _pieces(connection: Connection, source_id: int, before: datetime) -> list[_P
         _WINDOW.job.in_(_MERGED_JOBS),
         _WINDOW.state.in_(("verified", "failed")),
         _WINDOW.checkpoint_at > _WINDOW.start_at,
-        _WINDOW.id != latest_sweep.scalar_subquery(),
+        _WINDOW.id != latest_slice.scalar_subquery(),
     )  # fmt: skip
     rows = connection.execute(query)
     return [_Piece(row[0], row[1], (row[2], row[3], row[4]), *row[5:]) for row in rows]

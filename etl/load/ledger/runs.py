@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import Column, Connection, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, update
 
 from etl import __version__
 from etl.errors import ExitCode, LockedError
@@ -83,6 +83,27 @@ def last_total(connection: Connection, source_id: int) -> int | None:
     return total
 
 
+def last_surplus(connection: Connection, source_id: int, *, at_least: int) -> int | None:
+    """Return how many more tasks were stored than the server counted at the last account.
+
+    None where ``at_least`` this total may be capped: the server never counted so many with nothing left over here, nor
+    more than that, and the last change of the total was not in step with what is stored.
+    """
+    run = sync_runs.c
+    surplus = run.stored_live - run.server_total
+    accounts = _accounts(source_id, run.server_total, surplus).where(run.stored_live.is_not(None))
+    last = connection.execute(accounts).first()
+    if last is None:
+        return None
+    whole = and_(surplus + run.quarantined + run.hidden <= 0, run.server_total >= at_least)
+    proven = _accounts(source_id, run.id).where(or_(whole, run.server_total > at_least))
+    if connection.execute(proven).first() is None:
+        before = connection.execute(accounts.where(run.server_total != last[0])).first()
+        if before is None or before[1] != last[1]:
+            return None
+    return int(last[1])
+
+
 def implausible_since(connection: Connection, source_id: int) -> datetime | None:
     """Return when a run first failed by what the server counted, since the last account."""
     run = sync_runs.c
@@ -91,10 +112,10 @@ def implausible_since(connection: Connection, source_id: int) -> datetime | None
     return connection.execute(select(func.min(run.started_at)).where(failed, run.id > last)).scalar()
 
 
-def _accounts(source_id: int, column: Column[Any]) -> Select[Any]:
+def _accounts(source_id: int, *columns: ColumnElement[Any]) -> Select[Any]:
     run = sync_runs.c
     ended = run.exit_code.in_((ExitCode.DONE, ExitCode.INCOMPLETE))
-    query = select(column).where(run.source_id == source_id, run.server_total.is_not(None), ended)
+    query = select(*columns).where(run.source_id == source_id, run.server_total.is_not(None), ended)
     return query.order_by(run.id.desc()).limit(1)
 
 

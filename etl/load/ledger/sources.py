@@ -31,6 +31,11 @@ class Source:
     capabilities: dict[str, Any] | None
     probed_at: datetime | None
     shape: str | None = None
+    verify_position: datetime | None = None
+    verified_until: datetime | None = None
+    missing_searched: int | None = None
+    missing_searched_at: datetime | None = None
+    collapse_accepted_at: datetime | None = None
 
 
 def register(
@@ -53,7 +58,11 @@ def register(
         row = connection.execute(select(sources).where(same)).one()
     elif (row.name, row.base_url) != (name, base_url):
         connection.execute(update(sources).where(same).values(name=name, base_url=base_url))
-    return Source(row.id, name, stream_id, row.history_start, row.capabilities, row.probed_at, row.shape)
+    return Source(
+        row.id, name, stream_id, row.history_start, row.capabilities, row.probed_at, row.shape,
+        row.verify_position, row.verified_until,
+        row.missing_searched, row.missing_searched_at, row.collapse_accepted_at,
+    )  # fmt: skip
 
 
 def host_of(base_url: str) -> str:
@@ -93,6 +102,11 @@ def move(connection: Connection, *, name: str, base_url: str, account_id: str, s
 def remember(connection: Connection, source_id: int, capabilities: dict[str, Any], now: datetime) -> None:
     """Store the capabilities."""
     values = {"capabilities": orjson.dumps(capabilities).decode(), "probed_at": now}
+    connection.execute(update(sources).where(sources.c.id == source_id).values(**values))
+
+
+def put(connection: Connection, source_id: int, /, **values: object) -> None:
+    """Store columns of a source."""
     connection.execute(update(sources).where(sources.c.id == source_id).values(**values))
 
 

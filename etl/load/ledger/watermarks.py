@@ -19,13 +19,30 @@ def read(connection: Connection, source_id: int) -> datetime | None:
     return connection.execute(select(watermarks.c.value).where(watermarks.c.source_id == source_id)).scalar()
 
 
-def advance(connection: Connection, source_id: int, value: datetime, *, run_id: int, now: datetime) -> bool:
+def lookback_read_at(connection: Connection, source_id: int) -> datetime | None:
+    """Return when the time before the watermark was last read row by row."""
+    query = select(watermarks.c.lookback_read_at).where(watermarks.c.source_id == source_id)
+    return connection.execute(query).scalar()
+
+
+def advance(
+    connection: Connection,
+    source_id: int,
+    value: datetime,
+    *,
+    run_id: int,
+    now: datetime,
+    lookback_read_at: datetime | None = None,
+) -> bool:
     """Move the watermark forward to ``value``, never back. Tell whether it moved."""
     known = read(connection, source_id)
-    if known is not None and known >= value:
-        return False
-    put(connection, source_id, value, run_id=run_id, now=now)
-    return True
+    moves = known is None or known < value
+    if moves:
+        put(connection, source_id, value, run_id=run_id, now=now)
+    if lookback_read_at is not None:
+        read_at = update(watermarks).where(watermarks.c.source_id == source_id)
+        connection.execute(read_at.values(lookback_read_at=lookback_read_at))
+    return moves
 
 
 def put(connection: Connection, source_id: int, value: datetime, *, run_id: int, now: datetime) -> None:

@@ -110,6 +110,13 @@ def progress(connection: Connection, source_id: int, job: str, field: str, start
     return Progress(reached, min(entry.opened_at for entry in found))
 
 
+def settle_unverified(connection: Connection, source_id: int, run_id: int) -> None:
+    """Make the unverified windows of a run verified: another reading proved them."""
+    mine = (sync_windows.c.source_id == source_id) & (sync_windows.c.run_id == run_id)
+    unverified = update(sync_windows).where(mine, sync_windows.c.state == "unverified")
+    connection.execute(unverified.values(state="verified", error=None))
+
+
 def rename_job(connection: Connection, source_id: int, job: str, name: str) -> None:
     """Rename the job of a job's windows."""
     mine = (sync_windows.c.source_id == source_id) & (sync_windows.c.job == job)

@@ -6,7 +6,7 @@ found that the server no longer has a task.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import (
     Column,
@@ -120,6 +120,34 @@ def value_at(
 def versions_between(connection: Connection, source_id: int, field: Field, start: datetime, end: datetime) -> Versions:
     """Return the tasks in ``[start, end)`` of a field that the server should still have."""
     return _versions(connection, source_id, *_between(field, start, end))
+
+
+def versions_of(connection: Connection, source_id: int, ids: Collection[str]) -> Versions:
+    """Return those of some tasks that the server should still have."""
+    found: Versions = {}
+    for some in _portions(sorted(ids)):
+        found |= _versions(connection, source_id, tasks.c["_id"].in_(some))
+    return found
+
+
+class StoredState(NamedTuple):
+    """What tells that a stored task was written."""
+
+    updated_at: datetime | None
+    deleted_at: datetime | None
+    stored_at: datetime
+    run_id: int
+
+
+def states_of(connection: Connection, source_id: int, ids: Collection[str]) -> dict[str, StoredState]:
+    """Return the state of some tasks, also of those that the server no longer has."""
+    own = tasks.c
+    found: dict[str, StoredState] = {}
+    for some in _portions(sorted(ids)):
+        query = select(own["_id"], own.updated_at, own.deleted_at, own.stored_at, own.run_id)
+        rows = connection.execute(query.where(own.source_id == source_id, own["_id"].in_(some)))
+        found |= {row[0]: StoredState(*row[1:]) for row in rows}
+    return found
 
 
 def versions_without(connection: Connection, source_id: int, field: Field) -> Versions:

@@ -38,6 +38,19 @@ def find_canary(connection: Connection, source_id: int, *, created_before: datet
     return next((task for task in found if task.updated - task.created > _APART), None)
 
 
+def find_canary_from(connection: Connection, source_id: int, start: datetime, *, among: int) -> Canary | None:
+    """Return a task created long before ``start`` that is among the first ones updated since."""
+    own = tasks.c
+    query = (
+        select(own["_id"], own.created_at, own.updated_at)
+        .where(is_of(source_id), own.deleted_at.is_(None), own.updated_at >= start)
+        .order_by(own.updated_at)
+        .limit(among)
+    )
+    found = (Canary(*row) for row in connection.execute(query) if row.created_at is not None)
+    return next((task for task in found if task.created < start - _APART), None)
+
+
 def rounding(connection: Connection, source_id: int) -> timedelta:
     """Return the unit to which the server rounds timestamps, by the latest changes; zero means it does not round."""
     query = (

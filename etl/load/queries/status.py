@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SYNCS = ("sync", "reconcile")  # the commands after which everything up to now is stored
 _RUN = sync_runs.c
 _WINDOW = sync_windows.c
-_READS_HISTORY = ("first", "full", "sweep", "backfill")
+_READS_HISTORY = ("first", "full", "verify", "backfill")
 _LISTED = (
     "id", "command", "state", "started_at", "finished_at", "exit_code", "requests", "inserted", "updated", "rejected",
 )  # fmt: skip
@@ -105,9 +105,9 @@ def windows_of(connection: Connection, run_id: int) -> list[Row]:
 
 
 def oldest_reading(connection: Connection, source_id: int) -> datetime | None:
-    """Return when the next slice of a sweep was last read."""
+    """Return since when all of history was read: when the slice that is verified next was last read."""
     mine = _WINDOW.source_id == source_id
-    latest = select(_WINDOW.checkpoint_at).where(mine, _WINDOW.job == "sweep").order_by(_WINDOW.id.desc()).limit(1)
+    latest = select(_WINDOW.checkpoint_at).where(mine, _WINDOW.job == "verify").order_by(_WINDOW.id.desc()).limit(1)
     point = connection.execute(latest).scalar()
     query = select(func.max(_WINDOW.opened_at)).where(mine, _WINDOW.job.in_(_READS_HISTORY))
     first = select(func.min(_WINDOW.start_at)).where(mine, _WINDOW.job.in_(_READS_HISTORY)).scalar_subquery()
@@ -119,6 +119,12 @@ def oldest_reading(connection: Connection, source_id: int) -> datetime | None:
         if moment is not None:
             return moment
     return None
+
+
+def mended_since(connection: Connection, source_id: int, moment: datetime | None) -> int:
+    """Return how many differences verification has mended since a time."""
+    query = select(func.coalesce(func.sum(_RUN.mended), 0)).where(_RUN.source_id == source_id)
+    return int(connection.execute(query if moment is None else query.where(_RUN.started_at >= moment)).scalar_one())
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[Row]:

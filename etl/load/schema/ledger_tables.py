@@ -22,6 +22,11 @@ sources = Table(
     Column("probed_at", Moment),
     Column("created_at", Moment, nullable=False),
     Column("shape", Text, comment="the rules that made the stored rows; a change rebuilds them"),
+    Column("verify_position", Moment, comment="where rolling verification goes on; null: at the beginning"),
+    Column("verified_until", Moment, comment="up to when rolling verification has kept its pace"),
+    Column("missing_searched", Integer, comment="how many missing tasks the last search did not find"),
+    Column("missing_searched_at", Moment),
+    Column("collapse_accepted_at", Moment, comment="when a collapsed total was accepted; null once it is confirmed"),
     UniqueConstraint("host", "account_id", "stream_id"),
     comment="the sources of tasks: a host, an account and a stream each",
 )
@@ -67,6 +72,7 @@ sync_runs = Table(
     Column("quarantined", Integer, comment="the account: rejected records that are no task"),
     Column("hidden", Integer, comment="the account: counted and never shown, as a whole reading found"),
     Column("missing", Integer, comment="the account: counted, and not found"),
+    Column("mended", Integer, nullable=False, server_default="0", comment="differences that verification mended"),
     Column("watermark_before", Moment),
     Column("watermark_after", Moment),
     Column("version", Text, nullable=False, comment="of kore-etl"),
@@ -83,6 +89,7 @@ watermarks = Table(
     Column("value", Moment, nullable=False, comment="all changes up to this time are stored"),
     Column("moved_at", Moment, nullable=False),
     Column("run_id", RowId, nullable=False),
+    Column("lookback_read_at", Moment, comment="when the time before it was last read row by row"),
     comment="the watermark of each source",
 )
 
@@ -92,7 +99,7 @@ sync_windows = Table(
     Column("id", RowId, primary_key=True),
     Column("source_id", ForeignKey("sources.id"), nullable=False),
     Column("run_id", RowId, nullable=False, comment="the run that last worked on the window"),
-    Column("job", Text, nullable=False, comment="the kind of work: first, sync, full, backfill, sweep"),
+    Column("job", Text, nullable=False, comment="the kind of work: first, sync, full, backfill, verify"),
     Column("field", Text, nullable=False, comment="createdAt or updatedAt"),
     Column("start_at", Moment, nullable=False, comment="included"),
     Column("end_at", Moment, nullable=False, comment="not included"),

@@ -157,9 +157,12 @@ class TestStatus:
         assert "kore-etl db copy --to URL" in done.stderr
         assert run_cli("db", "current", env=environ).stdout == "0005\n"
 
-    def test_shows_the_oldest_reading_where_only_sweeps_help(self, sandbox, sqlite_url, run_cli):
-        server = sandbox(tasks=30, sort="ignored")
+    @pytest.mark.parametrize("sort", ["obeyed", "ignored"])
+    def test_shows_since_when_all_is_verified(self, sandbox, sqlite_url, run_cli, sort):
+        server = sandbox(tasks=30, sort=sort)
         assert Mirror(server, sqlite_url).sync().exit_code == 0
+        done = run_cli("status", env={"KORE_ETL_DATABASE_URL": sqlite_url})
+        assert re.search(r"verified +100 % within 1 day, 0 differences mended", done.stdout)
         done = run_cli("status", "--output", "json", env={"KORE_ETL_DATABASE_URL": sqlite_url})
         oldest = json.loads(done.stdout)["sources"][0]["oldest_reading"]
         assert oldest is not None

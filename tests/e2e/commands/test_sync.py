@@ -30,7 +30,7 @@ MIRROR = ("tasks", "statuses", "priorities", "cases", "task_changes")
 COUNTS = (
     *("requests", "retries", "rate_limited", "windows", "unverified"),
     *("fetched", "inserted", "updated", "unchanged", "stale", "rejected"),
-    *("server_total", "stored_live", "quarantined", "hidden", "missing"),
+    *("server_total", "stored_live", "quarantined", "hidden", "missing", "mended"),
 )
 
 

@@ -22,7 +22,7 @@ COUNTS = {
     for number, name in enumerate(
         ("requests", "retries", "rate_limited", "windows", "unverified", "fetched", "inserted", "updated"), start=1
     )
-} | {"unchanged": 9, "stale": 10, "rejected": 11}
+} | {"unchanged": 9, "stale": 10, "rejected": 11, "mended": 12}
 
 
 def begin(

@@ -52,6 +52,12 @@ class Asked:
         self.newest_update = max(filter(None, (self.newest_update, *page.updated)), default=None)
         return page
 
+    def has_requests_left(self):
+        return True
+
+    def pause(self, _seconds):
+        return
+
     def close(self):
         return
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -94,7 +95,7 @@ def _lines(each: SourceStatus, now: datetime) -> dict[str, Any]:
         "rejected": f"{each.rejected}; see: kore-etl rejected list" if each.rejected else "none",
         "gaps": _range_text(each.gaps, "kore-etl backfill"),
         "unverified": _range_text(each.unverified, "kore-etl sync --full"),
-        "oldest reading": _with_age(each.oldest_reading, now, never="") if each.oldest_reading else None,
+        "verified": _verified(each, now),
         "the server": _answers(each),
     }
     if each.stale:
@@ -112,6 +113,15 @@ def _account(account: dict[str, Any] | None) -> str:
         return f"{text}; see: kore-etl sync --full"
     is_more = account["stored_live"] + account["quarantined"] > account["server_total"]
     return f"{text}; see: kore-etl reconcile" if is_more else text
+
+
+def _verified(each: SourceStatus, now: datetime) -> str:
+    """Return such as "100 % within 6 days, 3 differences mended"."""
+    if each.oldest_reading is None:
+        return "not yet"
+    days = max(1, ceil((now - each.oldest_reading) / timedelta(days=1)))
+    mended = f"{each.mended:,} difference{'' if each.mended == 1 else 's'} mended"
+    return f"100 % within {days} day{'' if days == 1 else 's'}, {mended}"
 
 
 def _with_age(moment: datetime | None, now: datetime, *, never: str) -> str:

@@ -1,0 +1,215 @@
+"""Later syncs: read what changed since the last one, and the lookback: what may show late, before the watermark.
+
+Where updatedAt sorts, the pages come newest first and without dates, so the first one tells whether there is news, and
+the server's total: a quiet sync takes one request. Reading goes on down to rows that are stored already. One request
+more proves the lookback: in the server's order, the oldest stored row of it must stand right before the first older
+row. The lookback is read row by row where this fails, and once an hour, from the last such reading on, because a late
+second change of a task does not change any count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain
+
+from etl.errors import RefusedError
+from etl.extract.capabilities import END_OF_TIME
+from etl.extract.http.page import Page
+from etl.extract.http.query import Query
+from etl.extract.paging.checked_pages import Window, check_order, moments
+from etl.extract.paging.newest_first import read_newest_first
+from etl.extract.paging.read_strategy import Paging, ReadStrategy
+from etl.jobs.pipeline.capability_drift import check_filter, check_newest
+from etl.jobs.pipeline.outage_check import require_plausible
+from etl.jobs.pipeline.prefetch import prefetch
+from etl.jobs.pipeline.read_unresolved import read_unresolved
+from etl.jobs.pipeline.read_windows import TimeRange, read_windows
+from etl.jobs.pipeline.window_progress import WindowProgress
+from etl.jobs.run.run_context import RunContext
+from etl.load.ledger import runs, watermarks
+from etl.load.queries import deletions, statistics
+from etl.load.upsert.tasks import Counts
+from etl.logs import bound
+from etl.times import interval
+
+_HOUR = timedelta(hours=1)
+
+
+def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -> None:
+    """Read and store the changes since the last sync, and move the watermark.
+
+    Where the first page proves that nothing is new, the watermark stays: the next change has everything since then
+    read again.
+    """
+    since = (watermark - run.lookback()).replace(microsecond=0)
+    if run.capabilities.current.sorts("updatedAt"):
+        _load_sorted(run, strategy, since, watermark)
+        return
+    require_plausible(run)
+    if strategy.changes == "windows":
+        _load_windows(run, strategy, since)
+    else:
+        read_windows(run, TimeRange("sync", strategy.field, Paging.SPLIT_WINDOWS, since))
+        read_unresolved(run, strategy)
+    advance(run)
+
+
+def load_newest_first(run: RunContext, since: datetime) -> None:
+    """Read and store all changes since a time, newest first."""
+    before = run.fetch.requests
+    with bound(window=interval(since, None)):
+        progress = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since)
+        for batch in prefetch(_newest_first(run, since), run.transformer.transform, most=run.writer.most_prefetched):
+            end = run.server_clock.earliest_start()
+            after = progress.extended(batch, end=end, requests=run.fetch.requests - before)
+            progress = run.writer.store(batch, after).window or after
+        if progress.is_open:
+            _close(run, progress, before)
+
+
+def advance(run: RunContext, reached: datetime | None = None, *, is_lookback_read: bool = True) -> None:
+    """Move the watermark behind the start of this run by the settle time; to ``reached`` less that if it is given."""
+    reached = reached or run.server_clock.earliest_start()
+    run.writer.advance(reached - run.options.settle, lookback_read_at=run.clock() if is_lookback_read else None)
+
+
+def _load_sorted(run: RunContext, strategy: ReadStrategy, since: datetime, watermark: datetime) -> None:
+    start, may_count, before = since, True, run.fetch.requests
+    last = run.store.read(watermarks.lookback_read_at)
+    if last is None or abs(run.clock() - last) > _HOUR:
+        start, may_count = min(since, (last or since) - run.options.lookback), False
+    pages = _newest_first(run, start)
+    first = next(pages)
+    require_plausible(run, first)
+    canary = run.store.read(statistics.find_canary)
+    if canary is not None:
+        check_newest(run, canary, first)
+    may_be_quiet = may_count and not run.store.read(statistics.rounding)
+    may_count = may_be_quiet and first.total is not None and run.options.start is None
+    is_proven, rows = False, 0
+    for page in chain([first], pages):
+        rows += len(page.records)
+        known = _stored_tail(run, page)
+        counts = run.writer.store(run.transformer.transform(replace(page, checkpoint=None))).counts
+        if page.checkpoint is not None:
+            break
+        if page is first and may_be_quiet and _nothing_is_new(run, page, counts, known, watermark):
+            return
+        if known and may_count:
+            is_proven = not run.store.read(watermarks.is_behind, known) and _is_lookback_stored(run, since)
+            may_count = False
+            if is_proven:
+                break
+        if not may_count and strategy.history is Paging.KEYSET and strategy.field == "updatedAt":
+            _load_windows(run, strategy, start)
+            advance(run)
+            return
+    progress = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, start)
+    problem = "" if is_proven or page.verified else page.reason
+    _close(run, replace(progress, problem=problem, rows=rows), before)
+    advance(run, is_lookback_read=not is_proven)
+
+
+def _close(run: RunContext, progress: WindowProgress, requests_before: int) -> None:
+    end = run.server_clock.earliest_start()
+    run.writer.close_window(progress.finished(end, requests=run.fetch.requests - requests_before))
+
+
+def _stored_tail(run: RunContext, page: Page) -> list[str]:
+    """Return the ids of the last rows of a page, as far as they are stored in this version."""
+    stored = run.store.read(deletions.versions_of, {key for key in page.ids if key})
+    tail: list[str] = []
+    for key, updated in zip(reversed(page.ids), reversed(page.updated), strict=True):
+        if key is None or updated is None or stored.get(key) != updated:
+            break
+        tail.append(key)
+    return tail
+
+
+def _nothing_is_new(run: RunContext, page: Page, counts: Counts, known: list[str], watermark: datetime) -> bool:
+    """Tell whether the newest page held nothing new and the server's total follows from the last account.
+
+    ``counts`` tells what storing the page did; ``known`` are the ids of its rows that were stored before. The check
+    proves nothing where a run stored some of the rows and was cut off before it had the changes further down, nor
+    where rows without a date stand first. It holds for an hour at most, so that late changes are looked for again.
+    """
+    if any((counts.inserted, counts.updated, counts.stale, run.counters.rejected)):
+        return False
+    if not known or len(known) < len(page.records):
+        return False
+    if run.server_clock.earliest_start() - watermark > _HOUR or run.store.read(watermarks.is_behind, known):
+        return False
+    if page.total is not None:
+        return _surplus_rose(run, page.total) == 0
+    return _ends_at(run, run.count_stored())
+
+
+def _surplus_rose(run: RunContext, total: int) -> int | None:
+    """Return how many more tasks are stored than the server counts, less those of the last account.
+
+    Deleted tasks make it rise, missing ones make it fall. None where totals are not proven up to this one, because
+    they may be capped.
+    """
+    surplus = run.count_stored() - total
+    before = run.store.read(runs.last_surplus, at_least=total) if run.options.start is None else None
+    if before is None:
+        return 0 if surplus == 0 else None
+    return surplus - before
+
+
+def _ends_at(run: RunContext, rows: int) -> bool:
+    """Tell whether the server has exactly this number of rows, where it does not count."""
+    try:
+        return len(run.fetch(replace(_newest(run), skip=rows - 1, limit=2))) == 1
+    except RefusedError:
+        return False
+
+
+def _is_lookback_stored(run: RunContext, since: datetime) -> bool:
+    """Tell whether the server has as many rows since a time as are stored, by one request or two.
+
+    Both counts would be equal if a stored task was deleted and another one shows late. So no task may have been
+    deleted since the last account.
+    """
+    limit = run.capabilities.current.limit()
+    query = replace(_newest(run), skip=max(0, _count_since(run, since) - limit // 2))
+    try:
+        page = run.fetch(query)
+    except RefusedError:
+        return False
+    check_order(page, "updatedAt", descending=True)
+    run.writer.store(run.transformer.transform(page))
+    newer = sum(moment >= since for moment in moments(page, "updatedAt"))
+    is_end_shown = newer < len(page) and (newer > 0 or not query.skip)
+    if not is_end_shown or None in page.updated or len(page) < len(page.records):
+        return False
+    if _count_since(run, since) != query.skip + newer:  # tasks that changed since the first page stand at the top now
+        page = run.fetch(_newest(run))
+        run.writer.store(run.transformer.transform(page))
+    rose = None if page.total is None else _surplus_rose(run, page.total)
+    return _count_since(run, since) == query.skip + newer and rose is not None and rose <= 0
+
+
+def _count_since(run: RunContext, since: datetime) -> int:
+    return run.store.read(deletions.count_since, "updatedAt", since)
+
+
+def _newest(run: RunContext) -> Query:
+    return Query(limit=run.capabilities.current.limit(), sort_by=("updatedAt", "desc"))
+
+
+def _newest_first(run: RunContext, since: datetime) -> Iterator[Page]:
+    return read_newest_first(run.fetch, Window("updatedAt", since, END_OF_TIME), run.capabilities.current)
+
+
+def _load_windows(run: RunContext, strategy: ReadStrategy, since: datetime) -> None:
+    """Read windows of updatedAt from ``since`` on; a canary tells whether dates still filter on updatedAt."""
+    canary = run.store.read(statistics.find_canary, created_before=since)
+    if canary is not None and _count_since(run, canary.updated) <= run.capabilities.current.limit() // 2:
+        since = min(since, canary.updated.replace(microsecond=0))  # a few rows more, and the canary must be among them
+    check = None if canary is None else partial(check_filter, run, canary)
+    time_range = TimeRange("sync", strategy.field, strategy.history, since, moves_watermark=True, check_first=check)
+    read_windows(run, time_range)
