@@ -43,12 +43,17 @@ def told(source: Source, now: datetime, zone: ZoneInfo) -> Told:
     said.append(f"{tasks(source.tasks)} {'is' if source.tasks == 1 else 'are'} stored.")
     if source.last_run and source.last_run["state"] in {"failed", "abandoned", "interrupted"}:
         said.append("The latest run did not end well; the numbers are as the last complete one left them.")
-    said += _missing(source, zone) or ["Nothing is missing: there are no gaps, rejected records or unverified windows."]
+    found = _missing(source, zone)
+    said += found or [f"{_balance(source.account)}There are no gaps, rejected records or unverified windows."]
     if source.oldest_reading is not None:
         since = clock(source.oldest_reading, zone)
         mended = f"{source.mended:,} difference{'' if source.mended == 1 else 's'}"
         said.append(f"Every task was verified with the server since {since}; that mended {mended}.")
-    return Told(source.name, said, is_amiss=bool(source.gaps or source.rejected or source.unverified))
+    return Told(source.name, said, is_amiss=bool(found))
+
+
+def _balance(account: Any) -> str:
+    return "" if account is None else "Nothing is missing: every task that the server shows is here. "
 
 
 def _missing(source: Source, zone: ZoneInfo) -> list[str]:
@@ -63,6 +68,12 @@ def _missing(source: Source, zone: ZoneInfo) -> list[str]:
     if source.unverified:
         number = "A window is" if len(source.unverified) == 1 else f"{len(source.unverified)} windows are"
         said.append(f"{number} unverified: a task may be missing. kore-etl sync --full settles it.")
+    if source.account and source.account["missing"]:
+        number = source.account["missing"]
+        said.append(
+            f"The server counts {tasks(number)} more that {'was' if number == 1 else 'were'} not found. kore-etl sync "
+            "--full looks for them."
+        )
     if source.rejected:
         number = "One record" if source.rejected == 1 else f"{source.rejected:,} records"
         verb = "is" if source.rejected == 1 else "are"

@@ -50,6 +50,8 @@ def test_a_sync_writes_what_it_did(sandbox, environment, sqlite_url, run_cli, fi
     found = samples(file)
     assert {name.partition("/")[0] for name in found} == set(METRICS)
     assert (found["last_run_exit_code"], found["tasks"], found["last_run_rows/inserted"]) == (0, 20, 20)
+    parts = ("server_total", "stored_live", "quarantined", "hidden", "missing")
+    assert [found[f"account_{part}"] for part in parts] == [20, 20, 0, 0, 0]
     assert found["last_run_requests"] == told["requests"] == server.request_count
     assert found["last_run_budget_used_ratio"] == pytest.approx(server.request_count / 6000)
     assert before - 1 < found["last_success_timestamp_seconds"] <= found["last_run_timestamp_seconds"] < time.time() + 1
@@ -155,4 +157,6 @@ def test_there_is_an_alert_for_all_that_may_go_wrong():
         "last_run_exit_code",
         "rejected_records",
     )
-    assert {PREFIX + name for name in (*needed, "gaps", "unverified_windows", "last_run_rate_limited")} <= looked_at
+    assert {
+        PREFIX + name for name in (*needed, "gaps", "unverified_windows", "account_missing", "last_run_rate_limited")
+    } <= looked_at

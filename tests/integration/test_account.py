@@ -101,6 +101,13 @@ def test_what_is_still_missing_is_told(mirror):
     outcome = mirrored.sync()
     assert outcome.exit_code == 3
     assert account(mirrored)[4] > 0
+    mirrored.change(
+        "insert into sync_runs (source_id, command, state, started_at, exit_code, version, settings)"
+        " select source_id, 'sync', 'failed', started_at, 5, '', '{}' from sync_runs where id = 1"
+    )
+    columns = "server_total, stored_live, quarantined, hidden, missing"
+    latest = mirrored.rows(f"select {columns} from sync_runs where server_total is not null order by id desc limit 1")
+    assert mirrored.rows(f"select {columns} from sync_freshness") == latest
 
 
 def test_a_capped_total_is_a_lower_bound(mirror):

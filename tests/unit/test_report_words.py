@@ -50,6 +50,7 @@ def source(complete_until: datetime | None, **changes: Any) -> Any:
     known |= {
         "unverified": [],
         "oldest_reading": None,
+        "account": {"missing": 0},
         "mended": 0,
         "configured": True,
         "complete_until": complete_until,
@@ -78,8 +79,9 @@ def test_the_header_says_how_fresh_all_sources_are(moments: list[datetime | None
         ({"gaps": [(NOW - timedelta(days=2), NOW - timedelta(days=1))]}, "A gap was never read"),
         ({"unverified": [(NOW, NOW)] * 2}, "2 windows are unverified"),
         ({"rejected": 1}, "One record could not be stored"),
+        ({"account": {"missing": 2}}, "The server counts 2 tasks more that were not found"),
     ],
-    ids=["gap", "unverified", "rejected"],
+    ids=["gap", "unverified", "rejected", "missing"],
 )
 def test_what_is_missing_is_told_with_what_mends_it(changes: dict[str, Any], said: str) -> None:
     told = freshness.told(source(NOW, **changes), NOW, ZoneInfo("UTC"))

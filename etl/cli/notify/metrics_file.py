@@ -48,6 +48,11 @@ METRICS = {
     "verified_since_timestamp_seconds": (_SOURCE, "Since when every task was verified with the server."),
     "mended_differences": (_SOURCE, "Differences that verification mended since then."),
     "unverified_windows": (_SOURCE, "Ranges of history that were read but could not be verified."),
+    "account_server_total": (_SOURCE, "The latest account: tasks that the server counts."),
+    "account_stored_live": (_SOURCE, "The latest account: stored tasks that the server should count."),
+    "account_quarantined": (_SOURCE, "The latest account: rejected records that are not stored as tasks."),
+    "account_hidden": (_SOURCE, "The latest account: tasks that the server counts and never shows."),
+    "account_missing": (_SOURCE, "The latest account: tasks that the server counts and that were not found."),
 }
 PREFIX = "kore_etl_"
 _OUTCOMES = ("inserted", "updated", "unchanged", "stale", "rejected")
@@ -128,6 +133,7 @@ def _of_source(ending: Outcome, engine: Engine) -> dict[str, float]:
             "unverified_windows": len(standing.unverified),
             "mended_differences": standing.mended,
             "lag_seconds": standing.age,
+            **{f"account_{name}": value for name, value in (standing.account or {}).items()},
             **{f"{name}_timestamp_seconds": moment.timestamp() for name, moment in moments.items() if moment},
         }
     return {name: value for name, value in values.items() if value is not None}

@@ -4,6 +4,7 @@ select sources.name as source,
        sync_runs.state as last_sync,
        sync_runs.exit_code,
        sync_runs.rejected,
+       sync_runs.missing,
        (select count(*) from coverage_gaps where coverage_gaps.source_id = sources.id) as gaps
 from sources
 left join watermarks on watermarks.source_id = sources.id

@@ -65,7 +65,7 @@ agents = Table(
     "agents",
     metadata,
     *key(),
-    Column("name", Text),
+    Column("name", Text, comment="'' if the server cleared it; null if it never told it"),
     Column("seen_at", Moment, comment=_SEEN),
     comment="the agents that tasks are assigned to, and participants",
 )
@@ -74,8 +74,8 @@ queues = Table(
     "queues",
     metadata,
     *key(),
-    Column("name", Text),
-    Column("type", Text),
+    Column("name", Text, comment="'' if the server cleared it; null if it never told it"),
+    Column("type", Text, comment="'' if the server cleared it; null if it never told it"),
     Column("seen_at", Moment, comment=_SEEN),
     comment="the queues that tasks wait in",
 )
@@ -84,8 +84,8 @@ users = Table(
     "users",
     metadata,
     *key(),
-    Column("name", Text),
-    Column("email", Text),
+    Column("name", Text, comment="'' if the server cleared it; null if it never told it"),
+    Column("email", Text, comment="'' if the server cleared it; null if it never told it"),
     Column("seen_at", Moment, comment=_SEEN),
     comment="the users that tasks are for, and those who created or updated them",
 )

@@ -239,7 +239,7 @@ VIEWS = (
     ),
     View(
         "sync_freshness",
-        "one row for each source: watermark, its age, last run, and problems",
+        "one row for each source: watermark, its age, last run, problems, and its latest account",
         {
             "source_id": "",
             "source": "the source's name in the settings",
@@ -255,6 +255,11 @@ VIEWS = (
             "rejected": "number of rejected records",
             "gaps": "number of gaps, as in coverage_gaps",
             "unverified_windows": "number of unverified windows",
+            "server_total": "the account: what the server counts; null if it never told a total",
+            "stored_live": "the account: stored tasks that the server should count",
+            "quarantined": "the account: rejected records that are not stored as tasks",
+            "hidden": "the account: tasks that the server counts and never shows",
+            "missing": "the account: tasks that the server counts and that were not found",
         },
     ),
 )

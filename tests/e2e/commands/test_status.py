@@ -98,6 +98,8 @@ class TestStatus:
         assert source["last_sync"]["id"] == 2
         assert source["answers"]["sort_updated"] is True
         assert source["stale"] is None
+        parts = {"server_total": 30, "stored_live": 30, "quarantined": 0, "hidden": 0, "missing": 0}
+        assert source["account"] == parts
 
     @both
     def test_writes_nothing_and_works_while_a_sync_holds_its_lock(self, run_cli, database, url, server):
