@@ -32,7 +32,7 @@ def sync(run: RunContext, *, full: bool = False, workers: int | None = None) -> 
             watermark = run.store.watermark()
             if full or watermark is None or not has_beginning(run):
                 load_history(run, strategy, job="full" if full else "first", workers=workers)
-                take_account(run, is_full=True)
+                take_account(run, is_full=True, again=full)
                 return restart_verification(run)
             load_changes(run, strategy, watermark)
             take_account(run)

@@ -25,17 +25,18 @@ _SEARCH_AGAIN = timedelta(days=1)
 _LARGEST = 2**31 - 1  # of an Integer; a total above it is no count
 
 
-def take_account(run: RunContext, *, is_full: bool = False) -> None:
+def take_account(run: RunContext, *, is_full: bool = False, again: bool = False) -> None:
     """Compare the server's total with what is stored, read what is missing, and note the account with the run.
 
-    ``is_full`` tells that this run read all of history: then the search for missing tasks goes to its end.
+    ``is_full`` tells that this run read all of history: then the search for missing tasks goes to its end. ``again``
+    tells that earlier runs had read it, too: then a stored task may have lost the date that the windows go by.
     """
     known = run.store.read(runs.hidden)
     total = run.fetch.undated_total if run.options.start is None else None
     if total is None or not _is_explained(run, total, known):
         total = count_on_server(run)
     if is_full:
-        read_undated(run)
+        read_undated(run, again=again)
     if total is None:
         log.info("account.not_told", reason="the server tells no total")
         return

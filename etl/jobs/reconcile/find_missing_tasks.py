@@ -76,14 +76,15 @@ def _read_ends(run: RunContext) -> Iterator[bool]:
             query = replace(query, skip=query.skip + len(page))
 
 
-def read_undated(run: RunContext) -> None:
-    """Read the tasks without the date that the server filters on again: no window holds them.
+def read_undated(run: RunContext, *, again: bool) -> None:
+    """Read the tasks without the date that the server filters on: no window holds them.
 
-    Nothing is read where none is stored and a total tells whether any is missing.
+    Where a total tells whether any is missing, only ``again`` reads those that are stored: with or without the date,
+    which the server may have cleared since.
     """
     capabilities = run.capabilities.current
     field = choose_strategy(capabilities).field
-    if run.fetch.tells_totals is not False and not run.store.read(deletions.count_without, field):
+    if run.fetch.tells_totals is not False and not (again and _may_be_undated(run, field)):
         return
     if not capabilities.sorts(field):
         query = replace(of_source(run), limit=capabilities.limit())
@@ -99,6 +100,24 @@ def read_undated(run: RunContext) -> None:
             page = run.fetch(query)
 
 
+def _may_be_undated(run: RunContext, field: Field) -> bool:
+    """Tell whether a task without the date is stored, or the server counts more tasks than it counts by dates."""
+    total = run.fetch.undated_total
+    if total is None or run.options.start is not None or run.store.read(deletions.count_without, field):
+        return True
+    dated = _count_dated(run, field)
+    return dated is None or dated < total
+
+
+def _count_dated(run: RunContext, field: Field) -> int | None:
+    """Ask how many tasks the server counts by dates; None where it takes no range of all time."""
+    capabilities = run.capabilities.current
+    if capabilities.any_range is not True:
+        return None
+    everything = window_query(Window(field, BEGINNING_OF_TIME, END_OF_TIME), capabilities)
+    return run.fetch(replace(everything, limit=1)).total
+
+
 def _compare_counts(run: RunContext) -> None:
     """Read the ranges in which the server counts more tasks than are here."""
     capabilities = run.capabilities.current
@@ -108,8 +127,7 @@ def _compare_counts(run: RunContext) -> None:
     field = choose_strategy(capabilities).field
     candidates = _Search(run, field, force=True)
     if capabilities.any_range is True:
-        everything = window_query(Window(field, BEGINNING_OF_TIME, END_OF_TIME), capabilities)
-        dated = run.fetch(replace(everything, limit=1)).total
+        dated = _count_dated(run, field)
         if dated is None:
             return
         total = total if dated == total else dated + candidates.undated

@@ -51,6 +51,16 @@ def test_a_full_sync_reads_undated_tasks_again(mirror, field, sort, totals):
     assert mirrored.differences() == NONE
 
 
+@by_order
+@by_field
+def test_a_full_sync_reads_tasks_whose_date_was_cleared(mirror, field, sort):
+    mirrored = mirror(window_field=field, sort=sort, null_dates="unmatched")
+    assert mirrored.sync().exit_code == 0
+    mirrored.server.put([{**task, field: None, "name": "cleared"} for task in mirrored.server.tasks()[:5]])
+    assert mirrored.sync(full=True).exit_code == 0
+    assert mirrored.differences() == NONE
+
+
 @by_field
 def test_backdated_tasks_are_found_in_limited_ranges(mirror, field):
     mirrored = mirror(window_field=field, tasks=240, cap=10, **LIMITED)
