@@ -461,7 +461,7 @@ class TestSecret:
         assert "pw-of-mine" not in repr(loaded)
         shown = describe(loaded.settings)
         assert shown["source.default.client_secret"] == "***"
-        assert shown["database_url"] == "postgresql+psycopg://me:***@host/db"
+        assert shown["database_url"] == "postgresql://me:***@host/db"
 
 
 class TestMisspeltVariables:

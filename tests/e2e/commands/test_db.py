@@ -184,18 +184,16 @@ class TestCheck:
         execute(
             postgres_url,
             "alter table tasks alter column name set not null",
-            "alter table tasks alter column user_id type varchar(9)",
-            "alter table tasks drop constraint fk_tasks_user_id",
+            "alter table tasks alter column org_id type varchar(9)",
             "alter table rejected_records drop constraint uq_rejected_records_source_id_digest",
             "comment on table tasks is 'ours'",
         )
         done = run_cli("db", "check", "--output", "json", env=settings)
         assert done.returncode == 6
-        assert done.stderr.endswith(" and 2 more\n")
+        assert done.stderr.endswith(" and 1 more\n")
         assert set(json.loads(done.stdout)["differences"]) == {
             "modify_nullable tasks.name",
-            "modify_type tasks.user_id",
-            "add_fk tasks.fk_tasks_user_id",
+            "modify_type tasks.org_id",
             "add_constraint rejected_records.uq_rejected_records_source_id_digest",
             "add_table_comment tasks",
         }

@@ -41,11 +41,11 @@ def engine(settings) -> Iterator[Engine]:
 
 @pytest.fixture
 def aged(engine) -> Engine:
-    """All that was done so far was done long ago."""
+    """All that was done so far was done long ago, and the rejected record is gone from the server since then."""
     with engine.begin() as connection:
         connection.execute(update(sync_runs).values(started_at=OLD, finished_at=OLD))
         connection.execute(update(sync_windows).values(finished_at=OLD))
-        connection.execute(update(rejected_records).values(last_seen_at=OLD))
+        connection.execute(update(rejected_records).values(last_seen_at=OLD, vanished_at=OLD))
     return engine
 
 
