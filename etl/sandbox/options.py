@@ -123,8 +123,8 @@ class Options:
     max_skip: int = option(0, "Largest skip+limit; 0 is any.")
     max_skip_status: Literal[400, 412] = option(400, "Status past it.")
     has_more: Literal["present", "missing", "null", "always_true"] = option("present", "What hasMore holds.")
-    totals: Literal["present", "missing", "null", "high", "low", "lying", "all"] = option(
-        "present", "What totalResults and totalPages hold; lying varies; all counts every task, whatever was asked for."
+    totals: Literal["present", "missing", "null", "high", "low", "huge", "lying", "all"] = option(
+        "present", "What totalResults and totalPages hold; huge is above 2^31; lying varies; all counts every task."
     )
     total_cap: int = option(0, "Largest total that is told; 0 is any.")
     short_pages: float = option(0.0, "Rate of pages that give fewer rows, or none, though more follow.")

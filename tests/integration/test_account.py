@@ -110,6 +110,13 @@ def test_what_is_still_missing_is_told(mirror):
     assert mirrored.rows(f"select {columns} from sync_freshness") == latest
 
 
+def test_a_total_too_large_for_a_column_is_no_count(mirror):
+    mirrored = mirror(totals="huge")
+    assert mirrored.sync().exit_code == 0
+    assert mirrored.differences() == NONE
+    assert account(mirrored) == (None,) * 5
+
+
 def test_a_capped_total_is_a_lower_bound(mirror):
     mirrored = mirror(total_cap=100)
     assert [mirrored.sync().exit_code for _ in range(2)] == [0, 0]

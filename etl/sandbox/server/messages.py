@@ -242,5 +242,6 @@ def _shown_total(total: int, options: Options, random: Random) -> int | None:
     if options.totals == "null":
         return None
     totals = random.choice(("high", "low")) if options.totals == "lying" else options.totals
-    told = {"high": total + 3 + total // 10, "low": max(0, total - 3 - total // 10)}.get(totals, total)
+    wrong = {"high": total + 3 + total // 10, "low": max(0, total - 3 - total // 10), "huge": total + 2**31}
+    told = wrong.get(totals, total)
     return min(told, options.total_cap or told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -61,6 +62,22 @@ def test_a_plan_fetches_nothing(mirror):
     planned = mirrored.work("backfill", lambda run: plan(run, ALL) and None)
     assert planned.requests <= 2
     assert mirrored.value("select count(*) from tasks") == 0
+
+
+@pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
+def test_a_plan_counts_the_rows_of_its_period(mirror, field):
+    mirrored = mirror(window_field=field)
+    mirrored.sync()
+    dates = sorted(parse_time(task[field]) for task in mirrored.server.tasks())
+    until, found = dates[300], []
+    for period in (ALL, Period(until=until), Period(dates[100], until)):
+        mirrored.work("backfill", lambda run, period=period: found.append(plan(run, period)))
+    assert [(each.field, each.windows, each.done_until) for each in found] == [(field, 1, None)] * 3
+    assert found[1].until == found[2].until == until
+    assert (found[0].since <= dates[0], found[2].since) == (True, dates[100])
+    inside = [sum(each <= until for each in dates), sum(dates[100] <= each <= until for each in dates)]
+    assert [each.rows for each in found] == [500, *(pytest.approx(rows, abs=2) for rows in inside)]
+    assert [each.requests for each in found] == [math.ceil(each.rows / 49) for each in found]
 
 
 @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])

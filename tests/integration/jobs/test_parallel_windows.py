@@ -47,6 +47,7 @@ def test_a_window_with_nearly_all_is_shared_by_idle_workers(mirror):
     (begun,) = [event["windows"] for event in outcome.log if event["event"] == "workers.started"]
     assert (outcome.exit_code, mirrored.differences(), mirrored.gaps()) == (0, NONE, [])
     assert mirrored.value("select count(*) from sync_windows where job = 'first' and state = 'verified'") > begun + 2
+    assert mirrored.value("select count(*) from sync_windows where state = 'running'") == 0
     ends = mirrored.rows("select start_at, checkpoint_at from sync_windows where job = 'first' order by start_at, id")
     assert [start for start, _ in ends[1:]] == [end for _, end in ends[:-1]]
 

@@ -21,6 +21,7 @@ from etl.load.database.engine import reading
 from etl.load.schema.dimension_tables import cases, priorities, statuses
 from etl.load.schema.task_tables import status_intervals, task_changes, task_progress, tasks
 from etl.load.upsert.batch import Batch, Rejected, merge
+from etl.load.upsert.dimensions import store_people_and_queues
 from etl.load.upsert.merge_writer import store, store_what_fits
 from etl.load.upsert.tasks import Counts
 from etl.transform import Stream, TaskRows, transform
@@ -235,6 +236,22 @@ def test_a_repeated_status_priority_or_case_is_no_write(sqlite_database: Databas
         assert version_of_file(onlooker) == before
         stored(sqlite_database, task())
         assert version_of_file(onlooker) != before
+
+
+@pytest.mark.parametrize("at", [0, None], ids=["dated", "without a date"])
+def test_a_repeated_agent_queue_or_user_is_no_write(postgres_database: Database, at: float | None) -> None:
+    row = {"_id": "x", "source_id": 1, "name": "X", "seen_at": None if at is None else minute(at)}
+    versions = text(" union all ".join(f"select xmin::text from {table}" for table in ("agents", "queues", "users")))
+
+    def after_storing(**changes: str) -> list[Any]:
+        with postgres_database.engine.begin() as connection:
+            store_people_and_queues(connection, [{table: [row | changes] for table in ("agents", "queues", "users")}])
+        with reading(postgres_database.engine) as connection:
+            return [*connection.execute(versions)]
+
+    before = after_storing()
+    assert after_storing() == before
+    assert not {*after_storing(name="Y")} & {*before}
 
 
 def test_only_the_changed_row_of_a_batch_is_written(database: Database) -> None:
