@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine
 from benchmarks.filling import fill
 from etl.load.database.engine import open_engine, reading
 from etl.load.schema import migrate
-from etl.load.upsert import derived_tables
+from etl.load.upsert import refresh_derived
 
 # What the views are asked in practice; {task} is the id of a task, {recent} the day 30 days ago.
 QUESTIONS = (
@@ -85,7 +85,7 @@ def measure(engine: Engine, number: int, repeat: int) -> None:
     migrate.upgrade(engine)
     with engine.begin() as connection:
         fill(connection, number, datetime.now(UTC))
-        derived_tables.rebuild(connection, source_id=1)
+        refresh_derived.rebuild(connection, source_id=1)
     if engine.dialect.name == "postgresql":  # what its daemon does in the background after a while
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("vacuum analyze")

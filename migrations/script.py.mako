@@ -2,7 +2,7 @@
 
 Rules: number files on (0007, 0008 ...), the revision being the number; read what autogenerate wrote; import nothing of
 etl; name every constraint by the convention; drop the views before a table that they read is changed, and make them
-again after; list a view that goes for good in etl/load/schema/user_objects.py; go up and down with rows in the tables,
+again after; list a view that goes for good in etl/load/schema/user_views_and_triggers.py; go up and down with rows in the tables,
 on SQLite and on PostgreSQL.
 """
 

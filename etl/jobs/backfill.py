@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from etl.extract.capabilities import CapabilityDriftError
-from etl.extract.paging.checked_pages import Window, window_query
+from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import Paging, ReadStrategy, choose_strategy
 from etl.jobs.pipeline.parallel_windows import read_in_parallel
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from etl.extract.capabilities import END_OF_TIME, ServerCapabilities
 from etl.extract.http.query import Field, Query
-from etl.extract.paging.checked_pages import Window, window_query
+from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.run.lifecycle import SourceSpec
 from etl.load.database.engine import reading

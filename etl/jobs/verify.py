@@ -18,17 +18,17 @@ from etl.errors import ApiError, EtlError, RefusedError
 from etl.extract.capabilities import CapabilityDriftError
 from etl.extract.http.page import Page
 from etl.extract.http.query import Direction, Query
-from etl.extract.paging.checked_pages import Window
+from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, ReadStrategy, choose_strategy
 from etl.jobs.pipeline.capability_drift import check_filter
-from etl.jobs.pipeline.run_account import note
+from etl.jobs.pipeline.server_count_check import note
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.reconcile.confirm_deletions import confirm_deletions
 from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.ensure_capabilities import has_beginning, history_start
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import sources
-from etl.load.queries import deletions, statistics
+from etl.load.queries import deletions, stored_dates
 from etl.load.queries.deletions import StoredState
 from etl.logs import get_logger
 
@@ -259,12 +259,12 @@ class _Slice(DeletionCandidates):
         self._close()
         return start
 
-    def _canary(self, start: datetime) -> statistics.Canary | None:
+    def _canary(self, start: datetime) -> stored_dates.Canary | None:
         """Return a task that only dates on updatedAt put on the first page of the slice."""
         if self.field == "createdAt":
             return None
         rows = self.run.capabilities.current.limit() // 2
-        return self.run.store.read(statistics.find_canary_from, start, among=rows)
+        return self.run.store.read(stored_dates.find_canary_from, start, among=rows)
 
     def add(self, missing: deletions.Versions) -> None:
         """Add candidates; how many are likely is checked at the end of the slice."""

@@ -12,9 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from etl.report import colors, freshness
-from etl.report.figures import NOBODY, Figures
 from etl.report.freshness import Source
 from etl.report.period import Period
+from etl.report.query_numbers import NOBODY, Figures
 
 #: The charts, in the order of the page.
 CHARTS = {
@@ -67,7 +67,7 @@ def page(found: Figures, sources: Sequence[Source], period: Period, *, title: st
         light=[light for light, _ in shades],
         dark=[dark for _, dark in shades],
         style=_resource("page.css"),
-        script=_resource("page.js"),
+        script=_resource("charts.js"),
         data=_json(found | more),
         completeness=[freshness.told(source, now, zone) for source in sources],
         unit=period.unit,

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 from etl.exact_json import canonical
 from etl.record import Row
+from etl.transform.convert_values import cut, moment, text
 from etl.transform.people import NOBODY, Mentions, Named
-from etl.transform.values import cut, moment, text
 
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 

@@ -10,8 +10,8 @@ import orjson
 
 from etl.exact_json import canonical, plain_canonical
 from etl.record import Row
-from etl.transform.models import Stream
-from etl.transform.values import boolean, cut, ident, number, stable_id, text
+from etl.transform.convert_values import boolean, cut, ident, number, stable_id, text
+from etl.transform.transform_result import Stream
 
 # A stream has few statuses and priorities, and each task repeats them. Longer ones are not cached.
 _REMEMBERED = 2048

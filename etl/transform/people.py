@@ -12,8 +12,8 @@ from msgspec import Raw
 
 from etl.exact_json import read
 from etl.record import UNTOLD, Row
-from etl.transform.models import Stream
-from etl.transform.values import ident, stable_id, text
+from etl.transform.convert_values import ident, stable_id, text
+from etl.transform.transform_result import Stream
 
 Named = tuple[str | None, str | None]
 """An id and a name, each None if missing."""

@@ -9,11 +9,11 @@ from etl.exact_json import canonical, clean, clean_text, is_too_deep, plain_cano
 from etl.record import KNOWN, Row
 from etl.times import parse_time
 from etl.transform.children import participant_rows, queue_rows, word_rows
+from etl.transform.convert_values import LONGEST_ID, boolean, cut, ident, moment, text
+from etl.transform.custom_fields import field_rows, split_keys
 from etl.transform.dimensions import case_row, priority_row, status_row
-from etl.transform.fields import field_rows, split_keys
-from etl.transform.models import Rejection, Stream, TaskRows
 from etl.transform.people import AGENT, QUEUE, USER, Mentions
-from etl.transform.values import LONGEST_ID, boolean, cut, ident, moment, text
+from etl.transform.transform_result import Rejection, Stream, TaskRows
 
 _SHOWN = 80
 _DUE_NAMES = frozenset({"duedate", "eta"})

@@ -17,12 +17,12 @@ from etl.exact_json import read, shown
 from etl.record import UNTOLD, Field, Record, Row, Task, field_from
 from etl.times import parse_time
 from etl.transform.children import participant_rows, queue_rows, word_rows
+from etl.transform.convert_values import cut, ident, moment, text
+from etl.transform.custom_fields import EXAMPLE, is_field, value_columns
 from etl.transform.dimensions import case_of, priority_row, status_row
-from etl.transform.fields import EXAMPLE, is_field, value_columns
-from etl.transform.models import Stream, TaskRows
 from etl.transform.people import AGENT, QUEUE, USER, Mentions, NotPlainError, plain_value
 from etl.transform.task import due_of, is_due_name
-from etl.transform.values import cut, ident, moment, text
+from etl.transform.transform_result import Stream, TaskRows
 
 _REMEMBERED = 2048  # bytes; longer values are not remembered
 

@@ -17,11 +17,11 @@ from etl.load.database.engine import reading, storing
 from etl.load.schema.dimension_tables import agents, priorities, queues, statuses
 from etl.load.schema.ledger_tables import sources
 from etl.load.schema.task_tables import task_changes, tasks
-from etl.load.upsert import derived_tables
+from etl.load.upsert import refresh_derived
 from etl.load.upsert.replace_rows import use_time_zone
-from etl.report.figures import BOUNDS, Figures, figures, zones
 from etl.report.page import page
 from etl.report.period import Period, period_until
+from etl.report.query_numbers import BOUNDS, Figures, figures, zones
 from etl.times import utc_offsets
 from tests.integration.conftest import Database
 
@@ -76,7 +76,7 @@ def period(days: int = 30, zone: str = "UTC", now: datetime | None = None) -> Pe
 def shown(database: Database, days: int = 30, zone: str = "UTC", now: datetime | None = None) -> Figures:
     """What a report shows, once the derived tables say what the changes say."""
     with storing(database.engine) as connection:
-        derived_tables.rebuild(connection, database.source_id)
+        refresh_derived.rebuild(connection, database.source_id)
     return figures(database.engine, period(days, zone, now))
 
 
@@ -415,7 +415,7 @@ def test_days_are_those_of_each_source_unless_asked_otherwise(desk: Database) ->
     now = datetime(2026, 11, 20, 12, tzinfo=UTC)
     add(desk, "late", "Open", datetime(2026, 11, 18, 20, tzinfo=UTC))  # the 19th in Tokyo, from 5 in the morning
     with storing(desk.engine) as connection:
-        derived_tables.rebuild(connection, desk.source_id)
+        refresh_derived.rebuild(connection, desk.source_id)
     assert [str(zone) for zone in zones(desk.engine)] == ["Asia/Tokyo"]
     own = period_until(now, timedelta(days=30), zones(desk.engine))
     asked = period_until(now, timedelta(days=30), zones(desk.engine), ZoneInfo("UTC"))

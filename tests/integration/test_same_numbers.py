@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 
 from etl.explore.datasette_metadata import questions
 from etl.load.database.engine import open_engine, reading
-from etl.report.figures import figures, zones
 from etl.report.period import period_until
+from etl.report.query_numbers import figures, zones
 from tests.integration.mirror import Mirror
 
 Rows = list[dict[str, Any]]

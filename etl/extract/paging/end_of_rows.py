@@ -12,7 +12,7 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.page import Page
 from etl.extract.http.query import Query
-from etl.extract.paging.checked_pages import Fetch
+from etl.extract.paging.page_checks import Fetch
 
 _FAR = 10_000  # rows
 _MOST_EMPTY = 40  # pages in a row

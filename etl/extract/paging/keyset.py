@@ -13,7 +13,9 @@ from datetime import datetime
 from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError, Question, ServerCapabilities
 from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
-from etl.extract.paging.checked_pages import (
+from etl.extract.paging.end_of_rows import fetch_rows, find_end
+from etl.extract.paging.offset import read_by_offset
+from etl.extract.paging.page_checks import (
     Fetch,
     Window,
     check_dates,
@@ -22,8 +24,6 @@ from etl.extract.paging.checked_pages import (
     moments,
     window_query,
 )
-from etl.extract.paging.end_of_rows import fetch_rows, find_end
-from etl.extract.paging.offset import read_by_offset
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _MOST_SECOND_LOOKS = 3

@@ -15,8 +15,8 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.page import Page, record_id
 from etl.extract.http.query import Query
-from etl.extract.paging.checked_pages import Fetch
 from etl.extract.paging.end_of_rows import fetch_rows, find_end, rows_asked
+from etl.extract.paging.page_checks import Fetch
 
 _MOST_WALKS = 6
 _IMPATIENT_WALKS = 3  # start over if the anchor is gone

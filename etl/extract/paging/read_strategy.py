@@ -23,7 +23,7 @@ from etl.extract.paging.split_windows import read_split_windows
 if TYPE_CHECKING:
     from etl.extract.capabilities import ServerCapabilities
     from etl.extract.http.query import Field
-    from etl.extract.paging.checked_pages import Reader
+    from etl.extract.paging.page_checks import Reader
 
 
 class Paging(StrEnum):

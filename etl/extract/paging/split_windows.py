@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.page import Page
-from etl.extract.paging.checked_pages import Fetch, Window, check_dates, check_granularity, window_query
 from etl.extract.paging.end_of_rows import fetch_rows, find_end
 from etl.extract.paging.offset import read_by_offset
+from etl.extract.paging.page_checks import Fetch, Window, check_dates, check_granularity, window_query
 
 _FILL = 0.7  # of a page: how full the next window should be, because density varies
 _GROWTH = 8.0

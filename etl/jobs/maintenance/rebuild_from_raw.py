@@ -19,7 +19,7 @@ from etl.exact_json import canonical
 from etl.extract.http.response_errors import parse
 from etl.load.database.secure_delete import erasing, scrub
 from etl.load.schema.dimension_tables import priorities, statuses
-from etl.load.upsert import derived_tables, replace_rows, unknown_keys
+from etl.load.upsert import refresh_derived, replace_rows, unknown_record_keys
 from etl.logs import get_logger
 from etl.record import Record
 from etl.times import utc_offsets
@@ -80,7 +80,7 @@ def rebuild(run: RunContext) -> int:
         if before.offsets != today.offsets:
             replace_rows.use_time_zone(connection, run.source.id, zone, offsets)
         if tasks or before.offsets != today.offsets:
-            derived_tables.rebuild(connection, run.source.id)
+            refresh_derived.rebuild(connection, run.source.id)
         replace_rows.remember_shape(connection, run.source.id, today.text())
     if dropped:
         scrub(run.store.engine, _TABLES)
@@ -113,7 +113,7 @@ def _clear(run: RunContext, paths: frozenset[str]) -> None:
     with run.store.writing(erasing) as connection:
         replace_rows.clear_history(connection, source_id, whole=whole, names=names, is_dropped=custom_fields(paths))
         replace_rows.clear_people(connection, source_id, people_columns(paths))
-        unknown_keys.drop_all(connection, source_id)
+        unknown_record_keys.drop_all(connection, source_id)
         for number, raw in replace_rows.rejected(connection, source_id):
             less = canonical(drop(parse(raw.encode())))
             if less != raw:

@@ -28,7 +28,7 @@ from etl.load.ledger.sources import host_of
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
 from etl.load.schema.ledger_tables import source_offsets, sources
 from etl.load.schema.task_tables import daily_counts, metadata, status_intervals, task_progress
-from etl.load.upsert import derived_tables
+from etl.load.upsert import refresh_derived
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,7 @@ def today(row: dict[str, Any]) -> dict[str, Any]:
 def derive(connection: Connection) -> None:
     """Compute the derived tables from the tasks and changes that are there now."""
     for source_id in connection.execute(select(sources.c.id)).scalars().all():
-        derived_tables.rebuild(connection, source_id)
+        refresh_derived.rebuild(connection, source_id)
 
 
 def _known(old: Any, name: str) -> tuple[Any, ColumnElement[bool]]:

@@ -11,9 +11,9 @@ from datetime import datetime
 from etl.extract.capabilities import SECOND, CapabilityDriftError
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Query
-from etl.extract.paging.checked_pages import moments
+from etl.extract.paging.page_checks import moments
 from etl.jobs.run.run_context import RunContext
-from etl.load.queries.statistics import Canary
+from etl.load.queries.stored_dates import Canary
 
 
 def check_filter(run: RunContext, canary: Canary, page: Page) -> None:

@@ -19,13 +19,13 @@ from threading import Thread
 from etl.errors import RefusedError
 from etl.extract.http.page import Page
 from etl.extract.http.response_errors import SlowAnswerError
-from etl.extract.paging.checked_pages import Window, window_query
+from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import READERS
 from etl.jobs.pipeline.read_windows import TimeRange
 from etl.jobs.pipeline.window_progress import WindowProgress
-from etl.jobs.run.fetcher import Fetcher
+from etl.jobs.run.page_requests import Fetcher
 from etl.jobs.run.run_context import RunContext
-from etl.load.upsert.batch import Batch, merge
+from etl.load.upsert.batch_rows import Batch, merge
 from etl.logs import bound, get_logger
 from etl.times import interval
 

@@ -6,13 +6,13 @@ Most changes happen to them. Rolling verification finds the changes of the other
 from __future__ import annotations
 
 from etl.extract.http.query import Query
-from etl.extract.paging.checked_pages import Window
+from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import Paging, ReadStrategy
 from etl.extract.paging.split_windows import read_split_windows
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.run.ensure_capabilities import history_start
 from etl.jobs.run.run_context import RunContext
-from etl.load.queries import deletions, statistics
+from etl.load.queries import deletions, stored_dates
 from etl.logs import get_logger
 
 log = get_logger()
@@ -22,7 +22,7 @@ _MOST_LEFT = 20  # tasks that are looked up one by one in a run
 
 def read_unresolved(run: RunContext, strategy: ReadStrategy) -> None:
     """Read and store the unresolved tasks, and those that were unresolved here and are no longer among them."""
-    open_before = run.store.read(statistics.creation_of_open)
+    open_before = run.store.read(stored_dates.creation_of_open)
     stored = run.store.read(deletions.count)
     first = run.fetch(Query(unresolved=True, limit=1))
     if first.total is not None and first.total >= stored and len(open_before) < stored:

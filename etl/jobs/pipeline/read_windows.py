@@ -11,7 +11,7 @@ from etl.extract.capabilities import END_OF_TIME, MILLISECOND
 from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_errors import SlowAnswerError
-from etl.extract.paging.checked_pages import EVERYTHING, Fetch, Window
+from etl.extract.paging.page_checks import EVERYTHING, Fetch, Window
 from etl.extract.paging.read_strategy import READERS, Paging
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.window_progress import WindowProgress

@@ -13,11 +13,11 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME
 from etl.extract.http.page import Page
 from etl.extract.http.query import Direction, Field, Query
-from etl.extract.paging.checked_pages import Window, window_query
 from etl.extract.paging.offset import read_by_offset
+from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import READERS, choose_strategy
-from etl.jobs.reconcile.compare_counts import BEGINNING_OF_TIME, CountComparison
 from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
+from etl.jobs.reconcile.find_differing_ranges import BEGINNING_OF_TIME, CountComparison
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import deletions
 

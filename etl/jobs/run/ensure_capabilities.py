@@ -11,10 +11,10 @@ from etl.extract.capabilities import MILLISECOND, SECOND, CapabilityDriftError, 
 from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
 from etl.extract.http.retrying_client import Client
-from etl.extract.paging.checked_pages import moments
 from etl.extract.paging.end_of_rows import fetch_rows
+from etl.extract.paging.page_checks import moments
 from etl.extract.probe.find_capabilities import ProbeResult, probe
-from etl.jobs.run.source_transactions import SourceStore
+from etl.jobs.run.fenced_transactions import SourceStore
 from etl.load.ledger import runs, sources
 from etl.load.ledger.sources import Source
 from etl.logs import get_logger

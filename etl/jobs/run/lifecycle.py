@@ -17,14 +17,14 @@ from etl.jobs.pipeline.prefetch import OF_NEW
 from etl.jobs.pipeline.store_batches import BatchWriter, Progress
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.jobs.run.ensure_capabilities import CapabilityTracker
-from etl.jobs.run.fetcher import Fetcher
+from etl.jobs.run.fenced_transactions import SourceStore
 from etl.jobs.run.options import RunCounters, SyncOptions
+from etl.jobs.run.page_requests import Fetcher
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.run.server_clock import ServerClock
 from etl.jobs.run.source_lease import SourceLease, hold_source
-from etl.jobs.run.source_transactions import SourceStore
 from etl.load.ledger import runs, sources, watermarks
-from etl.load.queries import statistics
+from etl.load.queries import stored_dates
 from etl.load.schema import deferred_indexes, sequences
 from etl.load.upsert import erase
 from etl.logs import get_logger
@@ -146,7 +146,7 @@ def _build(
             Stream(source.id, source.stream_id),
             drop_fields=spec.options.drop_fields,
             erased=erase.forgotten_ids(connection, source.id),
-            is_stream_named=statistics.any_of_stream(connection, source.id, source.stream_id),
+            is_stream_named=stored_dates.any_of_stream(connection, source.id, source.stream_id),
         )
         watermark = watermarks.read(connection, source.id)
     store, counters = SourceStore(engine, source.id, run_id), RunCounters()

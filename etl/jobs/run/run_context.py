@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from etl.jobs.pipeline.store_batches import BatchWriter
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.jobs.run.ensure_capabilities import CapabilityTracker
-from etl.jobs.run.fetcher import Fetcher
+from etl.jobs.run.fenced_transactions import SourceStore
 from etl.jobs.run.options import RunCounters, SyncOptions
+from etl.jobs.run.page_requests import Fetcher
 from etl.jobs.run.server_clock import ServerClock
-from etl.jobs.run.source_transactions import SourceStore
 from etl.load.ledger.sources import Source
-from etl.load.queries import deletions, statistics
+from etl.load.queries import deletions, stored_dates
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +45,4 @@ class RunContext:
 
     def lookback(self) -> timedelta:
         """Return how far behind the watermark a sync starts: the setting, and what the server rounds dates to."""
-        return self.options.lookback + self.store.read(statistics.rounding)
+        return self.options.lookback + self.store.read(stored_dates.rounding)

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from etl.load.database.dialect import create_temporary
 from etl.load.database.types import Moment, moment_text
 from etl.load.schema.task_tables import is_of, is_present, task_changes, tasks
-from etl.load.upsert import derived_tables
+from etl.load.upsert import refresh_derived
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -200,7 +200,7 @@ def mark(
     history = insert(task_changes).from_select(
         list(values), select(*values.values()).where(chosen, tasks.c.deleted_at.is_(None))
     )
-    with derived_tables.refreshed(connection, source_id, gone):
+    with refresh_derived.refreshed(connection, source_id, gone):
         connection.execute(history)
         result = connection.execute(
             update(tasks).where(chosen).values(gone_at=moment, deleted_at=func.coalesce(tasks.c.deleted_at, moment))

@@ -159,7 +159,7 @@ def _make_all(engine: Engine) -> None:
 def _apply(engine: Engine, command: Callable[[Config, str], None], revision: str) -> None:
     from alembic.config import Config
 
-    from etl.load.schema.user_objects import keep_user_objects
+    from etl.load.schema.user_views_and_triggers import keep_user_objects
 
     _refuse_unknown(engine, current(engine))
     config = Config()

@@ -30,8 +30,8 @@ from sqlalchemy import (
 from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import create_temporary, insert_by
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, statuses
-from etl.load.upsert import daily_counts, derived_tables
-from etl.load.upsert.batch import Details
+from etl.load.upsert import daily_counts, refresh_derived
+from etl.load.upsert.batch_rows import Details
 from etl.record import Row
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def put_back(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     else:
         upsert(connection, table, rows)
     if is_meaning_changed:
-        derived_tables.rebuild(connection, source_id)
+        refresh_derived.rebuild(connection, source_id)
 
 
 @cache

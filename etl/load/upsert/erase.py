@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert,
 from etl.load.schema.dimension_tables import cases, users
 from etl.load.schema.ledger_tables import rejected_records, unknown_keys
 from etl.load.schema.task_tables import CHILDREN, is_of, task_changes, tasks
-from etl.load.upsert import derived_tables
+from etl.load.upsert import refresh_derived
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ def erase(connection: Connection, row: Mapping[str, Any], *, run_id: int, now: d
     """
     task_id, source_id = row["_id"], row["source_id"]
     named = connection.execute(select(tasks.c.case_id, *_PERSONS).where(_is(source_id, task_id))).one_or_none()
-    with derived_tables.refreshed(connection, source_id, [task_id]):
+    with refresh_derived.refreshed(connection, source_id, [task_id]):
         erased = {
             f"{table.name}": _delete(connection, table, table.c.task_id == task_id, table.c.source_id == source_id)
             for table in (*CHILDREN, task_changes, unknown_keys)

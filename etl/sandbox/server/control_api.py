@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from etl.sandbox.options import option_types
-from etl.sandbox.server.messages import Refusal, Reply, refuse
+from etl.sandbox.server.requests_and_replies import Refusal, Reply, refuse
 from etl.sandbox.server.task_server import Service
 
 PREFIX = "/_sandbox/"

@@ -12,7 +12,7 @@ from random import Random
 from threading import Event
 
 from etl.sandbox.options import Options
-from etl.sandbox.server.messages import Refusal, Reply, refuse
+from etl.sandbox.server.requests_and_replies import Refusal, Reply, refuse
 from etl.sandbox.server.tokens_and_limits import exceeded
 
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"

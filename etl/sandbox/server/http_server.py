@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from etl.sandbox.options import Options
 from etl.sandbox.server import control_api, faults
-from etl.sandbox.server.messages import Refusal, Reply, refuse
+from etl.sandbox.server.requests_and_replies import Refusal, Reply, refuse
 from etl.sandbox.server.task_server import PREFIX, SUFFIX, Service
 
 

@@ -12,7 +12,7 @@ from zlib import crc32
 from etl.sandbox.data.store import MISSING, VALUES, Index, Row, Store, TieBreak
 from etl.sandbox.data.timestamps import DAY_MS, SECOND_MS, parse_timestamp, round_down
 from etl.sandbox.options import Options
-from etl.sandbox.server.messages import Found, PageRequest
+from etl.sandbox.server.requests_and_replies import Found, PageRequest
 
 
 @dataclass(frozen=True, slots=True)

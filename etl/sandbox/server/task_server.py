@@ -15,7 +15,7 @@ from etl.sandbox.data.generator import TaskGenerator
 from etl.sandbox.data.store import Row, Store
 from etl.sandbox.options import Options
 from etl.sandbox.server import faults
-from etl.sandbox.server.messages import Found, Refusal, Reply, read_body, read_request, refuse, write_page
+from etl.sandbox.server.requests_and_replies import Found, Refusal, Reply, read_body, read_request, refuse, write_page
 from etl.sandbox.server.row_search import Finder, is_hidden
 from etl.sandbox.server.tokens_and_limits import RateLimiter, TokenChecker
 

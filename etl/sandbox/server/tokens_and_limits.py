@@ -11,7 +11,7 @@ from typing import Any
 import jwt
 
 from etl.sandbox.options import Options
-from etl.sandbox.server.messages import Refusal
+from etl.sandbox.server.requests_and_replies import Refusal
 
 CLOCK_TOLERANCE = 60
 LONGEST_WITH_JTI = 3600

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from etl.load.database.engine import open_engine
-from etl.report.figures import figures
 from etl.report.period import period_until
+from etl.report.query_numbers import figures
 from etl.times import format_time
 from tests.integration.mirror import NONE, Mirror
 

@@ -20,10 +20,10 @@ from etl.exact_json import canonical
 from etl.load.database.engine import reading
 from etl.load.schema.dimension_tables import cases, priorities, statuses
 from etl.load.schema.task_tables import status_intervals, task_changes, task_progress, tasks
-from etl.load.upsert.batch import Batch, Rejected, merge
+from etl.load.upsert.batch_rows import Batch, Rejected, merge
 from etl.load.upsert.dimensions import store_people_and_queues
-from etl.load.upsert.merge_writer import store, store_what_fits
-from etl.load.upsert.tasks import Counts
+from etl.load.upsert.merge_tasks import Counts
+from etl.load.upsert.store_batch import store, store_what_fits
 from etl.transform import Stream, TaskRows, transform
 from tests.integration.conftest import NOW, Database, minute
 

@@ -23,7 +23,7 @@ from etl.load.schema.ledger_tables import sources
 from etl.load.schema.task_tables import status_intervals as intervals_table
 from etl.load.schema.task_tables import task_changes, task_progress, tasks
 from etl.load.schema.views import VIEWS
-from etl.load.upsert import derived_tables
+from etl.load.upsert import refresh_derived
 from tests.conftest import CHECKOUT
 from tests.integration.conftest import NOW, Database
 
@@ -81,7 +81,7 @@ def asking(database: Database) -> Iterator[Connection]:
     """Give a connection to ask the views by, which tell of these tasks as if the program had written them."""
     with database.engine.begin() as connection:
         for source_id in connection.execute(select(sources.c.id)).scalars().all():
-            derived_tables.rebuild(connection, source_id)
+            refresh_derived.rebuild(connection, source_id)
     with reading(database.engine) as connection:
         yield connection
 

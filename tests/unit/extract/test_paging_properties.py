@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.extract.capabilities import END_OF_TIME, SECOND, CapabilityDriftError, ServerCapabilities
-from etl.extract.paging.checked_pages import Window
 from etl.extract.paging.keyset import read_keyset
 from etl.extract.paging.newest_first import read_newest_first
+from etl.extract.paging.page_checks import Window
 from etl.extract.paging.split_windows import read_split_windows
 from tests.unit.server import BEGIN, MILLISECOND, Server
 

@@ -14,7 +14,7 @@ from etl.extract.http.query import Query
 from etl.extract.http.response_errors import SlowAnswerError
 from etl.extract.probe.find_capabilities import ProbeResult, probe
 from etl.extract.probe.largest_request import EARLY
-from etl.extract.probe.limited_requests import MOST_REQUESTS, largest_accepted
+from etl.extract.probe.probe_requests import MOST_REQUESTS, largest_accepted
 from etl.times import format_time
 from tests.unit.server import Server
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import ServerCapabilities
-from etl.extract.paging.checked_pages import Window
+from etl.extract.paging.page_checks import Window
 from etl.extract.paging.split_windows import read_split_windows
 from etl.jobs.pipeline.read_windows import WindowSizer
 from tests.unit.server import BEGIN, MILLISECOND, Server

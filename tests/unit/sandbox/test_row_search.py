@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from etl.sandbox.data.store import Store
 from etl.sandbox.data.timestamps import format_timestamp, parse_timestamp
 from etl.sandbox.options import Options
-from etl.sandbox.server.messages import read_request
+from etl.sandbox.server.requests_and_replies import read_request
 from etl.sandbox.server.row_search import Finder
 
 MOMENTS = st.integers(0, 4000)

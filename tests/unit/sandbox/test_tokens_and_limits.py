@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etl.sandbox.options import Options
-from etl.sandbox.server.messages import Refusal
+from etl.sandbox.server.requests_and_replies import Refusal
 from etl.sandbox.server.tokens_and_limits import RateLimiter
 
 NOW = 1_750_000_000.5

@@ -19,9 +19,9 @@ def store_status_history(database: Path, histories: Mapping[str, StatusHistory])
     from etl.load.schema.dimension_tables import statuses
     from etl.load.schema.ledger_tables import sources
     from etl.load.schema.task_tables import task_changes, tasks
-    from etl.load.upsert import derived_tables, dimensions
+    from etl.load.upsert import dimensions, refresh_derived
     from etl.transform.dimensions import status_row
-    from etl.transform.models import Stream
+    from etl.transform.transform_result import Stream
 
     pairs = [(key, *pair) for key, history in histories.items() for pair in pairwise(history)]
     engine = open_engine(sqlite_url(database.resolve()))
@@ -31,7 +31,7 @@ def store_status_history(database: Path, histories: Mapping[str, StatusHistory])
         dimensions.upsert(connection, statuses, [row for row in seen if row is not None])
         connection.execute(insert(task_changes), [_change(stream.source_id, *pair) for pair in pairs])
         connection.execute(update(tasks).values(first_seen_at=tasks.c.created_at))
-        derived_tables.rebuild(connection, stream.source_id)
+        refresh_derived.rebuild(connection, stream.source_id)
     engine.dispose()
     return len(pairs)
 

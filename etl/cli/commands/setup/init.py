@@ -185,7 +185,7 @@ def _secret(file: str | None, *, present: Path) -> str:
 def _write(paths: _Paths, values: Mapping[str, str], secret: str, *, is_change: bool) -> None:
     """Write the example with these values, or change them in the present file and keep the rest."""
     from etl.load.database.engine import file_of
-    from etl.scheduling.installation import shipped_file
+    from etl.scheduling.installed_command import shipped_file
 
     if is_change:
         text = re.sub(

@@ -13,7 +13,7 @@ from etl.cli.options import Common, common_options
 from etl.logs import clean
 
 if TYPE_CHECKING:
-    from etl.scheduling.installation import Installation
+    from etl.scheduling.installed_command import Installation
 
 
 @click.group()
@@ -86,7 +86,7 @@ def cron(common: Common, every: str, install: bool, user: bool, root: Path | Non
       kore-etl schedule cron --user --install
     """
     from etl.scheduling import cron as crontab
-    from etl.scheduling.installation import install_file
+    from etl.scheduling.installed_command import install_file
 
     here = _installation(common, user=True)
     if user:
@@ -107,7 +107,7 @@ def cron(common: Common, every: str, install: bool, user: bool, root: Path | Non
 
 def _installation(common: Common, *, user: bool) -> Installation:
     """Return what is to be scheduled, and warn of what will not work there."""
-    from etl.scheduling.installation import Installation, obstacles
+    from etl.scheduling.installed_command import Installation, obstacles
 
     loaded = common.load()
     here = Installation.of(loaded)

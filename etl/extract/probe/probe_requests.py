@@ -13,7 +13,7 @@ from etl.extract.capabilities import DEFAULT_PAGE_ROWS, Question, ServerCapabili
 from etl.extract.http.page import Page, record_id
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_errors import SlowAnswerError, TooLargeAnswerError
-from etl.extract.paging.checked_pages import Fetch
+from etl.extract.paging.page_checks import Fetch
 
 MOST_REQUESTS = 12
 _QUOTED = re.compile('"(.*)"', re.DOTALL)

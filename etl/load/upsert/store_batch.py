@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 
 from etl.load.database.errors import UnstorableError
 from etl.load.schema.dimension_tables import cases, priorities, statuses
-from etl.load.upsert import changes, daily_counts, derived_tables, dimensions, tasks
-from etl.load.upsert.batch import Batch, Rejected
-from etl.load.upsert.tasks import Counts
+from etl.load.upsert import change_history, daily_counts, dimensions, merge_tasks, refresh_derived
+from etl.load.upsert.batch_rows import Batch, Rejected
+from etl.load.upsert.merge_tasks import Counts
 
 
 def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime, takes_back: bool = False) -> Counts:
@@ -31,33 +31,35 @@ def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime, t
     dimensions.store_people_and_queues(connection, batch.details)
     counts = _store_tasks(connection, batch, run_id=run_id, now=now, takes_back=takes_back)
     if is_meaning_changed:
-        derived_tables.rebuild(connection, batch.statuses[0]["source_id"])
+        refresh_derived.rebuild(connection, batch.statuses[0]["source_id"])
     return counts
 
 
 def _store_tasks(connection: Connection, batch: Batch, *, run_id: int, now: datetime, takes_back: bool) -> Counts:
-    newest = tasks.newest_of_each(batch)
+    newest = merge_tasks.newest_of_each(batch)
     if not newest:
         return Counts()
-    tasks.stage(connection, [task for task, _ in newest.values()])
-    counts = tasks.classify(connection, run_id=run_id, takes_back=takes_back)
+    merge_tasks.stage(connection, [task for task, _ in newest.values()])
+    counts = merge_tasks.classify(connection, run_id=run_id, takes_back=takes_back)
     counts.repeated = len(batch.tasks) - len(newest)
     source_id = batch.tasks[0]["source_id"]
     if counts.updated:
-        with derived_tables.refreshed(connection, source_id, newest):
-            stored = changes.stored_versions(connection, source_id, newest)
-            changed = tasks.is_changed(takes_back=takes_back)
-            counts.changes = changes.record(connection, tasks.incoming, changes=changed, run_id=run_id, now=now)
-            written = tasks.write(connection, run_id=run_id, now=now, takes_back=takes_back)
+        with refresh_derived.refreshed(connection, source_id, newest):
+            stored = change_history.stored_versions(connection, source_id, newest)
+            changed = merge_tasks.is_changed(takes_back=takes_back)
+            counts.changes = change_history.record(
+                connection, merge_tasks.incoming, changes=changed, run_id=run_id, now=now
+            )
+            written = merge_tasks.write(connection, run_id=run_id, now=now, takes_back=takes_back)
             rewritten = {key: newest[key] for key in written}
-            counts.changes += changes.record_children(
+            counts.changes += change_history.record_children(
                 connection, stored, rewritten, source_id=source_id, run_id=run_id, now=now
             )
-            tasks.put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=True)
+            merge_tasks.put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=True)
     elif counts.inserted:
-        written = tasks.write(connection, run_id=run_id, now=now, takes_back=takes_back)
-        tasks.put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=False)
-        daily_counts.add_new(connection, tasks.incoming, known=newest.keys() - set(written), now=now)
+        written = merge_tasks.write(connection, run_id=run_id, now=now, takes_back=takes_back)
+        merge_tasks.put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=False)
+        daily_counts.add_new(connection, merge_tasks.incoming, known=newest.keys() - set(written), now=now)
     return counts
 
 

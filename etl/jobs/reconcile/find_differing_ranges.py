@@ -22,9 +22,9 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
 from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Direction
-from etl.extract.paging.checked_pages import Window, check_dates, check_order, window_query
 from etl.extract.paging.end_of_rows import End, find_end
 from etl.extract.paging.offset import read_by_offset
+from etl.extract.paging.page_checks import Window, check_dates, check_order, window_query
 from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import deletions

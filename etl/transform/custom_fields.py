@@ -10,7 +10,7 @@ from datetime import datetime
 from etl.exact_json import canonical, read, shown
 from etl.record import KNOWN, Row
 from etl.transform.children import entries
-from etl.transform.values import cut, ident, moment, number, text
+from etl.transform.convert_values import cut, ident, moment, number, text
 
 _NEVER_FIELDS = frozenset(["_id", "fields"])
 EXAMPLE = 200

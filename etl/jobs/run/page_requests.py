@@ -10,7 +10,7 @@ from etl.extract.http.page import Page
 from etl.extract.http.query import Query
 from etl.extract.http.response_errors import TooLargeAnswerError
 from etl.extract.http.retrying_client import Client, Usage
-from etl.extract.paging.checked_pages import EVERYTHING
+from etl.extract.paging.page_checks import EVERYTHING
 from etl.jobs.run.ensure_capabilities import CapabilityTracker
 from etl.jobs.run.source_lease import SourceLease
 
