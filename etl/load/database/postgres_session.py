@@ -72,7 +72,7 @@ def refuse_a_shared_session(connection: Connection, another: Connection) -> None
     Raises:
         DatabaseError: a pooler makes them share a session, or has given the first one another session.
     """
-    pids = [each.execute(text(_OWN_PROCESS)).scalar_one() for each in (connection, another, connection)]
+    pids = [each.execute(text(_OWN_PROCESS)).scalar_one() for each in (connection, connection, another, connection)]
     if not _has_its_own(*pids):
         raise DatabaseError(f"database_url: {POOLED_BY_TRANSACTION}")
 
@@ -82,7 +82,7 @@ def _refuse_pooling_by_transaction(connection: Any) -> None:
     if _process_of(connection) == connection.info.backend_pid:
         return
     with type(connection).connect(connection.info.dsn, password=connection.info.password, autocommit=True) as another:
-        pids = [_process_of(each) for each in (connection, another, connection)]
+        pids = [_process_of(each) for each in (connection, connection, another, connection)]
     if not _has_its_own(*pids):
         raise DatabaseError(f"database_url: {POOLED_BY_TRANSACTION}")
 
@@ -92,5 +92,9 @@ def _process_of(connection: Any) -> int:
     return int(number)
 
 
-def _has_its_own(first: int, other: int, first_again: int) -> bool:
-    return first == first_again != other
+def _has_its_own(first: int, again: int, other: int, last: int) -> bool:
+    """Tell whether one process answered a connection each time, and another one its neighbour.
+
+    The second question in a row shows a pooler that hands out the oldest of its sessions, the neighbour any other one.
+    """
+    return first == again == last != other

@@ -157,8 +157,7 @@ def test_pooling_by_transaction_is_refused_with_the_remedy(
     engine.dispose()
 
 
-# A pooler that hands out the oldest session may give the same one twice by chance: only this mode is certain.
-@pytest.mark.parametrize("mode", BY_TRANSACTION[:1])
+@pytest.mark.parametrize("mode", BY_TRANSACTION)
 def test_no_lock_counts_as_held_where_sessions_are_shared(postgres_url: str, mode: Mode) -> None:
     with Pooler(postgres_url, mode, tells_the_servers_number=True) as pooler:
         engine = open_engine(pooler.url)
