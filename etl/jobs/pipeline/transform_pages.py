@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from etl.extract.http.page import Page, record_id
@@ -38,9 +38,9 @@ class BatchTransformer:
         batch.verified, batch.reason = page.verified, page.reason
         return batch
 
-    def transform_stored(self, records: Sequence[Any]) -> Batch:
-        """Return the batch of records that are stored already, whatever stream they name."""
-        return _batch(*self._rows(records))
+    def transform_stored(self, texts: Iterable[str]) -> Batch:
+        """Return the batch of records that are stored already, from their texts, whatever stream they name."""
+        return _batch(*self._rows([Record(text.encode()) for text in texts]))
 
     def _rows(self, records: Sequence[Any]) -> tuple[list[TaskRows], list[Rejected]]:
         results = [self._transform(record) for record in records]
