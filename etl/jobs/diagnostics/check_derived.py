@@ -82,11 +82,11 @@ def _of_records(connection: Connection, stream: Stream) -> Iterator[str]:
     is_whole = known is None or known["stored_live"] + known["quarantined"] <= known["server_total"]
     while found := replace_rows.records(connection, stream.source_id, after=last, most=_AT_ONCE):
         last = found[-1][0]
-        batch = transformer.transform_stored([record for key, record in found if key not in erased])
+        batch = transformer.transform_stored(text for key, text in found if key not in erased)
         yield from _of_tasks(connection, batch)
         for kept in CHILDREN:
             yield from _of_children(connection, kept, batch)
-        live = transformer.transform_stored([record for key, record in found if key not in erased | gone])
+        live = transformer.transform_stored(text for key, text in found if key not in erased | gone)
         yield from _of_mentions(connection, cases, live.cases)
         for kept in (statuses, priorities, *DIMENSIONS) if is_whole else ():
             yield from _of_mentions(connection, kept, list(versions(live, kept)))

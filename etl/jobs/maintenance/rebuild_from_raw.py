@@ -21,7 +21,6 @@ from etl.load.database.secure_delete import erasing, scrub
 from etl.load.schema.dimension_tables import priorities, statuses
 from etl.load.upsert import refresh_derived, replace_rows, unknown_record_keys
 from etl.logs import get_logger
-from etl.record import Record
 from etl.times import utc_offsets
 from etl.transform import TaskRows, dropper, transform
 from etl.transform.drop_fields import custom_fields, history_fields, people_columns
@@ -100,7 +99,7 @@ def _stored(run: RunContext) -> Iterator[list[tuple[str, str]]]:
 
 
 def _rewrite(run: RunContext, records: list[tuple[str, str]]) -> int:
-    batch = run.transformer.transform_stored([Record(text.encode()) for _, text in records])
+    batch = run.transformer.transform_stored(text for _, text in records)
     with run.store.writing(erasing) as connection:
         replace_rows.replace(connection, batch)
     return len(records)

@@ -65,7 +65,7 @@ def revert_names(run: RunContext, read: ReadVersions) -> None:
     last = ""
     while records := run.store.read(replace_rows.records, after=last, most=_AT_ONCE):
         last = records[-1][0]
-        batch = run.transformer.transform_stored([record for _, record in records])
+        batch = run.transformer.transform_stored(text for _, text in records)
         for table, ids in outdated.items():
             newest = read.of(table)
             found[table] += [

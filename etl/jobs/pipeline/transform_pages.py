@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from etl.exact_json import canonical, read
 from etl.extract.http.page import Page, record_id
 from etl.load.schema.dimension_tables import DIMENSIONS
 from etl.load.schema.task_tables import CHILDREN
@@ -38,9 +39,9 @@ class BatchTransformer:
         batch.verified, batch.reason = page.verified, page.reason
         return batch
 
-    def transform_stored(self, records: Sequence[Any]) -> Batch:
-        """Return the batch of records that are stored already, whatever stream they name."""
-        return _batch(*self._rows(records))
+    def transform_stored(self, texts: Iterable[str]) -> Batch:
+        """Return the batch of records that are stored already, from their texts, whatever stream they name."""
+        return _batch(*self._rows([Record(text.encode()) for text in texts]))
 
     def _rows(self, records: Sequence[Any]) -> tuple[list[TaskRows], list[Rejected]]:
         results = [self._transform(record) for record in records]
@@ -86,7 +87,7 @@ class StreamFilter:
             return list(rows), []
         ours = [each for each in rows if each.task["stream_id"] == self._stream_id]
         others = [each.task for each in rows if each.task["stream_id"] != self._stream_id]
-        return ours, [(self.REASON, str(task["_id"]), str(task["raw"])) for task in others]
+        return ours, [(self.REASON, str(task["_id"]), canonical(read(str(task["raw"])))) for task in others]
 
     def _is_ours(self, record: Any) -> bool:
         if isinstance(record, Record) and record.task is not None:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from etl.exact_json import canonical, read
 from etl.load.database.errors import UnstorableError
 from etl.load.schema.dimension_tables import cases, priorities, statuses
 from etl.load.upsert import change_history, daily_counts, dimensions, merge_tasks, refresh_derived
@@ -76,7 +77,8 @@ def store_what_fits(
     except UnstorableError as error:
         if len(batch.tasks) == 1:
             task = batch.tasks[0]
-            return Counts(), [(f"the database cannot hold it: {error.reason}", task["_id"], task["raw"])]
+            text = canonical(read(task["raw"]))
+            return Counts(), [(f"the database cannot hold it: {error.reason}", task["_id"], text)]
     counts, rejected = Counts(), list[Rejected]()
     for half in batch.halves():
         stored, left_out = store_what_fits(connection, half, run_id=run_id, now=now, takes_back=takes_back)

@@ -555,6 +555,11 @@ def test_a_record_too_odd_for_postgresql_spares_its_batch(postgres_database: Dat
     assert set(content(postgres_database)) == {f"t-{number}" for number in range(9) if number != 5}
 
 
+def test_the_text_of_what_does_not_fit_is_canonical(postgres_database: Database) -> None:
+    _, left_out = fitting(postgres_database, Batch([task(raw='{"z": 1, "number": 1e400000}')]))
+    assert [text for *_, text in left_out] == ['{"number":1e400000,"z":1}']
+
+
 def test_a_status_too_odd_for_postgresql_rejects_its_record(
     postgres_database: Database,
 ) -> None:
