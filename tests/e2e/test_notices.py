@@ -18,7 +18,7 @@ REFUSED = {"KORE_ETL_CLIENT_SECRET": "not-the-right-secret-of-the-app-0123456789
 COUNTS = {
     *("requests", "retries", "rate_limited", "windows", "unverified"),
     *("fetched", "inserted", "updated", "unchanged", "stale", "rejected"),
-    *("server_total", "stored_live", "quarantined", "hidden", "missing"),
+    *("server_total", "stored_live", "quarantined", "hidden", "missing", "mended"),
 }
 
 Fail = Callable[..., Any]

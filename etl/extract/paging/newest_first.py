@@ -62,8 +62,8 @@ def read_newest_first(fetch: Fetch, window: Window, capabilities: ServerCapabili
         tie = versions[-1] if onwards is None and versions else None
         tied = tied.union(versions) if tie else set()
         step = max(1, len(page) - 1) if onwards is None else onwards
-        if repeats:  # the server withholds all other rows that were asked for
-            step = rows_asked(asked, page, capabilities)
+        if repeats and len(page) < (rows := rows_asked(asked, page, capabilities)):
+            step = rows  # the server withholds all other rows that were asked for
         overlaps = step < len(page)
         skip += step
 

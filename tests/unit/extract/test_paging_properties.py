@@ -151,6 +151,16 @@ def test_newest_first_steps_back_where_what_was_read_vanishes(server, gone, requ
     assert server.tasks.keys() <= versions.keys()
 
 
+def test_a_page_repeated_by_new_tasks_hides_no_other_task():
+    server = Server(cap=3, inclusive=False, granularity=timedelta(milliseconds=1), totals=False, has_more=False, seed=0)
+    server.sorted = True
+    fill(server, [0, 0, 0, 0, 0, 0, 0.001, 0, 0, 0, 0, 0])
+    interleave(server, [("", 0)] * 10 + [("add", 0), ("add", 0), ("delete", 0)])
+    before = set(server.tasks)
+    versions, _ = read(read_newest_first, server, known(server), end=server.now + DAY)
+    assert before & server.tasks.keys() <= versions.keys()
+
+
 @given(server=servers, seconds=many_steps)
 @settings(max_examples=100)
 def test_newest_first_misses_no_task_in_shuffled_ties(server, seconds):
