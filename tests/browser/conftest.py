@@ -47,7 +47,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "INSERT INTO sources (id, name, base_url, host, account_id, stream_id, created_at)"
             " SELECT 2, 'second', base_url, host, account_id, 'st-2', created_at FROM sources"
         )
-        connection.execute("INSERT INTO watermarks SELECT 2, value, moved_at, run_id FROM watermarks")
+        columns = "value, moved_at, run_id"
+        connection.execute(f"INSERT INTO watermarks (source_id, {columns}) SELECT 2, {columns} FROM watermarks")
         for table in ("statuses", "priorities", "cases", "agents", "queues", "users"):
             names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] != "source_id"]
             columns = ", ".join(names)
