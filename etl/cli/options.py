@@ -12,6 +12,7 @@ A command looks like this::
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -63,6 +64,11 @@ class Common:
             logs.get_logger().warning("settings.questionable", detail=odd_id)
         return loaded
 
+    def say(self, line: str) -> None:
+        """Print a line to stderr, without secrets and control characters; print nothing with --quiet."""
+        if self.verbosity >= 0:
+            click.echo(f"kore-etl: {logs.clean(logs.redact(line))}", err=True)
+
     def load(
         self,
         options: Mapping[str, object] | None = None,
@@ -91,6 +97,17 @@ def hide_secrets(settings: Settings) -> None:
         if isinstance(action, str):
             # The part after a webhook's host is its secret.
             logs.hide(action.partition("://")[2].partition("/")[2])
+
+
+def confirm(effect: str, question: str) -> None:
+    """Ask on the terminal, and abort the command unless the answer is yes.
+
+    Raises:
+        ConfigError: there is no terminal; the message begins with the command's ``effect``.
+    """
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{effect} and asks first, which needs a terminal; without one add --yes")
+    click.confirm(f"{logs.clean(question)} Continue?", abort=True, err=True)
 
 
 def _opened_log(loaded: Loaded) -> LogFile:

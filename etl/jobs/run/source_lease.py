@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Lock as Mutex
 
 from sqlalchemy import Engine
@@ -62,6 +62,19 @@ class SourceLease:
 def command_lock(engine: Engine, command: str, source: str) -> Lock:
     """Return the lock that a run of this command on a source holds for its whole life."""
     return named_lock(engine, f"{'backfill' if command in BACKGROUND else 'sync'} {source}")
+
+
+@contextmanager
+def keep_runs_out(engine: Engine, *, source: str, name: str) -> Iterator[None]:
+    """Let no run begin on a source, given by its identity.
+
+    Raises:
+        LockedError: a run is under way.
+    """
+    with ExitStack() as locks:
+        for command in ("sync", "backfill"):
+            locks.enter_context(held(command_lock(engine, command, source), f"source {name}"))
+        yield
 
 
 @contextmanager

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl.cli.options import Common, common_options, output_option, source_option
+from etl.cli.options import Common, common_options, confirm, output_option, source_option
 from etl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,8 +55,8 @@ def list_(common: Common, source: str | None, output: str) -> None:
         of_many = len({entry["source"] for entry in found}) > 1
         columns = ("source", *_LISTED) if of_many else _LISTED
         print_table(columns, found, optional=("last_run_id", "first_seen_at", "acknowledged_at", "times_seen"))
-    elif common.verbosity >= 0:
-        click.echo("kore-etl: there is no rejected record", err=True)
+    else:
+        common.say("there is no rejected record")
 
 
 @rejected.command(short_help="Show a rejected record.")
@@ -142,8 +141,8 @@ def acknowledge(common: Common, numbers: tuple[int, ...], output: str) -> None:
         acknowledged = rejected_records.acknowledge(connection, ids, now())
     if output == "json":
         print_json({"acknowledged": acknowledged})
-    elif common.verbosity >= 0:
-        click.echo(f"kore-etl: {_records(acknowledged)} acknowledged", err=True)
+    else:
+        common.say(f"{_records(acknowledged)} acknowledged")
 
 
 @rejected.command(short_help="Delete rejected records.")
@@ -172,8 +171,8 @@ def drop(common: Common, numbers: tuple[int, ...], yes: bool, output: str) -> No
             dropped = rejected_records.drop(connection, ids)
     if output == "json":
         print_json({"dropped": dropped})
-    elif common.verbosity >= 0:
-        click.echo(f"kore-etl: {_records(dropped)} dropped", err=True)
+    else:
+        common.say(f"{_records(dropped)} dropped")
 
 
 @contextmanager
@@ -223,10 +222,8 @@ def _sources_of(settings: Settings, ids: Sequence[int] | None) -> tuple[SourceSe
 
 
 def _confirm(ids: Sequence[int]) -> None:
-    if not sys.stdin.isatty():
-        raise ConfigError("rejected drop deletes records and asks first, which needs a terminal; without one add --yes")
     text = "its text" if len(ids) == 1 else "their texts"
-    click.confirm(f"This deletes {_records(len(ids))}, with all of {text}. Continue?", abort=True, err=True)
+    confirm("rejected drop deletes records", f"This deletes {_records(len(ids))}, with all of {text}.")
 
 
 def _records(count: int) -> str:

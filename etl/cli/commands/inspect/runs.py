@@ -67,8 +67,8 @@ def list_(common: Common, source: str | None, failed: bool, limit: int, output: 
         of_many = len({run["source"] for run in found}) > 1
         columns = ("source", *_LISTED) if of_many else _LISTED
         print_table(columns, [_with_time(run) for run in found], optional=_OPTIONAL)
-    elif common.verbosity >= 0:
-        click.echo("kore-etl: there is no such run", err=True)
+    else:
+        common.say("there is no such run")
 
 
 @runs.command(short_help="Show a run with its windows.")

@@ -45,5 +45,5 @@ def unknown(common: Common, output: str) -> None:
     elif found:
         of_many = len({entry["source"] for entry in found}) > 1
         print_table(("source", *_COLUMNS) if of_many else _COLUMNS, found)
-    elif common.verbosity >= 0:
-        click.echo("kore-etl: no record has an unknown key", err=True)
+    else:
+        common.say("no record has an unknown key")

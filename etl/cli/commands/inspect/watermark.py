@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl.cli.options import Common, DefaultGroup, MomentOption, common_options, output_option
+from etl.cli.options import Common, DefaultGroup, MomentOption, common_options, confirm, output_option
 from etl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -112,11 +111,8 @@ def _only(sources: tuple[SourceSettings, ...]) -> SourceSettings:
 def _confirm(name: str, known: datetime | None, moment: datetime) -> None:
     from etl.cli.output import shown
 
-    if not sys.stdin.isatty():
-        message = "watermark set changes what is read and asks first, which needs a terminal; without one add --yes"
-        raise ConfigError(message)
-    text = f"This moves the watermark of {name} from {shown(known)} to {shown(moment)}. Continue?"
-    click.confirm(text, abort=True, err=True)
+    question = f"This moves the watermark of {name} from {shown(known)} to {shown(moment)}."
+    confirm("watermark set changes what is read", question)
 
 
 def _move(run: RunContext, moment: datetime, *, force: bool, tell: bool) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etl import logs
-from etl.cli.options import Common, common_options, output_option
+from etl.cli.options import Common, common_options, confirm, output_option
 from etl.errors import ConfigError, DatabaseError
 
 if TYPE_CHECKING:
@@ -60,9 +58,9 @@ def backup(common: Common, folder: Path | None, keep: int | None, output: str) -
     dropped = _dropped(folder, keep)
     if output == "json":
         print_json({"file": str(target), "size": target.stat().st_size, "deleted": [str(path) for path in dropped]})
-    _say(common, f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
+    common.say(f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
     for path in dropped:
-        _say(common, f"deleted {path}")
+        common.say(f"deleted {path}")
 
 
 @click.command()
@@ -83,6 +81,7 @@ def restore(common: Common, file: Path, yes: bool) -> None:
     from etl.cli.open_database import require_file
     from etl.cli.output import counted
     from etl.load.database.engine import sqlite_file
+    from etl.load.database.errors import place
     from etl.load.database.sqlite_backup import copy_pages, require_intact
 
     settings = common.start(need_sources=False).settings
@@ -94,13 +93,14 @@ def restore(common: Common, file: Path, yes: bool) -> None:
         if path is not None and path.samefile(file):
             raise ConfigError(f"{file} is the database itself")
         if not yes:
-            _confirm(target, f"{tasks} of {file}")
+            question = f"This replaces {_content(target)} in {place(target.url)} by {tasks} of {file}."
+            confirm("restore replaces the database", question)
         _lock_all(target, locks)
         if path is None:
             _copy_rows(file, target)
         else:
             copy_pages(file, path)
-        _say(common, f"{_where(target)}: holds {tasks} of {file}; next: kore-etl sync")
+        common.say(f"{place(target.url)}: holds {tasks} of {file}; next: kore-etl sync")
 
 
 def _make_folder(folder: Path) -> None:
@@ -187,13 +187,6 @@ def _copy_rows(file: Path, target: Engine) -> None:
             copy_database(source, target, lambda _name, _rows: None, replace=True)
 
 
-def _confirm(target: Engine, what: str) -> None:
-    if not sys.stdin.isatty():
-        raise ConfigError("restore replaces the database and asks first, which needs a terminal; without one add --yes")
-    text = f"This replaces {_content(target)} in {_where(target)} by {what}. Continue?"
-    click.confirm(logs.clean(text), abort=True, err=True)
-
-
 def _content(engine: Engine) -> str:
     from sqlalchemy import text
 
@@ -211,9 +204,8 @@ def _lock_all(engine: Engine, locks: ExitStack) -> None:
     """Hold the locks of all sources in the database, so that no run works on it."""
     from sqlalchemy import text
 
-    from etl.jobs.run.source_lease import command_lock
+    from etl.jobs.run.source_lease import keep_runs_out
     from etl.load.database.engine import reading
-    from etl.load.database.locks import held
     from etl.load.ledger.sources import identity
     from etl.load.schema import migrate
 
@@ -222,16 +214,4 @@ def _lock_all(engine: Engine, locks: ExitStack) -> None:
     with reading(engine) as connection:
         found = connection.execute(text("select name, host, account_id, stream_id from sources")).all()
     for name, *parts in found:
-        for command in ("sync", "backfill"):
-            locks.enter_context(held(command_lock(engine, command, identity(*parts)), f"source {name}"))
-
-
-def _where(engine: Engine) -> str:
-    from etl.load.database.errors import place
-
-    return place(engine.url)
-
-
-def _say(common: Common, line: str) -> None:
-    if common.verbosity >= 0:
-        click.echo(f"kore-etl: {logs.clean(logs.redact(line))}", err=True)
+        locks.enter_context(keep_runs_out(engine, source=identity(*parts), name=name))

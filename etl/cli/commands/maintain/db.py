@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl import logs
 from etl.cli.commands.maintain.db_copy import copy
 from etl.cli.commands.maintain.db_reader import reader
-from etl.cli.options import Common, common_options, output_option
+from etl.cli.options import Common, common_options, confirm, output_option
 from etl.errors import ConfigError, DatabaseError
 
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ def upgrade(common: Common, revision: str, output: str) -> None:
         made = make_missing(engine) if migrate.current(engine) == migrate.newest() else 0
         _tell_move(common, engine, before, output)
         if made:
-            _say(common, f"{_where(engine)}: made {made} index{'es' if made > 1 else ''} that a first sync left out")
+            common.say(f"{_where(engine)}: made {made} index{'es' if made > 1 else ''} that a first sync left out")
 
 
 @db.command(short_help="Downgrade the tables to an earlier version.")
@@ -147,7 +145,7 @@ def check(common: Common, deep: bool, output: str) -> None:
     if wrong:
         raise DatabaseError(f"{where}: a derived table differs from what is recomputed: {wrong}")
     recomputed = "; the derived tables are as recomputed" if deep else ""
-    _say(common, f"{where}: the tables are at {newest}, as needed{recomputed}")
+    common.say(f"{where}: the tables are at {newest}, as needed{recomputed}")
 
 
 @contextmanager
@@ -189,10 +187,8 @@ def _number(revision: str) -> str:
 
 
 def _confirm(engine: Engine, revision: str) -> None:
-    if not sys.stdin.isatty():
-        raise ConfigError("db downgrade drops data and asks first, which needs a terminal; without one add --yes")
     what = "all tables with all their data" if revision == EMPTY else f"the data that version {revision} cannot hold"
-    click.confirm(f"This drops {what}, in {_where(engine)}. Continue?", abort=True, err=True)
+    confirm("db downgrade drops data", f"This drops {what}, in {_where(engine)}.")
 
 
 def _tell_move(common: Common, engine: Engine, before: str | None, output: str) -> None:
@@ -203,7 +199,7 @@ def _tell_move(common: Common, engine: Engine, before: str | None, output: str) 
         _print_json({"from": before, "to": after, "changed": before != after})
     moved = f"went from {before or EMPTY} to {after or EMPTY}"
     stayed = f"were at {after or EMPTY} already; there was nothing to do"
-    _say(common, f"{_where(engine)}: the tables {moved if before != after else stayed}")
+    common.say(f"{_where(engine)}: the tables {moved if before != after else stayed}")
 
 
 def _differences(engine: Engine) -> list[str]:
@@ -242,11 +238,6 @@ def _where(engine: Engine) -> str:
     from etl.load.database.errors import place
 
     return place(engine.url)
-
-
-def _say(common: Common, line: str) -> None:
-    if common.verbosity >= 0:
-        click.echo(f"kore-etl: {logs.clean(logs.redact(line))}", err=True)
 
 
 def _print_json(value: dict[str, Any]) -> None:

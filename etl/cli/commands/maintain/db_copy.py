@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from etl import logs
-from etl.cli.options import Common, common_options, output_option
+from etl.cli.options import Common, common_options, confirm, output_option
 from etl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,6 +37,7 @@ def copy(common: Common, target_url: str, replace: bool, yes: bool, output: str)
     from etl.cli.open_database import existing_database
     from etl.jobs.maintenance.copy_database import copy_database
     from etl.load.database.engine import is_same_database, open_engine
+    from etl.load.database.errors import place
 
     settings = common.start(need_sources=False).settings
     target_url = common.load({"database_url": target_url}, need_sources=False).settings.database_url
@@ -48,7 +47,7 @@ def copy(common: Common, target_url: str, replace: bool, yes: bool, output: str)
             if is_same_database(source, target):
                 raise ConfigError("--to: names the database that is copied; choose another one")
             if replace and not yes:
-                _confirm(target)
+                confirm("--replace deletes rows", f"This deletes all rows of kore-etl in {place(target.url)} first.")
             told = partial(_tell_table, common)
             copied = copy_database(source, target, told, replace=replace)
         finally:
@@ -56,16 +55,8 @@ def copy(common: Common, target_url: str, replace: bool, yes: bool, output: str)
         _tell(common, source, target, copied, output)
 
 
-def _confirm(target: Engine) -> None:
-    from etl.load.database.errors import place
-
-    if not sys.stdin.isatty():
-        raise ConfigError("--replace deletes rows and asks first, which needs a terminal; without one add --yes")
-    click.confirm(f"This deletes all rows of kore-etl in {place(target.url)} first. Continue?", abort=True, err=True)
-
-
 def _tell_table(common: Common, name: str, rows: int) -> None:
-    _say(common, f"{name}: {rows:,}")
+    common.say(f"{name}: {rows:,}")
 
 
 def _tell(common: Common, source: Engine, target: Engine, copied: dict[str, int], output: str) -> None:
@@ -76,9 +67,4 @@ def _tell(common: Common, source: Engine, target: Engine, copied: dict[str, int]
     from etl.load.database.errors import place
 
     of, to = (place(each.url) for each in (source, target))
-    _say(common, f"{to}: holds the {sum(copied.values()):,} rows of {of}; now set database_url to it")
-
-
-def _say(common: Common, line: str) -> None:
-    if common.verbosity >= 0:
-        click.echo(f"kore-etl: {logs.clean(logs.redact(line))}", err=True)
+    common.say(f"{to}: holds the {sum(copied.values()):,} rows of {of}; now set database_url to it")

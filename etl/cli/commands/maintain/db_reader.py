@@ -39,5 +39,4 @@ def reader(common: Common, role: str, print_it: bool) -> None:
             return
         with engine.begin() as connection:
             reader_role.grant(connection, role)
-    if common.verbosity >= 0:
-        click.echo(f"kore-etl: members of {role} may read {place(engine.url)}", err=True)
+    common.say(f"members of {role} may read {place(engine.url)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etl.cli.options import Common, common_options, output_option
+from etl.cli.options import Common, common_options, confirm, output_option
 from etl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ def forget(common: Common, asked: str, yes: bool, output: str) -> int:
     name = asked if asked == task_id else f"{asked} ({task_id})"
     chosen = settings.model_copy(update={"sources": _sources_of(settings, task_id)})
     if not yes:
-        _confirm(name)
+        confirm("forget erases a task", f"This erases {name} permanently.")
     code = work_on_sources(chosen, Work("forget", partial(job, task_id=task_id)), output=output)
-    if code == 0 and output == "text" and common.verbosity >= 0:
-        click.echo(f"kore-etl: {name} is erased and stays so", err=True)
+    if code == 0 and output == "text":
+        common.say(f"{name} is erased and stays so")
     return code
 
 
@@ -81,9 +81,3 @@ def _sources_of(settings: Settings, task_id: str) -> tuple[object, ...]:
     if not found:
         raise ConfigError(f"ID {task_id!r} belongs to a source that is not in the settings")
     return found
-
-
-def _confirm(name: str) -> None:
-    if not sys.stdin.isatty():
-        raise ConfigError("forget erases a task and asks first, which needs a terminal; without one add --yes")
-    click.confirm(f"This erases {name} permanently. Continue?", abort=True, err=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from etl.cli.options import Common, common_options, output_option
+from etl.cli.options import Common, common_options, confirm, output_option
 from etl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,8 +50,8 @@ def list_(common: Common, output: str) -> None:
         print_json([{name: row[name] for name in _LISTED} for row in found])
     elif found:
         print_table(_LISTED, found, optional=("account_id", "watermark", "host", "in_settings"))
-    elif common.verbosity >= 0:
-        click.echo("kore-etl: no source was synced yet", err=True)
+    else:
+        common.say("no source was synced yet")
 
 
 @source.command(short_help="Give a source another name.")
@@ -81,11 +80,9 @@ def rename(common: Common, chosen: str, name: str) -> None:
             raise ConfigError(f"{name} is the name of another source; see: kore-etl source list")
         with engine.begin() as connection:
             sources.rename(connection, row["id"], name)
-    _say(common, f"{row['name']} is {name} now")
+    common.say(f"{row['name']} is {name} now")
     if row["in_settings"] and loaded.names[_identity(row)] != name:
-        _say(
-            common, f"the settings still name it {loaded.names[_identity(row)]}: change name there, or it gets it back"
-        )
+        common.say(f"the settings still name it {loaded.names[_identity(row)]}: change name there, or it gets it back")
 
 
 @source.command(short_help="Delete a source with everything stored of it.")
@@ -104,13 +101,10 @@ def drop(common: Common, chosen: str, yes: bool, output: str) -> None:
       kore-etl source drop old-name
       kore-etl source drop st-1111 --yes
     """
-    from contextlib import ExitStack
-
     from etl.cli.open_database import existing_database
     from etl.cli.output import print_json
-    from etl.jobs.run.source_lease import command_lock
+    from etl.jobs.run.source_lease import keep_runs_out
     from etl.load.database.engine import reading
-    from etl.load.database.locks import held
     from etl.load.database.secure_delete import erasing
     from etl.load.ledger import sources
 
@@ -122,14 +116,11 @@ def drop(common: Common, chosen: str, yes: bool, output: str) -> None:
         if not yes:
             _confirm(row, counts)
         identity = sources.identity(*_identity(row))
-        with ExitStack() as locks:
-            for command in ("sync", "backfill"):
-                locks.enter_context(held(command_lock(engine, command, identity), f"source {row['name']}"))
-            with erasing(engine) as connection:
-                sources.drop(connection, row["id"])
+        with keep_runs_out(engine, source=identity, name=row["name"]), erasing(engine) as connection:
+            sources.drop(connection, row["id"])
     if output == "json":
         print_json({"dropped": row["name"], "stream_id": row["stream_id"], "rows": counts})
-    _say(common, f"{row['name']} ({row['stream_id']}) is dropped")
+    common.say(f"{row['name']} ({row['stream_id']}) is dropped")
 
 
 def _sources(engine: Engine, loaded: Loaded) -> list[Row]:
@@ -166,15 +157,8 @@ def _only(found: list[Row], chosen: str) -> Row:
 def _confirm(row: Row, counts: dict[str, int]) -> None:
     from etl.cli.output import counted
 
-    if not sys.stdin.isatty():
-        raise ConfigError("source drop deletes data and asks first, which needs a terminal; without one add --yes")
     nouns = {"tasks": "task", "task_changes": "change", "sync_runs": "run", "rejected_records": "rejected record"}
     parts = [counted(counts[table], noun) for table, noun in nouns.items() if table in counts]
     again = " The next sync reads it again." if row["in_settings"] else ""
     what = f"{row['name']} ({row['stream_id']}) with {', '.join(parts) or 'no row'}"
-    click.confirm(f"This deletes {what}, and all that belongs to them.{again} Continue?", abort=True, err=True)
-
-
-def _say(common: Common, line: str) -> None:
-    if common.verbosity >= 0:
-        click.echo(f"kore-etl: {line}", err=True)
+    confirm("source drop deletes data", f"This deletes {what}, and all that belongs to them.{again}")
