@@ -29,9 +29,9 @@ from sqlalchemy import (
 
 from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import create_temporary, insert_by
-from etl.load.schema.dimension_tables import DIMENSIONS, cases, statuses
+from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
 from etl.load.upsert import daily_counts, refresh_derived
-from etl.load.upsert.batch_rows import Details
+from etl.load.upsert.batch_rows import Batch, Details
 from etl.record import Row
 
 if TYPE_CHECKING:
@@ -44,6 +44,13 @@ _incoming_cases = Table(
 _IDS_AT_ONCE = 500
 _NEVER = datetime.min.replace(tzinfo=UTC)
 KEY = ("_id", "source_id", "seen_at")
+
+
+def store_named(connection: Connection, batch: Batch) -> None:
+    """Keep what the tasks of a batch name, in the version of the newest task."""
+    for table, rows in ((statuses, batch.statuses), (priorities, batch.priorities), (cases, batch.cases)):
+        upsert(connection, table, rows)
+    store_people_and_queues(connection, batch.details)
 
 
 def store_people_and_queues(connection: Connection, details: Iterable[Details]) -> None:

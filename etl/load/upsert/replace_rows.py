@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Table, Text, bindparam, cast, delete, func, s
 
 from etl.load.database.bulk_insert import fill
 from etl.load.ledger.rejected_records import digest_of
-from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
+from etl.load.schema.dimension_tables import DIMENSIONS
 from etl.load.schema.ledger_tables import rejected_records, source_offsets, sources
 from etl.load.schema.task_tables import is_of, task_changes, tasks
 from etl.load.upsert import dimensions
@@ -31,9 +31,7 @@ def records(connection: Connection, source_id: int, *, after: str, most: int) ->
 
 def replace(connection: Connection, batch: Batch) -> None:
     """Put these rows in the place of those of the same tasks, with what is behind them; when they were stored stays."""
-    for table, rows in ((statuses, batch.statuses), (priorities, batch.priorities), (cases, batch.cases)):
-        dimensions.upsert(connection, table, rows)
-    dimensions.store_people_and_queues(connection, batch.details)
+    dimensions.store_named(connection, batch)
     _update(connection, tasks, batch.tasks)
     details = {row["_id"]: behind for row, behind in zip(batch.tasks, batch.details, strict=True)}
     if details:

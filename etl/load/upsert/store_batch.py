@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 
 from etl.exact_json import canonical, read
 from etl.load.database.errors import UnstorableError
-from etl.load.schema.dimension_tables import cases, priorities, statuses
 from etl.load.upsert import change_history, daily_counts, dimensions, merge_tasks, refresh_derived
 from etl.load.upsert.batch_rows import Batch, Rejected
 from etl.load.upsert.merge_tasks import Counts
@@ -27,9 +26,7 @@ def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime, t
         UnstorableError: the database cannot hold a value of one of the rows; the transaction is to be rolled back.
     """
     is_meaning_changed = daily_counts.is_meaning_changed(connection, batch.statuses)
-    for table, rows in ((statuses, batch.statuses), (priorities, batch.priorities), (cases, batch.cases)):
-        dimensions.upsert(connection, table, rows)
-    dimensions.store_people_and_queues(connection, batch.details)
+    dimensions.store_named(connection, batch)
     counts = _store_tasks(connection, batch, run_id=run_id, now=now, takes_back=takes_back)
     if is_meaning_changed:
         refresh_derived.rebuild(connection, batch.statuses[0]["source_id"])
