@@ -17,7 +17,7 @@ from typing import Any
 from etl.errors import ApiError, EtlError, RefusedError
 from etl.extract.capabilities import CapabilityDriftError
 from etl.extract.http.page import Page
-from etl.extract.http.query import Direction, Query
+from etl.extract.http.query import Query
 from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, ReadStrategy, choose_strategy
 from etl.jobs.pipeline.capability_drift import check_filter
@@ -25,6 +25,7 @@ from etl.jobs.pipeline.server_count_check import note
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.reconcile.confirm_deletions import confirm_deletions
 from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
+from etl.jobs.reconcile.find_missing_tasks import undated_pages
 from etl.jobs.run.ensure_capabilities import has_beginning, history_start
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import sources
@@ -36,7 +37,6 @@ log = get_logger()
 
 _UNSORTED_REQUESTS = 10  # a sync, where nothing else finds the changes of old tasks
 _MOST_LOGGED = 20  # differences a run
-_DIRECTIONS: tuple[Direction, ...] = ("asc", "desc")
 
 
 class Difference(StrEnum):
@@ -289,14 +289,8 @@ class _Slice(DeletionCandidates):
 
     def read_undated(self) -> None:
         """Verify the tasks without the date that the server filters on, where its order shows them."""
-        capabilities = self.run.capabilities.current
-        for direction in _DIRECTIONS if capabilities.sorts(self.field) else ():
-            query = Query(limit=capabilities.limit(), sort_by=(self.field, direction))
-            page = self.run.fetch(query)
-            while page.records and None in page.moments(self.field):
-                self.keep(page)
-                query = replace(query, skip=query.skip + len(page))
-                page = self.run.fetch(query)
+        for page in undated_pages(self.run, Query(), self.field):
+            self.keep(page)
 
     def fail(self, error: EtlError) -> None:
         """Close the window that could not be read."""

@@ -17,7 +17,7 @@ from etl.logs import get_logger
 
 log = get_logger()
 
-_MOST_LEFT = 20  # tasks that are looked up one by one in a run
+_MOST_LEFT = 20  # moments of creation that are looked up one by one in a run
 
 
 def read_unresolved(run: RunContext, strategy: ReadStrategy) -> None:
@@ -39,7 +39,7 @@ def read_unresolved(run: RunContext, strategy: ReadStrategy) -> None:
             seen.update(key for key in page.ids if key)
             run.writer.store(run.transformer.transform(page))
         start = stop
-    left = sorted((created, key) for key, created in open_before.items() if key not in seen)
+    left = sorted({created for key, created in open_before.items() if key not in seen})
     step = run.capabilities.current.smallest()
-    for created, _ in left[:_MOST_LEFT]:
+    for created in left[:_MOST_LEFT]:
         read_windows(run, TimeRange("left", strategy.field, Paging.SPLIT_WINDOWS, created, created + step))

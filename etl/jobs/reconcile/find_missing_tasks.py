@@ -91,11 +91,18 @@ def read_undated(run: RunContext, *, again: bool) -> None:
         for page in read_by_offset(run.fetch, query, capabilities, END_OF_TIME):
             _keep(run, page, takes_back=True)
         return
-    for direction in _DIRECTIONS:
-        query = replace(of_source(run), limit=capabilities.limit(), sort_by=(field, direction))
+    for page in undated_pages(run, of_source(run), field):
+        _keep(run, page, takes_back=True)
+
+
+def undated_pages(run: RunContext, everything: Query, field: Field) -> Iterator[Page]:
+    """Yield the pages with tasks without a date, from both ends of its order; none where the server does not sort."""
+    capabilities = run.capabilities.current
+    for direction in _DIRECTIONS if capabilities.sorts(field) else ():
+        query = replace(everything, limit=capabilities.limit(), sort_by=(field, direction))
         page = run.fetch(query)
         while None in page.moments(field):
-            _keep(run, page, takes_back=True)
+            yield page
             query = replace(query, skip=query.skip + len(page))
             page = run.fetch(query)
 
