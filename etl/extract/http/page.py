@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from etl.extract.http.query import Field
 
+_MOST_ROWS = 2**31 - 1  # a higher count is a mistake, and no column of the ledger holds it
+
 
 @dataclass(frozen=True)
 class Page:
@@ -120,4 +122,4 @@ def _count(value: object) -> int | None:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_ROWS else None

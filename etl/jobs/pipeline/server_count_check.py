@@ -22,7 +22,6 @@ from etl.logs import get_logger
 log = get_logger()
 
 _SEARCH_AGAIN = timedelta(days=1)
-_LARGEST = 2**31 - 1  # of an Integer; a total above it is no count
 
 
 def take_account(run: RunContext, *, is_full: bool = False, again: bool = False) -> None:
@@ -102,10 +101,9 @@ def count_on_server(run: RunContext) -> int | None:
     if run.fetch.tells_totals is False:
         return None
     try:
-        total = run.fetch(replace(of_source(run), limit=1)).total
+        return run.fetch(replace(of_source(run), limit=1)).total
     except RefusedError:  # so long a range
         return None
-    return total if total is None or total <= _LARGEST else None
 
 
 def note(run: RunContext, total: int | None, known: int | None = None) -> None:

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-_LARGEST = 2**31 - 1  # the largest Integer; a higher count of tasks is a mistake
-
-
 @dataclass(frozen=True, slots=True)
 class WindowRow:
     """A row of the ledger: ``[start, end)`` of ``field``, committed from its start up to ``checkpoint``."""
@@ -65,9 +62,6 @@ def open_window(  # noqa: PLR0913 a row's columns
 
 def note(connection: Connection, window_id: int, **values: object) -> None:
     """Update a window: ``checkpoint_at``, ``state``, ``requests``, ``rows`` ..."""
-    total = values.get("reported_total")
-    if isinstance(total, int) and total > _LARGEST:
-        values["reported_total"] = None
     connection.execute(update(sync_windows).where(sync_windows.c.id == window_id).values(**values))
 
 
