@@ -106,7 +106,7 @@ def _from_text(text: str) -> datetime | None:
     # The API's own form, checked by shape because fromisoformat also accepts odd ones.
     if len(text) == _USUAL_LENGTH and text[10] == "T" and text[4] == text[7] == "-" and text[23] == "Z":
         try:
-            return _to_milliseconds(datetime.fromisoformat(text))
+            return to_milliseconds(datetime.fromisoformat(text))
         except ValueError:
             pass
     plain = text.strip()
@@ -178,12 +178,13 @@ def _from_date(value: date) -> datetime:
     if not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
     try:
-        return _to_milliseconds(value if value.tzinfo else value.replace(tzinfo=UTC))
+        return to_milliseconds(value if value.tzinfo else value.replace(tzinfo=UTC))
     except OverflowError as error:
         raise ValueError("the date is out of range") from error
 
 
-def _to_milliseconds(moment: datetime) -> datetime:
+def to_milliseconds(moment: datetime) -> datetime:
+    """Return a time in UTC without the part below a millisecond."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     rest = moment.microsecond % 1000

@@ -19,6 +19,7 @@ from etl.load.ledger import runs
 from etl.logs import get_logger
 from etl.settings import describe
 from etl.stop_request import Stop
+from etl.times import to_milliseconds
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -30,8 +31,7 @@ log = get_logger()
 
 def now() -> datetime:
     """Return the time, to the millisecond."""
-    moment = datetime.now(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    return to_milliseconds(datetime.now(UTC))
 
 
 @dataclass(slots=True)

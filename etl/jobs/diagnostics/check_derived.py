@@ -25,6 +25,7 @@ from etl.load.upsert import erase, replace_rows
 from etl.load.upsert.batch_rows import Batch
 from etl.load.upsert.dimensions import KEY
 from etl.record import Row
+from etl.times import to_milliseconds
 from etl.transform import Stream, TaskRows, transform
 
 _AT_ONCE = 500
@@ -167,9 +168,7 @@ def _values(row: Row, names: Sequence[str]) -> tuple[Any, ...]:
 
 def _plain(value: Any) -> Any:
     """Return a value as the database keeps it: times to the millisecond."""
-    if isinstance(value, datetime):
-        return value.replace(microsecond=value.microsecond // 1000 * 1000)
-    return value
+    return to_milliseconds(value) if isinstance(value, datetime) else value
 
 
 def _text(row: Row) -> str:

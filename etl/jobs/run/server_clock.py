@@ -9,6 +9,7 @@ from etl.extract.capabilities import END_OF_TIME, SECOND
 from etl.extract.http.retrying_client import NOTICEABLE_SKEW, Client
 from etl.jobs.run.fenced_transactions import SourceStore
 from etl.load.queries import stored_dates
+from etl.times import to_milliseconds
 
 _NEAR = timedelta(days=1)  # how far ahead the clock that dates tasks may be where nothing tells its time
 
@@ -58,7 +59,7 @@ class ServerClock:
 
     def _by_date(self) -> datetime:
         start = self._started + (self._client.skew or timedelta())
-        return start.replace(microsecond=start.microsecond // 1000 * 1000)
+        return to_milliseconds(start)
 
     def _find(self) -> datetime:
         start, skew = self._by_date(), self._client.skew

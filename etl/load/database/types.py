@@ -10,6 +10,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from etl.times import to_milliseconds
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -146,7 +148,7 @@ def _in_milliseconds(value: datetime) -> datetime:
     if value.tzinfo is None:
         message = f"{value} has no time zone"
         raise ValueError(message)
-    return value.astimezone(UTC).replace(microsecond=value.microsecond // 1000 * 1000)
+    return to_milliseconds(value)
 
 
 def _to_text(value: datetime | None) -> str | None:
