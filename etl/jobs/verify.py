@@ -7,62 +7,26 @@ far as its requests reach. What a first or full sync has read counts as verified
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from etl.errors import ApiError, EtlError, RefusedError
 from etl.extract.capabilities import CapabilityDriftError
-from etl.extract.http.page import Page
-from etl.extract.http.query import Query
-from etl.extract.paging.page_checks import Window
-from etl.extract.paging.read_strategy import READERS, ReadStrategy, choose_strategy
-from etl.jobs.pipeline.capability_drift import check_filter
+from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.pipeline.server_count_check import note
-from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.reconcile.confirm_deletions import confirm_deletions
-from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
-from etl.jobs.reconcile.find_missing_tasks import undated_pages
+from etl.jobs.reconcile.deletion_candidates import IncompleteError
+from etl.jobs.reconcile.verify_slice import Difference, Slice, Verified
 from etl.jobs.run.ensure_capabilities import has_beginning, history_start
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import sources
-from etl.load.queries import deletions, stored_dates
-from etl.load.queries.deletions import StoredState
+from etl.load.queries import deletions
 from etl.logs import get_logger
 
 log = get_logger()
 
 _UNSORTED_REQUESTS = 10  # a sync, where nothing else finds the changes of old tasks
-_MOST_LOGGED = 20  # differences a run
-
-
-class Difference(StrEnum):
-    """Why a stored task differed from what the server shows; only the first is no fault."""
-
-    CHANGED = "changed since"
-    BACKDATED = "backdated"
-    RESTORED = "restored"
-    HIDDEN = "hidden for a while"
-    ALTERED = "altered without a date"
-    DELETED = "deleted"
-
-
-@dataclass(slots=True)
-class Verified:
-    """What a run verified; ``position`` is where the next slice begins, None at the beginning of history."""
-
-    position: datetime | None
-    requests: int = 0
-    tasks: int = 0
-    differences: Counter[Difference] = field(default_factory=Counter)
-
-    @property
-    def mended(self) -> int:
-        """Return the number of differences that a sync should not have left."""
-        return self.differences.total() - self.differences[Difference.CHANGED]
 
 
 def verify(
@@ -181,7 +145,7 @@ def _read(
     """Verify ``[begin, end)`` as far as it may go; return where it goes on, None once it came to the end."""
     while begin < end:
         stop = min(end, run.capabilities.current.latest_end(begin))
-        slice_ = _Slice(run, choose_strategy(run.capabilities.current), found, begin)
+        slice_ = Slice(run, choose_strategy(run.capabilities.current), found, begin)
         try:
             reached = slice_.read(stop, may_go_on)
         except RefusedError as error:
@@ -210,7 +174,7 @@ def _learn_longest_range(run: RunContext, length: timedelta, error: RefusedError
     run.capabilities.learn(learnt.with_answer("longest_range", length, evidence), *changed)
 
 
-def _mark(run: RunContext, slice_: _Slice) -> int:
+def _mark(run: RunContext, slice_: Slice) -> int:
     """Mark the tasks that are deleted for certain; the others wait for the next round or for ``reconcile``."""
     try:
         slice_.check(len(slice_.gone))
@@ -219,109 +183,3 @@ def _mark(run: RunContext, slice_: _Slice) -> int:
         log.warning("verify.not_marked", tasks=len(slice_.gone), reason=str(error))
         return 0
     return run.store.write(deletions.mark, slice_.gone, run_id=run.id, now=run.clock())
-
-
-class _Slice(DeletionCandidates):
-    """Stores the pages of a slice, explains what differed, and collects the tasks that the pages do not show."""
-
-    def __init__(self, run: RunContext, strategy: ReadStrategy, found: Verified, begin: datetime) -> None:
-        super().__init__(run, strategy.field, force=False, takes_back=True)
-        self._strategy = strategy
-        self._found = found
-        self._begin = begin
-        self._watermark = run.store.watermark()
-        self._progress: WindowProgress | None = WindowProgress.begin("verify", strategy.field, strategy.history, begin)
-        self._requests = run.fetch.requests
-        self._end = begin
-
-    def read(self, end: datetime, may_go_on: Callable[[], bool]) -> datetime:
-        """Read up to ``end`` or as far as it may go; return the checkpoint."""
-        self._end, start, problem = end, self._begin, ""
-        ids: set[str] = set()
-        window = Window(self.field, start, end)
-        canary = self._canary(start)
-        for page in READERS[self._strategy.history](self.run.fetch, window, self.run.capabilities.current):
-            if canary is not None:
-                check_filter(self.run, canary, page)
-                canary = None
-            here = self.keep(replace(page, total=None))
-            ids |= here
-            problem = problem or page.reason
-            if page.checkpoint is None:
-                continue
-            reached = min(page.checkpoint, end)
-            if not problem:
-                self.judge(start, reached, ids)
-            self._found.tasks += self.count(start, reached)
-            start, problem, ids = reached, "", here
-            if reached < end and not may_go_on():
-                break
-        self._close()
-        return start
-
-    def _canary(self, start: datetime) -> stored_dates.Canary | None:
-        """Return a task that only dates on updatedAt put on the first page of the slice."""
-        if self.field == "createdAt":
-            return None
-        rows = self.run.capabilities.current.limit() // 2
-        return self.run.store.read(stored_dates.find_canary_from, start, among=rows)
-
-    def add(self, missing: deletions.Versions) -> None:
-        """Add candidates; how many are likely is checked at the end of the slice."""
-        self.gone |= missing
-
-    def keep(self, page: Page) -> set[str]:
-        """Store a page, explain its differences, and return the ids of its tasks."""
-        known = {key for key in page.ids if key}
-        before = self.run.store.read(deletions.states_of, known)
-        batch = self.run.transformer.transform(page)
-        after = None
-        if self._progress is not None:
-            after = self._progress.extended(batch, end=self._end, requests=self.run.fetch.requests - self._requests)
-        stored = self.run.writer.store(batch, after, takes_back=True)
-        if self._progress is not None:
-            self._progress = stored.window or after
-        ids = {task["_id"] for task in batch.tasks}
-        self.clear(ids)
-        if stored.counts.inserted or stored.counts.updated:
-            self._explain(before, self.run.store.read(deletions.states_of, known))
-        return ids
-
-    def read_undated(self) -> None:
-        """Verify the tasks without the date that the server filters on, where its order shows them."""
-        for page in undated_pages(self.run, Query(), self.field):
-            self.keep(page)
-
-    def fail(self, error: EtlError) -> None:
-        """Close the window that could not be read."""
-        if self._progress is not None and self._progress.id is not None and self._progress.is_open:
-            requests = self.run.fetch.requests - self._requests
-            self.run.writer.fail_window(self._progress.failed(error, self._end, requests=requests))
-
-    def _close(self) -> None:
-        if self._progress is not None and self._progress.is_open:
-            self.run.writer.close_window(self._progress.cut_short())
-        self._progress = None
-
-    def _explain(self, before: Mapping[str, StoredState], after: Mapping[str, StoredState]) -> None:
-        for key, now in after.items():
-            if before.get(key) != now:
-                kind = self._kind(before.get(key), now)
-                self._found.differences[kind] += 1
-                if kind is not Difference.CHANGED and self._found.mended <= _MOST_LOGGED:
-                    log.info("verify.mended", task=key, difference=kind.value)
-
-    def _kind(self, before: StoredState | None, now: StoredState) -> Difference:
-        """Explain a difference by the dates that were stored before and are now."""
-        if before is None:
-            is_new = self._watermark is None or (now.updated_at or now.stored_at) >= self._watermark
-            return Difference.CHANGED if is_new else Difference.HIDDEN
-        if before.deleted_at is not None and now.deleted_at is None:
-            return Difference.RESTORED
-        if before.updated_at == now.updated_at or before.updated_at is None or now.updated_at is None:
-            return Difference.ALTERED
-        if now.updated_at < before.updated_at:
-            return Difference.BACKDATED
-        known_until = before.stored_at if self._strategy.changes == "unresolved" else self._watermark
-        is_news = known_until is None or now.updated_at >= known_until
-        return Difference.CHANGED if is_news else Difference.BACKDATED
