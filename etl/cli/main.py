@@ -53,7 +53,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "etl.cli.commands.publish.explore:explore",
         "Show a SQLite database in the browser, to ask it questions.",
     ),
-    "prune": ("etl.cli.commands.maintain.prune:prune", "Let go of old runs, windows and rejected records."),
+    "prune": ("etl.cli.commands.maintain.prune:prune", "Delete old runs, windows and rejected records."),
     "backup": ("etl.cli.commands.maintain.backup:backup", "Write all that is stored to a new file, and rotate those."),
     "restore": ("etl.cli.commands.maintain.backup:restore", "Replace all that is stored by a backup."),
     "source": ("etl.cli.commands.maintain.source:source", "List, rename or drop the sources in the database."),
@@ -121,7 +121,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     # Hardly anything that importing and starting makes is garbage: to look for it costs more than it frees.
     gc.set_threshold(10_000, 20, 20)
     code = run(_dispatch, list(sys.argv[1:] if args is None else args))
-    gc.freeze()  # likewise at the end, when Python would go through all of it once more
+    gc.freeze()  # or Python would go through all of it once more at its end
     sys.exit(code)
 
 

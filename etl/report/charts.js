@@ -254,7 +254,7 @@
     return [made, width];
   }
 
-  /** Round numbers from 0 to at least the greatest, some so many of them; whole ones where tasks are counted. */
+  /** Round numbers from 0 to at least the greatest, about as many as asked for; whole ones where tasks are counted. */
   function ticks(greatest, most, least = 1) {
     const raw = Math.max(greatest, least) / most, power = 10 ** Math.floor(Math.log10(raw));
     const step = Math.max(least, power * [1, 2, 5, 10].find((each) => each * power >= raw * 0.999));

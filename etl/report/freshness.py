@@ -15,11 +15,11 @@ _FRESH = timedelta(hours=26)  # a sync a night is fresh
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What can be said of a source: sentences, and whether something is amiss."""
+    """What can be said of a source: sentences, and whether something is missing."""
 
     name: str
     sentences: Sequence[str]
-    is_amiss: bool
+    is_incomplete: bool
 
 
 def headline(sources: Sequence[Source], now: datetime, zone: ZoneInfo) -> tuple[str, bool]:
@@ -35,9 +35,11 @@ def told(source: Source, now: datetime, zone: ZoneInfo) -> Told:
     """Return what can be said of a source; one that is not configured any more is not judged."""
     if not source.configured:
         stored = f"{tasks(source.tasks)} of it {'is' if source.tasks == 1 else 'are'} stored and counted here."
-        return Told(source.name, ["It is not in the settings any more.", stored], is_amiss=False)
+        return Told(source.name, ["It is not in the settings any more.", stored], is_incomplete=False)
     if source.complete_until is None:
-        return Told(source.name, ["No sync has finished yet: these numbers are a part of the whole."], is_amiss=True)
+        return Told(
+            source.name, ["No sync has finished yet: these numbers are a part of the whole."], is_incomplete=True
+        )
     moment, ago = clock(source.complete_until, zone), age(now - source.complete_until)
     said = [f"Everything that was created or changed up to {moment} is included; that was {ago} before this report."]
     said.append(f"{tasks(source.tasks)} {'is' if source.tasks == 1 else 'are'} stored.")
@@ -49,7 +51,7 @@ def told(source: Source, now: datetime, zone: ZoneInfo) -> Told:
         since = clock(source.oldest_reading, zone)
         mended = f"{source.mended:,} difference{'' if source.mended == 1 else 's'}"
         said.append(f"Every task was verified with the server since {since}; that mended {mended}.")
-    return Told(source.name, said, is_amiss=bool(found))
+    return Told(source.name, said, is_incomplete=bool(found))
 
 
 def _balance(account: Any) -> str:

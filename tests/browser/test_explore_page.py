@@ -53,7 +53,7 @@ def address(database: Path) -> Iterator[str]:
 
 @pytest.fixture
 def show(browser: Browser, address: str) -> Iterator[Show]:
-    """Open a page at a width and in a scheme; at the end nothing was amiss, and nobody else was asked."""
+    """Open a page at a width and in a scheme; at the end there was no error, and nobody else was asked."""
     trouble: list[str] = []
     with ExitStack() as opened:
 

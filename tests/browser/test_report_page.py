@@ -24,7 +24,7 @@ Show = Callable[..., Page]
 
 @pytest.fixture
 def show(browser: Browser) -> Iterator[Show]:
-    """Open a file at a width and in a scheme; at the end nothing was amiss, and nobody was asked for anything."""
+    """Open a file at a width and in a scheme; at the end there was no error, and nobody was asked for anything."""
     trouble: list[str] = []
     with ExitStack() as opened:
 

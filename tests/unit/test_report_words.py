@@ -85,6 +85,6 @@ def test_the_header_says_how_fresh_all_sources_are(moments: list[datetime | None
 )
 def test_what_is_missing_is_told_with_what_mends_it(changes: dict[str, Any], said: str) -> None:
     told = freshness.told(source(NOW, **changes), NOW, ZoneInfo("UTC"))
-    assert told.is_amiss
+    assert told.is_incomplete
     assert said in told.sentences[2]
     assert "kore-etl " in told.sentences[2]

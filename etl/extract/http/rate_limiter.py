@@ -124,7 +124,7 @@ class RateLimiter:
         return sum(moment > since for moment in self._minute.spent) / self.per_minute
 
     def time_until(self, requests: int) -> float:
-        """Return the seconds until the last of so many more requests may be sent, about."""
+        """Return the seconds, about, until the last of a number of requests may be sent."""
         with self._lock:
             now = self._monotonic()
             return max(span.time_until(requests, now) for span in self._spans)

@@ -50,7 +50,7 @@ class Shape:
 
 
 def shape_from(text: str | None) -> Shape:
-    """Read what is kept; a source of which nothing is was made by the first transform."""
+    """Read what is kept; where nothing is kept, the first transform made the rows."""
     if not text:
         return Shape(1)
     kept = orjson.loads(text)

@@ -2,7 +2,7 @@
 
 A run that finds no task drops them. The next run that ends makes the missing ones, each from all rows at once. The
 database's catalogue tells which are missing, so a killed run leaves only slower queries behind. On PostgreSQL foreign
-keys wait likewise, because a check of each row costs as much as the rows. Primary keys stay: they keep the rows exact.
+keys wait, too, because a check of each row costs as much as the rows. Primary keys stay: they keep the rows exact.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keeps the derived tables equal to what is computed anew from tasks and their changes.
+"""Keeps the derived tables equal to what is recomputed from tasks and their changes.
 
 ``daily_counts`` holds sums, so a task's old share is subtracted before the task is written and its new share is added
 afterwards. Two views compute the status intervals and the progress of each task. Two tables keep these rows, so that no
@@ -29,7 +29,7 @@ def refreshed(connection: Connection, source_id: int, task_ids: Collection[str])
 
 
 def rebuild(connection: Connection, source_id: int) -> None:
-    """Compute all derived rows of a source anew, for example because the meaning of a status has changed."""
+    """Recompute all derived rows of a source, for example because the meaning of a status has changed."""
     daily_counts.rebuild(connection, source_id)
     for view, kept in _KEPT:
         connection.execute(delete(kept).where(kept.c.source_id == source_id))

@@ -64,7 +64,7 @@ def _store_tasks(connection: Connection, batch: Batch, *, run_id: int, now: date
 def store_what_fits(
     connection: Connection, batch: Batch, *, run_id: int, now: datetime, takes_back: bool = False
 ) -> tuple[Counts, list[Rejected]]:
-    """Store a batch without the tasks of which the database cannot hold a value; return these as rejected.
+    """Store a batch without the tasks that have a value which the database cannot hold; return these as rejected.
 
     So that a part can be rolled back, SQLite keeps a copy in memory of all that it changes.
     """

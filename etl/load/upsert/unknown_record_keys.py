@@ -48,5 +48,5 @@ def entries(connection: Connection, source: str | None = None) -> list[dict[str,
 
 
 def drop_all(connection: Connection, source_id: int) -> None:
-    """Let go of all keys of a source: the next records that have them bring them back."""
+    """Delete all keys of a source; the next records that have them bring them back."""
     connection.execute(delete(unknown_keys).where(unknown_keys.c.source_id == source_id))

@@ -1,6 +1,6 @@
 """Servers drawn from all options of the sandbox, with drawn histories: what exit 0 says holds for each.
 
-``DRAWN=2000`` (``make drawn``) draws so many; otherwise a few are a part of ``make test``.
+``DRAWN=2000`` (``make drawn``) draws that many; otherwise a few are a part of ``make test``.
 """
 
 from __future__ import annotations
