@@ -74,7 +74,7 @@ def rebuild(run: RunContext) -> int:
     if dropped:
         _clear(run, dropped)
     if dropped or before.transform != today.transform:
-        tasks = sum(_rewrite(run, records) for records in _stored(run))
+        tasks = sum(_rewrite(run, records) for records in stored_records(run))
     with run.store.writing() as connection:
         if before.offsets != today.offsets:
             replace_rows.use_time_zone(connection, run.source.id, zone, offsets)
@@ -88,7 +88,8 @@ def rebuild(run: RunContext) -> int:
     return tasks
 
 
-def _stored(run: RunContext) -> Iterator[list[tuple[str, str]]]:
+def stored_records(run: RunContext) -> Iterator[list[tuple[str, str]]]:
+    """Yield the ids and records of a source's tasks, some hundreds at a time and outside of a transaction."""
     last = ""
     while True:
         found = run.store.read(replace_rows.records, after=last, most=_AT_ONCE)

@@ -13,16 +13,16 @@ from threading import Lock
 
 from sqlalchemy import Table
 
+from etl.jobs.maintenance.rebuild_from_raw import stored_records
 from etl.jobs.run.run_context import RunContext
 from etl.load.schema.dimension_tables import DIMENSIONS, priorities, statuses
-from etl.load.upsert import dimensions, replace_rows
+from etl.load.upsert import dimensions
 from etl.load.upsert.batch_rows import Batch
 from etl.logs import get_logger
 from etl.record import Row
 
 log = get_logger()
 
-_AT_ONCE = 500
 _TABLES = (statuses, priorities, *DIMENSIONS)
 
 
@@ -62,9 +62,7 @@ def revert_names(run: RunContext, read: ReadVersions) -> None:
     if not any(outdated.values()):
         return
     found: dict[Table, list[Row]] = defaultdict(list)
-    last = ""
-    while records := run.store.read(replace_rows.records, after=last, most=_AT_ONCE):
-        last = records[-1][0]
+    for records in stored_records(run):
         batch = run.transformer.transform_stored(text for _, text in records)
         for table, ids in outdated.items():
             newest = read.of(table)
