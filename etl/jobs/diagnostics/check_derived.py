@@ -78,9 +78,10 @@ def _of_records(connection: Connection, stream: Stream) -> Iterator[str]:
     erased = erase.forgotten_ids(connection, stream.source_id)
     transformer = BatchTransformer(stream, drop_fields=(), erased=erased, is_stream_named=False)
     last, gone = "", deletions.gone_ids(connection, stream.source_id)
-    # A task that the server no longer has may show a newer version, until reconcile marks it.
+    # A task that the server no longer has may show a newer version, until reconcile marks it. Only a total that is
+    # exactly what is stored tells that there is none: a hidden task may stand for one that is gone.
     known = status.account(connection, stream.source_id)
-    is_whole = known is None or known["stored_live"] + known["quarantined"] <= known["server_total"]
+    is_whole = known is not None and known["stored_live"] + known["quarantined"] == known["server_total"]
     while found := replace_rows.records(connection, stream.source_id, after=last, most=_AT_ONCE):
         last = found[-1][0]
         batch = transformer.transform_stored(text for key, text in found if key not in erased)

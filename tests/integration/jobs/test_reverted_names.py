@@ -50,6 +50,18 @@ def test_a_full_sync_takes_a_rename_back(mirror, shown_by):
     assert mirror.server.tasks()[0]["_id"] in mirror.stored()
 
 
+def test_names_are_not_judged_where_no_total_is_told(sandbox, migrated_url):
+    mirror = Mirror(sandbox(tasks=120, shape="full", totals="missing"), migrated_url)
+    assert mirror.sync().exit_code == 0
+    mirror.server.back_up()
+    new = {"_id": "ti-new", "updatedAt": format_time(datetime.now(UTC)), "createdAt": format_time(datetime.now(UTC))}
+    mirror.server.put([mirror.server.tasks()[5] | new])
+    assert mirror.sync().exit_code == 0
+    mirror.server.restore()
+    assert [mirror.sync().exit_code, mirror.sync(full=True).exit_code] == [0, 0]
+    assert mirror.difference() is None
+
+
 def test_a_full_sync_keeps_the_newest_name_shown(mirror):
     shown = [{**mirror.server.tasks()[5], "status": SHUT, "updatedAt": format_time(datetime.now(UTC))}]
     mirror.server.put(shown)
