@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from etl.api_record import Row, plain
 from etl.extract.capabilities import END_OF_TIME, ServerCapabilities
 from etl.extract.http.query import Field, Query
 from etl.extract.paging.page_checks import Window, window_query
@@ -17,7 +18,6 @@ from etl.jobs.run.lifecycle import SourceSpec
 from etl.load.database.engine import reading
 from etl.load.ledger.sources import identity
 from etl.load.queries import status, tasks
-from etl.record import Row, plain
 from etl.times import format_time
 from etl.transform import Stream, TaskRows, dropper, transform
 

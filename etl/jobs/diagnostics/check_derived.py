@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, column, func, or_, select, table
 
+from etl.api_record import Row
 from etl.jobs.maintenance.rebuild_from_raw import TRANSFORM, shape_from
 from etl.jobs.pipeline.reverted_names import versions
 from etl.jobs.pipeline.transform_pages import BatchTransformer
@@ -24,7 +25,6 @@ from etl.load.schema.task_tables import CHILDREN, daily_counts, status_intervals
 from etl.load.upsert import erase, replace_rows
 from etl.load.upsert.batch_rows import Batch
 from etl.load.upsert.dimensions import KEY
-from etl.record import Row
 from etl.times import to_milliseconds
 from etl.transform import Stream, TaskRows, transform
 

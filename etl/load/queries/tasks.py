@@ -19,11 +19,11 @@ from sqlalchemy import (
     tuple_,
 )
 
+from etl.api_record import Row
 from etl.load.database.types import Moment
 from etl.load.schema.dimension_tables import cases
 from etl.load.schema.ledger_tables import rejected_records, sources, sync_runs, sync_windows, watermarks
 from etl.load.schema.task_tables import task_changes, tasks
-from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

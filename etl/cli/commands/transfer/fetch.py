@@ -166,8 +166,8 @@ class _Reading:
         return code
 
     def _answers(self, *, read_on: bool) -> Iterator[dict[str, Any]]:
+        from etl.api_record import plain
         from etl.extract.http.page import read_page
-        from etl.record import plain
 
         query = self.query
         while True:
