@@ -17,8 +17,8 @@ from itertools import chain
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME
-from etl.extract.http.page import Page
 from etl.extract.http.query import Query
+from etl.extract.http.response_page import Page
 from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.page_checks import Window, check_order, moments
 from etl.extract.paging.read_strategy import Paging, ReadStrategy

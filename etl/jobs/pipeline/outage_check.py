@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from etl.errors import ApiError
-from etl.extract.http.page import Page
 from etl.extract.http.query import Query
+from etl.extract.http.response_page import Page
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, sources
 from etl.load.queries import deletions

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from etl.errors import RefusedError
-from etl.extract.http.page import Page
+from etl.extract.http.response_page import Page
 from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.reconcile.find_missing_tasks import of_source, read_latest, read_undated, search

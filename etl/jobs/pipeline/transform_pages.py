@@ -7,7 +7,7 @@ from typing import Any
 
 from etl.api_record import Record, plain
 from etl.exact_json import canonical, read
-from etl.extract.http.page import Page, record_id
+from etl.extract.http.response_page import Page, record_id
 from etl.load.schema.dimension_tables import DIMENSIONS
 from etl.load.schema.task_tables import CHILDREN
 from etl.load.upsert.batch_rows import Batch, Rejected

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from etl import exact_json
 from etl.errors import EtlError, ExitCode
 from etl.exact_json import clean_text
-from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Field
+from etl.extract.http.response_page import Page, moment_of, record_id
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records, runs
 from etl.load.queries import deletions

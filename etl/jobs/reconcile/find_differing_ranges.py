@@ -20,8 +20,8 @@ from datetime import datetime
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
-from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Direction
+from etl.extract.http.response_page import Page, moment_of, record_id
 from etl.extract.paging.end_of_rows import End, find_end
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, check_dates, check_order, window_query

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME
-from etl.extract.http.page import Page
 from etl.extract.http.query import Direction, Field, Query
+from etl.extract.http.response_page import Page
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import READERS, choose_strategy

@@ -9,8 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from etl.errors import EtlError
-from etl.extract.http.page import Page
 from etl.extract.http.query import Query
+from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, ReadStrategy
 from etl.jobs.pipeline.capability_drift import check_filter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etl.api_record import Record
-from etl.extract.http.page import Page
+from etl.extract.http.response_page import Page
 from etl.jobs.pipeline.transform_pages import BatchTransformer, StreamFilter
 from etl.transform import Stream
 
