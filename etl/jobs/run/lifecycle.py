@@ -25,7 +25,7 @@ from etl.jobs.run.server_clock import ServerClock
 from etl.jobs.run.source_lease import SourceLease, hold_source
 from etl.load.ledger import runs, sources, watermarks
 from etl.load.queries import stored_dates
-from etl.load.schema import deferred_indexes, sequences
+from etl.load.schema import deferred_indexes, postgres_sequences
 from etl.load.upsert import erase
 from etl.logs import get_logger
 from etl.transform import Stream
@@ -132,7 +132,7 @@ def _build(
     on_progress: Progress,
 ) -> RunContext:
     with engine.begin() as connection:
-        sequences.catch_up(connection)
+        postgres_sequences.catch_up(connection)
         source = sources.register(
             connection,
             name=spec.name,
