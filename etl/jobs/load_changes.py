@@ -30,7 +30,7 @@ from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, watermarks
-from etl.load.queries import deletions, stored_dates
+from etl.load.queries import present_tasks, stored_dates
 from etl.load.upsert.merge_tasks import Counts
 from etl.logs import bound
 from etl.times import interval
@@ -120,7 +120,7 @@ def _close(run: RunContext, progress: WindowProgress, requests_before: int) -> N
 
 def _stored_tail(run: RunContext, page: Page) -> list[str]:
     """Return the ids of the last rows of a page, as far as they are stored in this version."""
-    stored = run.store.read(deletions.versions_of, {key for key in page.ids if key})
+    stored = run.store.read(present_tasks.versions_of, {key for key in page.ids if key})
     tail: list[str] = []
     for key, updated in zip(reversed(page.ids), reversed(page.updated), strict=True):
         if key is None or updated is None or stored.get(key) != updated:
@@ -194,7 +194,7 @@ def _is_lookback_stored(run: RunContext, since: datetime) -> bool:
 
 
 def _count_since(run: RunContext, since: datetime) -> int:
-    return run.store.read(deletions.count_since, "updatedAt", since)
+    return run.store.read(present_tasks.count_since, "updatedAt", since)
 
 
 def _newest(run: RunContext) -> Query:

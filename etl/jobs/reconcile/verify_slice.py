@@ -18,8 +18,8 @@ from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.reconcile.deletion_candidates import DeletionCandidates
 from etl.jobs.reconcile.find_missing_tasks import undated_pages
 from etl.jobs.run.run_context import RunContext
-from etl.load.queries import deletions, stored_dates
-from etl.load.queries.deletions import StoredState
+from etl.load.queries import present_tasks, stored_dates
+from etl.load.queries.present_tasks import StoredState
 from etl.logs import get_logger
 
 log = get_logger()
@@ -98,14 +98,14 @@ class Slice(DeletionCandidates):
         rows = self.run.capabilities.current.limit() // 2
         return self.run.store.read(stored_dates.find_canary_from, start, among=rows)
 
-    def add(self, missing: deletions.Versions) -> None:
+    def add(self, missing: present_tasks.Versions) -> None:
         """Add candidates; how many are likely is checked at the end of the slice."""
         self.gone |= missing
 
     def keep(self, page: Page) -> set[str]:
         """Store a page, explain its differences, and return the ids of its tasks."""
         known = {key for key in page.ids if key}
-        before = self.run.store.read(deletions.states_of, known)
+        before = self.run.store.read(present_tasks.states_of, known)
         batch = self.run.transformer.transform(page)
         after = None
         if self._progress is not None:
@@ -116,7 +116,7 @@ class Slice(DeletionCandidates):
         ids = {task["_id"] for task in batch.tasks}
         self.clear(ids)
         if stored.counts.inserted or stored.counts.updated:
-            self._explain(before, self.run.store.read(deletions.states_of, known))
+            self._explain(before, self.run.store.read(present_tasks.states_of, known))
         return ids
 
     def read_undated(self) -> None:
