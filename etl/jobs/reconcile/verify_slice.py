@@ -18,7 +18,8 @@ from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.reconcile.deletion_candidates import DeletionCandidates
 from etl.jobs.reconcile.find_missing_tasks import undated_pages
 from etl.jobs.run.run_context import RunContext
-from etl.load.queries import present_tasks, stored_dates
+from etl.load.queries import present_tasks
+from etl.load.queries.find_canary import Canary, find_canary_from
 from etl.load.queries.present_tasks import StoredState
 from etl.logs import get_logger
 
@@ -91,12 +92,12 @@ class Slice(DeletionCandidates):
         self._close()
         return start
 
-    def _canary(self, start: datetime) -> stored_dates.Canary | None:
+    def _canary(self, start: datetime) -> Canary | None:
         """Return a task that only dates on updatedAt put on the first page of the slice."""
         if self.field == "createdAt":
             return None
         rows = self.run.capabilities.current.limit() // 2
-        return self.run.store.read(stored_dates.find_canary_from, start, among=rows)
+        return self.run.store.read(find_canary_from, start, among=rows)
 
     def add(self, missing: present_tasks.Versions) -> None:
         """Add candidates; how many are likely is checked at the end of the slice."""

@@ -14,7 +14,7 @@ from etl.jobs.run.options import RunCounters, SyncOptions
 from etl.jobs.run.page_requests import Fetcher
 from etl.jobs.run.server_clock import ServerClock
 from etl.load.ledger.sources import Source
-from etl.load.queries import present_tasks, stored_dates
+from etl.load.queries import present_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +45,4 @@ class RunContext:
 
     def lookback(self) -> timedelta:
         """Return how far behind the watermark a sync starts: the setting, and what the server rounds dates to."""
-        return self.options.lookback + self.store.read(stored_dates.rounding)
+        return self.options.lookback + self.store.read(present_tasks.rounding)

@@ -12,7 +12,7 @@ from sqlalchemy import delete, text
 
 from etl.jobs.diagnostics.check_derived import differences_from_views
 from etl.load.database.engine import reading
-from etl.load.queries import present_tasks
+from etl.load.queries import mark_deleted_tasks, present_tasks
 from etl.load.schema.dimension_tables import statuses
 from etl.load.schema.task_tables import daily_counts, status_intervals, task_changes, task_progress, tasks
 from etl.load.schema.views import VIEWS
@@ -69,7 +69,9 @@ def obey(database: Database, order: tuple[Any, ...], categories: dict[str, Any],
                     connection, database.source_id, "updatedAt", minute(-DAY), minute(99 * DAY)
                 )
                 gone = {key: versions[key]} if key in versions else {}
-                present_tasks.mark(connection, database.source_id, gone, run_id=database.run_id, now=minute(7 * DAY))
+                mark_deleted_tasks.mark(
+                    connection, database.source_id, gone, run_id=database.run_id, now=minute(7 * DAY)
+                )
             elif erase.record_of(connection, database.source_id, key) is not None:
                 row = task(key, 3 * DAY, created_at=minute(0), raw="{}")
                 erase.erase(connection, row, run_id=database.run_id, now=minute(8 * DAY))
