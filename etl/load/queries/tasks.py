@@ -80,12 +80,6 @@ def task_keys(connection: Connection, asked: str) -> list[Key]:
     return _keys(connection, tasks, asked)
 
 
-def records(connection: Connection, source_id: int, task_ids: Sequence[str]) -> dict[str, Any]:
-    """Return the stored records of a source's tasks by ``_id``."""
-    query = select(tasks.c["_id"], tasks.c.raw).where(tasks.c.source_id == source_id, tasks.c["_id"].in_(task_ids))
-    return {row[0]: row[1] for row in connection.execute(query)}
-
-
 def forgotten(connection: Connection, keys: Sequence[Key]) -> dict[Key, datetime]:
     """Return when tasks were forgotten, for those that were."""
     query = select(tasks.c["_id"], tasks.c.source_id, tasks.c.forgotten_at)
