@@ -279,7 +279,7 @@ def test_breached_is_counted_of_tasks_that_tell_it(desk: Database) -> None:
     for key, is_breached in (("t-1", True), ("t-2", False), ("t-3", None)):
         add(desk, key, "Open", ago(1), is_breached=is_breached)
     add(desk, "t-4", "Shut", ago(1), is_breached=True)
-    assert [row[1:] for row in shown(desk)["breached"]] == [[1, 2]]
+    assert [row[4:] for row in shown(desk)["agents"]] == [[1, 2]]
 
 
 def test_equal_ids_of_two_sources_stay_apart(desk: Database) -> None:

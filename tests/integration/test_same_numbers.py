@@ -100,7 +100,7 @@ def test_views_questions_and_report_agree(synced: Engine) -> None:
     }
     assert set(overdue.values()) == {overdue["report"]}, overdue
     breached = one(synced, "count(*) from task_overview where is_open and is_breached")
-    assert sum(row[1] for row in shown["breached"]) == breached
+    assert sum(row[4] for row in shown["agents"]) == breached
     unassigned = {
         "agent_load": one(synced, "sum(open_tasks) from agent_load where assignee_id is null"),
         "report": sum(row[2] for row in shown["agents"] if shown["agentNames"][row[1]] == NOBODY),
