@@ -66,6 +66,7 @@ def work_on_sources(
                     results.append(_work_on(engine, builder, source, work, notifier, wait or timedelta()))
                 except Exception as bug:  # noqa: BLE001 - it stops its own source alone, and is raised at the end
                     bugs.append(bug)
+        builder.close()
         engine.dispose()
     code = _worst([result["exit_code"] for result in results])
     if output == "json":
@@ -98,11 +99,8 @@ def _work_on(
     try:
         with progress_display(source.name, builder.budget(source)) as progress, ExitStack() as stack:
             builder.on_wait = progress.wait
-            start = partial(
-                start_run,
-                engine, source_spec, work.command, clock=now, on_progress=progress.show, after_wait=builder.take_over,
-            )  # fmt: skip
-            run = _entered(stack, start, wait.total_seconds(), builder, source)
+            start = partial(start_run, engine, source_spec, work.command, clock=now, on_progress=progress.show)
+            run = _entered(stack, start, wait.total_seconds(), builder)
             with logs.bound(run=run.id):
                 report.run = run
                 report.more = work.do(run) or {}
@@ -115,7 +113,7 @@ def _work_on(
     finally:
         source_spec.client.close()
         report.log()
-        notifier.tell(report.ending(source, began, builder.budget(source).share()), engine)
+        notifier.tell(report.ending(source, began, builder.give_back(source)), engine)
     return report.as_json()
 
 
@@ -124,7 +122,6 @@ def _entered(
     start: Callable[[], AbstractContextManager[RunContext]],
     most: float,
     builder: Builder,
-    source: SourceSettings,
 ) -> RunContext:
     """Begin a run; while another one works, try again each second for ``most`` seconds."""
     began = time.monotonic()
@@ -140,8 +137,6 @@ def _entered(
             builder.stop.sleep(1.0)
             waited = time.monotonic() - began
         else:
-            if waited:
-                builder.take_over(source.account_id, waited)
             return run
 
 
