@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from etl.jobs.reconcile.mark_deletions import reconcile
+from etl.jobs.reconcile import reconcile
 from etl.load.database.engine import open_engine
 from etl.load.ledger import rejected_records, retention
 from etl.times import format_time

@@ -12,8 +12,8 @@ from datetime import timedelta
 from etl.errors import RefusedError
 from etl.extract.http.page import Page
 from etl.extract.paging.read_strategy import choose_strategy
+from etl.jobs.comparison.find_missing_tasks import of_source, read_latest, read_undated, search
 from etl.jobs.pipeline.outage_check import require_plausible
-from etl.jobs.reconcile.find_missing_tasks import of_source, read_latest, read_undated, search
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records, runs, sources, windows
 from etl.load.queries import deletions

@@ -11,7 +11,7 @@ import orjson
 
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.paging.read_strategy import choose_strategy
-from etl.jobs.reconcile.mark_deletions import reconcile
+from etl.jobs.reconcile import reconcile
 from etl.sandbox import Options, Sandbox
 from etl.times import format_time, parse_time
 from tests.integration.mirror import Mirror

@@ -5,7 +5,7 @@ from __future__ import annotations
 from etl.extract.http.query import Direction, Query
 from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, choose_strategy
-from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
+from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.run_context import RunContext
 
 _MOST_SECOND_LOOKS = 3

@@ -25,7 +25,7 @@ from etl.extract.http.query import Direction
 from etl.extract.paging.end_of_rows import End, find_end
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, check_dates, check_order, window_query
-from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
+from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import deletions
 

@@ -16,8 +16,8 @@ from etl.extract.http.query import Direction, Field, Query
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import READERS, choose_strategy
-from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
-from etl.jobs.reconcile.find_differing_ranges import BEGINNING_OF_TIME, CountComparison
+from etl.jobs.comparison.compare_counts import BEGINNING_OF_TIME, CountComparison
+from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import deletions
 
