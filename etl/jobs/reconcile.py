@@ -18,8 +18,7 @@ from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.comparison.compare_counts import BEGINNING_OF_TIME, CountComparison
-from etl.jobs.comparison.confirm_deletions import confirm_deletions
-from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
+from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError, confirm_deletions
 from etl.jobs.pipeline.server_count_check import note, take_account
 from etl.jobs.run.lifecycle import make_indexes
 from etl.jobs.run.run_context import RunContext

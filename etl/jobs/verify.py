@@ -14,8 +14,7 @@ from typing import Any
 from etl.errors import ApiError, EtlError, RefusedError
 from etl.extract.capabilities import CapabilityDriftError
 from etl.extract.paging.read_strategy import choose_strategy
-from etl.jobs.comparison.confirm_deletions import confirm_deletions
-from etl.jobs.comparison.deletion_candidates import IncompleteError
+from etl.jobs.comparison.deletion_candidates import IncompleteError, confirm_deletions
 from etl.jobs.comparison.verify_slice import Difference, Slice, Verified
 from etl.jobs.pipeline.server_count_check import note
 from etl.jobs.run.ensure_capabilities import has_beginning, history_start

@@ -1,6 +1,7 @@
 """Deletion candidates: stored tasks that a reading of their range did not find.
 
-A candidate is cleared when a later page shows it. The others are marked as deleted in the end.
+A candidate is cleared when a later page shows it. Before the others are marked as deleted, a second look at the latest
+changes and the server's total must confirm them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from etl import exact_json
 from etl.errors import EtlError, ExitCode
 from etl.exact_json import clean_text
 from etl.extract.http.page import Page, moment_of, record_id
-from etl.extract.http.query import Field
+from etl.extract.http.query import Direction, Field, Query
+from etl.extract.paging.page_checks import Window
+from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records, runs
 from etl.load.queries import deletions
@@ -23,6 +26,7 @@ log = get_logger()
 
 MOST_AT_ONCE = 0.1  # of a source's tasks
 FEW = 5  # are believed at once where a tenth is less, but not all there are
+_MOST_SECOND_LOOKS = 3
 
 
 class IncompleteError(EtlError):
@@ -125,3 +129,39 @@ def _moment_of_text(raw: str, field: Field) -> datetime | None:
         return moment_of(exact_json.read(raw), field)
     except (ValueError, RecursionError):
         return None
+
+
+def confirm_deletions(run: RunContext, candidates: DeletionCandidates) -> None:
+    """Clear the candidates that are among the latest changes, and check that the server counts none of the others.
+
+    Raises:
+        IncompleteError: that cannot be made sure.
+    """
+    evidence = ""
+    for attempt in range(_MOST_SECOND_LOOKS):
+        if attempt or candidates.field == "updatedAt":
+            _read_latest(run, candidates)
+        capabilities = run.capabilities.current
+        sort_by: tuple[str, Direction] | None = ("updatedAt", "desc") if capabilities.sorts("updatedAt") else None
+        page = run.fetch(Query(limit=capabilities.limit(), sort_by=sort_by))
+        candidates.keep(page)
+        expected = candidates.left()
+        if page.total is None or page.total <= expected:
+            return
+        evidence = f"it counts {page.total}, and not {expected}"
+    message = (
+        f"{len(candidates.gone)} tasks were not found on the server, but {evidence}: none is marked as deleted; "
+        "try again when fewer tasks change"
+    )
+    raise IncompleteError(message)
+
+
+def _read_latest(run: RunContext, candidates: DeletionCandidates) -> None:
+    """Read what changed since before the sync, on to the very end: a task may have moved there since it was missed."""
+    start, watermark = run.server_clock.earliest_start(), run.store.watermark()
+    since = (min(start, watermark or start) - run.options.lookback).replace(microsecond=0)
+    window = Window(candidates.field, since, run.capabilities.current.latest_end(since))
+    for page in READERS[choose_strategy(run.capabilities.current).history](run.fetch, window, run.capabilities.current):
+        candidates.keep(page)
+        if not page.verified:
+            raise IncompleteError(f"the latest changes could not be read, so no task is marked: {page.reason}")
