@@ -48,13 +48,15 @@ class DeletionCandidates:
         self.added = 0
         self.run = run
         self.field: Field = field
-        self.live = run.store.read(deletions.count)
+        self.live = run.count_stored()
+        self.hidden = run.store.read(runs.hidden)
         self._takes_back = takes_back
         self._most = self.live if force else max(int(self.live * MOST_AT_ONCE), min(FEW, self.live - 1))
         moments = [_moment_of_text(raw, field) for raw in run.store.read(rejected_records.not_stored)]
         self.quarantined = len(moments)
         self._quarantined_at = sorted(moment for moment in moments if moment is not None)
-        self.undated = run.store.read(deletions.count_without, field) + moments.count(None)
+        self.undated_rejected = moments.count(None)
+        self.undated = run.store.read(deletions.count_without, field) + self.undated_rejected
 
     def keep(self, page: Page) -> set[str]:
         """Store a page, clear its tasks, and return their ids."""
@@ -106,8 +108,14 @@ class DeletionCandidates:
 
     def left(self) -> int:
         """Return how many rows the server can count at most, if all candidates are deleted."""
-        others = self.run.store.read(rejected_records.count_not_stored) + self.run.store.read(runs.hidden)
-        return self.run.store.read(deletions.count) - len(self.gone) + others
+        others = self.run.store.read(rejected_records.count_not_stored) + self.hidden
+        return self.run.count_stored() - self._count_counted(self.gone) + others
+
+    def _count_counted(self, ids: Collection[str]) -> int:
+        """Return how many of some tasks the server counts as long as it has them."""
+        if self.run.capabilities.current.counts_inactive is not False:
+            return len(ids)
+        return sum(state.deleted_at is None for state in self.run.store.read(deletions.states_of, ids).values())
 
     def mark_unverified(self, start: datetime, end: datetime, reason: str) -> None:
         """Count a range that could not be read whole; no task in it becomes a candidate."""

@@ -1,19 +1,32 @@
-"""The account of a run: the server counts as many tasks as are stored, rejected, or known to be hidden.
+"""The account of a run: why the server counts as many tasks as it does.
 
-It decides the exit code and never the watermark. Where the server counts more, the missing tasks are read. Where it
-counts fewer, tasks were deleted, and ``reconcile`` marks them.
+server counts = stored + quarantined + hidden + missing - deleted there and not marked here yet
+
+It decides the exit code and never the watermark. The last account tells what is hidden and what waits to be marked. So
+a total that rises by more than what was stored since tells that tasks are missing, also where deleted ones make up for
+them. Missing tasks are read. Deleted ones wait for ``reconcile``.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 from etl.errors import RefusedError
 from etl.extract.http.page import Page
+from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import choose_strategy
-from etl.jobs.comparison.find_missing_tasks import of_source, read_latest, read_undated, search
+from etl.jobs.comparison.find_missing_tasks import (
+    ContradictoryTotalsError,
+    Differences,
+    compare,
+    of_source,
+    read_latest,
+    read_undated,
+    search,
+)
 from etl.jobs.pipeline.outage_check import require_plausible
+from etl.jobs.run.options import not_marked
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records, runs, sources, windows
 from etl.load.queries import deletions
@@ -22,6 +35,8 @@ from etl.logs import get_logger
 log = get_logger()
 
 _SEARCH_AGAIN = timedelta(days=1)
+_FEW = 5  # deleted tasks that wait: so few are told apart from missing ones at once
+_FEW_REQUESTS = 20  # for that
 
 
 def take_account(run: RunContext, *, is_full: bool = False, again: bool = False) -> None:
@@ -30,9 +45,9 @@ def take_account(run: RunContext, *, is_full: bool = False, again: bool = False)
     ``is_full`` tells that this run read all of history: then the search for missing tasks goes to its end. ``again``
     tells that earlier runs had read it, too: then a stored task may have lost the date that the windows go by.
     """
-    known = run.store.read(runs.hidden)
+    known = _known(run)
     total = run.fetch.undated_total if run.options.start is None else None
-    if total is None or not _is_explained(run, total, known):
+    if total is None or _missing(run, total, known) < 0 or not _is_explained(run, total, known):
         total = count_on_server(run)
     if is_full:
         read_undated(run, again=again)
@@ -40,48 +55,106 @@ def take_account(run: RunContext, *, is_full: bool = False, again: bool = False)
         log.info("account.not_told", reason="the server tells no total")
         return
     require_plausible(run, Page([], total=total))
+    if _missing(run, total, known) < 0:
+        _learn_inactive(run)
     if not _is_explained(run, total, known):  # they may have come while this run was reading
         total = read_latest(run)
     if is_full or not _is_explained(run, total, known):
         total, known = _find_missing(run, total, known, to_the_end=is_full)
+    elif total is not None and _missing(run, total, known) < 0:
+        known = _compare_deleted(run, total, known)
     note(run, total, known)
     _judge_collapse(run)
 
 
-def _is_explained(run: RunContext, total: int | None, known: int) -> bool:
-    """Tell whether no task is missing, or as many as a search of the last day did not find."""
+def _known(run: RunContext) -> Differences:
+    """Return the differences that the last account left; none are known to be deleted where only a part counts."""
+    last = run.store.read(runs.last_account)
+    if last is None:
+        return Differences(0, 0)
+    deleted = 0 if run.options.start is not None else not_marked(last.account)
+    if deleted > 0:  # some may have been marked since, by kore-etl verify
+        deleted -= run.store.read(deletions.count_marked, since=last.ended_at)
+    return Differences(last.account["hidden"] or 0, max(0, deleted))
+
+
+def _is_explained(run: RunContext, total: int | None, known: Differences) -> bool:
+    """Tell whether no task is missing, or as many as a search of the last day did not find.
+
+    A search notes that it found none missing where it proved that totals are estimates.
+    """
     missing, source = _missing(run, total, known), run.source
     if missing <= 0:
         return True
     searched_at = source.missing_searched_at
     is_recent = searched_at is not None and abs(run.clock() - searched_at) < _SEARCH_AGAIN
-    return is_recent and missing == source.missing_searched
+    is_estimate = source.missing_searched == 0 and missing <= known.deleted
+    return is_recent and (missing == source.missing_searched or is_estimate)
 
 
-def _find_missing(run: RunContext, total: int | None, known: int, *, to_the_end: bool) -> tuple[int | None, int]:
-    """Search for missing tasks; return the total, and how many tasks are known to be hidden.
+def _find_missing(
+    run: RunContext, total: int | None, known: Differences, *, to_the_end: bool
+) -> tuple[int | None, Differences]:
+    """Search for missing tasks; return the total, and the differences that are known now.
 
-    A walk that asked for every place shows all that the server shows. What is still missing then is hidden, and
-    windows that were unverified for such tasks are complete.
+    A search that comes to its end shows all that the server shows. What is still missing then is hidden, and windows
+    that were unverified for such tasks are complete.
     """
     if _missing(run, total, known) <= 0:
         return total, known
-    is_proven = False
-    for is_proven in search(run, to_the_end=to_the_end):  # noqa: B007 - the last one counts
-        if _missing(run, total, known) <= 0:
-            break
+    found: Differences | None = None
+    is_estimate = False
+    try:
+        for found in search(run, to_the_end=to_the_end):
+            if _missing(run, total, found or known) <= 0:
+                break
+    except ContradictoryTotalsError:
+        is_estimate = True
     total = read_latest(run)
+    is_proven = found is not None and _missing(run, total, found) == 0
+    if found is not None and is_proven and (to_the_end or not run.counters.unverified):
+        if found.hidden > known.hidden:
+            log.info("account.hidden", tasks=found.hidden)
+            if run.counters.unverified:
+                run.store.write(windows.settle_unverified, run.id)
+                run.counters.unverified = 0
+        known = found
     missing = _missing(run, total, known)
-    if missing > 0 and is_proven and (to_the_end or not run.counters.unverified):
-        known += missing
-        log.info("account.hidden", tasks=known)
-        if run.counters.unverified:
-            run.store.write(windows.settle_unverified, run.id)
-            run.counters.unverified = 0
+    if is_estimate and 0 < missing <= known.deleted:
+        known, missing = replace(known, deleted=known.deleted - missing), 0
+        run.store.write(sources.put, missing_searched=0, missing_searched_at=run.clock())
     elif missing > 0 or run.source.missing_searched:
         now = run.clock() if missing > 0 else None
         run.store.write(sources.put, missing_searched=max(0, missing) or None, missing_searched_at=now)
     return total, known
+
+
+def _compare_deleted(run: RunContext, total: int, known: Differences) -> Differences:
+    """Compare counts where a few more tasks were deleted, because they may make up for missing ones.
+
+    Not where the total may be capped, nor where it costs more than a few requests.
+    """
+    waiting = known.deleted - _missing(run, total, known)
+    is_cheap = waiting <= _FEW and known.hidden <= _FEW and run.fetch.client.has_requests_left()
+    if not is_cheap or run.store.read(runs.last_surplus, at_least=total) is None:
+        return known
+    try:
+        found = compare(run, most=_FEW_REQUESTS)
+    except ContradictoryTotalsError:
+        return known
+    return found if found is not None and _missing(run, total, found) == 0 else known
+
+
+def _learn_inactive(run: RunContext) -> None:
+    """Ask for an inactive task by its date, where it is not known whether totals count such tasks."""
+    capabilities = run.capabilities.current
+    field = choose_strategy(capabilities).field
+    if capabilities.counts_inactive is not None:
+        return
+    moment = run.store.read(deletions.newest_inactive, field)
+    if moment is not None:
+        step = capabilities.smallest()
+        run.fetch(window_query(Window(field, moment - step, moment + step), capabilities))
 
 
 def _judge_collapse(run: RunContext) -> None:
@@ -106,25 +179,34 @@ def count_on_server(run: RunContext) -> int | None:
         return None
 
 
-def note(run: RunContext, total: int | None, known: int | None = None) -> None:
-    """Write the account into the run's counters."""
+def note(run: RunContext, total: int | None, known: Differences) -> None:
+    """Write the account into the run's counters; fewer rows than expected are fewer hidden ones, else deletions."""
     if total is None:
         return
-    known = run.counters.hidden or 0 if known is None else known
-    stored, rejected = _stored(run), run.store.read(rejected_records.count_not_stored)
-    hidden = max(0, min(known, total - stored - rejected))
+    missing = _missing(run, total, known)
     counters = run.counters
-    counters.server_total, counters.stored_live, counters.quarantined = total, stored, rejected
-    counters.hidden, counters.missing = hidden, max(0, total - stored - rejected - hidden)
+    counters.server_total, counters.stored_live = total, _stored(run)
+    counters.quarantined = run.store.read(rejected_records.count_not_stored)
+    counters.hidden, counters.missing = max(0, known.hidden + min(0, missing)), max(0, missing)
     if counters.missing:
-        log.warning("account.missing", tasks=counters.missing, server=total, stored=stored, see="kore-etl sync --full")
+        log.warning(
+            "account.missing", tasks=missing, server=total, stored=counters.stored_live, see="kore-etl sync --full"
+        )
 
 
-def _missing(run: RunContext, total: int | None, known: int) -> int:
-    """Return how many tasks the server counts that are neither stored nor rejected nor hidden."""
+def note_again(run: RunContext, *, marked: int) -> None:
+    """Renew the account after verification stored tasks, or ``marked`` some as deleted."""
+    counters = run.counters
+    run.counted.clear()
+    note(run, counters.server_total, Differences(counters.hidden or 0, max(0, not_marked(asdict(counters)) - marked)))
+
+
+def _missing(run: RunContext, total: int | None, known: Differences) -> int:
+    """Return how many tasks the server counts that nothing explains; below 0 if it counts fewer than is known."""
     if total is None:
         return 0
-    return total - _stored(run) - known - run.store.read(rejected_records.count_not_stored)
+    explained = _stored(run) + run.store.read(rejected_records.count_not_stored) + known.hidden - known.deleted
+    return total - explained
 
 
 def _stored(run: RunContext) -> int:

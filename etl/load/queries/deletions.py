@@ -49,9 +49,10 @@ _gone = Table(
 )
 
 
-def count(connection: Connection, source_id: int) -> int:
+def count(connection: Connection, source_id: int, *, with_inactive: bool = True) -> int:
     """Count the tasks of a source that the server should still have."""
-    return _number(connection, tasks.c.source_id == source_id, is_present())
+    shown = is_present() if with_inactive else is_present() & tasks.c.deleted_at.is_(None)
+    return _number(connection, tasks.c.source_id == source_id, shown)
 
 
 def is_any(connection: Connection, source_id: int) -> bool:
@@ -66,9 +67,16 @@ def gone_ids(connection: Connection, source_id: int) -> frozenset[str]:
     return frozenset(connection.execute(query).scalars())
 
 
-def count_marked(connection: Connection, source_id: int) -> int:
-    """Count the tasks of a source that are marked as gone."""
-    return _number(connection, tasks.c.source_id == source_id, not_(is_present()))
+def count_marked(connection: Connection, source_id: int, *, since: datetime | None = None) -> int:
+    """Count the tasks of a source that are marked as gone, or were marked after a moment."""
+    is_marked = not_(is_present()) if since is None else tasks.c.gone_at > since
+    return _number(connection, tasks.c.source_id == source_id, is_marked)
+
+
+def newest_inactive(connection: Connection, source_id: int, field: Field) -> datetime | None:
+    """Return the latest value of a field among the inactive tasks that the server should still give."""
+    query = select(func.max(_COLUMNS[field])).where(is_of(source_id), is_present(), tasks.c.deleted_at.is_not(None))
+    return connection.execute(query).scalar()
 
 
 def count_since(connection: Connection, source_id: int, field: Field, start: datetime) -> int:

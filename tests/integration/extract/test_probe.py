@@ -27,6 +27,7 @@ COMMON = {
     "page_rows": 50,
     "any_range": True,
     "longest_range": None,
+    "counts_inactive": None,
 }
 
 
