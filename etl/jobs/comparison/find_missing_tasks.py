@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME
-from etl.extract.http.page import Page
 from etl.extract.http.query import Direction, Field, Query
+from etl.extract.http.response_page import Page
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import READERS, choose_strategy
@@ -21,7 +21,7 @@ from etl.jobs.comparison.compare_counts import BEGINNING_OF_TIME, CountCompariso
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records
-from etl.load.queries import deletions
+from etl.load.queries import present_tasks
 
 MOST_REQUESTS = 60  # of a comparison or a walk, where this run did not read all of history
 _DIRECTIONS: tuple[Direction, ...] = ("asc", "desc")
@@ -133,7 +133,7 @@ def undated_pages(run: RunContext, everything: Query, field: Field) -> Iterator[
 def _may_be_undated(run: RunContext, field: Field) -> bool:
     """Tell whether a task without the date is stored, or the server counts more tasks than it counts by dates."""
     total = run.fetch.undated_total
-    if total is None or run.options.start is not None or run.store.read(deletions.count_without, field):
+    if total is None or run.options.start is not None or run.store.read(present_tasks.count_without, field):
         return True
     dated = _count_dated(run, field)
     return dated is None or dated < total
@@ -183,10 +183,10 @@ def compare(run: RunContext, *, most: int | None) -> Differences | None:
 
 def _count_more_undated(run: RunContext, field: Field, counted: int) -> int:
     """Return how many more tasks without a date the server counts than are stored, once those that it shows are."""
-    if counted > run.store.read(deletions.count_without, field):
+    if counted > run.store.read(present_tasks.count_without, field):
         for page in undated_pages(run, Query(), field):
             _keep(run, page)
-    return counted - run.store.read(deletions.count_without, field)
+    return counted - run.store.read(present_tasks.count_without, field)
 
 
 def _walk(run: RunContext, most: int | None) -> Iterator[Differences | None]:

@@ -13,14 +13,14 @@ from threading import Lock
 
 from sqlalchemy import Table
 
+from etl.api_record import Row
 from etl.jobs.maintenance.rebuild_from_raw import stored_records
 from etl.jobs.run.run_context import RunContext
-from etl.load.queries import deletions
+from etl.load.queries import mark_deleted_tasks
 from etl.load.schema.dimension_tables import DIMENSIONS, priorities, statuses
 from etl.load.upsert import dimensions
 from etl.load.upsert.batch_rows import Batch
 from etl.logs import get_logger
-from etl.record import Row
 
 log = get_logger()
 
@@ -59,7 +59,7 @@ def versions(batch: Batch, table: Table) -> Iterator[Row]:
 
 def revert_to_stored(run: RunContext) -> None:
     """Revert names after a round of verification: each stored task was read again in it, and is what the server has."""
-    read, gone = ReadVersions(), run.store.read(deletions.gone_ids)
+    read, gone = ReadVersions(), run.store.read(mark_deleted_tasks.gone_ids)
     for records in stored_records(run):
         read.add(run.transformer.transform_stored(text for key, text in records if key not in gone))
     revert_names(run, read)

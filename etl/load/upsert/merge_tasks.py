@@ -29,12 +29,12 @@ from sqlalchemy import (
     update,
 )
 
+from etl.api_record import Row
 from etl.exact_json import canonical, read
 from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import create_temporary, insert_by
 from etl.load.schema.task_tables import CHILDREN, inactive_since, tasks
 from etl.load.upsert.batch_rows import Batch, Details
-from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
