@@ -67,6 +67,7 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
     returned = marked_before + marked - run.store.read(mark_deleted_tasks.count_marked)
     run.counted.clear()
     known = Differences(candidates.hidden, 0)
+    run.store.write(sources.remember_absent, ())
     note(run, run.fetch.undated_total if run.options.start is None else None, known)
     spent = run.fetch.requests - requests
     done = Reconciled(candidates.compared, marked, returned, candidates.added, spent)

@@ -7,13 +7,15 @@ A comparison or a walk that comes to its end proves which differences are left.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME
 from etl.extract.http.query import Direction, Field, Query
-from etl.extract.http.response_page import Page
+from etl.extract.http.response_page import Page, is_inactive, moment_of
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import READERS, choose_strategy
@@ -29,10 +31,14 @@ _DIRECTIONS: tuple[Direction, ...] = ("asc", "desc")
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """Why the server counts other than what is stored: it never shows some rows, and no longer has some tasks."""
+    """Why the server counts other than what is stored: it never shows some rows, and no longer has some tasks.
+
+    ``absent`` are the ids of those tasks, as far as they are known.
+    """
 
     hidden: int
     deleted: int
+    absent: frozenset[str] = frozenset()
 
 
 class ContradictoryTotalsError(Exception):
@@ -62,7 +68,7 @@ def read_latest(run: RunContext) -> int | None:
     return page.total
 
 
-def search(run: RunContext, *, to_the_end: bool) -> Iterator[Differences | None]:
+def search(run: RunContext, known: Differences, *, to_the_end: bool) -> Iterator[Differences | None]:
     """Read and store what may be missing, step by step; give the differences that are left once they are proven.
 
     Raises:
@@ -72,7 +78,7 @@ def search(run: RunContext, *, to_the_end: bool) -> Iterator[Differences | None]
     yield from _read_ends(run)
     contradiction: ContradictoryTotalsError | None = None
     try:
-        yield compare(run, most=most)
+        yield compare(run, known, most=most)
     except ContradictoryTotalsError as error:
         contradiction = error
     yield from _walk(run, most)
@@ -148,10 +154,11 @@ def _count_dated(run: RunContext, field: Field) -> int | None:
     return run.fetch(replace(everything, limit=1)).total
 
 
-def compare(run: RunContext, *, most: int | None) -> Differences | None:
+def compare(run: RunContext, known: Differences, *, most: int | None) -> Differences | None:
     """Read the ranges in which the server counts other than what is stored; return the differences that are left.
 
-    None where the requests do not suffice, or the server does not count such ranges.
+    None where the requests do not suffice, or the server does not count such ranges. Of tasks that wait to be marked
+    the counts here leave out those whose ids are known. If others may make up for missing tasks, nothing is proven.
 
     Raises:
         ContradictoryTotalsError: its totals contradict its rows.
@@ -161,7 +168,7 @@ def compare(run: RunContext, *, most: int | None) -> Differences | None:
     if run.options.start is not None or total is None or capabilities.counts_inactive is False:
         return None
     field = choose_strategy(capabilities).field
-    candidates = _Search(run, field, force=True)
+    candidates = _Search(run, field, known.absent)
     dated = _count_dated(run, field)
     if dated is None and capabilities.any_range is True:
         return None
@@ -176,9 +183,11 @@ def compare(run: RunContext, *, most: int | None) -> Differences | None:
     if dated is None or not candidates.is_complete:
         return None
     more = 0 if dated == total else _count_more_undated(run, field, undated - candidates.undated_rejected)
-    if more > 0 and not capabilities.sorts(field):
+    deleted = len(candidates.gone) + max(0, -more)
+    may_be_unread = more > 0 and not capabilities.sorts(field)
+    if may_be_unread or len(known.absent) < known.deleted > deleted:
         return None
-    return Differences(comparison.hidden + max(0, more), len(candidates.gone) + max(0, -more))
+    return Differences(comparison.hidden + max(0, more), deleted, frozenset(candidates.gone))
 
 
 def _count_more_undated(run: RunContext, field: Field, counted: int) -> int:
@@ -196,7 +205,7 @@ def _walk(run: RunContext, most: int | None) -> Iterator[Differences | None]:
     order: Field | None = next((name for name in fields if capabilities.sorts(name)), None)
     limit = capabilities.limit()
     query = replace(of_source(run), limit=limit, sort_by=None if order is None else (order, "asc"))
-    totals, shown = set[int | None](), set[str]()
+    totals, shown, uncounted = set[int | None](), set[str](), set[str]()
     repeats = 0
     while True:
         try:
@@ -205,24 +214,29 @@ def _walk(run: RunContext, most: int | None) -> Iterator[Differences | None]:
             return
         _keep(run, page)
         totals.add(page.total)
-        shown |= {key or f"row {query.skip + place}" for place, key in enumerate(page.ids)}
+        for place, (key, record) in enumerate(zip(page.ids, page.records, strict=True)):
+            is_left_out = capabilities.counts_inactive is False and is_inactive(record)
+            (uncounted if is_left_out else shown).add(key or f"row {query.skip + place}")
         if page.total is None or (most is not None and page.total > most * limit):
             return
         repeats = 0 if page.records else repeats + 1
         step = len(page) if page.records else limit * (repeats > 1)
         query = replace(query, skip=query.skip + step)
-        if query.skip >= page.total:
-            yield _left(run, page.total, len(shown)) if len(totals) == 1 else None
+        if query.skip >= page.total + len(uncounted):
+            yield _left(run, page.total, shown, uncounted) if len(totals) == 1 else None
             return
         yield None
 
 
-def _left(run: RunContext, total: int, shown: int) -> Differences | None:
+def _left(run: RunContext, total: int, shown: Collection[str], uncounted: Collection[str]) -> Differences | None:
     """Return the differences once ``shown`` rows came for every place; None where rows moved meanwhile."""
     stored = run.count_stored() + run.store.read(rejected_records.count_not_stored)
-    hidden = max(0, total - shown)
+    hidden = max(0, total - len(shown))
     deleted = stored + hidden - total
-    return Differences(hidden, deleted) if deleted >= 0 else None
+    if deleted < 0:
+        return None
+    absent = run.store.read(present_tasks.ids).difference(shown, uncounted) if deleted else frozenset()
+    return Differences(hidden, deleted, absent if len(absent) == deleted else frozenset())
 
 
 def _keep(run: RunContext, page: Page, *, takes_back: bool = False) -> int:
@@ -231,9 +245,22 @@ def _keep(run: RunContext, page: Page, *, takes_back: bool = False) -> int:
 
 
 class _Search(DeletionCandidates):
-    """Stores what a comparison of counts reads; its candidates are only counted."""
+    """Stores what a comparison of counts reads; its candidates are only counted.
 
-    is_complete = True
+    The counts here leave out tasks that are known to be absent on the server, as long as no page shows them.
+    """
+
+    def __init__(self, run: RunContext, field: Field, absent: Collection[str]) -> None:
+        super().__init__(run, field, force=True)
+        self.is_complete = True
+        self.gone = run.store.read(present_tasks.versions_of, absent)
+        found = run.store.read(present_tasks.records, self.gone).values()
+        self._absent = sorted(moment for each in found if (moment := moment_of(each, field)) is not None)
+
+    def count(self, start: datetime, end: datetime) -> int:
+        """Count what the server should have in ``[start, end)``."""
+        absent = bisect_left(self._absent, end) - bisect_left(self._absent, start)
+        return super().count(start, end) - absent
 
     def mark_unverified(self, *_range: object) -> None:
         """Count nothing: the account of the run tells what is missing."""

@@ -35,8 +35,8 @@ from etl.logs import get_logger
 log = get_logger()
 
 _SEARCH_AGAIN = timedelta(days=1)
-_FEW = 5  # deleted tasks that wait: so few are told apart from missing ones at once
-_FEW_REQUESTS = 20  # for that
+_FEW = 5  # deleted tasks: so few are told apart from missing ones at once
+_FEW_REQUESTS = 40  # for that
 
 
 def take_account(run: RunContext, *, is_full: bool = False, again: bool = False) -> None:
@@ -75,7 +75,15 @@ def _known(run: RunContext) -> Differences:
     deleted = 0 if run.options.start is not None else not_marked(last.account)
     if deleted > 0:  # some may have been marked since, by kore-etl verify
         deleted -= run.store.read(mark_deleted_tasks.count_marked, since=last.ended_at)
-    return Differences(last.account["hidden"] or 0, max(0, deleted))
+    absent = run.store.read(present_tasks.versions_of, run.source.absent_ids or ()) if deleted > 0 else ()
+    return Differences(last.account["hidden"] or 0, max(0, deleted), frozenset(absent))
+
+
+def _learn(run: RunContext, found: Differences) -> Differences:
+    """Remember proven differences for later runs."""
+    if found.absent or run.source.absent_ids:
+        run.store.write(sources.remember_absent, found.absent)
+    return found
 
 
 def _is_explained(run: RunContext, total: int | None, known: Differences) -> bool:
@@ -105,7 +113,7 @@ def _find_missing(
     found: Differences | None = None
     is_estimate = False
     try:
-        for found in search(run, to_the_end=to_the_end):
+        for found in search(run, known, to_the_end=to_the_end):
             if _missing(run, total, found or known) <= 0:
                 break
     except ContradictoryTotalsError:
@@ -118,7 +126,7 @@ def _find_missing(
             if run.counters.unverified:
                 run.store.write(windows.settle_unverified, run.id)
                 run.counters.unverified = 0
-        known = found
+        known = _learn(run, found)
     missing = _missing(run, total, known)
     if is_estimate and 0 < missing <= known.deleted:
         known, missing = replace(known, deleted=known.deleted - missing), 0
@@ -134,15 +142,15 @@ def _compare_deleted(run: RunContext, total: int, known: Differences) -> Differe
 
     Not where the total may be capped, nor where it costs more than a few requests.
     """
-    waiting = known.deleted - _missing(run, total, known)
-    is_cheap = waiting <= _FEW and known.hidden <= _FEW and run.fetch.client.has_requests_left()
+    unknown = known.deleted - _missing(run, total, known) - len(known.absent)
+    is_cheap = unknown <= _FEW and known.hidden <= _FEW and run.fetch.client.has_requests_left()
     if not is_cheap or run.store.read(runs.last_surplus, at_least=total) is None:
         return known
     try:
-        found = compare(run, most=_FEW_REQUESTS)
+        found = compare(run, known, most=_FEW_REQUESTS)
     except ContradictoryTotalsError:
         return known
-    return found if found is not None and _missing(run, total, found) == 0 else known
+    return _learn(run, found) if found is not None and _missing(run, total, found) == 0 else known
 
 
 def _learn_inactive(run: RunContext) -> None:
@@ -155,6 +163,7 @@ def _learn_inactive(run: RunContext) -> None:
     if moment is not None:
         step = capabilities.smallest()
         run.fetch(window_query(Window(field, moment - step, moment + step), capabilities))
+        run.counted.clear()
 
 
 def _judge_collapse(run: RunContext) -> None:

@@ -39,6 +39,12 @@ def is_any(connection: Connection, source_id: int) -> bool:
     return connection.execute(query).first() is not None
 
 
+def ids(connection: Connection, source_id: int) -> frozenset[str]:
+    """Return the ids of the tasks of a source that the server should still give."""
+    query = select(tasks.c["_id"]).where(tasks.c.source_id == source_id, is_present())
+    return frozenset(connection.execute(query).scalars())
+
+
 def newest_inactive(connection: Connection, source_id: int, field: Field) -> datetime | None:
     """Return the latest value of a field among the inactive tasks that the server should still give."""
     query = select(func.max(_COLUMNS[field])).where(is_of(source_id), is_present(), tasks.c.deleted_at.is_not(None))
