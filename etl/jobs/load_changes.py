@@ -31,7 +31,7 @@ from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, watermarks
 from etl.load.queries import deletions, stored_dates
-from etl.load.upsert.merge_tasks import Counts
+from etl.load.upsert.batch import Counts
 from etl.logs import bound
 from etl.times import interval
 

@@ -17,7 +17,7 @@ from etl.jobs.maintenance.rebuild_from_raw import stored_records
 from etl.jobs.run.run_context import RunContext
 from etl.load.schema.dimension_tables import DIMENSIONS, priorities, statuses
 from etl.load.upsert import dimensions
-from etl.load.upsert.batch_rows import Batch
+from etl.load.upsert.batch import Batch
 from etl.logs import get_logger
 from etl.record import Row
 

@@ -31,7 +31,7 @@ from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import create_temporary, insert_by
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
 from etl.load.upsert import daily_counts, refresh_derived
-from etl.load.upsert.batch_rows import Batch, Details
+from etl.load.upsert.batch import Batch, Details
 from etl.record import Row
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ from sqlalchemy import Connection
 
 from etl.exact_json import canonical, read
 from etl.load.database.errors import UnstorableError
-from etl.load.upsert import change_history, daily_counts, dimensions, merge_tasks, refresh_derived
-from etl.load.upsert.batch_rows import Batch, Rejected
-from etl.load.upsert.merge_tasks import Counts
+from etl.load.upsert import change_history, daily_counts, dimensions, merge, refresh_derived
+from etl.load.upsert.batch import Batch, Counts, Rejected
 
 
 def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime, takes_back: bool = False) -> Counts:
@@ -34,30 +33,28 @@ def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime, t
 
 
 def _store_tasks(connection: Connection, batch: Batch, *, run_id: int, now: datetime, takes_back: bool) -> Counts:
-    newest = merge_tasks.newest_of_each(batch)
+    newest = merge.newest_of_each(batch)
     if not newest:
         return Counts()
-    merge_tasks.stage(connection, [task for task, _ in newest.values()])
-    counts = merge_tasks.classify(connection, run_id=run_id, takes_back=takes_back)
+    merge.stage(connection, [task for task, _ in newest.values()])
+    counts = merge.classify(connection, run_id=run_id, takes_back=takes_back)
     counts.repeated = len(batch.tasks) - len(newest)
     source_id = batch.tasks[0]["source_id"]
     if counts.updated:
         with refresh_derived.refreshed(connection, source_id, newest):
             stored = change_history.stored_versions(connection, source_id, newest)
-            changed = merge_tasks.is_changed(takes_back=takes_back)
-            counts.changes = change_history.record(
-                connection, merge_tasks.incoming, changes=changed, run_id=run_id, now=now
-            )
-            written = merge_tasks.write(connection, run_id=run_id, now=now, takes_back=takes_back)
+            changed = merge.is_changed(takes_back=takes_back)
+            counts.changes = change_history.record(connection, merge.incoming, changes=changed, run_id=run_id, now=now)
+            written = merge.write(connection, run_id=run_id, now=now, takes_back=takes_back)
             rewritten = {key: newest[key] for key in written}
             counts.changes += change_history.record_children(
                 connection, stored, rewritten, source_id=source_id, run_id=run_id, now=now
             )
-            merge_tasks.put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=True)
+            merge.put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=True)
     elif counts.inserted:
-        written = merge_tasks.write(connection, run_id=run_id, now=now, takes_back=takes_back)
-        merge_tasks.put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=False)
-        daily_counts.add_new(connection, merge_tasks.incoming, known=newest.keys() - set(written), now=now)
+        written = merge.write(connection, run_id=run_id, now=now, takes_back=takes_back)
+        merge.put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=False)
+        daily_counts.add_new(connection, merge.incoming, known=newest.keys() - set(written), now=now)
     return counts
 
 

@@ -12,14 +12,14 @@ from etl.load.schema.dimension_tables import DIMENSIONS
 from etl.load.schema.ledger_tables import rejected_records, source_offsets, sources
 from etl.load.schema.task_tables import is_of, task_changes, tasks
 from etl.load.upsert import dimensions
-from etl.load.upsert.merge_tasks import put_children
+from etl.load.upsert.merge import put_children
 from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from etl.load.upsert.batch_rows import Batch
+    from etl.load.upsert.batch import Batch
 
 
 def records(connection: Connection, source_id: int, *, after: str, most: int) -> list[tuple[str, str]]:

@@ -22,8 +22,7 @@ from etl.load.database.engine import storing
 from etl.load.database.errors import UnstorableError
 from etl.load.ledger import rejected_records, runs, watermarks, windows
 from etl.load.upsert import unknown_record_keys
-from etl.load.upsert.batch_rows import Batch, Rejected
-from etl.load.upsert.merge_tasks import Counts
+from etl.load.upsert.batch import Batch, Counts, Rejected
 from etl.load.upsert.store_batch import store, store_what_fits
 from etl.logs import get_logger
 

@@ -5,7 +5,6 @@ A reading that takes the server's word also stores an older version, in the plac
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from functools import cache
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
@@ -33,7 +32,7 @@ from etl.exact_json import canonical, read
 from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import create_temporary, insert_by
 from etl.load.schema.task_tables import CHILDREN, inactive_since, tasks
-from etl.load.upsert.batch_rows import Batch, Details
+from etl.load.upsert.batch import Batch, Counts, Details
 from etl.record import Row
 
 if TYPE_CHECKING:
@@ -58,21 +57,6 @@ incoming = Table(
     prefixes=["TEMPORARY"],
 )
 _KEY = and_(incoming.c["_id"] == tasks.c["_id"], incoming.c.source_id == tasks.c.source_id)
-
-
-@dataclass(slots=True)
-class Counts:
-    """What became of the tasks of a batch; ``repeated`` stood in it more than once."""
-
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    stale: int = 0
-    repeated: int = 0
-    changes: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(Counts)))
 
 
 def stage(connection: Connection, rows: Sequence[Row]) -> None:
