@@ -27,6 +27,7 @@ from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.read_unresolved import read_unresolved
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
+from etl.jobs.pipeline.reverted_names import ShownVersions
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, watermarks
@@ -57,8 +58,8 @@ def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -
     advance(run)
 
 
-def load_newest_first(run: RunContext, since: datetime) -> None:
-    """Read and store all changes since a time, newest first."""
+def load_newest_first(run: RunContext, since: datetime, shown: ShownVersions | None = None) -> None:
+    """Read and store all changes since a time, newest first; note the versions of names in ``shown``."""
     before = run.fetch.requests
     with bound(window=interval(since, None)):
         progress = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since)
@@ -66,6 +67,8 @@ def load_newest_first(run: RunContext, since: datetime) -> None:
             end = run.server_clock.earliest_start()
             after = progress.extended(batch, end=end, requests=run.fetch.requests - before)
             progress = run.writer.store(batch, after).window or after
+            if shown is not None:
+                shown.add(batch)
         if progress.is_open:
             _close(run, progress, before)
 

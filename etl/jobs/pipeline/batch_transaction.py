@@ -65,7 +65,6 @@ class BatchWriter:
         self._clock = clock
         self._on_progress = on_progress
         self._seen_keys: set[str] = set()
-        self.after_store: Callable[[Batch], None] = lambda _batch: None
 
     def store(
         self,
@@ -89,7 +88,6 @@ class BatchWriter:
         except UnstorableError:  # rare enough to pay for savepoints only then
             stored = self._transact(batch, window, watermark, partial(store_what_fits, takes_back=takes_back))
         self._on_progress(self._counters, batch.total)
-        self.after_store(batch)
         return stored
 
     def close_window(self, window: WindowProgress) -> None:

@@ -192,6 +192,8 @@ class _Crew:
                 batch = concatenate(batches)
                 after = record.extended(batch, end=window.end, requests=last.requests)
                 record = writer.store(batch, after, takes_back=self._time_range.takes_back).window or after
+                if self._time_range.shown is not None:
+                    self._time_range.shown.add(batch)
                 for _ in batches:
                     self._room.put(1)
             if isinstance(last.error, Exception):

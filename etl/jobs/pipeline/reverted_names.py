@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from threading import Lock
 
 from sqlalchemy import Table
 
@@ -26,21 +25,19 @@ log = get_logger()
 _TABLES = (statuses, priorities, *DIMENSIONS)
 
 
-class ReadVersions:
-    """The date of the newest version of each status, priority, agent, queue and user that a run read."""
+class ShownVersions:
+    """The date of the newest version of each status, priority, agent, queue and user that some batches show."""
 
     def __init__(self) -> None:
         self._newest: dict[str, dict[str, datetime]] = {table.name: {} for table in _TABLES}
-        self._lock = Lock()
 
     def add(self, batch: Batch) -> None:
         """Note what the tasks of a batch name."""
-        with self._lock:
-            for table in _TABLES:
-                newest = self._newest[table.name]
-                for row in versions(batch, table):
-                    if row["_id"] not in newest or row["seen_at"] > newest[row["_id"]]:
-                        newest[row["_id"]] = row["seen_at"]
+        for table in _TABLES:
+            newest = self._newest[table.name]
+            for row in versions(batch, table):
+                if row["_id"] not in newest or row["seen_at"] > newest[row["_id"]]:
+                    newest[row["_id"]] = row["seen_at"]
 
     def of(self, table: Table) -> dict[str, datetime]:
         """Return the dates of a table by ``_id``."""
@@ -56,7 +53,7 @@ def versions(batch: Batch, table: Table) -> Iterator[Row]:
             yield row
 
 
-def revert_names(run: RunContext, read: ReadVersions) -> None:
+def revert_names(run: RunContext, read: ShownVersions) -> None:
     """Replace each version that is newer than what the run read by the newest one that it read."""
     outdated = {table: run.store.read(dimensions.newer_than, table, read.of(table)) for table in _TABLES}
     if not any(outdated.values()):

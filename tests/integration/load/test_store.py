@@ -281,7 +281,7 @@ def test_a_task_that_was_marked_deleted_returns(database: Database) -> None:
 
 def test_the_temporary_table_is_empty_after_each_commit(postgres_database: Database) -> None:
     for number in range(3):
-        stored(postgres_database, *(task(f"t-{number}-{key}") for key in range(50)))
+        stored(postgres_database, *(task(f"t-{key}", at=number) for key in range(50)))
     with reading(postgres_database.engine) as connection:
         assert connection.execute(text("select pg_relation_size('incoming_tasks')")).scalar() == 0
 
