@@ -21,7 +21,7 @@ from etl.jobs.reconcile.verify_slice import Difference, Slice, Verified
 from etl.jobs.run.ensure_capabilities import has_beginning, history_start
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import sources
-from etl.load.queries import deletions
+from etl.load.queries import mark_deleted_tasks
 from etl.logs import get_logger
 
 log = get_logger()
@@ -182,4 +182,4 @@ def _mark(run: RunContext, slice_: Slice) -> int:
     except IncompleteError as error:
         log.warning("verify.not_marked", tasks=len(slice_.gone), reason=str(error))
         return 0
-    return run.store.write(deletions.mark, slice_.gone, run_id=run.id, now=run.clock())
+    return run.store.write(mark_deleted_tasks.mark, slice_.gone, run_id=run.id, now=run.clock())

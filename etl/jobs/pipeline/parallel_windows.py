@@ -17,8 +17,8 @@ from queue import SimpleQueue
 from threading import Thread
 
 from etl.errors import RefusedError
-from etl.extract.http.page import Page
 from etl.extract.http.response_errors import SlowAnswerError
+from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import READERS
 from etl.jobs.pipeline.read_windows import TimeRange

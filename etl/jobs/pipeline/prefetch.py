@@ -12,7 +12,7 @@ from math import inf
 from queue import SimpleQueue
 from threading import Thread
 
-from etl.extract.http.page import Page
+from etl.extract.http.response_page import Page
 from etl.load.upsert.batch import Batch, concatenate
 
 # Bytes of batches that wait or are being stored. More new rows at once are cheaper. Changed rows are scattered over

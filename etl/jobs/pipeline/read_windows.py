@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from etl.errors import EtlError, RefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
-from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_errors import SlowAnswerError
+from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import EVERYTHING, Fetch, Window
 from etl.extract.paging.read_strategy import READERS, Paging
 from etl.jobs.pipeline.prefetch import prefetch

@@ -12,13 +12,13 @@ from datetime import datetime
 
 from sqlalchemy import Table
 
+from etl.api_record import Row
 from etl.jobs.maintenance.rebuild_from_raw import stored_records
 from etl.jobs.run.run_context import RunContext
 from etl.load.schema.dimension_tables import DIMENSIONS, priorities, statuses
 from etl.load.upsert import dimensions
 from etl.load.upsert.batch import Batch
 from etl.logs import get_logger
-from etl.record import Row
 
 log = get_logger()
 

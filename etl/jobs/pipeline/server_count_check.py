@@ -10,13 +10,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 from etl.errors import RefusedError
-from etl.extract.http.page import Page
+from etl.extract.http.response_page import Page
 from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.reconcile.find_missing_tasks import of_source, read_latest, read_undated, search
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records, runs, sources, windows
-from etl.load.queries import deletions
+from etl.load.queries import present_tasks
 from etl.logs import get_logger
 
 log = get_logger()
@@ -132,4 +132,4 @@ def _stored(run: RunContext) -> int:
     start, field = run.options.start, choose_strategy(run.capabilities.current).field
     if start is None:
         return run.count_stored()
-    return run.store.read(deletions.count_since, field, start) + run.store.read(deletions.count_without, field)
+    return run.store.read(present_tasks.count_since, field, start) + run.store.read(present_tasks.count_without, field)

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from etl import exact_json
 from etl.errors import EtlError, ExitCode
 from etl.exact_json import clean_text
-from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Field
+from etl.extract.http.response_page import Page, moment_of, record_id
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records, runs
-from etl.load.queries import deletions
+from etl.load.queries import present_tasks
 from etl.logs import get_logger
 
 log = get_logger()
@@ -38,19 +38,19 @@ class DeletionCandidates:
     """
 
     def __init__(self, run: RunContext, field: Field, *, force: bool, takes_back: bool = False) -> None:
-        self.gone: deletions.Versions = {}
-        self.unplaced: deletions.Versions = {}
+        self.gone: present_tasks.Versions = {}
+        self.unplaced: present_tasks.Versions = {}
         self.compared = 0
         self.added = 0
         self.run = run
         self.field: Field = field
-        self.live = run.store.read(deletions.count)
+        self.live = run.store.read(present_tasks.count)
         self._takes_back = takes_back
         self._most = self.live if force else max(int(self.live * MOST_AT_ONCE), min(FEW, self.live - 1))
         moments = [_moment_of_text(raw, field) for raw in run.store.read(rejected_records.not_stored)]
         self.quarantined = len(moments)
         self._quarantined_at = sorted(moment for moment in moments if moment is not None)
-        self.undated = run.store.read(deletions.count_without, field) + moments.count(None)
+        self.undated = run.store.read(present_tasks.count_without, field) + moments.count(None)
 
     def keep(self, page: Page) -> set[str]:
         """Store a page, clear its tasks, and return their ids."""
@@ -63,11 +63,11 @@ class DeletionCandidates:
     def count(self, start: datetime, end: datetime) -> int:
         """Count what the server should have in ``[start, end)``: stored tasks and rejected records."""
         rejected = bisect_left(self._quarantined_at, end) - bisect_left(self._quarantined_at, start)
-        return self.run.store.read(deletions.count_between, self.field, start, end) + rejected
+        return self.run.store.read(present_tasks.count_between, self.field, start, end) + rejected
 
     def reach(self) -> tuple[datetime, datetime]:
         """Return the time ``[first, last)`` in which there are tasks, in whole seconds."""
-        first, last = self.run.store.read(deletions.reach, self.field)
+        first, last = self.run.store.read(present_tasks.reach, self.field)
         now = self.run.server_clock.earliest_start()
         whole = timedelta(seconds=1)
         return (first or now).replace(microsecond=0), (last or now).replace(microsecond=0) + whole
@@ -77,16 +77,16 @@ class DeletionCandidates:
 
         A task whose own record has no date is none: the server may keep it in another range.
         """
-        here = self.run.store.read(deletions.versions_between, self.field, start, end)
+        here = self.run.store.read(present_tasks.versions_between, self.field, start, end)
         missing = here.keys() - set(present)
-        records = self.run.store.read(deletions.records, missing)
+        records = self.run.store.read(present_tasks.records, missing)
         self.compared += len(here)
         placed = {key for key in missing if moment_of(records[key], self.field) is not None}
         self.unplaced |= {key: here[key] for key in missing - placed}
         self.add({key: here[key] for key in placed})
         return placed
 
-    def add(self, missing: deletions.Versions) -> None:
+    def add(self, missing: present_tasks.Versions) -> None:
         """Add candidates.
 
         Raises:
@@ -103,7 +103,7 @@ class DeletionCandidates:
     def left(self) -> int:
         """Return how many rows the server can count at most, if all candidates are deleted."""
         others = self.run.store.read(rejected_records.count_not_stored) + self.run.store.read(runs.hidden)
-        return self.run.store.read(deletions.count) - len(self.gone) + others
+        return self.run.store.read(present_tasks.count) - len(self.gone) + others
 
     def mark_unverified(self, start: datetime, end: datetime, reason: str) -> None:
         """Count a range that could not be read whole; no task in it becomes a candidate."""

@@ -20,14 +20,14 @@ from datetime import datetime
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
-from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Direction
+from etl.extract.http.response_page import Page, moment_of, record_id
 from etl.extract.paging.end_of_rows import End, find_end
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, check_dates, check_order, window_query
 from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.run_context import RunContext
-from etl.load.queries import deletions
+from etl.load.queries import present_tasks
 
 BEGINNING_OF_TIME = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -207,7 +207,7 @@ class CountComparison:
         return cut if time_range.start < cut < time_range.end else None
 
     def _value_at(self, start: datetime, end: datetime, place: int) -> datetime | None:
-        return self._run.store.read(deletions.value_at, self._field, start, end, place=place)
+        return self._run.store.read(present_tasks.value_at, self._field, start, end, place=place)
 
     def _floor(self, moment: datetime) -> datetime:
         """Return the beginning of the instant, as the server tells instants apart."""

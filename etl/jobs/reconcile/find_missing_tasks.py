@@ -11,15 +11,15 @@ from dataclasses import replace
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME
-from etl.extract.http.page import Page
 from etl.extract.http.query import Direction, Field, Query
+from etl.extract.http.response_page import Page
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.reconcile.find_differing_ranges import BEGINNING_OF_TIME, CountComparison
 from etl.jobs.run.run_context import RunContext
-from etl.load.queries import deletions
+from etl.load.queries import present_tasks
 
 _MOST_PAGES = 20  # of a walk, where this run did not read all of history
 _DIRECTIONS: tuple[Direction, ...] = ("asc", "desc")
@@ -110,7 +110,7 @@ def undated_pages(run: RunContext, everything: Query, field: Field) -> Iterator[
 def _may_be_undated(run: RunContext, field: Field) -> bool:
     """Tell whether a task without the date is stored, or the server counts more tasks than it counts by dates."""
     total = run.fetch.undated_total
-    if total is None or run.options.start is not None or run.store.read(deletions.count_without, field):
+    if total is None or run.options.start is not None or run.store.read(present_tasks.count_without, field):
         return True
     dated = _count_dated(run, field)
     return dated is None or dated < total

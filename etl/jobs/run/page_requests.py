@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from etl.errors import RefusedError
-from etl.extract.http.page import Page
 from etl.extract.http.query import Query
 from etl.extract.http.response_errors import TooLargeAnswerError
+from etl.extract.http.response_page import Page
 from etl.extract.http.retrying_client import Client, Usage
 from etl.extract.paging.page_checks import EVERYTHING
 from etl.jobs.run.ensure_capabilities import CapabilityTracker

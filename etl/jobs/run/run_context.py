@@ -14,7 +14,7 @@ from etl.jobs.run.options import RunCounters, SyncOptions
 from etl.jobs.run.page_requests import Fetcher
 from etl.jobs.run.server_clock import ServerClock
 from etl.load.ledger.sources import Source
-from etl.load.queries import deletions, stored_dates
+from etl.load.queries import present_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class RunContext:
         """Count the tasks that the server should count, and again only after a task was stored or changed."""
         key = (self.counters.inserted, self.counters.updated)
         if key not in self.counted:
-            self.counted[key] = self.store.read(deletions.count)
+            self.counted[key] = self.store.read(present_tasks.count)
         return self.counted[key]
 
     def lookback(self) -> timedelta:
         """Return how far behind the watermark a sync starts: the setting, and what the server rounds dates to."""
-        return self.options.lookback + self.store.read(stored_dates.rounding)
+        return self.options.lookback + self.store.read(present_tasks.rounding)

@@ -12,9 +12,9 @@ from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from etl.api_record import Row
 from etl.load.database.errors import mapped
 from etl.load.database.types import Moment, to_text
-from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
-from etl.record import Row
+from etl.api_record import Row
 
 Details = Mapping[str, Sequence[Row]]
 """The rows behind one task, by table."""

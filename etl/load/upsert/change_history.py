@@ -29,12 +29,12 @@ from sqlalchemy import (
     union_all,
 )
 
+from etl.api_record import Row
 from etl.load.database.bulk_insert import fill
 from etl.load.database.types import Moment, moment_text
 from etl.load.schema.dimension_tables import priorities, statuses
 from etl.load.schema.task_tables import inactive_since, task_changes, task_channels, task_fields, task_tags, tasks
 from etl.load.upsert.batch import Details
-from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -29,11 +29,11 @@ from sqlalchemy import (
     table,
 )
 
+from etl.api_record import Row
 from etl.load.database.dialect import insert_by
 from etl.load.schema.dimension_tables import RESOLVED, statuses
 from etl.load.schema.ledger_tables import source_offsets
 from etl.load.schema.task_tables import daily_counts
-from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

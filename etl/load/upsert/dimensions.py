@@ -28,12 +28,12 @@ from sqlalchemy import (
     update,
 )
 
+from etl.api_record import Row
 from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import create_temporary, insert_by
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
 from etl.load.upsert import daily_counts, refresh_derived
 from etl.load.upsert.batch import Batch, Details
-from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from etl.api_record import Row
     from etl.load.upsert.batch import Details
-    from etl.record import Row
 
 
 def insert(

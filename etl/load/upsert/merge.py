@@ -29,13 +29,13 @@ from sqlalchemy import (
     update,
 )
 
+from etl.api_record import Row
 from etl.exact_json import canonical, read
 from etl.load.database.bulk_insert import fill
 from etl.load.database.dialect import create_temporary, insert_by
 from etl.load.schema.task_tables import CHILDREN, inactive_since, tasks
 from etl.load.upsert import change_history, refresh_derived
 from etl.load.upsert.batch import Counts, Details
-from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

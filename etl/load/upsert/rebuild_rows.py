@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Table, Text, bindparam, cast, delete, func, select, update
 
+from etl.api_record import Row
 from etl.load.database.bulk_insert import fill
 from etl.load.ledger.rejected_records import digest_of
 from etl.load.schema.dimension_tables import DIMENSIONS
@@ -13,7 +14,6 @@ from etl.load.schema.ledger_tables import rejected_records, source_offsets, sour
 from etl.load.schema.task_tables import is_of, task_changes, tasks
 from etl.load.upsert import dimensions
 from etl.load.upsert.merge import replace_children
-from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

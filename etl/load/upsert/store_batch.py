@@ -10,11 +10,11 @@ from itertools import repeat
 
 from sqlalchemy import Connection
 
+from etl.api_record import Row
 from etl.exact_json import canonical, read
 from etl.load.database.errors import UnstorableError
 from etl.load.upsert import daily_counts, dimensions, insert_only, merge, refresh_derived
 from etl.load.upsert.batch import Batch, Counts, Details, Rejected
-from etl.record import Row
 
 
 def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime, takes_back: bool = False) -> Counts:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from etl.extract.http.page import Page
+from etl.extract.http.response_page import Page
 from etl.jobs.backfill import Period, backfill
 from etl.jobs.reconcile.mark_deletions import reconcile
 from etl.jobs.sync import sync

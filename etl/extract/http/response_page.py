@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from etl.record import Record, plain
+from etl.api_record import Record, plain
 from etl.times import parse_time
 
 if TYPE_CHECKING:
