@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from etl.jobs.pipeline.store_batches import BatchWriter
+from etl.jobs.pipeline.batch_transaction import BatchWriter
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.jobs.run.ensure_capabilities import CapabilityTracker
 from etl.jobs.run.fenced_transactions import SourceStore
