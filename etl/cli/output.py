@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 import click
 
+from etl.api_record import Row
 from etl.logs import clean
-from etl.record import Row
 
 _GAP = 2  # blanks between two columns
 

@@ -49,6 +49,7 @@ def work_on_sources(
     output: str,
     configured: Collection[Identity] = (),
     wait: timedelta | None = None,
+    clock: Callable[[], datetime] = now,
 ) -> int:
     """Do the work on each source, also after one failed; return the worst exit code.
 
@@ -59,7 +60,7 @@ def work_on_sources(
     with graceful() as stop:
         notifier = Notifier(settings, work.command, {stream for _, _, stream in configured})
         engine = _opened(settings, notifier)
-        builder = Builder(settings, engine, stop)
+        builder = Builder(settings, engine, stop, clock=clock)
         for source in settings.sources:
             with logs.bound(source=source.name):
                 try:
@@ -99,7 +100,9 @@ def _work_on(
     try:
         with progress_display(source.name, builder.budget(source)) as progress, ExitStack() as stack:
             builder.on_wait = progress.wait
-            start = partial(start_run, engine, source_spec, work.command, clock=now, on_progress=progress.show)
+            start = partial(
+                start_run, engine, source_spec, work.command, clock=builder.clock, on_progress=progress.show
+            )
             run = _entered(stack, start, wait.total_seconds(), builder)
             with logs.bound(run=run.id):
                 report.run = run

@@ -14,7 +14,6 @@ from tenacity.stop import stop_base
 
 from etl.errors import ApiError, TransientApiError
 from etl.extract.http.connection import Endpoint, Transport
-from etl.extract.http.page import Page, read_page
 from etl.extract.http.rate_limiter import MINUTE
 from etl.extract.http.response_errors import (
     BadTokenError,
@@ -26,6 +25,7 @@ from etl.extract.http.response_errors import (
     parse_response,
     read_date,
 )
+from etl.extract.http.response_page import Page, read_page
 from etl.stop_request import Stop
 
 if TYPE_CHECKING:

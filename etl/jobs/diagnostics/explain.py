@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine
 
+from etl.api_record import Row
 from etl.exact_json import clean_text
 from etl.load.database.engine import reading
 from etl.load.queries import tasks as lookup
 from etl.load.queries.tasks import Key
-from etl.record import Row
 from etl.times import format_time
 
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)

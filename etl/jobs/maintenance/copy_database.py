@@ -16,7 +16,7 @@ from etl.jobs.maintenance import upgrade_from_0_1
 from etl.load.database.bulk_insert import fill
 from etl.load.database.errors import place
 from etl.load.database.types import JsonText
-from etl.load.schema import migrate, sequences
+from etl.load.schema import migrate, postgres_sequences
 from etl.load.schema.ledger_tables import request_budgets
 from etl.load.schema.task_tables import metadata
 
@@ -56,7 +56,7 @@ def copy_database(
             name = f"{table.name}"  # plain text, which SQLAlchemy's is not quite
             copied[name] = _copy(reader, writer, table, is_old=is_old)
             told(name, copied[name])
-        sequences.catch_up(writer)
+        postgres_sequences.catch_up(writer)
         if is_old:
             upgrade_from_0_1.derive(writer)
     return copied

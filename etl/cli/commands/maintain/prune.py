@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from etl.api_record import Row
     from etl.jobs.maintenance.prune import Ages, Pruned
-    from etl.record import Row
 
 _DAY = timedelta(days=1)
 

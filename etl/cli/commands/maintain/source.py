@@ -12,7 +12,7 @@ from etl.errors import ConfigError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.record import Row
+    from etl.api_record import Row
     from etl.settings import Loaded
 
 _LISTED = ("id", "name", "host", "account_id", "stream_id", "in_settings", "tasks", "watermark")

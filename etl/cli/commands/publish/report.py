@@ -73,9 +73,9 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo | Non
     from etl.jobs.diagnostics.status import source_statuses
 
     try:
-        from etl.report.page import page
         from etl.report.period import period_until
         from etl.report.query_numbers import figures, zones
+        from etl.report.render_html import page
     except ModuleNotFoundError as error:
         raise ConfigError(f"a report needs {error.name}; run: {install_command('report')}") from error
     loaded = common.start(need_sources=False)

@@ -11,7 +11,7 @@ from etl.cli.options import Common, common_options, output_option, source_option
 from etl.logs import clean
 
 if TYPE_CHECKING:
-    from etl.record import Row
+    from etl.api_record import Row
 
 
 @click.group()

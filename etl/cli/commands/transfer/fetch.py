@@ -150,7 +150,7 @@ class _Reading:
 
     def read(self, *, read_on: bool) -> int:
         """Print the page, or all pages; return the exit code."""
-        from etl.extract.http.page import record_id
+        from etl.extract.http.response_page import record_id
 
         code = ExitCode.DONE
         before: list[str | None] = []
@@ -166,8 +166,8 @@ class _Reading:
         return code
 
     def _answers(self, *, read_on: bool) -> Iterator[dict[str, Any]]:
-        from etl.extract.http.page import read_page
-        from etl.record import plain
+        from etl.api_record import plain
+        from etl.extract.http.response_page import read_page
 
         query = self.query
         while True:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.extract.http.page import Page, moment_of, read_page, record_id
+from etl.extract.http.response_page import Page, moment_of, read_page, record_id
 
 MOMENT = datetime(2025, 5, 28, 12, 5, 38, 807_000, tzinfo=UTC)
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from etl.errors import DatabaseError, LockedError
 from etl.jobs.pipeline.prefetch import OF_CHANGED, OF_NEW
-from etl.jobs.pipeline.window_progress import WindowProgress
+from etl.jobs.pipeline.window_row import WindowProgress
 from etl.jobs.run.fenced_transactions import SourceStore
 from etl.jobs.run.options import RunCounters
 from etl.jobs.run.page_requests import Fetcher
@@ -22,8 +22,7 @@ from etl.load.database.engine import storing
 from etl.load.database.errors import UnstorableError
 from etl.load.ledger import rejected_records, runs, watermarks, windows
 from etl.load.upsert import unknown_record_keys
-from etl.load.upsert.batch_rows import Batch, Rejected
-from etl.load.upsert.merge_tasks import Counts
+from etl.load.upsert.batch import Batch, Counts, Rejected
 from etl.load.upsert.store_batch import store, store_what_fits
 from etl.logs import get_logger
 
@@ -66,7 +65,6 @@ class BatchWriter:
         self._clock = clock
         self._on_progress = on_progress
         self._seen_keys: set[str] = set()
-        self.after_store: Callable[[Batch], None] = lambda _batch: None
 
     def store(
         self,
@@ -90,7 +88,6 @@ class BatchWriter:
         except UnstorableError:  # rare enough to pay for savepoints only then
             stored = self._transact(batch, window, watermark, partial(store_what_fits, takes_back=takes_back))
         self._on_progress(self._counters, batch.total)
-        self.after_store(batch)
         return stored
 
     def close_window(self, window: WindowProgress) -> None:
