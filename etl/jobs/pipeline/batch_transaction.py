@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from etl.errors import DatabaseError, LockedError
 from etl.jobs.pipeline.prefetch import OF_CHANGED, OF_NEW
-from etl.jobs.pipeline.window_progress import WindowProgress
+from etl.jobs.pipeline.window_row import WindowProgress
 from etl.jobs.run.fenced_transactions import SourceStore
 from etl.jobs.run.options import RunCounters
 from etl.jobs.run.page_requests import Fetcher

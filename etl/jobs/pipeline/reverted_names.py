@@ -1,4 +1,4 @@
-"""Reverts names that a restored server no longer shows, after all of history was read.
+"""Reverts names that a restored server no longer shows, after all of history was read or verified.
 
 The version of the newest task wins for statuses, priorities, agents, queues and users. A restored server may have lost
 that task, or its newest version. Then the newest version that this run read wins.
@@ -15,6 +15,7 @@ from sqlalchemy import Table
 from etl.api_record import Row
 from etl.jobs.maintenance.rebuild_from_raw import stored_records
 from etl.jobs.run.run_context import RunContext
+from etl.load.queries import mark_deleted_tasks
 from etl.load.schema.dimension_tables import DIMENSIONS, priorities, statuses
 from etl.load.upsert import dimensions
 from etl.load.upsert.batch import Batch
@@ -51,6 +52,14 @@ def versions(batch: Batch, table: Table) -> Iterator[Row]:
     for row in rows if rows is not None else (row for each in batch.details for row in each.get(table.name, ())):
         if row["seen_at"] is not None and len(row) > len(dimensions.KEY):
             yield row
+
+
+def revert_to_stored(run: RunContext) -> None:
+    """Revert names after a round of verification: each stored task was read again in it, and is what the server has."""
+    read, gone = ShownVersions(), run.store.read(mark_deleted_tasks.gone_ids)
+    for records in stored_records(run):
+        read.add(run.transformer.transform_stored(text for key, text in records if key not in gone))
+    revert_names(run, read)
 
 
 def revert_names(run: RunContext, read: ShownVersions) -> None:

@@ -104,15 +104,14 @@ def _lines(each: SourceStatus, now: datetime) -> dict[str, Any]:
 
 
 def _account(account: dict[str, Any] | None) -> str:
-    from etl.jobs.run.options import account_text
+    from etl.jobs.run.options import account_text, not_marked
 
     text = account_text(account) if account else None
     if account is None or text is None:
         return "none: the server told no total"
     if account["missing"]:
         return f"{text}; see: kore-etl sync --full"
-    is_more = account["stored_live"] + account["quarantined"] > account["server_total"]
-    return f"{text}; see: kore-etl reconcile" if is_more else text
+    return f"{text}; see: kore-etl reconcile" if not_marked(account) > 0 else text
 
 
 def _verified(each: SourceStatus, now: datetime) -> str:
