@@ -47,7 +47,8 @@ def fill(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
 
 def write_each(connection: Connection, statement: Any, rows: Sequence[Row]) -> None:
     """Run a statement for each row; it is kept as text, so it is to be the same object each time."""
-    sql, names = _compiled(statement, type(connection.dialect))
+    kind: Any = type(connection.dialect)
+    sql, names = _compiled(statement, kind)
     plain: list[Any] = [{name: _plain(value) for name, value in row.items()} for row in rows]
     connection.exec_driver_sql(sql, [*map(itemgetter(*names), plain)] if names else plain)
 
