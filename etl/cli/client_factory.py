@@ -96,7 +96,7 @@ class Builder:
     def give_back(self, source: SourceSettings) -> float:
         """Give back what this process holds of a source's budget; return the share that its account has spent."""
         budget = self.budget(source)
-        with suppress(DatabaseError):  # places come back by themselves, only later
+        with suppress(DatabaseError):  # slots come back by themselves, only later
             budget.give_back()
             return budget.share()
         return 0.0

@@ -4,7 +4,7 @@ All threads, processes and hosts that share a :class:`BudgetStore` share the bud
 time between its sending and its answer. So a request in flight counts until its deadline, and from its answer on for
 one span more. The server never counts more, however slow the network is, and also where a process was killed.
 
-A process takes several places at once while half of the budget is free, and gives unused ones back. So most requests
+A process takes several slots at once while half of the budget is free, and gives unused ones back. So most requests
 cost no access to the store.
 """
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 MINUTE = 60.0
 HOUR = 3600.0
-_POLL = 1.0  # seconds: a place in use may come back at any time
-_REUSE = 10.0  # seconds in which a place that was taken in advance can be used
+_POLL = 1.0  # seconds: a slot in use may come back at any time
+_REUSE = 10.0  # seconds in which a slot that was taken in advance can be used
 _IN_ADVANCE = 15  # a process takes at most this part of the budget in advance
 _LONGEST_PAUSE = HOUR
 _SHORTEST_WAIT = 0.001  # seconds: the difference of two times may be rounded to 0
@@ -66,18 +66,18 @@ class _Span(NamedTuple):
 
 
 class _Held(NamedTuple):
-    """Places of requests that are in flight or not sent yet: each counts as sent at ``until``, its deadline."""
+    """Slots of requests that are in flight or not sent yet: each counts as sent at ``until``, its deadline."""
 
     since: float
     until: float
-    places: int
+    slots: int
 
 
 @dataclass(slots=True)
 class _Usage:
     """What an account's budget is used for at ``now``, by the store's clock.
 
-    ``answered`` has (time, requests) of answered requests, ``held`` the places of each holder.
+    ``answered`` has (time, requests) of answered requests, ``held`` the slots of each holder.
     """
 
     now: float
@@ -95,7 +95,7 @@ class _Usage:
         stored = orjson.loads(text)
         usage.answered = [(usage._moved(moment, moment)[1], requests) for moment, requests in stored["answered"]]
         usage.held = {
-            holder: [_Held(*usage._moved(since, until), places) for since, until, places in several]
+            holder: [_Held(*usage._moved(since, until), slots) for since, until, slots in several]
             for holder, several in stored["held"].items()
         }
         usage.pause = usage._moved(*stored["pause"])
@@ -123,10 +123,10 @@ class _Usage:
     def moments(self, seconds: float, *, earliest: bool = False) -> list[tuple[float, int]]:
         """Return (time, requests) that count in the last ``seconds``, newest first.
 
-        A held place counts at its deadline, or now if ``earliest``: its answer may come at once.
+        A held slot counts at its deadline, or now if ``earliest``: its answer may come at once.
         """
         held = [
-            (min(each.until, self.now) if earliest else each.until, each.places)
+            (min(each.until, self.now) if earliest else each.until, each.slots)
             for several in self.held.values()
             for each in several
         ]
@@ -136,11 +136,11 @@ class _Usage:
         """Return how many requests may be sent now."""
         if self.pause[1] > self.now:
             return 0
-        return min(span.limit - sum(places for _, places in self.moments(span.seconds)) for span in spans)
+        return min(span.limit - sum(slots for _, slots in self.moments(span.seconds)) for span in spans)
 
     def share(self, span: _Span) -> float:
         """Return the share of a span's limit that is used, from 0.0 to 1.0."""
-        return min(1.0, sum(places for _, places in self.moments(span.seconds)) / span.limit)
+        return min(1.0, sum(slots for _, slots in self.moments(span.seconds)) / span.limit)
 
     def wait(self, spans: list[_Span]) -> float:
         """Return the least seconds until a request may be sent."""
@@ -150,8 +150,8 @@ class _Usage:
 
     def _wait(self, span: _Span) -> float:
         left = span.limit
-        for moment, places in self.moments(span.seconds, earliest=True):
-            left -= places
+        for moment, slots in self.moments(span.seconds, earliest=True):
+            left -= slots
             if left <= 0:
                 return moment + span.seconds - self.now
         return 0.0
@@ -174,7 +174,7 @@ def _summed(answered: list[tuple[float, int]], now: float, spans: list[_Span]) -
 
 @dataclass(slots=True, eq=False)
 class _Lease:
-    """Places that this process holds until ``until`` by the store's clock, ``expires`` by its own."""
+    """Slots that this process holds until ``until`` by the store's clock, ``expires`` by its own."""
 
     since: float
     until: float
@@ -247,7 +247,7 @@ class RateLimiter:
             self._update(pause=min(seconds, _LONGEST_PAUSE))
 
     def give_back(self) -> None:
-        """Give the unused places back, and store what was answered."""
+        """Give the unused slots back, and store what was answered."""
         with self._lock:
             if self._leases or self._answered:
                 self._update()
@@ -288,7 +288,7 @@ class RateLimiter:
             return wait
 
     def _update(self, *, within: float | None = None, pause: float = 0.0) -> tuple[float, _Lease | None]:
-        """Store this process's part of the usage; with ``within`` also take places, or return the wait for one."""
+        """Store this process's part of the usage; with ``within`` also take slots, or return the wait for one."""
         while True:
             read, (now, version, text) = self._monotonic(), self._store.read()
             usage = self._with_mine(_Usage.of(now, text), read)
@@ -299,7 +299,7 @@ class RateLimiter:
                 wait = usage.wait(self._spans)
                 if not wait:
                     lasts = within + _REUSE
-                    lease = _Lease(now, now + lasts, read + lasts, self._places(usage))
+                    lease = _Lease(now, now + lasts, read + lasts, self._slots(usage))
                     usage.held.setdefault(self._me, []).append(_Held(lease.since, lease.until, lease.unused))
                 self._may_come_back = any(each.until > now for several in usage.held.values() for each in several)
                 self.is_paused = usage.pause[1] > now
@@ -316,7 +316,7 @@ class RateLimiter:
         return wait, lease
 
     def _usage(self) -> _Usage:
-        """Return the account's usage, without the unused places of this process."""
+        """Return the account's usage, without the unused slots of this process."""
         with self._lock:
             read, (now, _, text) = self._monotonic(), self._store.read()
             return self._with_mine(_Usage.of(now, text), read)
@@ -329,15 +329,15 @@ class RateLimiter:
         ]
         return usage
 
-    def _places(self, usage: _Usage) -> int:
-        """Return how many places to take: several while half of the budget is free."""
+    def _slots(self, usage: _Usage) -> int:
+        """Return how many slots to take: several while half of the budget is free."""
         spare = min(span.limit for span in self._spans)
         return max(1, min(usage.free(self._spans) - spare // 2, spare // _IN_ADVANCE))
 
 
 def _time_until(usage: _Usage, span: _Span, requests: int) -> float:
-    moments = [moment for moment, places in reversed(usage.moments(span.seconds, earliest=True)) for _ in range(places)]
-    place, rounds = len(moments) + requests - 1, 0
-    while place >= len(moments):
-        place, rounds = place - span.limit, rounds + 1
-    return (rounds - 1) * span.seconds if place < 0 else moments[place] + rounds * span.seconds - usage.now
+    moments = [moment for moment, slots in reversed(usage.moments(span.seconds, earliest=True)) for _ in range(slots)]
+    slot, rounds = len(moments) + requests - 1, 0
+    while slot >= len(moments):
+        slot, rounds = slot - span.limit, rounds + 1
+    return (rounds - 1) * span.seconds if slot < 0 else moments[slot] + rounds * span.seconds - usage.now

@@ -117,7 +117,7 @@ requests = st.builds(Request, st.integers(0, 2), seconds, st.floats(0, 90), st.f
 
 @given(st.integers(1, 40), st.integers(20, 60), st.lists(requests, min_size=1, max_size=60))
 def test_no_minute_and_no_hour_ever_hold_more(per_minute, per_hour, sent):
-    """Three processes share a store, whose clock is another one; some die, and some give their places back."""
+    """Three processes share a store, whose clock is another one; some die, and some give their slots back."""
     clock = Clock()
     store = Store(clock, ahead=12345.6)
     budgets = [clock.budget(per_minute, per_hour, store) for _ in range(3)]
@@ -133,7 +133,7 @@ def test_no_minute_and_no_hour_ever_hold_more(per_minute, per_hour, sent):
             budget.answered()
             if each.share > 0.5:
                 budget.give_back()
-        else:  # it is killed, and another takes its place
+        else:  # it is killed, and another takes over
             budgets[each.who] = clock.budget(per_minute, per_hour, store)
     assert most_in(MINUTE, counted) <= per_minute
     assert most_in(HOUR, counted) <= per_hour
@@ -193,7 +193,7 @@ def test_a_request_of_another_thread_keeps_its_own_moment():
     assert clock.slept == [MINUTE - 20]
 
 
-def test_places_that_were_not_used_go_back():
+def test_slots_that_were_not_used_go_back():
     clock = Clock()
     store = Store(clock)
     one, other = (clock.budget(60, store=store) for _ in range(2))
@@ -239,7 +239,7 @@ def test_requests_before_a_clock_that_went_back_count_for_a_minute():
     store.ahead = 0.0
     later = clock.budget(1, store=store)
     clock.ask(later)
-    assert clock.now - 1000 == pytest.approx(MINUTE + 10, abs=1.1)  # the place was not given back
+    assert clock.now - 1000 == pytest.approx(MINUTE + 10, abs=1.1)  # the slot was not given back
 
 
 def test_many_moments_take_little_room():
