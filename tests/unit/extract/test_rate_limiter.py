@@ -232,7 +232,7 @@ def test_a_pause_lasts_an_hour_at_most():
     assert budget.wait() == HOUR
 
 
-def test_requests_before_a_clock_that_went_back_count_for_a_minute():
+def test_requests_count_though_the_clock_went_back():
     clock = Clock()
     store = Store(clock, ahead=1e6)
     clock.ask(clock.budget(1, store=store))
