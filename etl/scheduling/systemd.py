@@ -74,10 +74,9 @@ def install_units(texts: Mapping[str, str], folder: Path, *, user: bool, root: P
             for command in commands:
                 run(command)
         except ConfigError as error:
-            where = "in a login session of yours" if user else "where systemd is at work"
-            raise ConfigError(
-                f"{error}; the units are written: run it {where}, or use: kore-etl schedule cron"
-            ) from error
+            where, option = ("in a login session of yours", " --user") if user else ("where systemd is at work", "")
+            advice = f"the units are written: run it {where}, or use: kore-etl schedule cron{option}"
+            raise ConfigError(f"{error}; {advice}") from error
         say(f"the timers are started; see: systemctl {' '.join([*options, 'list-timers', quoted])}")
     else:
         say("now run: " + " && ".join(map(" ".join, commands)))
