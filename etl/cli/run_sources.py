@@ -49,6 +49,7 @@ def work_on_sources(
     output: str,
     configured: Collection[Identity] = (),
     wait: timedelta | None = None,
+    clock: Callable[[], datetime] = now,
 ) -> int:
     """Do the work on each source, also after one failed; return the worst exit code.
 
@@ -59,7 +60,7 @@ def work_on_sources(
     with graceful() as stop:
         notifier = Notifier(settings, work.command, {stream for _, _, stream in configured})
         engine = _opened(settings, notifier)
-        builder = Builder(settings, engine, stop)
+        builder = Builder(settings, engine, stop, clock=clock)
         for source in settings.sources:
             with logs.bound(source=source.name):
                 try:
@@ -100,7 +101,8 @@ def _work_on(
             builder.on_wait = progress.wait
             start = partial(
                 start_run,
-                engine, source_spec, work.command, clock=now, on_progress=progress.show, after_wait=builder.take_over,
+                engine, source_spec, work.command, clock=builder.clock, on_progress=progress.show,
+                after_wait=builder.take_over,
             )  # fmt: skip
             run = _entered(stack, start, wait.total_seconds(), builder, source)
             with logs.bound(run=run.id):

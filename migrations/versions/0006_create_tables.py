@@ -180,6 +180,7 @@ def create_tables() -> None:
         sa.Column(
             "collapse_accepted_at", moment, comment="when a collapsed total was accepted; null once it is confirmed"
         ),
+        sa.Column("absent_ids", json, comment="tasks found deleted on the server that are not marked yet"),
         sa.PrimaryKeyConstraint("id", name="pk_sources"),
         sa.UniqueConstraint("host", "account_id", "stream_id", name="uq_sources_host_account_id_stream_id"),
         comment="the sources of tasks: a host, an account and a stream each",

@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
 from etl.extract.http.retrying_client import Client
 from etl.jobs.maintenance.rebuild_from_raw import rebuild
+from etl.jobs.pipeline.batch_transaction import BatchWriter, Progress
 from etl.jobs.pipeline.prefetch import OF_NEW
-from etl.jobs.pipeline.store_batches import BatchWriter, Progress
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.jobs.run.ensure_capabilities import CapabilityTracker
 from etl.jobs.run.fenced_transactions import SourceStore

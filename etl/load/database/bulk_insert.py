@@ -17,7 +17,8 @@ from etl.load.database.errors import mapped
 from etl.load.database.types import Moment, to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Connection, Table
 
@@ -26,40 +27,34 @@ _ROWS_AT_ONCE = (25, 5, 1)  # rows of one insert: few sizes, so that each statem
 
 
 def fill(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert rows, all with the columns of the first row; errors are mapped as for a statement."""
+    """Insert rows, all with the columns of the first row; errors are mapped as for a statement.
+
+    Columns in which no row has a value are left out, because drivers take long for None.
+    """
     if not rows:
         return
     names = tuple(rows[0])
-    values = _plain(rows, names, table)
-    if connection.dialect.name == "postgresql":
-        _copy(connection, table.name, names, values)
-        return
-    _insert(connection, table.name, names, values)
+    values = {
+        name: _with_text(column) if isinstance(table.c[name].type, Moment) else column
+        for name, column in zip(names, zip(*map(itemgetter(*names), rows), strict=True), strict=True)
+        if table.c[name].server_default is not None or column.count(None) < len(column)
+    }
+    insert = _copy if connection.dialect.name == "postgresql" else _insert
+    insert(connection, table.name, tuple(values), [*zip(*values.values(), strict=True)])
 
 
-def _insert(connection: Connection, table: str, names: tuple[str, ...], values: list[Sequence[Any]]) -> None:
+def _with_text(moments: Iterable[datetime | None]) -> list[str | None]:
+    """Return times as text that both databases read."""
+    return [None if moment is None else to_text(moment) for moment in moments]
+
+
+def _insert(connection: Connection, table: str, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     driver: Any = connection.connection.driver_connection
     with mapped(connection), closing(driver.cursor()) as cursor:
         for many in _ROWS_AT_ONCE:
-            while len(values) >= many:
-                some, values = values[:many], values[many:]
+            while len(rows) >= many:
+                some, rows = rows[:many], rows[many:]
                 cursor.execute(_statement(table, names, many), tuple(chain.from_iterable(some)))
-
-
-def _plain(rows: Iterable[Row], names: tuple[str, ...], table: Table) -> list[Sequence[Any]]:
-    """Return the values of each row, with times as text that both databases read."""
-    moments = [place for place, name in enumerate(names) if isinstance(table.c[name].type, Moment)]
-    values: list[Any] = [*map(itemgetter(*names), rows)]
-    return [*_with_text(values, moments)] if moments else values
-
-
-def _with_text(values: Iterable[Sequence[Any]], moments: Sequence[int]) -> Iterator[Sequence[Any]]:
-    for row in values:
-        changed = list(row)
-        for place in moments:
-            if changed[place] is not None:
-                changed[place] = to_text(changed[place])
-        yield changed
 
 
 @cache

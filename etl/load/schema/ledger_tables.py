@@ -27,6 +27,7 @@ sources = Table(
     Column("missing_searched", Integer, comment="how many missing tasks the last search did not find"),
     Column("missing_searched_at", Moment),
     Column("collapse_accepted_at", Moment, comment="when a collapsed total was accepted; null once it is confirmed"),
+    Column("absent_ids", Json, comment="tasks found deleted on the server that are not marked yet"),
     UniqueConstraint("host", "account_id", "stream_id"),
     comment="the sources of tasks: a host, an account and a stream each",
 )

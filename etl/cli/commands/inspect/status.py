@@ -104,7 +104,7 @@ def _lines(each: SourceStatus, now: datetime) -> dict[str, Any]:
 
 
 def _account(each: SourceStatus) -> str:
-    from etl.jobs.run.options import account_text
+    from etl.jobs.run.options import account_text, not_marked
 
     account = each.account
     text = account_text(account) if account else None
@@ -112,8 +112,7 @@ def _account(each: SourceStatus) -> str:
         return "none: " + ("the server told no total" if each.last_sync else "no sync was completed yet")
     if account["missing"]:
         return f"{text}; see: kore-etl sync --full"
-    is_more = account["stored_live"] + account["quarantined"] > account["server_total"]
-    return f"{text}; see: kore-etl reconcile" if is_more else text
+    return f"{text}; see: kore-etl reconcile" if not_marked(account) > 0 else text
 
 
 def _verified(each: SourceStatus, now: datetime) -> str:

@@ -125,6 +125,6 @@ def _sync(*, full: bool, workers: int | None) -> Job:
 
 
 def _reconcile(*, full: bool) -> Job:
-    from etl.jobs.reconcile.mark_deletions import reconcile as job  # imported only when needed: it imports much
+    from etl.jobs.reconcile import reconcile as job  # imported only when needed: it imports much
 
     return lambda run: job(run, full=full)

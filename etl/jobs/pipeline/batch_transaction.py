@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from etl.errors import DatabaseError, LockedError
 from etl.jobs.pipeline.prefetch import OF_CHANGED, OF_NEW
-from etl.jobs.pipeline.window_progress import WindowProgress
+from etl.jobs.pipeline.window_row import WindowProgress
 from etl.jobs.run.fenced_transactions import SourceStore
 from etl.jobs.run.options import RunCounters
 from etl.jobs.run.page_requests import Fetcher
@@ -22,8 +22,7 @@ from etl.load.database.engine import storing
 from etl.load.database.errors import UnstorableError
 from etl.load.ledger import rejected_records, runs, watermarks, windows
 from etl.load.upsert import unknown_record_keys
-from etl.load.upsert.batch_rows import Batch, Rejected
-from etl.load.upsert.merge_tasks import Counts
+from etl.load.upsert.batch import Batch, Counts, Rejected
 from etl.load.upsert.store_batch import store, store_what_fits
 from etl.logs import get_logger
 
@@ -66,7 +65,6 @@ class BatchWriter:
         self._clock = clock
         self._on_progress = on_progress
         self._seen_keys: set[str] = set()
-        self.after_store: Callable[[Batch], None] = lambda _batch: None
 
     def store(
         self,
@@ -91,7 +89,6 @@ class BatchWriter:
             _warn_if_unverified(window)
         # Newest first has no window yet, and its total does not tell how much is left to read.
         self._on_progress(self._counters, batch.total if window is not None else None)
-        self.after_store(batch)
         return stored
 
     def close_window(self, window: WindowProgress) -> None:
