@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Date, Engine, MetaData, Table,
 
 from etl.errors import ConfigError
 from etl.jobs.maintenance import upgrade_from_0_1
-from etl.load.database.bulk_insert import fill
+from etl.load.database.bulk_statements import fill
 from etl.load.database.errors import place
 from etl.load.database.types import JsonText
 from etl.load.schema import migrate, postgres_sequences
