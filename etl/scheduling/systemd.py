@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from etl.errors import ConfigError
-from etl.scheduling.installed_command import Installation, install_file, run, say, shipped_file
+from etl.logs import say
+from etl.scheduling.installed_command import Installation, install_file, run, shipped_file
 from etl.scheduling.interval import calendar
 
 SERVICE, TIMER, FAILED = "kore-etl.service", "kore-etl.timer", "kore-etl-failed@.service"
