@@ -149,6 +149,12 @@ def told(error: BaseException) -> str:
 
 
 _ALWAYS_TOLD = ("requests", "inserted", "updated")
+_STATES = {
+    ExitCode.DONE: "Done",
+    ExitCode.INCOMPLETE: "Incomplete",
+    ExitCode.INTERRUPTED: "Stopped",
+    ExitCode.TERMINATED: "Stopped",
+}
 
 
 class _Report:
@@ -166,7 +172,7 @@ class _Report:
         """Print why the work failed."""
         self.exit_code = error.exit_code
         self._error = told(error)
-        click.echo(f"{logs.journal_priority('error')}kore-etl: error: {self._name}: {self._error}", err=True)
+        logs.say(f"{self._name}: {self._error}", "error")
 
     def break_off(self, error: BaseException) -> None:
         """Record a bug or a signal; others print it."""
@@ -226,12 +232,12 @@ class _Report:
     def _summary(self) -> str:
         """Return one sentence for a person: "Done: 120 new, 3 changed, 4 requests, 0.7 s"."""
         counts = self._counts()
-        state = {ExitCode.DONE: "Done", ExitCode.INCOMPLETE: "Incomplete"}.get(self.exit_code, "Failed")
+        state = _STATES.get(self.exit_code, "Failed")
         told = [
             f"{counts[name]:,} {word}"
             for name, word in (("inserted", "new"), ("updated", "changed"), ("rejected", "rejected"))
             if counts[name]
-        ] or ["nothing new"]
+        ] or (["nothing new"] if counts["fetched"] else [])
         if counts["unverified"]:
             told.append(counted(counts["unverified"], "unverified window"))
         account = account_text(counts) if counts["stored_live"] is not None else None

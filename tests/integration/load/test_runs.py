@@ -158,12 +158,12 @@ def test_a_run_that_ended_well_is_not_abandoned_later(database: Database) -> Non
     assert row(database, database.run_id)["state"] == "finished"
 
 
-@pytest.mark.parametrize(("told", "kept"), [(5, 5), (None, None), (10**30, None), (2**31 - 1, 2**31 - 1)])
-def test_a_total_that_is_no_count_is_not_kept(database: Database, told: int | None, kept: int | None) -> None:
+@pytest.mark.parametrize("told", [5, None, 2**31 - 1])
+def test_the_total_of_a_window_is_kept(database: Database, told: int | None) -> None:
     window_id = open_window(database, database.run_id)
     with database.engine.begin() as connection:
         windows.note(connection, window_id, reported_total=told)
-    assert window(database, window_id)["reported_total"] == kept
+    assert window(database, window_id)["reported_total"] == told
 
 
 def test_a_run_owns_its_source_until_another_one_begins(database: Database) -> None:
