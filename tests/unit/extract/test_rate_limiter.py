@@ -91,7 +91,7 @@ def test_a_request_counts_from_its_answer_on():
     assert clock.slept == [MINUTE]
 
 
-def test_a_request_without_an_answer_counts_from_its_deadline_on():
+def test_an_unanswered_request_counts_from_its_deadline_on():
     clock = Clock()
     budget = clock.budget(1)
     before = clock.now
