@@ -39,7 +39,7 @@ def _launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
     parts += [
         "etl.jobs.sync",
         "etl.jobs.backfill",
-        "etl.jobs.reconcile.mark_deletions",
+        "etl.jobs.reconcile",
         "etl.jobs.maintenance.retry_rejected",
     ]
     with Preloaded(clean_environment(tmp_path_factory.mktemp("launcher")), *parts) as launcher:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import orjson
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
+from etl.cli.client_factory import now
 from etl.cli.run_sources import Work, work_on_sources
 from etl.jobs.backfill import Period, backfill
 from etl.jobs.diagnostics.check_derived import first_difference
 from etl.jobs.sync import sync
 from etl.load.database.engine import open_engine, reading
+from etl.load.ledger.request_budgets import StoredBudgets
 from etl.sandbox import Sandbox
 from etl.settings import load_settings
 
@@ -47,8 +50,11 @@ NONE = Differences()
 class Mirror:
     """Runs commands against a sandbox into a database, and compares the two."""
 
-    def __init__(self, server: Sandbox, database_url: str, **settings: str) -> None:
+    def __init__(
+        self, server: Sandbox, database_url: str, *, clock: Callable[[], datetime] = now, **settings: str
+    ) -> None:
         self.server = server
+        self.clock = clock
         self.database_url = database_url
         self.settings = {
             **server.environment,
@@ -67,7 +73,7 @@ class Mirror:
         before = self.server.request_count
         settings = load_settings(None, self.settings, {}).settings
         with capture_logs() as log:
-            code = work_on_sources(settings, Work(command, do), output="text")
+            code = work_on_sources(settings, Work(command, do), output="text", clock=self.clock)
         return Outcome(code, self.server.request_count - before, log)
 
     def rows(self, query: str) -> list[Any]:
@@ -86,6 +92,15 @@ class Mirror:
                 connection.execute(text(statement))
         finally:
             engine.dispose()
+
+    def forget_requests(self) -> None:
+        """Let the account's budget be full again."""
+        engine = open_engine(self.database_url)
+        budgets = StoredBudgets(engine)
+        with budgets.engine().connect() as connection:
+            connection.execute(text("delete from request_budgets"))
+        budgets.close()
+        engine.dispose()
 
     def value(self, query: str) -> Any:
         ((value,),) = self.rows(query)

@@ -117,6 +117,14 @@ def moment_of(record: Any, field: str) -> datetime | None:
         return None
 
 
+def is_inactive(record: Any) -> bool:
+    """Tell whether a record says that its task is inactive."""
+    if isinstance(record, Record) and record.task is not None:
+        return record.task.isActive is False
+    record = plain(record)
+    return isinstance(record, dict) and record.get("isActive") is False
+
+
 def _count(value: object) -> int | None:
     if isinstance(value, str) and value.isdecimal() and len(value) < 16:
         value = int(value)

@@ -22,8 +22,8 @@ from etl.load.queries import mark_deleted_tasks, status
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
 from etl.load.schema.ledger_tables import sources
 from etl.load.schema.task_tables import CHILDREN, daily_counts, status_intervals, task_progress, tasks
-from etl.load.upsert import erase, replace_rows
-from etl.load.upsert.batch_rows import Batch
+from etl.load.upsert import erase, rebuild_rows
+from etl.load.upsert.batch import Batch
 from etl.load.upsert.dimensions import KEY
 from etl.times import to_milliseconds
 from etl.transform import Stream, TaskRows, transform
@@ -82,7 +82,7 @@ def _of_records(connection: Connection, stream: Stream) -> Iterator[str]:
     # exactly what is stored tells that there is none: a hidden task may stand for one that is gone.
     known = status.account(connection, stream.source_id)
     is_whole = known is not None and known["stored_live"] + known["quarantined"] == known["server_total"]
-    while found := replace_rows.records(connection, stream.source_id, after=last, most=_AT_ONCE):
+    while found := rebuild_rows.records(connection, stream.source_id, after=last, most=_AT_ONCE):
         last = found[-1][0]
         batch = transformer.transform_stored(text for key, text in found if key not in erased)
         yield from _of_tasks(connection, batch)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from etl.jobs.pipeline.store_batches import BatchWriter
+from etl.jobs.pipeline.batch_transaction import BatchWriter
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.jobs.run.ensure_capabilities import CapabilityTracker
 from etl.jobs.run.fenced_transactions import SourceStore
@@ -40,7 +40,8 @@ class RunContext:
         """Count the tasks that the server should count, and again only after a task was stored or changed."""
         key = (self.counters.inserted, self.counters.updated)
         if key not in self.counted:
-            self.counted[key] = self.store.read(present_tasks.count)
+            with_inactive = self.capabilities.current.counts_inactive is not False
+            self.counted[key] = self.store.read(present_tasks.count, with_inactive=with_inactive)
         return self.counted[key]
 
     def lookback(self) -> timedelta:

@@ -30,9 +30,10 @@ def gone_ids(connection: Connection, source_id: int) -> frozenset[str]:
     return frozenset(connection.execute(query).scalars())
 
 
-def count_marked(connection: Connection, source_id: int) -> int:
-    """Count the tasks of a source that are marked as gone."""
-    query = select(func.count()).select_from(tasks).where(tasks.c.source_id == source_id, not_(is_present()))
+def count_marked(connection: Connection, source_id: int, *, since: datetime | None = None) -> int:
+    """Count the tasks of a source that are marked as gone, or were marked after a moment."""
+    is_marked = not_(is_present()) if since is None else tasks.c.gone_at > since
+    query = select(func.count()).select_from(tasks).where(tasks.c.source_id == source_id, is_marked)
     return int(connection.execute(query).scalar_one())
 
 

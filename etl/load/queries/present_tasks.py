@@ -27,15 +27,28 @@ _COLUMNS = {"createdAt": tasks.c.created_at, "updatedAt": tasks.c.updated_at}
 _MOST_PARAMETERS = 500  # the most ids in one statement
 
 
-def count(connection: Connection, source_id: int) -> int:
+def count(connection: Connection, source_id: int, *, with_inactive: bool = True) -> int:
     """Count the tasks of a source that the server should still have."""
-    return _number(connection, tasks.c.source_id == source_id, is_present())
+    shown = is_present() if with_inactive else is_present() & tasks.c.deleted_at.is_(None)
+    return _number(connection, tasks.c.source_id == source_id, shown)
 
 
 def is_any(connection: Connection, source_id: int) -> bool:
     """Tell whether there is any task of a source that the server should still give."""
     query = select(tasks.c["_id"]).where(tasks.c.source_id == source_id, is_present()).limit(1)
     return connection.execute(query).first() is not None
+
+
+def ids(connection: Connection, source_id: int) -> frozenset[str]:
+    """Return the ids of the tasks of a source that the server should still give."""
+    query = select(tasks.c["_id"]).where(tasks.c.source_id == source_id, is_present())
+    return frozenset(connection.execute(query).scalars())
+
+
+def newest_inactive(connection: Connection, source_id: int, field: Field) -> datetime | None:
+    """Return the latest value of a field among the inactive tasks that the server should still give."""
+    query = select(func.max(_COLUMNS[field])).where(is_of(source_id), is_present(), tasks.c.deleted_at.is_not(None))
+    return connection.execute(query).scalar()
 
 
 def count_since(connection: Connection, source_id: int, field: Field, start: datetime) -> int:

@@ -27,12 +27,13 @@ from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.read_unresolved import read_unresolved
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
-from etl.jobs.pipeline.window_progress import WindowProgress
+from etl.jobs.pipeline.reverted_names import ShownVersions
+from etl.jobs.pipeline.window_row import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, watermarks
 from etl.load.queries import present_tasks
 from etl.load.queries.find_canary import find_canary
-from etl.load.upsert.merge_tasks import Counts
+from etl.load.upsert.batch import Counts
 from etl.logs import bound
 from etl.times import interval
 
@@ -58,8 +59,8 @@ def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -
     advance(run)
 
 
-def load_newest_first(run: RunContext, since: datetime) -> None:
-    """Read and store all changes since a time, newest first."""
+def load_newest_first(run: RunContext, since: datetime, shown: ShownVersions | None = None) -> None:
+    """Read and store all changes since a time, newest first; note the versions of names in ``shown``."""
     before = run.fetch.requests
     with bound(window=interval(since, None)):
         progress = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since)
@@ -67,6 +68,8 @@ def load_newest_first(run: RunContext, since: datetime) -> None:
             end = run.server_clock.earliest_start()
             after = progress.extended(batch, end=end, requests=run.fetch.requests - before)
             progress = run.writer.store(batch, after).window or after
+            if shown is not None:
+                shown.add(batch)
         if progress.is_open:
             _close(run, progress, before)
 

@@ -17,10 +17,10 @@ from etl.extract.http.query import Query
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, choose_strategy
-from etl.jobs.pipeline.server_count_check import note, take_account
-from etl.jobs.reconcile.confirm_deletions import confirm_deletions
-from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
-from etl.jobs.reconcile.find_differing_ranges import BEGINNING_OF_TIME, CountComparison
+from etl.jobs.comparison.compare_counts import BEGINNING_OF_TIME, CountComparison
+from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError, confirm_deletions
+from etl.jobs.comparison.find_missing_tasks import Differences
+from etl.jobs.pipeline.account_of_run import note, take_account
 from etl.jobs.run.lifecycle import make_indexes
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.sync import sync
@@ -66,7 +66,9 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
         run.store.write(sources.put, collapse_accepted_at=None)
     returned = marked_before + marked - run.store.read(mark_deleted_tasks.count_marked)
     run.counted.clear()
-    note(run, run.fetch.undated_total if run.options.start is None else None)
+    known = Differences(candidates.hidden, 0)
+    run.store.write(sources.remember_absent, ())
+    note(run, run.fetch.undated_total if run.options.start is None else None, known)
     spent = run.fetch.requests - requests
     done = Reconciled(candidates.compared, marked, returned, candidates.added, spent)
     log.info("reconcile.finished", **asdict(done))
@@ -86,8 +88,8 @@ def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandid
 
 def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: bool) -> int:
     total = run.fetch(Query(limit=1)).total
-    if deep:
-        _read_everything(run, candidates)
+    if deep or (total is not None and run.capabilities.current.counts_inactive is False):
+        _read_everything(run, candidates)  # ranges of dates cannot be compared where totals leave tasks out
         restart_verification(run)
     elif total is None:
         raise IncompleteError("the server does not count its tasks: finding deletions takes kore-etl reconcile --deep")
@@ -96,7 +98,9 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
         if total == candidates.live + candidates.quarantined:
             candidates.compared = candidates.live
         else:
-            CountComparison(run, candidates).find(total)
+            comparison = CountComparison(run, candidates)
+            comparison.find(total)
+            candidates.hidden = max(candidates.hidden, comparison.hidden)
     if candidates.gone:
         confirm_deletions(run, candidates)
     marked = run.store.write(mark_deleted_tasks.mark, candidates.gone, run_id=run.id, now=run.clock())
