@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from etl.explore.key_links import link
 
 _ROWS = 3  # of each question
 _PATIENCE_MS = 4000
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}")
 _LATE = "due_at < strftime('%Y-%m-%d %H:%M:%f', 'now')"
 _HEADLINE = {
     "Open": ("is_open", "is_open=1"),
@@ -56,7 +58,7 @@ async def _answer(database: Any, number: int, question: Question) -> dict[str, A
         "title": f"{number}. {question.title}",
         "link": f"/{DATABASE}/{question.name}",
         "columns": found.columns if found else [],
-        "rows": [["" if cell is None else cell for cell in row] for row in found.rows] if found else [],
+        "rows": [[_short(cell) for cell in row] for row in found.rows] if found else [],
         "instead": "No row." if found else "This takes a while: open it.",
     }
 
@@ -120,6 +122,13 @@ def _value(change: Mapping[str, Any], which: str) -> Any:
     if table and key:
         return link(table, key, change["source_id"], text or key)
     return escape(text) if text else "none"
+
+
+def _short(cell: Any) -> Any:
+    """What a small table shows of a value: of a time no seconds."""
+    if isinstance(cell, str) and _TIME.fullmatch(cell):
+        return _minute(cell)
+    return "" if cell is None else cell
 
 
 def _minute(moment: str) -> str:

@@ -19,7 +19,7 @@ select
     stream_id,
     (select name from sources where sources.id = tasks.source_id) as source,
     source_id,
-    deleted_at is null and {unresolved:tasks} as is_open,
+    cast(deleted_at is null and {unresolved:tasks} as boolean) as is_open,
     is_breached,
     (select first_response_at from task_progress
      where task_progress.task_id = tasks._id and task_progress.source_id = tasks.source_id) as first_response_at,
