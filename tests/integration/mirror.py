@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import orjson
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
+from etl.cli.open_database import open_database
 from etl.cli.run_sources import Work, work_on_sources
 from etl.jobs.backfill import Period, backfill
 from etl.jobs.diagnostics.check_derived import first_difference
 from etl.jobs.sync import sync
-from etl.load.database.engine import open_engine, reading
+from etl.load.database.engine import reading
 from etl.sandbox import Sandbox
 from etl.settings import load_settings
 
@@ -45,7 +48,11 @@ NONE = Differences()
 
 
 class Mirror:
-    """Runs commands against a sandbox into a database, and compares the two."""
+    """Runs commands against a sandbox into a database, and compares the two.
+
+    All of them use one engine: SQLAlchemy compiles each statement anew for another one, which takes most of a short
+    run's time.
+    """
 
     def __init__(self, server: Sandbox, database_url: str, **settings: str) -> None:
         self.server = server
@@ -57,6 +64,12 @@ class Mirror:
             **{f"KORE_ETL_{name.upper()}": value for name, value in settings.items()},
         }
 
+    @cached_property
+    def engine(self) -> Engine:
+        engine = open_database(load_settings(None, self.settings, {}).settings)
+        weakref.finalize(self, engine.dispose)
+        return engine
+
     def sync(self, *, full: bool = False) -> Outcome:
         return self.work("sync", lambda run: sync(run, full=full))
 
@@ -67,25 +80,17 @@ class Mirror:
         before = self.server.request_count
         settings = load_settings(None, self.settings, {}).settings
         with capture_logs() as log:
-            code = work_on_sources(settings, Work(command, do), output="text")
+            code = work_on_sources(settings, Work(command, do), output="text", opened=self.engine)
         return Outcome(code, self.server.request_count - before, log)
 
     def rows(self, query: str) -> list[Any]:
-        engine = open_engine(self.database_url)
-        try:
-            with reading(engine) as connection:
-                return list(connection.execute(text(query)))
-        finally:
-            engine.dispose()
+        with reading(self.engine) as connection:
+            return list(connection.execute(text(query)))
 
     def change(self, statement: str) -> None:
         """Change the database behind the program's back."""
-        engine = open_engine(self.database_url)
-        try:
-            with engine.begin() as connection:
-                connection.execute(text(statement))
-        finally:
-            engine.dispose()
+        with self.engine.begin() as connection:
+            connection.execute(text(statement))
 
     def value(self, query: str) -> Any:
         ((value,),) = self.rows(query)
@@ -107,11 +112,7 @@ class Mirror:
 
     def difference(self) -> str | None:
         """The first difference between what is stored in derived tables and what is recomputed."""
-        engine = open_engine(self.database_url)
-        try:
-            return first_difference(engine)
-        finally:
-            engine.dispose()
+        return first_difference(self.engine)
 
     def gaps(self) -> list[Any]:
         return self.rows("select * from coverage_gaps")

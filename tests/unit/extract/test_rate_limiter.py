@@ -180,6 +180,18 @@ def test_an_earlier_run_counts_in_the_hour_over_its_time(spent, ended_ago, laste
     assert budget.wait() == pytest.approx(wait, abs=10)
 
 
+def test_a_budget_counts_the_requests_of_all_threads():
+    clock = Clock()
+    budget = clock.budget(3)
+    for _ in range(3):
+        other = threading.Thread(target=lambda: (budget.acquire(), budget.answered()))
+        other.start()
+        other.join()
+        clock.now += 1
+    budget.acquire()
+    assert clock.slept == [MINUTE - 3]
+
+
 def test_a_request_of_another_thread_keeps_its_own_moment():
     clock = Clock()
     budget = clock.budget(2)
