@@ -50,6 +50,7 @@ def work_on_sources(
     configured: Collection[Identity] = (),
     wait: timedelta | None = None,
     opened: Engine | None = None,
+    clock: Callable[[], datetime] = now,
 ) -> int:
     """Do the work on each source, also after one failed; return the worst exit code.
 
@@ -61,13 +62,14 @@ def work_on_sources(
     with graceful() as stop:
         notifier = Notifier(settings, work.command, {stream for _, _, stream in configured})
         engine = opened or _opened(settings, notifier)
-        builder = Builder(settings, engine, stop)
+        builder = Builder(settings, engine, stop, clock=clock)
         for source in settings.sources:
             with logs.bound(source=source.name):
                 try:
                     results.append(_work_on(engine, builder, source, work, notifier, wait or timedelta()))
                 except Exception as bug:  # noqa: BLE001 - it stops its own source alone, and is raised at the end
                     bugs.append(bug)
+        builder.close()
         if opened is None:
             engine.dispose()
     code = _worst([result["exit_code"] for result in results])
@@ -102,10 +104,9 @@ def _work_on(
         with progress_display(source.name, builder.budget(source)) as progress, ExitStack() as stack:
             builder.on_wait = progress.wait
             start = partial(
-                start_run,
-                engine, source_spec, work.command, clock=now, on_progress=progress.show, after_wait=builder.take_over,
-            )  # fmt: skip
-            run = _entered(stack, start, wait.total_seconds(), builder, source)
+                start_run, engine, source_spec, work.command, clock=builder.clock, on_progress=progress.show
+            )
+            run = _entered(stack, start, wait.total_seconds(), builder)
             with logs.bound(run=run.id):
                 report.run = run
                 report.more = work.do(run) or {}
@@ -118,7 +119,7 @@ def _work_on(
     finally:
         source_spec.client.close()
         report.log()
-        notifier.tell(report.ending(source, began, builder.budget(source).share()), engine)
+        notifier.tell(report.ending(source, began, builder.give_back(source)), engine)
     return report.as_json()
 
 
@@ -127,7 +128,6 @@ def _entered(
     start: Callable[[], AbstractContextManager[RunContext]],
     most: float,
     builder: Builder,
-    source: SourceSettings,
 ) -> RunContext:
     """Begin a run; while another one works, try again each second for ``most`` seconds."""
     began = time.monotonic()
@@ -143,8 +143,6 @@ def _entered(
             builder.stop.sleep(1.0)
             waited = time.monotonic() - began
         else:
-            if waited:
-                builder.take_over(source.account_id, waited)
             return run
 
 
@@ -154,6 +152,12 @@ def told(error: BaseException) -> str:
 
 
 _ALWAYS_TOLD = ("requests", "inserted", "updated")
+_STATES = {
+    ExitCode.DONE: "Done",
+    ExitCode.INCOMPLETE: "Incomplete",
+    ExitCode.INTERRUPTED: "Stopped",
+    ExitCode.TERMINATED: "Stopped",
+}
 
 
 class _Report:
@@ -171,7 +175,7 @@ class _Report:
         """Print why the work failed."""
         self.exit_code = error.exit_code
         self._error = told(error)
-        click.echo(f"{logs.journal_priority('error')}kore-etl: error: {self._name}: {self._error}", err=True)
+        logs.say(f"{self._name}: {self._error}", "error")
 
     def break_off(self, error: BaseException) -> None:
         """Record a bug or a signal; others print it."""
@@ -231,12 +235,12 @@ class _Report:
     def _summary(self) -> str:
         """Return one sentence for a person: "Done: 120 new, 3 changed, 4 requests, 0.7 s"."""
         counts = self._counts()
-        state = {ExitCode.DONE: "Done", ExitCode.INCOMPLETE: "Incomplete"}.get(self.exit_code, "Failed")
+        state = _STATES.get(self.exit_code, "Failed")
         told = [
             f"{counts[name]:,} {word}"
             for name, word in (("inserted", "new"), ("updated", "changed"), ("rejected", "rejected"))
             if counts[name]
-        ] or ["nothing new"]
+        ] or (["nothing new"] if counts["fetched"] else [])
         if counts["unverified"]:
             told.append(counted(counts["unverified"], "unverified window"))
         account = account_text(counts) if counts["stored_live"] is not None else None

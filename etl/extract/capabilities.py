@@ -28,7 +28,9 @@ Question = Literal[
     "page_rows",
     "longest_range",
     "any_range",
+    "counts_inactive",
 ]
+_LEARNT_LATER: frozenset[Question] = frozenset({"longest_range", "counts_inactive"})
 
 
 class CapabilityDriftError(ApiError):
@@ -46,7 +48,8 @@ class ServerCapabilities:
     """The capabilities; None is unknown and counts as the worse case.
 
     ``longest_range`` None with ``any_range`` True means no limit. ``page_rows`` is the number of rows seen from one
-    request. ``evidence`` says in words how each was found.
+    request. ``counts_inactive`` tells whether totals count inactive tasks; unknown counts as yes. ``evidence`` says in
+    words how each was found.
     """
 
     window_field: Field | None = None
@@ -57,6 +60,7 @@ class ServerCapabilities:
     page_rows: int | None = None
     any_range: bool | None = None
     longest_range: timedelta | None = None
+    counts_inactive: bool | None = None
     evidence: Mapping[str, str] = field(default_factory=dict)
 
     def limit(self) -> int:
@@ -99,8 +103,8 @@ class ServerCapabilities:
         return list(get_args(Question))
 
     def unknown(self) -> list[Question]:
-        """Return the questions without an answer; "no longest range" is an answer."""
-        return [name for name in self.questions() if name != "longest_range" and getattr(self, name) is None]
+        """Return the questions that a probe may answer and that have no answer yet."""
+        return [name for name in self.questions() if name not in _LEARNT_LATER and getattr(self, name) is None]
 
     def with_answer(self, question: Question, answer: Any, evidence: str) -> ServerCapabilities:
         """Return these capabilities with one answer added or changed."""

@@ -1,4 +1,8 @@
-"""Reads a range of history again: resumable, beside the scheduled syncs, without moving the watermark."""
+"""Reads a range of history again: resumable, beside the scheduled syncs, without moving the watermark.
+
+At its end it takes the account of the whole source, so that its exit code is true. There is none for a part of history
+before the first sync came to its end: most tasks are missing then.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,9 @@ from datetime import datetime
 from etl.extract.capabilities import CapabilityDriftError
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import Paging, ReadStrategy, choose_strategy
-from etl.jobs.pipeline.parallel_windows import read_in_parallel
+from etl.jobs.pipeline.account_of_run import take_account
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
+from etl.jobs.pipeline.read_windows_in_parallel import read_in_parallel
 from etl.jobs.run.ensure_capabilities import history_start
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import windows
@@ -60,6 +65,8 @@ def backfill(run: RunContext, period: Period, *, restart: bool = False, workers:
             run.capabilities.correct(drift)
         else:
             run.store.write(windows.rename_job, job, "backfill")  # the next one starts from the beginning
+            if period == Period() or run.store.watermark() is not None:
+                take_account(run, is_full=period == Period(), again=True)
             return
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from etl.api_record import Row, plain
 from etl.extract.capabilities import END_OF_TIME, ServerCapabilities
 from etl.extract.http.query import Field, Query
 from etl.extract.paging.page_checks import Window, window_query
@@ -16,8 +17,7 @@ from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.run.lifecycle import SourceSpec
 from etl.load.database.engine import reading
 from etl.load.ledger.sources import identity
-from etl.load.queries import status, tasks
-from etl.record import Row, plain
+from etl.load.queries import present_tasks, status
 from etl.times import format_time
 from etl.transform import Stream, TaskRows, dropper, transform
 
@@ -131,4 +131,4 @@ def _stored(engine: Engine | None, source: Row | None, keys: list[str]) -> dict[
     if engine is None or source is None:
         return {}
     with reading(engine) as connection:
-        return tasks.records(connection, source["id"], keys)
+        return present_tasks.records(connection, source["id"], keys)

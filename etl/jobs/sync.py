@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from etl.extract.capabilities import CapabilityDriftError
 from etl.extract.paging.read_strategy import ReadStrategy, choose_strategy
-from etl.jobs.load_changes import advance, load_changes, load_newest_first
+from etl.jobs.incremental_sync import advance, load_changes, load_newest_first
+from etl.jobs.pipeline.account_of_run import take_account
 from etl.jobs.pipeline.outage_check import require_plausible
-from etl.jobs.pipeline.parallel_windows import read_in_parallel
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
-from etl.jobs.pipeline.reverted_names import ReadVersions, revert_names
-from etl.jobs.pipeline.server_count_check import take_account
+from etl.jobs.pipeline.read_windows_in_parallel import read_in_parallel
+from etl.jobs.pipeline.reverted_names import ShownVersions, revert_names
 from etl.jobs.run.ensure_capabilities import has_beginning, history_start
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.verify import restart_verification, verify_due
@@ -46,20 +46,19 @@ def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: 
     require_plausible(run)
     start = history_start(run, strategy.field, look_before=job == "full")
     done = run.store.read(windows.progress, job, strategy.field, start) if job == "first" else None
+    shown = ShownVersions() if job == "full" else None
     time_range = TimeRange(
         job, strategy.field, strategy.history, done.checkpoint if done else start,
-        moves_watermark=strategy.field == "updatedAt", takes_back=True,
+        moves_watermark=strategy.field == "updatedAt", takes_back=True, shown=shown,
     )  # fmt: skip
-    read_versions = ReadVersions()
-    if job == "full":
-        run.writer.after_store = read_versions.add
     read_windows(run, read_in_parallel(run, time_range, workers))
     this_start = run.server_clock.earliest_start()
     first_start = done.opened_at if done else this_start
     if strategy.changes == "newest_first":
-        load_newest_first(run, first_start - run.options.lookback)
-    revert_names(run, read_versions)
-    if job == "full" and not run.counters.unverified:
-        run.store.write(rejected_records.mark_vanished, run_id=run.id, now=run.clock())
+        load_newest_first(run, first_start - run.options.lookback, shown)
+    if shown is not None:
+        revert_names(run, shown)
+        if not run.counters.unverified:
+            run.store.write(rejected_records.mark_vanished, run_id=run.id, now=run.clock())
     # Without an order nothing shows what changed while a run was cut off: the next one starts where it started.
     advance(run, first_start if strategy.changes == "unresolved" else this_start)

@@ -14,14 +14,14 @@ from typing import Any
 from etl.errors import ApiError, EtlError, RefusedError
 from etl.extract.capabilities import CapabilityDriftError
 from etl.extract.paging.read_strategy import choose_strategy
-from etl.jobs.pipeline.server_count_check import note
-from etl.jobs.reconcile.confirm_deletions import confirm_deletions
-from etl.jobs.reconcile.deletion_candidates import IncompleteError
-from etl.jobs.reconcile.verify_slice import Difference, Slice, Verified
+from etl.jobs.comparison.deletion_candidates import IncompleteError, confirm_deletions
+from etl.jobs.comparison.verify_slice import Difference, Slice, Verified
+from etl.jobs.pipeline.account_of_run import note_again
+from etl.jobs.pipeline.reverted_names import revert_to_stored
 from etl.jobs.run.ensure_capabilities import has_beginning, history_start
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import sources
-from etl.load.queries import deletions
+from etl.load.queries import mark_deleted_tasks
 from etl.logs import get_logger
 
 log = get_logger()
@@ -52,8 +52,11 @@ def verify(
     else:
         middle = found.position or end
         found.position = _read_all(run, found, found.position or _beginning(run), end, may_go_on)
-        if found.position is None and middle < end:
+        is_at_end = found.position is None
+        if is_at_end and middle < end:
             found.position = _read_all(run, found, _beginning(run), middle, may_go_on) or middle
+        if found.position is None or (is_at_end and found.position == middle):
+            revert_to_stored(run)
         _remember(run, found, run.clock())
     return {"verify": _finish(run, found, before)}
 
@@ -89,6 +92,8 @@ def verify_due(run: RunContext) -> None:
         run.capabilities.correct(drift)
     except ApiError as error:
         log.warning("verify.stopped", reason=str(error))
+    if rounds:
+        revert_to_stored(run)
     _remember(run, found, min(now, paced + found.tasks * pace))
     _finish(run, found, before)
 
@@ -105,8 +110,7 @@ def _remember(run: RunContext, found: Verified, until: datetime) -> None:
 def _finish(run: RunContext, found: Verified, requests_before: int) -> dict[str, Any]:
     run.counters.mended += found.mended
     if found.mended:
-        run.counted.clear()
-        note(run, run.counters.server_total)
+        note_again(run, marked=found.differences[Difference.DELETED])
     found.requests = run.fetch.requests - requests_before
     differences = {kind.value: number for kind, number in found.differences.items()}
     tell = log.warning if found.mended else log.info
@@ -182,4 +186,4 @@ def _mark(run: RunContext, slice_: Slice) -> int:
     except IncompleteError as error:
         log.warning("verify.not_marked", tasks=len(slice_.gone), reason=str(error))
         return 0
-    return run.store.write(deletions.mark, slice_.gone, run_id=run.id, now=run.clock())
+    return run.store.write(mark_deleted_tasks.mark, slice_.gone, run_id=run.id, now=run.clock())

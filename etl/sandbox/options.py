@@ -149,6 +149,7 @@ class Options:
     latency_ms: float = option(0.0, "Milliseconds that every answer takes.")
 
     deletes: Literal["vanish", "inactive"] = option("vanish", "Whether it vanishes or comes as isActive: false.")
+    inactive_totals: Literal["counted", "left_out"] = option("counted", "Whether totals count inactive tasks.")
     churn_every: int = option(0, "Change tasks at every Nth request; 0 never.")
     churn_add: int = option(0, "Tasks added then.")
     churn_change: int = option(0, "Tasks changed then.")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from etl.api_record import Row
 from etl.exact_json import canonical
-from etl.record import Row
 from etl.transform.convert_values import cut, moment, text
 from etl.transform.people import NOBODY, Mentions, Named
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from etl.api_record import KNOWN, Row
 from etl.exact_json import canonical, read, shown
-from etl.record import KNOWN, Row
 from etl.transform.children import entries
 from etl.transform.convert_values import cut, ident, moment, number, text
 

@@ -8,8 +8,8 @@ from functools import lru_cache
 
 import orjson
 
+from etl.api_record import Row
 from etl.exact_json import canonical, plain_canonical
-from etl.record import Row
 from etl.transform.convert_values import boolean, cut, ident, number, stable_id, text
 from etl.transform.transform_result import Stream
 

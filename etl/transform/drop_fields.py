@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from etl.record import KNOWN
+from etl.api_record import KNOWN
 
 # By table: the keys of a record that name a person or queue, and the columns made from them.
 _PEOPLE = {

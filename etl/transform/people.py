@@ -10,8 +10,8 @@ from typing import Any
 
 from msgspec import Raw
 
+from etl.api_record import UNTOLD, Row
 from etl.exact_json import read
-from etl.record import UNTOLD, Row
 from etl.transform.convert_values import ident, stable_id, text
 from etl.transform.transform_result import Stream
 

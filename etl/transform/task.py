@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from functools import lru_cache
 
+from etl.api_record import KNOWN, Row
 from etl.exact_json import canonical, clean, clean_text, is_too_deep, plain_canonical, shown
-from etl.record import KNOWN, Row
 from etl.times import parse_time
 from etl.transform.children import participant_rows, queue_rows, word_rows
 from etl.transform.convert_values import LONGEST_ID, boolean, cut, ident, moment, text

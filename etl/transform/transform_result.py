@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from etl.record import Row
+from etl.api_record import Row
 
 
 @dataclass(frozen=True, slots=True)

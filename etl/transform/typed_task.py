@@ -13,8 +13,8 @@ from functools import lru_cache
 
 from msgspec import DecodeError, Raw
 
+from etl.api_record import UNTOLD, Field, Record, Row, Task, field_from
 from etl.exact_json import read, shown
-from etl.record import UNTOLD, Field, Record, Row, Task, field_from
 from etl.times import parse_time
 from etl.transform.children import participant_rows, queue_rows, word_rows
 from etl.transform.convert_values import cut, ident, moment, text

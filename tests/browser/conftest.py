@@ -121,9 +121,9 @@ def empty_page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _written(url: str, path: Path, days: int = 90, task_url: str | None = None) -> Path:
     from etl.jobs.diagnostics.status import source_statuses
     from etl.load.database.engine import open_engine
-    from etl.report.page import page
     from etl.report.period import period_until
     from etl.report.query_numbers import figures
+    from etl.report.render_html import page
 
     now, zone = datetime.now(UTC), ZoneInfo("Europe/Berlin")
     period = period_until(now, timedelta(days=days), [zone], zone)

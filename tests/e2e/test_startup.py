@@ -28,7 +28,7 @@ NEVER_IN_A_QUIET_SYNC = {
         "tomli_w",
         "xml",
         "etl.cli.notify.metrics_file",
-        "etl.jobs.reconcile.mark_deletions",
+        "etl.jobs.reconcile",
         "etl.sandbox",
     ),
 }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from etl.errors import EtlError
-from etl.extract.http.page import Page, moment_of, read_page, record_id
 from etl.extract.http.response_errors import parse_response
+from etl.extract.http.response_page import Page, moment_of, read_page, record_id
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.transform import Stream
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -12,12 +13,14 @@ import orjson
 from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
+from etl.cli.client_factory import now
 from etl.cli.open_database import open_database
 from etl.cli.run_sources import Work, work_on_sources
 from etl.jobs.backfill import Period, backfill
 from etl.jobs.diagnostics.check_derived import first_difference
 from etl.jobs.sync import sync
 from etl.load.database.engine import reading
+from etl.load.ledger.request_budgets import StoredBudgets
 from etl.sandbox import Sandbox
 from etl.settings import load_settings
 
@@ -54,8 +57,11 @@ class Mirror:
     run's time.
     """
 
-    def __init__(self, server: Sandbox, database_url: str, **settings: str) -> None:
+    def __init__(
+        self, server: Sandbox, database_url: str, *, clock: Callable[[], datetime] = now, **settings: str
+    ) -> None:
         self.server = server
+        self.clock = clock
         self.database_url = database_url
         self.settings = {
             **server.environment,
@@ -80,7 +86,7 @@ class Mirror:
         before = self.server.request_count
         settings = load_settings(None, self.settings, {}).settings
         with capture_logs() as log:
-            code = work_on_sources(settings, Work(command, do), output="text", opened=self.engine)
+            code = work_on_sources(settings, Work(command, do), output="text", clock=self.clock, opened=self.engine)
         return Outcome(code, self.server.request_count - before, log)
 
     def rows(self, query: str) -> list[Any]:
@@ -91,6 +97,13 @@ class Mirror:
         """Change the database behind the program's back."""
         with self.engine.begin() as connection:
             connection.execute(text(statement))
+
+    def forget_requests(self) -> None:
+        """Let the account's budget be full again."""
+        budgets = StoredBudgets(self.engine)
+        with budgets.engine().connect() as connection:
+            connection.execute(text("delete from request_budgets"))
+        budgets.close()
 
     def value(self, query: str) -> Any:
         ((value,),) = self.rows(query)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import orjson
 import pytest
 
-from etl.jobs.reconcile.mark_deletions import reconcile
+from etl.jobs.reconcile import reconcile
+from etl.jobs.verify import verify
 from etl.load.database.engine import open_engine
 from etl.load.ledger import rejected_records, retention
 from etl.times import format_time
@@ -95,7 +97,7 @@ def test_rows_that_are_counted_and_never_shown_are_hidden(mirror):
 
 
 def test_what_is_still_missing_is_told(mirror):
-    mirrored = mirror(tasks=1500)
+    mirrored = mirror(tasks=1500, cap=10)
     mirrored.sync()
     mirrored.server.configure(totals="high")
     outcome = mirrored.sync()
@@ -223,8 +225,113 @@ def test_an_implausible_answer_is_asked_again_after_a_pause(mirror):
     assert mirrored.sync().exit_code == 0
 
 
+by_sort = pytest.mark.parametrize("sort", ["obeyed", "ignored"])
+
+
+def import_old(mirrored, *positions):
+    """Add tasks that are dated as old ones are: no sync of changes reads them."""
+    tasks = mirrored.server.tasks()
+    mirrored.server.put([{**tasks[place], "_id": f"ti-old-{place}"} for place in positions])
+
+
+@by_sort
+@by_field
+def test_deletions_that_wait_hide_no_missing_task(mirror, field, sort):
+    mirrored = mirror(window_field=field, sort=sort)
+    mirrored.sync()
+    gone = mirrored.server.change(delete=3)["deleted"]
+    assert mirrored.sync().exit_code == 0
+    import_old(mirrored, 40, 200)
+    assert (mirrored.sync().exit_code, mirrored.differences().missing) == (0, set())
+    if (field, sort) != ("createdAt", "ignored"):  # there verification marks them with each sync
+        assert account(mirrored) == (299, 302, 0, 0, 0)
+    assert mirrored.work("reconcile", reconcile).exit_code == 0
+    assert {row[0] for row in mirrored.rows("select _id from tasks where deleted_at is not null")} == set(gone)
+    assert account(mirrored) == (299, 299, 0, 0, 0)
+
+
+@by_field
+def test_a_new_deletion_hides_no_missing_task(mirror, field):
+    mirrored = mirror(window_field=field, tasks=1500)
+    mirrored.sync()
+    mirrored.server.remove([mirrored.server.tasks()[place]["_id"] for place in (300, 310)])
+    import_old(mirrored, 1200)
+    outcome = mirrored.sync()
+    assert (outcome.exit_code, mirrored.differences().missing) == (0, set())
+    assert outcome.requests <= 45
+    assert mirrored.sync().requests == 1
+
+
+def test_a_deleted_task_that_returns_makes_no_alarm(mirror):
+    mirrored = mirror(tasks=1500)
+    mirrored.sync()
+    task = mirrored.server.tasks()[700]
+    mirrored.server.remove([task["_id"]])
+    assert mirrored.sync().exit_code == 0
+    mirrored.server.put([task])
+    assert [mirrored.sync().exit_code, mirrored.sync().requests] == [0, 1]
+    assert account(mirrored) == (1500, 1500, 0, 0, 0)
+
+
+def test_marks_of_verification_are_no_missing_tasks(mirror):
+    mirrored = mirror()
+    mirrored.sync()
+    mirrored.server.change(delete=2)
+    mirrored.sync()
+    assert mirrored.work("verify", verify).exit_code == 0
+    assert mirrored.value("select count(*) from tasks where deleted_at is not null") == 2
+    assert mirrored.sync().requests <= 2
+    assert account(mirrored) == (298, 298, 0, 0, 0)
+
+
+@by_field
+def test_new_hidden_rows_of_a_large_source_are_learned(mirror, field):
+    mirrored = mirror(tasks=4000, window_field=field, hidden=0.001)
+    mirrored.sync()
+    total, before = 4000, account(mirrored)[3]
+    while (hidden := total - len(mirrored.server.tasks())) == before:
+        mirrored.server.change(insert=50, days_ago=100)
+        total += 50
+    assert mirrored.sync().exit_code == 0
+    assert account(mirrored) == (total, total - hidden, 0, hidden, 0)
+    assert mirrored.differences() == NONE
+    assert mirrored.sync().requests == 1
+
+
+def counts_inactive(mirrored):
+    return orjson.loads(mirrored.value("select cast(capabilities as text) from sources"))["counts_inactive"]
+
+
+@by_sort
+@by_field
+def test_totals_may_leave_inactive_tasks_out(mirror, field, sort):
+    mirrored = mirror(window_field=field, sort=sort, deletes="inactive", inactive_totals="left_out")
+    mirrored.sync()
+    mirrored.server.change(delete=3)
+    assert mirrored.sync().exit_code == 0
+    if (field, sort) != ("createdAt", "ignored"):  # there verification reads them later
+        assert account(mirrored) == (297, 297, 0, 0, 0)
+    import_old(mirrored, 40)
+    assert (mirrored.sync().exit_code, mirrored.differences()) == (0, NONE)
+    gone = mirrored.server.tasks()[100]["_id"]
+    mirrored.server.remove([gone])
+    assert mirrored.work("reconcile", reconcile).exit_code == 0
+    assert account(mirrored) == (297, 297, 0, 0, 0)
+    assert mirrored.value("select count(*) from tasks where gone_at is not null") == 1
+    assert counts_inactive(mirrored) is False
+
+
+def test_totals_that_count_inactive_tasks_are_learned(mirror):
+    mirrored = mirror(deletes="inactive", tasks=30)
+    mirrored.sync()
+    mirrored.server.change(delete=1)
+    assert mirrored.sync().exit_code == 0
+    assert account(mirrored) == (30, 30, 0, 0, 0)
+    assert counts_inactive(mirrored) is True
+
+
 def test_missing_tasks_are_searched_once_a_day(mirror):
-    mirrored = mirror(tasks=1500, hidden=0.02)
+    mirrored = mirror(tasks=1500, hidden=0.02, cap=10)
     mirrored.sync()
     mirrored.server.change(insert=150)
     first = mirrored.sync()
@@ -238,7 +345,7 @@ def test_missing_tasks_are_searched_once_a_day(mirror):
 
 @by_field
 def test_a_full_sync_learns_what_is_hidden_by_now(mirror, field):
-    mirrored = mirror(tasks=1500, hidden=0.02, window_field=field)
+    mirrored = mirror(tasks=1500, hidden=0.02, window_field=field, cap=20)
     mirrored.sync()
     mirrored.server.change(insert=150)
     assert mirrored.sync().exit_code == 3

@@ -13,9 +13,9 @@ import jwt
 import orjson
 
 from etl.errors import RefusedError
-from etl.extract.http.page import Page, read_page
 from etl.extract.http.query import Query
 from etl.extract.http.response_errors import parse_response
+from etl.extract.http.response_page import Page, read_page
 from etl.sandbox import Options
 from etl.sandbox.server.task_server import Service
 from etl.times import format_time

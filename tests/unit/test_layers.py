@@ -11,13 +11,13 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FOUNDATION = {
+    "api_record",
     "settings",
     "atomic_file",
     "errors",
     "exact_json",
     "logs",
     "optional_packages",
-    "record",
     "stop_request",
     "times",
 }
@@ -48,7 +48,7 @@ ALLOWED = {
     "logs": set(),
     "atomic_file": {"errors"},
     "exact_json": set(),
-    "record": {"exact_json"},
+    "api_record": {"exact_json"},
     "stop_request": set(),
     "times": set(),
     "optional_packages": set(),

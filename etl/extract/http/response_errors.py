@@ -12,9 +12,9 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from etl import exact_json
+from etl.api_record import read_answer
 from etl.errors import ApiError, AuthError, RefusedError, TransientApiError
 from etl.logs import redact
-from etl.record import read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

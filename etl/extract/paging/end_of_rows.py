@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import ServerCapabilities
-from etl.extract.http.page import Page
 from etl.extract.http.query import Query
+from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Fetch
 
 _FAR = 10_000  # rows

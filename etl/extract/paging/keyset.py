@@ -11,8 +11,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError, Question, ServerCapabilities
-from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
+from etl.extract.http.response_page import Page
 from etl.extract.paging.end_of_rows import fetch_rows, find_end
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import (

@@ -13,8 +13,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from etl.extract.capabilities import ServerCapabilities
-from etl.extract.http.page import Page, moment_of, record_id
 from etl.extract.http.query import Query
+from etl.extract.http.response_page import Page, moment_of, record_id
 from etl.extract.paging.end_of_rows import End, fetch_rows, find_end, rows_asked
 from etl.extract.paging.page_checks import Fetch, Window, check_order, moments
 

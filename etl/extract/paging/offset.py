@@ -13,8 +13,8 @@ from datetime import datetime
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import ServerCapabilities
-from etl.extract.http.page import Page, record_id
 from etl.extract.http.query import Query
+from etl.extract.http.response_page import Page, record_id
 from etl.extract.paging.end_of_rows import fetch_rows, find_end, rows_asked
 from etl.extract.paging.page_checks import Fetch
 

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from etl.extract.capabilities import SECOND, CapabilityDriftError, Question, ServerCapabilities
-from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
+from etl.extract.http.response_page import Page
 
 Fetch = Callable[[Query], Page]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from etl.extract.capabilities import ServerCapabilities
-from etl.extract.http.page import Page
+from etl.extract.http.response_page import Page
 from etl.extract.paging.end_of_rows import fetch_rows, find_end
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Fetch, Window, check_dates, check_granularity, window_query

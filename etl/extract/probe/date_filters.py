@@ -10,11 +10,11 @@ from itertools import pairwise
 from typing import Any
 
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND, SECOND
-from etl.extract.http.page import Page, moment_of
 from etl.extract.http.query import Field, Query
+from etl.extract.http.response_page import Page, moment_of
 from etl.extract.paging.page_checks import moments
-from etl.extract.probe.largest_request import EARLY
-from etl.extract.probe.probe_requests import ProbeSession
+from etl.extract.probe.page_size_and_range import EARLY
+from etl.extract.probe.probe_session import ProbeSession
 from etl.times import format_time
 
 _DAY = timedelta(days=1)

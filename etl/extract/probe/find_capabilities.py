@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from etl.extract.capabilities import Question, ServerCapabilities
-from etl.extract.http.page import Page
 from etl.extract.http.query import Field
+from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Fetch, is_sorted, moments
 from etl.extract.probe.date_filters import learn_dates
-from etl.extract.probe.largest_request import first_page, learn_range, page_of
-from etl.extract.probe.probe_requests import OutOfRequests, ProbeSession
+from etl.extract.probe.page_size_and_range import first_page, learn_range, page_of
+from etl.extract.probe.probe_session import OutOfRequests, ProbeSession
 from etl.times import format_time
 
 

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
+from etl.api_record import Row
 from etl.extract.capabilities import ServerCapabilities
 from etl.jobs.run.source_lease import command_lock
 from etl.load.database.engine import reading
 from etl.load.ledger.sources import identity
 from etl.load.queries import status
 from etl.load.queries import tasks as lookup
-from etl.record import Row
 
 TimeRange = tuple[datetime, datetime]
 Identity = tuple[str, str, str]

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
+from etl.api_record import Row
 from etl.jobs.run.source_lease import hold_source
 from etl.load.ledger import retention, sources
-from etl.record import Row
 
 COMMAND = "prune"
 

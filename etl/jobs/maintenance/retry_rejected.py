@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from etl.extract.http.page import Page
 from etl.extract.http.response_errors import parse
+from etl.extract.http.response_page import Page
 from etl.jobs.run.run_context import RunContext
 from etl.load.database.engine import reading
 from etl.load.ledger import rejected_records

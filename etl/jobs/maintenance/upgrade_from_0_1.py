@@ -39,7 +39,7 @@ _RENAMED = {"checkpoint_at": "covered_until", "strategy": "reading"}
 _NEW = {
     *("host", "timezone", "acknowledged_at", "vanished_at", "first_updated_at", "gone_at", "field_key"),
     *("lookback_read_at", "verify_position", "verified_until", "mended"),
-    *("missing_searched", "missing_searched_at", "collapse_accepted_at"),
+    *("missing_searched", "missing_searched_at", "collapse_accepted_at", "absent_ids"),
     *("server_total", "stored_live", "quarantined", "hidden", "missing"),
 }
 _STRATEGIES = {"newest": "newest_first", "verified": "split_windows"}

@@ -12,8 +12,8 @@ from math import inf
 from queue import SimpleQueue
 from threading import Thread
 
-from etl.extract.http.page import Page
-from etl.load.upsert.batch_rows import Batch, merge
+from etl.extract.http.response_page import Page
+from etl.load.upsert.batch import Batch, concatenate
 
 # Bytes of batches that wait or are being stored. More new rows at once are cheaper. Changed rows are scattered over
 # the file, and SQLite holds all pages of a transaction in memory: some twenty for each row.
@@ -75,7 +75,7 @@ class _Reader:
                     break
                 last = self._ready.get()
             if found:
-                batch = merge(found)
+                batch = concatenate(found)
                 weight = batch.weight
                 yield batch
                 del batch, found

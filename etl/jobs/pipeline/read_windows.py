@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 
 from etl.errors import EtlError, RefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
-from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_errors import SlowAnswerError
+from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import EVERYTHING, Fetch, Window
 from etl.extract.paging.read_strategy import READERS, Paging
 from etl.jobs.pipeline.prefetch import prefetch
-from etl.jobs.pipeline.window_progress import WindowProgress
+from etl.jobs.pipeline.reverted_names import ShownVersions
+from etl.jobs.pipeline.window_row import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.logs import bound
 from etl.times import interval
@@ -29,7 +30,7 @@ class TimeRange:
     An open range is read on for what changes meanwhile, without counting on it. ``moves_watermark`` lets the watermark
     follow the checkpoint: only where ``field`` is updatedAt and all before ``start`` is stored. ``check_first`` is
     given the first page before anything of it is stored, and may raise. ``takes_back`` stores older versions too: the
-    server went back to them.
+    server went back to them. The versions of names that stored batches show are noted in ``shown``, if it is given.
     """
 
     job: str
@@ -41,6 +42,7 @@ class TimeRange:
     filters: Query = EVERYTHING
     check_first: Callable[[Page], None] | None = None
     takes_back: bool = False
+    shown: ShownVersions | None = None
 
 
 @dataclass(slots=True)
@@ -156,6 +158,8 @@ def _read_window(
             watermark = _watermark(run, time_range, batch.checkpoint)
             stored = run.writer.store(batch, after, watermark=watermark, takes_back=time_range.takes_back)
             record = stored.window or after
+            if time_range.shown is not None:
+                time_range.shown.add(batch)
     except EtlError as error:
         requests = run.fetch.requests - before
         run.writer.fail_window(record.failed(error, _recorded_end(run, time_range, end), requests=requests))

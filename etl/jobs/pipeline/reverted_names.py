@@ -1,4 +1,4 @@
-"""Reverts names that a restored server no longer shows, after all of history was read.
+"""Reverts names that a restored server no longer shows, after all of history was read or verified.
 
 The version of the newest task wins for statuses, priorities, agents, queues and users. A restored server may have lost
 that task, or its newest version. Then the newest version that this run read wins.
@@ -9,38 +9,36 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from threading import Lock
 
 from sqlalchemy import Table
 
+from etl.api_record import Row
 from etl.jobs.maintenance.rebuild_from_raw import stored_records
 from etl.jobs.run.run_context import RunContext
+from etl.load.queries import mark_deleted_tasks
 from etl.load.schema.dimension_tables import DIMENSIONS, priorities, statuses
 from etl.load.upsert import dimensions
-from etl.load.upsert.batch_rows import Batch
+from etl.load.upsert.batch import Batch
 from etl.logs import get_logger
-from etl.record import Row
 
 log = get_logger()
 
 _TABLES = (statuses, priorities, *DIMENSIONS)
 
 
-class ReadVersions:
-    """The date of the newest version of each status, priority, agent, queue and user that a run read."""
+class ShownVersions:
+    """The date of the newest version of each status, priority, agent, queue and user that some batches show."""
 
     def __init__(self) -> None:
         self._newest: dict[str, dict[str, datetime]] = {table.name: {} for table in _TABLES}
-        self._lock = Lock()
 
     def add(self, batch: Batch) -> None:
         """Note what the tasks of a batch name."""
-        with self._lock:
-            for table in _TABLES:
-                newest = self._newest[table.name]
-                for row in versions(batch, table):
-                    if row["_id"] not in newest or row["seen_at"] > newest[row["_id"]]:
-                        newest[row["_id"]] = row["seen_at"]
+        for table in _TABLES:
+            newest = self._newest[table.name]
+            for row in versions(batch, table):
+                if row["_id"] not in newest or row["seen_at"] > newest[row["_id"]]:
+                    newest[row["_id"]] = row["seen_at"]
 
     def of(self, table: Table) -> dict[str, datetime]:
         """Return the dates of a table by ``_id``."""
@@ -56,7 +54,15 @@ def versions(batch: Batch, table: Table) -> Iterator[Row]:
             yield row
 
 
-def revert_names(run: RunContext, read: ReadVersions) -> None:
+def revert_to_stored(run: RunContext) -> None:
+    """Revert names after a round of verification: each stored task was read again in it, and is what the server has."""
+    read, gone = ShownVersions(), run.store.read(mark_deleted_tasks.gone_ids)
+    for records in stored_records(run):
+        read.add(run.transformer.transform_stored(text for key, text in records if key not in gone))
+    revert_names(run, read)
+
+
+def revert_names(run: RunContext, read: ShownVersions) -> None:
     """Replace each version that is newer than what the run read by the newest one that it read."""
     outdated = {table: run.store.read(dimensions.newer_than, table, read.of(table)) for table in _TABLES}
     if not any(outdated.values()):

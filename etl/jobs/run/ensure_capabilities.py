@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import ApiError, RefusedError
 from etl.extract.capabilities import MILLISECOND, SECOND, CapabilityDriftError, ServerCapabilities
-from etl.extract.http.page import Page
 from etl.extract.http.query import Field, Query
+from etl.extract.http.response_page import Page
 from etl.extract.http.retrying_client import Client
 from etl.extract.paging.end_of_rows import fetch_rows
 from etl.extract.paging.page_checks import moments

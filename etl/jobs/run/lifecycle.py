@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
 from etl.extract.http.retrying_client import Client
 from etl.jobs.maintenance.rebuild_from_raw import rebuild
+from etl.jobs.pipeline.batch_transaction import BatchWriter, Progress
 from etl.jobs.pipeline.prefetch import OF_NEW
-from etl.jobs.pipeline.store_batches import BatchWriter, Progress
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.jobs.run.ensure_capabilities import CapabilityTracker
 from etl.jobs.run.fenced_transactions import SourceStore
@@ -24,8 +24,8 @@ from etl.jobs.run.run_context import RunContext
 from etl.jobs.run.server_clock import ServerClock
 from etl.jobs.run.source_lease import SourceLease, hold_source
 from etl.load.ledger import runs, sources, watermarks
-from etl.load.queries import stored_dates
-from etl.load.schema import deferred_indexes, sequences
+from etl.load.queries import present_tasks
+from etl.load.schema import deferred_indexes, postgres_sequences
 from etl.load.upsert import erase
 from etl.logs import get_logger
 from etl.transform import Stream
@@ -61,22 +61,13 @@ def start_run(
     *,
     clock: Callable[[], datetime],
     on_progress: Progress = lambda _counters, _total: None,
-    after_wait: Callable[[str, float], None] = lambda _account, _seconds: None,
 ) -> Iterator[RunContext]:
     """Give a run whose row in ``sync_runs`` is closed at the end, with its counts, its exit code and its error.
-
-    ``after_wait`` is told the account and the seconds for which another run of the source went first.
 
     Raises:
         LockedError: another run works on this source.
     """
-    with hold_source(
-        engine,
-        command,
-        source=spec.identity,
-        name=spec.name,
-        after_wait=lambda seconds: after_wait(spec.account_id, seconds),
-    ) as lease:
+    with hold_source(engine, command, source=spec.identity, name=spec.name) as lease:
         run = _build(engine, spec, command, lease, clock, on_progress)
         try:
             rebuild(run)
@@ -132,7 +123,7 @@ def _build(
     on_progress: Progress,
 ) -> RunContext:
     with engine.begin() as connection:
-        sequences.catch_up(connection)
+        postgres_sequences.catch_up(connection)
         source = sources.register(
             connection,
             name=spec.name,
@@ -146,7 +137,7 @@ def _build(
             Stream(source.id, source.stream_id),
             drop_fields=spec.options.drop_fields,
             erased=erase.forgotten_ids(connection, source.id),
-            is_stream_named=stored_dates.any_of_stream(connection, source.id, source.stream_id),
+            is_stream_named=present_tasks.any_of_stream(connection, source.id, source.stream_id),
         )
         watermark = watermarks.read(connection, source.id)
     store, counters = SourceStore(engine, source.id, run_id), RunCounters()

@@ -44,6 +44,12 @@ class SyncOptions:
     timezone: str = "UTC"
 
 
+def not_marked(account: Mapping[str, int | None]) -> int:
+    """Return how many tasks an account tells to be deleted on the server and not marked here yet."""
+    here = sum(account[name] or 0 for name in ("stored_live", "quarantined", "hidden", "missing"))
+    return here - (account["server_total"] or 0)
+
+
 def account_text(account: Mapping[str, int | None]) -> str | None:
     """Return an account for a person: "server counts 10,020: 10,017 stored, 3 quarantined"; None without a total."""
     total = account["server_total"]
@@ -52,7 +58,6 @@ def account_text(account: Mapping[str, int | None]) -> str | None:
     stored = account["stored_live"] or 0
     parts = [f"{stored:,} stored"]
     parts += [f"{account[name]:,} {name}" for name in ("quarantined", "hidden", "missing") if account[name]]
-    more = stored + (account["quarantined"] or 0) - total
-    if more > 0:
+    if (more := not_marked(account)) > 0:
         parts.append(f"{more:,} more here than there")
     return f"server counts {total:,}: {', '.join(parts)}"

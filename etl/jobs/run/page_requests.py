@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from etl.errors import RefusedError
-from etl.extract.http.page import Page
 from etl.extract.http.query import Query
 from etl.extract.http.response_errors import TooLargeAnswerError
+from etl.extract.http.response_page import Page, is_inactive
 from etl.extract.http.retrying_client import Client, Usage
 from etl.extract.paging.page_checks import EVERYTHING
 from etl.jobs.run.ensure_capabilities import CapabilityTracker
@@ -45,7 +45,21 @@ class Fetcher:
         self.tells_totals = page.total is not None
         if replace(query, skip=0, limit=None, sort_by=None) == EVERYTHING:
             self.undated_total = page.total
+        self._learn_inactive(query, page)
         return page
+
+    def _learn_inactive(self, query: Query, page: Page) -> None:
+        """Learn whether totals count inactive tasks, from a page that shows all rows of its query."""
+        if page.total is None or query.skip or page.has_more or len(page) >= (query.limit or 0):
+            return
+        inactive = sum(is_inactive(record) for record in page.distinct())
+        answer = len(page) == page.total
+        current = self._capabilities.current
+        if not inactive or current.counts_inactive is answer or len(page) not in (page.total, page.total + inactive):
+            return
+        evidence = f"the total was {page.total} where {len(page)} tasks came, {inactive} of them inactive"
+        changed = [] if current.counts_inactive is None else ["counts_inactive"]
+        self._capabilities.learn(current.with_answer("counts_inactive", answer, evidence), *changed)
 
     def _fetch(self, query: Query) -> Page:
         self._lease.make_way()

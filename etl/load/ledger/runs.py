@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, update
 
 from etl import __version__
 from etl.errors import ExitCode, LockedError
-from etl.load.schema.ledger_tables import sources, sync_runs, sync_windows
+from etl.load.schema.ledger_tables import sync_runs, sync_windows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
 BACKGROUND = frozenset({"backfill"})  # the commands that run beside the others and let them go first
 _MOST_ERROR_TEXT = 2000
@@ -81,6 +81,24 @@ def last_total(connection: Connection, source_id: int) -> int | None:
     """Return what the server counted at the last account of a run that came to its end."""
     total: int | None = connection.execute(_accounts(source_id, sync_runs.c.server_total)).scalar()
     return total
+
+
+class LastAccount(NamedTuple):
+    """The latest account, and when its run ended."""
+
+    account: dict[str, int | None]
+    ended_at: datetime
+
+
+def last_account(connection: Connection, source_id: int) -> LastAccount | None:
+    """Return the latest account of a run that came to its end."""
+    run = sync_runs.c
+    columns = (run.server_total, run.stored_live, run.quarantined, run.hidden, run.missing)
+    row = connection.execute(_accounts(source_id, *columns, run.finished_at)).one_or_none()
+    if row is None:
+        return None
+    *values, ended_at = row
+    return LastAccount({column.name: value for column, value in zip(columns, values, strict=True)}, ended_at)
 
 
 def last_surplus(connection: Connection, source_id: int, *, at_least: int) -> int | None:
@@ -156,17 +174,3 @@ def _close_windows(connection: Connection, run_ids: Sequence[int]) -> None:
     """Close the windows that a run left open at their checkpoints."""
     left = sync_windows.c.run_id.in_(run_ids) & (sync_windows.c.state == "running")
     connection.execute(update(sync_windows).where(left).values(state="failed", error="the run ended half-way"))
-
-
-def spent_lately(
-    connection: Connection, account_id: str, since: datetime
-) -> list[tuple[datetime, datetime | None, int]]:
-    """Return (start, end, requests) of an account's runs that ended after ``since`` or have not ended."""
-    started, ended = sync_runs.c.started_at, sync_runs.c.finished_at
-    lately = or_(ended > since, and_(ended.is_(None), sync_runs.c.state == "running"))
-    query = (
-        select(started, ended, sync_runs.c.requests)
-        .join(sources, sources.c.id == sync_runs.c.source_id)
-        .where(sources.c.account_id == account_id, lately, sync_runs.c.requests > 0)
-    )
-    return [(row[0], row[1], row[2]) for row in connection.execute(query)]

@@ -14,6 +14,7 @@ from etl.load.schema.ledger_tables import sources
 from etl.load.schema.task_tables import metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
 
@@ -36,6 +37,7 @@ class Source:
     missing_searched: int | None = None
     missing_searched_at: datetime | None = None
     collapse_accepted_at: datetime | None = None
+    absent_ids: list[str] | None = None
 
 
 def register(
@@ -61,7 +63,7 @@ def register(
     return Source(
         row.id, name, stream_id, row.history_start, row.capabilities, row.probed_at, row.shape,
         row.verify_position, row.verified_until,
-        row.missing_searched, row.missing_searched_at, row.collapse_accepted_at,
+        row.missing_searched, row.missing_searched_at, row.collapse_accepted_at, row.absent_ids,
     )  # fmt: skip
 
 
@@ -108,6 +110,12 @@ def remember(connection: Connection, source_id: int, capabilities: dict[str, Any
 def put(connection: Connection, source_id: int, /, **values: object) -> None:
     """Store columns of a source."""
     connection.execute(update(sources).where(sources.c.id == source_id).values(**values))
+
+
+def remember_absent(connection: Connection, source_id: int, ids: Iterable[str]) -> None:
+    """Store which tasks are deleted on the server and wait to be marked."""
+    kept = sorted(ids)
+    put(connection, source_id, absent_ids=orjson.dumps(kept).decode() if kept else None)
 
 
 def set_history_start(connection: Connection, source_id: int, start: datetime) -> None:

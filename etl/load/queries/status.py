@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, case, func, select
 
+from etl.api_record import Row
 from etl.load.schema.ledger_tables import rejected_records, sources, sync_runs, sync_windows, watermarks
 from etl.load.schema.task_tables import tasks
-from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,11 +19,11 @@ from sqlalchemy import (
     tuple_,
 )
 
+from etl.api_record import Row
 from etl.load.database.types import Moment
 from etl.load.schema.dimension_tables import cases
 from etl.load.schema.ledger_tables import rejected_records, sources, sync_runs, sync_windows, watermarks
 from etl.load.schema.task_tables import task_changes, tasks
-from etl.record import Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,12 +78,6 @@ def sources_of(connection: Connection, task_id: str) -> set[tuple[str, str, str]
 def task_keys(connection: Connection, asked: str) -> list[Key]:
     """Return the tasks of an ``_id`` or a reference; several sources may have one."""
     return _keys(connection, tasks, asked)
-
-
-def records(connection: Connection, source_id: int, task_ids: Sequence[str]) -> dict[str, Any]:
-    """Return the stored records of a source's tasks by ``_id``."""
-    query = select(tasks.c["_id"], tasks.c.raw).where(tasks.c.source_id == source_id, tasks.c["_id"].in_(task_ids))
-    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def forgotten(connection: Connection, keys: Sequence[Key]) -> dict[Key, datetime]:

@@ -29,15 +29,15 @@ from sqlalchemy import (
     union_all,
 )
 
-from etl.load.database.bulk_insert import fill
+from etl.api_record import Row
+from etl.load.database.bulk_statements import fill
 from etl.load.database.types import Moment, moment_text
 from etl.load.schema.dimension_tables import priorities, statuses
 from etl.load.schema.task_tables import inactive_since, task_changes, task_channels, task_fields, task_tags, tasks
-from etl.load.upsert.batch_rows import Details
-from etl.record import Row
+from etl.load.upsert.batch import Details
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
 _COLUMNS = (
@@ -112,16 +112,6 @@ def record_children(
             ]
     fill(connection, task_changes, rows)
     return len(rows)
-
-
-def stored_versions(connection: Connection, source_id: int, ids: Iterable[str]) -> dict[str, datetime | None]:
-    """Return ``updated_at`` of those tasks of a source that are stored."""
-    every, found = list(ids), dict[str, "datetime | None"]()
-    for start in range(0, len(every), _IDS_AT_ONCE):
-        some = tasks.c["_id"].in_(every[start : start + _IDS_AT_ONCE])
-        query = select(tasks.c["_id"], tasks.c.updated_at).where(some, tasks.c.source_id == source_id)
-        found.update((row[0], row[1]) for row in connection.execute(query))
-    return found
 
 
 _Values = dict[tuple[str, str | None], str | None]

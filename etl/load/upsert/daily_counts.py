@@ -5,7 +5,11 @@ The view ``daily_events`` tells what each task counts for and on which day.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import Counter
+from datetime import UTC, timedelta
 from functools import cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -15,36 +19,41 @@ from sqlalchemy import (
     Date,
     Integer,
     Select,
-    Table,
     Text,
     bindparam,
-    case,
     column,
     delete,
     func,
-    literal_column,
     null,
     select,
     table,
-    tuple_,
-    union_all,
 )
 
+from etl.api_record import Row
+from etl.load.database.bulk_statements import write_each
 from etl.load.database.dialect import insert_by
-from etl.load.database.types import Moment, moment_day
 from etl.load.schema.dimension_tables import RESOLVED, statuses
 from etl.load.schema.ledger_tables import source_offsets
-from etl.load.schema.task_tables import daily_counts, inactive_since
+from etl.load.schema.task_tables import daily_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
 _NEW = frozenset({"open", "new"})  # as the views say it
 
 _IDS_AT_ONCE = 500
 _KEY = ("source_id", "stream_id", "day")
 _COUNTS = ("created", "resolved", "reopened", "deleted")
+_RESOLVED = select(statuses.c["_id"]).where(statuses.c.source_id == bindparam("source"), statuses.c.is_resolved)
+_MEANINGS = select(statuses.c["_id"], statuses.c.category, statuses.c.name).where(
+    statuses.c.source_id == bindparam("source")
+)
+_OFFSETS = (
+    select(source_offsets.c.starts_at, source_offsets.c.seconds)
+    .where(source_offsets.c.source_id == bindparam("source"))
+    .order_by(source_offsets.c.starts_at)
+)
 _events = table(
     "daily_events",
     column("task_id", Text),
@@ -60,15 +69,32 @@ def add(connection: Connection, source_id: int, ids: Iterable[str]) -> None:
     _count(connection, source_id, ids, sign=1)
 
 
-def add_new(connection: Connection, staged: Table, *, known: Iterable[str], now: datetime) -> None:
-    """Add what the staged tasks count for, except the ``known`` ones: none of them has any history yet.
+def add_new(connection: Connection, source_id: int, rows: Iterable[Row], *, now: datetime) -> None:
+    """Add what new tasks count for; it equals ``add``, which spends its time on their history: they have none."""
+    done = set(connection.execute(_RESOLVED, {"source": source_id}).scalars())
+    offsets = connection.execute(_OFFSETS, {"source": source_id}).all()
+    counts: Counter[tuple[str, date, str]] = Counter()
+    for row in rows:
+        stream_id, updated_at = row["stream_id"], row["updated_at"]
+        counts[stream_id, _day(row["created_at"] or now, offsets), "created"] += 1
+        if row["status_id"] in done:
+            known_at = updated_at if updated_at is not None and updated_at < now else now
+            counts[stream_id, _day(known_at, offsets), "resolved"] += 1
+        elif row["deleted_at"] is not None:
+            counts[stream_id, _day(row["deleted_at"], offsets), "deleted"] += 1
+    sums: dict[tuple[str, date], Row] = {}
+    for (stream_id, day, kind), number in counts.items():
+        own = {"source_id": source_id, "stream_id": stream_id, "day": f"{day}", **dict.fromkeys(_COUNTS, 0)}
+        sums.setdefault((stream_id, day), own)[kind] = number
+    if sums:
+        write_each(connection, _adding_rows(connection.dialect.name), [sums[key] for key in sorted(sums)])
 
-    It equals ``add`` but takes one pass, because ``daily_events`` spends its time on history.
-    """
-    unchanged = list(known)
-    for start in range(0, len(unchanged), _IDS_AT_ONCE):
-        connection.execute(delete(staged).where(staged.c["_id"].in_(unchanged[start : start + _IDS_AT_ONCE])))
-    connection.execute(_first_sums(connection.dialect.name, staged), {"seen": now})
+
+def _day(moment: datetime, offsets: Sequence[Any]) -> date:
+    """Return the day of a moment in the time zone with these offsets, given as their beginnings and seconds."""
+    moment = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    place = bisect_right(offsets, moment, key=itemgetter(0)) if offsets else 0
+    return (moment + timedelta(seconds=offsets[place - 1][1])).date() if place else moment.date()
 
 
 def subtract(connection: Connection, source_id: int, ids: Iterable[str]) -> None:
@@ -96,39 +122,17 @@ def _sum_up(connection: Connection, sign: int, *chosen: ColumnElement[bool]) -> 
 
 
 def _adding(dialect: str, sums: Select[Any]) -> Any:
-    statement = insert_by(dialect, daily_counts).from_select([*_KEY, *_COUNTS], sums)
-    added = {name: daily_counts.c[name] + statement.excluded[name] for name in _COUNTS}
-    return statement.on_conflict_do_update(index_elements=_KEY, set_=added)
+    return _added(insert_by(dialect, daily_counts).from_select([*_KEY, *_COUNTS], sums))
 
 
 @cache
-def _first_sums(dialect: str, staged: Table) -> Any:
-    """What ``daily_events`` says of tasks without changes, first seen at ``seen``."""
-    own, seen = staged.c, bindparam("seen", type_=Moment())
-    deleted_at = inactive_since(staged, seen)
-    done = tuple_(func.coalesce(own.status_id, ""), own.source_id).in_(_resolved_statuses())
-    known_at = case((own.updated_at < seen, own.updated_at), else_=seen)
-    events = union_all(
-        _event(own, func.coalesce(own.created_at, seen), "created"),
-        _event(own, known_at, "resolved").where(done),
-        _event(own, deleted_at, "deleted").where(deleted_at.is_not(None), ~done),
-    ).subquery()
-    key = [events.c[name] for name in _KEY]
-    sums = select(*key, *(func.sum(events.c[name]) for name in _COUNTS)).where(literal_column("1 = 1"))
-    return _adding(dialect, sums.group_by(*key))
+def _adding_rows(dialect: str) -> Any:
+    return _added(insert_by(dialect, daily_counts).values({name: bindparam(name) for name in (*_KEY, *_COUNTS)}))
 
 
-def _event(own: Any, at: ColumnElement[Any], kind: str) -> Select[Any]:
-    counts = [literal_column(str(int(name == kind)), Integer).label(name) for name in _COUNTS]
-    offsets = source_offsets.c
-    offset = select(offsets.seconds).where(offsets.source_id == own.source_id, offsets.starts_at <= at)
-    newest = offset.order_by(offsets.starts_at.desc()).limit(1).correlate(own.source_id.table).scalar_subquery()
-    return select(own.source_id, own.stream_id, moment_day(at, func.coalesce(newest, 0)).label("day"), *counts)
-
-
-def _resolved_statuses() -> Select[Any]:
-    own = statuses.c
-    return select(own["_id"], own.source_id).where(own.is_resolved)
+def _added(statement: Any) -> Any:
+    added = {name: daily_counts.c[name] + statement.excluded[name] for name in _COUNTS}
+    return statement.on_conflict_do_update(index_elements=_KEY, set_=added)
 
 
 def is_meaning_changed(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -136,13 +140,10 @@ def is_meaning_changed(connection: Connection, rows: Sequence[Mapping[str, Any]]
 
     The views tell three kinds apart: what is new, what is resolved, and the rest.
     """
-    own = statuses.c
     if not rows:
         return False
-    query = select(own["_id"], own.category, own.name).where(
-        own["_id"].in_({row["_id"] for row in rows}), own.source_id == rows[0]["source_id"]
-    )
-    known = {row[0]: _kind(row[1], row[2]) for row in connection.execute(query)}
+    stored = connection.execute(_MEANINGS, {"source": rows[0]["source_id"]})
+    known = {row[0]: _kind(row[1], row[2]) for row in stored}
     shown = {(row["_id"], row["category"], row["name"]) for row in rows}
     return any(key in known and known[key] != _kind(category, name) for key, category, name in shown)
 

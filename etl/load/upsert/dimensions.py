@@ -5,6 +5,7 @@ Each task has its own version of them. The version of the newest task is kept.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -27,12 +28,12 @@ from sqlalchemy import (
     update,
 )
 
-from etl.load.database.bulk_insert import fill
+from etl.api_record import Row
+from etl.load.database.bulk_statements import fill, stored_ids, write_each
 from etl.load.database.dialect import create_temporary, insert_by
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
 from etl.load.upsert import daily_counts, refresh_derived
-from etl.load.upsert.batch_rows import Batch, Details
-from etl.record import Row
+from etl.load.upsert.batch import Batch, Details
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,6 +43,7 @@ _incoming_cases = Table(
     "incoming_cases", MetaData(), *(Column(own.name, own.type) for own in cases.columns), prefixes=["TEMPORARY"]
 )
 _IDS_AT_ONCE = 500
+_MANY = 20  # rows: fewer are not worth a question
 _NEVER = datetime.min.replace(tzinfo=UTC)
 KEY = ("_id", "source_id", "seen_at")
 
@@ -58,14 +60,15 @@ def store_people_and_queues(connection: Connection, details: Iterable[Details]) 
     by_table = list(details)
     for table in DIMENSIONS:
         rows = _merged([row for of_task in by_table for row in of_task.get(table.name, ())])
+        rows = _insert_new(connection, table, rows)
         for names in sorted({tuple(row) for row in rows}):
             some = [row for row in rows if tuple(row) == names]
-            connection.execute(_upsert_mention(connection.dialect.name, table, names), some)
+            write_each(connection, _upsert_mention(connection.dialect.name, table, names), some)
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Keep the version that the newest task showed; of two at one instant the one that was read last."""
-    latest = _latest_versions(rows)
+    latest = _insert_new(connection, table, _latest_versions(rows))
     if not latest:
         return
     dialect, names = connection.dialect.name, tuple(latest[0])
@@ -74,7 +77,21 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         fill(connection, _incoming_cases, latest)
         connection.execute(_merge_of_cases(dialect, names))
     else:
-        connection.execute(_upsert_of(dialect, table, names), latest)
+        write_each(connection, _upsert_of(dialect, table, names), latest)
+
+
+def _insert_new(connection: Connection, table: Table, rows: list[Row]) -> list[Row]:
+    """Insert the rows that are not stored, unless they are few, and return the others; each has its own ``_id``."""
+    if len(rows) < _MANY:
+        return rows
+    stored = stored_ids(connection, table, rows[0]["source_id"], [row["_id"] for row in rows])
+    new = defaultdict(list)
+    for row in rows:
+        if row["_id"] not in stored:
+            new[tuple(row)].append(row)
+    for alike in new.values():
+        fill(connection, table, alike)
+    return [row for row in rows if row["_id"] in stored]
 
 
 def newer_than(connection: Connection, source_id: int, table: Table, read: Mapping[str, datetime]) -> frozenset[str]:

@@ -1,20 +1,22 @@
-"""Stores a batch: set-based, once for both databases, and storing it twice changes nothing.
+"""Stores a batch: what its tasks name, then the tasks by one of two writers; storing it twice changes nothing.
 
-The tasks are staged in a temporary table first. From there the database itself tells new from changed from unchanged,
-writes the history of what changes, and writes only rows that are new or changed.
+Tasks that are not stored yet go straight into their tables. The others are compared with what is stored, and merged.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import repeat
 
 from sqlalchemy import Connection
 
+from etl.api_record import Row
 from etl.exact_json import canonical, read
+from etl.load.database.bulk_statements import stored_ids
 from etl.load.database.errors import UnstorableError
-from etl.load.upsert import change_history, daily_counts, dimensions, merge_tasks, refresh_derived
-from etl.load.upsert.batch_rows import Batch, Rejected
-from etl.load.upsert.merge_tasks import Counts
+from etl.load.schema.task_tables import tasks
+from etl.load.upsert import daily_counts, dimensions, insert_only, merge, refresh_derived
+from etl.load.upsert.batch import Batch, Counts, Details, Rejected
 
 
 def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime, takes_back: bool = False) -> Counts:
@@ -34,31 +36,32 @@ def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime, t
 
 
 def _store_tasks(connection: Connection, batch: Batch, *, run_id: int, now: datetime, takes_back: bool) -> Counts:
-    newest = merge_tasks.newest_of_each(batch)
+    newest = newest_of_each(batch)
     if not newest:
         return Counts()
-    merge_tasks.stage(connection, [task for task, _ in newest.values()])
-    counts = merge_tasks.classify(connection, run_id=run_id, takes_back=takes_back)
-    counts.repeated = len(batch.tasks) - len(newest)
     source_id = batch.tasks[0]["source_id"]
-    if counts.updated:
-        with refresh_derived.refreshed(connection, source_id, newest):
-            stored = change_history.stored_versions(connection, source_id, newest)
-            changed = merge_tasks.is_changed(takes_back=takes_back)
-            counts.changes = change_history.record(
-                connection, merge_tasks.incoming, changes=changed, run_id=run_id, now=now
-            )
-            written = merge_tasks.write(connection, run_id=run_id, now=now, takes_back=takes_back)
-            rewritten = {key: newest[key] for key in written}
-            counts.changes += change_history.record_children(
-                connection, stored, rewritten, source_id=source_id, run_id=run_id, now=now
-            )
-            merge_tasks.put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=True)
-    elif counts.inserted:
-        written = merge_tasks.write(connection, run_id=run_id, now=now, takes_back=takes_back)
-        merge_tasks.put_children(connection, source_id, {key: newest[key][1] for key in written}, replace=False)
-        daily_counts.add_new(connection, merge_tasks.incoming, known=newest.keys() - set(written), now=now)
+    stored = stored_ids(connection, tasks, source_id, newest)
+    new = {key: found for key, found in newest.items() if key not in stored}
+    counts = Counts(inserted=len(new), repeated=len(batch.tasks) - len(newest))
+    insert_only.insert(connection, source_id, new, run_id=run_id, now=now)
+    if stored:
+        known = {key: found for key, found in newest.items() if key in stored}
+        counts += merge.merge(connection, known, run_id=run_id, now=now, takes_back=takes_back)
     return counts
+
+
+def newest_of_each(batch: Batch) -> dict[str, tuple[Row, Details]]:
+    """Return the row with the largest ``updated_at`` of each ``_id``, the last of equals, and its details."""
+    newest: dict[str, tuple[Row, Details]] = {}
+    for row, behind in zip(batch.tasks, batch.details or repeat({}), strict=False):
+        known = newest.get(row["_id"])
+        if known is None or _not_older(row["updated_at"], known[0]["updated_at"]):
+            newest[row["_id"]] = (row, behind)
+    return newest
+
+
+def _not_older(moment: datetime | None, than: datetime | None) -> bool:
+    return moment is None or than is None or moment >= than
 
 
 def store_what_fits(

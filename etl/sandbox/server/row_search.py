@@ -63,7 +63,7 @@ class Finder:
         else:
             rows = matches.page(skip, request.limit)
         more = request.skip + len(rows) < len(matches)
-        return Found([row for row in rows if not is_hidden(row, options)], len(matches), more)
+        return Found([row for row in rows if not is_hidden(row, options)], _total(matches, options), more)
 
     def _matches(self, request: PageRequest, options: Options, order: Order, me: object) -> Matches:
         key = (self._store.version, options, request.start, request.end, order, request.filters, me)
@@ -102,6 +102,13 @@ class Finder:
         self._random.shuffle(mixed)
         mixed.sort(key=value, reverse=matches.descending)
         return mixed[skip - low : skip - low + limit]
+
+
+def _total(matches: Matches, options: Options) -> int:
+    if options.inactive_totals == "counted":
+        return len(matches)
+    records = (row.record for row in matches.page(0, len(matches)))
+    return sum(not isinstance(record, dict) or record.get("isActive") is not False for record in records)
 
 
 def is_hidden(row: Row, options: Options) -> bool:

@@ -10,11 +10,11 @@ import pytest
 
 from etl.extract.capabilities import MILLISECOND, SECOND, ServerCapabilities
 from etl.extract.http.auth import Identity, Token
-from etl.extract.http.page import moment_of
 from etl.extract.http.rate_limiter import RateLimiter
+from etl.extract.http.response_page import moment_of
 from etl.extract.http.retrying_client import Client, Endpoint
 from etl.extract.probe.find_capabilities import ProbeResult, probe
-from etl.extract.probe.probe_requests import MOST_REQUESTS
+from etl.extract.probe.probe_session import MOST_REQUESTS
 from etl.sandbox import Sandbox
 
 DAY = timedelta(days=1)
@@ -27,6 +27,7 @@ COMMON = {
     "page_rows": 50,
     "any_range": True,
     "longest_range": None,
+    "counts_inactive": None,
 }
 
 

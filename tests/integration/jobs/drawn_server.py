@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -11,9 +12,9 @@ import orjson
 
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.paging.read_strategy import choose_strategy
-from etl.jobs.reconcile.mark_deletions import reconcile
+from etl.jobs.reconcile import reconcile
 from etl.sandbox import Options, Sandbox
-from etl.times import format_time, parse_time
+from etl.times import format_time, parse_time, to_milliseconds
 from tests.integration.mirror import Mirror
 
 DONE, INCOMPLETE = 0, 3
@@ -129,6 +130,32 @@ def _event(random: Random, *, is_honest: bool) -> tuple[str, Any]:
     return choose((("disturb", choose(DISTURBANCES)), ("disturb", choose(DISTURBANCES)), ("restore", 5)))
 
 
+class DrawnClock:
+    """The time of a server and of the program in one story, told by its seed alone, whatever time it is.
+
+    Only the server's work and the story move it.
+    """
+
+    _EACH = 0.004  # seconds that each look of the server at its clock takes
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(f"drawn clock {seed}")
+        self._now = datetime(2026, 3, 2, 9, 30, tzinfo=UTC).timestamp() + self._random.uniform(0, 3600)
+
+    def seconds(self) -> float:
+        """Return the server's time."""
+        self._now += self._EACH
+        return self._now
+
+    def now(self) -> datetime:
+        """Return the program's time."""
+        return to_milliseconds(datetime.fromtimestamp(self._now, UTC))
+
+    def wait(self) -> None:
+        """Let some time pass between two runs."""
+        self._now += self._random.choice((1.0, 20.0, 300.0, 300.0, 4000.0, 90_000.0))
+
+
 class ViolationError(AssertionError):
     """A drawn server disproved one of the properties."""
 
@@ -140,6 +167,7 @@ class Play:
     drawn: DrawnServer
     mirror: Mirror
     server: Sandbox
+    clock: DrawnClock
     told: list[str] = field(default_factory=list)
 
     def run(self) -> None:
@@ -194,6 +222,7 @@ class Play:
             self._fail("exit 0 does not return")
 
     def _sync(self, what: str, *, is_calm: bool, full: bool = False) -> int:
+        self.clock.wait()
         before = self._watermark()
         code = self.mirror.sync(full=full).exit_code
         self._note(what, code)

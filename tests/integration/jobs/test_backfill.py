@@ -131,11 +131,10 @@ def test_a_period_reads_what_is_in_it_and_no_more(mirror, field, sort):
 
 
 def test_a_backfill_yields_to_a_sync_not_to_a_backfill(sandbox, migrated_sqlite_url, start_cli, run_cli):
-    server = sandbox(tasks=3000, shape="eight", latency_ms=30.0, window_field="updatedAt")
+    server = sandbox(tasks=3000, shape="eight", window_field="updatedAt")
     mirrored = Mirror(server, migrated_sqlite_url)
-    server.configure(latency_ms=0.0)
     mirrored.sync()
-    server.configure(latency_ms=60.0)
+    server.configure(latency_ms=400.0)
     server.reset_requests()
     process = start_cli("backfill", env=mirrored.settings)
     wait_until(lambda: server.request_count >= 3, "the backfill's first requests")
@@ -149,3 +148,25 @@ def test_a_backfill_yields_to_a_sync_not_to_a_backfill(sandbox, migrated_sqlite_
     assert process.poll() is None, "the sync came first"
     server.configure(latency_ms=0.0)
     assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("is_whole", [True, False], ids=["all of history", "a part"])
+def test_a_backfill_takes_the_account_of_the_source(mirror, is_whole):
+    mirrored = mirror()
+    mirrored.sync()
+    known = mirrored.server.tasks()
+    mirrored.server.put([{**known[place], "_id": f"ti-old-{place}"} for place in (30, 400)])
+    since = None if is_whole else parse_time(max(task["createdAt"] for task in known)) - timedelta(days=1)
+    assert mirrored.backfill(Period(since)).exit_code == 0
+    assert mirrored.differences() == NONE
+    columns = "server_total, stored_live, quarantined, hidden, missing"
+    assert mirrored.rows(f"select {columns} from sync_runs order by id desc limit 1") == [(502, 502, 0, 0, 0)]
+
+
+def test_a_part_before_the_first_sync_has_no_account(mirror):
+    mirrored = mirror()
+    newest = parse_time(max(task["createdAt"] for task in mirrored.server.tasks()))
+    assert mirrored.backfill(Period(newest - timedelta(days=10))).exit_code == 0
+    assert mirrored.value("select server_total from sync_runs") is None
+    assert mirrored.sync().exit_code == 0
+    assert mirrored.differences() == NONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etl.jobs.backfill import Period, plan
-from etl.jobs.reconcile.mark_deletions import reconcile
+from etl.jobs.reconcile import reconcile
 from tests.integration.mirror import NONE, Mirror
 
 LIMITED = {"max_range_days": 31.0, "days": 90.0}

@@ -9,7 +9,8 @@ import os
 
 import pytest
 
-from tests.integration.jobs.drawn_server import Play, draw
+from etl.sandbox import Options, Sandbox
+from tests.integration.jobs.drawn_server import DrawnClock, Play, draw
 from tests.integration.mirror import Mirror
 
 pytestmark = pytest.mark.slow
@@ -20,10 +21,10 @@ ON_POSTGRESQL = 12  # of so many servers one
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_exit_0_is_true_of_a_drawn_server(request, sandbox, seed):
-    drawn = draw(seed)
+def test_exit_0_is_true_of_a_drawn_server(request, seed):
+    drawn, clock = draw(seed), DrawnClock(seed)
     database = "postgres" if seed % ON_POSTGRESQL == 1 else "sqlite"
     url = request.getfixturevalue(f"migrated_{database}_url")
-    server = sandbox(**drawn.options)
     settings = {"deadline": "1s", "timeout": "1s", "jti": str(drawn.options["jti_required"]).lower()}
-    Play(drawn, Mirror(server, url, **settings), server).run()
+    with Sandbox(Options(**drawn.options), clock=clock.seconds) as server:
+        Play(drawn, Mirror(server, url, clock=clock.now, **settings), server, clock).run()

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from etl.extract.http.page import Page
+from etl.extract.http.response_page import Page
 from etl.jobs.backfill import Period, backfill
-from etl.jobs.reconcile.mark_deletions import reconcile
+from etl.jobs.reconcile import reconcile
 from etl.jobs.sync import sync
 from tests.integration.mirror import NONE, Differences, Mirror
 

@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 from etl.errors import ConfigError
 from etl.jobs.maintenance.forget_task import forget
 from etl.jobs.maintenance.retry_rejected import replay
-from etl.jobs.reconcile.mark_deletions import reconcile
+from etl.jobs.reconcile import reconcile
 from etl.load.database.engine import open_engine, reading
 from tests.integration.mirror import NONE, Mirror
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from etl.jobs.reconcile.find_differing_ranges import plan
-from etl.jobs.reconcile.mark_deletions import reconcile
+from etl.jobs.comparison.compare_counts import plan
+from etl.jobs.reconcile import reconcile
 from etl.times import format_time
 from tests.integration.mirror import Mirror
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from etl.jobs.reconcile.mark_deletions import reconcile
+from etl.jobs.reconcile import reconcile
+from etl.jobs.verify import verify
 from etl.times import format_time
 from tests.integration.mirror import NONE, Mirror
 
@@ -48,6 +49,16 @@ def test_a_full_sync_takes_a_rename_back(mirror, shown_by):
     mirror.work("reconcile", reconcile)
     assert (names(mirror), mirror.difference()) == (before, None)
     assert mirror.server.tasks()[0]["_id"] in mirror.stored()
+
+
+def test_verification_takes_a_rename_back(mirror):
+    before = names(mirror)
+    renamed = {**mirror.server.tasks()[5], "status": SHUT, "userInfo": person("Bea")}
+    mirror.server.put([renamed | {"updatedAt": format_time(datetime.now(UTC))}])
+    assert mirror.sync().exit_code == 0
+    mirror.server.restore()
+    assert [mirror.sync().exit_code, mirror.work("verify", verify).exit_code] == [0, 0]
+    assert (names(mirror), mirror.difference()) == (before, None)
 
 
 def test_names_are_not_judged_where_no_total_is_told(sandbox, migrated_url):

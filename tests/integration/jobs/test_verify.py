@@ -52,7 +52,7 @@ class TimedMirror(Mirror):
     def work(self, command: str, do: Callable[[Any], Any]) -> Outcome:
         before = self.server.request_count
         settings = load_settings(None, self.settings, {}).settings
-        spec = Builder(settings, self.engine, clock=self.clock.now).source_spec(settings.sources[0])
+        spec = Builder(settings, clock=self.clock.now).source_spec(settings.sources[0])
         with capture_logs() as log, start_run(self.engine, spec, command, clock=self.clock.now) as run:
             do(run)
             self.counters = run.counters

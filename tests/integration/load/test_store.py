@@ -20,9 +20,8 @@ from etl.exact_json import canonical
 from etl.load.database.engine import reading
 from etl.load.schema.dimension_tables import cases, priorities, statuses
 from etl.load.schema.task_tables import status_intervals, task_changes, task_progress, tasks
-from etl.load.upsert.batch_rows import Batch, Rejected, merge
+from etl.load.upsert.batch import Batch, Counts, Rejected, concatenate
 from etl.load.upsert.dimensions import store_people_and_queues
-from etl.load.upsert.merge_tasks import Counts
 from etl.load.upsert.store_batch import store, store_what_fits
 from etl.transform import Stream, TaskRows, transform
 from tests.integration.conftest import NOW, Database, minute
@@ -282,7 +281,7 @@ def test_a_task_that_was_marked_deleted_returns(database: Database) -> None:
 
 def test_the_temporary_table_is_empty_after_each_commit(postgres_database: Database) -> None:
     for number in range(3):
-        stored(postgres_database, *(task(f"t-{number}-{key}") for key in range(50)))
+        stored(postgres_database, *(task(f"t-{key}", at=number) for key in range(50)))
     with reading(postgres_database.engine) as connection:
         assert connection.execute(text("select pg_relation_size('incoming_tasks')")).scalar() == 0
 
@@ -539,7 +538,7 @@ TOO_MUCH = '{"number":1e400000}'
 
 def fitting(database: Database, *batches: Batch) -> tuple[Counts, list[Rejected]]:
     with database.engine.begin() as connection:
-        return store_what_fits(connection, merge(batches), run_id=database.run_id, now=NOW)
+        return store_what_fits(connection, concatenate(batches), run_id=database.run_id, now=NOW)
 
 
 def test_records_that_fit_are_stored_in_one_go(database: Database) -> None:

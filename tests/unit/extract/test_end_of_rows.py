@@ -8,8 +8,8 @@ import pytest
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME, ServerCapabilities
-from etl.extract.http.page import Page
 from etl.extract.http.query import Query
+from etl.extract.http.response_page import Page
 from etl.extract.paging.end_of_rows import End, fetch_rows, find_end
 from etl.extract.paging.offset import read_by_offset
 from tests.unit.server import Server

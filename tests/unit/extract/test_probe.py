@@ -9,12 +9,12 @@ import pytest
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import MILLISECOND, SECOND, ServerCapabilities
-from etl.extract.http.page import Page, moment_of
 from etl.extract.http.query import Query
 from etl.extract.http.response_errors import SlowAnswerError
+from etl.extract.http.response_page import Page, moment_of
 from etl.extract.probe.find_capabilities import ProbeResult, probe
-from etl.extract.probe.largest_request import EARLY
-from etl.extract.probe.probe_requests import MOST_REQUESTS, largest_accepted
+from etl.extract.probe.page_size_and_range import EARLY
+from etl.extract.probe.probe_session import MOST_REQUESTS, largest_accepted
 from etl.times import format_time
 from tests.unit.server import Server
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from etl.extract.http.page import Page
+from etl.api_record import Record
+from etl.extract.http.response_page import Page
 from etl.jobs.pipeline.transform_pages import BatchTransformer, StreamFilter
-from etl.record import Record
 from etl.transform import Stream
 
 CANONICAL = '{"_id":"ti-1","iId":"st-2","n":1.50,"refId":"T-1"}'

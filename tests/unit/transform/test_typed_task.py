@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from etl.api_record import KNOWN, Record
 from etl.exact_json import canonical, read
-from etl.record import KNOWN, Record
 from etl.sandbox.data.generator import TaskGenerator
 from etl.sandbox.options import Options
 from etl.transform import Rejection, Stream, TaskRows, transform, transform_typed

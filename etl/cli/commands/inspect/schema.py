@@ -32,11 +32,11 @@ def unknown(common: Common, output: str) -> None:
       kore-etl schema unknown
       kore-etl schema unknown --output json | jq '.[].key'
     """
+    from etl.api_record import KNOWN
     from etl.cli.open_database import existing_database
     from etl.cli.output import print_json, print_table
     from etl.load.database.engine import reading
     from etl.load.upsert import unknown_record_keys as load
-    from etl.record import KNOWN
 
     with existing_database(common.start(need_sources=False).settings) as engine, reading(engine) as connection:
         found = [entry for entry in load.entries(connection) if entry["key"] not in KNOWN]

@@ -12,7 +12,7 @@ from etl.errors import ConfigError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.record import Row
+    from etl.api_record import Row
     from etl.settings import Loaded
 
 _LISTED = ("id", "name", "host", "account_id", "stream_id", "in_settings", "tasks", "watermark")
@@ -82,7 +82,8 @@ def rename(common: Common, chosen: str, name: str) -> None:
             sources.rename(connection, row["id"], name)
     common.say(f"{row['name']} is {name} now")
     if row["in_settings"] and loaded.names[_identity(row)] != name:
-        common.say(f"the settings still name it {loaded.names[_identity(row)]}: change name there, or it gets it back")
+        before = loaded.names[_identity(row)]
+        common.say(f'the settings still call it {before}: set name = "{name}" there, or the next sync renames it back')
 
 
 @source.command(short_help="Delete a source with everything stored of it.")

@@ -34,6 +34,7 @@ _QUESTIONS = {
     "sort_updated": ("sortBy updatedAt is obeyed", "assumed: no, windows are split until each fits a page"),
     "sort_created": ("sortBy createdAt is obeyed", "assumed: no, windows are split until each fits a page"),
     "page_size": ("most rows a request", "assumed: 50"),
+    "counts_inactive": ("inactive tasks are counted", "assumed: yes; learned as soon as a page shows some"),
     "longest_range": ("longest range of dates", "assumed: any; a refused range is halved"),
 }
 _ABILITIES = {"page_size": "page_rows"}  # the capabilities whose setting has another name

@@ -39,7 +39,7 @@ def reconcile(
       kore-etl reconcile --deep --source europe
     """
     from etl.cli.run_sources import Work, work_on_sources
-    from etl.jobs.reconcile.mark_deletions import reconcile as job
+    from etl.jobs.reconcile import reconcile as job
 
     loaded = common.start({"metrics_file": metrics_file}, select=select)
     work = Work("reconcile", lambda run: job(run, deep=deep, force=force))

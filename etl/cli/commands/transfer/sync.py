@@ -92,6 +92,7 @@ def _dry_run(settings: Settings, *, full: bool, sample: int, output: str) -> int
             else:
                 migrate.require_newest(engine, migrate=False)
         builder = Builder(settings, engine, stop)
+        stack.callback(builder.close)
         found = []
         for source in settings.sources:
             spec = builder.source_spec(source)
@@ -125,6 +126,6 @@ def _sync(*, full: bool, workers: int | None) -> Job:
 
 
 def _reconcile(*, full: bool) -> Job:
-    from etl.jobs.reconcile.mark_deletions import reconcile as job  # imported only when needed: it imports much
+    from etl.jobs.reconcile import reconcile as job  # imported only when needed: it imports much
 
     return lambda run: job(run, full=full)

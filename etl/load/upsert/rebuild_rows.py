@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Table, Text, bindparam, cast, delete, func, select, update
 
-from etl.load.database.bulk_insert import fill
+from etl.api_record import Row
+from etl.load.database.bulk_statements import fill
 from etl.load.ledger.rejected_records import digest_of
 from etl.load.schema.dimension_tables import DIMENSIONS
 from etl.load.schema.ledger_tables import rejected_records, source_offsets, sources
 from etl.load.schema.task_tables import is_of, task_changes, tasks
 from etl.load.upsert import dimensions
-from etl.load.upsert.merge_tasks import put_children
-from etl.record import Row
+from etl.load.upsert.merge import replace_children
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from etl.load.upsert.batch_rows import Batch
+    from etl.load.upsert.batch import Batch
 
 
 def records(connection: Connection, source_id: int, *, after: str, most: int) -> list[tuple[str, str]]:
@@ -35,7 +35,7 @@ def replace(connection: Connection, batch: Batch) -> None:
     _update(connection, tasks, batch.tasks)
     details = {row["_id"]: behind for row, behind in zip(batch.tasks, batch.details, strict=True)}
     if details:
-        put_children(connection, batch.tasks[0]["source_id"], details, replace=True)
+        replace_children(connection, batch.tasks[0]["source_id"], details)
 
 
 def named(connection: Connection, table: Table, source_id: int) -> list[tuple[str, Any]]:

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import DEFAULT_PAGE_ROWS, Question, ServerCapabilities
-from etl.extract.http.page import Page, record_id
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_errors import SlowAnswerError, TooLargeAnswerError
+from etl.extract.http.response_page import Page, record_id
 from etl.extract.paging.page_checks import Fetch
 
 MOST_REQUESTS = 12

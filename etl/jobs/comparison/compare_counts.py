@@ -9,7 +9,8 @@ one part. Measured with 5,000 tasks and
 row 6, a single one 6. Where the server does not sort, a page is complete only if the whole range fits into it. Reading
 page by page is then cheapest from about one deletion in three pages on.
 
-Totals only tell where to look. A task becomes a candidate only where a page does not show it.
+Totals only tell where to look. A task becomes a candidate only where a page does not show it. A range in which every
+place was asked for, twice, tells how many rows the server counts and never shows.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from datetime import datetime
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
-from etl.extract.http.page import Page, moment_of, record_id
-from etl.extract.http.query import Direction
-from etl.extract.paging.end_of_rows import End, find_end
+from etl.extract.http.query import Direction, Query
+from etl.extract.http.response_page import Page, moment_of, record_id
+from etl.extract.paging.end_of_rows import End, find_end, rows_asked
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, check_dates, check_order, window_query
-from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
+from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.run_context import RunContext
-from etl.load.queries import deletions
+from etl.load.queries import present_tasks
 
 BEGINNING_OF_TIME = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -68,10 +69,20 @@ class _Range:
     halve: bool = False
 
 
-class CountComparison:
-    """Compares counts over a source's history, and makes candidates of the tasks that no page shows."""
+class TooManyDifferencesError(IncompleteError):
+    """The requests of a comparison ended before it had looked at every range that differs."""
 
-    def __init__(self, run: RunContext, candidates: DeletionCandidates) -> None:
+
+class CountComparison:
+    """Compares counts over a source's history, and makes candidates of the tasks that no page shows.
+
+    ``hidden`` is the number of rows that the server counted and did not show in the ranges that differ. ``most`` is
+    the number of requests that it may take; None is twice what reading everything takes.
+    """
+
+    def __init__(self, run: RunContext, candidates: DeletionCandidates, *, most: int | None = None) -> None:
+        self.hidden = 0
+        self._most = most
         self._run = run
         self._candidates = candidates
         self._field = candidates.field
@@ -93,8 +104,8 @@ class CountComparison:
             if here == time_range.there:
                 self._candidates.compared += here
                 continue
-            if self._run.fetch.requests > most:
-                raise _contradiction("they differ wherever one looks")
+            if self._run.fetch.requests >= most:
+                raise TooManyDifferencesError(_contradiction("they differ wherever one looks").args[0])
             left += [part for part in reversed(self._look(time_range, here)) if part.start < part.end]
 
     def _ends(self) -> tuple[datetime, datetime]:
@@ -104,8 +115,10 @@ class CountComparison:
         return self._candidates.reach()
 
     def _most_requests(self, total: int, start: datetime, end: datetime) -> int:
-        """Return where to give up: at twice what reading everything takes."""
+        """Return where to give up."""
         run = self._run
+        if self._most is not None:
+            return run.fetch.requests + self._most
         pages = max(total, self._candidates.live) / max(1, run.capabilities.current.limit() - 2)
         longest = run.capabilities.current.longest_range
         ranges = (end - start) / longest if longest else 0
@@ -142,26 +155,35 @@ class CountComparison:
                 raise
             self._reach = (skip + self._run.capabilities.current.limit()) // 2
             return [time_range]
-        total = _checked_total(page, skip)
+        asked = skip + rows_asked(query, page, self._run.capabilities.current)
+        total = _checked_total(page, skip, asked)
         check_dates(
             page, self._field, query.start or time_range.start, query.end or end, self._run.capabilities.current
         )
         ids = self._candidates.keep(page)
         rest = _Range(end, time_range.end, max(0, time_range.there - total))
         read = replace(time_range, end=end, there=total)
-        if (
-            skip == 0
-            and _distinct(page) >= total
-            and find_end(self._run.fetch, query, page, self._run.capabilities.current) == End()
-        ):
+        if skip == 0 and asked >= total and self._is_whole(query, page, total):
+            self.hidden += total - _distinct(page)
             self._candidates.judge(time_range.start, end, ids)
             return [rest]
-        return [*self._judge_part(read, skip, page, ids), rest]
+        is_withheld = skip + _distinct(page) < min(asked, total)
+        return [*self._judge_part(read, skip, page, ids, is_withheld=is_withheld), rest]
 
-    def _judge_part(self, time_range: _Range, skip: int, page: Page, ids: set[str]) -> list[_Range]:
+    def _is_whole(self, query: Query, page: Page, total: int) -> bool:
+        """Tell whether a page shows all rows that come for a query; what it withholds it must withhold twice."""
+        if _distinct(page) >= total:
+            return find_end(self._run.fetch, query, page, self._run.capabilities.current) == End()
+        again = self._run.fetch(query)
+        self._candidates.keep(again)
+        return (again.total, again.ids) == (total, page.ids)
+
+    def _judge_part(
+        self, time_range: _Range, skip: int, page: Page, ids: set[str], *, is_withheld: bool
+    ) -> list[_Range]:
         """Judge the time for which a page is complete, and return the ranges before and behind it."""
         values = self._values(page)
-        if not self._is_sorted or not values or len(values) < _distinct(page):
+        if is_withheld or not self._is_sorted or not values or len(values) < _distinct(page):
             return [replace(time_range, halve=True)]
         check_order(page, self._field)
         is_last = skip + len(values) >= time_range.there
@@ -184,12 +206,13 @@ class CountComparison:
     def _walk(self, time_range: _Range) -> list[_Range]:
         """Read a range that cannot be split, such as one instant with many rows."""
         ids: set[str] = set()
-        settled, reason = True, ""
+        settled, reason, total = True, "", None
         query = window_query(Window(self._field, time_range.start, time_range.end), self._run.capabilities.current)
         for page in read_by_offset(self._run.fetch, query, self._run.capabilities.current, time_range.end):
             ids |= self._candidates.keep(page)
-            settled, reason = settled and page.verified, reason or page.reason
+            settled, reason, total = settled and page.verified, reason or page.reason, page.total
         if settled:
+            self.hidden += max(0, (total or 0) - len(ids))
             self._candidates.judge(time_range.start, time_range.end, ids)
         else:
             self._candidates.mark_unverified(time_range.start, time_range.end, reason)
@@ -207,7 +230,7 @@ class CountComparison:
         return cut if time_range.start < cut < time_range.end else None
 
     def _value_at(self, start: datetime, end: datetime, place: int) -> datetime | None:
-        return self._run.store.read(deletions.value_at, self._field, start, end, place=place)
+        return self._run.store.read(present_tasks.value_at, self._field, start, end, place=place)
 
     def _floor(self, moment: datetime) -> datetime:
         """Return the beginning of the instant, as the server tells instants apart."""
@@ -217,13 +240,13 @@ class CountComparison:
         return self._floor(moment) + self._run.capabilities.current.smallest()
 
 
-def _checked_total(page: Page, skip: int) -> int:
-    """Return a page's total; raise where its own rows contradict it."""
+def _checked_total(page: Page, skip: int, asked: int) -> int:
+    """Return a page's total; raise where its own rows contradict it. All places up to ``asked`` were asked for."""
     if page.total is None:
         raise _contradiction("one answer in between tells no total")
     reached = skip + _distinct(page)
     is_more = bool(page.records) and reached > page.total
-    if is_more or (page.has_more is False and reached < page.total):
+    if is_more or (page.has_more is False and reached < page.total > asked):
         raise _contradiction(f"rows up to the {reached}th, of {page.total} in all")
     return page.total
 

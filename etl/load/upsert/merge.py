@@ -1,13 +1,13 @@
-"""Merges staged tasks into the table of tasks, and their children into theirs; a newer or equal ``updated_at`` wins.
+"""Merges tasks into the table of tasks, and their children into theirs; a newer or equal ``updated_at`` wins.
 
-A reading that takes the server's word also stores an older version, in the place of one that an earlier run stored.
+The tasks are staged in a temporary table. From there the database itself tells new from changed from unchanged, writes
+the history of what changes, and writes only rows that are new or changed. A reading that takes the server's word also
+stores an older version, in the place of one that an earlier run stored.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from functools import cache
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -29,15 +29,16 @@ from sqlalchemy import (
     update,
 )
 
+from etl.api_record import Row
 from etl.exact_json import canonical, read
-from etl.load.database.bulk_insert import fill
+from etl.load.database.bulk_statements import fill
 from etl.load.database.dialect import create_temporary, insert_by
 from etl.load.schema.task_tables import CHILDREN, inactive_since, tasks
-from etl.load.upsert.batch_rows import Batch, Details
-from etl.record import Row
+from etl.load.upsert import change_history, refresh_derived
+from etl.load.upsert.batch import Counts, Details
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
 
@@ -60,25 +61,38 @@ incoming = Table(
 _KEY = and_(incoming.c["_id"] == tasks.c["_id"], incoming.c.source_id == tasks.c.source_id)
 
 
-@dataclass(slots=True)
-class Counts:
-    """What became of the tasks of a batch; ``repeated`` stood in it more than once."""
-
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    stale: int = 0
-    repeated: int = 0
-    changes: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(Counts)))
+def _stored_versions(connection: Connection, source_id: int, ids: Iterable[str]) -> dict[str, datetime | None]:
+    """Return ``updated_at`` of those tasks of a source that are stored."""
+    every, found = list(ids), dict[str, "datetime | None"]()
+    for start in range(0, len(every), _IDS_AT_ONCE):
+        some = tasks.c["_id"].in_(every[start : start + _IDS_AT_ONCE])
+        query = select(tasks.c["_id"], tasks.c.updated_at).where(some, tasks.c.source_id == source_id)
+        found.update((row[0], row[1]) for row in connection.execute(query))
+    return found
 
 
-def stage(connection: Connection, rows: Sequence[Row]) -> None:
-    """Put rows, one an id, into this connection's temporary table ``incoming_tasks``."""
+def merge(
+    connection: Connection, newest: Mapping[str, tuple[Row, Details]], *, run_id: int, now: datetime, takes_back: bool
+) -> Counts:
+    """Write those of a source's tasks, given by ``_id``, that are new or changed, with their history."""
+    rows = [task for task, _ in newest.values()]
+    source_id = rows[0]["source_id"]
     create_temporary(connection, incoming)
     fill(connection, incoming, rows)
+    counts = _classify(connection, run_id=run_id, takes_back=takes_back)
+    if counts.inserted or counts.updated:
+        with refresh_derived.refreshed(connection, source_id, newest):
+            stored = _stored_versions(connection, source_id, newest)
+            changes = is_changed(takes_back=takes_back)
+            counts.changes = change_history.record(connection, incoming, changes=changes, run_id=run_id, now=now)
+            statement = _merge(connection.dialect.name, takes_back=takes_back)
+            written = connection.execute(statement, {"now": now, "run": run_id}).scalars().all()
+            rewritten = {key: newest[key] for key in written}
+            counts.changes += change_history.record_children(
+                connection, stored, rewritten, source_id=source_id, run_id=run_id, now=now
+            )
+            replace_children(connection, source_id, {key: details for key, (_, details) in rewritten.items()})
+    return counts
 
 
 def _unify_spellings(connection: Connection) -> None:
@@ -93,20 +107,6 @@ def _unify_spellings(connection: Connection) -> None:
     for start in range(0, len(same), _IDS_AT_ONCE):
         some = incoming.c["_id"].in_(same[start : start + _IDS_AT_ONCE])
         connection.execute(update(incoming).where(some).values(raw=select(tasks.c.raw).where(_KEY).scalar_subquery()))
-
-
-def newest_of_each(batch: Batch) -> dict[str, tuple[Row, Details]]:
-    """Return the row with the largest ``updated_at`` of each ``_id``, the last of equals, and its details."""
-    newest: dict[str, tuple[Row, Details]] = {}
-    for row, behind in zip(batch.tasks, batch.details or repeat({}), strict=False):
-        known = newest.get(row["_id"])
-        if known is None or _not_older(row["updated_at"], known[0]["updated_at"]):
-            newest[row["_id"]] = (row, behind)
-    return newest
-
-
-def _not_older(moment: datetime | None, than: datetime | None) -> bool:
-    return moment is None or than is None or moment >= than
 
 
 def _wins(*, takes_back: bool) -> ColumnElement[bool]:
@@ -128,7 +128,7 @@ def is_changed(*, takes_back: bool) -> ColumnElement[bool]:
     return and_(tasks.c["_id"].is_not(None), _wins(takes_back=takes_back), differs)
 
 
-def classify(connection: Connection, *, run_id: int, takes_back: bool) -> Counts:
+def _classify(connection: Connection, *, run_id: int, takes_back: bool) -> Counts:
     """Count the staged tasks that are new, changed, unchanged and older than what is stored."""
     query, run = _classification(takes_back=takes_back), {"run": run_id} if takes_back else {}
     total, inserted, updated, old, respelled = connection.execute(query, run).one()
@@ -155,12 +155,6 @@ def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
-def write(connection: Connection, *, run_id: int, now: datetime, takes_back: bool) -> Sequence[str]:
-    """Write the rows that are new or changed and return their ids."""
-    statement = _merge(connection.dialect.name, takes_back=takes_back)
-    return connection.execute(statement, {"now": now, "run": run_id}).scalars().all()
-
-
 @cache
 def _merge(dialect: str, *, takes_back: bool) -> Any:
     now = bindparam("now", type_=tasks.c.stored_at.type)
@@ -183,11 +177,11 @@ def _merge(dialect: str, *, takes_back: bool) -> Any:
     return upsert.returning(tasks.c["_id"])
 
 
-def put_children(connection: Connection, source_id: int, details: Mapping[str, Details], *, replace: bool) -> None:
-    """Store the children of a source's tasks, by ``_id``; if ``replace``, in the place of those that are there."""
+def replace_children(connection: Connection, source_id: int, details: Mapping[str, Details]) -> None:
+    """Put the children of a source's tasks, by ``_id``, in the place of those that are there."""
     task_ids = list(details)
     for table in CHILDREN:
-        for start in range(0, len(task_ids) if replace else 0, _IDS_AT_ONCE):
+        for start in range(0, len(task_ids), _IDS_AT_ONCE):
             some = task_ids[start : start + _IDS_AT_ONCE]
             connection.execute(delete(table).where(table.c.task_id.in_(some), table.c.source_id == source_id))
         fill(connection, table, [row for of_task in details.values() for row in of_task.get(table.name, ())])

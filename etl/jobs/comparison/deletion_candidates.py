@@ -1,6 +1,7 @@
 """Deletion candidates: stored tasks that a reading of their range did not find.
 
-A candidate is cleared when a later page shows it. The others are marked as deleted in the end.
+A candidate is cleared when a later page shows it. Before the others are marked as deleted, a second look at the latest
+changes and the server's total must confirm them.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ from datetime import datetime, timedelta
 from etl import exact_json
 from etl.errors import EtlError, ExitCode
 from etl.exact_json import clean_text
-from etl.extract.http.page import Page, moment_of, record_id
-from etl.extract.http.query import Field
+from etl.extract.http.query import Direction, Field, Query
+from etl.extract.http.response_page import Page, moment_of, record_id
+from etl.extract.paging.page_checks import Window
+from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records, runs
-from etl.load.queries import deletions
+from etl.load.queries import present_tasks
 from etl.logs import get_logger
 
 log = get_logger()
 
 MOST_AT_ONCE = 0.1  # of a source's tasks
 FEW = 5  # are believed at once where a tenth is less, but not all there are
+_MOST_SECOND_LOOKS = 3
 
 
 class IncompleteError(EtlError):
@@ -38,19 +42,21 @@ class DeletionCandidates:
     """
 
     def __init__(self, run: RunContext, field: Field, *, force: bool, takes_back: bool = False) -> None:
-        self.gone: deletions.Versions = {}
-        self.unplaced: deletions.Versions = {}
+        self.gone: present_tasks.Versions = {}
+        self.unplaced: present_tasks.Versions = {}
         self.compared = 0
         self.added = 0
         self.run = run
         self.field: Field = field
-        self.live = run.store.read(deletions.count)
+        self.live = run.count_stored()
+        self.hidden = run.store.read(runs.hidden)
         self._takes_back = takes_back
         self._most = self.live if force else max(int(self.live * MOST_AT_ONCE), min(FEW, self.live - 1))
         moments = [_moment_of_text(raw, field) for raw in run.store.read(rejected_records.not_stored)]
         self.quarantined = len(moments)
         self._quarantined_at = sorted(moment for moment in moments if moment is not None)
-        self.undated = run.store.read(deletions.count_without, field) + moments.count(None)
+        self.undated_rejected = moments.count(None)
+        self.undated = run.store.read(present_tasks.count_without, field) + self.undated_rejected
 
     def keep(self, page: Page) -> set[str]:
         """Store a page, clear its tasks, and return their ids."""
@@ -63,11 +69,11 @@ class DeletionCandidates:
     def count(self, start: datetime, end: datetime) -> int:
         """Count what the server should have in ``[start, end)``: stored tasks and rejected records."""
         rejected = bisect_left(self._quarantined_at, end) - bisect_left(self._quarantined_at, start)
-        return self.run.store.read(deletions.count_between, self.field, start, end) + rejected
+        return self.run.store.read(present_tasks.count_between, self.field, start, end) + rejected
 
     def reach(self) -> tuple[datetime, datetime]:
         """Return the time ``[first, last)`` in which there are tasks, in whole seconds."""
-        first, last = self.run.store.read(deletions.reach, self.field)
+        first, last = self.run.store.read(present_tasks.reach, self.field)
         now = self.run.server_clock.earliest_start()
         whole = timedelta(seconds=1)
         return (first or now).replace(microsecond=0), (last or now).replace(microsecond=0) + whole
@@ -77,16 +83,16 @@ class DeletionCandidates:
 
         A task whose own record has no date is none: the server may keep it in another range.
         """
-        here = self.run.store.read(deletions.versions_between, self.field, start, end)
+        here = self.run.store.read(present_tasks.versions_between, self.field, start, end)
         missing = here.keys() - set(present)
-        records = self.run.store.read(deletions.records, missing)
+        records = self.run.store.read(present_tasks.records, missing)
         self.compared += len(here)
         placed = {key for key in missing if moment_of(records[key], self.field) is not None}
         self.unplaced |= {key: here[key] for key in missing - placed}
         self.add({key: here[key] for key in placed})
         return placed
 
-    def add(self, missing: deletions.Versions) -> None:
+    def add(self, missing: present_tasks.Versions) -> None:
         """Add candidates.
 
         Raises:
@@ -102,8 +108,14 @@ class DeletionCandidates:
 
     def left(self) -> int:
         """Return how many rows the server can count at most, if all candidates are deleted."""
-        others = self.run.store.read(rejected_records.count_not_stored) + self.run.store.read(runs.hidden)
-        return self.run.store.read(deletions.count) - len(self.gone) + others
+        others = self.run.store.read(rejected_records.count_not_stored) + self.hidden
+        return self.run.count_stored() - self._count_counted(self.gone) + others
+
+    def _count_counted(self, ids: Collection[str]) -> int:
+        """Return how many of some tasks the server counts as long as it has them."""
+        if self.run.capabilities.current.counts_inactive is not False:
+            return len(ids)
+        return sum(state.deleted_at is None for state in self.run.store.read(present_tasks.states_of, ids).values())
 
     def mark_unverified(self, start: datetime, end: datetime, reason: str) -> None:
         """Count a range that could not be read whole; no task in it becomes a candidate."""
@@ -125,3 +137,39 @@ def _moment_of_text(raw: str, field: Field) -> datetime | None:
         return moment_of(exact_json.read(raw), field)
     except (ValueError, RecursionError):
         return None
+
+
+def confirm_deletions(run: RunContext, candidates: DeletionCandidates) -> None:
+    """Clear the candidates that are among the latest changes, and check that the server counts none of the others.
+
+    Raises:
+        IncompleteError: that cannot be made sure.
+    """
+    evidence = ""
+    for attempt in range(_MOST_SECOND_LOOKS):
+        if attempt or candidates.field == "updatedAt":
+            _read_latest(run, candidates)
+        capabilities = run.capabilities.current
+        sort_by: tuple[str, Direction] | None = ("updatedAt", "desc") if capabilities.sorts("updatedAt") else None
+        page = run.fetch(Query(limit=capabilities.limit(), sort_by=sort_by))
+        candidates.keep(page)
+        expected = candidates.left()
+        if page.total is None or page.total <= expected:
+            return
+        evidence = f"it counts {page.total}, and not {expected}"
+    message = (
+        f"{len(candidates.gone)} tasks were not found on the server, but {evidence}: none is marked as deleted; "
+        "try again when fewer tasks change"
+    )
+    raise IncompleteError(message)
+
+
+def _read_latest(run: RunContext, candidates: DeletionCandidates) -> None:
+    """Read what changed since before the sync, on to the very end: a task may have moved there since it was missed."""
+    start, watermark = run.server_clock.earliest_start(), run.store.watermark()
+    since = (min(start, watermark or start) - run.options.lookback).replace(microsecond=0)
+    window = Window(candidates.field, since, run.capabilities.current.latest_end(since))
+    for page in READERS[choose_strategy(run.capabilities.current).history](run.fetch, window, run.capabilities.current):
+        candidates.keep(page)
+        if not page.verified:
+            raise IncompleteError(f"the latest changes could not be read, so no task is marked: {page.reason}")

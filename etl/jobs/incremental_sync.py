@@ -17,8 +17,8 @@ from itertools import chain
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME
-from etl.extract.http.page import Page
 from etl.extract.http.query import Query
+from etl.extract.http.response_page import Page
 from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.page_checks import Window, check_order, moments
 from etl.extract.paging.read_strategy import Paging, ReadStrategy
@@ -27,11 +27,13 @@ from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.read_unresolved import read_unresolved
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
-from etl.jobs.pipeline.window_progress import WindowProgress
+from etl.jobs.pipeline.reverted_names import ShownVersions
+from etl.jobs.pipeline.window_row import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, watermarks
-from etl.load.queries import deletions, stored_dates
-from etl.load.upsert.merge_tasks import Counts
+from etl.load.queries import present_tasks
+from etl.load.queries.find_canary import find_canary
+from etl.load.upsert.batch import Counts
 from etl.logs import bound
 from etl.times import interval
 
@@ -57,8 +59,8 @@ def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -
     advance(run)
 
 
-def load_newest_first(run: RunContext, since: datetime) -> None:
-    """Read and store all changes since a time, newest first."""
+def load_newest_first(run: RunContext, since: datetime, shown: ShownVersions | None = None) -> None:
+    """Read and store all changes since a time, newest first; note the versions of names in ``shown``."""
     before = run.fetch.requests
     with bound(window=interval(since, None)):
         progress = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since)
@@ -66,6 +68,8 @@ def load_newest_first(run: RunContext, since: datetime) -> None:
             end = run.server_clock.earliest_start()
             after = progress.extended(batch, end=end, requests=run.fetch.requests - before)
             progress = run.writer.store(batch, after).window or after
+            if shown is not None:
+                shown.add(batch)
         if progress.is_open:
             _close(run, progress, before)
 
@@ -84,10 +88,10 @@ def _load_sorted(run: RunContext, strategy: ReadStrategy, since: datetime, water
     pages = _newest_first(run, start)
     first = next(pages)
     require_plausible(run, first)
-    canary = run.store.read(stored_dates.find_canary)
+    canary = run.store.read(find_canary)
     if canary is not None:
         check_newest(run, canary, first)
-    may_be_quiet = may_count and not run.store.read(stored_dates.rounding)
+    may_be_quiet = may_count and not run.store.read(present_tasks.rounding)
     may_count = may_be_quiet and first.total is not None and run.options.start is None
     is_proven, rows = False, 0
     for page in chain([first], pages):
@@ -120,7 +124,7 @@ def _close(run: RunContext, progress: WindowProgress, requests_before: int) -> N
 
 def _stored_tail(run: RunContext, page: Page) -> list[str]:
     """Return the ids of the last rows of a page, as far as they are stored in this version."""
-    stored = run.store.read(deletions.versions_of, {key for key in page.ids if key})
+    stored = run.store.read(present_tasks.versions_of, {key for key in page.ids if key})
     tail: list[str] = []
     for key, updated in zip(reversed(page.ids), reversed(page.updated), strict=True):
         if key is None or updated is None or stored.get(key) != updated:
@@ -194,7 +198,7 @@ def _is_lookback_stored(run: RunContext, since: datetime) -> bool:
 
 
 def _count_since(run: RunContext, since: datetime) -> int:
-    return run.store.read(deletions.count_since, "updatedAt", since)
+    return run.store.read(present_tasks.count_since, "updatedAt", since)
 
 
 def _newest(run: RunContext) -> Query:
@@ -207,7 +211,7 @@ def _newest_first(run: RunContext, since: datetime) -> Iterator[Page]:
 
 def _load_windows(run: RunContext, strategy: ReadStrategy, since: datetime) -> None:
     """Read windows of updatedAt from ``since`` on; a canary tells whether dates still filter on updatedAt."""
-    canary = run.store.read(stored_dates.find_canary, created_before=since)
+    canary = run.store.read(find_canary, created_before=since)
     if canary is not None and _count_since(run, canary.updated) <= run.capabilities.current.limit() // 2:
         since = min(since, canary.updated.replace(microsecond=0))  # a few rows more, and the canary must be among them
     check = None if canary is None else partial(check_filter, run, canary)

@@ -1,12 +1,12 @@
-"""A batch: the rows of some records by table, as one transaction stores them, and what it completes."""
+"""A batch: the rows of some records by table, as one transaction stores them, and the counts of what became of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 
-from etl.record import Row
+from etl.api_record import Row
 
 Details = Mapping[str, Sequence[Row]]
 """The rows behind one task, by table."""
@@ -59,7 +59,22 @@ class Batch:
         return rows[first:last]
 
 
-def merge(batches: Sequence[Batch]) -> Batch:
+@dataclass(slots=True)
+class Counts:
+    """What became of the tasks of a batch; ``repeated`` stood in it more than once."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    repeated: int = 0
+    changes: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(Counts)))
+
+
+def concatenate(batches: Sequence[Batch]) -> Batch:
     """Return batches that follow each other as one."""
     if len(batches) == 1:
         return batches[0]

@@ -2,27 +2,47 @@
 
 Such tasks have no date that the server filters on, or are dated before everything that was read, or stood behind pages
 that came short. The cheap places come first: both ends of the order, then the ranges whose counts differ, then a walk.
+A comparison or a walk that comes to its end proves which differences are left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from bisect import bisect_left
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME
-from etl.extract.http.page import Page
 from etl.extract.http.query import Direction, Field, Query
+from etl.extract.http.response_page import Page, is_inactive, moment_of
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import READERS, choose_strategy
-from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
-from etl.jobs.reconcile.find_differing_ranges import BEGINNING_OF_TIME, CountComparison
+from etl.jobs.comparison.compare_counts import BEGINNING_OF_TIME, CountComparison, TooManyDifferencesError
+from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.run_context import RunContext
-from etl.load.queries import deletions
+from etl.load.ledger import rejected_records
+from etl.load.queries import present_tasks
 
-_MOST_PAGES = 20  # of a walk, where this run did not read all of history
+MOST_REQUESTS = 60  # of a comparison or a walk, where this run did not read all of history
 _DIRECTIONS: tuple[Direction, ...] = ("asc", "desc")
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Why the server counts other than what is stored: it never shows some rows, and no longer has some tasks.
+
+    ``absent`` are the ids of those tasks, as far as they are known.
+    """
+
+    hidden: int
+    deleted: int
+    absent: frozenset[str] = frozenset()
+
+
+class ContradictoryTotalsError(Exception):
+    """The server's totals do not fit its rows: they are estimates."""
 
 
 def of_source(run: RunContext) -> Query:
@@ -48,16 +68,25 @@ def read_latest(run: RunContext) -> int | None:
     return page.total
 
 
-def search(run: RunContext, *, to_the_end: bool) -> Iterator[bool]:
-    """Read and store what may be missing, step by step; give True once every place that the server counts was asked."""
-    most = None if to_the_end else _MOST_PAGES
+def search(run: RunContext, known: Differences, *, to_the_end: bool) -> Iterator[Differences | None]:
+    """Read and store what may be missing, step by step; give the differences that are left once they are proven.
+
+    Raises:
+        ContradictoryTotalsError: no number of missing tasks can be told.
+    """
+    most = None if to_the_end else MOST_REQUESTS
     yield from _read_ends(run)
-    _compare_counts(run)
-    yield False
+    contradiction: ContradictoryTotalsError | None = None
+    try:
+        yield compare(run, known, most=most)
+    except ContradictoryTotalsError as error:
+        contradiction = error
     yield from _walk(run, most)
+    if contradiction is not None:
+        raise contradiction
 
 
-def _read_ends(run: RunContext) -> Iterator[bool]:
+def _read_ends(run: RunContext) -> Iterator[None]:
     """Read the first and the last rows in the order of the date that the server filters on, as long as they are new."""
     capabilities = run.capabilities.current
     field = choose_strategy(capabilities).field
@@ -72,7 +101,7 @@ def _read_ends(run: RunContext) -> Iterator[bool]:
                 break
             if not _keep(run, page):
                 break
-            yield False
+            yield None
             query = replace(query, skip=query.skip + len(page))
 
 
@@ -110,7 +139,7 @@ def undated_pages(run: RunContext, everything: Query, field: Field) -> Iterator[
 def _may_be_undated(run: RunContext, field: Field) -> bool:
     """Tell whether a task without the date is stored, or the server counts more tasks than it counts by dates."""
     total = run.fetch.undated_total
-    if total is None or run.options.start is not None or run.store.read(deletions.count_without, field):
+    if total is None or run.options.start is not None or run.store.read(present_tasks.count_without, field):
         return True
     dated = _count_dated(run, field)
     return dated is None or dated < total
@@ -125,33 +154,58 @@ def _count_dated(run: RunContext, field: Field) -> int | None:
     return run.fetch(replace(everything, limit=1)).total
 
 
-def _compare_counts(run: RunContext) -> None:
-    """Read the ranges in which the server counts more tasks than are here."""
+def compare(run: RunContext, known: Differences, *, most: int | None) -> Differences | None:
+    """Read the ranges in which the server counts other than what is stored; return the differences that are left.
+
+    None where the requests do not suffice, or the server does not count such ranges. Of tasks that wait to be marked
+    the counts here leave out those whose ids are known. If others may make up for missing tasks, nothing is proven.
+
+    Raises:
+        ContradictoryTotalsError: its totals contradict its rows.
+    """
     capabilities = run.capabilities.current
     total = run.fetch.undated_total
-    if run.options.start is not None or total is None:
-        return
+    if run.options.start is not None or total is None or capabilities.counts_inactive is False:
+        return None
     field = choose_strategy(capabilities).field
-    candidates = _Search(run, field, force=True)
-    if capabilities.any_range is True:
-        dated = _count_dated(run, field)
-        if dated is None:
-            return
-        total = total if dated == total else dated + candidates.undated
+    candidates = _Search(run, field, known.absent)
+    dated = _count_dated(run, field)
+    if dated is None and capabilities.any_range is True:
+        return None
+    undated = 0 if dated in (None, total) else total - (dated or 0)
+    comparison = CountComparison(run, candidates, most=most)
     try:
-        CountComparison(run, candidates).find(total)
-    except (IncompleteError, RefusedError):
-        return  # its totals contradict its rows, or a range is too long: the walk shows what is there
+        comparison.find(total if dated in (None, total) else total - undated + candidates.undated)
+    except (TooManyDifferencesError, RefusedError):
+        return None
+    except IncompleteError as error:
+        raise ContradictoryTotalsError(str(error)) from error
+    if dated is None or not candidates.is_complete:
+        return None
+    more = 0 if dated == total else _count_more_undated(run, field, undated - candidates.undated_rejected)
+    deleted = len(candidates.gone) + max(0, -more)
+    may_be_unread = more > 0 and not capabilities.sorts(field)
+    if may_be_unread or len(known.absent) < known.deleted > deleted:
+        return None
+    return Differences(comparison.hidden + max(0, more), deleted, frozenset(candidates.gone))
 
 
-def _walk(run: RunContext, most: int | None) -> Iterator[bool]:
+def _count_more_undated(run: RunContext, field: Field, counted: int) -> int:
+    """Return how many more tasks without a date the server counts than are stored, once those that it shows are."""
+    if counted > run.store.read(present_tasks.count_without, field):
+        for page in undated_pages(run, Query(), field):
+            _keep(run, page)
+    return counted - run.store.read(present_tasks.count_without, field)
+
+
+def _walk(run: RunContext, most: int | None) -> Iterator[Differences | None]:
     """Read everything by skip; a walk on which the total never changed has asked for each place."""
     capabilities = run.capabilities.current
     fields: tuple[Field, ...] = ("createdAt", "updatedAt")
     order: Field | None = next((name for name in fields if capabilities.sorts(name)), None)
     limit = capabilities.limit()
     query = replace(of_source(run), limit=limit, sort_by=None if order is None else (order, "asc"))
-    totals: set[int | None] = set()
+    totals, shown, uncounted = set[int | None](), set[str](), set[str]()
     repeats = 0
     while True:
         try:
@@ -160,15 +214,29 @@ def _walk(run: RunContext, most: int | None) -> Iterator[bool]:
             return
         _keep(run, page)
         totals.add(page.total)
+        for place, (key, record) in enumerate(zip(page.ids, page.records, strict=True)):
+            is_left_out = capabilities.counts_inactive is False and is_inactive(record)
+            (uncounted if is_left_out else shown).add(key or f"row {query.skip + place}")
         if page.total is None or (most is not None and page.total > most * limit):
             return
         repeats = 0 if page.records else repeats + 1
         step = len(page) if page.records else limit * (repeats > 1)
         query = replace(query, skip=query.skip + step)
-        if query.skip >= page.total:
-            yield len(totals) == 1
+        if query.skip >= page.total + len(uncounted):
+            yield _left(run, page.total, shown, uncounted) if len(totals) == 1 else None
             return
-        yield False
+        yield None
+
+
+def _left(run: RunContext, total: int, shown: Collection[str], uncounted: Collection[str]) -> Differences | None:
+    """Return the differences once ``shown`` rows came for every place; None where rows moved meanwhile."""
+    stored = run.count_stored() + run.store.read(rejected_records.count_not_stored)
+    hidden = max(0, total - len(shown))
+    deleted = stored + hidden - total
+    if deleted < 0:
+        return None
+    absent = run.store.read(present_tasks.ids).difference(shown, uncounted) if deleted else frozenset()
+    return Differences(hidden, deleted, absent if len(absent) == deleted else frozenset())
 
 
 def _keep(run: RunContext, page: Page, *, takes_back: bool = False) -> int:
@@ -177,11 +245,23 @@ def _keep(run: RunContext, page: Page, *, takes_back: bool = False) -> int:
 
 
 class _Search(DeletionCandidates):
-    """Stores what a comparison of counts reads, and collects no candidates."""
+    """Stores what a comparison of counts reads; its candidates are only counted.
 
-    def judge(self, *_range: object) -> set[str]:
-        """Make no candidates."""
-        return set()
+    The counts here leave out tasks that are known to be absent on the server, as long as no page shows them.
+    """
+
+    def __init__(self, run: RunContext, field: Field, absent: Collection[str]) -> None:
+        super().__init__(run, field, force=True)
+        self.is_complete = True
+        self.gone = run.store.read(present_tasks.versions_of, absent)
+        found = run.store.read(present_tasks.records, self.gone).values()
+        self._absent = sorted(moment for each in found if (moment := moment_of(each, field)) is not None)
+
+    def count(self, start: datetime, end: datetime) -> int:
+        """Count what the server should have in ``[start, end)``."""
+        absent = bisect_left(self._absent, end) - bisect_left(self._absent, start)
+        return super().count(start, end) - absent
 
     def mark_unverified(self, *_range: object) -> None:
         """Count nothing: the account of the run tells what is missing."""
+        self.is_complete = False

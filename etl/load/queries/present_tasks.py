@@ -1,57 +1,36 @@
-"""Marks deleted tasks, and counts the tasks that the server should still have.
+"""Counts and lists the stored tasks of a source that the server should still have, and tells their dates.
 
-A task with ``isActive: false`` is deleted since that update; the server still counts it. ``gone_at`` is when a run
-found that the server no longer has a task.
+A task with ``isActive: false`` is deleted since that update; the server still counts it.
 """
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Connection,
-    MetaData,
-    Table,
-    Text,
-    exists,
-    func,
-    insert,
-    literal,
-    not_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
-from etl.load.database.dialect import create_temporary
-from etl.load.database.types import Moment, moment_text
-from etl.load.schema.task_tables import is_of, is_present, task_changes, tasks
-from etl.load.upsert import refresh_derived
+from etl.load.schema.dimension_tables import statuses
+from etl.load.schema.task_tables import is_of, is_present, tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
-    from datetime import datetime
+    from collections.abc import Collection, Iterator
 
 Field = Literal["createdAt", "updatedAt"]
-Versions = dict[str, "datetime | None"]  # updated_at by _id: the version of each task
+Versions = dict[str, datetime | None]  # updated_at by _id: the version of each task
 
+_ROUNDINGS = (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1))
+_LOOKED_AT = 50
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _COLUMNS = {"createdAt": tasks.c.created_at, "updatedAt": tasks.c.updated_at}
 
 _MOST_PARAMETERS = 500  # the most ids in one statement
 
-_gone = Table(
-    "gone_tasks",
-    MetaData(),
-    Column("_id", Text, primary_key=True),
-    Column("updated_at", Moment),
-    prefixes=["TEMPORARY"],
-)
 
-
-def count(connection: Connection, source_id: int) -> int:
+def count(connection: Connection, source_id: int, *, with_inactive: bool = True) -> int:
     """Count the tasks of a source that the server should still have."""
-    return _number(connection, tasks.c.source_id == source_id, is_present())
+    shown = is_present() if with_inactive else is_present() & tasks.c.deleted_at.is_(None)
+    return _number(connection, tasks.c.source_id == source_id, shown)
 
 
 def is_any(connection: Connection, source_id: int) -> bool:
@@ -60,15 +39,16 @@ def is_any(connection: Connection, source_id: int) -> bool:
     return connection.execute(query).first() is not None
 
 
-def gone_ids(connection: Connection, source_id: int) -> frozenset[str]:
-    """Return the ids of the tasks of a source that are marked as gone."""
-    query = select(tasks.c["_id"]).where(tasks.c.source_id == source_id, not_(is_present()))
+def ids(connection: Connection, source_id: int) -> frozenset[str]:
+    """Return the ids of the tasks of a source that the server should still give."""
+    query = select(tasks.c["_id"]).where(tasks.c.source_id == source_id, is_present())
     return frozenset(connection.execute(query).scalars())
 
 
-def count_marked(connection: Connection, source_id: int) -> int:
-    """Count the tasks of a source that are marked as gone."""
-    return _number(connection, tasks.c.source_id == source_id, not_(is_present()))
+def newest_inactive(connection: Connection, source_id: int, field: Field) -> datetime | None:
+    """Return the latest value of a field among the inactive tasks that the server should still give."""
+    query = select(func.max(_COLUMNS[field])).where(is_of(source_id), is_present(), tasks.c.deleted_at.is_not(None))
+    return connection.execute(query).scalar()
 
 
 def count_since(connection: Connection, source_id: int, field: Field, start: datetime) -> int:
@@ -173,36 +153,46 @@ def _portions(ids: list[str]) -> Iterator[list[str]]:
     return (ids[place : place + _MOST_PARAMETERS] for place in range(0, len(ids), _MOST_PARAMETERS))
 
 
-def mark(
-    connection: Connection, source_id: int, gone: Mapping[str, datetime | None], *, run_id: int, now: datetime
-) -> int:
-    """Mark a source's tasks as deleted, add a change for each, and return how many.
-
-    It runs in the caller's transaction. It skips a task that has a newer version or is already marked.
-    """
-    if not gone:
-        return 0
-    create_temporary(connection, _gone)
-    connection.execute(_gone.insert(), [{"_id": key, "updated_at": version} for key, version in gone.items()])
-    is_meant = (_gone.c["_id"] == tasks.c["_id"]) & _gone.c.updated_at.is_not_distinct_from(tasks.c.updated_at)
-    is_listed = exists(select(literal(1)).select_from(_gone).where(is_meant).correlate(tasks))
-    chosen = is_listed & is_of(source_id) & is_present()
-    moment = literal(now, tasks.c.deleted_at.type)
-    values = {
-        "task_id": tasks.c["_id"],
-        "source_id": tasks.c.source_id,
-        "field": literal("deletion", Text),
-        "new_value": moment_text(moment),
-        "changed_at": moment,
-        "seen_at": moment,
-        "run_id": literal(run_id, task_changes.c.run_id.type),
-    }
-    history = insert(task_changes).from_select(
-        list(values), select(*values.values()).where(chosen, tasks.c.deleted_at.is_(None))
+def rounding(connection: Connection, source_id: int) -> timedelta:
+    """Return the unit to which the server rounds timestamps, by the latest changes; zero means it does not round."""
+    query = (
+        select(tasks.c.updated_at)
+        .where(is_of(source_id), tasks.c.updated_at.is_not(None))
+        .order_by(tasks.c.updated_at.desc())
+        .limit(_LOOKED_AT)
     )
-    with refresh_derived.refreshed(connection, source_id, gone):
-        connection.execute(history)
-        result = connection.execute(
-            update(tasks).where(chosen).values(gone_at=moment, deleted_at=func.coalesce(tasks.c.deleted_at, moment))
+    moments = list(connection.execute(query).scalars())
+    if not moments:
+        return timedelta()
+    return next((size for size in _ROUNDINGS if all(not (m - _EPOCH) % size for m in moments)), timedelta())
+
+
+def newest_update(connection: Connection, source_id: int, *, not_after: datetime | None = None) -> datetime | None:
+    """Return the largest ``updated_at``, or the largest one up to a moment."""
+    query = select(func.max(tasks.c.updated_at)).where(is_of(source_id))
+    if not_after is not None:
+        query = query.where(tasks.c.updated_at <= not_after)
+    return connection.execute(query).scalar()
+
+
+def any_of_stream(connection: Connection, source_id: int, stream_id: str) -> bool:
+    """Tell whether any task of a source names this stream as its own."""
+    query = select(tasks.c["_id"]).where(is_of(source_id), tasks.c.stream_id == stream_id).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def creation_of_open(connection: Connection, source_id: int) -> dict[str, datetime]:
+    """Return the creation time of each task that is not known as deleted, resolved or closed."""
+    category = func.lower(func.coalesce(statuses.c.category, statuses.c.name, ""))
+    named = and_(statuses.c["_id"] == tasks.c.status_id, statuses.c.source_id == tasks.c.source_id)
+    query = (
+        select(tasks.c["_id"], tasks.c.created_at)
+        .select_from(tasks.outerjoin(statuses, named))
+        .where(
+            tasks.c.source_id == source_id,
+            tasks.c.deleted_at.is_(None),
+            tasks.c.created_at.is_not(None),
+            category.not_in(("resolved", "closed")),
         )
-    return result.rowcount
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}

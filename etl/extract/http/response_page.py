@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from etl.record import Record, plain
+from etl.api_record import Record, plain
 from etl.times import parse_time
 
 if TYPE_CHECKING:
@@ -115,6 +115,14 @@ def moment_of(record: Any, field: str) -> datetime | None:
         return parse_time(value)
     except ValueError:
         return None
+
+
+def is_inactive(record: Any) -> bool:
+    """Tell whether a record says that its task is inactive."""
+    if isinstance(record, Record) and record.task is not None:
+        return record.task.isActive is False
+    record = plain(record)
+    return isinstance(record, dict) and record.get("isActive") is False
 
 
 def _count(value: object) -> int | None:

@@ -17,16 +17,16 @@ from etl.extract.http.query import Query
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, choose_strategy
-from etl.jobs.pipeline.server_count_check import note, take_account
-from etl.jobs.reconcile.confirm_deletions import confirm_deletions
-from etl.jobs.reconcile.deletion_candidates import DeletionCandidates, IncompleteError
-from etl.jobs.reconcile.find_differing_ranges import BEGINNING_OF_TIME, CountComparison
+from etl.jobs.comparison.compare_counts import BEGINNING_OF_TIME, CountComparison
+from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError, confirm_deletions
+from etl.jobs.comparison.find_missing_tasks import Differences
+from etl.jobs.pipeline.account_of_run import note, take_account
 from etl.jobs.run.lifecycle import make_indexes
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.sync import sync
 from etl.jobs.verify import restart_verification
 from etl.load.ledger import sources
-from etl.load.queries import deletions
+from etl.load.queries import mark_deleted_tasks, present_tasks
 from etl.logs import get_logger
 
 log = get_logger()
@@ -52,7 +52,7 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
         IncompleteError: the sync is done, but nothing is marked, for the reason that it tells.
         EtlError: as :func:`sync` does.
     """
-    marked_before = run.store.read(deletions.count_marked)
+    marked_before = run.store.read(mark_deleted_tasks.count_marked)
     run = replace(run, confirms_collapse=force)
     sync(run, full=full)
     if run.counters.missing:  # the sync searched for them within a bounded number of requests
@@ -64,9 +64,11 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
     candidates, marked = _insist(run, deep=deep, force=force)
     if force:
         run.store.write(sources.put, collapse_accepted_at=None)
-    returned = marked_before + marked - run.store.read(deletions.count_marked)
+    returned = marked_before + marked - run.store.read(mark_deleted_tasks.count_marked)
     run.counted.clear()
-    note(run, run.fetch.undated_total if run.options.start is None else None)
+    known = Differences(candidates.hidden, 0)
+    run.store.write(sources.remember_absent, ())
+    note(run, run.fetch.undated_total if run.options.start is None else None, known)
     spent = run.fetch.requests - requests
     done = Reconciled(candidates.compared, marked, returned, candidates.added, spent)
     log.info("reconcile.finished", **asdict(done))
@@ -86,8 +88,8 @@ def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandid
 
 def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: bool) -> int:
     total = run.fetch(Query(limit=1)).total
-    if deep:
-        _read_everything(run, candidates)
+    if deep or (total is not None and run.capabilities.current.counts_inactive is False):
+        _read_everything(run, candidates)  # ranges of dates cannot be compared where totals leave tasks out
         restart_verification(run)
     elif total is None:
         raise IncompleteError("the server does not count its tasks: finding deletions takes kore-etl reconcile --deep")
@@ -96,10 +98,12 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
         if total == candidates.live + candidates.quarantined:
             candidates.compared = candidates.live
         else:
-            CountComparison(run, candidates).find(total)
+            comparison = CountComparison(run, candidates)
+            comparison.find(total)
+            candidates.hidden = max(candidates.hidden, comparison.hidden)
     if candidates.gone:
         confirm_deletions(run, candidates)
-    marked = run.store.write(deletions.mark, candidates.gone, run_id=run.id, now=run.clock())
+    marked = run.store.write(mark_deleted_tasks.mark, candidates.gone, run_id=run.id, now=run.clock())
     if total is not None and candidates.live - marked > total:
         run.counters.unverified += 1
         log.warning("reconcile.left", tasks=candidates.live - marked - total, hint="kore-etl reconcile --deep")
@@ -110,7 +114,7 @@ def _read_everything(run: RunContext, candidates: DeletionCandidates) -> None:
     """Make candidates of all tasks that a reading of the whole history does not find."""
     for window in _windows(run, candidates):
         _read_window(run, candidates, window)
-    undated = candidates.unplaced | run.store.read(deletions.versions_without, candidates.field)
+    undated = candidates.unplaced | run.store.read(present_tasks.versions_without, candidates.field)
     if undated:
         _look_for(run, candidates, undated)
 
@@ -149,7 +153,7 @@ def _read_window(run: RunContext, candidates: DeletionCandidates, window: Window
         start, problem, ids = end, "", here  # the next piece begins with this one's last row
 
 
-def _look_for(run: RunContext, candidates: DeletionCandidates, undated: deletions.Versions) -> None:
+def _look_for(run: RunContext, candidates: DeletionCandidates, undated: present_tasks.Versions) -> None:
     """Read without dates, to judge the tasks that are in no window because they have none."""
     left = dict(undated)
     capabilities = run.capabilities.current

@@ -9,17 +9,18 @@ from datetime import datetime
 from enum import StrEnum
 
 from etl.errors import EtlError
-from etl.extract.http.page import Page
 from etl.extract.http.query import Query
+from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, ReadStrategy
+from etl.jobs.comparison.deletion_candidates import DeletionCandidates
+from etl.jobs.comparison.find_missing_tasks import undated_pages
 from etl.jobs.pipeline.capability_drift import check_filter
-from etl.jobs.pipeline.window_progress import WindowProgress
-from etl.jobs.reconcile.deletion_candidates import DeletionCandidates
-from etl.jobs.reconcile.find_missing_tasks import undated_pages
+from etl.jobs.pipeline.window_row import WindowProgress
 from etl.jobs.run.run_context import RunContext
-from etl.load.queries import deletions, stored_dates
-from etl.load.queries.deletions import StoredState
+from etl.load.queries import present_tasks
+from etl.load.queries.find_canary import Canary, find_canary_from
+from etl.load.queries.present_tasks import StoredState
 from etl.logs import get_logger
 
 log = get_logger()
@@ -91,21 +92,21 @@ class Slice(DeletionCandidates):
         self._close()
         return start
 
-    def _canary(self, start: datetime) -> stored_dates.Canary | None:
+    def _canary(self, start: datetime) -> Canary | None:
         """Return a task that only dates on updatedAt put on the first page of the slice."""
         if self.field == "createdAt":
             return None
         rows = self.run.capabilities.current.limit() // 2
-        return self.run.store.read(stored_dates.find_canary_from, start, among=rows)
+        return self.run.store.read(find_canary_from, start, among=rows)
 
-    def add(self, missing: deletions.Versions) -> None:
+    def add(self, missing: present_tasks.Versions) -> None:
         """Add candidates; how many are likely is checked at the end of the slice."""
         self.gone |= missing
 
     def keep(self, page: Page) -> set[str]:
         """Store a page, explain its differences, and return the ids of its tasks."""
         known = {key for key in page.ids if key}
-        before = self.run.store.read(deletions.states_of, known)
+        before = self.run.store.read(present_tasks.states_of, known)
         batch = self.run.transformer.transform(page)
         after = None
         if self._progress is not None:
@@ -116,7 +117,7 @@ class Slice(DeletionCandidates):
         ids = {task["_id"] for task in batch.tasks}
         self.clear(ids)
         if stored.counts.inserted or stored.counts.updated:
-            self._explain(before, self.run.store.read(deletions.states_of, known))
+            self._explain(before, self.run.store.read(present_tasks.states_of, known))
         return ids
 
     def read_undated(self) -> None:

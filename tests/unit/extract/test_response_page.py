@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.extract.http.page import Page, moment_of, read_page, record_id
+from etl.extract.http.response_page import Page, moment_of, read_page, record_id
 
 MOMENT = datetime(2025, 5, 28, 12, 5, 38, 807_000, tzinfo=UTC)
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
@@ -28,6 +28,7 @@ def test_reads_the_vendors_sample():
         *[(7, 7), ("7", 7), (7.0, 7), (0, 0)],
         *[(-1, None), (True, None), (7.5, None), ("", None), ("7.5", None), (None, None), ([7], None), ({}, None)],
         *[(float("nan"), None), (float("inf"), None), ("9" * 40, None)],
+        *[(2**31 - 1, 2**31 - 1), (2**31, None), (10**30, None), (1e30, None), (str(2**31), None)],
     ],
     ids=repr,
 )

@@ -17,15 +17,15 @@ from queue import SimpleQueue
 from threading import Thread
 
 from etl.errors import RefusedError
-from etl.extract.http.page import Page
 from etl.extract.http.response_errors import SlowAnswerError
+from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import READERS
 from etl.jobs.pipeline.read_windows import TimeRange
-from etl.jobs.pipeline.window_progress import WindowProgress
+from etl.jobs.pipeline.window_row import WindowProgress
 from etl.jobs.run.page_requests import Fetcher
 from etl.jobs.run.run_context import RunContext
-from etl.load.upsert.batch_rows import Batch, merge
+from etl.load.upsert.batch import Batch, concatenate
 from etl.logs import bound, get_logger
 from etl.times import interval
 
@@ -189,9 +189,11 @@ class _Crew:
         batches = [each.batch for each in messages if each.batch is not None]
         with bound(window=interval(window.start, window.end)):
             if batches:
-                batch = merge(batches)
+                batch = concatenate(batches)
                 after = record.extended(batch, end=window.end, requests=last.requests)
                 record = writer.store(batch, after, takes_back=self._time_range.takes_back).window or after
+                if self._time_range.shown is not None:
+                    self._time_range.shown.add(batch)
                 for _ in batches:
                     self._room.put(1)
             if isinstance(last.error, Exception):
