@@ -36,6 +36,7 @@ $(INSTALLED): requirements.lock pyproject.toml | $(VENV)/bin/python
 	@$(PIP_INSTALL_LOCK) requirements.lock
 	@$(PIP_INSTALL) --no-build-isolation --editable .
 	@$(PIP_CHECK)
+	@echo "the command is $(VENV)/bin/kore-etl"
 	@touch $@
 
 $(INSTALLED_DEV): requirements-dev.lock $(INSTALLED)
