@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 
 from etl.api_record import Row
+from etl.load.database.bulk_statements import write_each
 from etl.load.database.dialect import insert_by
 from etl.load.schema.dimension_tables import RESOLVED, statuses
 from etl.load.schema.ledger_tables import source_offsets
@@ -45,6 +46,9 @@ _IDS_AT_ONCE = 500
 _KEY = ("source_id", "stream_id", "day")
 _COUNTS = ("created", "resolved", "reopened", "deleted")
 _RESOLVED = select(statuses.c["_id"]).where(statuses.c.source_id == bindparam("source"), statuses.c.is_resolved)
+_MEANINGS = select(statuses.c["_id"], statuses.c.category, statuses.c.name).where(
+    statuses.c.source_id == bindparam("source")
+)
 _OFFSETS = (
     select(source_offsets.c.starts_at, source_offsets.c.seconds)
     .where(source_offsets.c.source_id == bindparam("source"))
@@ -80,10 +84,10 @@ def add_new(connection: Connection, source_id: int, rows: Iterable[Row], *, now:
             counts[stream_id, _day(row["deleted_at"], offsets), "deleted"] += 1
     sums: dict[tuple[str, date], Row] = {}
     for (stream_id, day, kind), number in counts.items():
-        own = {"source_id": source_id, "stream_id": stream_id, "day": day, **dict.fromkeys(_COUNTS, 0)}
+        own = {"source_id": source_id, "stream_id": stream_id, "day": f"{day}", **dict.fromkeys(_COUNTS, 0)}
         sums.setdefault((stream_id, day), own)[kind] = number
     if sums:
-        connection.execute(_adding_rows(connection.dialect.name), [sums[key] for key in sorted(sums)])
+        write_each(connection, _adding_rows(connection.dialect.name), [sums[key] for key in sorted(sums)])
 
 
 def _day(moment: datetime, offsets: Sequence[Any]) -> date:
@@ -136,13 +140,10 @@ def is_meaning_changed(connection: Connection, rows: Sequence[Mapping[str, Any]]
 
     The views tell three kinds apart: what is new, what is resolved, and the rest.
     """
-    own = statuses.c
     if not rows:
         return False
-    query = select(own["_id"], own.category, own.name).where(
-        own["_id"].in_({row["_id"] for row in rows}), own.source_id == rows[0]["source_id"]
-    )
-    known = {row[0]: _kind(row[1], row[2]) for row in connection.execute(query)}
+    stored = connection.execute(_MEANINGS, {"source": rows[0]["source_id"]})
+    known = {row[0]: _kind(row[1], row[2]) for row in stored}
     shown = {(row["_id"], row["category"], row["name"]) for row in rows}
     return any(key in known and known[key] != _kind(category, name) for key, category, name in shown)
 

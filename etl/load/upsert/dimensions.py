@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from etl.api_record import Row
-from etl.load.database.bulk_insert import fill
+from etl.load.database.bulk_statements import fill, stored_ids, write_each
 from etl.load.database.dialect import create_temporary, insert_by
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
 from etl.load.upsert import daily_counts, refresh_derived
@@ -63,7 +63,7 @@ def store_people_and_queues(connection: Connection, details: Iterable[Details]) 
         rows = _insert_new(connection, table, rows)
         for names in sorted({tuple(row) for row in rows}):
             some = [row for row in rows if tuple(row) == names]
-            connection.execute(_upsert_mention(connection.dialect.name, table, names), some)
+            write_each(connection, _upsert_mention(connection.dialect.name, table, names), some)
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -77,18 +77,14 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         fill(connection, _incoming_cases, latest)
         connection.execute(_merge_of_cases(dialect, names))
     else:
-        connection.execute(_upsert_of(dialect, table, names), latest)
+        write_each(connection, _upsert_of(dialect, table, names), latest)
 
 
 def _insert_new(connection: Connection, table: Table, rows: list[Row]) -> list[Row]:
     """Insert the rows that are not stored, unless they are few, and return the others; each has its own ``_id``."""
     if len(rows) < _MANY:
         return rows
-    stored: set[str] = set()
-    for start in range(0, len(rows), _IDS_AT_ONCE):
-        some = table.c["_id"].in_([row["_id"] for row in rows[start : start + _IDS_AT_ONCE]])
-        query = select(table.c["_id"]).where(some, table.c.source_id == rows[0]["source_id"])
-        stored.update(connection.execute(query).scalars())
+    stored = stored_ids(connection, table, rows[0]["source_id"], [row["_id"] for row in rows])
     new = defaultdict(list)
     for row in rows:
         if row["_id"] not in stored:

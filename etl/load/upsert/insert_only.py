@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etl.load.database.bulk_insert import fill
+from etl.load.database.bulk_statements import fill
 from etl.load.schema.task_tables import CHILDREN, tasks
 from etl.load.upsert import daily_counts
 

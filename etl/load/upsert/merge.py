@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from etl.api_record import Row
 from etl.exact_json import canonical, read
-from etl.load.database.bulk_insert import fill
+from etl.load.database.bulk_statements import fill
 from etl.load.database.dialect import create_temporary, insert_by
 from etl.load.schema.task_tables import CHILDREN, inactive_since, tasks
 from etl.load.upsert import change_history, refresh_derived
@@ -61,7 +61,7 @@ incoming = Table(
 _KEY = and_(incoming.c["_id"] == tasks.c["_id"], incoming.c.source_id == tasks.c.source_id)
 
 
-def stored_versions(connection: Connection, source_id: int, ids: Iterable[str]) -> dict[str, datetime | None]:
+def _stored_versions(connection: Connection, source_id: int, ids: Iterable[str]) -> dict[str, datetime | None]:
     """Return ``updated_at`` of those tasks of a source that are stored."""
     every, found = list(ids), dict[str, "datetime | None"]()
     for start in range(0, len(every), _IDS_AT_ONCE):
@@ -72,13 +72,9 @@ def stored_versions(connection: Connection, source_id: int, ids: Iterable[str]) 
 
 
 def merge(
-    connection: Connection, newest: Mapping[str, tuple[Row, Details]], stored: Mapping[str, datetime | None],
-    *, run_id: int, now: datetime, takes_back: bool,
-) -> Counts:  # fmt: skip
-    """Write those of a source's tasks that are new or changed, with their history.
-
-    Tasks are given by ``_id``, and so is ``updated_at`` of those that are ``stored``.
-    """
+    connection: Connection, newest: Mapping[str, tuple[Row, Details]], *, run_id: int, now: datetime, takes_back: bool
+) -> Counts:
+    """Write those of a source's tasks, given by ``_id``, that are new or changed, with their history."""
     rows = [task for task, _ in newest.values()]
     source_id = rows[0]["source_id"]
     create_temporary(connection, incoming)
@@ -86,6 +82,7 @@ def merge(
     counts = _classify(connection, run_id=run_id, takes_back=takes_back)
     if counts.inserted or counts.updated:
         with refresh_derived.refreshed(connection, source_id, newest):
+            stored = _stored_versions(connection, source_id, newest)
             changes = is_changed(takes_back=takes_back)
             counts.changes = change_history.record(connection, incoming, changes=changes, run_id=run_id, now=now)
             statement = _merge(connection.dialect.name, takes_back=takes_back)

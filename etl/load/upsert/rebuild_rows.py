@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Table, Text, bindparam, cast, delete, func, select, update
 
 from etl.api_record import Row
-from etl.load.database.bulk_insert import fill
+from etl.load.database.bulk_statements import fill
 from etl.load.ledger.rejected_records import digest_of
 from etl.load.schema.dimension_tables import DIMENSIONS
 from etl.load.schema.ledger_tables import rejected_records, source_offsets, sources

@@ -12,7 +12,9 @@ from sqlalchemy import Connection
 
 from etl.api_record import Row
 from etl.exact_json import canonical, read
+from etl.load.database.bulk_statements import stored_ids
 from etl.load.database.errors import UnstorableError
+from etl.load.schema.task_tables import tasks
 from etl.load.upsert import daily_counts, dimensions, insert_only, merge, refresh_derived
 from etl.load.upsert.batch import Batch, Counts, Details, Rejected
 
@@ -38,13 +40,13 @@ def _store_tasks(connection: Connection, batch: Batch, *, run_id: int, now: date
     if not newest:
         return Counts()
     source_id = batch.tasks[0]["source_id"]
-    stored = merge.stored_versions(connection, source_id, newest)
+    stored = stored_ids(connection, tasks, source_id, newest)
     new = {key: found for key, found in newest.items() if key not in stored}
     counts = Counts(inserted=len(new), repeated=len(batch.tasks) - len(newest))
     insert_only.insert(connection, source_id, new, run_id=run_id, now=now)
     if stored:
-        known = {key: newest[key] for key in stored}
-        counts += merge.merge(connection, known, stored, run_id=run_id, now=now, takes_back=takes_back)
+        known = {key: found for key, found in newest.items() if key in stored}
+        counts += merge.merge(connection, known, run_id=run_id, now=now, takes_back=takes_back)
     return counts
 
 

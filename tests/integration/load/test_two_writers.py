@@ -47,8 +47,7 @@ def merge_all(connection: Connection, batch: Batch, *, run_id: int, takes_back: 
     """Store a batch by the writer that compares, new tasks and all."""
     dimensions.store_named(connection, batch)
     newest = newest_of_each(batch)
-    stored = merge.stored_versions(connection, batch.tasks[0]["source_id"], newest)
-    counts = merge.merge(connection, newest, stored, run_id=run_id, now=NOW, takes_back=takes_back)
+    counts = merge.merge(connection, newest, run_id=run_id, now=NOW, takes_back=takes_back)
     counts.repeated = len(batch.tasks) - len(newest)
     return counts
 

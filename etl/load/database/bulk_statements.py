@@ -1,4 +1,4 @@
-"""Inserts many new rows by the fastest way of each database, through the driver and without SQLAlchemy's overhead.
+"""Statements about many rows, by the fastest way of each database: through the driver, without SQLAlchemy's overhead.
 
 PostgreSQL has COPY. SQLite takes many rows in one insert and works on them without Python's lock, so another thread can
 run meanwhile. Row after row, the two threads would wait for each other.
@@ -7,20 +7,22 @@ run meanwhile. Row after row, the two threads would wait for each other.
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import datetime
 from functools import cache
 from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from etl.api_record import Row
 from etl.load.database.errors import mapped
 from etl.load.database.types import Moment, to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection, Dialect, Table
 
 
 _ROWS_AT_ONCE = (25, 5, 1)  # rows of one insert: few sizes, so that each statement is prepared once
@@ -43,6 +45,35 @@ def fill(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     insert(connection, table.name, tuple(values), [*zip(*values.values(), strict=True)])
 
 
+def write_each(connection: Connection, statement: Any, rows: Sequence[Row]) -> None:
+    """Run a statement for each row; it is kept as text, so it is to be the same object each time."""
+    kind: Any = type(connection.dialect)
+    sql, names = _compiled(statement, kind)
+    plain: list[Any] = [{name: _plain(value) for name, value in row.items()} for row in rows]
+    connection.exec_driver_sql(sql, [*map(itemgetter(*names), plain)] if names else plain)
+
+
+def _plain(value: Any) -> Any:
+    return to_text(value) if isinstance(value, datetime) else value
+
+
+def stored_ids(connection: Connection, table: Table, source_id: int, ids: Collection[str]) -> set[str]:
+    """Return those ``_id`` of a source that a table has."""
+    is_server = connection.dialect.name == "postgresql"
+    among = "any(%s) and source_id = %s" if is_server else "(select value from json_each(?)) and source_id = ?"
+    query = f"select _id from {table.name} where _id {'=' if is_server else 'in'} {among}"  # noqa: S608 our own names
+    given = [*ids] if is_server else orjson.dumps([*ids]).decode()
+    found = connection.exec_driver_sql(query, (given, source_id))
+    return set(found.scalars())
+
+
+@cache
+def _compiled(statement: Any, dialect: type[Dialect]) -> tuple[str, tuple[str, ...]]:
+    """Return a statement's text and the order of its parameters; without an order they go by name."""
+    compiled = statement.compile(dialect=dialect())
+    return str(compiled), tuple(compiled.positiontup or ())
+
+
 def _with_text(moments: Iterable[datetime | None]) -> list[str | None]:
     """Return times as text that both databases read."""
     return [None if moment is None else to_text(moment) for moment in moments]
@@ -51,10 +82,12 @@ def _with_text(moments: Iterable[datetime | None]) -> list[str | None]:
 def _insert(connection: Connection, table: str, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     driver: Any = connection.connection.driver_connection
     with mapped(connection), closing(driver.cursor()) as cursor:
+        start = 0
         for many in _ROWS_AT_ONCE:
-            while len(rows) >= many:
-                some, rows = rows[:many], rows[many:]
-                cursor.execute(_statement(table, names, many), tuple(chain.from_iterable(some)))
+            while start + many <= len(rows):
+                some = chain.from_iterable(rows[start : start + many])
+                cursor.execute(_statement(table, names, many), tuple(some))
+                start += many
 
 
 @cache
