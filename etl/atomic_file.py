@@ -53,7 +53,7 @@ def output_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         ConfigError: the file cannot be opened.
     """
-    with ExitStack() as open_files:
+    with _named_after(path), ExitStack() as open_files:
         try:
             way = path.open("wb") if _is_stream(path) else atomic_file(path.resolve())
             file = open_files.enter_context(way)
@@ -61,6 +61,16 @@ def output_file(path: Path) -> Iterator[BinaryIO]:
             what = f"--out {path}: cannot be written: {error.strerror}"
             raise ConfigError(f"{what}; choose a file in a folder that is there and that you may write to") from error
         yield file
+
+
+@contextmanager
+def _named_after(path: Path) -> Iterator[None]:
+    """Add the path to an error without one: that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def _is_stream(path: Path) -> bool:

@@ -20,7 +20,9 @@ _GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
         *("task_queues", "task_participants", "task_tags", "task_channels", "task_fields"),
     )),
     "history": ("Tables of history", ("task_changes", "rejected_records", "unknown_keys")),
-    "program": ("Tables of the program itself", ("sources", "sync_runs", "watermarks", "sync_windows")),
+    "program": ("Tables of the program itself", (
+        *("sources", "sync_runs", "watermarks", "sync_windows", "request_budgets"),
+    )),
 }  # fmt: skip
 _MADE = "<!-- Made by `make references` from the program itself; change it there. -->\n"
 

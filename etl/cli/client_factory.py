@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from math import ceil
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from etl.errors import DatabaseError
 from etl.extract.http.auth import Identity, Token
 from etl.extract.http.connection import Endpoint
-from etl.extract.http.rate_limiter import HOUR, MINUTE, RateLimiter
+from etl.extract.http.rate_limiter import RateLimiter
 from etl.extract.http.retrying_client import Client
 from etl.jobs.run.lifecycle import SourceSpec
 from etl.jobs.run.options import SyncOptions
-from etl.load.database.engine import reading
-from etl.load.ledger import runs
+from etl.load.ledger.request_budgets import StoredBudgets
 from etl.logs import get_logger
 from etl.settings import describe
 from etl.stop_request import Stop
@@ -24,6 +24,7 @@ from etl.times import to_milliseconds
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from etl.extract.http.rate_limiter import BudgetStore
     from etl.settings import Settings, SourceSettings
 
 log = get_logger()
@@ -42,6 +43,7 @@ class Builder:
     engine: Engine | None = None
     stop: Stop = field(default_factory=Stop)
     budgets: dict[str, RateLimiter] = field(default_factory=dict)
+    stored: StoredBudgets | None = None
     clock: Callable[[], datetime] = now
     on_wait: Callable[[float], None] = lambda _seconds: None
 
@@ -77,19 +79,41 @@ class Builder:
         )
 
     def budget(self, source: SourceSettings) -> RateLimiter:
-        """Return the budget of a source's account, less the requests that its runs sent lately."""
+        """Return the budget of a source's account, which all that use this database share."""
         budget = self.budgets.get(source.account_id)
         if budget is None:
             sharing = [other for other in self.settings.sources if other.account_id == source.account_id] or [source]
             budget = RateLimiter(
                 min(other.requests_per_minute for other in sharing),
                 min((other.requests_per_hour for other in sharing if other.requests_per_hour), default=None),
+                store=self._store(source.account_id),
                 sleep=self.stop.sleep,
                 on_wait=self._tell_wait,
             )
             self.budgets[source.account_id] = budget
-            self._take_over(budget, source.account_id, MINUTE if budget.per_hour is None else HOUR)
         return budget
+
+    def give_back(self, source: SourceSettings) -> float:
+        """Give back what this process holds of a source's budget; return the share that its account has spent."""
+        budget = self.budget(source)
+        with suppress(DatabaseError):  # slots come back by themselves, only later
+            budget.give_back()
+            return budget.share()
+        return 0.0
+
+    def close(self) -> None:
+        """Give back what this process holds of all budgets, and close their file."""
+        with suppress(DatabaseError):
+            for budget in self.budgets.values():
+                budget.give_back()
+        if self.stored is not None:
+            self.stored.close()
+
+    def _store(self, account_id: str) -> BudgetStore | None:
+        if self.engine is None:
+            return None
+        self.stored = self.stored or StoredBudgets(self.engine)
+        return self.stored.of(account_id)
 
     def _tell_wait(self, seconds: float) -> None:
         self.on_wait(seconds)  # as it is now: each source has a display of its own
@@ -117,26 +141,6 @@ class Builder:
             overrides=overrides(source),
             settings=shown(settings, source.name),
         )
-
-    def take_over(self, account_id: str, seconds: float) -> None:
-        """Charge the requests that other runs of the account sent while this one waited ``seconds``."""
-        budget = self.budgets.get(account_id)
-        if budget is not None:
-            self._take_over(budget, account_id, seconds, only_ended=True)
-
-    def _take_over(self, budget: RateLimiter, account_id: str, seconds: float, *, only_ended: bool = False) -> None:
-        if self.engine is None:
-            return
-        moment = self.clock()
-        with reading(self.engine) as connection:
-            spent = runs.spent_lately(connection, account_id, moment - timedelta(seconds=seconds))
-        for began, ended, requests in spent:
-            lasted = ((ended or moment) - began).total_seconds()
-            if ended is not None:
-                budget.preload_usage(requests, max(0.0, (moment - ended).total_seconds()), lasted)
-            elif not only_ended:  # running, or killed: the last minute's share of its requests
-                share = ceil(requests * MINUTE / max(MINUTE, lasted))
-                budget.preload_usage(requests, 0.0, lasted, in_minute=share)
 
 
 def overrides(source: SourceSettings) -> dict[str, Any]:

@@ -47,8 +47,8 @@ def existing_database(
     if url.get_backend_name() == "sqlite":
         otherwise = "db upgrade" if schema == "any" else "sync"
         if settings.database_url == type(settings)().database_url:  # perhaps nothing is set at all
-            otherwise = f"init, or with settings: kore-etl {otherwise}"
-        require_file(Path(url.database or ""), otherwise=otherwise)
+            otherwise = f"init, then: kore-etl {otherwise}"
+        require_file(Path(url.database or ""), advice=f"run: kore-etl {otherwise}")
     engine = open_engine(settings.database_url)
     try:
         if schema != "any":
@@ -58,8 +58,8 @@ def existing_database(
         engine.dispose()
 
 
-def require_file(path: Path, *, otherwise: str) -> None:
-    """Make sure that a database file is there and may be read; advise the command ``otherwise``.
+def require_file(path: Path, *, advice: str) -> None:
+    """Make sure that a database file is there and may be read; the error ends with the ``advice``.
 
     Raises:
         DatabaseError: it is not.
@@ -71,6 +71,6 @@ def require_file(path: Path, *, otherwise: str) -> None:
     except PermissionError:
         is_readable = False
     except OSError as error:
-        raise DatabaseError(f"database {path}: there is no such file; run: kore-etl {otherwise}") from error
+        raise DatabaseError(f"database {path}: there is no such file; {advice}") from error
     if not is_readable:
         raise DatabaseError(f"database {path}: cannot be read: no permission; use sudo, or be a user who may read it")

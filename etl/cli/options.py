@@ -65,9 +65,9 @@ class Common:
         return loaded
 
     def say(self, line: str) -> None:
-        """Print a line to stderr, without secrets and control characters; print nothing with --quiet."""
+        """Write a line for a person to stderr; write nothing with --quiet."""
         if self.verbosity >= 0:
-            click.echo(f"kore-etl: {logs.clean(logs.redact(line))}", err=True)
+            logs.say(line)
 
     def load(
         self,
@@ -107,7 +107,7 @@ def confirm(effect: str, question: str) -> None:
     """
     if not sys.stdin.isatty():
         raise ConfigError(f"{effect} and asks first, which needs a terminal; without one add --yes")
-    click.confirm(f"{logs.clean(question)} Continue?", abort=True, err=True)
+    click.confirm(logs.wrapped_for_terminal(f"{logs.clean(question)} Continue?"), abort=True, err=True)
 
 
 def _opened_log(loaded: Loaded) -> LogFile:

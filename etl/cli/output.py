@@ -52,7 +52,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Row], *, indent: str = ""
     _print_lines(cells, widths, indent)
     if len(widths) < len(columns):
         left_out = ", ".join(_header(column) for column in columns if column not in widths)
-        text = f"(left out: {left_out}; a wider terminal or --output json shows it)"
+        text = f"(left out: {left_out}; a wider terminal or --output json shows them)"
         for line in wrapped(text, room):
             click.echo(f"{indent}{line}", err=True)
 
@@ -92,6 +92,12 @@ def wrapped(text: str, width: int) -> list[str]:
     if len(text) <= width:
         return [text]
     return textwrap.wrap(text, max(1, width), break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def print_text(text: str, *, indent: str = "") -> None:
+    """Print a line without control characters; on a terminal it is wrapped by word."""
+    for line in wrapped(shown(text), terminal_columns() - len(indent)):
+        click.echo(f"{indent}{line}")
 
 
 def print_record(record: Row, *, indent: str = "") -> None:

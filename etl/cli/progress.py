@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from etl.cli.output import counted
 from etl.jobs.run.options import RunCounters
 from etl.logs import get_logger
 from etl.times import format_duration
@@ -85,8 +86,8 @@ class _LiveLine:
         """Return what is done, and what is waited for."""
         counters, left = self._counters, self._waits_until - time.monotonic()
         if left >= _NOTICEABLE:
-            return f"{counters.fetched:,} tasks, {_waiting(left)}"
-        return f"{counters.fetched:,} tasks, {counters.requests} requests, {self._left()}"
+            return f"{counted(counters.fetched, 'task')}, {_waiting(left)}"
+        return f"{counted(counters.fetched, 'task')}, {counted(counters.requests, 'request')}, {self._left()}"
 
     def _left(self) -> str:
         counters, took = self._counters, time.monotonic() - self._began

@@ -67,6 +67,7 @@ def work_on_sources(
                     results.append(_work_on(engine, builder, source, work, notifier, wait or timedelta()))
                 except Exception as bug:  # noqa: BLE001 - it stops its own source alone, and is raised at the end
                     bugs.append(bug)
+        builder.close()
         engine.dispose()
     code = _worst([result["exit_code"] for result in results])
     if output == "json":
@@ -100,11 +101,9 @@ def _work_on(
         with progress_display(source.name, builder.budget(source)) as progress, ExitStack() as stack:
             builder.on_wait = progress.wait
             start = partial(
-                start_run,
-                engine, source_spec, work.command, clock=builder.clock, on_progress=progress.show,
-                after_wait=builder.take_over,
-            )  # fmt: skip
-            run = _entered(stack, start, wait.total_seconds(), builder, source)
+                start_run, engine, source_spec, work.command, clock=builder.clock, on_progress=progress.show
+            )
+            run = _entered(stack, start, wait.total_seconds(), builder)
             with logs.bound(run=run.id):
                 report.run = run
                 report.more = work.do(run) or {}
@@ -117,7 +116,7 @@ def _work_on(
     finally:
         source_spec.client.close()
         report.log()
-        notifier.tell(report.ending(source, began, builder.budget(source).share()), engine)
+        notifier.tell(report.ending(source, began, builder.give_back(source)), engine)
     return report.as_json()
 
 
@@ -126,7 +125,6 @@ def _entered(
     start: Callable[[], AbstractContextManager[RunContext]],
     most: float,
     builder: Builder,
-    source: SourceSettings,
 ) -> RunContext:
     """Begin a run; while another one works, try again each second for ``most`` seconds."""
     began = time.monotonic()
@@ -142,8 +140,6 @@ def _entered(
             builder.stop.sleep(1.0)
             waited = time.monotonic() - began
         else:
-            if waited:
-                builder.take_over(source.account_id, waited)
             return run
 
 
@@ -153,6 +149,12 @@ def told(error: BaseException) -> str:
 
 
 _ALWAYS_TOLD = ("requests", "inserted", "updated")
+_STATES = {
+    ExitCode.DONE: "Done",
+    ExitCode.INCOMPLETE: "Incomplete",
+    ExitCode.INTERRUPTED: "Stopped",
+    ExitCode.TERMINATED: "Stopped",
+}
 
 
 class _Report:
@@ -170,7 +172,7 @@ class _Report:
         """Print why the work failed."""
         self.exit_code = error.exit_code
         self._error = told(error)
-        click.echo(f"{logs.journal_priority('error')}kore-etl: error: {self._name}: {self._error}", err=True)
+        logs.say(f"{self._name}: {self._error}", "error")
 
     def break_off(self, error: BaseException) -> None:
         """Record a bug or a signal; others print it."""
@@ -230,12 +232,12 @@ class _Report:
     def _summary(self) -> str:
         """Return one sentence for a person: "Done: 120 new, 3 changed, 4 requests, 0.7 s"."""
         counts = self._counts()
-        state = {ExitCode.DONE: "Done", ExitCode.INCOMPLETE: "Incomplete"}.get(self.exit_code, "Failed")
+        state = _STATES.get(self.exit_code, "Failed")
         told = [
             f"{counts[name]:,} {word}"
             for name, word in (("inserted", "new"), ("updated", "changed"), ("rejected", "rejected"))
             if counts[name]
-        ] or ["nothing new"]
+        ] or (["nothing new"] if counts["fetched"] else [])
         if counts["unverified"]:
             told.append(counted(counts["unverified"], "unverified window"))
         account = account_text(counts) if counts["stored_live"] is not None else None

@@ -21,13 +21,13 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import TextIO
+from typing import Literal, TextIO
 
 import click
 
 from etl import __version__
 from etl.errors import ConfigError, EtlError, ExitCode
-from etl.logs import clean, hide_passwords, journal_priority, redact
+from etl.logs import clean, hide_passwords, journal_priority, redact, say
 from etl.stop_request import Terminated
 
 
@@ -61,19 +61,20 @@ def _told(error: BaseException) -> int:  # noqa: PLR0911 - one return for each k
         case SystemExit():
             return error.code if isinstance(error.code, int) else int(error.code is not None)
         case KeyboardInterrupt() | click.exceptions.Abort():
-            return _line("stopped", ExitCode.INTERRUPTED)
+            return _line("stopped", ExitCode.INTERRUPTED, "info")
         case Terminated():
-            return _line("stopped by SIGTERM", ExitCode.TERMINATED)
+            return _line("stopped by SIGTERM", ExitCode.TERMINATED, "info")
         case click.ClickException():
             return _usage(error)
         case ConfigError():
-            return [_line(f"error: {_one_line(problem)}", error.exit_code) for problem in error.problems][-1]
+            return [_line(_one_line(problem), error.exit_code) for problem in error.problems][-1]
         case EtlError():
-            return _line(f"error: {_one_line(str(error)) or type(error).__name__}", error.exit_code)
+            return _line(_one_line(str(error)) or type(error).__name__, error.exit_code)
         case BrokenPipeError() if _pipe_is_closed():
             return ExitCode.CLOSED_PIPE
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _line(f"error: cannot write: {error.strerror}", ExitCode.BUG)
+            place = f" {error.filename}" if error.filename else ""
+            return _line(f"cannot write{place}: {error.strerror}", ExitCode.BUG)
         case _:
             return _bug(error)
 
@@ -85,7 +86,7 @@ def _usage(error: click.ClickException) -> int:
             return error.exit_code
     context = getattr(error, "ctx", None)
     hint = f" (see {context.command_path} --help)" if context else ""
-    return _line(f"error: {redact(error.format_message())}{hint}", error.exit_code)
+    return _line(f"{error.format_message()}{hint}", error.exit_code)
 
 
 def _bug(error: BaseException) -> int:
@@ -103,8 +104,8 @@ def _tell_of_thread(thrown: threading.ExceptHookArgs) -> None:
         _write("".join(traceback.format_exception(thrown.exc_value)))
 
 
-def _line(text: str, code: int) -> int:
-    _write(f"kore-etl: {text}\n")
+def _line(text: str, code: int, level: Literal["info", "error"] = "error") -> int:
+    say(text, level)
     return code
 
 
@@ -139,7 +140,9 @@ def _flushed(code: int) -> int:
     _discard(sys.stdout)
     if error.errno == errno.EPIPE:
         return code or ExitCode.CLOSED_PIPE
-    return _line(f"error: cannot write to standard output: {error.strerror}", code or ExitCode.BUG)
+    if code == ExitCode.BUG:  # the failure was told when the output was written
+        return code
+    return _line(f"cannot write to standard output: {error.strerror}", code or ExitCode.BUG)
 
 
 def _flush_error(stream: TextIO | None) -> OSError | None:

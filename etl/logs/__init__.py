@@ -10,21 +10,40 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from typing import Any, TextIO
+from contextlib import AbstractContextManager, suppress
+from typing import Any, Literal, TextIO
 
-from etl.logs.formatting import as_journal_line, as_json, console, is_journal, journal_priority, redacted
+from etl.logs.formatting import (
+    as_journal_line,
+    as_json,
+    console,
+    is_journal,
+    journal_priority,
+    redacted,
+    wrapped_for_terminal,
+)
 from etl.logs.masking import MASK, clean, hide, hide_passwords, redact, without_password
 
 __all__ = [
     "MASK", "bound", "clean", "configure", "get_logger", "hide", "hide_passwords", "journal_priority", "redact",
-    "without_password",
+    "say", "without_password", "wrapped_for_terminal",
 ]  # fmt: skip
 
 
 def get_logger() -> Any:
     """Return a logger with the level that ``configure`` sets."""
     return _structlog().get_logger()
+
+
+def say(text: str, level: Literal["info", "warning", "error"] = "info") -> None:
+    """Write one line for a person to stderr: redacted, with its level, and wrapped by word on a terminal."""
+    kind, priority = ("", "") if level == "info" else (f"{level}: ", journal_priority(level))
+    line = f"kore-etl: {kind}{clean(redact(text))}"
+    # The reader may be gone; the exit code still says what happened. A closed stream is None, or fails.
+    with suppress(OSError, ValueError, AttributeError):
+        shown = wrapped_for_terminal(line) if sys.stderr.isatty() else line
+        sys.stderr.write(f"{priority}{shown}\n")
+        sys.stderr.flush()
 
 
 def bound(**values: object) -> AbstractContextManager[None]:

@@ -41,14 +41,14 @@ def console(*, colors: bool) -> Any:
         time = str(event["timestamp"])
         moment = f"{time[:10]} {time[11:19]}Z"
         if "summary" in event:  # one sentence for a person
-            return _wrapped(f"{moment} {event.get('source', '')}: {event['summary']}")
-        return _wrapped(str(render(logger, method, {**event, "timestamp": moment})))
+            return wrapped_for_terminal(f"{moment} {event.get('source', '')}: {event['summary']}")
+        return wrapped_for_terminal(str(render(logger, method, {**event, "timestamp": moment})))
 
     return shown
 
 
-def _wrapped(text: str) -> str:
-    """Wrap a line at the terminal's width by word; a word is what stands between two blanks."""
+def wrapped_for_terminal(text: str) -> str:
+    """Wrap the first line at the terminal's width by word; a word is what stands between two blanks."""
     line, *rest = text.split("\n")
     room = shutil.get_terminal_size().columns
     lines, length = [""], 0

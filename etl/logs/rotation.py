@@ -10,13 +10,12 @@ import fcntl
 import logging
 import os
 import sys
-from contextlib import suppress
 from functools import partial
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler, WatchedFileHandler
 from pathlib import Path
 
-from etl.logs.formatting import journal_priority
+from etl.logs import say
 
 _MODE = 0o640
 
@@ -61,7 +60,4 @@ class LogFile(RotatingFileHandler, WatchedFileHandler):
             return
         self._has_failed = True
         reason = getattr(sys.exc_info()[1], "strerror", None) or "the line cannot be written"
-        line = f"{journal_priority('warning')}kore-etl: warning: log file {self._path}: {reason}; the work goes on\n"
-        with suppress(OSError, ValueError, AttributeError):
-            sys.stderr.write(line)
-            sys.stderr.flush()
+        say(f"log file {self._path}: {reason}; the work goes on", "warning")

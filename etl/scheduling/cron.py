@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from etl.errors import ConfigError
-from etl.scheduling.installed_command import STATE, Installation, run, say, shipped_file
+from etl.logs import say
+from etl.scheduling.installed_command import STATE, Installation, run, shipped_file
 from etl.scheduling.interval import crontab_times
 
 CRON_FILE = Path("/etc/cron.d/kore-etl")

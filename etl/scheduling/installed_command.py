@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from etl.atomic_file import atomic_file
 from etl.errors import ConfigError
-from etl.logs import clean
+from etl.logs import say
 
 if TYPE_CHECKING:
     from etl.settings import Loaded
@@ -102,9 +100,12 @@ def _closed_folder(path: Path) -> Path | None:
 def _database_obstacles(url: str) -> Iterator[str]:
     from sqlalchemy.engine import make_url
 
-    path = Path(make_url(url).database or "")
+    parts = make_url(url)
+    path = Path(parts.database or "")
     if url.startswith("sqlite") and path.is_absolute() and STATE not in path.parents:
         yield f"the service can write in {STATE} alone, and the database is {path}; set database_url, or use --user"
+    if parts.host and parts.password is None:
+        yield "the service has no ~/.pgpass and no PGPASSWORD; if the role needs a password, put it into database_url"
 
 
 def install_file(path: Path, text: str, *, root: Path | None, folder: bool = False) -> None:
@@ -133,8 +134,3 @@ def run(command: list[str], text: str | None = None) -> None:
     if done.returncode:
         said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
         raise ConfigError(f"{' '.join(command)} failed: {said}")
-
-
-def say(line: str) -> None:
-    """Tell the person what was done."""
-    click.echo(f"kore-etl: {clean(line)}", err=True)

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from etl.errors import ConfigError
-from etl.scheduling.installed_command import Installation, install_file, run, say, shipped_file
+from etl.logs import say
+from etl.scheduling.installed_command import Installation, install_file, run, shipped_file
 from etl.scheduling.interval import calendar
 
 SERVICE, TIMER, FAILED = "kore-etl.service", "kore-etl.timer", "kore-etl-failed@.service"
@@ -74,10 +75,9 @@ def install_units(texts: Mapping[str, str], folder: Path, *, user: bool, root: P
             for command in commands:
                 run(command)
         except ConfigError as error:
-            where = "in a login session of yours" if user else "where systemd is at work"
-            raise ConfigError(
-                f"{error}; the units are written: run it {where}, or use: kore-etl schedule cron"
-            ) from error
+            where, option = ("in a login session of yours", " --user") if user else ("where systemd is at work", "")
+            advice = f"the units are written: run it {where}, or use: kore-etl schedule cron{option}"
+            raise ConfigError(f"{error}; {advice}") from error
         say(f"the timers are started; see: systemctl {' '.join([*options, 'list-timers', quoted])}")
     else:
         say("now run: " + " && ".join(map(" ".join, commands)))

@@ -119,7 +119,7 @@ class Settings(_Model):
 
     sources: tuple[SourceSettings, ...] = ()
     database_url: DatabaseUrl = _accepted(
-        "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE", "sqlite:///kore-etl.db", repr=False
+        "sqlite:///FILE or postgresql://USER@HOST/DATABASE", "sqlite:///kore-etl.db", repr=False
     )
     overlap: Duration = _accepted("a duration such as 5m, or seconds, at most 366d", timedelta(minutes=5), le=_YEAR)
     verify_within: Duration = _accepted("a duration such as 7d, at most 366d; 0 is off", timedelta(days=7), le=_YEAR)

@@ -5,6 +5,7 @@ Files of one folder are merged in the order of their names: the later one wins, 
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -55,7 +56,7 @@ class Tables:
 
 
 def find_files(config: Path | None, environ: Mapping[str, str]) -> list[Path]:
-    """Return the files to read: the given one, else those of the first folder that has any."""
+    """Return the files to read: the given one, none for /dev/null, else those of the first folder that has any."""
     if config is not None:
         return _named(config, "--config")
     if environ.get("KORE_ETL_CONFIG"):
@@ -65,6 +66,8 @@ def find_files(config: Path | None, environ: Mapping[str, str]) -> list[Path]:
 
 def _named(path: Path, origin: str) -> list[Path]:
     path = expanded(str(path))
+    if path == Path(os.devnull):
+        return []
     try:
         is_folder = S_ISDIR(path.stat().st_mode)
     except OSError as error:

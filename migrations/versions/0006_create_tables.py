@@ -24,6 +24,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "views" / revision
 TABLES = (
     "sources",
     "source_offsets",
+    "request_budgets",
     "agents",
     "cases",
     "daily_counts",
@@ -147,7 +148,7 @@ def upgrade() -> None:
             op.execute(f"comment on view {name} is '{quoted}'")
 
 
-def create_tables() -> None:
+def create_tables() -> None:  # noqa: PLR0915 one statement a table
     """Create the tables with their indexes."""
     is_postgresql = op.get_bind().dialect.name == "postgresql"
     moment = Timestamp3() if is_postgresql else sa.DateTime()
@@ -388,6 +389,19 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("_id", "source_id", name="pk_users"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_users_source_id"),
         comment="the users that tasks are for, and those who created or updated them",
+    )
+    op.create_table(
+        "request_budgets",
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("version", row_id, autoincrement=False, nullable=False, comment="rises with each change"),
+        sa.Column(
+            "usage",
+            sa.Text(),
+            nullable=False,
+            comment="JSON: the requests that count, by the database's clock in seconds",
+        ),
+        sa.PrimaryKeyConstraint("account_id", name="pk_request_budgets"),
+        comment="the request budget of each account; on SQLite a file beside the database has it",
     )
     op.create_table(
         "watermarks",

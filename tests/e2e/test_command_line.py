@@ -170,6 +170,10 @@ class TestEnd:
             code, _, err = outcome(program("print('x')", stdout=full))
         assert (code, err) == (1, "kore-etl: error: cannot write to standard output: No space left on device\n")
 
+        with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+            code, _, err = outcome(program("import sys; print('x'); sys.stdout.flush()", stdout=full))
+        assert (code, err.count("No space left")) == (1, 1)
+
     @pytest.mark.parametrize("lines", [1, 100_000], ids=["at the end", "on the way"])
     def test_a_closed_pipe_ends_it_quietly(self, program, lines):
         reading, writing = os.pipe()
@@ -280,7 +284,7 @@ def test_a_wrong_view_suggests_the_right_one(run_cli, migrated_sqlite_url):
 
 def test_a_number_alone_is_told_to_mean_seconds(run_cli, migrated_sqlite_url):
     done = run_cli("prune", "--runs", "90", env={"KORE_ETL_DATABASE_URL": migrated_sqlite_url})
-    assert "a number alone means seconds, for days write 90d" in done.stderr
+    assert "--runs 1m30s: is under a day" in done.stderr
 
 
 def test_one_thing_is_no_plural(run_cli, migrated_sqlite_url, sandbox, environment):

@@ -75,6 +75,7 @@ def test_a_disk_that_is_full_is_told_and_loses_nothing(ready: FaultScenario, led
     process = ready.start("sync")
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
     assert_told(process.wait(), "nothing half is kept")
+    assert ready.value("select inserted from sync_runs") == ready.value("select count(*) from tasks")
     completes(ready, ledger, "a full disk", of=f"{room // 1000} kB")
 
 

@@ -17,6 +17,7 @@ from etl.jobs.backfill import Period, backfill
 from etl.jobs.diagnostics.check_derived import first_difference
 from etl.jobs.sync import sync
 from etl.load.database.engine import open_engine, reading
+from etl.load.ledger.request_budgets import StoredBudgets
 from etl.sandbox import Sandbox
 from etl.settings import load_settings
 
@@ -91,6 +92,15 @@ class Mirror:
                 connection.execute(text(statement))
         finally:
             engine.dispose()
+
+    def forget_requests(self) -> None:
+        """Let the account's budget be full again."""
+        engine = open_engine(self.database_url)
+        budgets = StoredBudgets(engine)
+        with budgets.engine().connect() as connection:
+            connection.execute(text("delete from request_budgets"))
+        budgets.close()
+        engine.dispose()
 
     def value(self, query: str) -> Any:
         ((value,),) = self.rows(query)

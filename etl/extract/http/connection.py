@@ -97,7 +97,7 @@ class Transport:
             ConfigError, ApiError: a retry cannot help.
         """
         endpoint = self._endpoint
-        longest = min(within, endpoint.connect_timeout + 2 * endpoint.read_timeout)
+        longest = self.longest(within)
         with self._watch.limit(longest) as is_over:
             try:
                 answer = self._exchange(body, token, longest)
@@ -107,6 +107,10 @@ class Transport:
             # An answer that ends with its connection looks complete when it is cut.
             raise no_answer_in_time(endpoint.base_url)
         return answer
+
+    def longest(self, within: float) -> float:
+        """Return the most seconds that a request takes if ``within`` are left for it."""
+        return min(within, self._endpoint.connect_timeout + 2 * self._endpoint.read_timeout)
 
     def interrupt(self) -> None:
         """End a running request, from another thread."""

@@ -1,64 +1,201 @@
 """Sliding-window rate limiter of an account: N requests in any 60 seconds, bursts allowed, and M in any hour if set.
 
-It is not a library's, because a run takes over the requests of the account's earlier runs, and a wait ends with the
-signal that ends the run.
+All threads, processes and hosts that share a :class:`BudgetStore` share the budget. The server counts a request at some
+time between its sending and its answer. So a request in flight counts until its deadline, and from its answer on for
+one span more. The server never counts more, however slow the network is, and also where a process was killed.
 
-The server counts a request at some time between its sending and its answer. So a request counts here from its answer
-on, and its place is free a whole minute later. The server never counts more, however slow the network is.
+A process takes several slots at once while half of the budget is free, and gives unused ones back. So most requests
+cost no access to the store.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from dataclasses import dataclass, field
-from threading import Lock, local
-from typing import TYPE_CHECKING
+from threading import Lock, get_ident
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+from uuid import uuid4
+
+import orjson
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 MINUTE = 60.0
 HOUR = 3600.0
+_POLL = 1.0  # seconds: a slot in use may come back at any time
+_REUSE = 10.0  # seconds in which a slot that was taken in advance can be used
+_IN_ADVANCE = 15  # a process takes at most this part of the budget in advance
+_LONGEST_PAUSE = HOUR
+_SHORTEST_WAIT = 0.001  # seconds: the difference of two times may be rounded to 0
+_MOST_MOMENTS = 200  # that are kept for a span; more are counted together, by at most this part of the span too long
 
 
-@dataclass(slots=True)
-class _Span:
-    """At most ``limit`` requests in any ``seconds``; ``spent`` holds when each was made, in order."""
+class BudgetStore(Protocol):
+    """Keeps the usage of one account's budget as a text with a version, for all that share the store."""
+
+    def read(self) -> tuple[float, int, str]:
+        """Return the store's clock in seconds, the version, and the text; version 0 is an empty text."""
+
+    def replace(self, version: int, text: str) -> bool:
+        """Store the text, and return True; store nothing and return False if ``version`` is not the latest."""
+
+
+class _InMemory:
+    """A store for the threads of one process."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._version, self._text = 0, ""
+
+    def read(self) -> tuple[float, int, str]:
+        return self._monotonic(), self._version, self._text
+
+    def replace(self, version: int, text: str) -> bool:
+        if version != self._version:
+            return False
+        self._version, self._text = version + 1, text
+        return True
+
+
+class _Span(NamedTuple):
+    """At most ``limit`` requests in any ``seconds``."""
 
     limit: int
     seconds: float
-    spent: deque[float] = field(default_factory=deque)
 
-    def wait(self, now: float) -> float:
-        while self.spent and self.spent[0] + self.seconds <= now:
-            self.spent.popleft()
-        if len(self.spent) < self.limit:
+
+class _Held(NamedTuple):
+    """Slots of requests that are in flight or not sent yet: each counts as sent at ``until``, its deadline."""
+
+    since: float
+    until: float
+    slots: int
+
+
+@dataclass(slots=True)
+class _Usage:
+    """What an account's budget is used for at ``now``, by the store's clock.
+
+    ``answered`` has (time, requests) of answered requests, ``held`` the slots of each holder.
+    """
+
+    now: float
+    answered: list[tuple[float, int]] = field(default_factory=list)
+    held: dict[str, list[_Held]] = field(default_factory=dict)
+    pause: tuple[float, float] = (0.0, 0.0)
+    is_corrected: bool = False
+
+    @classmethod
+    def of(cls, now: float, text: str) -> _Usage:
+        """Read the stored text. A time after ``now`` shows that the clock went back: it then begins now."""
+        usage = cls(now)
+        if not text:
+            return usage
+        stored = orjson.loads(text)
+        usage.answered = [(usage._moved(moment, moment)[1], requests) for moment, requests in stored["answered"]]
+        usage.held = {
+            holder: [_Held(*usage._moved(since, until), slots) for since, until, slots in several]
+            for holder, several in stored["held"].items()
+        }
+        usage.pause = usage._moved(*stored["pause"])
+        return usage
+
+    def _moved(self, since: float, until: float) -> tuple[float, float]:
+        if since <= self.now:
+            return since, until
+        self.is_corrected = True
+        return self.now, self.now + until - since
+
+    def text(self, spans: list[_Span]) -> str:
+        """Return the text to store, without what no span counts any more."""
+        longest = self.now - max(span.seconds for span in spans)
+        held = {
+            holder: [tuple(each) for each in several if each.until > longest] for holder, several in self.held.items()
+        }
+        stored = {
+            "answered": _summed([each for each in self.answered if each[0] > longest], self.now, spans),
+            "held": {holder: several for holder, several in held.items() if several},
+            "pause": self.pause,
+        }
+        return orjson.dumps(stored).decode()
+
+    def moments(self, seconds: float, *, earliest: bool = False) -> list[tuple[float, int]]:
+        """Return (time, requests) that count in the last ``seconds``, newest first.
+
+        A held slot counts at its deadline, or now if ``earliest``: its answer may come at once.
+        """
+        held = [
+            (min(each.until, self.now) if earliest else each.until, each.slots)
+            for several in self.held.values()
+            for each in several
+        ]
+        return sorted((each for each in [*self.answered, *held] if each[0] > self.now - seconds), reverse=True)
+
+    def free(self, spans: list[_Span]) -> int:
+        """Return how many requests may be sent now."""
+        if self.pause[1] > self.now:
+            return 0
+        return min(span.limit - sum(slots for _, slots in self.moments(span.seconds)) for span in spans)
+
+    def share(self, span: _Span) -> float:
+        """Return the share of a span's limit that is used, from 0.0 to 1.0."""
+        return min(1.0, sum(slots for _, slots in self.moments(span.seconds)) / span.limit)
+
+    def wait(self, spans: list[_Span]) -> float:
+        """Return the least seconds until a request may be sent."""
+        if self.free(spans) > 0:
             return 0.0
-        return self.spent[len(self.spent) - self.limit] + self.seconds - now
+        return max(_SHORTEST_WAIT, self.pause[1] - self.now, *(self._wait(span) for span in spans))
 
-    def time_until(self, requests: int, now: float) -> float:
-        self.wait(now)  # forgets what is over
-        place, rounds = len(self.spent) + requests - 1, 0
-        while place >= len(self.spent):
-            place, rounds = place - self.limit, rounds + 1
-        return (rounds - 1) * self.seconds if place < 0 else self.spent[place] + rounds * self.seconds - now
+    def _wait(self, span: _Span) -> float:
+        left = span.limit
+        for moment, slots in self.moments(span.seconds, earliest=True):
+            left -= slots
+            if left <= 0:
+                return moment + span.seconds - self.now
+        return 0.0
 
-    def add(self, moments: list[float]) -> None:
-        self.spent = deque(sorted([*self.spent, *moments]))
+
+def _summed(answered: list[tuple[float, int]], now: float, spans: list[_Span]) -> list[tuple[float, int]]:
+    """Count moments together, at the end of a short step, where there are many: never too early."""
+    if len(answered) <= _MOST_MOMENTS:
+        return answered
+    shortest, longest = (most(span.seconds for span in spans) for most in (min, max))
+    summed: dict[float, int] = {}
+    for moment, requests in answered:
+        is_recent = moment > now - shortest
+        step = (shortest if is_recent else longest) / _MOST_MOMENTS
+        # What only the longer span counts does not begin to count in the shorter one again.
+        end = min(now if is_recent else now - shortest, -(-moment // step) * step)
+        summed[end] = summed.get(end, 0) + requests
+    return list(summed.items())
+
+
+@dataclass(slots=True, eq=False)
+class _Lease:
+    """Slots that this process holds until ``until`` by the store's clock, ``expires`` by its own."""
+
+    since: float
+    until: float
+    expires: float
+    unused: int
+    in_flight: int = 0
 
 
 class RateLimiter:
-    """Allows ``per_minute`` requests of all threads in any 60 seconds, and ``per_hour`` in any hour; the next waits.
+    """Allows ``per_minute`` requests in any 60 seconds, and ``per_hour`` in any hour; the next waits.
 
-    ``hour`` is the length of that hour in seconds; tests shorten it.
+    ``minute`` and ``hour`` are their lengths in seconds; tests shorten them.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 tests replace time
         self,
         per_minute: int,
         per_hour: int | None = None,
         *,
+        store: BudgetStore | None = None,
+        minute: float = MINUTE,
         hour: float = HOUR,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -70,65 +207,137 @@ class RateLimiter:
         self._monotonic = monotonic
         self._sleep = sleep
         self._on_wait = on_wait
-        self._minute = _Span(per_minute, MINUTE)
-        self._spans = [self._minute] if per_hour is None else [self._minute, _Span(per_hour, hour)]
+        self._store = store or _InMemory(monotonic)
+        self._spans = [_Span(per_minute, minute), *([] if per_hour is None else [_Span(per_hour, hour)])]
+        self._longest = max(span.seconds for span in self._spans)
         self._lock = Lock()
-        self._mine = local()
+        self._me = uuid4().hex[:12]
+        self._leases: list[_Lease] = []
+        self._in_flight: dict[int, _Lease] = {}  # by thread
+        self._answered: list[float] = []  # by this process's clock, not stored yet
+        self._may_come_back = False
+        self.is_paused = False
 
-    def acquire(self) -> None:
-        """Return when one more request may be sent, and count it."""
-        while (wait := self._wait_or_acquire()) > 0:
+    def acquire(self, within: float = 0.0, *, longest: float | None = None) -> float:
+        """Return 0.0 when one more request may be sent, and count it; its answer comes ``within`` so many seconds.
+
+        Return the seconds to wait, and count nothing, if they are more than ``longest``.
+        """
+        while (wait := self._take(within)) > 0:
+            if longest is not None and wait > longest:
+                return wait
             self._on_wait(wait)
-            self._sleep(wait)
-
-    def _wait_or_acquire(self) -> float:
-        with self._lock:
-            wait = self.wait()
-            if wait <= 0:
-                self._mine.moment = self._monotonic()
-                for span in self._spans:
-                    span.spent.append(self._mine.moment)
-            return wait
+            self._sleep(min(wait, _POLL) if self._may_come_back else wait)
+        return 0.0
 
     def answered(self) -> None:
-        """Count this thread's latest request from this moment on."""
+        """Count this thread's request from this moment on."""
         with self._lock:
-            now = self._monotonic()
-            for span in self._spans:
-                span.spent.remove(self._mine.moment)
-                span.spent.append(now)
-            self._mine.moment = now
+            self._in_flight.pop(get_ident()).in_flight -= 1
+            self._answered.append(self._monotonic())
+
+    def unanswered(self) -> None:
+        """Count this thread's request from its deadline on: the server may still count it until then."""
+        with self._lock:
+            self._in_flight.pop(get_ident())
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody send a request of this account for some seconds: the server has refused one as too many."""
+        with self._lock:
+            self._update(pause=min(seconds, _LONGEST_PAUSE))
+
+    def give_back(self) -> None:
+        """Give the unused slots back, and store what was answered."""
+        with self._lock:
+            if self._leases or self._answered:
+                self._update()
 
     def wait(self) -> float:
         """Return the seconds until a request may be sent."""
-        now = self._monotonic()
-        return max(span.wait(now) for span in self._spans)
-
-    def preload_usage(
-        self, requests: int, ended_ago: float, lasted: float = 0.0, *, in_minute: int | None = None
-    ) -> None:
-        """Count the requests of another run of the account; it sent the last one ``ended_ago`` seconds ago.
-
-        For the minute only this time is known: it may have sent all of them just before it, or ``in_minute`` of them.
-        For the hour they count as spread over the time that the run ``lasted``.
-        """
-        end = self._monotonic() - ended_ago
-        self._minute.add([end] * min(requests if in_minute is None else in_minute, self.per_minute))
-        for span in self._spans[1:]:
-            steps = range(max(0, requests - span.limit), requests)
-            span.add([end - lasted * (requests - 1 - step) / max(1, requests - 1) for step in steps])
+        return self._usage().wait(self._spans)
 
     def share(self) -> float:
-        """Return the share of the budget that was spent in the last 60 seconds, from 0.0 to 1.0."""
-        since = self._monotonic() - MINUTE
-        return sum(moment > since for moment in self._minute.spent) / self.per_minute
+        """Return the share of the budget that was spent in the last minute, from 0.0 to 1.0."""
+        return self._usage().share(self._spans[0])
+
+    def has_spare(self, share: float) -> bool:
+        """Tell whether a request could be sent at once, and less than this share of the minute's budget is spent."""
+        usage = self._usage()
+        return usage.free(self._spans) > 0 and usage.share(self._spans[0]) < share
 
     def time_until(self, requests: int) -> float:
         """Return the seconds, about, until the last of a number of requests may be sent."""
-        with self._lock:
-            now = self._monotonic()
-            return max(span.time_until(requests, now) for span in self._spans)
+        usage = self._usage()
+        return max(0.0, *(_time_until(usage, span, requests) for span in self._spans))
 
     def seconds_for(self, requests: int) -> float:
         """Return the shortest time for a number of requests from a full budget."""
         return max(max(0, (requests - 1) // span.limit) * span.seconds for span in self._spans)
+
+    def _take(self, within: float) -> float:
+        with self._lock:
+            now = self._monotonic()
+            lease = next((each for each in self._leases if each.unused and now + within <= each.expires), None)
+            wait = 0.0
+            if lease is None:
+                wait, lease = self._update(within=within)
+            if lease is not None:
+                lease.unused -= 1
+                lease.in_flight += 1
+                self._in_flight[get_ident()] = lease
+            return wait
+
+    def _update(self, *, within: float | None = None, pause: float = 0.0) -> tuple[float, _Lease | None]:
+        """Store this process's part of the usage; with ``within`` also take slots, or return the wait for one."""
+        while True:
+            read, (now, version, text) = self._monotonic(), self._store.read()
+            usage = self._with_mine(_Usage.of(now, text), read)
+            if pause:
+                usage.pause = max(usage.pause, (now, now + pause), key=lambda each: each[1])
+            wait, lease = 0.0, None
+            if within is not None:
+                wait = usage.wait(self._spans)
+                if not wait:
+                    lasts = within + _REUSE
+                    lease = _Lease(now, now + lasts, read + lasts, self._slots(usage))
+                    usage.held.setdefault(self._me, []).append(_Held(lease.since, lease.until, lease.unused))
+                self._may_come_back = any(each.until > now for several in usage.held.values() for each in several)
+                self.is_paused = usage.pause[1] > now
+                is_known = not (usage.is_corrected or self._answered or any(each.unused for each in self._leases))
+                if wait and is_known:
+                    return wait, None
+            if self._store.replace(version, usage.text(self._spans)):
+                break
+        self._answered.clear()
+        for each in self._leases:
+            each.unused = 0
+        in_flight = [each for each in self._leases if each.in_flight and each.expires > read - self._longest]
+        self._leases = in_flight if lease is None else [*in_flight, lease]
+        return wait, lease
+
+    def _usage(self) -> _Usage:
+        """Return the account's usage, without the unused slots of this process."""
+        with self._lock:
+            read, (now, _, text) = self._monotonic(), self._store.read()
+            return self._with_mine(_Usage.of(now, text), read)
+
+    def _with_mine(self, usage: _Usage, read: float) -> _Usage:
+        """Replace this process's part. An answer is as old as it was before the store's clock was read, or older."""
+        usage.answered += [(usage.now - (read - moment), 1) for moment in self._answered]
+        usage.held[self._me] = [
+            _Held(each.since, each.until, each.in_flight) for each in self._leases if each.in_flight
+        ]
+        return usage
+
+    def _slots(self, usage: _Usage) -> int:
+        """Return how many slots to take: several while half of the budget is free."""
+        spare = min(span.limit for span in self._spans)
+        return max(1, min(usage.free(self._spans) - spare // 2, spare // _IN_ADVANCE))
+
+
+def _time_until(usage: _Usage, span: _Span, requests: int) -> float:
+    moments = [moment for moment, slots in reversed(usage.moments(span.seconds, earliest=True)) for _ in range(slots)]
+    slot, rounds = len(moments) + requests - 1, 0
+    while slot >= len(moments):
+        slot, rounds = slot - span.limit, rounds + 1
+    return (rounds - 1) * span.seconds if slot < 0 else moments[slot] + rounds * span.seconds - usage.now

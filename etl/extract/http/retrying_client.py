@@ -128,7 +128,7 @@ class Client:
 
     def has_requests_left(self) -> bool:
         """Tell whether a request could be sent at once and would leave a tenth of the minute's budget."""
-        return self._budget.wait() <= 0 and self._budget.share() < _SPARE
+        return self._budget.has_spare(_SPARE)
 
     def pause(self, seconds: float) -> None:
         """Wait, unless the run is to stop."""
@@ -198,26 +198,36 @@ class Client:
 
     def _send(self, body: bytes, patience: _Patience) -> dict[str, Any]:
         self._stop.check()
-        before = self._monotonic()
-        if (wait := self._budget.wait()) > max(MINUTE, patience.left()):
-            raise self._hour_is_full(f"the {self._budget.per_hour:,} requests of this hour are used up", wait)
-        self._budget.acquire()
+        before, left = self._monotonic(), patience.left()
+        if wait := self._budget.acquire(self._transport.longest(left), longest=max(MINUTE, left)):
+            full = f"the {self._budget.per_hour or 0:,} requests of this hour are used up"
+            raise self._hour_is_full("the API wants no requests" if self._budget.is_paused else full, wait)
         patience.prolong(self._monotonic() - before)  # the account's other requests are not the server's fault
-        token = self._token.text()
         self.usage.requests += 1
         sent = self._monotonic()
+        is_over = False
         try:
-            answer = self._transport.post(body, token, within=patience.left())
-        except ApiError:
+            answer = self._transport.post(body, self._token.text(), within=patience.left())
+            is_over = True
+        except ApiError as error:
+            is_over = isinstance(error, NoConnectionError | TooLargeAnswerError)
             self._stop.check()
             raise
         finally:
-            self._budget.answered()
+            if is_over:
+                self._budget.answered()
+            else:
+                self._budget.unanswered()
         self.has_answered = True
         took = self._monotonic() - sent
         self.latency = took if self.latency is None else min(took, self.latency)
         self._note_date(answer.headers)
-        page = parse_response(answer.status, answer.headers, answer.body)
+        try:
+            page = parse_response(answer.status, answer.headers, answer.body)
+        except UnusableAnswerError as error:
+            if error.rate_limited:
+                self._budget.pause(_pause(error))
+            raise
         self._is_token_proven = True
         return page
 
@@ -273,6 +283,13 @@ def _wait(state: RetryCallState) -> float:
     if error.hour_is_full:
         return MINUTE * 60
     return MINUTE if error.minute_is_full else backoff
+
+
+def _pause(error: UnusableAnswerError) -> float:
+    """Return the seconds for which nobody may send a request of the account; after that one finds out more."""
+    if error.retry_after is not None:
+        return error.retry_after
+    return MINUTE if error.minute_is_full or error.hour_is_full else _LEAST_WAIT
 
 
 def _error(state: RetryCallState) -> BaseException | None:

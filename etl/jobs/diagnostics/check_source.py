@@ -38,8 +38,8 @@ def _check(source_spec: SourceSpec, budget: RateLimiter, engine: Engine | None) 
         yield from route
         if any(result.state == "failed" for result in route):
             yield from (unknown(what, "the server cannot be reached") for what in _ACCESS)
-        elif budget.wait():
-            yield from (unknown(what, "this minute's requests are used up") for what in _ACCESS)
+        elif reason := _no_request(budget):
+            yield from (unknown(what, reason) for what in _ACCESS)
         else:
             yield from _check_access(source_spec)
     yield _check_budget(budget)
@@ -115,8 +115,19 @@ def _access_results(error: EtlError) -> list[CheckResult]:
     return [failed("token", error), *(unknown(what, "no answer could be used") for what in _ACCESS[1:])]
 
 
+def _no_request(budget: RateLimiter) -> str | None:
+    """Return why no request can be sent now."""
+    try:
+        return "this minute's requests are used up" if budget.wait() else None
+    except DatabaseError:
+        return "the request budget cannot be used"
+
+
 def _check_budget(budget: RateLimiter) -> CheckResult:
-    share = budget.share()
+    try:
+        share = budget.share()
+    except DatabaseError as error:
+        return failed("budget", error)
     detail = f"{round(share * budget.per_minute)} of {budget.per_minute} requests of this minute are used"
     return warning("budget", detail, "a sync would wait for the next minute") if share >= 1 else ok("budget", detail)
 

@@ -196,10 +196,10 @@ def _not_covered(connection: Connection, source: Row) -> Iterator[Hint]:
         reason = f"source {name}: {_range_text(start, end)} was read, but not proved complete"
         yield Hint(reason, _backfill(name, start, end))
     if source["history_start"] is not None:
-        reason = f"source {name}: nothing was read of before {format_time(source['history_start'])}"
+        reason = f"source {name}: nothing before {format_time(source['history_start'])} was read"
         yield Hint(reason, _backfill(name, _EARLIEST, source["history_start"]))
     if mark is not None:
-        yield Hint(f"source {name}: nothing was read of after {format_time(mark)}", again)
+        yield Hint(f"source {name}: nothing after {format_time(mark)} was read", again)
 
 
 def _elsewhere(asked: str, sources: list[Row]) -> Hint:

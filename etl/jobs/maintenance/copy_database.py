@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, Date, Engine, MetaData, Table, Text, cast, delete, select
+from sqlalchemy import ColumnElement, Connection, Date, Engine, Table, Text, cast, delete, select
 
 from etl.errors import ConfigError
 from etl.jobs.maintenance import upgrade_from_0_1
@@ -17,12 +17,15 @@ from etl.load.database.bulk_statements import fill
 from etl.load.database.errors import place
 from etl.load.database.types import JsonText
 from etl.load.schema import migrate, postgres_sequences
+from etl.load.schema.ledger_tables import request_budgets
 from etl.load.schema.task_tables import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _AT_ONCE = 500  # rows that are held at a time
+# The requests that count are those of the database that is used, by its clock.
+_COPIED = [table for table in metadata.sorted_tables if table is not request_budgets]
 
 
 def copy_database(
@@ -43,11 +46,11 @@ def copy_database(
     copied = {}
     with _one_state(source) as reader, target.begin() as writer:
         if replace:
-            for table in reversed(metadata.sorted_tables):
+            for table in reversed(_COPIED):
                 writer.execute(delete(table))
         else:
-            _refuse_filled(writer, metadata)
-        for table in metadata.sorted_tables:
+            _refuse_filled(writer)
+        for table in _COPIED:
             if is_old and table in upgrade_from_0_1.DERIVED:
                 continue
             name = f"{table.name}"  # plain text, which SQLAlchemy's is not quite
@@ -67,8 +70,8 @@ def _one_state(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def _refuse_filled(connection: Connection, tables: MetaData) -> None:
-    for table in tables.sorted_tables:
+def _refuse_filled(connection: Connection) -> None:
+    for table in _COPIED:
         if connection.execute(select(1).select_from(table).limit(1)).first() is not None:
             message = f"{place(connection.engine.url)}: its table {table.name} holds rows already"
             raise ConfigError(f"{message}; add --replace to delete them, or choose an empty database")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -83,8 +83,6 @@ class BatchWriter:
         Raises:
             DatabaseError, LockedError: nothing of it is stored.
         """
-        if window is not None:
-            self._count_window(window)
         try:
             stored = self._transact(batch, window, watermark, partial(_store_all, takes_back=takes_back))
         except UnstorableError:  # rare enough to pay for savepoints only then
@@ -92,14 +90,18 @@ class BatchWriter:
         if stored.counts.changes and not self._is_history_counted:
             self._is_history_counted = True
             count_rows(self._store.engine, only_uncounted=True)
-        self._on_progress(self._counters, batch.total)
+        if window is not None:
+            _warn_if_unverified(window)
+        # Newest first has no window yet, and its total does not tell how much is left to read.
+        self._on_progress(self._counters, batch.total if window is not None else None)
         return stored
 
     def close_window(self, window: WindowProgress) -> None:
         """Write the record of a window that ended without another batch."""
-        self._count_window(window)
-        with self._store.writing() as connection:
+        with self._uncounted_if_it_fails(), self._store.writing() as connection:
+            self._count_window(window)
             self._write_window(connection, window)
+        _warn_if_unverified(window)
 
     def fail_window(self, window: WindowProgress) -> None:
         """Write the record of a failed window; a failure to do so is left to the next run, which closes the row."""
@@ -126,10 +128,12 @@ class BatchWriter:
         how: Callable[..., tuple[Counts, list[Rejected]]],
     ) -> Stored:
         now, source_id = self._clock(), self._store.source_id
-        with self._lease.storing, self._store.writing(storing) as connection:
+        with self._lease.storing, self._uncounted_if_it_fails(), self._store.writing(storing) as connection:
             counts, left_out = how(connection, batch, run_id=self._run_id, now=now)
             rejected = [*batch.rejected, *left_out]
             self._count(batch, counts)
+            if window is not None:
+                self._count_window(window)
             window = self._write_window(connection, window) if window is not None else None
             origin = rejected_records.Origin(source_id, self._run_id, window.id if window else None)
             self._counters.rejected += rejected_records.keep(connection, rejected, origin, now)
@@ -172,13 +176,21 @@ class BatchWriter:
         )
         return replace(window, id=window_id)
 
+    @contextmanager
+    def _uncounted_if_it_fails(self) -> Iterator[None]:
+        """Give the counters back their values if the transaction of the block is rolled back."""
+        before = asdict(self._counters)
+        try:
+            yield
+        except BaseException:
+            for name, value in before.items():
+                setattr(self._counters, name, value)
+            raise
+
     def _count_window(self, window: WindowProgress) -> None:
-        if window.is_open:
-            return
-        self._counters.windows += 1
-        if window.state == "unverified":
-            self._counters.unverified += 1
-            log.warning("window.unverified", start=window.start, end=window.end, reason=window.problem)
+        if not window.is_open:
+            self._counters.windows += 1
+            self._counters.unverified += window.state == "unverified"
 
     def _count(self, batch: Batch, counts: Counts) -> None:
         self.count_requests()
@@ -188,6 +200,11 @@ class BatchWriter:
         counters.updated += counts.updated
         counters.unchanged += counts.unchanged + counts.repeated
         counters.stale += counts.stale
+
+
+def _warn_if_unverified(window: WindowProgress) -> None:
+    if window.state == "unverified":
+        log.warning("window.unverified", start=window.start, end=window.end, reason=window.problem)
 
 
 def _store_all(

@@ -61,22 +61,13 @@ def start_run(
     *,
     clock: Callable[[], datetime],
     on_progress: Progress = lambda _counters, _total: None,
-    after_wait: Callable[[str, float], None] = lambda _account, _seconds: None,
 ) -> Iterator[RunContext]:
     """Give a run whose row in ``sync_runs`` is closed at the end, with its counts, its exit code and its error.
-
-    ``after_wait`` is told the account and the seconds for which another run of the source went first.
 
     Raises:
         LockedError: another run works on this source.
     """
-    with hold_source(
-        engine,
-        command,
-        source=spec.identity,
-        name=spec.name,
-        after_wait=lambda seconds: after_wait(spec.account_id, seconds),
-    ) as lease:
+    with hold_source(engine, command, source=spec.identity, name=spec.name) as lease:
         run = _build(engine, spec, command, lease, clock, on_progress)
         try:
             rebuild(run)

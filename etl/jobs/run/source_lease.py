@@ -7,7 +7,7 @@ only while they hold the lease. A sync keeps it. A backfill lets it go now and t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Lock as Mutex
 
@@ -18,7 +18,6 @@ from etl.load.ledger.runs import BACKGROUND
 
 _KEPT = 1.0  # seconds that a backfill keeps the lease
 _COURTESY = 0.02  # seconds in which a waiting sync can take it
-_WAITED = 0.1  # seconds from which on another run had the lease
 
 
 class SourceLease:
@@ -27,11 +26,10 @@ class SourceLease:
     ``storing`` is held by a thread that stores; ``make_way`` waits for it before it lets another run work.
     """
 
-    def __init__(self, lock: Lock, *, makes_way: bool, after_wait: Callable[[float], None]) -> None:
+    def __init__(self, lock: Lock, *, makes_way: bool) -> None:
         self.storing = Mutex()
         self._lock = lock
         self._makes_way = makes_way
-        self._after_wait = after_wait
         self._since = 0.0
         self._take()
 
@@ -44,19 +42,15 @@ class SourceLease:
                 return  # another thread has just done it
             self._lock.release()
             time.sleep(_COURTESY)
-            waited = self._take()
-        if waited > _WAITED:
-            self._after_wait(waited)
+            self._take()
 
     def release(self) -> None:
         """Give the lease up."""
         self._lock.release()
 
-    def _take(self) -> float:
-        before = time.monotonic()
+    def _take(self) -> None:
         self._lock.acquire(wait=True)
         self._since = time.monotonic()
-        return self._since - before
 
 
 def command_lock(engine: Engine, command: str, source: str) -> Lock:
@@ -78,24 +72,15 @@ def keep_runs_out(engine: Engine, *, source: str, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def hold_source(
-    engine: Engine,
-    command: str,
-    *,
-    source: str,
-    name: str,
-    after_wait: Callable[[float], None] = lambda _seconds: None,
-) -> Iterator[SourceLease]:
+def hold_source(engine: Engine, command: str, *, source: str, name: str) -> Iterator[SourceLease]:
     """Give a command the lease of a source, given by its identity.
-
-    ``after_wait`` is told the seconds for which another run went first.
 
     Raises:
         LockedError: another run of the same kind is under way.
     """
     with held(command_lock(engine, command, source), f"source {name}"):
         lock = named_lock(engine, f"turn {source}")
-        lease = SourceLease(lock, makes_way=command in BACKGROUND, after_wait=after_wait)
+        lease = SourceLease(lock, makes_way=command in BACKGROUND)
         try:
             yield lease
         finally:

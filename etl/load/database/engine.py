@@ -206,4 +206,5 @@ def _turn_to_log(cursor: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+    if mode is not None:  # each statement is its own transaction
+        connection.exec_driver_sql(f"BEGIN {mode}")

@@ -50,7 +50,7 @@ _OF_POSTGRESQL = {
     "3D000": "create it, or correct its name in database_url",
     "3F000": "create the schema, or correct the role's search_path",
     "40": "another session changed the same rows; run again",
-    "42501": "give the role the rights that it needs",
+    "42501": "give the role the rights that it needs, or let an administrator do it",
     "42703": _TABLES_DIFFER,
     "42710": "it holds tables of something else; choose another database",
     "42883": _TABLES_DIFFER,

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or
 
 from etl import __version__
 from etl.errors import ExitCode, LockedError
-from etl.load.schema.ledger_tables import sources, sync_runs, sync_windows
+from etl.load.schema.ledger_tables import sync_runs, sync_windows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -174,17 +174,3 @@ def _close_windows(connection: Connection, run_ids: Sequence[int]) -> None:
     """Close the windows that a run left open at their checkpoints."""
     left = sync_windows.c.run_id.in_(run_ids) & (sync_windows.c.state == "running")
     connection.execute(update(sync_windows).where(left).values(state="failed", error="the run ended half-way"))
-
-
-def spent_lately(
-    connection: Connection, account_id: str, since: datetime
-) -> list[tuple[datetime, datetime | None, int]]:
-    """Return (start, end, requests) of an account's runs that ended after ``since`` or have not ended."""
-    started, ended = sync_runs.c.started_at, sync_runs.c.finished_at
-    lately = or_(ended > since, and_(ended.is_(None), sync_runs.c.state == "running"))
-    query = (
-        select(started, ended, sync_runs.c.requests)
-        .join(sources, sources.c.id == sync_runs.c.source_id)
-        .where(sources.c.account_id == account_id, lately, sync_runs.c.requests > 0)
-    )
-    return [(row[0], row[1], row[2]) for row in connection.execute(query)]

@@ -1,4 +1,4 @@
-"""The ledger's tables: sources, runs, windows, watermarks, rejected records and unknown keys."""
+"""The ledger's tables: sources, runs, windows, watermarks, request budgets, rejected records and unknown keys."""
 
 from __future__ import annotations
 
@@ -81,6 +81,15 @@ sync_runs = Table(
     Column("error", Text),
     Index(None, "source_id", "started_at"),
     comment="runs of commands, one row for each run on a source",
+)
+
+request_budgets = Table(
+    "request_budgets",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("version", RowId, nullable=False, comment="rises with each change"),
+    Column("usage", Text, nullable=False, comment="JSON: the requests that count, by the database's clock in seconds"),
+    comment="the request budget of each account; on SQLite a file beside the database has it",
 )
 
 watermarks = Table(

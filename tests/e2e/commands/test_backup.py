@@ -86,6 +86,21 @@ def test_without_a_folder_it_is_beside_the_file(run_cli, migrated_sqlite_url, tm
     assert (done.returncode, "add --to DIR" in done.stderr) == (2, True)
 
 
+def test_without_a_file_the_latest_backup_is_restored(run_cli, migrated_sqlite_url, folder, postgres_url):
+    env = {"KORE_ETL_DATABASE_URL": migrated_sqlite_url}
+    missing = run_cli("restore", "--yes", env=env)
+    assert (missing.returncode, "No such file or directory; name the FILE" in missing.stderr) == (2, True)
+    folder.mkdir()
+    (folder / "kore-etl-20260101T000000Z.db").touch()
+    empty = run_cli("restore", "--yes", env=env)
+    assert empty.returncode == 6
+    assert run_cli("backup", env=env).returncode == 0
+    done = run_cli("restore", "--yes", env=env)
+    assert (done.returncode, "holds 0 tasks of" in done.stderr) == (0, True)
+    refused = run_cli("restore", "--yes", env={"KORE_ETL_DATABASE_URL": postgres_url})
+    assert (refused.returncode, "name the FILE" in refused.stderr) == (2, True)
+
+
 def test_is_made_while_a_sync_holds_the_lock(run_cli, synced, server, folder, database_url):
     engine = open_engine(database_url)
     known = server.options

@@ -259,3 +259,8 @@ def test_memory_does_not_grow_with_the_rows(request, tmp_path: Path, url, form):
     engine.dispose()
     assert (tmp_path / "out").stat().st_size > 500_000
     assert many < few * 1.2, f"{few:,} kB for 10,000 rows, {many:,} kB for 100,000"
+
+
+def test_a_full_disk_is_told_with_the_files_name(run_cli, migrated_sqlite_url):
+    done = run_cli("export", "--out", "/dev/full", env={"KORE_ETL_DATABASE_URL": migrated_sqlite_url})
+    assert (done.returncode, done.stderr) == (1, "kore-etl: error: cannot write /dev/full: No space left on device\n")

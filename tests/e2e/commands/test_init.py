@@ -126,6 +126,8 @@ def test_settings_that_do_not_work_are_kept_and_told(init, config):
     done = init(secret="wrong" * 10)
     assert done.returncode == 4
     assert "do not work yet; see: kore-etl check --config" in done.stderr
+    assert f"change them: kore-etl init --config {config} --force" in done.stderr
+    assert "add --force to change it" in init().stderr
     assert config.exists()
 
 
@@ -208,4 +210,4 @@ def test_no_option_takes_the_secret_itself(run_cli):
 
 def test_without_settings_a_reading_command_advises_init(run_cli):
     done = run_cli("status")
-    assert (done.returncode, "run: kore-etl init, or with settings: kore-etl sync" in done.stderr) == (6, True)
+    assert (done.returncode, "run: kore-etl init, then: kore-etl sync" in done.stderr) == (6, True)

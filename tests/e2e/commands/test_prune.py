@@ -199,7 +199,7 @@ def test_it_does_not_run_beside_a_sync(run_cli, settings, engine, aged):
     ("options", "told"),
     [
         ((), "Choose what to delete"),
-        (("--runs", "1h"), "is under a day"),
+        (("--runs", "1h"), "--runs 1h: is under a day"),
         (("--runs", "soon"), "'soon'"),
         (("--runs", "90d", "--source", "elsewhere"), "no such source; accepted: default"),
     ],

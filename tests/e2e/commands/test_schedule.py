@@ -93,6 +93,22 @@ class TestSystemd:
             assert home <= {"", "yes", "read-only"}
             assert kept == brought
 
+    def test_warns_of_a_password_that_the_service_cannot_find(self, run_cli, config):
+        warning = "the service has no ~/.pgpass and no PGPASSWORD"
+        urls = (
+            "postgresql://kore@db.example.com/kore",
+            "postgresql://kore:p@db.example.com/kore",
+            "postgresql:///kore",
+        )
+        text = config.read_text()
+        said = []
+        for url in urls:
+            config.write_text(f'database_url = "{url}"\n{text}')
+            said.append(warning in run_cli("schedule", "systemd").stderr)
+        assert said == [True, False, False]
+        config.write_text(f'database_url = "{urls[0]}"\n{text}')
+        assert warning not in run_cli("schedule", "systemd", "--user").stderr
+
     def test_the_service_runs_a_sync_that_works(self, run_cli, config, tmp_path):
         service = directives(printed_units(run_cli("schedule", "systemd").stdout)[f"/etc/systemd/system/{UNITS[0]}"])
         credentials, state = tmp_path / "credentials", tmp_path / "state"

@@ -88,7 +88,7 @@ def test_is_renamed_unless_another_has_the_name(run_cli, old, settings):
     refused = run_cli("source", "rename", "old", "default", env=settings)
     assert (refused.returncode, "is the name of another source" in refused.stderr) == (2, True)
     back = run_cli("source", "rename", "default", "new", env=settings)
-    assert "the settings still name it default" in back.stderr
+    assert 'the settings still call it default: set name = "new" there' in back.stderr
 
 
 @both

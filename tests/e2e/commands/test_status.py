@@ -285,3 +285,11 @@ def test_a_windows_rows_count_its_first_page(run_cli, server, settings, url):
     done = json.loads(run_cli("sync", "--output", "json", env=settings).stdout)["sources"][0]
     window = json.loads(run_cli("runs", "show", str(done["run"]), "--output", "json", env=settings).stdout)["read"][-1]
     assert window["rows"] == done["fetched"]
+
+
+def test_a_first_sync_that_failed_proved_nothing(run_cli, server, environment, sqlite_url):
+    wrong = {**environment(server, sqlite_url), "KORE_ETL_CLIENT_SECRET": "wrong" * 8}
+    assert run_cli("sync", env=wrong).returncode == 4
+    shown = run_cli("status", env=wrong).stdout
+    assert re.search(r"^  account +none: no sync was completed yet$", shown, re.MULTILINE)
+    assert re.search(r"^  verified +not yet$", shown, re.MULTILINE)

@@ -331,6 +331,7 @@ class TestInterruption:
         assert process.returncode == code
         assert "Traceback" not in told
         assert re.search(r"^kore-etl: stopped", told, re.MULTILINE)
+        assert '"summary": "Stopped: ' in told
 
         run, records = database.run(), database.records()
         assert (run["state"], run["exit_code"], run["finished_at"] is not None) == ("interrupted", code, True)

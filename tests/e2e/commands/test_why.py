@@ -123,9 +123,9 @@ def test_finds_a_rejected_record_by_its_id_and_by_its_text(why, asked):
 def test_names_the_times_that_were_not_read(why, mirror):
     told = hints(why, "ti-nobody")
     before, after, never = told
-    assert before.startswith("source default: nothing was read of before 20")
+    assert before.startswith("source default: nothing before 20")
     assert told[before].startswith("kore-etl backfill --source default --since 1970-01-02T00:00:00.000Z --until 20")
-    assert after.startswith("source default: nothing was read of after 20")
+    assert after.startswith("source default: nothing after 20")
     assert told[after] == "kore-etl sync --source default"
     assert never.startswith("it was never seen in the streams that are here: default (st-")
 

@@ -126,11 +126,10 @@ def test_a_period_reads_what_is_in_it(mirror, field, sort):
 
 
 def test_a_backfill_yields_to_a_sync_not_to_a_backfill(sandbox, migrated_sqlite_url, start_cli, run_cli):
-    server = sandbox(tasks=3000, shape="eight", latency_ms=30.0, window_field="updatedAt")
+    server = sandbox(tasks=3000, shape="eight", window_field="updatedAt")
     mirrored = Mirror(server, migrated_sqlite_url)
-    server.configure(latency_ms=0.0)
     mirrored.sync()
-    server.configure(latency_ms=60.0)
+    server.configure(latency_ms=400.0)
     server.reset_requests()
     process = start_cli("backfill", env=mirrored.settings)
     wait_until(lambda: server.request_count >= 3, "the backfill's first requests")

@@ -12,10 +12,6 @@ from tests.integration.mirror import NONE, Mirror
 LONG = os.environ.get("FAULTS") == "long"
 TASKS, PAGE, PER_HOUR = (100_000, 50, 1800) if LONG else (2300, 10, 200)
 MOST_REQUESTS = 1.2 * TASKS / PAGE
-HOUR_LATER = (
-    "update sync_runs set started_at = '2020-01-01 00:00:00.000', finished_at = '2020-01-01 00:36:00.000'"
-    " where state <> 'running'"
-)
 
 by_limit = pytest.mark.parametrize("by_settings", [True, False], ids=["by the settings", "by the server"])
 
@@ -31,8 +27,8 @@ def mirror(sandbox, migrated_url):
 
 
 def let_an_hour_pass(mirrored):
-    """The hour is over for both: the run's row is old, and the server has forgotten the requests."""
-    mirrored.change(HOUR_LATER)
+    """The hour is over for both: the budget and the server have forgotten the requests."""
+    mirrored.forget_requests()
     mirrored.server.reset_requests()
 
 

@@ -54,7 +54,7 @@ class TimedMirror(Mirror):
         before = self.server.request_count
         settings = load_settings(None, self.settings, {}).settings
         engine = open_engine(self.database_url)
-        spec = Builder(settings, engine, clock=self.clock.now).source_spec(settings.sources[0])
+        spec = Builder(settings, clock=self.clock.now).source_spec(settings.sources[0])
         with capture_logs() as log, start_run(engine, spec, command, clock=self.clock.now) as run:
             do(run)
             self.counters = run.counters

@@ -22,7 +22,7 @@ from etl.load.ledger import runs, sources, watermarks, windows
 from etl.load.ledger.rejected_records import Origin, keep
 from etl.load.schema import migrate as schema
 from etl.load.schema.dimension_tables import DIMENSIONS
-from etl.load.schema.ledger_tables import unknown_keys
+from etl.load.schema.ledger_tables import request_budgets, unknown_keys
 from etl.load.schema.task_tables import CHILDREN, metadata, status_intervals, task_changes, task_progress, tasks
 from etl.load.schema.views import VIEWS
 from etl.load.upsert.batch import Batch
@@ -202,6 +202,7 @@ def fill(connection: Connection) -> None:
     connection.execute(insert(unknown_keys).values(source_id=source.id, **seen))
     watermarks.advance(connection, source.id, NOW, run_id=run, now=NOW)
     use_time_zone(connection, source.id, "Asia/Kolkata", utc_offsets("Asia/Kolkata"))
+    connection.execute(insert(request_budgets).values(account_id="a-1", version=1, usage=""))
 
 
 def counts(engine: Engine) -> dict[str, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -159,53 +158,12 @@ def test_a_run_that_ended_well_is_not_abandoned_later(database: Database) -> Non
     assert row(database, database.run_id)["state"] == "finished"
 
 
-def spent(database: Database, account_id: str = "a-1") -> list[tuple[datetime, datetime | None, int]]:
-    with reading(database.engine) as connection:
-        return runs.spent_lately(connection, account_id, minute(10))
-
-
-@pytest.mark.parametrize(
-    ("ended", "expected"),
-    [
-        pytest.param(9, [], id="long ago"),
-        pytest.param(10, [], id="just then"),
-        pytest.param(11, [(NOW, minute(11), 7)], id="lately"),
-    ],
-)
-def test_requests_of_a_run_that_ended_lately_count(
-    database: Database, ended: float, expected: list[tuple[datetime, datetime | None, int]]
-) -> None:
-    finish(database, database.run_id, counts={"requests": 7}, now=minute(ended))
-    assert spent(database) == expected
-
-
-def test_requests_of_a_run_at_work_count(database: Database) -> None:
-    with database.engine.begin() as connection:
-        runs.progress(connection, database.run_id, {"requests": 7})
-    assert spent(database) == [(NOW, None, 7)]
-
-
-def test_no_requests_and_another_account_count_nothing(database: Database) -> None:
-    other = begin(database, source_id=database.another_source("s-2", account_id="a-2"))
-    with database.engine.begin() as connection:
-        runs.progress(connection, other, {"requests": 7})
-    assert spent(database) == []
-    assert spent(database, "a-2") == [(NOW, None, 7)]
-
-
-def test_all_streams_of_an_account_count(database: Database) -> None:
-    other = begin(database, source_id=database.another_source("s-2"))
-    for run_id in (database.run_id, other):
-        finish(database, run_id, counts={"requests": run_id}, now=minute(11))
-    assert sorted(spent(database)) == [(NOW, minute(11), database.run_id), (NOW, minute(11), other)]
-
-
-@pytest.mark.parametrize(("told", "kept"), [(5, 5), (None, None), (10**30, None), (2**31 - 1, 2**31 - 1)])
-def test_a_total_that_is_no_count_is_not_kept(database: Database, told: int | None, kept: int | None) -> None:
+@pytest.mark.parametrize("told", [5, None, 2**31 - 1])
+def test_the_total_of_a_window_is_kept(database: Database, told: int | None) -> None:
     window_id = open_window(database, database.run_id)
     with database.engine.begin() as connection:
         windows.note(connection, window_id, reported_total=told)
-    assert window(database, window_id)["reported_total"] == kept
+    assert window(database, window_id)["reported_total"] == told
 
 
 def test_a_run_owns_its_source_until_another_one_begins(database: Database) -> None:

@@ -153,7 +153,7 @@ def started(start_cli):
 
     def start(*arguments, env=None):
         process = start_cli("sandbox", *arguments, env=env)
-        return process, settings([process.stdout.readline() for _ in range(5)])
+        return process, settings([process.stdout.readline() for _ in range(6)])
 
     return start
 
@@ -166,6 +166,7 @@ def test_the_command_prints_what_reaches_it(started):
         "KORE_ETL_STREAM_ID",
         "KORE_ETL_CLIENT_ID",
         "KORE_ETL_CLIENT_SECRET",
+        "KORE_ETL_CONFIG",
     ]
     assert ask(told["KORE_ETL_BASE_URL"], Options()).json()["totalResults"] == 5
 
@@ -221,6 +222,7 @@ def test_the_settings_go_into_a_file_for_its_owner_only(started, tmp_path):
     assert told["KORE_ETL_CLIENT_SECRET"] == "it's a secret; $(of 32 bytes or more)"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [each.name for each in tmp_path.iterdir()] == ["sandbox.env"]
+    assert told["KORE_ETL_CONFIG"] == "/dev/null"
     assert process.poll() is None
 
 

@@ -28,6 +28,7 @@ def test_reads_the_vendors_sample():
         *[(7, 7), ("7", 7), (7.0, 7), (0, 0)],
         *[(-1, None), (True, None), (7.5, None), ("", None), ("7.5", None), (None, None), ([7], None), ({}, None)],
         *[(float("nan"), None), (float("inf"), None), ("9" * 40, None)],
+        *[(2**31 - 1, 2**31 - 1), (2**31, None), (10**30, None), (1e30, None), (str(2**31), None)],
     ],
     ids=repr,
 )

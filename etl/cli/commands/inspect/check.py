@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,8 @@ def check(common: Common, select: tuple[str, ...], moved: bool, output: str) -> 
     """Check whether a sync would work: settings, database, network, clock, token, stream, budget, lock.
 
     Each check prints a line: ok, warning, failed, or unknown after an earlier failure. A failed line says what to do.
-    The command makes one request for each source and writes nothing. It exits with the code of the first failure.
+    The command makes one request for each source, counts it in the account's budget, and writes nothing else. It exits
+    with the code of the first failure.
 
     If the host of a known source has changed, the command asks on a terminal whether its server has moved. --moved
     answers yes. Only this answer is stored. A different server needs a different source name.
@@ -126,12 +128,13 @@ def _sources(loaded: Loaded, engine: Engine | None, *, moved: bool, ask: bool) -
     from etl.load.ledger.sources import unsettled_move
 
     builder = Builder(loaded.settings, engine)
-    for source in loaded.settings.sources:
-        before = settle_move(engine, source, moved=moved, ask=ask) if engine is not None else None
-        yield from check_source(builder.source_spec(source), builder.budget(source), engine)
-        if before is not None:
-            found = failed("source", unsettled_move(source.name, before, source.base_url))
-            yield replace(found, source=source.name)
+    with closing(builder):
+        for source in loaded.settings.sources:
+            before = settle_move(engine, source, moved=moved, ask=ask) if engine is not None else None
+            yield from check_source(builder.source_spec(source), builder.budget(source), engine)
+            if before is not None:
+                found = failed("source", unsettled_move(source.name, before, source.base_url))
+                yield replace(found, source=source.name)
 
 
 def settle_move(engine: Engine, source: SourceSettings, *, moved: bool = False, ask: bool = True) -> str | None:

@@ -108,7 +108,7 @@ def replay(common: Common, select: tuple[str, ...], numbers: tuple[int, ...], ou
     settings = common.start(select=select).settings
     sources = _sources_of(settings, ids)
     if not sources and output == "text":
-        click.echo("kore-etl: there is no rejected record; there was nothing to do", err=True)
+        common.say("there is no rejected record; there was nothing to do")
         return 0
     chosen = settings.model_copy(update={"sources": sources})
     return work_on_sources(chosen, Work("replay", lambda run: asdict(job(run, ids))), output=output)

@@ -9,7 +9,7 @@ import click
 from etl.cli.options import Common, DefaultGroup, common_options, output_option
 
 _LISTED = ("id", "command", "state", "started_at", "took", "exit_code", "requests", "inserted", "updated", "rejected")
-_OPTIONAL = ("requests", "updated", "inserted", "rejected", "took")
+_OPTIONAL = ("updated", "inserted", "rejected", "took", "requests")
 _OPTIONAL_OF_WINDOW = ("checkpoint_at", "strategy", "requests", "job", "id")
 _WINDOW = (
     "id",

@@ -91,7 +91,7 @@ def _lines(each: SourceStatus, now: datetime) -> dict[str, Any]:
         "last run": _run(each.last_run, now),
         "at work now": _run(each.running, now) if each.running else None,
         "tasks": f"{each.tasks}{gone}",
-        "account": _account(each.account),
+        "account": _account(each),
         "rejected": f"{each.rejected}; see: kore-etl rejected list" if each.rejected else "none",
         "gaps": _range_text(each.gaps, "kore-etl backfill"),
         "unverified": _range_text(each.unverified, "kore-etl sync --full"),
@@ -103,12 +103,13 @@ def _lines(each: SourceStatus, now: datetime) -> dict[str, Any]:
     return {name: text for name, text in lines.items() if text is not None}
 
 
-def _account(account: dict[str, Any] | None) -> str:
+def _account(each: SourceStatus) -> str:
     from etl.jobs.run.options import account_text, not_marked
 
+    account = each.account
     text = account_text(account) if account else None
     if account is None or text is None:
-        return "none: the server told no total"
+        return "none: " + ("the server told no total" if each.last_sync else "no sync was completed yet")
     if account["missing"]:
         return f"{text}; see: kore-etl sync --full"
     return f"{text}; see: kore-etl reconcile" if not_marked(account) > 0 else text
@@ -116,7 +117,7 @@ def _account(account: dict[str, Any] | None) -> str:
 
 def _verified(each: SourceStatus, now: datetime) -> str:
     """Return such as "100 % within 6 days, 3 differences mended"."""
-    if each.oldest_reading is None:
+    if each.oldest_reading is None or each.last_sync is None:
         return "not yet"
     days = max(1, ceil((now - each.oldest_reading) / timedelta(days=1)))
     mended = f"{each.mended:,} difference{'' if each.mended == 1 else 's'} mended"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from etl.cli.options import Common, DefaultGroup, MomentOption, common_options, confirm, output_option
-from etl.errors import ConfigError
+from etl.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from etl.jobs.run.run_context import RunContext
@@ -95,10 +95,12 @@ def set_(common: Common, moment: datetime, source: str | None, force: bool, yes:
     if not yes:
         _confirm(chosen.name, known, moment)
 
-    def move(run: RunContext) -> dict[str, Any]:
-        return _move(run, moment, force=force, tell=common.verbosity >= 0)
-
-    return work_on_sources(loaded.settings, Work("watermark", move), output=output)
+    code = work_on_sources(
+        loaded.settings, Work("watermark", lambda run: _move(run, moment, force=force)), output=output
+    )
+    if code == ExitCode.DONE:
+        common.say(f"{chosen.name}: {_consequence(known, moment)}")
+    return code
 
 
 def _only(sources: tuple[SourceSettings, ...]) -> SourceSettings:
@@ -115,15 +117,13 @@ def _confirm(name: str, known: datetime | None, moment: datetime) -> None:
     confirm("watermark set changes what is read", question)
 
 
-def _move(run: RunContext, moment: datetime, *, force: bool, tell: bool) -> dict[str, Any]:
+def _move(run: RunContext, moment: datetime, *, force: bool) -> dict[str, Any]:
     from etl.load.ledger import watermarks
     from etl.times import format_time
 
     known = run.store.watermark()
     _refuse_ahead(known, moment, force=force)
     run.store.write(watermarks.put, moment, run_id=run.id, now=run.clock())
-    if tell:
-        click.echo(f"kore-etl: {run.source.name}: {_consequence(known, moment)}", err=True)
     return {"before": format_time(known) if known else None, "after": format_time(moment)}
 
 

@@ -106,7 +106,7 @@ def _print_story(story: Story) -> None:
 
 
 def _print_hint(hint: Hint) -> None:
-    from etl.cli.output import shown
+    from etl.cli.output import print_text, shown
 
-    click.echo(f"  {shown(hint.reason)}")
+    print_text(hint.reason, indent="  ")
     click.echo(f"    {shown(hint.command)}")

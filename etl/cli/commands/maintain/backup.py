@@ -65,10 +65,12 @@ def backup(common: Common, folder: Path | None, keep: int | None, output: str) -
 
 @click.command()
 @common_options
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def restore(common: Common, file: Path, yes: bool) -> None:
-    """Replace everything in the database by a backup FILE, all or nothing.
+def restore(common: Common, file: Path | None, yes: bool) -> None:
+    """Replace everything in the database by a backup, all or nothing.
+
+    Without FILE it takes the latest backup in the folder backups, beside the SQLite file.
 
     It checks that the file is undamaged and of a version that this program can use. A SQLite file keeps its owner and
     its mode. The next sync reads what changed since the backup. Tasks that were forgotten since then come back: forget
@@ -76,7 +78,8 @@ def restore(common: Common, file: Path, yes: bool) -> None:
 
     \b
     Example:
-      kore-etl restore backups/kore-etl-20261126T030000Z.db
+      kore-etl restore
+      kore-etl restore /mnt/backups/kore-etl-20261126T030000Z.db
     """
     from etl.cli.open_database import require_file
     from etl.cli.output import counted
@@ -85,7 +88,8 @@ def restore(common: Common, file: Path, yes: bool) -> None:
     from etl.load.database.sqlite_backup import copy_pages, require_intact
 
     settings = common.start(need_sources=False).settings
-    require_file(file, otherwise="backup")
+    file = file or _latest(settings.database_url)
+    require_file(file, advice="name a file that kore-etl backup wrote")
     require_intact(file)
     tasks = counted(_tasks_in(file), "task")
     with _opened(settings.database_url) as target, ExitStack() as locks:
@@ -101,6 +105,29 @@ def restore(common: Common, file: Path, yes: bool) -> None:
         else:
             copy_pages(file, path)
         common.say(f"{place(target.url)}: holds {tasks} of {file}; next: kore-etl sync")
+
+
+def _latest(database_url: str) -> Path:
+    """Return the latest backup in the default folder.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    from etl.load.database.engine import file_of
+
+    database = file_of(database_url)
+    if database is None:
+        raise ConfigError("the database is no file, so its backups have no default folder; name the FILE")
+    try:
+        return _backups(database.parent / _FOLDER)[-1]
+    except (OSError, IndexError) as error:
+        reason = getattr(error, "strerror", None) or "holds no backup"
+        raise ConfigError(f"{database.parent / _FOLDER}: {reason}; name the FILE, or use sudo") from error
+
+
+def _backups(folder: Path) -> list[Path]:
+    """Return the backups of a folder, the latest last."""
+    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
 
 
 def _make_folder(folder: Path) -> None:
@@ -137,8 +164,7 @@ def _write(engine: Engine, file: Path | None, target: Path) -> None:
 
 def _dropped(folder: Path, keep: int | None) -> list[Path]:
     """Delete all but the latest backups, and return what was deleted."""
-    backups = sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
-    dropped = backups[:-keep] if keep else []
+    dropped = _backups(folder)[:-keep] if keep else []
     for path in dropped:
         path.unlink()
     return dropped

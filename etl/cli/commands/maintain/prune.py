@@ -10,6 +10,8 @@ import click
 
 from etl.cli.options import Common, DurationOption, common_options, output_option, source_option
 from etl.errors import ConfigError, LockedError
+from etl.logs import say
+from etl.times import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,9 +57,8 @@ def prune(
         raise click.UsageError("Choose what to delete: --runs AGE, --windows AGE, --rejected AGE.")
     for name, age in ages.items():
         if age is not None and age < _DAY:
-            given = int(age.total_seconds())
-            hint = f"; a number alone means seconds, for days write {given}d"
-            raise click.UsageError(f"--{name} {given}: is under a day, and a running command may need such rows{hint}.")
+            problem = f"--{name} {format_duration(age)}: is under a day, and a running command may need such rows"
+            raise click.UsageError(f"{problem}; a number alone means seconds, so write 90d for 90 days.")
     from etl.cli.open_database import existing_database
     from etl.jobs.maintenance.prune import Ages
 
@@ -91,7 +92,7 @@ def _prune_each(engine: Engine, sources: Sequence[Row], ages: Ages, *, dry_run: 
         try:
             done.append(job(engine, source, ages, now=now(), dry_run=dry_run))
         except LockedError as error:
-            click.echo(f"kore-etl: {error}", err=True)
+            say(str(error))
             code = error.exit_code
     return code, done
 
@@ -106,4 +107,4 @@ def _tell(done: Sequence[Pruned], *, output: str, dry_run: bool, quiet: bool) ->
         for each in done:
             counts = f"{counted(each.runs, 'run')}, {counted(each.windows, 'window')}"
             counts += f" and {counted(each.rejected, 'rejected record')}"
-            click.echo(f"kore-etl: {each.source}: {counts} {would}", err=True)
+            say(f"{each.source}: {counts} {would}")

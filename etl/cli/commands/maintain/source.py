@@ -82,7 +82,8 @@ def rename(common: Common, chosen: str, name: str) -> None:
             sources.rename(connection, row["id"], name)
     common.say(f"{row['name']} is {name} now")
     if row["in_settings"] and loaded.names[_identity(row)] != name:
-        common.say(f"the settings still name it {loaded.names[_identity(row)]}: change name there, or it gets it back")
+        before = loaded.names[_identity(row)]
+        common.say(f'the settings still call it {before}: set name = "{name}" there, or the next sync renames it back')
 
 
 @source.command(short_help="Delete a source with everything stored of it.")

@@ -12,6 +12,7 @@ import click
 
 from etl.cli.options import Common, common_options
 from etl.errors import ConfigError
+from etl.logs import say
 from etl.optional_packages import install_command
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -45,10 +46,9 @@ def explore(common: Common, port: int, open_it: bool) -> None:
     with server.listen(port) as listening, _until_stopped():
         address = f"http://{server.HOST}:{listening.getsockname()[1]}/"
         click.echo(address)
-        if common.verbosity >= 0:
-            click.echo(f"kore-etl: {file} is shown at {address}; Ctrl-C ends it", err=True)
+        common.say(f"{file} is shown at {address}; Ctrl-C ends it")
         if open_it and not webbrowser.open(address):
-            click.echo(f"kore-etl: no browser was found; open {address} yourself", err=True)
+            say(f"no browser was found; open {address} yourself")
         server.serve(app, listening)
 
 

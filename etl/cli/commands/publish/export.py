@@ -83,10 +83,10 @@ def export(
         if source is not None:
             _limit_to(connection, chosen, source)
         count = _write(connection, chosen, write, out)
-    if out is not None and common.verbosity >= 0:
+    if out is not None:
         from etl.cli.output import counted
 
-        click.echo(f"kore-etl: {counted(count, 'row')} of {view} written to {out}", err=True)
+        common.say(f"{counted(count, 'row')} of {view} written to {out}")
 
 
 def _limit_to(connection: Connection, view: View, name: str) -> None:

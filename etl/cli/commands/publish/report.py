@@ -11,6 +11,7 @@ import click
 
 from etl.cli.options import Common, DurationOption, common_options
 from etl.errors import ConfigError
+from etl.logs import say
 from etl.optional_packages import install_command
 
 if TYPE_CHECKING:
@@ -86,8 +87,6 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo | Non
         text = page(figures(engine, period), sources, period, title=title, task_url=settings.task_url)
     with output_file(out) as file:
         file.write(text.encode())
-    if common.verbosity >= 0:
-        size = len(text.encode()) / 1e6
-        click.echo(f"kore-etl: the report is in {out} ({size:.1f} MB); open it in a browser", err=True)
+    common.say(f"the report is in {out} ({len(text.encode()) / 1e6:.1f} MB); open it in a browser")
     if open_it and not webbrowser.open(out.resolve().as_uri()):
-        click.echo(f"kore-etl: no browser was found; open {out} yourself", err=True)
+        say(f"no browser was found; open {out} yourself")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etl.cli.options import Common, common_options, output_option, source_option
-from etl.logs import clean
+from etl.logs import say
 
 if TYPE_CHECKING:
     from etl.api_record import Row
@@ -42,7 +42,7 @@ def show(common: Common, select: tuple[str, ...], output: str) -> None:
     loaded = common.load(select=select)
     rows = [(key, value, loaded.origins[key]) for key, value in describe(loaded.settings).items()]
     for warning in loaded.warnings:
-        click.echo(f"kore-etl: warning: {clean(warning)}", err=True)
+        say(warning, "warning")
     if output == "json":
         click.echo(json.dumps({key: {"value": value, "from": origin} for key, value, origin in rows}, indent=2))
         return

@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from etl.cli.commands.setup.demo_history import store_status_history
+from etl.cli.output import print_record
 from etl.errors import ConfigError, EtlError
 from etl.stop_request import graceful
 
@@ -44,7 +45,8 @@ ORDER BY created_at
 LIMIT 5""",
     "Which queues are behind?": """
 SELECT coalesce(queue, '(no queue)') AS queue, count(*) AS open,
-       sum(assignee IS NULL) AS unassigned, sum(due_at < datetime('now')) AS overdue
+       sum(assignee IS NULL) AS unassigned,
+       sum(due_at < datetime('now')) AS overdue
 FROM task_overview
 WHERE is_open
 GROUP BY 1
@@ -77,22 +79,25 @@ def demo(tasks: int, keep: Path | None) -> None:
         environment = _environment(settings, database)
         url = settings["KORE_ETL_BASE_URL"]
         console.print(f"A server with {tasks:,} made-up tasks listens at {url}.\n")
-        console.print(f"First sync:   {_told(*_sync(environment))}")
+        _show("First sync:", _told(*_sync(environment)))
         number = store_status_history(database, _call(url, "GET", "status-histories"))
-        console.print(
-            f"Given:        {number:,} changes of status of the months before, as earlier syncs would have seen them."
-        )
+        _show("History:", f"{number:,} changes of status were added, as the syncs of earlier months would have stored.")
         _call(url, "POST", "change", _CHANGES)
-        console.print(f"On the server {_CHANGES['update']} tasks are changed and {_CHANGES['insert']} are new.")
-        console.print(f"Second sync:  {_told(*_sync(environment))}")
-        console.print(f"Compared:     {_compared(database, _call(url, 'GET', 'tasks'))}\n")
+        _show("On the server:", f"{_CHANGES['update']} tasks were changed and {_CHANGES['insert']} were added.")
+        _show("Second sync:", _told(*_sync(environment)))
+        _show("Compared:", _compared(database, _call(url, "GET", "tasks")))
+        console.print()
         for question, statement in QUESTIONS.items():
             _answer(console, database, question, statement)
         if keep is None:
             console.print("Use --keep DIR to keep the database and a report of it.")
             return
-        console.print(f"Report:           {_report(environment, keep / 'report.html')}")
-        console.print(f"Ask it yourself:  {_question_yourself(keep / 'kore-etl.db')}")
+        _show("Report:", _report(environment, keep / "report.html"))
+        _show("Your questions:", _question_yourself(keep / "kore-etl.db"))
+
+
+def _show(label: str, text: str) -> None:
+    print_record({f"{label:<15}": text})
 
 
 @contextmanager
@@ -167,7 +172,6 @@ def _environment(settings: Mapping[str, str], database: Path) -> dict[str, str]:
         **foreign,
         **settings,
         "PYTHONIOENCODING": "utf-8",
-        "KORE_ETL_CONFIG": os.devnull,
         "KORE_ETL_DATABASE_URL": sqlite_url(database.resolve()),
         "KORE_ETL_REQUESTS_PER_MINUTE": "6000",  # the sandbox has no budget
     }

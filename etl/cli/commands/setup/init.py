@@ -102,7 +102,7 @@ def _folders(environ: Mapping[str, str], user_id: int) -> tuple[Path | None, Pat
 def _refuse_existing(paths: _Paths) -> None:
     there = next((path for path in (paths.config, paths.secret) if os.path.lexists(path)), None)
     if there is not None:
-        raise ConfigError(f"{there} is there already and was not touched; add --force to overwrite it")
+        raise ConfigError(f"{there} is there already and was not touched; add --force to change it")
 
 
 def _present(config: Path) -> dict[str, str]:
@@ -132,7 +132,7 @@ def _answer(key: str, given: str | None, default: str | None = None) -> str:
     if given is not None:
         value = accepted(key, given)
         if odd_id := id_warning(key, value):
-            _say(f"warning: {odd_id}")
+            logs.say(odd_id, "warning")
         return value
     default = default or (_HOST if key == "base_url" else None)
     if not sys.stdin.isatty():
@@ -233,7 +233,7 @@ def _write_private(path: Path, text: str) -> None:
             file.write(text.encode())
     except OSError as error:
         raise _unwritable(path, error) from error
-    click.echo(f"kore-etl: wrote {logs.clean(str(path))}", err=True)
+    logs.say(f"wrote {path}")
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:
@@ -246,6 +246,9 @@ def _try(common: Common, paths: _Paths, *, probe: bool) -> int:
 
     written = Common(paths.config, None, common.verbosity)
     option = "" if _is_found(paths.config) else f" --config {paths.config}"
+    not_yet = (
+        "the settings are written, but do not work yet; see: kore-etl check{0}; change them: kore-etl init{0} --force"
+    )
     try:
         settings = written.start().settings
         _ask_about_moves(settings)
@@ -253,14 +256,14 @@ def _try(common: Common, paths: _Paths, *, probe: bool) -> int:
             _require_access(settings)
         code = probe_sources(settings, every=False, output="text") if probe else 0
     except EtlError:
-        _say(f"the settings are written, and do not work yet; see: kore-etl check{option}")
+        logs.say(not_yet.format(option))
         raise
     if code:
-        _say(f"the settings are written, and do not work yet; see: kore-etl check{option}")
+        logs.say(not_yet.format(option))
         return code
-    _say(f"next, read all tasks: kore-etl sync{option}")
+    logs.say(f"next, read all tasks: kore-etl sync{option}")
     as_user = " --user" if os.geteuid() else ""
-    _say(f"then every five minutes: kore-etl schedule systemd{option}{as_user} --install (or cron)")
+    logs.say(f"then every five minutes: kore-etl schedule systemd{option}{as_user} --install (or cron)")
     return 0
 
 
@@ -293,7 +296,3 @@ def _is_found(config: Path) -> bool:
     from etl.settings.toml_files import find_files
 
     return [path.resolve() for path in find_files(None, os.environ)] == [config.resolve()]
-
-
-def _say(line: str) -> None:
-    click.echo(f"kore-etl: {logs.clean(line)}", err=True)

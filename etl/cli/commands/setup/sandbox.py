@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
+from etl.errors import ConfigError
 from etl.sandbox import Options, Sandbox
 from etl.sandbox.options import FAULT_KINDS, option_types
 
@@ -129,7 +131,9 @@ def _listening(options: Options) -> Sandbox:
 
 
 def _announce(server: Sandbox, env_file: Path | None) -> None:
-    lines = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in server.environment.items())
+    # No settings file of this machine adds to them, so no sync of the sandbox goes into a database of theirs.
+    settings = {**server.environment, "KORE_ETL_CONFIG": os.devnull}
+    lines = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items())
     if env_file:
         _write(env_file, lines)
     click.echo(lines, nl=False)
@@ -143,4 +147,4 @@ def _write(path: Path, text: str) -> None:
         with atomic_file(path, mode=0o600) as file:
             file.write(text.encode())
     except OSError as error:
-        raise click.UsageError(f"cannot write {path}: {error.strerror}") from error
+        raise ConfigError(f"--env-file {path}: cannot be written: {error.strerror}") from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from etl.cli.options import Common, common_options
-from etl.logs import clean
+from etl.logs import say
 
 if TYPE_CHECKING:
     from etl.scheduling.installed_command import Installation
@@ -112,5 +112,5 @@ def _installation(common: Common, *, user: bool) -> Installation:
     loaded = common.load()
     here = Installation.of(loaded)
     for obstacle in obstacles(here, loaded, user=user):
-        click.echo(f"kore-etl: warning: {clean(obstacle)}", err=True)
+        say(obstacle, "warning")
     return here

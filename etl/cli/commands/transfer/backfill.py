@@ -60,7 +60,9 @@ def backfill(
     """
     if since is not None and until is not None and since >= until:
         raise click.UsageError("--since must be before --until.")
+    from etl.cli.output import print_text
     from etl.cli.run_sources import Work, work_on_sources
+    from etl.extract.http.rate_limiter import RateLimiter
     from etl.jobs.backfill import Period, plan
     from etl.jobs.backfill import backfill as job
 
@@ -70,20 +72,20 @@ def backfill(
         work = Work("backfill", lambda run: job(run, period, restart=restart, workers=workers))
         return work_on_sources(loaded.settings, work, output=output, configured=loaded.names, wait=wait)
     rates = {source.name: (source.requests_per_minute, source.requests_per_hour) for source in loaded.settings.sources}
+    plans: dict[str, tuple[Plan, float | None]] = {}
 
-    def tell(run: RunContext) -> dict[str, Any]:
-        return _told(run.source.name, plan(run, period), rates[run.source.name], as_text=output == "text")
+    def find(run: RunContext) -> dict[str, Any]:
+        name = run.source.name
+        found = plan(run, period)
+        seconds = None if found.requests is None else RateLimiter(*rates[name]).seconds_for(found.requests)
+        plans[name] = found, seconds
+        return {"plan": asdict(found) | {"seconds": seconds}}
 
-    return work_on_sources(loaded.settings, Work("backfill", tell), output=output)
-
-
-def _told(name: str, plan: Plan, rates: tuple[int, int | None], *, as_text: bool) -> dict[str, Any]:
-    from etl.extract.http.rate_limiter import RateLimiter
-
-    seconds = None if plan.requests is None else RateLimiter(*rates).seconds_for(plan.requests)
-    if as_text:
-        click.echo(_sentence(name, plan, rates, seconds))
-    return {"plan": asdict(plan) | {"seconds": seconds}}
+    code = work_on_sources(loaded.settings, Work("backfill", find), output=output)
+    if output == "text":
+        for name, (found, seconds) in plans.items():
+            print_text(_sentence(name, found, rates[name], seconds))
+    return code
 
 
 def _sentence(name: str, plan: Plan, rates: tuple[int, int | None], seconds: float | None) -> str:

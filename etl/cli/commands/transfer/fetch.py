@@ -13,6 +13,7 @@ import orjson
 from etl.cli.options import Common, MomentOption, common_options, source_option
 from etl.errors import ApiError, ConfigError, ExitCode
 from etl.exact_json import fragment
+from etl.logs import say
 
 if TYPE_CHECKING:
     from etl.extract.http.query import Query
@@ -196,10 +197,10 @@ class _Reading:
         of = "the server gives no total" if self.total is None else f"{self.total} match"
         more = self.total is not None and self.query.skip + self.rows < self.total and not read_on
         hint = "; --all reads on" if more else ""
-        click.echo(f"kore-etl: {counted(self.rows, 'task')}, {counted(requests, 'request')}; {of}{hint}", err=True)
+        say(f"{counted(self.rows, 'task')}, {counted(requests, 'request')}; {of}{hint}")
 
     def _warn(self, text: str) -> None:
-        click.echo(f"kore-etl: warning: {text}", err=True)
+        say(text, "warning")
 
 
 def _line(value: Any) -> bytes:

@@ -92,6 +92,7 @@ def _dry_run(settings: Settings, *, full: bool, sample: int, output: str) -> int
             else:
                 migrate.require_newest(engine, migrate=False)
         builder = Builder(settings, engine, stop)
+        stack.callback(builder.close)
         found = []
         for source in settings.sources:
             spec = builder.source_spec(source)

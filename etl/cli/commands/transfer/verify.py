@@ -45,18 +45,24 @@ def verify(
     """
     if since is not None and until is not None and since >= until:
         raise click.UsageError("--since must be before --until.")
+    from etl.cli.output import print_text
     from etl.cli.run_sources import Work, work_on_sources
     from etl.jobs.verify import verify as job
 
     loaded = common.start({"metrics_file": metrics_file}, select=select)
 
+    results: dict[str, dict[str, Any]] = {}
+
     def work(run: RunContext) -> dict[str, Any]:
         found = dict(job(run, requests=requests, since=since, until=until))
-        if output == "text":
-            click.echo(_sentence(run.source.name, found["verify"]))
+        results[run.source.name] = found["verify"]
         return found
 
-    return work_on_sources(loaded.settings, Work("verify", work), output=output)
+    code = work_on_sources(loaded.settings, Work("verify", work), output=output)
+    if output == "text":
+        for name, result in results.items():
+            print_text(_sentence(name, result))
+    return code
 
 
 def _sentence(name: str, found: dict[str, Any]) -> str:
