@@ -36,6 +36,7 @@ $(INSTALLED): requirements.lock pyproject.toml | $(VENV)/bin/python
 	@$(PIP_INSTALL_LOCK) requirements.lock
 	@$(PIP_INSTALL) --no-build-isolation --editable .
 	@$(PIP_CHECK)
+	@echo "the command is $(VENV)/bin/kore-etl"
 	@touch $@
 
 $(INSTALLED_DEV): requirements-dev.lock $(INSTALLED)
@@ -78,7 +79,7 @@ faults: venv ## Break things hundreds of times around the command, and write doc
 	@$(VENV)/bin/python tests/faults/table.py faults.jsonl docs/reliability.md
 
 drawn: venv ## Draw 2,000 servers with a history each, and check what exit 0 says of them (within an hour)
-	@DRAWN=$(or $(SERVERS),2000) $(RUN) pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS) \
+	@DRAWN=$(or $(SERVERS),2000) $(RUN) pytest -n 4 --dist worksteal $(ARGS) \
 		tests/integration/jobs/test_drawn_servers.py
 
 lint: venv ## Look for defects

@@ -223,13 +223,14 @@ def clean_environment(home: Path, settings: Mapping[str, str] | None = None) -> 
 
 
 @pytest.fixture(scope="session")
-def _preloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
+def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
+    """What starts the command as a process of its own, without the time that its imports take."""
     with Preloaded(clean_environment(tmp_path_factory.mktemp("preloaded"))) as preloaded:
         yield preloaded
 
 
 @pytest.fixture
-def run_cli(tmp_path: Path, _preloaded: Preloaded) -> Callable[..., subprocess.CompletedProcess[str]]:
+def run_cli(tmp_path: Path, preloaded: Preloaded) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run ``kore-etl`` as a process: ``run_cli("sync", "--output", "json", env={...}, timeout=60)``."""
 
     def run(
@@ -237,7 +238,7 @@ def run_cli(tmp_path: Path, _preloaded: Preloaded) -> Callable[..., subprocess.C
     ) -> subprocess.CompletedProcess[str]:
         # Other variables may mean something to Python itself when it starts; coverage counts from there, too.
         if all(name.startswith("KORE_ETL_") for name in env or {}) and "COVERAGE_PROCESS_CONFIG" not in os.environ:
-            return _preloaded.run(arguments, tmp_path, clean_environment(tmp_path, env), input, timeout)
+            return preloaded.run(arguments, tmp_path, clean_environment(tmp_path, env), input, timeout)
         return subprocess.run(
             [sys.executable, "-m", "etl", *arguments],
             cwd=tmp_path,

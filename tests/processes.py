@@ -1,4 +1,4 @@
-"""The command as a process, started from one that has its libraries loaded (see preloaded.py)."""
+"""The command as a process, started from one that has its modules loaded (see preloaded.py)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PRELOADED = Path(__file__).with_name("preloaded.py")
 
 
 class Preloaded:
-    """Starts processes of ``kore-etl`` until it is left; modules that are named are loaded but once."""
+    """Starts processes of ``kore-etl`` until it is left."""
 
-    def __init__(self, environment: Mapping[str, str], *modules: str) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self._control, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         with theirs:
             self._server = subprocess.Popen(
-                [sys.executable, str(PRELOADED), str(theirs.fileno()), *modules],
+                [sys.executable, str(PRELOADED), str(theirs.fileno())],
                 env=environment,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,

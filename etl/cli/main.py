@@ -58,7 +58,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("etl.cli.commands.maintain.backup:restore", "Replace all that is stored by a backup."),
     "source": ("etl.cli.commands.maintain.source:source", "List, rename or drop the sources in the database."),
     "db": ("etl.cli.commands.maintain.db:db", "Create the tables, or bring them to another version."),
-    "schedule": ("etl.cli.commands.setup.schedule:schedule", "Print or install a timer for the sync: systemd or cron."),
+    "schedule": (
+        "etl.cli.commands.setup.schedule:schedule",
+        "Print or install a timer for the sync, or set intervals.",
+    ),
     "config": ("etl.cli.commands.setup.config:config", "Show the settings in force and where each comes from."),
     "sandbox": ("etl.cli.commands.setup.sandbox:sandbox", "Serve getTasks with made-up tasks on this machine."),
     "demo": ("etl.cli.commands.setup.demo:demo", "Run two syncs against a sandbox and show the tables."),

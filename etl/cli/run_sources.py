@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -49,26 +49,32 @@ def work_on_sources(
     output: str,
     configured: Collection[Identity] = (),
     wait: timedelta | None = None,
+    opened: Engine | None = None,
     clock: Callable[[], datetime] = now,
+    choose: Callable[[Engine], Iterable[SourceSettings]] | None = None,
 ) -> int:
     """Do the work on each source, also after one failed; return the worst exit code.
 
+    ``choose`` gives the sources to work on, one after the other, where not all of the settings are meant.
+
     The metrics file keeps the samples of ``configured`` sources only, of all where none is given.
-    ``wait`` is how long to wait for another run of a source to end.
+    ``wait`` is how long to wait for another run of a source to end. ``opened`` is the database where the caller has
+    opened it already; it stays open.
     """
     results, bugs = [], []
     with graceful() as stop:
         notifier = Notifier(settings, work.command, {stream for _, _, stream in configured})
-        engine = _opened(settings, notifier)
+        engine = opened or _opened(settings, notifier)
         builder = Builder(settings, engine, stop, clock=clock)
-        for source in settings.sources:
+        for source in settings.sources if choose is None else choose(engine):
             with logs.bound(source=source.name):
                 try:
                     results.append(_work_on(engine, builder, source, work, notifier, wait or timedelta()))
                 except Exception as bug:  # noqa: BLE001 - it stops its own source alone, and is raised at the end
                     bugs.append(bug)
         builder.close()
-        engine.dispose()
+        if opened is None:
+            engine.dispose()
     code = _worst([result["exit_code"] for result in results])
     if output == "json":
         click.echo(

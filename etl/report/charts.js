@@ -130,8 +130,8 @@
 
   function tiles(chosen) {
     const opened = only(data.open, chosen), open = field(opened, 3), overdue = field(opened, 4);
-    const [yes, known] = [1, 2].map((place) => field(only(data.breached, chosen), place));
-    const nobody = field(only(data.agents, chosen).filter((row) => data.agentNames[row[1]] === data.nobody), 2);
+    const agents = only(data.agents, chosen), [yes, known] = [4, 5].map((place) => field(agents, place));
+    const nobody = field(agents.filter((row) => data.agentNames[row[1]] === data.nobody), 2);
     const [week, before] = [1, 2].map((which) => only(data.flow, chosen).filter((row) => row[2] === which));
     const [created, resolved, reopened, deleted] = [3, 4, 5, 6].map((place) => [field(week, place), field(before, place)]);
     // Before the first sync nobody saw what was resolved or reopened.

@@ -84,10 +84,14 @@ class Period:
         """The pieces of SQL that depend on the period."""
         shown = min(datetime.combine(self.steps[0], time(), zone) for zone in (self.asked or self.zone, *self.zones))
         since = min(shown, self.now - _TWO_WEEKS)
+        in_period = "{0} >= {shown}"
+        if self.asked is None and len(self.zones) > 1:  # the first step begins at another moment in each zone
+            in_period = f"({in_period} and {{local_day:{{0}} to {{1}}}} >= '{self.steps[0]}')"
         week, before = (_moment(self.now - timedelta(days=days), dialect) for days in (7, 14))
         return _PIECES | _DIALECTS[dialect] | {
             "now": _moment(self.now, dialect),
             "shown": _moment(shown, dialect),
+            "in_period": in_period,
             "since": _moment(since, dialect),
             # 1 in the last seven days, 2 in the seven before.
             "week": f"case when {{0}} >= {week} then 1 when {{0}} >= {before} then 2 else 0 end",

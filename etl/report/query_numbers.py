@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine, select
 
-from etl.load.database.engine import reading
+from etl.load.database.engine import reading, sorting_in_files
 from etl.load.schema.ledger_tables import sources
 from etl.load.schema.views import in_dialect
 from etl.report.period import Period
@@ -36,7 +36,7 @@ Ask = Callable[[str], Iterable[Sequence[Any]]]
 
 def figures(engine: Engine, period: Period) -> Figures:
     """Return all that a report shows of the tasks, read in one transaction, as the page's script takes it."""
-    with reading(engine) as connection:
+    with sorting_in_files(engine) as connection, connection.execution_options(sqlite_begin="DEFERRED").begin():
         dialect = connection.dialect.name
         pieces = period.pieces(dialect)
 
@@ -56,35 +56,36 @@ def zones(engine: Engine) -> list[ZoneInfo]:
 
 def _figures(ask: Ask, names: _Names, period: Period) -> Figures:
     cell, category, status, step = names.cell, names.category, names.status, cache(period.step)
-    counts = {
-        "open": (
+    found: Figures = {
+        "open": _summed(
             ((cell(*key), category(key[0], of), -1 if age is None else BANDS.index(age)), (tasks, overdue))
             for *key, of, age, tasks, overdue in ask("open")
         ),
-        "breached": (((cell(*key),), (yes, told)) for *key, yes, told in ask("breached")),
-        "agents": (
-            ((cell(*key), names.agents.of(NOBODY if agent is None else name or "Unnamed")), (tasks, overdue))
-            for *key, agent, name, tasks, overdue in ask("agents")
+        "agents": _summed(
+            (
+                (cell(*key), names.agents.of(NOBODY if agent is None else name or "Unnamed")),
+                (tasks, overdue, breached, told),
+            )
+            for *key, agent, name, tasks, overdue, breached, told in ask("agents")
         ),
-        "flow": (
+        "flow": _summed(
             ((cell(*key), step(day), week), (created, resolved, reopened, deleted))
             for *key, day, week, created, resolved, reopened, deleted in ask("flow")
         ),
-        "moves": (
+        "moves": _summed(
             ((cell(*key), step(day), category(key[0], of) if seen else names.categories.of(NOT_RECORDED)), (number,))
             for *key, of, seen, day, number in ask("moves")
         ),
-        "arrivals": (((cell(*key), hour), (number,)) for *key, hour, number in ask("arrivals")),
-        "stays": (
+        "arrivals": _summed(((cell(*key), hour), (number,)) for *key, hour, number in ask("arrivals")),
+        "stays": _summed(
             ((cell(*key), status(key[0], of), bisect_right(BOUNDS, seconds)), (1,))
             for *key, of, seconds in ask("stays")
         ),
-        "durations": (
+        "durations": _summed(
             ((cell(*key), kind, bisect_right(BOUNDS, seconds)), (shown, int(week == 1)))
             for *key, kind, shown, week, seconds in ask("durations")
         ),
     }
-    found: Figures = {name: _summed(each) for name, each in counts.items()}
     found["waiting"] = [
         [cell(*key), task, ref or task, name or "", status(key[0], of), agent or "", created, due]
         for *key, task, ref, name, of, agent, created, due in ask("waiting")

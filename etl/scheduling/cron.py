@@ -54,7 +54,8 @@ def require_user(name: str, here: Installation) -> None:
         raise ConfigError(f"--as {name}: there is no such user; make it with useradd, or name another") from error
     for path in (*here.files, *here.beside, *filter(None, [here.secret])):
         if user.pw_uid and not _can_read(path, user):
-            raise ConfigError(f"--as {name}: cannot read {path}; run: chown {name} {path}, or name another user")
+            to_do = f"run: chown -R {name} {path.parent}, or name another user"
+            raise ConfigError(f"--as {name}: cannot read {path}; {to_do}")
 
 
 def _can_read(path: Path, user: pwd.struct_passwd) -> bool:

@@ -71,7 +71,7 @@ def load_settings(
         raise ConfigError("there are no settings yet; run: kore-etl init")
     sources: list[SourceSettings] = []
     origins: dict[str, str] = {}
-    warnings, problems = list(tables.warnings), list[str]()
+    warnings, problems = list(tables.warnings), list(tables.problems)
     for name, layer, where in _selected(tables, above, select) if need_sources else ():
         warnings += file_warnings(layer)
         complete: Layer = {**layer, "client_secret": Found(None, "")}

@@ -24,6 +24,7 @@ _SYSTEM_FOLDER = "/etc/kore-etl"
 # Paths relative to their own file, so that a folder of settings can be moved.
 _PATH_KEYS = frozenset({"client_secret_file", "ca_bundle"})
 _ACCEPTED = "a TOML file, or a folder of them"
+_LIST = "delete it, or see docs/reference/settings.md"
 
 
 class UnreadableError(ConfigError):
@@ -47,12 +48,16 @@ Layer = Mapping[str, Found]
 
 @dataclass(slots=True)
 class Tables:
-    """The content of the files: the top-level keys, and one layer for each [[source]] table."""
+    """The content of the files: the top-level keys, and one layer for each [[source]] table.
+
+    ``problems`` are unknown keys and keys in the wrong place.
+    """
 
     top: dict[str, Found] = field(default_factory=dict)
     sources: list[dict[str, Found]] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
 def find_files(config: Path | None, environ: Mapping[str, str]) -> list[Path]:
@@ -99,23 +104,24 @@ def _toml_files(folder: Path) -> list[Path]:
 
 
 def read_files(paths: list[Path]) -> Tables:
-    """Read and merge the files; an unknown key, or one in the wrong place, is a ConfigError."""
+    """Read and merge the files.
+
+    Raises:
+        ConfigError: a file cannot be read, or is no TOML.
+    """
     tables = Tables()
-    problems: list[str] = []
     for path in paths:
         content = _parsed(path)
         sources = _source_tables(content.pop("source", []), path)
-        problems += _misplaced(content, str(path), KNOWN_KEYS)
+        tables.problems += _misplaced(content, str(path), KNOWN_KEYS)
         tables.top.update(_layer(content, path, str(path)))
         for number, table in enumerate(sources, start=1):
             label = f"{path} [[source]] #{number}"
-            problems += _misplaced(table, label, SOURCE_KEYS)
+            tables.problems += _misplaced(table, label, SOURCE_KEYS)
             tables.sources.append(_layer(table, path, label))
             tables.labels.append(label)
         if _holds_secret([content, *sources]) and can_be_read_by_all(path):
             tables.warnings.append(f"{path} holds a secret and anyone can read it: chmod 600 {path}")
-    if problems:
-        raise ConfigError(*problems)
     return tables
 
 
@@ -149,8 +155,8 @@ def _misplaced(content: Mapping[str, Any], label: str, known: frozenset[str]) ->
             place = "accepted: at the top of the file, before the first [[source]]"
             yield f"{key} ({label}): holds for all sources; {place}"
         else:
-            near = get_close_matches(key.lower(), sorted(known | {"source"}), n=1, cutoff=0.0)
-            yield f"{key!r} ({label}): no such setting; did you mean {near[0]}?"
+            near = get_close_matches(key.lower(), sorted(known | {"source"}), n=1)
+            yield f"{key!r} ({label}): no such setting; {f'did you mean {near[0]}?' if near else _LIST}"
 
 
 def _beside(path: Path, value: object) -> object:

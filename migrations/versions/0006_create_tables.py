@@ -182,6 +182,13 @@ def create_tables() -> None:  # noqa: PLR0915 one statement a table
             "collapse_accepted_at", moment, comment="when a collapsed total was accepted; null once it is confirmed"
         ),
         sa.Column("absent_ids", json, comment="tasks found deleted on the server that are not marked yet"),
+        sa.Column(
+            "every", sa.Integer(), comment="seconds between the times at which a sync is due; null: sync --due skips it"
+        ),
+        sa.Column(
+            "paused", sa.Boolean(), nullable=False, server_default=sa.false(), comment="whether sync --due skips it"
+        ),
+        sa.Column("next_due_at", moment, comment="when its next sync is due"),
         sa.PrimaryKeyConstraint("id", name="pk_sources"),
         sa.UniqueConstraint("host", "account_id", "stream_id", name="uq_sources_host_account_id_stream_id"),
         comment="the sources of tasks: a host, an account and a stream each",

@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 
 from etl.load.database.engine import open_engine, reading
@@ -166,3 +167,17 @@ def test_a_sqlite_file_has_no_roles(of_sqlite: Mirror, run_cli: Callable[..., An
     done = run_cli("db", "reader", env={"KORE_ETL_DATABASE_URL": of_sqlite.database_url})
     assert done.returncode == 2
     assert "docs/how-to/other-tools.md" in done.stderr
+
+
+def test_who_may_make_no_role_is_told_of_print(migrated_postgres_url: str, run_cli: Callable[..., Any]) -> None:
+    engine = create_engine(migrated_postgres_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("create role weak login")
+        connection.exec_driver_sql("grant all on all tables in schema public to weak")
+        url = engine.url.set(username="weak").render_as_string(hide_password=False)
+        done = run_cli("db", "reader", "--role", "strong", env={"KORE_ETL_DATABASE_URL": url})
+        connection.exec_driver_sql("drop owned by weak")
+        connection.exec_driver_sql("drop role weak")
+    engine.dispose()
+    assert (done.returncode, "; for an administrator: kore-etl db reader --print" in done.stderr) == (6, True)
+    assert ".;" not in done.stderr

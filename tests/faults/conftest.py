@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import clean_environment
 from tests.faults.fault_scenario import Databases, FaultScenario
 from tests.processes import Preloaded
 
@@ -25,31 +24,10 @@ def either(short: Any, long: Any) -> Any:
     return long if LONG else short
 
 
-@pytest.fixture(scope="session")
-def _launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
-    # Faults are to meet a command at its work, and importing the package would be most of a short run.
-    parts = [
-        "etl.load.schema.migrate",
-        "etl.load.ledger.rejected_records",
-        "etl.cli.run_sources",
-        "etl.cli.notify.metrics_file",
-    ]
-    commands = {"transfer": ("sync", "backfill", "reconcile"), "inspect": ("rejected",), "maintain": ("db",)}
-    parts += [f"etl.cli.commands.{room}.{name}" for room, names in commands.items() for name in names]
-    parts += [
-        "etl.jobs.sync",
-        "etl.jobs.backfill",
-        "etl.jobs.reconcile",
-        "etl.jobs.maintenance.retry_rejected",
-    ]
-    with Preloaded(clean_environment(tmp_path_factory.mktemp("launcher")), *parts) as launcher:
-        yield launcher
-
-
 @pytest.fixture
-def scenario(tmp_path: Path, _launcher: Preloaded) -> Callable[..., FaultScenario]:
+def scenario(tmp_path: Path, preloaded: Preloaded) -> Callable[..., FaultScenario]:
     """Set up a scenario: ``scenario(server, url, timeout="0.3s")``."""
-    return lambda server, url, **settings: FaultScenario(server, url, tmp_path, _launcher, settings)
+    return lambda server, url, **settings: FaultScenario(server, url, tmp_path, preloaded, settings)
 
 
 @pytest.fixture

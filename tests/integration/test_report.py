@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -62,8 +62,8 @@ def add(database: Database, key: str, status: str | None, created: datetime, **c
         connection.execute(insert(tasks).values(**row))
 
 
-def change(database: Database, key: str, old: str, new: str, at: datetime) -> None:
-    row = {"task_id": key, "source_id": 1, "field": "status", "old_id": old, "new_id": new}
+def change(database: Database, key: str, old: str, new: str, at: datetime, source_id: int = 1) -> None:
+    row = {"task_id": key, "source_id": source_id, "field": "status", "old_id": old, "new_id": new}
     row |= {"old_value": old, "new_value": new}
     with database.engine.begin() as connection:
         connection.execute(insert(task_changes).values(**row, changed_at=at, seen_at=at, run_id=database.run_id))
@@ -279,7 +279,7 @@ def test_breached_is_counted_of_tasks_that_tell_it(desk: Database) -> None:
     for key, is_breached in (("t-1", True), ("t-2", False), ("t-3", None)):
         add(desk, key, "Open", ago(1), is_breached=is_breached)
     add(desk, "t-4", "Shut", ago(1), is_breached=True)
-    assert [row[1:] for row in shown(desk)["breached"]] == [[1, 2]]
+    assert [row[4:] for row in shown(desk)["agents"]] == [[1, 2]]
 
 
 def test_equal_ids_of_two_sources_stay_apart(desk: Database) -> None:
@@ -423,3 +423,28 @@ def test_days_are_those_of_each_source_unless_asked_otherwise(desk: Database) ->
     assert flow(figures(desk.engine, asked)) == {"2026-11-18": (1, 0, 0, 0)}
     assert [row[1] for row in figures(desk.engine, own)["arrivals"]] == [3 * 24 + 5]
     assert (own.days_of, asked.days_of) == ("Asia/Tokyo", "UTC")
+
+
+def test_a_period_begins_at_midnight_of_each_source(desk: Database) -> None:
+    own = {1: ZoneInfo("Pacific/Auckland"), desk.another_source("s-2"): ZoneInfo("America/St_Johns")}
+    with desk.engine.begin() as connection:
+        named = [{"_id": name, "source_id": max(own), "name": name, "raw": "{}"} for name in CATEGORIES]
+        connection.execute(insert(statuses), [row | {"category": CATEGORIES[str(row["_id"])]} for row in named])
+    now = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    chosen = period_until(now, timedelta(days=3), list(own.values()))
+    for source, zone in own.items():
+        midnight = datetime.combine(chosen.steps[0], time(), zone)
+        with storing(desk.engine) as connection:
+            use_time_zone(connection, source, str(zone), utc_offsets(str(zone)))
+        for hours in (-1, 1):
+            created = midnight + timedelta(hours=hours)
+            add(desk, f"t{hours}", "Solved", created, source_id=source)
+            for old, new, minutes in (("Open", "Doing", 10), ("Doing", "Solved", 20)):
+                change(desk, f"t{hours}", old, new, created + timedelta(minutes=minutes), source_id=source)
+    with storing(desk.engine) as connection:
+        for source in own:
+            refresh_derived.rebuild(connection, source)
+    found = figures(desk.engine, chosen)
+    assert [hour for _, hour, _ in found["arrivals"]] == [chosen.steps[0].weekday() * 24 + 1] * 2
+    assert [sum(row[3] for row in found["durations"] if row[1] == kind) for kind in (0, 1)] == [2, 2]
+    assert sum(row[3] for row in found["stays"]) == 4

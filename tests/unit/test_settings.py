@@ -253,6 +253,16 @@ class TestFiles:
         write(text)
         assert told in problem()
 
+    def test_unknown_keys_are_told_with_the_wrong_values(self, write):
+        write("bogus = 1\nrequests_per_minute = 0")
+        with pytest.raises(ConfigError) as raised:
+            load()
+        unknown, wrong = raised.value.problems
+        assert (
+            unknown == "'bogus' (config/kore-etl.toml): no such setting; delete it, or see docs/reference/settings.md"
+        )
+        assert wrong.startswith("requests_per_minute (config/kore-etl.toml): 0 is not accepted")
+
     def test_a_secret_that_anyone_can_read_is_warned_of(self, write):
         file = write(f'client_secret = "{SECRET}"')
         environ = {key: value for key, value in ENVIRON.items() if key != "KORE_ETL_CLIENT_SECRET"}
@@ -680,8 +690,10 @@ class TestValues:
     def test_all_unknown_ones_are_told_at_once(self, write):
         write('overlab = "1m"\n[[source]]\nsettle = "1m"\nstreamid = "x"')
         with pytest.raises(ConfigError) as raised:
-            load({})
-        assert len(raised.value.problems) == 3
+            load({**ENVIRON, "KORE_ETL_STREAM_ID": ""})
+        *unknown, missing = raised.value.problems
+        assert len(unknown) == 3
+        assert missing.startswith("stream_id (not set): is required")
 
     def test_an_id_that_begins_like_another_is_questioned(self):
         id_warnings = load({**ENVIRON, "KORE_ETL_CLIENT_ID": "st-1"}).id_warnings

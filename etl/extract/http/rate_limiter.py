@@ -270,6 +270,10 @@ class RateLimiter:
         usage = self._usage()
         return max(0.0, *(_time_until(usage, span, requests) for span in self._spans))
 
+    def rate(self) -> float:
+        """Return how many requests a second the budget allows in the long run."""
+        return min(span.limit / span.seconds for span in self._spans)
+
     def seconds_for(self, requests: int) -> float:
         """Return the shortest time for a number of requests from a full budget."""
         return max(max(0, (requests - 1) // span.limit) * span.seconds for span in self._spans)

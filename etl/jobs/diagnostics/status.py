@@ -26,8 +26,9 @@ class SourceStatus:
     """The status of a source. All changes before ``complete_until`` are stored; ``age`` is its age in seconds.
 
     A sync that finds nothing new may leave the watermark where it is. ``complete_until`` is then the start of that
-    sync. All of history was read since ``oldest_reading``, and ``mended`` differences were found in it since then. A
-    source that is not configured any more is never stale.
+    sync. The source is due each ``every`` seconds, next at ``next_due_at``. All of history was read since
+    ``oldest_reading``, and ``mended`` differences were found in it since then. A source that is not configured any more
+    is never stale.
     """
 
     name: str
@@ -39,6 +40,10 @@ class SourceStatus:
     watermark: datetime | None
     watermark_age: float | None
     history_start: datetime | None
+    every: int | None
+    paused: bool
+    next_due_at: datetime | None
+    seconds_late: float | None
     last_run: Row | None
     last_sync: Row | None
     running: Row | None
@@ -90,6 +95,9 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
     oldest = status.oldest_reading(connection, key)
     answers = capabilities.to_json()
     del answers["evidence"]
+    running, last_run = _running(connection, source), status.latest_run(connection, key)
+    if last_run is not None and last_run["state"] == "running" and running is None:
+        last_run = {**last_run, "state": "abandoned"}  # as the next run will write: it died
     return SourceStatus(
         name=source["name"],
         stream_id=source["stream_id"],
@@ -100,9 +108,13 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
         watermark=watermark,
         watermark_age=_seconds(now, watermark),
         history_start=source["history_start"],
-        last_run=status.latest_run(connection, key),
+        every=source["every"],
+        paused=source["paused"],
+        next_due_at=source["next_due_at"],
+        seconds_late=_seconds_late(source, now),
+        last_run=last_run,
         last_sync=last_sync,
-        running=_running(connection, source),
+        running=running,
         tasks=live,
         deleted=deleted,
         rejected=status.kept_aside(connection, key),
@@ -119,6 +131,12 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
 
 def _is_stale(age: float | None, most_age: timedelta | None) -> bool | None:
     return None if most_age is None else age is None or age > most_age.total_seconds()
+
+
+def _seconds_late(source: Row, now: datetime) -> float | None:
+    """Return for how long a sync has been due, None if none is due."""
+    is_due = source["every"] is not None and not source["paused"] and source["next_due_at"] <= now
+    return _seconds(now, source["next_due_at"]) if is_due else None
 
 
 def _running(connection: Connection, source: Row) -> Row | None:

@@ -40,6 +40,7 @@ _NEW = {
     *("host", "timezone", "acknowledged_at", "vanished_at", "first_updated_at", "gone_at", "field_key"),
     *("lookback_read_at", "verify_position", "verified_until", "mended"),
     *("missing_searched", "missing_searched_at", "collapse_accepted_at", "absent_ids"),
+    *("every", "paused", "next_due_at"),
     *("server_total", "stored_live", "quarantined", "hidden", "missing"),
 }
 _STRATEGIES = {"newest": "newest_first", "verified": "split_windows"}
@@ -69,7 +70,7 @@ def old_rows(own: Table, as_it_is: Callable[[ColumnElement[Any]], ColumnElement[
     for each in own.c:
         if each.name == "source_id":
             columns.append(source_id.label(each.name))
-        elif each.computed is not None or each.name in ("timezone", "mended"):
+        elif each.computed is not None or each.name in ("timezone", "mended", "paused"):
             continue  # the database fills it in
         elif each.name == "host":
             columns.append(old.c.base_url.label(each.name))

@@ -169,7 +169,8 @@ def _make_private(path: Path) -> None:
         if not make_private(path):
             _refuse_hard_links(path)
     except OSError as error:
-        message = f"sqlite:///{path}: cannot be made: {error.strerror}; make its folder, or choose another database_url"
+        to_do = "use sudo" if isinstance(error, PermissionError) else "make its folder"
+        message = f"sqlite:///{path}: cannot be made: {error.strerror}; {to_do}, or choose another database_url"
         raise DatabaseError(message) from error
 
 

@@ -50,7 +50,7 @@ _OF_POSTGRESQL = {
     "3D000": "create it, or correct its name in database_url",
     "3F000": "create the schema, or correct the role's search_path",
     "40": "another session changed the same rows; run again",
-    "42501": "give the role the rights that it needs, or let an administrator do it",
+    "42501": "give the role the rights that it needs",
     "42703": _TABLES_DIFFER,
     "42710": "it holds tables of something else; choose another database",
     "42883": _TABLES_DIFFER,
@@ -115,7 +115,7 @@ def mapped(connection: Connection) -> Iterator[None]:
 def _raise(error: BaseException, driver: Any, url: URL | None, *, is_connected: bool = True) -> NoReturn:
     said = _STATEMENT.sub("", " ".join(str(error).split()))
     where = "the database" if url is None else place(url)
-    message = f"{where}: {said[:_MOST_SAID]}; {_advice(error, driver, is_connected=is_connected)}"
+    message = f"{where}: {said[:_MOST_SAID].rstrip('.')}; {_advice(error, driver, is_connected=is_connected)}"
     if isinstance(error, driver.DataError) or getattr(error, "sqlstate", None) == _TOO_MUCH:
         raise UnstorableError(message, str(error).partition("\n")[0][:_SHORT]) from error
     raise DatabaseError(message) from error

@@ -33,6 +33,7 @@ def source_rows(connection: Connection, name: str | None = None) -> list[Row]:
         select(
             columns.id, columns.name, columns.host, columns.account_id, columns.stream_id,
             columns.history_start, columns.capabilities, columns.probed_at,
+            columns.every, columns.paused, columns.next_due_at,
             watermarks.c.value.label("watermark"), watermarks.c.moved_at, watermarks.c.run_id,
         )
         .select_from(sources.outerjoin(watermarks, watermarks.c.source_id == columns.id))

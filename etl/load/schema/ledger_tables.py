@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, Table, Text, UniqueConstraint, false
 
 from etl.load.database.types import Moment
 from etl.load.schema.metadata import Json, RowId, metadata
@@ -28,6 +28,9 @@ sources = Table(
     Column("missing_searched_at", Moment),
     Column("collapse_accepted_at", Moment, comment="when a collapsed total was accepted; null once it is confirmed"),
     Column("absent_ids", Json, comment="tasks found deleted on the server that are not marked yet"),
+    Column("every", Integer, comment="seconds between the times at which a sync is due; null: sync --due skips it"),
+    Column("paused", Boolean, nullable=False, server_default=false(), comment="whether sync --due skips it"),
+    Column("next_due_at", Moment, comment="when its next sync is due"),
     UniqueConstraint("host", "account_id", "stream_id"),
     comment="the sources of tasks: a host, an account and a stream each",
 )

@@ -3,7 +3,7 @@ select source_id, queue_id, priority_id, kind, is_shown, week, seconds
 from (
     select
         tasks.source_id, queue_id, priority_id, 0 as kind,
-        case when last_resolved_at >= {shown} then 1 else 0 end as is_shown,
+        case when {in_period:last_resolved_at to tasks.source_id} then 1 else 0 end as is_shown,
         {week:last_resolved_at} as week,
         {seconds:{created:tasks} to last_resolved_at} as seconds
     from task_progress
@@ -12,7 +12,7 @@ from (
     union all
     select
         tasks.source_id, queue_id, priority_id, 1,
-        case when first_response_at >= {shown} then 1 else 0 end,
+        case when {in_period:first_response_at to tasks.source_id} then 1 else 0 end,
         {week:first_response_at},
         {seconds:{created:tasks} to first_response_at}
     from task_progress

@@ -104,6 +104,13 @@ def test_warns_of_a_wrong_clock_and_uses_the_servers(sandbox, environment, sqlit
     assert "ok       token" in done.stdout
 
 
+def test_a_server_without_date_leaves_the_clock_unknown(sandbox, environment, sqlite_url, run_cli):
+    done = run_cli("check", env=environment(sandbox(tasks=1, date_header="missing"), sqlite_url))
+    assert done.returncode == 0, done.stderr
+    assert "unknown  clock        the server sends no Date" in done.stdout
+    assert "ok       token" in done.stdout
+
+
 def test_old_tables_warn_or_fail_where_migrating_is_forbidden(run_cli, settings, tmp_path):
     url = {"KORE_ETL_DATABASE_URL": f"sqlite:///{tmp_path}/old.db"}
     run_cli("db", "upgrade", env={**settings, **url})

@@ -17,7 +17,7 @@ from tests.integration.mirror import NONE, Mirror
 @pytest.fixture
 def mirror(sandbox, migrated_sqlite_url):
     def make(settings=None, **options):
-        return Mirror(sandbox(**{"tasks": 400, **options}), migrated_sqlite_url, **(settings or {}))
+        return Mirror(sandbox(**{"tasks": 300, "shape": "eight", **options}), migrated_sqlite_url, **(settings or {}))
 
     return make
 
@@ -117,6 +117,9 @@ def test_totals_that_lie_never_lose_a_row_in_silence(mirror, options, has_more, 
     mirrored.server.change(update=100, insert=10)
     outcome = mirrored.sync()
     assert outcome.exit_code == 3 or mirrored.differences() == NONE
+    mirrored.server.configure(totals="present")
+    assert mirrored.sync(full=True).exit_code == 0
+    assert mirrored.differences() == NONE
 
 
 @pytest.mark.parametrize(
@@ -136,6 +139,9 @@ def test_an_ignored_skip_is_survived_or_told(mirror, options):
     assert first.requests + second.requests < 400
     assert {first.exit_code, second.exit_code} <= {0, 3, 5}
     assert second.exit_code != 0 or mirrored.differences() == NONE
+    mirrored.server.configure(skip="obeyed")
+    assert mirrored.sync(full=True).exit_code == 0
+    assert mirrored.differences() == NONE
 
 
 def test_dates_that_filter_nothing_end_in_their_error(mirror):

@@ -16,7 +16,7 @@ from tests.integration.mirror import Mirror
 pytestmark = pytest.mark.slow
 
 FIRST = int(os.environ.get("DRAWN_FROM", "0"))
-SEEDS = range(FIRST, FIRST + int(os.environ.get("DRAWN", "24")))
+SEEDS = range(FIRST, FIRST + int(os.environ.get("DRAWN", "12")))
 ON_POSTGRESQL = 12  # of so many servers one
 
 

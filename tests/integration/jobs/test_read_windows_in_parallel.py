@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
 
-from etl.extract.http.rate_limiter import RateLimiter
 from etl.jobs.backfill import Period, backfill
 from etl.jobs.sync import sync
 from tests.integration.mirror import NONE, Mirror
@@ -74,14 +72,3 @@ def test_eight_workers_are_several_times_as_fast_as_one(mirror):
         mirrored.work("backfill", lambda run, workers=workers: backfill(run, Period(), workers=workers))
         seconds[workers] = time.monotonic() - began
     assert seconds[1] / seconds[8] >= 2  # 6 and more where nothing else is at work: see make bench
-
-
-def test_a_budget_counts_the_requests_of_all_threads():
-    budget = RateLimiter(2, monotonic=lambda: 10.0)
-    budget.acquire()
-    other = threading.Thread(target=budget.acquire)
-    other.start()
-    other.join()
-    assert budget.wait() > 0
-    budget.answered()
-    assert budget.wait() > 0

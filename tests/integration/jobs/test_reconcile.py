@@ -203,6 +203,9 @@ def test_deep_marks_nothing_that_is_there_where_totals_lie(sqlite_mirror, totals
     gone = mirrored.server.change(delete=10)["deleted"]
     mirrored.reconcile(deep=True, force=True)
     assert mirrored.marked() <= set(gone)
+    mirrored.server.configure(totals="present", has_more="present")
+    assert mirrored.reconcile(deep=True, force=True).exit_code == 0
+    assert mirrored.marked() == set(gone)
 
 
 def test_a_server_that_does_not_count_needs_deep(sqlite_mirror):
@@ -265,6 +268,8 @@ def test_no_task_that_is_there_is_marked_while_tasks_change(sqlite_mirror, optio
     mirrored.server.configure(churn_every=0)
     there = {task["_id"] for task in mirrored.server.tasks()}
     assert not mirrored.marked() & there
+    assert mirrored.reconcile(deep=True, force=True).exit_code == 0
+    assert mirrored.marked() == mirrored.stored().keys() - there
 
 
 @pytest.mark.parametrize("gone", [["ti-undated-1"], ["ti-half-1"]])

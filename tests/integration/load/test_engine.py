@@ -207,7 +207,7 @@ def test_a_folder_that_cannot_be_written_is_told(open_folder: Path) -> None:
     open_folder.chmod(0o555)
     said = as_somebody(f"sqlite:///{open_folder / 'kore-etl.db'}", open_folder)
     open_folder.chmod(0o777)
-    assert "kore-etl.db: cannot be made: Permission denied; make its folder, or choose another" in said
+    assert "kore-etl.db: cannot be made: Permission denied; use sudo, or choose another" in said
 
 
 def test_a_full_database_is_told_and_keeps_what_it_had(sqlite_database: Database) -> None:

@@ -180,6 +180,18 @@ def test_a_wait_that_is_too_long_is_not_begun():
     assert clock.slept == []
 
 
+def test_a_budget_counts_the_requests_of_all_threads():
+    clock = Clock()
+    budget = clock.budget(3)
+    for _ in range(3):
+        other = threading.Thread(target=lambda: (budget.acquire(), budget.answered()))
+        other.start()
+        other.join()
+        clock.now += 1
+    budget.acquire()
+    assert clock.slept == [MINUTE - 3]
+
+
 def test_a_request_of_another_thread_keeps_its_own_moment():
     clock = Clock()
     budget = clock.budget(2)

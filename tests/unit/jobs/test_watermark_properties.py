@@ -141,8 +141,13 @@ def test_the_watermark_is_never_ahead_and_never_goes_back(  # noqa: PLR0917 - wh
                 run_once(engine, server, patience, clocks)
             except TransientApiError:
                 continue
+        server.now += timedelta(minutes=10)
+        server.insert()
+        server.now += timedelta(seconds=2)
+        run_once(engine, server, 100_000, clocks)
         engine.dispose()
     assert marks == sorted(marks)
+    assert clocks != CLOCKS["right"] or marks[-1] >= shown(server.now - timedelta(seconds=5))
 
 
 def test_the_check_sees_a_watermark_that_is_ahead():

@@ -88,6 +88,7 @@ def _lines(each: SourceStatus, now: datetime) -> dict[str, Any]:
     lines = {
         "complete until": _with_age(each.complete_until, now, never="never: no sync was completed yet"),
         "watermark": _with_age(each.watermark, now, never="none yet"),
+        "interval": _interval(each),
         "last run": _run(each.last_run, now),
         "at work now": _run(each.running, now) if each.running else None,
         "tasks": f"{each.tasks}{gone}",
@@ -101,6 +102,21 @@ def _lines(each: SourceStatus, now: datetime) -> dict[str, Any]:
     if each.stale:
         lines["stale"] = "yes: older than --max-age"
     return {name: text for name, text in lines.items() if text is not None}
+
+
+def _interval(each: SourceStatus) -> str | None:
+    """Return such as "5m, next at 2026-03-03 12:00:00.000Z", None where the source has no interval."""
+    from etl.cli.output import shown
+    from etl.times import format_duration
+
+    if each.every is None:
+        return None
+    every = format_duration(timedelta(seconds=each.every))
+    if each.paused:
+        return f"{every}, paused; see: kore-etl schedule resume"
+    if each.seconds_late is None:
+        return f"{every}, next at {shown(each.next_due_at)}"
+    return f"{every}, {format_duration(timedelta(seconds=round(each.seconds_late)))} late"
 
 
 def _account(each: SourceStatus) -> str:

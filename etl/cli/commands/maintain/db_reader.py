@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from etl.cli.options import Common, common_options
-from etl.errors import ConfigError
+from etl.errors import ConfigError, DatabaseError
 
 
 @click.command(short_help="Let other users of PostgreSQL read the tables.")
@@ -37,6 +37,9 @@ def reader(common: Common, role: str, print_it: bool) -> None:
                 for statement in reader_role.statements(connection, role):
                     click.echo(f"{statement};")
             return
-        with engine.begin() as connection:
-            reader_role.grant(connection, role)
+        try:
+            with engine.begin() as connection:
+                reader_role.grant(connection, role)
+        except DatabaseError as error:
+            raise DatabaseError(f"{error}; for an administrator: kore-etl db reader --print") from error
     common.say(f"members of {role} may read {place(engine.url)}")

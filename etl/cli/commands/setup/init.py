@@ -117,6 +117,8 @@ def _present(config: Path) -> dict[str, str]:
         tables = read_files([config])
     except ConfigError:
         return {}
+    if tables.problems:
+        return {}
     if tables.sources:
         raise ConfigError(
             f"{config} has [[source]] tables, which init cannot change; edit it, then run: kore-etl check"

@@ -1,29 +1,38 @@
-"""``kore-etl schedule``: print or install a systemd timer or a cron line for the sync."""
+"""``kore-etl schedule``: a timer for the sync, of systemd or cron, and the interval of each source."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl.cli.options import Common, common_options
+from etl.cli.options import Common, DurationOption, common_options, output_option
+from etl.errors import ConfigError
 from etl.logs import say
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.api_record import Row
+    from etl.load.ledger.schedules import Schedule
     from etl.scheduling.installed_command import Installation
+    from etl.settings import Loaded
 
 
 @click.group()
 def schedule() -> None:
-    """Print or install a timer for the sync: a systemd timer, or a line for cron.
+    """Print or install a timer for the sync: a systemd timer, or a line for cron. Or give each source its interval.
 
     \b
     Example:
       kore-etl schedule systemd
       sudo kore-etl schedule systemd --install
+      kore-etl schedule set europe --every 5m
     """
 
 
@@ -103,6 +112,134 @@ def cron(common: Common, every: str, install: bool, user: bool, root: Path | Non
         install_file(crontab.CRON_FILE, text, root=root)
     else:
         click.echo(f"# {crontab.CRON_FILE}\n{text}", nl=False)
+
+
+@schedule.command("set", short_help="Sync sources at an interval, with kore-etl sync --due.")
+@common_options
+@click.argument("chosen", metavar="SOURCE...", nargs=-1, required=True)
+@click.option("--every", type=DurationOption(), required=True, metavar="TIME", help="The interval, such as 5m.")
+def set_(common: Common, chosen: tuple[str, ...], every: timedelta) -> None:
+    """Sync sources at an interval. SOURCE is a name in the settings.
+
+    The database keeps the interval, and kore-etl sync --due does the syncs. Sources with the same interval are due at
+    different times within it. An interval that the account's request budget cannot carry is refused.
+
+    \b
+    Example:
+      kore-etl schedule set europe --every 5m
+      * * * * *  kore-etl sync --due --for 55s --quiet
+    """
+    from etl.cli.client_factory import Builder, now
+    from etl.cli.open_database import open_database
+    from etl.cli.output import shown
+    from etl.jobs.schedule_sources import put_schedule
+    from etl.times import format_duration
+
+    if every % timedelta(seconds=1) or not timedelta(seconds=1) <= every <= timedelta(days=366):
+        raise click.UsageError("--every is in whole seconds, such as 30s, 5m or 1h; 366d at most.")
+    loaded = common.start(select=chosen)
+    budgets = Builder(common.load().settings)
+    engine = open_database(loaded.settings)
+    try:
+        with engine.begin() as connection:
+            due = {
+                source.name: put_schedule(connection, source, every, rate=budgets.budget(source).rate(), now=now())
+                for source in loaded.settings.sources
+            }
+    finally:
+        engine.dispose()
+    for name, moment in due.items():
+        common.say(f"{name}: every {format_duration(every)}, next at {shown(moment)}")
+
+
+@schedule.command("list", short_help="List the intervals of the sources.")
+@common_options
+@output_option
+def list_(common: Common, output: str) -> None:
+    """List the sources that have an interval, in the order in which they are due.
+
+    \b
+    Example:
+      kore-etl schedule list
+      kore-etl schedule list --output json | jq '.[] | select(.seconds_late > 60)'
+    """
+    from etl.cli.client_factory import now
+    from etl.cli.output import print_json, print_table
+    from etl.times import format_duration
+
+    moment = now()
+    with _schedules(common) as (_, found, loaded):
+        rows: list[Row] = [
+            {
+                "name": each.name,
+                "every": format_duration(each.every),
+                "paused": each.paused,
+                "next_due_at": each.next_due_at,
+                "seconds_late": each.seconds_late(moment),
+                "in_settings": each.identity in loaded.names,
+            }
+            for each in found
+        ]
+    if output == "json":
+        print_json(rows)
+    elif rows:
+        print_table(tuple(rows[0]), rows, optional=("in_settings", "paused"))
+    else:
+        common.say("no source has an interval; see: kore-etl schedule set --help")
+
+
+@schedule.command(short_help="Let kore-etl sync --due leave sources out.")
+@common_options
+@click.argument("chosen", metavar="SOURCE...", nargs=-1, required=True)
+def pause(common: Common, chosen: tuple[str, ...]) -> None:
+    """Let kore-etl sync --due leave sources out until kore-etl schedule resume.
+
+    \b
+    Example:
+      kore-etl schedule pause europe
+    """
+    _set_paused(common, chosen, paused=True)
+
+
+@schedule.command(short_help="End a pause.")
+@common_options
+@click.argument("chosen", metavar="SOURCE...", nargs=-1, required=True)
+def resume(common: Common, chosen: tuple[str, ...]) -> None:
+    """End a pause. A sync that was due meanwhile is due now.
+
+    \b
+    Example:
+      kore-etl schedule resume europe
+    """
+    _set_paused(common, chosen, paused=False)
+
+
+def _set_paused(common: Common, chosen: tuple[str, ...], *, paused: bool) -> None:
+    from etl.load.ledger import sources
+
+    with _schedules(common) as (engine, found, _):
+        unknown = set(chosen) - {each.name for each in found}
+        if unknown:
+            known = ", ".join(each.name for each in found) or "none has an interval; see: kore-etl schedule set --help"
+            raise ConfigError(f"SOURCE {min(unknown)!r}: has no interval; accepted: {known}")
+        with engine.begin() as connection:
+            for each in found:
+                if each.name in chosen:
+                    sources.put(connection, each.source_id, paused=paused)
+
+
+@contextmanager
+def _schedules(common: Common) -> Iterator[tuple[Engine, list[Schedule], Loaded]]:
+    """Give the database, the schedules in it, and the settings."""
+    from etl.cli.open_database import existing_database
+    from etl.load.database.engine import reading
+    from etl.load.ledger import schedules
+
+    loaded = common.start(need_sources=False)
+    with existing_database(loaded.settings, schema="newest") as engine:
+        with reading(engine) as connection:
+            found = schedules.read_all(connection)
+        yield engine, found, loaded
 
 
 def _installation(common: Common, *, user: bool) -> Installation:

@@ -10,6 +10,7 @@ import click
 
 from etl.cli.options import (
     Common,
+    DurationOption,
     common_options,
     metrics_option,
     output_option,
@@ -19,9 +20,13 @@ from etl.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Engine
+
     from etl.cli.run_sources import Job
     from etl.jobs.dry_run import DryRun
-    from etl.settings import Settings
+    from etl.settings import Settings, SourceSettings
 
 
 @click.command()
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
 @source_option
 @click.option("--full", is_flag=True, help="Read all history again, not only the changes.")
 @click.option("--reconcile", is_flag=True, help="Then mark deleted tasks, like kore-etl reconcile.")
+@click.option("--due", is_flag=True, help="Only sources that are due by their interval; see kore-etl schedule set.")
+@click.option("--for", "most", type=DurationOption(), metavar="TIME", help="With --due: begin no sync after this time.")
 @click.option("--dry-run", is_flag=True, help="Say what would be requested; store nothing.")
 @click.option("--sample", type=click.IntRange(1, 1000), metavar="N", help="With --dry-run: compare the N newest tasks.")
 @workers_option
@@ -40,6 +47,8 @@ def sync(
     select: tuple[str, ...],
     full: bool,
     reconcile: bool,
+    due: bool,
+    most: timedelta | None,
     dry_run: bool,
     sample: int | None,
     workers: int | None,
@@ -57,8 +66,13 @@ def sync(
     Example:
       kore-etl sync
       kore-etl sync --source europe --output json | jq .sources
+      kore-etl sync --due --for 55s
       kore-etl sync --dry-run --sample 50
     """
+    if most is not None and not due:
+        raise click.UsageError("--for goes with --due.")
+    if due and dry_run:
+        raise click.UsageError("--due does not go with --dry-run.")
     if sample is not None and not dry_run:
         raise click.UsageError("--sample goes with --dry-run.")
     from etl.cli.run_sources import Work, work_on_sources
@@ -67,7 +81,17 @@ def sync(
     if dry_run:
         return _dry_run(loaded.settings, full=full, sample=sample or 0, output=output)
     work = Work("sync", _reconcile(full=full) if reconcile else _sync(full=full, workers=workers))
-    return work_on_sources(loaded.settings, work, output=output, configured=loaded.names, wait=wait)
+    choose = _due(loaded.settings, most) if due else None
+    return work_on_sources(loaded.settings, work, output=output, configured=loaded.names, wait=wait, choose=choose)
+
+
+def _due(settings: Settings, most: timedelta | None) -> Callable[[Engine], Iterator[SourceSettings]]:
+    from functools import partial
+
+    from etl.cli.client_factory import now
+    from etl.jobs.schedule_sources import due_sources
+
+    return partial(due_sources, configured=settings.sources, clock=now, most=most)
 
 
 def _dry_run(settings: Settings, *, full: bool, sample: int, output: str) -> int:

@@ -1,0 +1,81 @@
+"""Chooses the sources that are due for a sync, and the intervals that the request budget can carry."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from math import ceil
+from typing import TYPE_CHECKING
+
+from etl.errors import ConfigError
+from etl.load.database.engine import reading
+from etl.load.ledger import schedules, sources
+from etl.load.ledger.sources import host_of
+from etl.times import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Engine
+
+    from etl.settings import SourceSettings
+
+
+def identity_of(source: SourceSettings) -> tuple[str, str, str]:
+    """Return host, account and stream of a source in the settings."""
+    return host_of(source.base_url), source.account_id, source.stream_id
+
+
+def due_sources(
+    engine: Engine,
+    configured: Collection[SourceSettings],
+    *,
+    clock: Callable[[], datetime],
+    most: timedelta | None = None,
+) -> Iterator[SourceSettings]:
+    """Yield the sources that are due now, the latest one first; none after ``most`` has passed.
+
+    A source is moved to its next time before it is yielded. So another process does not take it too, and a failing
+    source does not keep the others waiting.
+    """
+    began = clock()
+    by_identity = {identity_of(source): source for source in configured}
+    with reading(engine) as connection:
+        due = [each for each in schedules.read_all(connection) if each.seconds_late(began) is not None]
+    for each in due:
+        now = clock()
+        if most is not None and now - began >= most:
+            return
+        source = by_identity.get(each.identity)
+        if source is None:
+            continue
+        with engine.begin() as connection:
+            is_mine = schedules.claim(connection, each, now)
+        if is_mine:
+            yield source
+
+
+def put_schedule(
+    connection: Connection, source: SourceSettings, every: timedelta, *, rate: float, now: datetime
+) -> datetime:
+    """Sync a source at an interval from now on, and return when it is due first.
+
+    ``rate`` is how many requests a second the budget of its account allows.
+
+    Raises:
+        ConfigError: the budget cannot carry it beside the account's other sources, also those that are paused.
+    """
+    identity = identity_of(source)
+    ids = {"account_id": source.account_id, "stream_id": source.stream_id}
+    source_id = sources.register(connection, name=source.name, base_url=source.base_url, now=now, **ids).id
+    requests = schedules.usual_requests(connection, source_id)
+    for each in schedules.read_all(connection):
+        if each.identity[1] == source.account_id and each.source_id != source_id:
+            rate -= schedules.usual_requests(connection, each.source_id) / each.every.total_seconds()
+    shortest = timedelta(seconds=ceil(round(requests / rate, 6))) if rate > 0 else None
+    if shortest is None or every < shortest:
+        message = f"{source.name}: a sync every {format_duration(every)} is more than the account's budget can carry"
+        if shortest is None:
+            raise ConfigError(f"{message}: its other sources use it up; give them longer intervals")
+        raise ConfigError(f"{message}; accepted: {format_duration(shortest)} or longer")
+    return schedules.put(connection, source_id, identity, every, now)

@@ -1,0 +1,94 @@
+"""Stores when each source is due for its next sync.
+
+A source is due at evenly spaced times. A hash of its identity shifts them, so that sources with the same interval are
+not all due at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from math import ceil, floor
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select, update
+
+from etl.load.ledger.sources import identity
+from etl.load.schema.ledger_tables import sources, sync_runs
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_USUAL_REQUESTS = 2  # of a sync, where none has ended yet
+_RUNS = 20  # the latest ones, whose mean counts
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """A source that is synced at intervals of ``every``, unless it is paused."""
+
+    source_id: int
+    name: str
+    identity: tuple[str, str, str]
+    every: timedelta
+    paused: bool
+    next_due_at: datetime
+
+    def seconds_late(self, now: datetime) -> float | None:
+        """Return for how long its sync has been due, None if it is not due."""
+        is_due = not self.paused and self.next_due_at <= now
+        return round((now - self.next_due_at).total_seconds(), 1) if is_due else None
+
+
+def next_due(source: tuple[str, str, str], every: timedelta, after: datetime) -> datetime:
+    """Return the first time after another one at which a source is due; ``every`` is in whole seconds."""
+    seconds = int(every.total_seconds())
+    shift = int.from_bytes(blake2b(identity(*source).encode(), digest_size=8).digest(), "big") % seconds
+    passed = floor(((after - _EPOCH).total_seconds() - shift) / seconds)
+    return _EPOCH + timedelta(seconds=(passed + 1) * seconds + shift)
+
+
+def read_all(connection: Connection) -> list[Schedule]:
+    """Return the schedules of all sources that have one, in the order in which they are due."""
+    own = sources.c
+    columns = (own.id, own.name, own.host, own.account_id, own.stream_id, own.every, own.paused, own.next_due_at)
+    rows = connection.execute(select(*columns).where(own.every.is_not(None)).order_by(own.next_due_at, own.id))
+    return [
+        Schedule(
+            source_id=row.id,
+            name=row.name,
+            identity=(row.host, row.account_id, row.stream_id),
+            every=timedelta(seconds=row.every),
+            paused=row.paused,
+            next_due_at=row.next_due_at,
+        )
+        for row in rows
+    ]
+
+
+def usual_requests(connection: Connection, source_id: int) -> int:
+    """Return how many requests a sync of a source takes, by the latest ones."""
+    run = sync_runs.c
+    ended = (run.source_id == source_id) & (run.command == "sync") & (run.state == "finished")
+    latest = select(run.requests).where(ended, run.watermark_before.is_not(None)).order_by(run.id.desc()).limit(_RUNS)
+    mean = connection.execute(select(func.avg(latest.subquery().c.requests))).scalar()
+    return _USUAL_REQUESTS if mean is None else max(1, ceil(mean))
+
+
+def claim(connection: Connection, schedule: Schedule, now: datetime) -> bool:
+    """Move a source to the next time at which it is due; False if another process has just done that."""
+    due = next_due(schedule.identity, schedule.every, now)
+    mine = (sources.c.id == schedule.source_id) & (sources.c.next_due_at == schedule.next_due_at)
+    return connection.execute(update(sources).where(mine).values(next_due_at=due)).rowcount == 1
+
+
+def put(
+    connection: Connection, source_id: int, source: tuple[str, str, str], every: timedelta, now: datetime
+) -> datetime:
+    """Give a source a schedule, and return when it is due first."""
+    due = next_due(source, every, now)
+    values = {"every": int(every.total_seconds()), "next_due_at": due, "paused": False}
+    connection.execute(update(sources).where(sources.c.id == source_id).values(**values))
+    return due
