@@ -19,8 +19,7 @@ from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.comparison.compare_counts import BEGINNING_OF_TIME, CountComparison
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError, confirm_deletions
-from etl.jobs.comparison.find_missing_tasks import Differences
-from etl.jobs.pipeline.account_of_run import note, take_account
+from etl.jobs.pipeline.account_of_run import note_reconciled, take_account
 from etl.jobs.run.lifecycle import make_indexes
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.sync import sync
@@ -65,10 +64,9 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
     if force:
         run.store.write(sources.put, collapse_accepted_at=None)
     returned = marked_before + marked - run.store.read(mark_deleted_tasks.count_marked)
-    run.counted.clear()
-    known = Differences(candidates.hidden, 0)
     run.store.write(sources.remember_absent, ())
-    note(run, run.fetch.undated_total if run.options.start is None else None, known)
+    if run.options.start is None:
+        note_reconciled(run, run.fetch.undated_total, candidates.hidden)
     spent = run.fetch.requests - requests
     done = Reconciled(candidates.compared, marked, returned, candidates.added, spent)
     log.info("reconcile.finished", **asdict(done))
@@ -88,8 +86,8 @@ def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandid
 
 def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: bool) -> int:
     total = run.fetch(Query(limit=1)).total
-    if deep or (total is not None and run.capabilities.current.counts_inactive is False):
-        _read_everything(run, candidates)  # ranges of dates cannot be compared where totals leave tasks out
+    if deep or (total is not None and not _are_counts_exact(run, candidates)):
+        _read_everything(run, candidates)
         restart_verification(run)
     elif total is None:
         raise IncompleteError("the server does not count its tasks: finding deletions takes kore-etl reconcile --deep")
@@ -108,6 +106,11 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
         run.counters.unverified += 1
         log.warning("reconcile.left", tasks=candidates.live - marked - total, hint="kore-etl reconcile --deep")
     return marked
+
+
+def _are_counts_exact(run: RunContext, candidates: DeletionCandidates) -> bool:
+    """Tell whether ranges can be compared by counts: not where totals leave tasks out, nor count hidden ones."""
+    return run.capabilities.current.counts_inactive is not False and not candidates.hidden
 
 
 def _read_everything(run: RunContext, candidates: DeletionCandidates) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import product
 
 import orjson
 import pytest
@@ -17,6 +18,18 @@ from tests.integration.mirror import NONE, Mirror
 
 FIELDS = {"dates on createdAt": "createdAt", "dates on updatedAt": "updatedAt"}
 by_field = pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
+SORTS = ("obeyed", "ignored")
+
+
+def swept(**values):
+    """Play each combination on SQLite, and each field with the first of the others on PostgreSQL too."""
+    cases = list(product(FIELDS.values(), *values.values()))
+    first = tuple(each[0] for each in values.values())
+    chosen = [
+        (database, *case) for case in cases for database in ("sqlite", "postgresql")
+        if database == "sqlite" or case[1:] == first
+    ]  # fmt: skip
+    return pytest.mark.parametrize(("migrated_url", "field", *values), chosen, indirect=["migrated_url"])
 
 
 @pytest.fixture
@@ -51,9 +64,7 @@ def test_a_server_without_totals_has_no_account(mirror):
     assert account(mirrored) == (None,) * 5
 
 
-@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
-@pytest.mark.parametrize("nulls", ["now", "unmatched"])
-@by_field
+@swept(sort=SORTS, nulls=("now", "unmatched"))
 def test_tasks_without_the_date_that_is_filtered_on_are_read(mirror, field, nulls, sort):
     share = {"null_created" if field == "createdAt" else "null_updated": 0.3}
     mirrored = mirror(window_field=field, null_dates=nulls, sort=sort, **share)
@@ -62,9 +73,7 @@ def test_tasks_without_the_date_that_is_filtered_on_are_read(mirror, field, null
     assert account(mirrored) == (300, 300, 0, 0, 0)
 
 
-@pytest.mark.parametrize("full", [False, True], ids=["sync", "sync --full"])
-@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
-@by_field
+@swept(sort=SORTS, full=(False, True))
 def test_tasks_imported_before_the_beginning_are_read(mirror, field, sort, full):
     mirrored = mirror(window_field=field, sort=sort, days=30.0)
     mirrored.sync()
@@ -149,8 +158,7 @@ def test_a_small_source_reconciles(mirror, tasks):
     assert [row[0] for row in mirrored.rows("select _id from tasks where deleted_at is not null")] == gone
 
 
-@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
-@by_field
+@swept(sort=SORTS)
 def test_an_empty_start_leaves_no_gap(mirror, field, sort):
     mirrored = mirror(tasks=0, window_field=field, sort=sort)
     assert [mirrored.sync().exit_code for _ in range(2)] == [0, 0]
@@ -160,9 +168,7 @@ def test_an_empty_start_leaves_no_gap(mirror, field, sort):
     assert (mirrored.differences(), mirrored.gaps()) == (NONE, [])
 
 
-@pytest.mark.parametrize("full", [False, True], ids=["sync", "sync --full"])
-@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
-@by_field
+@swept(sort=SORTS, full=(False, True))
 def test_a_server_that_shows_nothing_has_an_outage(mirror, field, sort, full):
     mirrored = mirror(window_field=field, sort=sort)
     mirrored.sync()
@@ -206,8 +212,7 @@ def test_a_collapse_that_recovers_needs_no_confirmation(mirror, field):
     assert [mirrored.sync().exit_code for _ in range(2)] == [0, 0]
 
 
-@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
-@by_field
+@swept(sort=SORTS)
 def test_rows_beside_a_collapsed_total_are_not_stored(mirror, field, sort):
     mirrored = mirror(window_field=field, sort=sort)
     mirrored.sync()
@@ -225,17 +230,13 @@ def test_an_implausible_answer_is_asked_again_after_a_pause(mirror):
     assert mirrored.sync().exit_code == 0
 
 
-by_sort = pytest.mark.parametrize("sort", ["obeyed", "ignored"])
-
-
 def import_old(mirrored, *positions):
     """Add tasks that are dated as old ones are: no sync of changes reads them."""
     tasks = mirrored.server.tasks()
     mirrored.server.put([{**tasks[place], "_id": f"ti-old-{place}"} for place in positions])
 
 
-@by_sort
-@by_field
+@swept(sort=SORTS)
 def test_deletions_that_wait_hide_no_missing_task(mirror, field, sort):
     mirrored = mirror(window_field=field, sort=sort)
     mirrored.sync()
@@ -302,8 +303,7 @@ def counts_inactive(mirrored):
     return orjson.loads(mirrored.value("select cast(capabilities as text) from sources"))["counts_inactive"]
 
 
-@by_sort
-@by_field
+@swept(sort=SORTS)
 def test_totals_may_leave_inactive_tasks_out(mirror, field, sort):
     mirrored = mirror(window_field=field, sort=sort, deletes="inactive", inactive_totals="left_out")
     mirrored.sync()

@@ -85,16 +85,17 @@ def _joins(versions: list[_Version], known: Iterable[set[_Version]], floor: date
 def _onwards(versions: list[_Version]) -> tuple[int | None, datetime | None]:
     """Return how far to advance so that the rows of the last instant come on one page, and that instant.
 
-    Their order may change from one request to the next, so the next page begins with the row above them. A single last
-    row needs no row above. None if they fill the page.
+    Their order may change from one request to the next, so the next page begins with the nearest dated row above them.
+    A single last row, and one without a date, needs no row above. None if they fill the page.
     """
     if not versions:
         return None, None
     last = versions[-1][1]
     first = next(place for place, version in enumerate(versions) if version[1] == last)
-    if first == len(versions) - 1:
-        return first or None, None
-    return (first - 1, last) if first > 1 else (None, None)
+    if last is None or first == len(versions) - 1:
+        return len(versions) - 1 or None, None
+    above = next((place for place in range(first - 1, 0, -1) if versions[place][1] is not None), None)
+    return above, None if above is None else last
 
 
 def _find_end(fetch: Fetch, asked: Query, page: Page, window: Window, capabilities: ServerCapabilities) -> End | None:

@@ -130,7 +130,11 @@ class CountComparison:
         count, skip = plan(here, time_range.there, page, reach=self._reach, is_sorted=self._is_sorted)
         if time_range.halve:
             count, skip = here // 2, 0
-        end = self._cut(time_range, count) if count < here or time_range.halve else time_range.end
+        end: datetime | None = time_range.end
+        if time_range.halve and here <= 1:
+            end = self._isolate(time_range)
+        elif count < here or time_range.halve:
+            end = self._cut(time_range, count)
         if end is None:
             return self._walk(time_range)
         capabilities = self._run.capabilities.current
@@ -164,7 +168,10 @@ class CountComparison:
         rest = _Range(end, time_range.end, max(0, time_range.there - total))
         read = replace(time_range, end=end, there=total)
         if skip == 0 and asked >= total and self._is_whole(query, page, total):
-            self.hidden += total - _distinct(page)
+            hidden = total - _distinct(page)
+            if hidden and self._candidates.lacks(time_range.start, end, ids):
+                return [replace(read, halve=True), rest]  # is a missing task deleted, or is it what is hidden?
+            self.hidden += hidden
             self._candidates.judge(time_range.start, end, ids)
             return [rest]
         is_withheld = skip + _distinct(page) < min(asked, total)
@@ -211,8 +218,11 @@ class CountComparison:
         for page in read_by_offset(self._run.fetch, query, self._run.capabilities.current, time_range.end):
             ids |= self._candidates.keep(page)
             settled, reason, total = settled and page.verified, reason or page.reason, page.total
+        hidden = max(0, (total or 0) - len(ids))
+        if settled and hidden and self._candidates.lacks(time_range.start, time_range.end, ids):
+            settled, reason = False, f"{hidden} rows of one instant are counted and not shown"
         if settled:
-            self.hidden += max(0, (total or 0) - len(ids))
+            self.hidden += hidden
             self._candidates.judge(time_range.start, time_range.end, ids)
         else:
             self._candidates.mark_unverified(time_range.start, time_range.end, reason)
@@ -228,6 +238,14 @@ class CountComparison:
             after = self._value_at(self._next_instant(value), time_range.end, 0)
             cut = time_range.end if after is None else self._floor(after)
         return cut if time_range.start < cut < time_range.end else None
+
+    def _isolate(self, time_range: _Range) -> datetime | None:
+        """Return where to cut a range beside the only instant with a task here; None if there is nothing beside it."""
+        value = self._value_at(time_range.start, time_range.end, 0)
+        if value is None:
+            return None
+        ends = (self._floor(value), self._next_instant(value))
+        return next((cut for cut in ends if time_range.start < cut < time_range.end), None)
 
     def _value_at(self, start: datetime, end: datetime, place: int) -> datetime | None:
         return self._run.store.read(present_tasks.value_at, self._field, start, end, place=place)

@@ -92,6 +92,11 @@ class DeletionCandidates:
         self.add({key: here[key] for key in placed})
         return placed
 
+    def lacks(self, start: datetime, end: datetime, present: Collection[str]) -> bool:
+        """Tell whether some of the tasks in ``[start, end)`` are not among those that a reading of it found."""
+        here = self.run.store.read(present_tasks.versions_between, self.field, start, end)
+        return not here.keys() <= set(present)
+
     def add(self, missing: present_tasks.Versions) -> None:
         """Add candidates.
 

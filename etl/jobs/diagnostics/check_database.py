@@ -55,7 +55,9 @@ def check_schema(engine: Engine, *, migrate: bool) -> CheckResult:
         return ok("tables", f"at {at}, the newest migration")
     if not migrate or not schema.can_be_migrated(at):
         return failed("tables", DatabaseError(f"at {at or 'nothing'}, needed is {newest}; {schema.advice(at)}"))
-    return warning("tables", f"at {at or 'nothing'}, needed is {newest}", "the next sync migrates them")
+    if at is None:
+        return warning("tables", "none yet", "the next sync makes them")
+    return warning("tables", f"at {at}, needed is {newest}", "the next sync migrates them")
 
 
 def unseen(detail: str) -> CheckResult:

@@ -95,6 +95,9 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
     oldest = status.oldest_reading(connection, key)
     answers = capabilities.to_json()
     del answers["evidence"]
+    running, last_run = _running(connection, source), status.latest_run(connection, key)
+    if last_run is not None and last_run["state"] == "running" and running is None:
+        last_run = {**last_run, "state": "abandoned"}  # as the next run will write: it died
     return SourceStatus(
         name=source["name"],
         stream_id=source["stream_id"],
@@ -109,9 +112,9 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
         paused=source["paused"],
         next_due_at=source["next_due_at"],
         seconds_late=_seconds_late(source, now),
-        last_run=status.latest_run(connection, key),
+        last_run=last_run,
         last_sync=last_sync,
-        running=_running(connection, source),
+        running=running,
         tasks=live,
         deleted=deleted,
         rejected=status.kept_aside(connection, key),

@@ -189,18 +189,25 @@ def count_on_server(run: RunContext) -> int | None:
 
 
 def note(run: RunContext, total: int | None, known: Differences) -> None:
-    """Write the account into the run's counters; fewer rows than expected are fewer hidden ones, else deletions."""
+    """Write the account into the run's counters; fewer rows than expected are deletions that wait to be marked."""
     if total is None:
         return
     missing = _missing(run, total, known)
     counters = run.counters
     counters.server_total, counters.stored_live = total, _stored(run)
     counters.quarantined = run.store.read(rejected_records.count_not_stored)
-    counters.hidden, counters.missing = max(0, known.hidden + min(0, missing)), max(0, missing)
+    counters.hidden, counters.missing = known.hidden, max(0, missing)
     if counters.missing:
         log.warning(
             "account.missing", tasks=missing, server=total, stored=counters.stored_live, see="kore-etl sync --full"
         )
+
+
+def note_reconciled(run: RunContext, total: int | None, hidden: int) -> None:
+    """Renew the account after every deleted task was marked: no other is left."""
+    run.counted.clear()
+    more = _missing(run, total, Differences(0, 0))
+    note(run, total, Differences(max(0, min(hidden, more)), 0))
 
 
 def note_again(run: RunContext, *, marked: int) -> None:

@@ -18,6 +18,7 @@ from etl.errors import DatabaseError
 from etl.load.database.dialect import set_index_options
 from etl.load.database.engine import reading, sorting_in_files
 from etl.load.schema.dimension_tables import cases
+from etl.load.schema.postgres_statistics import count_rows
 from etl.load.schema.task_tables import CHILDREN, metadata, tasks
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def make_missing(engine: Engine) -> int:
                 for statement in _making(name):
                     with connection.begin():
                         connection.execute(statement)
-        _analyze(engine)
+        count_rows(engine)  # the next changes are planned by them
     return len(names)
 
 
@@ -106,13 +107,6 @@ def _making(name: str) -> Sequence[Executable]:
         text(f"{alter} add constraint {name} {foreign} not valid"),
         text(f"{alter} validate constraint {name}"),  # readers and writers go on meanwhile
     ]
-
-
-def _analyze(engine: Engine) -> None:
-    """Let PostgreSQL count the rows now: its own process comes late, and the next changes are planned by it."""
-    if engine.dialect.name == "postgresql":
-        with engine.begin() as connection:
-            connection.exec_driver_sql(f"analyze {', '.join(metadata.tables)}")
 
 
 def _holds_tasks(connection: Connection) -> bool:

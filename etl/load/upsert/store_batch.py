@@ -43,7 +43,8 @@ def _store_tasks(connection: Connection, batch: Batch, *, run_id: int, now: date
     stored = stored_ids(connection, tasks, source_id, newest)
     new = {key: found for key, found in newest.items() if key not in stored}
     counts = Counts(inserted=len(new), repeated=len(batch.tasks) - len(newest))
-    insert_only.insert(connection, source_id, new, run_id=run_id, now=now)
+    if new:
+        insert_only.insert(connection, source_id, new, run_id=run_id, now=now)
     if stored:
         known = {key: found for key, found in newest.items() if key in stored}
         counts += merge.merge(connection, known, run_id=run_id, now=now, takes_back=takes_back)

@@ -82,7 +82,9 @@ class TestStatus:
     @both
     def test_a_dead_run_is_not_at_work(self, run_cli, server, database, url):
         change(url, "update sync_runs set state = 'running', finished_at = null, exit_code = null where id = 2")
-        assert "at work now" not in run_cli("status", env=database).stdout
+        told = run_cli("status", env=database).stdout
+        assert "at work now" not in told
+        assert "last run        2, a sync, abandoned (" in told
         engine = open_engine(url)
         lock = named_lock(engine, f"sync 127.0.0.1 {server.options.account_id} {server.options.stream_id}")
         assert lock.acquire(wait=False)

