@@ -60,5 +60,6 @@ def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: 
         revert_names(run, shown)
         if not run.counters.unverified:
             run.store.write(rejected_records.mark_vanished, run_id=run.id, now=run.clock())
+            run.counted.clear()
     # Without an order nothing shows what changed while a run was cut off: the next one starts where it started.
     advance(run, first_start if strategy.changes == "unresolved" else this_start)

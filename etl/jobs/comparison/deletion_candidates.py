@@ -113,7 +113,7 @@ class DeletionCandidates:
 
     def left(self) -> int:
         """Return how many rows the server can count at most, if all candidates are deleted."""
-        others = self.run.store.read(rejected_records.count_not_stored) + self.hidden
+        others = self.run.count_quarantined() + self.hidden
         return self.run.count_stored() - self._count_counted(self.gone) + others
 
     def _count_counted(self, ids: Collection[str]) -> int:

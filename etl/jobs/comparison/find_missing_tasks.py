@@ -22,7 +22,6 @@ from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.comparison.compare_counts import BEGINNING_OF_TIME, CountComparison, TooManyDifferencesError
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.run_context import RunContext
-from etl.load.ledger import rejected_records
 from etl.load.queries import present_tasks
 
 MOST_REQUESTS = 60  # of a comparison or a walk, where this run did not read all of history
@@ -230,7 +229,7 @@ def _walk(run: RunContext, most: int | None) -> Iterator[Differences | None]:
 
 def _left(run: RunContext, total: int, shown: Collection[str], uncounted: Collection[str]) -> Differences | None:
     """Return the differences once ``shown`` rows came for every place; None where rows moved meanwhile."""
-    stored = run.count_stored() + run.store.read(rejected_records.count_not_stored)
+    stored = run.count_stored() + run.count_quarantined()
     hidden = max(0, total - len(shown))
     deleted = stored + hidden - total
     if deleted < 0:

@@ -28,7 +28,7 @@ from etl.jobs.comparison.find_missing_tasks import (
 from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.run.options import not_marked
 from etl.jobs.run.run_context import RunContext
-from etl.load.ledger import rejected_records, runs, sources, windows
+from etl.load.ledger import runs, sources, windows
 from etl.load.queries import mark_deleted_tasks, present_tasks
 from etl.logs import get_logger
 
@@ -195,7 +195,7 @@ def note(run: RunContext, total: int | None, known: Differences) -> None:
     missing = _missing(run, total, known)
     counters = run.counters
     counters.server_total, counters.stored_live = total, _stored(run)
-    counters.quarantined = run.store.read(rejected_records.count_not_stored)
+    counters.quarantined = run.count_quarantined()
     counters.hidden, counters.missing = known.hidden, max(0, missing)
     if counters.missing:
         log.warning(
@@ -221,8 +221,7 @@ def _missing(run: RunContext, total: int | None, known: Differences) -> int:
     """Return how many tasks the server counts that nothing explains; below 0 if it counts fewer than is known."""
     if total is None:
         return 0
-    explained = _stored(run) + run.store.read(rejected_records.count_not_stored) + known.hidden - known.deleted
-    return total - explained
+    return total - (_stored(run) + run.count_quarantined() + known.hidden - known.deleted)
 
 
 def _stored(run: RunContext) -> int:

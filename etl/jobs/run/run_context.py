@@ -13,6 +13,7 @@ from etl.jobs.run.fenced_transactions import SourceStore
 from etl.jobs.run.options import RunCounters, SyncOptions
 from etl.jobs.run.page_requests import Fetcher
 from etl.jobs.run.server_clock import ServerClock
+from etl.load.ledger import rejected_records
 from etl.load.ledger.sources import Source
 from etl.load.queries import present_tasks
 
@@ -33,15 +34,22 @@ class RunContext:
     transformer: BatchTransformer
     writer: BatchWriter
     watermark_before: datetime | None
-    counted: dict[tuple[int, int], int] = field(default_factory=dict)
+    counted: dict[tuple[str, int, int, int], int] = field(default_factory=dict)
     confirms_collapse: bool = False
 
     def count_stored(self) -> int:
         """Count the tasks that the server should count, and again only after a task was stored or changed."""
-        key = (self.counters.inserted, self.counters.updated)
+        with_inactive = self.capabilities.current.counts_inactive is not False
+        return self._count("stored", lambda: self.store.read(present_tasks.count, with_inactive=with_inactive))
+
+    def count_quarantined(self) -> int:
+        """Count the rejected records that are no task here, and again only after a record was stored or rejected."""
+        return self._count("quarantined", lambda: self.store.read(rejected_records.count_not_stored))
+
+    def _count(self, what: str, count: Callable[[], int]) -> int:
+        key = (what, self.counters.inserted, self.counters.updated, self.counters.rejected)
         if key not in self.counted:
-            with_inactive = self.capabilities.current.counts_inactive is not False
-            self.counted[key] = self.store.read(present_tasks.count, with_inactive=with_inactive)
+            self.counted[key] = count()
         return self.counted[key]
 
     def lookback(self) -> timedelta:
