@@ -111,7 +111,9 @@ class TestDowngrade:
         said = process.communicate(timeout=60)[1]
         os.close(parent)
         assert process.returncode == code
-        assert said.startswith(f"This drops all tables with all their data, in {sqlite_url}. Continue?")
+        assert " ".join(said.split()).startswith(
+            f"This drops all tables with all their data, in {sqlite_url}. Continue?"
+        )
         assert ("tasks" in tables(sqlite_url)) is left
 
     def test_of_an_empty_database_does_nothing(self, db, database_url):

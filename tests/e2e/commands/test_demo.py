@@ -40,7 +40,7 @@ def test_the_demo_writes_a_report_and_says_where_it_is(run_cli: Run, tmp_path: P
     assert re.search(r"^Report: +here/report.html", done.stdout, re.MULTILINE)
     page = (tmp_path / "here" / "report.html").read_text(encoding="utf-8")
     figures = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
-    drawn = ("open", "breached", "agents", "flow", "moves", "arrivals", "stays", "durations", "waiting")
+    drawn = ("open", "agents", "flow", "moves", "arrivals", "stays", "durations", "waiting")
     assert [name for name in drawn if not figures[name]] == []
 
 

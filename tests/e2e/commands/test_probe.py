@@ -22,6 +22,7 @@ QUESTIONS = [
     "sortBy updatedAt is obeyed",
     "sortBy createdAt is obeyed",
     "most rows a request",
+    "inactive tasks are counted",
     "longest range of dates",
     "the server's clock is",
 ]
@@ -40,24 +41,26 @@ def shown(output: str) -> tuple[str, dict[str, tuple[str, str]]]:
     ("options", "answers"),
     [
         pytest.param(
-            {}, ["createdAt", "yes", "millisecond", "yes", "yes", "50", "any", "as ours"], id="as the page suggests"
+            {},
+            ["createdAt", "yes", "millisecond", "yes", "yes", "50", "unknown", "any", "as ours"],
+            id="as the page suggests",
         ),
         pytest.param(
             {"window_field": "updatedAt", "granularity": "second", "ends": "exclusive", "sort_fields": ("updatedAt",)},
-            ["updatedAt", "no", "second", "yes", "no", "50", "any", "as ours"],
+            ["updatedAt", "no", "second", "yes", "no", "50", "unknown", "any", "as ours"],
             id="each answer another",
         ),
         pytest.param(
             {"sort": "ignored", "cap": 137, "cap_mode": "refuse", "max_range_days": 31, "clock_skew": -3600.0},
-            ["createdAt", "yes", "millisecond", "no", "no", "137", "31 days", "3600 s behind"],
+            ["createdAt", "yes", "millisecond", "no", "no", "137", "unknown", "31 days", "3600 s behind"],
             id="limits",
         ),
         pytest.param(
             {"date_header": "missing"},
-            ["createdAt", "yes", "millisecond", "yes", "yes", "50", "any", "unknown"],
+            ["createdAt", "yes", "millisecond", "yes", "yes", "50", "unknown", "any", "unknown"],
             id="no Date",
         ),
-        pytest.param({"tasks": 0}, [*["unknown"] * 7, "as ours"], id="no tasks"),
+        pytest.param({"tasks": 0}, [*["unknown"] * 8, "as ours"], id="no tasks"),
     ],
 )
 def test_shows_questions_answers_and_evidence(run_cli, sandbox, environment, migrated_sqlite_url, options, answers):
