@@ -117,8 +117,11 @@ class TestStatus:
         assert done.returncode == 0, done.stderr
         assert content(url) == before
 
-    @pytest.mark.parametrize(("age", "code", "stale"), [("1h", 0, False), ("0s", 3, True)])
-    def test_exits_3_when_stale(self, run_cli, database, age, code, stale):
+    @pytest.mark.parametrize(("age", "code", "stale"), [("3h", 0, False), ("1h", 3, True)])
+    def test_exits_3_when_stale(self, run_cli, database, url, age, code, stale):
+        for column in ("sync_runs.started_at", "watermarks.value"):
+            table, name = column.split(".")
+            change(url, f"update {table} set {name} = strftime('%Y-%m-%d %H:%M:%f', 'now', '-2 hours')")
         done = run_cli("status", "--max-age", age, "--output", "json", env=database)
         told = json.loads(done.stdout)
         assert (done.returncode, told["stale"], told["sources"][0]["stale"]) == (code, stale, stale)
