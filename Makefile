@@ -54,7 +54,7 @@ quick: venv ## Run the quick tests, in under a minute: the units, and what SQLit
 
 test: venv ## Run every test but browser-test, on real SQLite and real PostgreSQL
 	@echo "the tests in a real browser are left out: make browser-test"
-	@$(RUN) pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS)
+	@$(RUN) pytest -n 4 --dist worksteal $(ARGS)
 
 browser-test: venv ## See the report in a real browser (needs chromium on the system)
 	@$(RUN) pytest -m browser tests/browser $(ARGS)

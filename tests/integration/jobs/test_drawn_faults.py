@@ -74,7 +74,7 @@ def test_backdated_tasks_are_found_in_limited_ranges(mirror, field):
 
 
 def test_a_reconcile_ends_the_search_for_missing_tasks(mirror):
-    mirrored = mirror(window_field="updatedAt", sort="ignored", null_dates="unmatched", cap=10, tasks=300)
+    mirrored = mirror(window_field="updatedAt", sort="ignored", null_dates="unmatched", cap=10, tasks=900)
     mirrored.sync()
     known = mirrored.server.tasks()[:5]
     mirrored.server.put([{**task, "_id": f"ti-undated-{n}", "updatedAt": None} for n, task in enumerate(known)])
