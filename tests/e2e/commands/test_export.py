@@ -16,6 +16,7 @@ import pytest
 from pyarrow import parquet
 from sqlalchemy import Engine, inspect, text
 
+from etl.cli.commands.publish.export_formats import write_parquet
 from etl.errors import ConfigError
 from etl.load.database.engine import open_engine, reading
 from etl.load.queries.export import find_view
@@ -118,12 +119,16 @@ def test_parquet_has_types(export, tmp_path, run_cli, settings):
     assert created == [line["created_at"][:23] for line in lines]
 
 
-def test_any_table_or_view_can_be_written(run_cli, settings, engine):
+def test_any_table_or_view_can_be_written(engine):
     inspector = inspect(engine)
-    for name in [*inspector.get_table_names(), *inspector.get_view_names()]:
-        if name != "alembic_version":
-            done = run_cli("export", "--view", name, "--format", "parquet", "--out", "it", env=settings)
-            assert done.returncode == 0, (name, done.stderr)
+    with reading(engine) as connection:
+        for name in [*inspector.get_table_names(), *inspector.get_view_names()]:
+            if name == "alembic_version":
+                continue
+            view, file = find_view(connection, name), io.BytesIO()
+            count = write_parquet(file, view.fields, view.read(connection))
+            stored = connection.execute(text(f"select count(*) from {name}")).scalar_one()
+            assert (name, count, parquet.read_table(file).num_rows) == (name, stored, stored)
 
 
 def test_since_works_for_every_table_with_a_time(engine):

@@ -61,7 +61,7 @@ def test_usual_records_give_the_same_rows(shape: str) -> None:
         assert_same(record)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(
     st.sampled_from(SAMPLES["full"]), st.dictionaries(st.sampled_from(KEYS), st.sampled_from(ODD), max_size=4),
     st.sets(st.sampled_from(KEYS), max_size=3),
@@ -71,7 +71,7 @@ def test_odd_values_give_the_same_rows(record: dict, odd: dict, without: set[str
     assert_same({key: value for key, value in record.items() if key not in without} | odd)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(st.sampled_from(SAMPLES["full"]), st.data())
 def test_odd_values_of_fields_give_the_same_rows(record: dict, data: st.DataObject) -> None:
     names = st.sampled_from(["_id", "id", "displayName", "lname", "name", "dataType", "metaData", "selectedValue"])
