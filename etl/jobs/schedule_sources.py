@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from etl.errors import ConfigError
 from etl.load.database.engine import reading
 from etl.load.ledger import schedules, sources
-from etl.load.ledger.sources import host_of
 from etl.times import format_duration
 
 if TYPE_CHECKING:
@@ -19,11 +18,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from etl.settings import SourceSettings
-
-
-def identity_of(source: SourceSettings) -> tuple[str, str, str]:
-    """Return host, account and stream of a source in the settings."""
-    return host_of(source.base_url), source.account_id, source.stream_id
 
 
 def due_sources(
@@ -39,7 +33,7 @@ def due_sources(
     source does not keep the others waiting.
     """
     began = clock()
-    by_identity = {identity_of(source): source for source in configured}
+    by_identity = {source.identity: source for source in configured}
     with reading(engine) as connection:
         due = [each for each in schedules.read_all(connection) if each.seconds_late(began) is not None]
     for each in due:
@@ -65,7 +59,6 @@ def put_schedule(
     Raises:
         ConfigError: the budget cannot carry it beside the account's other sources, also those that are paused.
     """
-    identity = identity_of(source)
     ids = {"account_id": source.account_id, "stream_id": source.stream_id}
     source_id = sources.register(connection, name=source.name, base_url=source.base_url, now=now, **ids).id
     requests = schedules.usual_requests(connection, source_id)
@@ -78,4 +71,4 @@ def put_schedule(
         if shortest is None:
             raise ConfigError(f"{message}: its other sources use it up; give them longer intervals")
         raise ConfigError(f"{message}; accepted: {format_duration(shortest)} or longer")
-    return schedules.put(connection, source_id, identity, every, now)
+    return schedules.put(connection, source_id, source.identity, every, now)

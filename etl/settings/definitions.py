@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -99,6 +100,11 @@ class SourceSettings(_Model):
     ends_inclusive: bool | None = _accepted("true or false; not set: probed", None)
     granularity: Granularity | None = _accepted("ms, s, m, h or d; not set: probed", None)
     longest_range: Duration | None = _accepted("a duration such as 31d; not set: probed", None, ge=_SECOND)
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Return the host, account and stream, which identify the source in the database."""
+        return urlsplit(self.base_url).hostname or "", self.account_id, self.stream_id
 
     @field_validator("client_secret")
     @classmethod

@@ -135,13 +135,12 @@ def _names(tables: Tables, above: Layer) -> dict[Identity, str]:
 
 def _refuse_doubles(sources: Sequence[SourceSettings]) -> None:
     """Refuse two names for one source: the database has one row for both."""
-    names: dict[tuple[str | None, str, str], str] = {}
+    names: dict[Identity, str] = {}
     for source in sources:
-        identity = (urlsplit(source.base_url).hostname, source.account_id, source.stream_id)
-        if identity in names:
-            same = f"sources {names[identity]} and {source.name} have the same host, account and stream"
+        if source.identity in names:
+            same = f"sources {names[source.identity]} and {source.name} have the same host, account and stream"
             raise ConfigError(f"stream_id: {same}; accepted: one name for each")
-        names[identity] = source.name
+        names[source.identity] = source.name
 
 
 def _from_environment(environ: Mapping[str, str]) -> Layer:

@@ -105,7 +105,7 @@ class CountComparison:
                 self._candidates.compared += here
                 continue
             if self._run.fetch.requests >= most:
-                raise TooManyDifferencesError(_contradiction("they differ wherever one looks").args[0])
+                raise TooManyDifferencesError(_contradiction("they differ wherever one looks"))
             left += [part for part in reversed(self._look(time_range, here)) if part.start < part.end]
 
     def _ends(self) -> tuple[datetime, datetime]:
@@ -261,11 +261,11 @@ class CountComparison:
 def _checked_total(page: Page, skip: int, asked: int) -> int:
     """Return a page's total; raise where its own rows contradict it. All places up to ``asked`` were asked for."""
     if page.total is None:
-        raise _contradiction("one answer in between tells no total")
+        raise IncompleteError(_contradiction("one answer in between tells no total"))
     reached = skip + _distinct(page)
     is_more = bool(page.records) and reached > page.total
     if is_more or (page.has_more is False and reached < page.total > asked):
-        raise _contradiction(f"rows up to the {reached}th, of {page.total} in all")
+        raise IncompleteError(_contradiction(f"rows up to the {reached}th, of {page.total} in all"))
     return page.total
 
 
@@ -274,8 +274,8 @@ def _distinct(page: Page) -> int:
     return len({record_id(record) or place for place, record in enumerate(page.records)})
 
 
-def _contradiction(evidence: str) -> IncompleteError:
-    return IncompleteError(
+def _contradiction(evidence: str) -> str:
+    return (
         f"the server's totals do not agree with its rows ({evidence}), so none is marked as deleted; "
         "kore-etl reconcile --deep reads every id"
     )

@@ -12,6 +12,7 @@ from etl.api_record import Row
 from etl.extract.capabilities import ServerCapabilities
 from etl.jobs.run.source_lease import command_lock
 from etl.load.database.engine import reading
+from etl.load.ledger.schedules import seconds_late
 from etl.load.ledger.sources import identity
 from etl.load.queries import status
 from etl.load.queries import tasks as lookup
@@ -111,7 +112,7 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
         every=source["every"],
         paused=source["paused"],
         next_due_at=source["next_due_at"],
-        seconds_late=_seconds_late(source, now),
+        seconds_late=seconds_late(source["next_due_at"], now, paused=source["paused"]),
         last_run=last_run,
         last_sync=last_sync,
         running=running,
@@ -131,12 +132,6 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
 
 def _is_stale(age: float | None, most_age: timedelta | None) -> bool | None:
     return None if most_age is None else age is None or age > most_age.total_seconds()
-
-
-def _seconds_late(source: Row, now: datetime) -> float | None:
-    """Return for how long a sync has been due, None if none is due."""
-    is_due = source["every"] is not None and not source["paused"] and source["next_due_at"] <= now
-    return _seconds(now, source["next_due_at"]) if is_due else None
 
 
 def _running(connection: Connection, source: Row) -> Row | None:

@@ -38,8 +38,14 @@ class Schedule:
 
     def seconds_late(self, now: datetime) -> float | None:
         """Return for how long its sync has been due, None if it is not due."""
-        is_due = not self.paused and self.next_due_at <= now
-        return round((now - self.next_due_at).total_seconds(), 1) if is_due else None
+        return seconds_late(self.next_due_at, now, paused=self.paused)
+
+
+def seconds_late(next_due_at: datetime | None, now: datetime, *, paused: bool) -> float | None:
+    """Return for how long a sync has been due, None if none is due."""
+    if paused or next_due_at is None or next_due_at > now:
+        return None
+    return round((now - next_due_at).total_seconds(), 1)
 
 
 def next_due(source: tuple[str, str, str], every: timedelta, after: datetime) -> datetime:

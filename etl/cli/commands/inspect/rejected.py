@@ -206,13 +206,12 @@ def _require_source(connection: Connection, name: str | None) -> None:
 def _sources_of(settings: Settings, ids: Sequence[int] | None) -> tuple[SourceSettings, ...]:
     """Return the sources of the chosen records, from the settings."""
     from etl.load.ledger import rejected_records
-    from etl.load.ledger.sources import host_of
 
     with _connected(settings) as connection:
         if ids is not None:
             _found(connection, ids)
         rejecting = rejected_records.sources_of(connection, ids)
-    known = {(host_of(source.base_url), source.account_id, source.stream_id): source for source in settings.sources}
+    known = {source.identity: source for source in settings.sources}
     others = [place.name for place in rejecting if (place.host, place.account_id, place.stream_id) not in known]
     if ids is not None and others:
         raise ConfigError(

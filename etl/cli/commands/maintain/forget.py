@@ -68,16 +68,13 @@ def _sources_of(settings: Settings, task_id: str) -> tuple[object, ...]:
     """Return the sources in the settings that hold the task."""
     from etl.cli.open_database import existing_database
     from etl.load.database.engine import reading
-    from etl.load.ledger.sources import host_of
     from etl.load.queries.tasks import sources_of
 
     with existing_database(settings) as engine, reading(engine) as connection:
         known = sources_of(connection, task_id)
     if not known:
         raise ConfigError(f"ID {task_id!r}: nothing is stored under this id; see: kore-etl why ID")
-    found = tuple(
-        each for each in settings.sources if (host_of(each.base_url), each.account_id, each.stream_id) in known
-    )
+    found = tuple(each for each in settings.sources if each.identity in known)
     if not found:
         raise ConfigError(f"ID {task_id!r} belongs to a source that is not in the settings")
     return found
