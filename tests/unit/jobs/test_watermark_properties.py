@@ -116,6 +116,9 @@ def shown(moment):
 @example(
     steps=[0], days=[(1, 3, 11), (1, 0, 40)], cap=2, clocks=CLOCKS["right"]
 )  # cut off before it is known whether sortBy is obeyed
+@example(
+    steps=[0, 0, 0], days=[(0, 0, 31)], cap=2, clocks=CLOCKS["right"]
+)  # cut off before the filtered date is known: the next run ends where this one began, and the one after it catches up
 @settings(max_examples=12)
 def test_the_watermark_is_never_ahead_and_never_goes_back(  # noqa: PLR0917 - what is drawn
     migrated_file, field, ordered, steps, days, cap, clocks
@@ -141,10 +144,11 @@ def test_the_watermark_is_never_ahead_and_never_goes_back(  # noqa: PLR0917 - wh
                 run_once(engine, server, patience, clocks)
             except TransientApiError:
                 continue
-        server.now += timedelta(minutes=10)
-        server.insert()
-        server.now += timedelta(seconds=2)
-        run_once(engine, server, 100_000, clocks)
+        for _ in range(2):
+            server.now += timedelta(minutes=10)
+            server.insert()
+            server.now += timedelta(seconds=2)
+            run_once(engine, server, 100_000, clocks)
         engine.dispose()
     assert marks == sorted(marks)
     assert clocks != CLOCKS["right"] or marks[-1] >= shown(server.now - timedelta(seconds=5))
