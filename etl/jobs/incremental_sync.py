@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import chain
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME
@@ -33,11 +32,12 @@ from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, watermarks
 from etl.load.queries import present_tasks
 from etl.load.queries.find_canary import find_canary
-from etl.load.upsert.batch import Counts
+from etl.load.upsert.batch import Batch, Counts
 from etl.logs import bound
 from etl.times import interval
 
 _HOUR = timedelta(hours=1)
+_WAIT = 0.2  # seconds that changes wait for the next page, to be stored with it
 
 
 def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -> None:
@@ -93,28 +93,42 @@ def _load_sorted(run: RunContext, strategy: ReadStrategy, since: datetime, water
         check_newest(run, canary, first)
     may_be_quiet = may_count and not run.store.read(present_tasks.rounding)
     may_count = may_be_quiet and first.total is not None and run.options.start is None
-    is_proven, rows = False, 0
-    for page in chain([first], pages):
-        rows += len(page.records)
-        known = _stored_tail(run, page)
-        counts = run.writer.store(run.transformer.transform(replace(page, checkpoint=None))).counts
-        if page.checkpoint is not None:
-            break
-        if page is first and may_be_quiet and _nothing_is_new(run, page, counts, known, watermark):
-            return
-        if known and may_count:
-            is_proven = not run.store.read(watermarks.is_behind, known) and _is_lookback_stored(run, since)
-            may_count = False
-            if is_proven:
-                break
-        if not may_count and strategy.history is Paging.KEYSET and strategy.field == "updatedAt":
+    known = _stored_tail(run, first)
+    batch = run.transformer.transform(first)
+    rows, counts = len(batch), run.writer.store(batch).counts
+    if batch.checkpoint is None and may_be_quiet and _nothing_is_new(run, first, counts, known, watermark):
+        return
+    if may_count and not known:
+        for batch in _stored(run, _until_known(run, pages, known)):
+            rows += len(batch)
+    is_proven = batch.checkpoint is None and may_count and _is_lookback_stored(run, since, known)
+    if batch.checkpoint is None and not is_proven:
+        if strategy.history is Paging.KEYSET and strategy.field == "updatedAt":
             _load_windows(run, strategy, start)
             advance(run)
             return
+        for batch in _stored(run, pages):
+            rows += len(batch)
     progress = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, start)
-    problem = "" if is_proven or page.verified else page.reason
+    problem = "" if is_proven or batch.verified else batch.reason
     _close(run, replace(progress, problem=problem, rows=rows), before)
     advance(run, is_lookback_read=not is_proven)
+
+
+def _stored(run: RunContext, pages: Iterator[Page]) -> Iterator[Batch]:
+    """Store pages, several in one batch where they come quickly, and yield each batch."""
+    for batch in prefetch(pages, run.transformer.transform, most=run.writer.most_prefetched, wait=_WAIT):
+        run.writer.store(batch)
+        yield batch
+
+
+def _until_known(run: RunContext, pages: Iterator[Page], known: list[str]) -> Iterator[Page]:
+    """Yield pages up to the first one whose last rows are stored already; add the ids of these rows to ``known``."""
+    for page in pages:
+        known += _stored_tail(run, page)
+        yield page
+        if known:
+            return
 
 
 def _close(run: RunContext, progress: WindowProgress, requests_before: int) -> None:
@@ -172,12 +186,15 @@ def _ends_at(run: RunContext, rows: int) -> bool:
         return False
 
 
-def _is_lookback_stored(run: RunContext, since: datetime) -> bool:
+def _is_lookback_stored(run: RunContext, since: datetime, known: list[str]) -> bool:
     """Tell whether the server has as many rows since a time as are stored, by one request or two.
 
+    ``known`` are the ids of rows that were stored before: no change behind them may have been missed by an earlier run.
     Both counts would be equal if a stored task was deleted and another one shows late. So no task may have been
     deleted since the last account.
     """
+    if run.store.read(watermarks.is_behind, known):
+        return False
     limit = run.capabilities.current.limit()
     query = replace(_newest(run), skip=max(0, _count_since(run, since) - limit // 2))
     try:

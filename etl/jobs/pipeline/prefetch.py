@@ -9,28 +9,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from math import inf
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 
 from etl.extract.http.response_page import Page
 from etl.load.upsert.batch import Batch, concatenate
 
-# Bytes of batches that wait or are being stored. More new rows at once are cheaper. Changed rows are scattered over
-# the file, and SQLite holds all pages of a transaction in memory: some twenty for each row.
-OF_NEW, OF_CHANGED = 2**22, 2**20
+# Bytes of batches that wait or are being stored. More rows at once are cheaper. Changed rows are scattered over the
+# file, and SQLite holds all pages of a transaction in memory: some twenty for each row.
+OF_NEW, OF_CHANGED, OF_CHANGED_IN_SQLITE = 2**22, 2**23, 2**20
 
 
-def prefetch(pages: Iterator[Page], transform: Callable[[Page], Batch], *, most: int) -> Iterator[Batch]:
+def prefetch(
+    pages: Iterator[Page], transform: Callable[[Page], Batch], *, most: int, wait: float = 0
+) -> Iterator[Batch]:
     """Yield the batches of pages, merged where several are ready; an error of the pages comes after their batches.
 
-    Batches that wait or are being stored take about ``most`` bytes, or are one page. The next request may be under way
+    Batches that wait or are being stored take about ``most`` bytes, or are one page. Up to half of that, a batch waits
+    ``wait`` seconds for the next page. The next request may be under way
     when a batch is yielded. No request is made once this iterator is closed.
     """
     reader = _Reader(pages, transform, most)
     context = copy_context()
     Thread(target=context.run, args=(reader.read,), name="kore-etl-reader", daemon=True).start()
     try:
-        yield from reader.batches()
+        yield from reader.batches(wait)
     finally:
         reader.stop()
 
@@ -65,18 +68,19 @@ class _Reader:
             end = error
         self._ready.put(end)
 
-    def batches(self) -> Iterator[Batch]:
-        """Yield what is ready, merged, as soon as there is anything."""
+    def batches(self, wait: float) -> Iterator[Batch]:
+        """Yield what is ready, merged, once nothing came for ``wait`` seconds."""
         while True:
-            found, last = [], self._ready.get()
+            found, last, weight = [], self._ready.get(), 0
             while isinstance(last, Batch):
                 found.append(last)
-                if self._ready.empty():
+                weight += last.weight
+                try:
+                    last = self._ready.get(timeout=0 if weight > self._most / 2 else wait)
+                except Empty:
                     break
-                last = self._ready.get()
             if found:
                 batch = concatenate(found)
-                weight = batch.weight
                 yield batch
                 del batch, found
                 self._stored.put(weight)
