@@ -564,9 +564,6 @@ def create_tables() -> None:  # noqa: PLR0915 one statement a table
         sa.Column("started_at", moment, nullable=False),
         sa.Column("ended_at", moment, comment="null for the current interval"),
         sa.PrimaryKeyConstraint("task_id", "source_id", "position", name="pk_status_intervals"),
-        sa.ForeignKeyConstraint(
-            ["task_id", "source_id"], ["tasks._id", "tasks.source_id"], name="fk_status_intervals_task_id"
-        ),
         comment="derived: the status intervals of each task with status changes, for task_status_intervals",
     )
     op.create_table(
@@ -667,9 +664,6 @@ def create_tables() -> None:  # noqa: PLR0915 one statement a table
         sa.Column("last_resolved_at", moment),
         sa.Column("reopened", sa.Integer(), nullable=False, comment="number of reopenings"),
         sa.PrimaryKeyConstraint("task_id", "source_id", name="pk_task_progress"),
-        sa.ForeignKeyConstraint(
-            ["task_id", "source_id"], ["tasks._id", "tasks.source_id"], name="fk_task_progress_task_id"
-        ),
         comment="derived: response and resolution times of each task with status changes, for task_cycle_times",
     )
     op.create_table(
