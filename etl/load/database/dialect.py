@@ -1,4 +1,4 @@
-"""What differs between the dialects' statements: the insert with ``on_conflict_do_update``, temporary tables, options.
+"""What differs between the dialects' statements: ``on_conflict_do_update``, rows by ids, temporary tables, options.
 
 A dialect is slow to import, so only the needed one is imported. Options of tables and indexes as keywords of ``Table``
 and ``Index`` would import both.
@@ -9,11 +9,15 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
+from sqlalchemy import ARRAY, Text, any_, literal, text
 from sqlalchemy.schema import CreateTable
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Dialect, MetaData, Table
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import ColumnElement, Connection, Dialect, MetaData, Table
+
+_MOST_PARAMETERS = 500
 
 # An index for text without a length limit in the API: PostgreSQL's btree refuses some 2,700 bytes.
 ANY_LENGTH = {"index_method": "hash"}
@@ -35,6 +39,23 @@ def insert_by(dialect: str, table: Table) -> Any:
     from sqlalchemy.dialects import sqlite
 
     return sqlite.insert(table)
+
+
+def by_ids(
+    connection: Connection, column: ColumnElement[str], ids: Iterable[str], *others: ColumnElement[str]
+) -> Iterator[tuple[ColumnElement[bool], ...]]:
+    """Yield conditions that together select the rows with these ids, one for each column.
+
+    PostgreSQL takes all ids as one value, which it parses and plans faster than many.
+    """
+    every, columns = list(ids), (column, *others)
+    if connection.dialect.name == "postgresql":
+        if every:
+            yield tuple(each == any_(literal(every, ARRAY(Text))) for each in columns)
+        return
+    for start in range(0, len(every), _MOST_PARAMETERS):
+        some = every[start : start + _MOST_PARAMETERS]
+        yield tuple(each.in_(some) for each in columns)
 
 
 def create_temporary(connection: Connection, table: Table) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
+from etl.load.database.dialect import by_ids
 from etl.load.schema.dimension_tables import statuses
 from etl.load.schema.task_tables import is_of, is_present, tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
 Field = Literal["createdAt", "updatedAt"]
 Versions = dict[str, datetime | None]  # updated_at by _id: the version of each task
@@ -23,8 +24,6 @@ _ROUNDINGS = (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1))
 _LOOKED_AT = 50
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _COLUMNS = {"createdAt": tasks.c.created_at, "updatedAt": tasks.c.updated_at}
-
-_MOST_PARAMETERS = 500  # the most ids in one statement
 
 
 def count(connection: Connection, source_id: int, *, with_inactive: bool = True) -> int:
@@ -105,8 +104,8 @@ def versions_between(connection: Connection, source_id: int, field: Field, start
 def versions_of(connection: Connection, source_id: int, ids: Collection[str]) -> Versions:
     """Return those of some tasks that the server should still have."""
     found: Versions = {}
-    for some in _portions(sorted(ids)):
-        found |= _versions(connection, source_id, tasks.c["_id"].in_(some))
+    for (some,) in by_ids(connection, tasks.c["_id"], sorted(ids)):
+        found |= _versions(connection, source_id, some)
     return found
 
 
@@ -123,9 +122,9 @@ def states_of(connection: Connection, source_id: int, ids: Collection[str]) -> d
     """Return the state of some tasks, also of those that the server no longer has."""
     own = tasks.c
     found: dict[str, StoredState] = {}
-    for some in _portions(sorted(ids)):
+    for (some,) in by_ids(connection, own["_id"], sorted(ids)):
         query = select(own["_id"], own.updated_at, own.deleted_at, own.stored_at, own.run_id)
-        rows = connection.execute(query.where(own.source_id == source_id, own["_id"].in_(some)))
+        rows = connection.execute(query.where(own.source_id == source_id, some))
         found |= {row[0]: StoredState(*row[1:]) for row in rows}
     return found
 
@@ -143,14 +142,10 @@ def _versions(connection: Connection, source_id: int, *conditions: ColumnElement
 def records(connection: Connection, source_id: int, ids: Collection[str]) -> dict[str, Any]:
     """Return the whole records of a source's tasks by their ids."""
     found: dict[str, Any] = {}
-    for some in _portions(sorted(ids)):
-        query = select(tasks.c["_id"], tasks.c.raw).where(is_of(source_id), tasks.c["_id"].in_(some))
+    for (some,) in by_ids(connection, tasks.c["_id"], sorted(ids)):
+        query = select(tasks.c["_id"], tasks.c.raw).where(is_of(source_id), some)
         found |= {row[0]: row[1] for row in connection.execute(query)}
     return found
-
-
-def _portions(ids: list[str]) -> Iterator[list[str]]:
-    return (ids[place : place + _MOST_PARAMETERS] for place in range(0, len(ids), _MOST_PARAMETERS))
 
 
 def rounding(connection: Connection, source_id: int) -> timedelta:

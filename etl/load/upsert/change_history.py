@@ -7,11 +7,12 @@ rows are read before they are replaced, for changed tasks only.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
+    CTE,
     Boolean,
-    Column,
     ColumnElement,
     Connection,
     Select,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     insert,
@@ -31,6 +33,7 @@ from sqlalchemy import (
 
 from etl.api_record import Row
 from etl.load.database.bulk_statements import fill
+from etl.load.database.dialect import by_ids
 from etl.load.database.types import Moment, moment_text
 from etl.load.schema.dimension_tables import priorities, statuses
 from etl.load.schema.task_tables import inactive_since, task_changes, task_channels, task_fields, task_tags, tasks
@@ -63,6 +66,10 @@ class _Watched:
     value_column: str | None = None
     names: Table | None = None
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.id_column, self.value_column) if name is not None)
+
 
 _WATCHED = (
     _Watched("status", id_column="status_id", names=statuses),
@@ -73,20 +80,36 @@ _WATCHED = (
     _Watched("due date", value_column="due_at"),
     _Watched("breached", value_column="is_breached"),
 )
-_IDS_AT_ONCE = 500
+_VALUES = tuple(name for each in _WATCHED for name in each.columns)
+_NOW = bindparam("now", type_=task_changes.c.seen_at.type)
 
 
-def record(connection: Connection, incoming: Table, *, changes: ColumnElement[bool], run_id: int, now: datetime) -> int:
-    """Write a row for each watched value that differs between a stored task and its incoming version.
+def record(connection: Connection, incoming: Table, *, run_id: int, now: datetime) -> int:
+    """Write a row for each watched value that differs between a stored task and its version in ``incoming``.
 
-    ``changes`` selects the pairs whose incoming version will be written; its parameter ``run`` is the run's id. Return
-    how many changes there were. When the server went back to an older version no date tells: ``changed_at`` is NULL.
+    Return how many changes there were. When the server went back to an older version no date tells: ``changed_at`` is
+    NULL.
     """
-    selects = [_differing(watched, incoming, changes, run_id, now) for watched in _WATCHED]
-    selects += [_deleted(incoming, changes, run_id, now), _returned(incoming, changes, run_id, now)]
-    statement = insert(task_changes).from_select(list(_COLUMNS), union_all(*selects))
-    result = connection.execute(statement, {"run": run_id}, execution_options={"preserve_rowcount": True})
+    result = connection.execute(
+        _recording(incoming), {"run": run_id, "now": now}, execution_options={"preserve_rowcount": True}
+    )
     return result.rowcount
+
+
+@cache
+def _recording(incoming: Table) -> Any:
+    pairs = _pairs(incoming)
+    selects = [*(_differing(watched, pairs) for watched in _WATCHED), _deleted(pairs), _returned(pairs)]
+    # Inside of the insert, because the driver of SQLite counts the rows of no statement that begins with WITH.
+    return insert(task_changes).from_select(list(_COLUMNS), union_all(*selects).add_cte(pairs, nest_here=True))
+
+
+def _pairs(incoming: Table) -> CTE:
+    """Join each incoming version to the stored one; the stored columns are ``old_...``."""
+    same = and_(incoming.c["_id"] == tasks.c["_id"], incoming.c.source_id == tasks.c.source_id)
+    old = (tasks.c[name].label(f"old_{name}") for name in ("updated_at", "deleted_at", *_VALUES))
+    new = (incoming.c[name] for name in ("_id", "source_id", "is_active", "created_at", "updated_at", *_VALUES))
+    return select(*new, *old).select_from(incoming.join(tasks, same)).cte("pairs")
 
 
 def record_children(
@@ -98,18 +121,16 @@ def record_children(
     ``stored`` gives ``updated_at`` of the stored versions. Call it before the children are replaced.
     """
     ids = [key for key in incoming if key in stored]
+    before = _children(connection, source_id, ids)
     rows: list[Row] = []
-    for start in range(0, len(ids), _IDS_AT_ONCE):
-        some = ids[start : start + _IDS_AT_ONCE]
-        before = _children(connection, source_id, some)
-        for key in some:
-            task, details = incoming[key]
-            went_back = task["updated_at"] and stored[key] and task["updated_at"] < stored[key]
-            common = {"changed_at": None if went_back else task["updated_at"], "seen_at": now, "run_id": run_id}
-            rows += [
-                {"task_id": key, "source_id": source_id, **told, **common}
-                for told in _child_changes(before[key], _values(details))
-            ]
+    for key in ids:
+        task, details = incoming[key]
+        went_back = task["updated_at"] and stored[key] and task["updated_at"] < stored[key]
+        common = {"changed_at": None if went_back else task["updated_at"], "seen_at": now, "run_id": run_id}
+        rows += [
+            {"task_id": key, "source_id": source_id, **told, **common}
+            for told in _child_changes(before[key], _values(details))
+        ]
     fill(connection, task_changes, rows)
     return len(rows)
 
@@ -122,9 +143,10 @@ def _children(connection: Connection, source_id: int, ids: Sequence[str]) -> Map
     found: dict[str, _Values] = {key: {} for key in ids}
     for field, table, key, value in _CHILDREN:
         own = table.c
-        query = select(own.task_id, own[key], own[value]).where(own.task_id.in_(ids), own.source_id == source_id)
-        for task_id, name, text in connection.execute(query.order_by(own.task_id, own.position)):
-            _add(found[task_id], field, name, text)
+        query = select(own.task_id, own[key], own[value]).where(own.source_id == source_id)
+        for (some,) in by_ids(connection, own.task_id, ids):
+            for task_id, name, text in connection.execute(query.where(some).order_by(own.task_id, own.position)):
+                _add(found[task_id], field, name, text)
     return found
 
 
@@ -150,17 +172,15 @@ def _child_changes(old: _Values, new: _Values) -> Iterator[Row]:
             yield {"field": field, "field_key": key, "old_value": before, "new_value": after}
 
 
-def _differing(
-    watched: _Watched, incoming: Table, changes: ColumnElement[bool], run_id: int, now: datetime
-) -> Select[Any]:
-    old_id, new_id = _pair(incoming, watched.id_column)
-    joined = _with_stored(incoming)
+def _differing(watched: _Watched, pairs: CTE) -> Select[Any]:
+    old_id, new_id = _pair(pairs, watched.id_column)
+    joined: Any = pairs
     if watched.names is None:
-        old_value, new_value = _pair(incoming, watched.value_column)
+        old_value, new_value = _pair(pairs, watched.value_column)
     else:
         before, after = watched.names.alias("before"), watched.names.alias("after")
         for names, key in ((before, old_id), (after, new_id)):
-            joined = joined.outerjoin(names, and_(names.c["_id"] == key, names.c.source_id == incoming.c.source_id))
+            joined = joined.outerjoin(names, and_(names.c["_id"] == key, names.c.source_id == pairs.c.source_id))
         old_value, new_value = before.c.name, after.c.name
     differs = old_id.is_distinct_from(new_id)
     if watched.id_column is None or watched.names is None:
@@ -168,46 +188,33 @@ def _differing(
         nameless = and_(old_id.is_(None), new_id.is_(None), old_value.is_distinct_from(new_value))
         differs = or_(differs, nameless)
     values = (old_id, new_id, _readable(old_value), _readable(new_value))
-    return _change(watched.field, values, incoming, run_id, now).select_from(joined).where(changes, differs)
+    return _change(watched.field, values, pairs).select_from(joined).where(differs)
 
 
-def _returned(incoming: Table, changes: ColumnElement[bool], run_id: int, now: datetime) -> Select[Any]:
-    values = (cast(null(), Text), cast(null(), Text), _readable(tasks.c.deleted_at), cast(null(), Text))
-    return (
-        _change("return", values, incoming, run_id, now)
-        .select_from(_with_stored(incoming))
-        .where(changes, tasks.c.deleted_at.is_not(None), incoming.c.is_active.is_not(False))
-    )
+def _returned(pairs: CTE) -> Select[Any]:
+    values = (cast(null(), Text), cast(null(), Text), _readable(pairs.c.old_deleted_at), cast(null(), Text))
+    returned = and_(pairs.c.old_deleted_at.is_not(None), pairs.c.is_active.is_not(False))
+    return _change("return", values, pairs).where(returned)
 
 
-def _deleted(incoming: Table, changes: ColumnElement[bool], run_id: int, now: datetime) -> Select[Any]:
+def _deleted(pairs: CTE) -> Select[Any]:
     """Give the tasks that come as inactive from now on."""
-    since = inactive_since(incoming, literal(now, tasks.c.deleted_at.type))
-    values = (cast(null(), Text), cast(null(), Text), cast(null(), Text), moment_text(since))
-    return (
-        _change("deletion", values, incoming, run_id, now)
-        .select_from(_with_stored(incoming))
-        .where(changes, tasks.c.deleted_at.is_(None), incoming.c.is_active.is_(False))
-    )
+    since = moment_text(inactive_since(pairs, _NOW))
+    values = (cast(null(), Text), cast(null(), Text), cast(null(), Text), since)
+    return _change("deletion", values, pairs).where(pairs.c.old_deleted_at.is_(None), pairs.c.is_active.is_(False))
 
 
-def _change(field: str, values: tuple[Any, ...], incoming: Table, run_id: int, now: datetime) -> Select[Any]:
-    moment = task_changes.c.seen_at.type
-    went_back = incoming.c.updated_at < tasks.c.updated_at
+def _change(field: str, values: tuple[Any, ...], pairs: CTE) -> Select[Any]:
+    went_back = pairs.c.updated_at < pairs.c.old_updated_at
     return select(
-        incoming.c["_id"],
-        incoming.c.source_id,
+        pairs.c["_id"],
+        pairs.c.source_id,
         literal(field, String),
         *values,
-        case((went_back, null()), else_=incoming.c.updated_at),
-        literal(now, moment),
-        literal(run_id, task_changes.c.run_id.type),
+        case((went_back, null()), else_=pairs.c.updated_at),
+        _NOW,
+        bindparam("run", type_=task_changes.c.run_id.type),
     )
-
-
-def _with_stored(incoming: Table) -> Any:
-    same = and_(incoming.c["_id"] == tasks.c["_id"], incoming.c.source_id == tasks.c.source_id)
-    return incoming.join(tasks, same)
 
 
 def _readable(value: ColumnElement[Any]) -> ColumnElement[str]:
@@ -216,8 +223,7 @@ def _readable(value: ColumnElement[Any]) -> ColumnElement[str]:
     return moment_text(value) if isinstance(value.type, Moment) else value
 
 
-def _pair(incoming: Table, name: str | None) -> tuple[Any, Any]:
+def _pair(pairs: CTE, name: str | None) -> tuple[Any, Any]:
     if name is None:
         return cast(null(), Text), cast(null(), Text)
-    old: Column[Any] = tasks.c[name]
-    return old, incoming.c[name]
+    return pairs.c[f"old_{name}"], pairs.c[name]

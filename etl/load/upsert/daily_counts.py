@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from etl.api_record import Row
 from etl.load.database.bulk_statements import write_each
-from etl.load.database.dialect import insert_by
+from etl.load.database.dialect import by_ids, insert_by
 from etl.load.schema.dimension_tables import RESOLVED, statuses
 from etl.load.schema.ledger_tables import source_offsets
 from etl.load.schema.task_tables import daily_counts
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 _NEW = frozenset({"open", "new"})  # as the views say it
 
-_IDS_AT_ONCE = 500
 _KEY = ("source_id", "stream_id", "day")
 _COUNTS = ("created", "resolved", "reopened", "deleted")
 _RESOLVED = select(statuses.c["_id"]).where(statuses.c.source_id == bindparam("source"), statuses.c.is_resolved)
@@ -109,10 +108,8 @@ def rebuild(connection: Connection, source_id: int) -> None:
 
 
 def _count(connection: Connection, source_id: int, ids: Iterable[str], *, sign: int) -> None:
-    every = list(ids)
-    for start in range(0, len(every), _IDS_AT_ONCE):
-        some = every[start : start + _IDS_AT_ONCE]
-        _sum_up(connection, sign, _events.c.task_id.in_(some), _events.c.source_id == source_id)
+    for (some,) in by_ids(connection, _events.c.task_id, ids):
+        _sum_up(connection, sign, some, _events.c.source_id == source_id)
 
 
 def _sum_up(connection: Connection, sign: int, *chosen: ColumnElement[bool]) -> None:

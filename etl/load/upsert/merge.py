@@ -1,8 +1,8 @@
 """Merges tasks into the table of tasks, and their children into theirs; a newer or equal ``updated_at`` wins.
 
-The tasks are staged in a temporary table. From there the database itself tells new from changed from unchanged, writes
-the history of what changes, and writes only rows that are new or changed. A reading that takes the server's word also
-stores an older version, in the place of one that an earlier run stored.
+The tasks are staged in a temporary table. There the database itself tells new from changed from unchanged, and keeps
+only rows that are new or changed. It writes their history, and then the rows. A reading that takes the server's word
+also stores an older version, in the place of one that an earlier run stored.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     update,
 )
 
 from etl.api_record import Row
 from etl.exact_json import canonical, read
 from etl.load.database.bulk_statements import fill
-from etl.load.database.dialect import create_temporary, insert_by
+from etl.load.database.dialect import by_ids, create_temporary, insert_by
 from etl.load.schema.task_tables import CHILDREN, inactive_since, tasks
 from etl.load.upsert import change_history, refresh_derived
 from etl.load.upsert.batch import Counts, Details
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
 
 _OWN = (  # written here, not by the API
     *("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "gone_at", "forgotten_at"),
 )
-_IDS_AT_ONCE = 500
 _FROM_API = [column.name for column in tasks.columns if column.name not in _OWN]
 
 incoming = Table(
@@ -61,16 +61,6 @@ incoming = Table(
 _KEY = and_(incoming.c["_id"] == tasks.c["_id"], incoming.c.source_id == tasks.c.source_id)
 
 
-def _stored_versions(connection: Connection, source_id: int, ids: Iterable[str]) -> dict[str, datetime | None]:
-    """Return ``updated_at`` of those tasks of a source that are stored."""
-    every, found = list(ids), dict[str, "datetime | None"]()
-    for start in range(0, len(every), _IDS_AT_ONCE):
-        some = tasks.c["_id"].in_(every[start : start + _IDS_AT_ONCE])
-        query = select(tasks.c["_id"], tasks.c.updated_at).where(some, tasks.c.source_id == source_id)
-        found.update((row[0], row[1]) for row in connection.execute(query))
-    return found
-
-
 def merge(
     connection: Connection, newest: Mapping[str, tuple[Row, Details]], *, run_id: int, now: datetime, takes_back: bool
 ) -> Counts:
@@ -81,17 +71,18 @@ def merge(
     fill(connection, incoming, rows)
     counts = _classify(connection, run_id=run_id, takes_back=takes_back)
     if counts.inserted or counts.updated:
-        with refresh_derived.refreshed(connection, source_id, newest):
-            stored = _stored_versions(connection, source_id, newest)
-            changes = is_changed(takes_back=takes_back)
-            counts.changes = change_history.record(connection, incoming, changes=changes, run_id=run_id, now=now)
-            statement = _merge(connection.dialect.name, takes_back=takes_back)
-            written = connection.execute(statement, {"now": now, "run": run_id}).scalars().all()
-            rewritten = {key: newest[key] for key in written}
+        if counts.inserted + counts.updated < len(rows):
+            connection.execute(_dropping_unchanged(takes_back=takes_back), {"run": run_id} if takes_back else {})
+        staged = connection.execute(_staged()).all()
+        stored = {row.id: row.updated_at for row in staged if row.is_stored}
+        written = {row.id: newest[row.id] for row in staged}
+        with refresh_derived.refreshed(connection, source_id, [row.id for row in staged if row.is_derived_from]):
+            counts.changes = change_history.record(connection, incoming, run_id=run_id, now=now)
+            connection.execute(_writing(connection.dialect.name), {"now": now, "run": run_id})
             counts.changes += change_history.record_children(
-                connection, stored, rewritten, source_id=source_id, run_id=run_id, now=now
+                connection, stored, written, source_id=source_id, run_id=run_id, now=now
             )
-            replace_children(connection, source_id, {key: details for key, (_, details) in rewritten.items()})
+            replace_children(connection, source_id, {key: details for key, (_, details) in written.items()})
     return counts
 
 
@@ -104,8 +95,7 @@ def _unify_spellings(connection: Connection) -> None:
     query = select(incoming.c["_id"], *texts).select_from(incoming.join(tasks, _KEY)).where(_is_respelled())
     pairs = connection.execute(query).all()
     same = [key for key, new, old in pairs if canonical(read(new)) == canonical(read(old))]
-    for start in range(0, len(same), _IDS_AT_ONCE):
-        some = incoming.c["_id"].in_(same[start : start + _IDS_AT_ONCE])
+    for (some,) in by_ids(connection, incoming.c["_id"], same):
         connection.execute(update(incoming).where(some).values(raw=select(tasks.c.raw).where(_KEY).scalar_subquery()))
 
 
@@ -116,8 +106,8 @@ def _wins(*, takes_back: bool) -> ColumnElement[bool]:
     return or_(is_not_older, tasks.c.run_id < bindparam("run")) if takes_back else is_not_older
 
 
-def is_changed(*, takes_back: bool) -> ColumnElement[bool]:
-    """Select the pairs whose record differs, or whose task is marked as deleted and is not.
+def _is_changed(*, takes_back: bool) -> ColumnElement[bool]:
+    """Select the pairs whose record differs, or whose task is marked as deleted and is not; it is never NULL.
 
     The statement needs the run's id as the parameter ``run`` if it ``takes_back``.
     """
@@ -142,7 +132,7 @@ def _classify(connection: Connection, *, run_id: int, takes_back: bool) -> Count
 def _classification(*, takes_back: bool) -> Any:
     new = tasks.c["_id"].is_(None)
     stale = and_(tasks.c["_id"].is_not(None), ~_wins(takes_back=takes_back))
-    counts = (new, is_changed(takes_back=takes_back), stale, _is_respelled())
+    counts = (new, _is_changed(takes_back=takes_back), stale, _is_respelled())
     return select(func.count(), *map(_count_if, counts)).select_from(incoming.outerjoin(tasks, _KEY))
 
 
@@ -156,7 +146,26 @@ def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
 
 
 @cache
-def _merge(dialect: str, *, takes_back: bool) -> Any:
+def _dropping_unchanged(*, takes_back: bool) -> Any:
+    unchanged = select(tasks.c["_id"]).where(_KEY, ~_is_changed(takes_back=takes_back)).correlate(incoming)
+    return delete(incoming).where(unchanged.exists())
+
+
+@cache
+def _staged() -> Any:
+    """List the staged tasks: the version that is stored, and whether derived rows follow from what is to change."""
+    old, new = tasks.c, incoming.c
+    is_stored = old["_id"].is_not(None)
+    is_derived_from = or_(
+        old["_id"].is_(None), old.deleted_at.is_not(None), new.is_active.is_(False),
+        *(old[name].is_distinct_from(new[name]) for name in ("status_id", "created_at", "stream_id")),
+    )  # fmt: skip
+    told = (is_stored.label("is_stored"), old.updated_at, is_derived_from.label("is_derived_from"))
+    return select(new["_id"].label("id"), *told).select_from(incoming.outerjoin(tasks, _KEY))
+
+
+@cache
+def _writing(dialect: str) -> Any:
     now = bindparam("now", type_=tasks.c.stored_at.type)
     first = {"first_seen_at": now, "first_updated_at": incoming.c.updated_at}
     own = {**first, "stored_at": now, "run_id": bindparam("run", type_=tasks.c.run_id.type)}
@@ -166,22 +175,19 @@ def _merge(dialect: str, *, takes_back: bool) -> Any:
     source = (
         select(*(incoming.c[name] for name in _FROM_API), *own.values(), deleted_at, null())
         .select_from(incoming.outerjoin(tasks, _KEY))
-        .where(or_(tasks.c["_id"].is_(None), is_changed(takes_back=takes_back)))
+        .where(true())
     )
     statement = insert_by(dialect, tasks).from_select([*_FROM_API, *own, "deleted_at", "gone_at"], source)
     written = [*_FROM_API, "stored_at", "run_id", "deleted_at", "gone_at"]
-    upsert = statement.on_conflict_do_update(
+    return statement.on_conflict_do_update(
         index_elements=["_id", "source_id"],
         set_={name: statement.excluded[name] for name in written if name not in {"_id", "source_id"}},
     )
-    return upsert.returning(tasks.c["_id"])
 
 
 def replace_children(connection: Connection, source_id: int, details: Mapping[str, Details]) -> None:
     """Put the children of a source's tasks, by ``_id``, in the place of those that are there."""
-    task_ids = list(details)
     for table in CHILDREN:
-        for start in range(0, len(task_ids), _IDS_AT_ONCE):
-            some = task_ids[start : start + _IDS_AT_ONCE]
-            connection.execute(delete(table).where(table.c.task_id.in_(some), table.c.source_id == source_id))
+        for (some,) in by_ids(connection, table.c.task_id, details):
+            connection.execute(delete(table).where(some, table.c.source_id == source_id))
         fill(connection, table, [row for of_task in details.values() for row in of_task.get(table.name, ())])

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import ColumnElement, Connection, Table, column, delete, func, insert, null, select, table
+from sqlalchemy import ColumnElement, Connection, Table, TableClause, column, delete, func, insert, null, select, table
 
+from etl.load.database.dialect import by_ids
 from etl.load.schema.task_tables import status_intervals, task_progress
 from etl.load.upsert import daily_counts
 
-_IDS_AT_ONCE = 500
 _KEPT = (("computed_status_intervals", status_intervals), ("computed_task_progress", task_progress))
 
 
@@ -33,23 +33,23 @@ def rebuild(connection: Connection, source_id: int) -> None:
     daily_counts.rebuild(connection, source_id)
     for view, kept in _KEPT:
         connection.execute(delete(kept).where(kept.c.source_id == source_id))
-        _keep(connection, view, kept, source_id)
+        told = _told(view, kept)
+        _keep(connection, told, kept, func.coalesce(told.c.source_id, null()) == source_id)
 
 
 def _replace_intervals(connection: Connection, source_id: int, ids: Collection[str]) -> None:
     """Replace the rows of these tasks of a source by what their changes say now."""
-    every = list(ids)
-    for start in range(0, len(every), _IDS_AT_ONCE):
-        some = every[start : start + _IDS_AT_ONCE]
-        for view, kept in _KEPT:
-            connection.execute(delete(kept).where(kept.c.task_id.in_(some), kept.c.source_id == source_id))
-            _keep(connection, view, kept, source_id, some)
+    for view, kept in _KEPT:
+        told = _told(view, kept)
+        for stored, computed in by_ids(connection, kept.c.task_id, ids, told.c.task_id):
+            connection.execute(delete(kept).where(stored, kept.c.source_id == source_id))
+            _keep(connection, told, kept, computed, told.c.source_id == source_id)
 
 
-def _keep(connection: Connection, view: str, kept: Table, source_id: int, some: list[str] | None = None) -> None:
-    told = table(view, *(column(own.name, own.type) for own in kept.c))
-    chosen: list[ColumnElement[bool]] = [func.coalesce(told.c.source_id, null()) == source_id]
-    if some is not None:
-        chosen = [told.c.task_id.in_(some), told.c.source_id == source_id]
+def _told(view: str, kept: Table) -> TableClause:
+    return table(view, *(column(own.name, own.type) for own in kept.c))
+
+
+def _keep(connection: Connection, told: TableClause, kept: Table, *chosen: ColumnElement[bool]) -> None:
     names = kept.c.keys()
     connection.execute(insert(kept).from_select(names, select(*(told.c[name] for name in names)).where(*chosen)))
