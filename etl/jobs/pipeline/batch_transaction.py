@@ -11,7 +11,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from etl.errors import DatabaseError, LockedError
-from etl.jobs.pipeline.prefetch import OF_CHANGED, OF_CHANGED_IN_SQLITE
+from etl.jobs.pipeline.prefetch import OF_CHANGED, OF_NEW
 from etl.jobs.pipeline.window_row import WindowProgress
 from etl.jobs.run.fenced_transactions import SourceStore
 from etl.jobs.run.options import RunCounters
@@ -56,7 +56,7 @@ class BatchWriter:
         on_progress: Progress,
     ) -> None:
         is_sqlite = store.engine.dialect.name == "sqlite"
-        self.most_prefetched = OF_CHANGED_IN_SQLITE if is_sqlite else OF_CHANGED
+        self.most_prefetched = OF_CHANGED if is_sqlite else OF_NEW
         self._store = store
         self._run_id = store.run_id
         self._counters = counters

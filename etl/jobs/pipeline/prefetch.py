@@ -15,9 +15,9 @@ from threading import Thread
 from etl.extract.http.response_page import Page
 from etl.load.upsert.batch import Batch, concatenate
 
-# Bytes of batches that wait or are being stored. More rows at once are cheaper. Changed rows are scattered over the
-# file, and SQLite holds all pages of a transaction in memory: some twenty for each row.
-OF_NEW, OF_CHANGED, OF_CHANGED_IN_SQLITE = 2**22, 2**23, 2**20
+# Bytes of batches that wait or are being stored. More new rows at once are cheaper. Changed rows are scattered over
+# the file, and SQLite holds all pages of a transaction in memory: some twenty for each row.
+OF_NEW, OF_CHANGED = 2**22, 2**20
 
 
 def prefetch(

@@ -33,14 +33,14 @@ from sqlalchemy import (
 
 from etl.api_record import Row
 from etl.load.database.bulk_statements import fill
-from etl.load.database.dialect import by_ids
 from etl.load.database.types import Moment, moment_text
 from etl.load.schema.dimension_tables import priorities, statuses
 from etl.load.schema.task_tables import inactive_since, task_changes, task_channels, task_fields, task_tags, tasks
 from etl.load.upsert.batch import Details
+from etl.load.upsert.children import Changed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
 _COLUMNS = (
@@ -112,24 +112,25 @@ def _pairs(incoming: Table) -> CTE:
     return select(*new, *old).select_from(incoming.join(tasks, same)).cte("pairs")
 
 
-def record_children(
+def record_children(  # noqa: PLR0913 - both versions of the tasks, and what each change tells
     connection: Connection, stored: Mapping[str, datetime | None], incoming: Mapping[str, tuple[Row, Details]],
-    *, source_id: int, run_id: int, now: datetime,
+    before: Changed, *, source_id: int, run_id: int, now: datetime,
 ) -> int:  # fmt: skip
     """Write a row for each tag, channel and custom field that tasks of a source gain, lose or change.
 
-    ``stored`` gives ``updated_at`` of the stored versions. Call it before the children are replaced.
+    ``stored`` gives ``updated_at`` of the stored versions, ``before`` their rows that are to be replaced.
     """
-    ids = [key for key in incoming if key in stored]
-    before = _children(connection, source_id, ids)
     rows: list[Row] = []
-    for key in ids:
-        task, details = incoming[key]
+    for key, (task, details) in incoming.items():
+        old = {name: of_tasks[key] for name, of_tasks in before.items() if key in of_tasks}
+        if key not in stored or not old:
+            continue
+        new = {name: details.get(name, ()) for name in old}
         went_back = task["updated_at"] and stored[key] and task["updated_at"] < stored[key]
         common = {"changed_at": None if went_back else task["updated_at"], "seen_at": now, "run_id": run_id}
         rows += [
             {"task_id": key, "source_id": source_id, **told, **common}
-            for told in _child_changes(before[key], _values(details))
+            for told in _child_changes(_values(old), _values(new))
         ]
     fill(connection, task_changes, rows)
     return len(rows)
@@ -137,17 +138,6 @@ def record_children(
 
 _Values = dict[tuple[str, str | None], str | None]
 """Text by field and key: of a tag or channel the key is itself."""
-
-
-def _children(connection: Connection, source_id: int, ids: Sequence[str]) -> Mapping[str, _Values]:
-    found: dict[str, _Values] = {key: {} for key in ids}
-    for field, table, key, value in _CHILDREN:
-        own = table.c
-        query = select(own.task_id, own[key], own[value]).where(own.source_id == source_id)
-        for (some,) in by_ids(connection, own.task_id, ids):
-            for task_id, name, text in connection.execute(query.where(some).order_by(own.task_id, own.position)):
-                _add(found[task_id], field, name, text)
-    return found
 
 
 def _values(details: Details) -> _Values:

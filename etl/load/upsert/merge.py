@@ -7,6 +7,8 @@ also stores an older version, in the place of one that an earlier run stored.
 
 from __future__ import annotations
 
+from collections import Counter
+from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +36,12 @@ from etl.api_record import Row
 from etl.exact_json import canonical, read
 from etl.load.database.bulk_statements import fill
 from etl.load.database.dialect import by_ids, create_temporary, insert_by
-from etl.load.schema.task_tables import CHILDREN, inactive_since, tasks
-from etl.load.upsert import change_history, refresh_derived
+from etl.load.schema.task_tables import inactive_since, tasks
+from etl.load.upsert import change_history, children, refresh_derived
 from etl.load.upsert.batch import Counts, Details
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 
@@ -58,6 +60,21 @@ incoming = Table(
     ),
     prefixes=["TEMPORARY"],
 )
+
+
+class _Kind(StrEnum):
+    """What a staged task is to the stored one."""
+
+    NEW = "new"
+    STALE = "stale"
+    """Older than what is stored."""
+    UNCHANGED = "unchanged"
+    CHANGED = "changed"
+    MOVED = "moved"
+    """Changed in what derived rows follow from."""
+
+
+_LEFT = (_Kind.STALE, _Kind.UNCHANGED)
 _KEY = and_(incoming.c["_id"] == tasks.c["_id"], incoming.c.source_id == tasks.c.source_id)
 
 
@@ -66,24 +83,37 @@ def merge(
 ) -> Counts:
     """Write those of a source's tasks, given by ``_id``, that are new or changed, with their history."""
     rows = [task for task, _ in newest.values()]
-    source_id = rows[0]["source_id"]
     create_temporary(connection, incoming)
     fill(connection, incoming, rows)
-    counts = _classify(connection, run_id=run_id, takes_back=takes_back)
+    staged = _compare(connection, run_id=run_id, takes_back=takes_back)
+    kinds = Counter(row.kind for row in staged)
+    counts = Counts(inserted=kinds[_Kind.NEW], stale=kinds[_Kind.STALE], unchanged=kinds[_Kind.UNCHANGED])
+    counts.updated = len(staged) - counts.inserted - counts.stale - counts.unchanged
     if counts.inserted or counts.updated:
-        if counts.inserted + counts.updated < len(rows):
-            connection.execute(_dropping_unchanged(takes_back=takes_back), {"run": run_id} if takes_back else {})
-        staged = connection.execute(_staged()).all()
-        stored = {row.id: row.updated_at for row in staged if row.is_stored}
-        written = {row.id: newest[row.id] for row in staged}
-        with refresh_derived.refreshed(connection, source_id, [row.id for row in staged if row.is_derived_from]):
-            counts.changes = change_history.record(connection, incoming, run_id=run_id, now=now)
-            connection.execute(_writing(connection.dialect.name), {"now": now, "run": run_id})
-            counts.changes += change_history.record_children(
-                connection, stored, written, source_id=source_id, run_id=run_id, now=now
-            )
-            replace_children(connection, source_id, {key: details for key, (_, details) in written.items()})
+        _write(connection, newest, staged, counts, run_id=run_id, now=now)
     return counts
+
+
+def _write(
+    connection: Connection, newest: Mapping[str, tuple[Row, Details]], staged: Sequence[Any], counts: Counts,
+    *, run_id: int, now: datetime,
+) -> None:  # fmt: skip
+    """Write what is new or changed of the staged tasks, and what is behind it; count the changes."""
+    written = {row.id: newest[row.id] for row in staged if row.kind not in _LEFT}
+    (source_id,) = {task["source_id"] for task, _ in written.values()}
+    for (some,) in by_ids(connection, incoming.c["_id"], newest.keys() - written.keys()):
+        connection.execute(delete(incoming).where(some))
+    moved = [row.id for row in staged if row.kind in (_Kind.NEW, _Kind.MOVED)]
+    with refresh_derived.refreshed(connection, source_id, moved):
+        counts.changes = change_history.record(connection, incoming, run_id=run_id, now=now)
+        connection.execute(_writing(connection.dialect.name), {"now": now, "run": run_id})
+    details = {key: of_task for key, (_, of_task) in written.items()}
+    before = children.changed(connection, source_id, details)
+    stored = {row.id: row.updated_at for row in staged if row.kind != _Kind.NEW}
+    counts.changes += change_history.record_children(
+        connection, stored, written, before, source_id=source_id, run_id=run_id, now=now
+    )
+    children.replace(connection, source_id, details, before)
 
 
 def _unify_spellings(connection: Connection) -> None:
@@ -106,62 +136,41 @@ def _wins(*, takes_back: bool) -> ColumnElement[bool]:
     return or_(is_not_older, tasks.c.run_id < bindparam("run")) if takes_back else is_not_older
 
 
-def _is_changed(*, takes_back: bool) -> ColumnElement[bool]:
-    """Select the pairs whose record differs, or whose task is marked as deleted and is not; it is never NULL.
-
-    The statement needs the run's id as the parameter ``run`` if it ``takes_back``.
-    """
-    is_marked = or_(
-        tasks.c.gone_at.is_not(None), and_(tasks.c.deleted_at.is_not(None), incoming.c.is_active.is_not(False))
-    )
-    differs = or_(incoming.c.raw != tasks.c.raw, is_marked)
-    return and_(tasks.c["_id"].is_not(None), _wins(takes_back=takes_back), differs)
-
-
-def _classify(connection: Connection, *, run_id: int, takes_back: bool) -> Counts:
-    """Count the staged tasks that are new, changed, unchanged and older than what is stored."""
-    query, run = _classification(takes_back=takes_back), {"run": run_id} if takes_back else {}
-    total, inserted, updated, old, respelled = connection.execute(query, run).one()
-    if respelled and connection.dialect.name == "sqlite":
+def _compare(connection: Connection, *, run_id: int, takes_back: bool) -> Sequence[Any]:
+    """List the staged tasks, each with its kind."""
+    query, run = _comparison(takes_back=takes_back), {"run": run_id} if takes_back else {}
+    staged = connection.execute(query, run).all()
+    is_any_respelled = any(row.is_same_version and row.kind not in _LEFT for row in staged)
+    if is_any_respelled and connection.dialect.name == "sqlite":
         _unify_spellings(connection)
-        total, inserted, updated, old, _ = connection.execute(query, run).one()
-    return Counts(inserted=inserted, updated=updated, stale=old, unchanged=total - inserted - updated - old)
+        staged = connection.execute(query, run).all()
+    return staged
 
 
 @cache
-def _classification(*, takes_back: bool) -> Any:
-    new = tasks.c["_id"].is_(None)
-    stale = and_(tasks.c["_id"].is_not(None), ~_wins(takes_back=takes_back))
-    counts = (new, _is_changed(takes_back=takes_back), stale, _is_respelled())
-    return select(func.count(), *map(_count_if, counts)).select_from(incoming.outerjoin(tasks, _KEY))
+def _comparison(*, takes_back: bool) -> Any:
+    """Select the staged tasks; the statement needs the run's id as the parameter ``run`` if it ``takes_back``."""
+    old, new = tasks.c, incoming.c
+    is_marked = or_(old.gone_at.is_not(None), and_(old.deleted_at.is_not(None), new.is_active.is_not(False)))
+    is_moved = or_(
+        old.deleted_at.is_not(None), new.is_active.is_(False),
+        *(old[name].is_distinct_from(new[name]) for name in ("status_id", "created_at", "stream_id")),
+    )  # fmt: skip
+    kind = case(
+        (old["_id"].is_(None), _Kind.NEW.value),
+        (~_wins(takes_back=takes_back), _Kind.STALE.value),
+        (~or_(new.raw != old.raw, is_marked), _Kind.UNCHANGED.value),
+        (is_moved, _Kind.MOVED.value),
+        else_=_Kind.CHANGED.value,
+    )
+    is_same_version = new.updated_at.is_not_distinct_from(old.updated_at)
+    columns = (new["_id"].label("id"), old.updated_at, kind.label("kind"), is_same_version.label("is_same_version"))
+    return select(*columns).select_from(incoming.outerjoin(tasks, _KEY))
 
 
 def _is_respelled() -> ColumnElement[bool]:
     """Select the pairs of one version whose texts differ: they may say the same."""
     return and_(incoming.c.updated_at.is_not_distinct_from(tasks.c.updated_at), incoming.c.raw != tasks.c.raw)
-
-
-def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
-
-
-@cache
-def _dropping_unchanged(*, takes_back: bool) -> Any:
-    unchanged = select(tasks.c["_id"]).where(_KEY, ~_is_changed(takes_back=takes_back)).correlate(incoming)
-    return delete(incoming).where(unchanged.exists())
-
-
-@cache
-def _staged() -> Any:
-    """List the staged tasks: the version that is stored, and whether derived rows follow from what is to change."""
-    old, new = tasks.c, incoming.c
-    is_stored = old["_id"].is_not(None)
-    is_derived_from = or_(
-        old["_id"].is_(None), old.deleted_at.is_not(None), new.is_active.is_(False),
-        *(old[name].is_distinct_from(new[name]) for name in ("status_id", "created_at", "stream_id")),
-    )  # fmt: skip
-    told = (is_stored.label("is_stored"), old.updated_at, is_derived_from.label("is_derived_from"))
-    return select(new["_id"].label("id"), *told).select_from(incoming.outerjoin(tasks, _KEY))
 
 
 @cache
@@ -183,11 +192,3 @@ def _writing(dialect: str) -> Any:
         index_elements=["_id", "source_id"],
         set_={name: statement.excluded[name] for name in written if name not in {"_id", "source_id"}},
     )
-
-
-def replace_children(connection: Connection, source_id: int, details: Mapping[str, Details]) -> None:
-    """Put the children of a source's tasks, by ``_id``, in the place of those that are there."""
-    for table in CHILDREN:
-        for (some,) in by_ids(connection, table.c.task_id, details):
-            connection.execute(delete(table).where(some, table.c.source_id == source_id))
-        fill(connection, table, [row for of_task in details.values() for row in of_task.get(table.name, ())])

@@ -12,8 +12,7 @@ from etl.load.ledger.rejected_records import digest_of
 from etl.load.schema.dimension_tables import DIMENSIONS
 from etl.load.schema.ledger_tables import rejected_records, source_offsets, sources
 from etl.load.schema.task_tables import is_of, task_changes, tasks
-from etl.load.upsert import dimensions
-from etl.load.upsert.merge import replace_children
+from etl.load.upsert import children, dimensions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,7 +34,8 @@ def replace(connection: Connection, batch: Batch) -> None:
     _update(connection, tasks, batch.tasks)
     details = {row["_id"]: behind for row, behind in zip(batch.tasks, batch.details, strict=True)}
     if details:
-        replace_children(connection, batch.tasks[0]["source_id"], details)
+        source_id = batch.tasks[0]["source_id"]
+        children.replace(connection, source_id, details, children.changed(connection, source_id, details))
 
 
 def named(connection: Connection, table: Table, source_id: int) -> list[tuple[str, Any]]:
