@@ -109,6 +109,17 @@ class TestSystemd:
         config.write_text(f'database_url = "{urls[0]}"\n{text}')
         assert warning not in run_cli("schedule", "systemd", "--user").stderr
 
+    def test_cron_warns_of_a_password_of_this_shell_only(self, run_cli, config):
+        text, said = config.read_text(), []
+        for password in ("", ":p"):
+            config.write_text(f'database_url = "postgresql://kore{password}@db.example.com/kore"\n{text}')
+            for words in (["cron"], ["cron", "--user"], ["systemd", "--user"]):
+                told = run_cli("schedule", *words, env={"PGPASSWORD": "p"}).stderr
+                said.append("which a schedule does not have: PGPASSWORD" in told)
+        assert said == [True, True, True, False, False, False]
+        config.write_text(f'database_url = "postgresql://kore@db.example.com/kore"\n{text}')
+        assert "PGPASSWORD" not in run_cli("schedule", "cron").stderr
+
     def test_the_service_runs_a_sync_that_works(self, run_cli, config, tmp_path):
         service = directives(printed_units(run_cli("schedule", "systemd").stdout)[f"/etc/systemd/system/{UNITS[0]}"])
         credentials, state = tmp_path / "credentials", tmp_path / "state"

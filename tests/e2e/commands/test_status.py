@@ -69,6 +69,13 @@ def content(url: str) -> dict[str, list[object]]:
     return found
 
 
+def _states(run_cli, database) -> list[str]:
+    """The states that ``runs`` and ``runs show 2`` tell."""
+    listed = json.loads(run_cli("runs", "--output", "json", env=database).stdout)
+    shown = json.loads(run_cli("runs", "show", "2", "--output", "json", env=database).stdout)
+    return [run["state"] for run in (*listed, shown)]
+
+
 class TestStatus:
     def test_shows_a_source_without_credentials_or_network(self, run_cli, database):
         done = run_cli("status", env=database)
@@ -85,10 +92,12 @@ class TestStatus:
         told = run_cli("status", env=database).stdout
         assert "at work now" not in told
         assert "last run        2, a sync, abandoned (" in told
+        assert _states(run_cli, database) == ["abandoned", "finished", "abandoned"]
         engine = open_engine(url)
         lock = named_lock(engine, f"sync 127.0.0.1 {server.options.account_id} {server.options.stream_id}")
         assert lock.acquire(wait=False)
         assert "at work now     2, a sync" in run_cli("status", env=database).stdout
+        assert _states(run_cli, database) == ["running", "finished", "running"]
         lock.release()
         engine.dispose()
 
