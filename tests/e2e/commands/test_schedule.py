@@ -40,6 +40,7 @@ HARDENED = {
     "SystemCallArchitectures": "native",
     "UMask": "0077",
 }
+CRON_LINE = re.compile(r"^([\d*/]+ ){4}[\d*/]+  ")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -311,6 +312,13 @@ class TestCron:
             command = ["/bin/sh", "-c", line.split(maxsplit=5)[5]]
             done = subprocess.run(command, cwd="/", env=bare, capture_output=True, check=False)
             assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+    def test_documented_lines_name_the_command_by_its_path(self):
+        pages = [CHECKOUT / "README.md", *(CHECKOUT / "docs").rglob("*.md"), *(CHECKOUT / "config").rglob("*.cron")]
+        lines = [line for page in pages for line in page.read_text().splitlines() if CRON_LINE.match(line)]
+        assert len(lines) > 5
+        bare = re.compile(r"(?<!/opt/kore-etl/bin/)kore-etl (sync|report|backup)")
+        assert [line for line in lines if bare.search(line)] == []
 
     @pytest.mark.usefixtures("config")
     def test_its_command_is_a_sync_that_works_and_says_nothing(self, run_cli, tmp_path):
