@@ -239,6 +239,7 @@ class TestRefusals:
         assert done.returncode == 4
         assert server.request_count == 2
         assert "client_secret" in done.stderr
+        assert done.stderr.count("error: ") == 1
         assert database.run()["state"] == "failed"
         assert database.run()["exit_code"] == 4
 
