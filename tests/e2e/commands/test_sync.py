@@ -113,7 +113,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def hold(server: Sandbox, after: int = 1) -> None:
-    """Let the server answer so many requests, and then so slowly that whoever asks is at work for a while.
+    """Let the server answer ``after`` requests, and then so slowly that a sync is at work for a while.
 
     Before that, too, each answer should take longer than it takes to notice here that it was asked for.
     """
