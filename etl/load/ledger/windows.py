@@ -84,13 +84,6 @@ def of_job(connection: Connection, source_id: int, job: str, *, since: datetime 
     return [WindowRow(*row) for row in connection.execute(query.order_by(columns.start_at, columns.id))]
 
 
-def latest_of_job(connection: Connection, source_id: int, job: str) -> datetime | None:
-    """Return the checkpoint of the job's latest window."""
-    columns = sync_windows.c
-    query = select(columns.checkpoint_at).where(columns.source_id == source_id, columns.job == job)
-    return connection.execute(query.order_by(columns.id.desc()).limit(1)).scalar()
-
-
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a job came without a gap, and the server's time when its first window was opened."""
