@@ -34,11 +34,9 @@ def fill(connection: Connection, number: int, now: datetime) -> None:
         "base_url": "https://host",
         "host": "host",
         "account_id": "a-1",
-        "timezone": "UTC",
     }
     _insert(connection, sources, iter([source | {"stream_id": "s-1", "created_at": moment}]))
     run = {"id": 1, "source_id": 1, "command": "sync", "state": "finished", "version": "0", "settings": "{}"}
-    run |= {name: 0 for name, column in sync_runs.c.items() if column.server_default is not None}
     _insert(connection, sync_runs, iter([run | {"started_at": moment, "finished_at": moment}]))
     _insert(connection, watermarks, iter([{"source_id": 1, "value": moment, "moved_at": moment, "run_id": 1}]))
     _insert(connection, statuses, _named("sts", STATUSES, category=CATEGORIES))
@@ -94,8 +92,8 @@ def _text(moment: datetime) -> str:
 
 
 def _insert(connection: Connection, table: Table, rows: Iterator[Row]) -> None:
-    """Insert by the driver itself: the quickest way of each database."""
-    stored = [column for column in table.columns if column.computed is None]
+    """Insert by the driver itself: the quickest way of each database. What has a default gets it."""
+    stored = [column for column in table.columns if column.computed is None and column.server_default is None]
     names = [column.name for column in stored if column.name != "id" or table in {sources, sync_runs}]
     values = ([row.get(name) for name in names] for row in rows)
     driver: Any = connection.connection.driver_connection
