@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table
 
 from etl.load.schema.dimension_tables import agents, priorities, queues, statuses
 from etl.load.schema.ledger_tables import sources, sync_runs, watermarks
-from etl.load.schema.task_tables import task_changes, tasks
+from etl.load.schema.task_tables import task_changes, task_fields, tasks
 
 STATUSES = ("Open", "In-Progress", "Pending", "Resolved", "Closed")
 CATEGORIES = ("open", "inProgress", "pending", "resolved", "closed")
@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 
 def fill(connection: Connection, number: int, now: datetime) -> None:
-    """Insert so many tasks with some three changes each, in the caller's transaction."""
+    """Insert so many tasks with a custom field and some three changes each, in the caller's transaction."""
     moment = _text(now)
     source = {
         "id": 1,
@@ -45,6 +45,7 @@ def fill(connection: Connection, number: int, now: datetime) -> None:
         rows = ({"_id": _id(prefix, place), "source_id": 1, "name": f"{prefix} {place}"} for place in range(how_many))
         _insert(connection, table, rows)
     _insert(connection, tasks, (row for row, _ in _history(number, now)))
+    _insert(connection, task_fields, (_field(row) for row, _ in _history(number, now)))
     _insert(connection, task_changes, (change for _, changes in _history(number, now) for change in changes))
 
 
@@ -80,6 +81,10 @@ def _history(number: int, now: datetime) -> Iterator[tuple[Row, list[Row]]]:
 def _change(row: Row, field: str, old: str, new: str, at: datetime) -> Row:
     change = {"task_id": row["_id"], "source_id": 1, "field": field, "old_id": old, "new_id": new}
     return change | {"old_value": old, "new_value": new, "changed_at": _text(at), "seen_at": _text(at), "run_id": 1}
+
+
+def _field(row: Row) -> Row:
+    return {"task_id": row["_id"], "source_id": 1, "position": 0, "key": "Produktgruppe", "text": row["queue"]}
 
 
 def _id(prefix: str, number: int) -> str:

@@ -1,4 +1,4 @@
-"""What a report costs: its statements, the work of the database and memory, counted at two numbers of tasks."""
+"""What a report and the documented questions cost: statements, the database's work and memory, all of them counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, event
 
 from benchmarks.filling import fill
-from etl.load.database.engine import open_engine
+from etl.explore.datasette_metadata import questions
+from etl.load.database.engine import open_engine, reading
 from etl.load.schema.metadata import metadata
 from etl.load.schema.postgres_statistics import count_rows
 from etl.load.upsert import refresh_derived
@@ -83,3 +84,15 @@ def test_a_report_costs_no_more_than_its_tasks(migrated_url: str) -> None:
     assert many["work"] <= 1.1 * MANY / FEW * few["work"], found
     assert many["bytes"] <= MANY * MOST_BYTES, found
     assert many["bytes"] <= 0.85 * MANY / FEW * few["bytes"], found
+
+
+def test_no_question_reads_a_table_once_for_each_task(migrated_url: str) -> None:
+    engine = open_engine(migrated_url)
+    work: dict[str, dict[int, int]] = {question.title: {} for question in questions()}
+    for tasks in (FEW, MANY):
+        refill(engine, tasks)
+        for question in questions():
+            with counted(engine) as found, reading(engine) as connection:
+                connection.exec_driver_sql(question.sql).all()
+            work[question.title][tasks] = found["work"]
+    assert {title: each for title, each in work.items() if each[MANY] > 1.5 * MANY / FEW * each[FEW] + 1000} == {}
