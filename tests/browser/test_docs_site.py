@@ -1,4 +1,4 @@
-"""The site of the documentation in a real browser: it fits, it shows its pictures, and its search finds what one needs."""
+"""The site of the documentation in a real browser: it fits, it shows its pictures, and its search finds pages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(browser: Browser, site: Path, name: str, width: int = 1440, scheme: str = "light") -> Page:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-    page.goto(f"{(site / name.split('?')[0]).as_uri()}{name[name.find('?') :] if '?' in name else ''}")
+    page.goto(f"{site.as_uri()}/{name}")
     return page
 
 
