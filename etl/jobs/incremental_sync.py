@@ -25,9 +25,9 @@ from etl.extract.paging.read_strategy import Paging, ReadStrategy
 from etl.jobs.pipeline.capability_drift import check_filter, check_newest
 from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.pipeline.prefetch import prefetch
-from etl.jobs.pipeline.read_unresolved import read_unresolved
+from etl.jobs.pipeline.read_unresolved_tasks import read_unresolved_tasks
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
-from etl.jobs.pipeline.reverted_names import ShownVersions
+from etl.jobs.pipeline.revert_dimension_names import ShownVersions
 from etl.jobs.pipeline.window_row import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, watermarks
@@ -55,7 +55,7 @@ def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -
         _load_windows(run, strategy, since)
     else:
         read_windows(run, TimeRange("sync", strategy.field, Paging.SPLIT_WINDOWS, since))
-        read_unresolved(run, strategy)
+        read_unresolved_tasks(run, strategy)
     advance(run)
 
 
