@@ -85,6 +85,7 @@ def read_windows(run: RunContext, time_range: TimeRange) -> None:
         CapabilityDriftError: the server is not as it was found to be; the ledger tells how far it is stored.
         EtlError: as the client raises it, once the shortest window fails too.
     """
+    run.store.commit()  # another thread sends the requests
     sizer = _window_sizer(run)
     start = time_range.start
     while (last := _last(run, time_range)) is None or start < last:

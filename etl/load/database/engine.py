@@ -78,8 +78,8 @@ def _create(url: URL) -> Engine:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Give a connection in a transaction that only reads."""
-    with engine.connect().execution_options(sqlite_begin="DEFERRED") as connection, connection.begin():
+    """Give a connection in a transaction that only reads; it is not committed."""
+    with engine.connect().execution_options(sqlite_begin="DEFERRED") as connection:
         yield connection
 
 

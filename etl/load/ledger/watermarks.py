@@ -10,7 +10,7 @@ from etl.load.schema.ledger_tables import sync_runs, watermarks
 from etl.load.schema.task_tables import is_of, tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
 
@@ -37,21 +37,23 @@ def advance(
     """Move the watermark forward to ``value``, never back. Tell whether it moved."""
     known = read(connection, source_id)
     moves = known is None or known < value
-    if moves:
-        put(connection, source_id, value, run_id=run_id, now=now)
+    values = {"value": value, "moved_at": now, "run_id": run_id} if moves else {}
     if lookback_read_at is not None:
-        read_at = update(watermarks).where(watermarks.c.source_id == source_id)
-        connection.execute(read_at.values(lookback_read_at=lookback_read_at))
+        values["lookback_read_at"] = lookback_read_at
+    _store(connection, source_id, values, is_new=known is None)
     return moves
 
 
 def put(connection: Connection, source_id: int, value: datetime, *, run_id: int, now: datetime) -> None:
     """Set the watermark to ``value``, also backwards, at a user's request."""
-    known = read(connection, source_id)
     values = {"value": value, "moved_at": now, "run_id": run_id}
-    if known is None:
+    _store(connection, source_id, values, is_new=read(connection, source_id) is None)
+
+
+def _store(connection: Connection, source_id: int, values: Mapping[str, object], *, is_new: bool) -> None:
+    if is_new:
         connection.execute(insert(watermarks).values(source_id=source_id, **values))
-    else:
+    elif values:
         connection.execute(update(watermarks).where(watermarks.c.source_id == source_id).values(**values))
 
 
