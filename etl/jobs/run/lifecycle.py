@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine
@@ -23,7 +23,7 @@ from etl.jobs.run.page_requests import Fetcher
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.run.server_clock import ServerClock
 from etl.jobs.run.source_lease import SourceLease, hold_source
-from etl.load.ledger import runs, sources
+from etl.load.ledger import retention, runs, sources, watermarks
 from etl.load.queries import present_tasks
 from etl.load.schema import deferred_indexes, postgres_sequences
 from etl.load.upsert import erase
@@ -31,6 +31,8 @@ from etl.logs import get_logger
 from etl.transform import Stream
 
 log = get_logger()
+
+_SEPARATE = timedelta(days=1)  # how long each quiet run has a row of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,8 +183,15 @@ def _state(error: BaseException) -> str:
 
 def _close(run: RunContext, *, state: str, exit_code: int, error: str | None) -> None:
     run.writer.count_requests()
-    with run.store.reading(Engine.begin) as connection:
-        marks = {"watermark_before": run.watermark_before, "watermark_after": run.store.watermark()}
+    now, store = run.clock(), run.store
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    with store.reading(Engine.begin) as connection:
+        marks = {
+            "watermark_before": run.watermark_before,
+            "watermark_after": watermarks.read(connection, store.source_id),
+        }
         counts = {**asdict(run.counters), **marks}
-        runs.finish(connection, run.id, state=state, exit_code=exit_code, counts=counts, now=run.clock(), error=error)
-    run.store.commit()
+        runs.finish(connection, run.id, state=state, exit_code=exit_code, counts=counts, now=now, error=error)
+        if run.watermark_before is not None and run.watermark_before < hour:  # once an hour is enough
+            retention.roll_up_quiet_runs(connection, store.source_id, hour - _SEPARATE)
+    store.commit()
