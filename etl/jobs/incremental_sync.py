@@ -28,7 +28,7 @@ from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.read_unresolved_tasks import read_unresolved_tasks
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.revert_dimension_names import ShownVersions
-from etl.jobs.pipeline.window_row import WindowProgress
+from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, watermarks
 from etl.load.queries import present_tasks

@@ -30,15 +30,8 @@ class LockSession:
         with self._mutex:
             if number in self._held:
                 return False
-            connection = self._connection or _connected(engine)
-            try:
-                is_free = bool(_ask(connection, "pg_try_advisory_lock", number))
-            except BaseException:
-                self._connection = None  # the server has freed what it held; fencing stops the runs that go on
-                connection.invalidate()
-                connection.close()
-                raise
-            self._connection = connection
+            self._connection = self._connection or _connected(engine)
+            is_free = bool(self._ask("pg_try_advisory_lock", number))
             if is_free:
                 self._held.add(number)
             self._close_if_unused()
@@ -48,13 +41,25 @@ class LockSession:
         """Free a lock that this session holds."""
         with self._mutex:
             self._held.discard(number)
-            if self._connection is not None:
-                with suppress(DatabaseError):  # the server is gone, and the lock with it
-                    _ask(self._connection, "pg_advisory_unlock", number)
-                self._close_if_unused()
+            with suppress(DatabaseError):  # the server is gone, and the lock with it
+                self._ask("pg_advisory_unlock", number)
+            self._close_if_unused()
+
+    def _ask(self, function: str, number: int) -> object:
+        if self._connection is None:
+            return None
+        try:
+            return self._connection.execute(text(f"select {function}(:number)"), {"number": number}).scalar()
+        except BaseException:
+            self._close()  # the server has freed what it held; fencing stops the runs that go on
+            raise
 
     def _close_if_unused(self) -> None:
-        if self._connection is not None and not self._held:
+        if not self._held:
+            self._close()
+
+    def _close(self) -> None:
+        if self._connection is not None:
             # An unlocked session of the pool would do, but a lost unlock must never keep a lock.
             self._connection.invalidate()
             self._connection.close()
@@ -103,7 +108,3 @@ def _connected(engine: Engine) -> Connection:
         connection.close()
         raise
     return connection
-
-
-def _ask(connection: Connection, function: str, number: int) -> object:
-    return connection.execute(text(f"select {function}(:number)"), {"number": number}).scalar()

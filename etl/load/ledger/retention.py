@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Text, cast, delete, func, literal_column, or_
 
 from etl.errors import ExitCode
 from etl.load.ledger.rejected_records import is_counted
-from etl.load.queries.tasks import is_read_again
+from etl.load.ledger.windows import is_read_again
 from etl.load.schema.ledger_tables import rejected_records, sync_runs, sync_windows, watermarks
 
 if TYPE_CHECKING:
