@@ -130,7 +130,7 @@ def _build(
     on_progress: Progress,
 ) -> RunContext:
     counters = RunCounters()
-    store, source = _open_row(engine, spec, command, counters, clock())
+    store, source = _open_row(engine, spec, command, counters, clock)
     transformer = BatchTransformer(
         Stream(source.id, source.stream_id),
         drop_fields=spec.options.drop_fields,
@@ -159,15 +159,16 @@ def _build(
 
 
 def _open_row(
-    engine: Engine, spec: SourceSpec, command: str, counters: RunCounters, now: datetime
+    engine: Engine, spec: SourceSpec, command: str, counters: RunCounters, clock: Callable[[], datetime]
 ) -> tuple[SourceStore, sources.Source]:
     """Open the run's row; the store holds the transaction that commits it before the first request."""
     ids = {"account_id": spec.account_id, "stream_id": spec.stream_id}
     with ExitStack() as if_it_fails:
         connection = if_it_fails.enter_context(engine.connect())
+        connection.begin()  # on SQLite it waits for other writers, before the time is read
         postgres_sequences.catch_up(connection)
-        source = sources.register(connection, name=spec.name, base_url=spec.base_url, now=now, **ids)
-        run_id = runs.begin(connection, source.id, command, settings=spec.settings, now=now)
+        source = sources.register(connection, name=spec.name, base_url=spec.base_url, now=clock(), **ids)
+        run_id = runs.begin(connection, source.id, command, settings=spec.settings, now=clock())
         if_it_fails.pop_all()
     return SourceStore(connection, source.id, run_id, counters), source
 
