@@ -30,7 +30,7 @@ from etl.workers.queue_schema import QueueState, make_queue, read_queue
 from tests.conftest import CHECKOUT, clean_environment
 from tests.processes import Preloaded, Running
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class Company:
@@ -72,14 +72,14 @@ class Company:
             connection.execute(text("update sources set next_due_at = now() - interval '1 minute' where every > 0"))
 
     def start(self, *arguments: str) -> Running:
-        worker = self.command("worker", "--tick", "1s", "--stall-after", "2s", *arguments)
+        worker = self.command("worker", "--tick", "1s", "--stall-after", "5s", *arguments)
         self.workers.append(worker)
         return worker
 
     def stop(self, worker: Running) -> list[dict[str, Any]]:
         """Let a worker end, and return its log."""
         worker.send_signal(signal.SIGTERM)
-        done = worker.wait(20)
+        done = worker.wait(SECONDS)
         self.workers.remove(worker)
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
@@ -161,10 +161,10 @@ def test_two_workers_sync_six_sources_of_three_accounts(company, serve):
 def test_another_worker_goes_on_after_a_kill(company, serve):
     name = company.add(serve(1, 1, tasks=300, latency_ms=300))
     company.schedule()
-    killed = company.start()
+    killed = company.start("--stall-after", "2s")
     company.until("select count(*) > 0 from tasks", [(True,)])
     company.kill(killed)
-    company.start()
+    company.start("--stall-after", "2s")
     company.until("select state from sync_runs order by id", [("abandoned",), ("finished",)])
     company.assert_equal_to_servers()
     company.until(JOBS, [])
