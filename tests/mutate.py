@@ -82,8 +82,8 @@ class Trial:
         session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined] # children share it
         paths = sorted(path.relative_to(CHECKOUT) for part in CORE for path in (CHECKOUT / part).rglob("*.py"))
         every = [(path, number) for path in paths if self._options.only in str(path) for number in range(count(path))]
-        places = random.Random(self._options.seed).sample(every, min(self._options.sample, len(every)))
-        waiting = [changed(path, number) for path, number in reversed(places)]
+        picked = random.Random(self._options.seed).sample(every, min(self._options.sample, len(every)))
+        waiting = [changed(path, number) for path, number in reversed(picked)]
         items = {item.nodeid: item for item in session.items}
         for path in paths:
             importlib.import_module(module_of(path))
