@@ -17,7 +17,7 @@ from datasette.database import Database
 from datasette.plugins import pm
 
 from etl.errors import ConfigError, DatabaseError
-from etl.explore import key_links, template_variables
+from etl.explore import foreign_key_links, template_variables
 from etl.explore.datasette_metadata import DATABASE, describe
 
 HOST = "127.0.0.1"
@@ -91,7 +91,7 @@ def make_app(file: Path) -> _App:
         raise DatabaseError(message) from error
     # With rich, each mistyped statement would print a long traceback with all values.
     handle_exception.rich = None
-    for plugin in (key_links, template_variables):
+    for plugin in (foreign_key_links, template_variables):
         if not pm.is_registered(plugin):
             pm.register(plugin)
     app: _App = datasette.app()

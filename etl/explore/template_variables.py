@@ -13,7 +13,7 @@ from datasette.utils import urlsafe_components
 from markupsafe import Markup, escape
 
 from etl.explore.datasette_metadata import DATABASE, Question, questions
-from etl.explore.key_links import link
+from etl.explore.foreign_key_links import link
 
 _ROWS = 3  # of each question
 _PATIENCE_MS = 4000

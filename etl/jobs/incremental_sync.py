@@ -28,7 +28,7 @@ from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.read_unresolved import read_unresolved
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.reverted_names import ShownVersions
-from etl.jobs.pipeline.window_row import WindowProgress
+from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, watermarks
 from etl.load.queries import present_tasks

@@ -17,9 +17,9 @@ from etl.extract.http.query import Query
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, choose_strategy
-from etl.jobs.comparison.compare_counts import BEGINNING_OF_TIME, CountComparison
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError, confirm_deletions
-from etl.jobs.pipeline.account_of_run import note_reconciled, take_account
+from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison
+from etl.jobs.pipeline.compare_totals import note_reconciled, take_account
 from etl.jobs.run.lifecycle import make_indexes
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.sync import sync

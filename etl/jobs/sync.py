@@ -5,7 +5,7 @@ from __future__ import annotations
 from etl.extract.capabilities import CapabilityDriftError
 from etl.extract.paging.read_strategy import ReadStrategy, choose_strategy
 from etl.jobs.incremental_sync import advance, load_changes, load_newest_first
-from etl.jobs.pipeline.account_of_run import take_account
+from etl.jobs.pipeline.compare_totals import take_account
 from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.read_windows_in_parallel import read_in_parallel

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from etl.api_record import KNOWN, Row
 from etl.exact_json import canonical, read, shown
-from etl.transform.children import entries
+from etl.transform.child_rows import entries
 from etl.transform.convert_values import cut, ident, moment, number, text
 
 _NEVER_FIELDS = frozenset(["_id", "fields"])

@@ -8,7 +8,7 @@ from functools import lru_cache
 from etl.api_record import KNOWN, Row
 from etl.exact_json import canonical, clean, clean_text, is_too_deep, plain_canonical, shown
 from etl.times import parse_time
-from etl.transform.children import participant_rows, queue_rows, word_rows
+from etl.transform.child_rows import participant_rows, queue_rows, word_rows
 from etl.transform.convert_values import LONGEST_ID, boolean, cut, ident, moment, text
 from etl.transform.custom_fields import field_rows, split_keys
 from etl.transform.dimensions import case_row, priority_row, status_row

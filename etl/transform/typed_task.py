@@ -16,7 +16,7 @@ from msgspec import DecodeError, Raw
 from etl.api_record import UNTOLD, Field, Record, Row, Task, field_from
 from etl.exact_json import read, shown
 from etl.times import parse_time
-from etl.transform.children import participant_rows, queue_rows, word_rows
+from etl.transform.child_rows import participant_rows, queue_rows, word_rows
 from etl.transform.convert_values import cut, ident, moment, text
 from etl.transform.custom_fields import EXAMPLE, is_field, value_columns
 from etl.transform.dimensions import case_of, priority_row, status_row

@@ -19,8 +19,8 @@ from etl.extract.http.response_page import Page, is_inactive, moment_of
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import READERS, choose_strategy
-from etl.jobs.comparison.compare_counts import BEGINNING_OF_TIME, CountComparison, TooManyDifferencesError
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
+from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison, TooManyDifferencesError
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import present_tasks
 

@@ -16,7 +16,7 @@ from etl.extract.paging.read_strategy import READERS, ReadStrategy
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates
 from etl.jobs.comparison.find_missing_tasks import undated_pages
 from etl.jobs.pipeline.capability_drift import check_filter
-from etl.jobs.pipeline.window_row import WindowProgress
+from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import present_tasks
 from etl.load.queries.find_canary import Canary, find_canary_from

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 from etl.errors import DatabaseError, EtlError
-from etl.jobs.diagnostics.check_result_type import CheckResult, failed, ok, unknown, warning
+from etl.jobs.diagnostics.check_result import CheckResult, failed, ok, unknown, warning
 from etl.load.database.engine import reading
 from etl.load.schema import migrate as schema
 

@@ -16,7 +16,7 @@ from etl.errors import ApiError, AuthError, DatabaseError, EtlError, LockedError
 from etl.extract.http.query import Query
 from etl.extract.http.rate_limiter import RateLimiter
 from etl.extract.http.response_errors import BadTokenError, UnusableAnswerError
-from etl.jobs.diagnostics.check_result_type import CheckResult, failed, ok, unknown, warning
+from etl.jobs.diagnostics.check_result import CheckResult, failed, ok, unknown, warning
 from etl.jobs.run.lifecycle import SourceSpec
 from etl.load.database.engine import reading
 from etl.load.database.locks import named_lock

@@ -12,10 +12,10 @@ from etl.api_record import Row
 from etl.extract.capabilities import ServerCapabilities
 from etl.jobs.run.source_lease import command_lock
 from etl.load.database.engine import reading
+from etl.load.ledger import windows
 from etl.load.ledger.schedules import seconds_late
 from etl.load.ledger.sources import identity
 from etl.load.queries import status
-from etl.load.queries import tasks as lookup
 
 TimeRange = tuple[datetime, datetime]
 Identity = tuple[str, str, str]
@@ -120,8 +120,8 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
         deleted=deleted,
         rejected=status.kept_aside(connection, key),
         account=status.account(connection, key),
-        gaps=lookup.gaps(connection, key),
-        unverified=lookup.unverified(connection, key),
+        gaps=windows.gaps(connection, key),
+        unverified=windows.unverified(connection, key),
         oldest_reading=oldest,
         mended=status.mended_since(connection, key, oldest),
         probed_at=source["probed_at"],

@@ -19,7 +19,7 @@ from etl.exact_json import canonical
 from etl.extract.http.response_errors import parse
 from etl.load.database.secure_delete import erasing, scrub
 from etl.load.schema.dimension_tables import priorities, statuses
-from etl.load.upsert import rebuild_rows, refresh_derived, unknown_record_keys
+from etl.load.upsert import rebuild_rows, refresh_derived, unknown_json_keys
 from etl.logs import get_logger
 from etl.times import utc_offsets
 from etl.transform import TaskRows, dropper, transform
@@ -113,7 +113,7 @@ def _clear(run: RunContext, paths: frozenset[str]) -> None:
     with run.store.writing(erasing) as connection:
         rebuild_rows.clear_history(connection, source_id, whole=whole, names=names, is_dropped=custom_fields(paths))
         rebuild_rows.clear_people(connection, source_id, people_columns(paths))
-        unknown_record_keys.drop_all(connection, source_id)
+        unknown_json_keys.drop_all(connection, source_id)
         for number, raw in rebuild_rows.rejected(connection, source_id):
             less = canonical(drop(parse(raw.encode())))
             if less != raw:

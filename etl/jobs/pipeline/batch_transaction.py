@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from etl.errors import DatabaseError, LockedError
 from etl.jobs.pipeline.prefetch import OF_CHANGED, OF_NEW
-from etl.jobs.pipeline.window_row import WindowProgress
+from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.fenced_transactions import SourceStore
 from etl.jobs.run.options import RunCounters
 from etl.jobs.run.page_requests import Fetcher
@@ -22,7 +22,7 @@ from etl.load.database.engine import storing
 from etl.load.database.errors import UnstorableError
 from etl.load.ledger import rejected_records, runs, watermarks, windows
 from etl.load.schema.postgres_statistics import count_rows
-from etl.load.upsert import unknown_record_keys
+from etl.load.upsert import unknown_json_keys
 from etl.load.upsert.batch import Batch, Counts, Rejected
 from etl.load.upsert.store_batch import store, store_what_fits
 from etl.logs import get_logger
@@ -148,7 +148,7 @@ class BatchWriter:
     def _keep_unknown_keys(self, connection: Connection, batch: Batch, now: datetime) -> list[str]:
         new = {key: found for key, found in batch.unknown_keys.items() if key not in self._seen_keys}
         self._seen_keys |= new.keys()
-        return unknown_record_keys.keep(connection, self._store.source_id, new, run_id=self._run_id, now=now)
+        return unknown_json_keys.keep(connection, self._store.source_id, new, run_id=self._run_id, now=now)
 
     def _write_window(self, connection: Connection, window: WindowProgress) -> WindowProgress:
         window_id = window.id or windows.open_window(

@@ -15,7 +15,7 @@ from etl.extract.paging.page_checks import EVERYTHING, Fetch, Window
 from etl.extract.paging.read_strategy import READERS, Paging
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.reverted_names import ShownVersions
-from etl.jobs.pipeline.window_row import WindowProgress
+from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.logs import bound
 from etl.times import interval

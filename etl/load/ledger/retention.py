@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, delete, func, or_, select, update
 
 from etl.load.ledger.rejected_records import is_counted
-from etl.load.queries.tasks import is_read_again
+from etl.load.ledger.windows import is_read_again
 from etl.load.schema.ledger_tables import rejected_records, sync_runs, sync_windows, watermarks
 
 if TYPE_CHECKING:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, column, exists, insert, select, table, update
 
+from etl.load.database.types import Moment
 from etl.load.schema.ledger_tables import sync_windows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+
+_WINDOW = sync_windows.c
+_gaps = table(
+    "coverage_gaps", column("source_id", BigInteger), column("gap_start", Moment), column("gap_end", Moment)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +84,6 @@ def of_job(connection: Connection, source_id: int, job: str, *, since: datetime 
     return [WindowRow(*row) for row in connection.execute(query.order_by(columns.start_at, columns.id))]
 
 
-def latest_of_job(connection: Connection, source_id: int, job: str) -> datetime | None:
-    """Return the checkpoint of the job's latest window."""
-    columns = sync_windows.c
-    query = select(columns.checkpoint_at).where(columns.source_id == source_id, columns.job == job)
-    return connection.execute(query.order_by(columns.id.desc()).limit(1)).scalar()
-
-
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a job came without a gap, and the server's time when its first window was opened."""
@@ -115,3 +115,29 @@ def rename_job(connection: Connection, source_id: int, job: str, name: str) -> N
     """Rename the job of a job's windows."""
     mine = (sync_windows.c.source_id == source_id) & (sync_windows.c.job == job)
     connection.execute(update(sync_windows).where(mine).values(job=name))
+
+
+def gaps(connection: Connection, source_id: int) -> list[tuple[datetime, datetime]]:
+    """Return the ranges between the start of history and the watermark that no window covers."""
+    query = select(_gaps.c.gap_start, _gaps.c.gap_end).where(_gaps.c.source_id == source_id)
+    return [(row[0], row[1]) for row in connection.execute(query.order_by(_gaps.c.gap_start))]
+
+
+def unverified(connection: Connection, source_id: int) -> list[tuple[datetime, datetime]]:
+    """Return the unverified ranges that no later window has read to their end."""
+    query = select(_WINDOW.start_at, _WINDOW.end_at).distinct()
+    query = query.where(_WINDOW.source_id == source_id, _WINDOW.state == "unverified", ~is_read_again())
+    return [(row[0], row[1]) for row in connection.execute(query.order_by(_WINDOW.start_at))]
+
+
+def is_read_again() -> ColumnElement[bool]:
+    """Return the condition that a later verified window covers a window."""
+    again = sync_windows.alias("again")
+    return exists().where(
+        again.c.source_id == _WINDOW.source_id,
+        again.c.id > _WINDOW.id,
+        again.c.field == _WINDOW.field,
+        again.c.state == "verified",
+        again.c.start_at <= _WINDOW.start_at,
+        again.c.checkpoint_at >= _WINDOW.end_at,
+    )

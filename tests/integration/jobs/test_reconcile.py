@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from etl.jobs.comparison.compare_counts import plan
+from etl.jobs.comparison.find_deleted_tasks import plan
 from etl.jobs.reconcile import reconcile
 from etl.times import format_time
 from tests.integration.mirror import Mirror

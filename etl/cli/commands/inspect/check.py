@@ -19,7 +19,7 @@ from etl.errors import ConfigError, EtlError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.jobs.diagnostics.check_result_type import CheckResult
+    from etl.jobs.diagnostics.check_result import CheckResult
     from etl.settings import Loaded, SourceSettings
 
 _COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "cyan"}
@@ -46,7 +46,7 @@ def check(common: Common, select: tuple[str, ...], moved: bool, output: str) -> 
       kore-etl check --output json | jq '.findings[] | select(.state != "ok")'
     """
     from etl.cli.output import print_json
-    from etl.jobs.diagnostics.check_result_type import worst
+    from etl.jobs.diagnostics.check_result import worst
 
     found = []
     for finding in _findings(common, select, moved=moved, ask=output == "text"):
@@ -60,7 +60,7 @@ def check(common: Common, select: tuple[str, ...], moved: bool, output: str) -> 
 
 
 def _findings(common: Common, select: Sequence[str], *, moved: bool, ask: bool) -> Iterator[CheckResult]:
-    from etl.jobs.diagnostics.check_result_type import failed
+    from etl.jobs.diagnostics.check_result import failed
 
     logs.configure(common.verbosity)
     try:
@@ -79,7 +79,7 @@ def _findings(common: Common, select: Sequence[str], *, moved: bool, ask: bool) 
 
 
 def _settings(loaded: Loaded) -> Iterator[CheckResult]:
-    from etl.jobs.diagnostics.check_result_type import ok, warning
+    from etl.jobs.diagnostics.check_result import ok, warning
 
     names = ", ".join(str(path) for path in loaded.files) or "the environment"
     count = len(loaded.settings.sources)
@@ -98,7 +98,7 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[CheckResult]]:
     from sqlalchemy.engine import make_url
 
     from etl.jobs.diagnostics import check_database as checks
-    from etl.jobs.diagnostics.check_result_type import failed
+    from etl.jobs.diagnostics.check_result import failed
     from etl.load.database.engine import open_engine
 
     settings = loaded.settings
@@ -123,7 +123,7 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[CheckResult]]:
 
 def _sources(loaded: Loaded, engine: Engine | None, *, moved: bool, ask: bool) -> Iterator[CheckResult]:
     from etl.cli.client_factory import Builder
-    from etl.jobs.diagnostics.check_result_type import failed
+    from etl.jobs.diagnostics.check_result import failed
     from etl.jobs.diagnostics.check_source import check_source
     from etl.load.ledger.sources import unsettled_move
 

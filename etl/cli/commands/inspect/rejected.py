@@ -196,9 +196,9 @@ def _found(connection: Connection, ids: Sequence[int], *, whole: bool = False) -
 
 
 def _require_source(connection: Connection, name: str | None) -> None:
-    from etl.load.queries import tasks
+    from etl.load.ledger.sources import known_sources
 
-    names = [source["name"] for source in tasks.known_sources(connection)]
+    names = [source["name"] for source in known_sources(connection)]
     if name is not None and name not in names:
         raise ConfigError(f"--source {name!r}: no such source; accepted: {', '.join(names) or 'none is synced yet'}")
 

@@ -36,7 +36,7 @@ def unknown(common: Common, output: str) -> None:
     from etl.cli.open_database import existing_database
     from etl.cli.output import print_json, print_table
     from etl.load.database.engine import reading
-    from etl.load.upsert import unknown_record_keys as load
+    from etl.load.upsert import unknown_json_keys as load
 
     with existing_database(common.start(need_sources=False).settings) as engine, reading(engine) as connection:
         found = [entry for entry in load.entries(connection) if entry["key"] not in KNOWN]

@@ -10,7 +10,7 @@ import click
 from etl.cli.options import Common, common_options, output_option
 
 if TYPE_CHECKING:
-    from etl.jobs.diagnostics.explain import Answer, Hint, Story
+    from etl.jobs.diagnostics.explain_task import Answer, Hint, Story
 
 _MOST_WINDOWS = 5
 _OF_A_CASE = ("_id", "ref_id", "name", "status", "updated_at", "deleted_at")
@@ -36,7 +36,7 @@ def why(common: Common, asked: str, output: str) -> None:
     """
     from etl.cli.open_database import existing_database
     from etl.cli.output import print_json
-    from etl.jobs.diagnostics.explain import explain
+    from etl.jobs.diagnostics.explain_task import explain
 
     with existing_database(common.start(need_sources=False).settings) as engine:
         answer = explain(engine, asked)

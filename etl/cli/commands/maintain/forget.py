@@ -51,7 +51,7 @@ def _chosen(settings: Settings, asked: str) -> str:
     """Return the _id of the task that is asked for by its _id or its reference."""
     from etl.cli.open_database import existing_database
     from etl.load.database.engine import reading
-    from etl.load.queries.tasks import task_keys
+    from etl.load.queries.find_task import task_keys
 
     with existing_database(settings) as engine, reading(engine) as connection:
         found = sorted({task_id for task_id, _ in task_keys(connection, asked)})
@@ -68,7 +68,7 @@ def _sources_of(settings: Settings, task_id: str) -> tuple[object, ...]:
     """Return the sources in the settings that hold the task."""
     from etl.cli.open_database import existing_database
     from etl.load.database.engine import reading
-    from etl.load.queries.tasks import sources_of
+    from etl.load.queries.find_task import sources_of
 
     with existing_database(settings) as engine, reading(engine) as connection:
         known = sources_of(connection, task_id)

@@ -70,10 +70,10 @@ def prune(
 
 def _chosen(engine: Engine, select: Sequence[str]) -> list[Row]:
     from etl.load.database.engine import reading
-    from etl.load.queries import tasks
+    from etl.load.ledger.sources import known_sources
 
     with reading(engine) as connection:
-        known = tasks.known_sources(connection)
+        known = known_sources(connection)
     names = [source["name"] for source in known]
     for name in select:
         if name not in names:

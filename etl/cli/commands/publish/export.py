@@ -90,9 +90,9 @@ def export(
 
 
 def _limit_to(connection: Connection, view: View, name: str) -> None:
-    from etl.load.queries import tasks
+    from etl.load.ledger.sources import known_sources
 
-    known = {source["name"]: source for source in tasks.known_sources(connection)}
+    known = {source["name"]: source for source in known_sources(connection)}
     if name not in known:
         accepted = ", ".join(known) or "none is synced yet"
         raise ConfigError(f"--source {name!r}: no such source; accepted: {accepted}")

@@ -13,8 +13,10 @@ from sqlalchemy import Connection, Engine
 from etl.api_record import Row
 from etl.exact_json import clean_text
 from etl.load.database.engine import reading
-from etl.load.queries import tasks as lookup
-from etl.load.queries.tasks import Key
+from etl.load.ledger.sources import known_sources
+from etl.load.ledger.windows import gaps, unverified
+from etl.load.queries import find_task
+from etl.load.queries.find_task import Key
 from etl.times import format_time
 
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
@@ -75,17 +77,17 @@ def explain(engine: Engine, asked: str) -> Answer:
     """Return what is known about a task or a case, given by ``_id`` or by reference."""
     asked = clean_text(asked.strip())
     with reading(engine) as connection:
-        if tasks := lookup.task_keys(connection, asked):
+        if tasks := find_task.task_keys(connection, asked):
             return _of_tasks(connection, asked, tasks)
-        if cases := lookup.case_keys(connection, asked):
+        if cases := find_task.case_keys(connection, asked):
             return _of_case(connection, asked, cases)
         return _of_nothing(connection, asked)
 
 
 def _of_tasks(connection: Connection, asked: str, keys: list[Key]) -> Answer:
-    erased = lookup.forgotten(connection, keys)
+    erased = find_task.forgotten(connection, keys)
     stories = [_story(connection, key) for key in keys if key not in erased]
-    kept = [row for key in keys for row in lookup.kept_aside(connection, key[0], source_id=key[1])]
+    kept = [row for key in keys for row in find_task.kept_aside(connection, key[0], source_id=key[1])]
     hints = [hint for story in stories for hint in _staleness_hints(connection, story)]
     hints += [_forgotten(task_id, moment) for (task_id, _), moment in erased.items()]
     return Answer(
@@ -104,7 +106,7 @@ def _forgotten(task_id: str, moment: datetime) -> Hint:
 
 
 def _of_case(connection: Connection, asked: str, keys: list[Key]) -> Answer:
-    tasks = [lookup.overview(connection, key) for key in lookup.tasks_of_cases(connection, keys)]
+    tasks = [find_task.overview(connection, key) for key in find_task.tasks_of_cases(connection, keys)]
     if tasks:
         hint = Hint("each of its tasks has a history of its own", f"kore-etl why {tasks[0]['_id']}")
     else:
@@ -113,14 +115,14 @@ def _of_case(connection: Connection, asked: str, keys: list[Key]) -> Answer:
 
 
 def _of_nothing(connection: Connection, asked: str) -> Answer:
-    kept = lookup.kept_aside(connection, asked, in_texts=True)
+    kept = find_task.kept_aside(connection, asked, in_texts=True)
     if kept:
         return Answer(asked, found=False, rejected=kept, hints=list(_rejected(kept)))
     hints = list(_other_kind(asked))
-    sources = lookup.known_sources(connection)
+    sources = known_sources(connection)
     for source in sources:
         hints += _not_covered(connection, source)
-    if number := lookup.count_forgotten(connection):
+    if number := find_task.count_forgotten(connection):
         what = "1 task was" if number == 1 else f"{number} tasks were"
         reason = f"{what} erased on request, the reference too: it may be one of them; only its _id is kept"
         hints.append(Hint(reason, "kore-etl why ti-..."))
@@ -129,11 +131,11 @@ def _of_nothing(connection: Connection, asked: str) -> Answer:
 
 
 def _story(connection: Connection, key: Key) -> Story:
-    task = lookup.overview(connection, key)
-    run = lookup.run(connection, task.pop("run_id"))
-    changes = lookup.changes(connection, key)
+    task = find_task.overview(connection, key)
+    run = find_task.run(connection, task.pop("run_id"))
+    changes = find_task.changes(connection, key)
     history = sorted(_events(task, changes), key=lambda event: event.at)
-    return Story(task, history, run, lookup.windows_over(connection, key))
+    return Story(task, history, run, find_task.windows_over(connection, key))
 
 
 def _events(task: Row, changes: list[Row]) -> Iterator[Event]:
@@ -161,7 +163,7 @@ def _staleness_hints(connection: Connection, story: Story) -> Iterator[Hint]:
     if task["deleted_at"] is not None:
         reason = f"{task['_id']} was found gone from the server at {format_time(task['deleted_at'])}"
         yield Hint(reason, _fetch(task["_id"]))
-    marks = [each["watermark"] for each in lookup.known_sources(connection) if each["id"] == task["source_id"]]
+    marks = [each["watermark"] for each in known_sources(connection) if each["id"] == task["source_id"]]
     if None in marks:
         yield Hint(f"the first sync of source {name} has not come to its end", f"kore-etl sync --source {name}")
     for mark in filter(None, marks):
@@ -190,9 +192,9 @@ def _not_covered(connection: Connection, source: Row) -> Iterator[Hint]:
     again = f"kore-etl sync --source {name}"
     if mark is None:
         yield Hint(f"source {name}: the first sync has not come to its end", again)
-    for start, end in lookup.gaps(connection, source["id"]):
+    for start, end in gaps(connection, source["id"]):
         yield Hint(f"source {name}: {_range_text(start, end)} was not read", _backfill(name, start, end))
-    for start, end in lookup.unverified(connection, source["id"]):
+    for start, end in unverified(connection, source["id"]):
         reason = f"source {name}: {_range_text(start, end)} was read, but not proved complete"
         yield Hint(reason, _backfill(name, start, end))
     if source["history_start"] is not None:

@@ -1,4 +1,4 @@
-"""Finds one task, and the gaps and unverified ranges of the database."""
+"""Finds one task, and what the database holds of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from sqlalchemy import (
     Text,
     and_,
     column,
-    exists,
     func,
     or_,
     select,
@@ -22,7 +21,7 @@ from sqlalchemy import (
 from etl.api_record import Row
 from etl.load.database.types import Moment
 from etl.load.schema.dimension_tables import cases
-from etl.load.schema.ledger_tables import rejected_records, sources, sync_runs, sync_windows, watermarks
+from etl.load.schema.ledger_tables import rejected_records, sources, sync_runs, sync_windows
 from etl.load.schema.task_tables import task_changes, tasks
 
 if TYPE_CHECKING:
@@ -47,23 +46,6 @@ _overview = table(
     column("source", Text),
     column("source_id", BigInteger),
 )
-_gaps = table(
-    "coverage_gaps", column("source_id", BigInteger), column("gap_start", Moment), column("gap_end", Moment)
-)  # fmt: skip
-
-
-def known_sources(connection: Connection) -> list[Row]:
-    """Return the sources with the start of their history, their watermark and their last successful run."""
-    columns = sources.c
-    query = (
-        select(
-            columns.id, columns.name, columns.host, columns.account_id, columns.stream_id, columns.history_start,
-            watermarks.c.value.label("watermark"),
-        )
-        .select_from(sources.outerjoin(watermarks, watermarks.c.source_id == columns.id))
-        .order_by(columns.id)
-    )  # fmt: skip
-    return _rows(connection, query)
 
 
 def sources_of(connection: Connection, task_id: str) -> set[tuple[str, str, str]]:
@@ -158,32 +140,6 @@ def kept_aside(
     shown = (columns.id, columns.record_id, columns.reason, columns.times_seen, columns.first_seen_at)
     query = select(*shown, columns.last_seen_at, columns.last_run_id, columns.window_id).where(found)
     return _rows(connection, query.order_by(columns.id))
-
-
-def gaps(connection: Connection, source_id: int) -> list[tuple[datetime, datetime]]:
-    """Return the ranges between the start of history and the watermark that no window covers."""
-    query = select(_gaps.c.gap_start, _gaps.c.gap_end).where(_gaps.c.source_id == source_id)
-    return [(row[0], row[1]) for row in connection.execute(query.order_by(_gaps.c.gap_start))]
-
-
-def is_read_again() -> ColumnElement[bool]:
-    """Return the condition that a later verified window covers a window."""
-    again = sync_windows.alias("again")
-    return exists().where(
-        again.c.source_id == _WINDOW.source_id,
-        again.c.id > _WINDOW.id,
-        again.c.field == _WINDOW.field,
-        again.c.state == "verified",
-        again.c.start_at <= _WINDOW.start_at,
-        again.c.checkpoint_at >= _WINDOW.end_at,
-    )
-
-
-def unverified(connection: Connection, source_id: int) -> list[tuple[datetime, datetime]]:
-    """Return the unverified ranges that no later window has read to their end."""
-    query = select(_WINDOW.start_at, _WINDOW.end_at).distinct()
-    query = query.where(_WINDOW.source_id == source_id, _WINDOW.state == "unverified", ~is_read_again())
-    return [(row[0], row[1]) for row in connection.execute(query.order_by(_WINDOW.start_at))]
 
 
 def _keys(connection: Connection, table: Table, asked: str) -> list[Key]:
