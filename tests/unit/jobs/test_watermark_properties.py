@@ -37,7 +37,7 @@ CLOCKS = {  # how far this machine's clock and the Date header are ahead of the 
 
 
 class Asked:
-    """What a job asks through: the server in memory, which is cut off after so many requests."""
+    """What a job asks through: the server in memory, which is cut off after a number of requests."""
 
     def __init__(self, server, patience, skew):
         self.server, self.patience = server, patience
