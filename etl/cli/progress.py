@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from etl.cli.output import counted
 from etl.jobs.run.options import RunCounters
-from etl.logs import get_logger
+from etl.logs import get_logger, is_quiet
 from etl.times import format_duration
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def progress_display(name: str, budget: RateLimiter, *, alone: bool = True) -> I
 
     A source that is not ``alone`` gets log lines on a terminal, too.
     """
-    if alone and sys.stderr.isatty():
+    if alone and sys.stderr.isatty() and not is_quiet():
         with _live_line(name, budget) as display:
             yield display
     else:

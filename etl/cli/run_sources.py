@@ -10,15 +10,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-import click
-import orjson
 from sqlalchemy import Engine
 
 from etl import logs
 from etl.cli.client_factory import Builder, now
 from etl.cli.notify.notices import Notifier, Outcome
 from etl.cli.open_database import open_database
-from etl.cli.output import counted
+from etl.cli.output import counted, print_json
 from etl.cli.progress import progress_display
 from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
 from etl.jobs.diagnostics.status import Identity
@@ -77,9 +75,7 @@ def work_on_sources(
             engine.dispose()
     code = _worst([result["exit_code"] for result in results])
     if output == "json":
-        click.echo(
-            orjson.dumps({"sources": results, "exit_code": ExitCode.BUG if bugs else code}, option=orjson.OPT_INDENT_2)
-        )
+        print_json({"sources": results, "exit_code": ExitCode.BUG if bugs else code})
     if bugs:
         raise bugs[0]
     return code

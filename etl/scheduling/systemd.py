@@ -12,6 +12,7 @@ from etl.errors import ConfigError
 from etl.logs import say
 from etl.scheduling.installed_command import Installation, install_file, run, shipped_file
 from etl.scheduling.interval import calendar
+from etl.settings.toml_files import config_home
 
 SERVICE, TIMER, FAILED = "kore-etl.service", "kore-etl.timer", "kore-etl-failed@.service"
 WORKER = "kore-etl-worker.service"
@@ -67,11 +68,10 @@ def unit_folder(*, user: bool) -> Path:
     """Return the folder of systemd for an administrator's or a user's own units."""
     if not user:
         return Path("/etc/systemd/system")
-    home = os.environ.get("HOME")
-    config = os.environ.get("XDG_CONFIG_HOME") or (home and f"{home}/.config")
-    if not config:
+    config = config_home(os.environ)
+    if config is None:
         raise ConfigError("HOME is not set, so systemd's user units have no place; set HOME")
-    return Path(config) / "systemd" / "user"
+    return config / "systemd" / "user"
 
 
 def install_units(texts: Mapping[str, str], folder: Path, *, user: bool, root: Path | None) -> None:

@@ -103,7 +103,7 @@ class RateLimiter:
         self.is_paused = False
 
     def acquire(self, within: float = 0.0, *, longest: float | None = None) -> float:
-        """Return 0.0 when one more request may be sent, and count it; its answer comes ``within`` so many seconds.
+        """Return 0.0 when one more request may be sent, and count it; its answer comes ``within`` this many seconds.
 
         Return the seconds to wait, and count nothing, if they are more than ``longest``.
         """

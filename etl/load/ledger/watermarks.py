@@ -37,19 +37,21 @@ def advance(
     """Move the watermark forward to ``value``, never back. Tell whether it moved."""
     known = read(connection, source_id)
     moves = known is None or known < value
-    if moves:
-        put(connection, source_id, value, run_id=run_id, now=now)
+    values: dict[str, object] = {"value": value, "moved_at": now, "run_id": run_id} if moves else {}
     if lookback_read_at is not None:
-        read_at = update(watermarks).where(watermarks.c.source_id == source_id)
-        connection.execute(read_at.values(lookback_read_at=lookback_read_at))
+        values["lookback_read_at"] = lookback_read_at
+    if values:
+        _write(connection, source_id, values)
     return moves
 
 
 def put(connection: Connection, source_id: int, value: datetime, *, run_id: int, now: datetime) -> None:
-    """Set the watermark to ``value``, also backwards, at a user's request."""
-    known = read(connection, source_id)
-    values = {"value": value, "moved_at": now, "run_id": run_id}
-    if known is None:
+    """Set the watermark at a user's request, also backwards; the next sync reads all rows since then."""
+    _write(connection, source_id, {"value": value, "moved_at": now, "run_id": run_id, "lookback_read_at": None})
+
+
+def _write(connection: Connection, source_id: int, values: dict[str, object]) -> None:
+    if read(connection, source_id) is None:
         connection.execute(insert(watermarks).values(source_id=source_id, **values))
     else:
         connection.execute(update(watermarks).where(watermarks.c.source_id == source_id).values(**values))

@@ -40,6 +40,7 @@ HARDENED = {
     "SystemCallArchitectures": "native",
     "UMask": "0077",
 }
+CRON_LINE = re.compile(r"^([\d*/]+ ){4}[\d*/]+  ")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -127,6 +128,17 @@ class TestSystemd:
         assert said == [True, False, False]
         config.write_text(f'database_url = "{urls[0]}"\n{text}')
         assert warning not in run_cli("schedule", "systemd", "--user").stderr
+
+    def test_cron_warns_of_a_password_of_this_shell_only(self, run_cli, config):
+        text, said = config.read_text(), []
+        for password in ("", ":p"):
+            config.write_text(f'database_url = "postgresql://kore{password}@db.example.com/kore"\n{text}')
+            for words in (["cron"], ["cron", "--user"], ["systemd", "--user"]):
+                told = run_cli("schedule", *words, env={"PGPASSWORD": "p"}).stderr
+                said.append("which a schedule does not have: PGPASSWORD" in told)
+        assert said == [True, True, True, False, False, False]
+        config.write_text(f'database_url = "postgresql://kore@db.example.com/kore"\n{text}')
+        assert "PGPASSWORD" not in run_cli("schedule", "cron").stderr
 
     def test_the_service_runs_a_sync_that_works(self, run_cli, config, tmp_path):
         service = directives(printed_units(run_cli("schedule", "systemd").stdout)[f"/etc/systemd/system/{UNITS[0]}"])
@@ -319,6 +331,13 @@ class TestCron:
             command = ["/bin/sh", "-c", line.split(maxsplit=5)[5]]
             done = subprocess.run(command, cwd="/", env=bare, capture_output=True, check=False)
             assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+    def test_documented_lines_name_the_command_by_its_path(self):
+        pages = [CHECKOUT / "README.md", *(CHECKOUT / "docs").rglob("*.md"), *(CHECKOUT / "config").rglob("*.cron")]
+        lines = [line for page in pages for line in page.read_text().splitlines() if CRON_LINE.match(line)]
+        assert len(lines) > 5
+        bare = re.compile(r"(?<!/opt/kore-etl/bin/)kore-etl (sync|report|backup)")
+        assert [line for line in lines if bare.search(line)] == []
 
     @pytest.mark.usefixtures("config")
     def test_its_command_is_a_sync_that_works_and_says_nothing(self, run_cli, tmp_path):

@@ -39,7 +39,7 @@ def said(engine: Engine) -> Any:
             for index in found.get_indexes(table)
             if index["name"] != "ix_tasks_forgotten_at"
         }
-        for table in ("tasks", "cases", "task_queues", "task_participants", "task_tags", "task_channels", "task_fields")
+        for table in ("tasks", "cases", "task_queues", "task_participants")
     }
 
 

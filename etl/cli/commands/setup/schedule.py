@@ -131,7 +131,7 @@ def set_(common: Common, chosen: tuple[str, ...], every: timedelta) -> None:
     \b
     Example:
       kore-etl schedule set europe --every 5m
-      * * * * *  kore-etl sync --due --for 55s --quiet
+      * * * * *  /opt/kore-etl/bin/kore-etl sync --due --for 55s --quiet
     """
     from etl.cli.client_factory import Builder, now
     from etl.cli.open_database import open_database
