@@ -107,7 +107,9 @@ def confirm(effect: str, question: str) -> None:
     """
     if not sys.stdin.isatty():
         raise ConfigError(f"{effect} and asks first, which needs a terminal; without one add --yes")
-    click.confirm(logs.wrapped_for_terminal(f"{logs.clean(question)} Continue?"), abort=True, err=True)
+    # The two letters keep room for what is typed.
+    shown = logs.wrapped_for_terminal(f"{logs.clean(question)} Continue? [y/N]:__").removesuffix("__")
+    click.confirm(shown, abort=True, err=True, show_default=False, prompt_suffix=" ")
 
 
 def _opened_log(loaded: Loaded) -> LogFile:

@@ -10,15 +10,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-import click
-import orjson
 from sqlalchemy import Engine
 
 from etl import logs
 from etl.cli.client_factory import Builder, now
 from etl.cli.notify.notices import Notifier, Outcome
 from etl.cli.open_database import open_database
-from etl.cli.output import counted
+from etl.cli.output import counted, print_json
 from etl.cli.progress import progress_display
 from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
 from etl.jobs.diagnostics.status import Identity
@@ -69,7 +67,7 @@ def work_on_sources(
         for source in settings.sources if choose is None else choose(engine):
             with logs.bound(source=source.name):
                 try:
-                    results.append(_work_on(engine, builder, source, work, notifier, wait or timedelta()))
+                    results.append(work_on_source(engine, builder, source, work, notifier, wait=wait))
                 except Exception as bug:  # noqa: BLE001 - it stops its own source alone, and is raised at the end
                     bugs.append(bug)
         builder.close()
@@ -77,9 +75,7 @@ def work_on_sources(
             engine.dispose()
     code = _worst([result["exit_code"] for result in results])
     if output == "json":
-        click.echo(
-            orjson.dumps({"sources": results, "exit_code": ExitCode.BUG if bugs else code}, option=orjson.OPT_INDENT_2)
-        )
+        print_json({"sources": results, "exit_code": ExitCode.BUG if bugs else code})
     if bugs:
         raise bugs[0]
     return code
@@ -96,20 +92,30 @@ def _opened(settings: Settings, notifier: Notifier) -> Engine:
         raise
 
 
-def _work_on(
-    engine: Engine, builder: Builder, source: SourceSettings, work: Work, notifier: Notifier, wait: timedelta
+def work_on_source(
+    engine: Engine,
+    builder: Builder,
+    source: SourceSettings,
+    work: Work,
+    notifier: Notifier,
+    *,
+    wait: timedelta | None = None,
+    alone: bool = True,
 ) -> dict[str, Any]:
-    """Do the work on one source and report its outcome, also after an error."""
+    """Do the work on one source and report its outcome, also after an error.
+
+    Work that is not done ``alone`` shares the terminal with other threads.
+    """
     source_spec = builder.source_spec(source)
     report = _Report(source.name)
     began = now()
     try:
-        with progress_display(source.name, builder.budget(source)) as progress, ExitStack() as stack:
+        with progress_display(source.name, builder.budget(source), alone=alone) as progress, ExitStack() as stack:
             builder.on_wait = progress.wait
             start = partial(
                 start_run, engine, source_spec, work.command, clock=builder.clock, on_progress=progress.show
             )
-            run = _entered(stack, start, wait.total_seconds(), builder)
+            run = _entered(stack, start, (wait or timedelta()).total_seconds(), builder)
             with logs.bound(run=run.id):
                 report.run = run
                 report.more = work.do(run) or {}

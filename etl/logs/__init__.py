@@ -25,8 +25,8 @@ from etl.logs.formatting import (
 from etl.logs.masking import MASK, clean, hide, hide_passwords, redact, without_password
 
 __all__ = [
-    "MASK", "bound", "clean", "configure", "get_logger", "hide", "hide_passwords", "journal_priority", "redact",
-    "say", "without_password", "wrapped_for_terminal",
+    "MASK", "bound", "clean", "configure", "get_logger", "hide", "hide_passwords", "is_quiet", "journal_priority",
+    "redact", "say", "without_password", "wrapped_for_terminal",
 ]  # fmt: skip
 
 
@@ -98,6 +98,12 @@ def configure(
     logging.getLogger("etl").setLevel(logging.DEBUG)
     logging.captureWarnings(capture=True)
     logging.raiseExceptions = False
+
+
+def is_quiet() -> bool:
+    """Tell whether the normal log is kept from stderr, as --quiet does."""
+    handlers = [each for each in logging.getLogger().handlers if type(each) is logging.StreamHandler]
+    return all(each.level > logging.INFO for each in handlers)
 
 
 def _processors() -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -80,9 +81,16 @@ def _named_files(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], Path | None
 
 def obstacles(here: Installation, loaded: Loaded, *, user: bool) -> Iterator[str]:
     """Give what will hinder a scheduled sync, one line each."""
-    given = sorted(key for key, origin in loaded.origins.items() if origin.startswith(("KORE_ETL_", "--")))
+    from sqlalchemy.engine import make_url
+
+    origins = sorted(loaded.origins.items())
+    given = [key.rpartition(".")[2] for key, origin in origins if origin.startswith(("KORE_ETL_", "--"))]
+    database = make_url(loaded.settings.database_url)
+    asks_for_password = bool(database.host) and database.password is None
+    if user and asks_for_password:
+        given += [name for name in ("PGPASSFILE", "PGPASSWORD") if os.environ.get(name)]
     if given:
-        names = ", ".join(key.rpartition(".")[2] for key in given)
+        names = ", ".join(given)
         yield f"set here by the environment or an option, which a schedule does not have: {names}; put it into a file"
     if user:
         return
@@ -90,22 +98,15 @@ def obstacles(here: Installation, loaded: Loaded, *, user: bool) -> Iterator[str
         closed = _closed_folder(path)
         if closed:
             yield f"{path} is in {closed}, where only its owner may go; install into /opt/kore-etl, or use --user"
-    yield from _database_obstacles(loaded.settings.database_url)
+    file = Path(database.database or "")
+    if database.drivername.startswith("sqlite") and file.is_absolute() and STATE not in file.parents:
+        yield f"the service can write in {STATE} alone, and the database is {file}; set database_url, or use --user"
+    if asks_for_password:
+        yield "the service has no ~/.pgpass and no PGPASSWORD; if the role needs a password, put it into database_url"
 
 
 def _closed_folder(path: Path) -> Path | None:
     return next((folder for folder in reversed(path.parents) if not folder.stat().st_mode & stat.S_IXOTH), None)
-
-
-def _database_obstacles(url: str) -> Iterator[str]:
-    from sqlalchemy.engine import make_url
-
-    parts = make_url(url)
-    path = Path(parts.database or "")
-    if url.startswith("sqlite") and path.is_absolute() and STATE not in path.parents:
-        yield f"the service can write in {STATE} alone, and the database is {path}; set database_url, or use --user"
-    if parts.host and parts.password is None:
-        yield "the service has no ~/.pgpass and no PGPASSWORD; if the role needs a password, put it into database_url"
 
 
 def install_file(path: Path, text: str, *, root: Path | None, folder: bool = False) -> None:

@@ -28,7 +28,7 @@ def crontab_times(every: str) -> str:
 
 
 def _parts(every: str) -> tuple[int, int]:
-    """Return (minutes, hours), one of which is 0."""
+    """Return (minutes, hours); one of the two is 0."""
     try:
         length = parse_duration(every)
     except ValueError:

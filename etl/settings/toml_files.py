@@ -83,12 +83,18 @@ def _named(path: Path, origin: str) -> list[Path]:
     return files
 
 
+def config_home(environ: Mapping[str, str]) -> Path | None:
+    """Return the folder of a user's own settings, None if they have no home."""
+    home = environ.get("HOME")
+    found = environ.get("XDG_CONFIG_HOME") or (home and f"{home}/.config")
+    return Path(found) if found else None
+
+
 def _folders(environ: Mapping[str, str]) -> Iterator[Path]:
     yield _FOLDER
-    home = environ.get("HOME")
-    personal = environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else None)
+    personal = config_home(environ)
     if personal:
-        yield Path(personal) / "kore-etl"
+        yield personal / "kore-etl"
     # systemd names the folder of a unit's ConfigurationDirectory=.
     yield Path(environ.get("CONFIGURATION_DIRECTORY") or _SYSTEM_FOLDER)
 

@@ -62,6 +62,15 @@ def test_a_log_line_is_wrapped_by_word(monkeypatch):
     assert " ".join("\n".join(lines).split()) == " ".join(line.split())
 
 
+def test_a_question_leaves_room_for_its_answer(settings, tmp_path):
+    words = ["watermark", "set", "2025-01-31"]
+    _, wide = on_terminal(words, tmp_path, settings, columns=400, typed=["n"])
+    columns = wide.index("Continue?") + len("Continue?")
+    _, narrow = on_terminal(words, tmp_path, settings, columns=columns, typed=["n"])
+    assert " ".join(narrow.split()) == " ".join(wide.split())
+    assert max(map(len, narrow.splitlines())) <= columns
+
+
 def test_no_message_is_wider_and_no_word_is_cut(settings, tmp_path):
     wrong = {**settings, "KORE_ETL_CLIENT_SECRET": "wrong" * 8, "KORE_ETL_DATABASE_URL": "sqlite:///other.db"}
     for words, env in (

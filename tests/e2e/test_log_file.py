@@ -103,7 +103,7 @@ class TestFile:
         numbers = [int(line[:3]) for path in reversed(files) for line in path.read_text().splitlines()]
         assert numbers == list(range(100 - len(numbers), 100))
 
-    def test_that_was_moved_away_is_made_anew(self, log):
+    def test_that_was_moved_away_is_made_again(self, log):
         file = LogFile(log)
         write(file, "before")
         log.rename(log.with_name("moved"))

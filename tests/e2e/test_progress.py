@@ -31,6 +31,12 @@ def test_a_terminal_shows_a_wait(settings, tmp_path):
     assert WAITING.search(shown)
 
 
+def test_a_quiet_sync_shows_nothing_on_a_terminal(sandbox, environment, migrated_sqlite_url, tmp_path):
+    settings = environment(sandbox(tasks=5), migrated_sqlite_url)
+    assert on_terminal(["sync", "--quiet"], tmp_path, settings) == (0, "")
+    assert "━" in on_terminal(["sync"], tmp_path, settings)[1]
+
+
 def test_the_time_left_counts_the_budget():
     budget = RateLimiter(10, monotonic=lambda: 1000.0)
     for _ in range(10):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import tomllib
@@ -699,6 +700,22 @@ class TestValues:
         id_warnings = load({**ENVIRON, "KORE_ETL_CLIENT_ID": "st-1"}).id_warnings
         assert id_warnings == ["client_id begins with st-, as a stream_id does: is it the right id?"]
         assert load(ENVIRON).id_warnings == []
+
+    def test_a_reader_of_the_database_needs_no_readable_settings(self, folder):
+        (folder / "closed").mkdir(mode=0)
+        environ = {"CONFIGURATION_DIRECTORY": str(folder / "closed")}
+        given = {"database_url": "sqlite:///x.db"}
+        load_settings(None, {}, given, need_sources=False)  # imports all that it needs while that can be read
+        is_root = os.geteuid() == 0  # who may read everything
+        if is_root:
+            os.seteuid(65534)
+        try:
+            with pytest.raises(ConfigError, match="cannot be read: Permission denied; use sudo"):
+                load_settings(None, environ, given)
+            assert load_settings(None, environ, given, need_sources=False).settings.database_url == "sqlite:///x.db"
+        finally:
+            if is_root:
+                os.seteuid(0)
 
     def test_a_reader_of_the_database_needs_only_a_few(self, write):
         write('ca_bundle = "nowhere"\nstream_id = "?? ?"\ntask_url = "https://h/{_id}"')

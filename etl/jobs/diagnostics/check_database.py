@@ -54,7 +54,8 @@ def check_schema(engine: Engine, *, migrate: bool) -> CheckResult:
     if at == newest:
         return ok("tables", f"at {at}, the newest migration")
     if not migrate or not schema.can_be_migrated(at):
-        return failed("tables", DatabaseError(f"at {at or 'nothing'}, needed is {newest}; {schema.advice(at)}"))
+        found = f"at {at}" if at else "none yet"
+        return failed("tables", DatabaseError(f"{found}, needed is {newest}; {schema.advice(at)}"))
     if at is None:
         return warning("tables", "none yet", "the next sync makes them")
     return warning("tables", f"at {at}, needed is {newest}", "the next sync migrates them")

@@ -82,6 +82,15 @@ def source_statuses(
         return [_source_status(connection, row, now, most_age) for row in rows]
 
 
+def with_true_state(connection: Connection, run: Row) -> Row:
+    """Return a run's row; one that says running without its lock is abandoned, as the next run will write."""
+    if run["state"] == "running":
+        source = identity(*status.source_of_run(connection, run["id"]))
+        if not command_lock(connection.engine, run["command"], source).is_held():
+            return {**run, "state": "abandoned"}
+    return run
+
+
 def _identity(source: Row) -> Identity:
     return source["host"], source["account_id"], source["stream_id"]
 
@@ -96,9 +105,8 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
     oldest = status.oldest_reading(connection, key)
     answers = capabilities.to_json()
     del answers["evidence"]
-    running, last_run = _running(connection, source), status.latest_run(connection, key)
-    if last_run is not None and last_run["state"] == "running" and running is None:
-        last_run = {**last_run, "state": "abandoned"}  # as the next run will write: it died
+    latest = (status.latest_run(connection, key, state="running"), status.latest_run(connection, key))
+    running, last_run = (run and with_true_state(connection, run) for run in latest)
     return SourceStatus(
         name=source["name"],
         stream_id=source["stream_id"],
@@ -115,7 +123,7 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
         seconds_late=seconds_late(source["next_due_at"], now, paused=source["paused"]),
         last_run=last_run,
         last_sync=last_sync,
-        running=running,
+        running=running if running and running["state"] == "running" else None,
         tasks=live,
         deleted=deleted,
         rejected=status.kept_aside(connection, key),
@@ -132,14 +140,6 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
 
 def _is_stale(age: float | None, most_age: timedelta | None) -> bool | None:
     return None if most_age is None else age is None or age > most_age.total_seconds()
-
-
-def _running(connection: Connection, source: Row) -> Row | None:
-    """Return the run at work: its row says running, and it holds its lock, which a dead run does not."""
-    run = status.latest_run(connection, source["id"], state="running")
-    if run is None or not command_lock(connection.engine, run["command"], identity(*_identity(source))).is_held():
-        return None
-    return run
 
 
 def _complete_until(watermark: datetime | None, last_sync: Row | None) -> datetime | None:

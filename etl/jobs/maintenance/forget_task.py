@@ -14,7 +14,7 @@ _TABLES = ("tasks", "task_changes", "rejected_records", "users", "cases", "task_
 
 
 def forget(run: RunContext, task_id: str) -> dict[str, Any]:
-    """Erase a task of the run's source, and return how many rows of which table went with it.
+    """Erase a task of the run's source, and return the number of deleted rows by table.
 
     Raises:
         ConfigError: nothing is stored under this id.

@@ -20,7 +20,7 @@ log = get_logger()
 
 _PAUSES = (0.5, 1.0, 2.0)  # seconds before each further try
 _NEWS_AFTER = timedelta(hours=1)
-_LEAST_TOTAL = 10  # of which half may not be missing
+_LEAST_TOTAL = 10  # of a total of at least this, no half may be missing
 
 
 def require_plausible(run: RunContext, page: Page | None = None) -> None:

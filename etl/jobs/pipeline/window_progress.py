@@ -32,7 +32,7 @@ class WindowProgress:
 
     @classmethod
     def begin(cls, job: str, field: Field, paging: Paging, start: datetime) -> WindowProgress:
-        """Return the record of a window of which nothing is stored yet."""
+        """Return the record of a window that has no stored rows yet."""
         return cls(job, field, paging, start, end=start, checkpoint=start)
 
     @property

@@ -19,7 +19,7 @@ _USUAL_PAGES = (50, 10)  # rows: what the API's sample asks for, and what it got
 
 
 class Fetcher:
-    """A function from query to page; asks for fewer rows, and remembers that, if so many are refused or too large."""
+    """A function from query to page. If a page is refused or too large, it asks for fewer rows from then on."""
 
     def __init__(
         self,

@@ -104,8 +104,8 @@ def last_account(connection: Connection, source_id: int) -> LastAccount | None:
 def last_surplus(connection: Connection, source_id: int, *, at_least: int) -> int | None:
     """Return how many more tasks were stored than the server counted at the last account.
 
-    None where ``at_least`` this total may be capped: the server never counted so many with nothing left over here, nor
-    more than that, and the last change of the total was not in step with what is stored.
+    None where ``at_least`` this total may be capped: the server never counted this many or more with nothing left over
+    here, and the last change of the total was not in step with what is stored.
     """
     run = sync_runs.c
     surplus = run.stored_live - run.server_total

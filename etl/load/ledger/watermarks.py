@@ -10,7 +10,7 @@ from etl.load.schema.ledger_tables import sync_runs, watermarks
 from etl.load.schema.task_tables import is_of, tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
     from datetime import datetime
 
 
@@ -37,23 +37,24 @@ def advance(
     """Move the watermark forward to ``value``, never back. Tell whether it moved."""
     known = read(connection, source_id)
     moves = known is None or known < value
-    values = {"value": value, "moved_at": now, "run_id": run_id} if moves else {}
+    values: dict[str, object] = {"value": value, "moved_at": now, "run_id": run_id} if moves else {}
     if lookback_read_at is not None:
         values["lookback_read_at"] = lookback_read_at
-    _store(connection, source_id, values, is_new=known is None)
+    if values:
+        _write(connection, source_id, values, is_new=known is None)
     return moves
 
 
 def put(connection: Connection, source_id: int, value: datetime, *, run_id: int, now: datetime) -> None:
-    """Set the watermark to ``value``, also backwards, at a user's request."""
-    values = {"value": value, "moved_at": now, "run_id": run_id}
-    _store(connection, source_id, values, is_new=read(connection, source_id) is None)
+    """Set the watermark at a user's request, also backwards; the next sync reads all rows since then."""
+    values: dict[str, object] = {"value": value, "moved_at": now, "run_id": run_id, "lookback_read_at": None}
+    _write(connection, source_id, values, is_new=read(connection, source_id) is None)
 
 
-def _store(connection: Connection, source_id: int, values: Mapping[str, object], *, is_new: bool) -> None:
+def _write(connection: Connection, source_id: int, values: dict[str, object], *, is_new: bool) -> None:
     if is_new:
         connection.execute(insert(watermarks).values(source_id=source_id, **values))
-    elif values:
+    else:
         connection.execute(update(watermarks).where(watermarks.c.source_id == source_id).values(**values))
 
 

@@ -102,6 +102,13 @@ def run_row(connection: Connection, run_id: int) -> Row | None:
     return next(iter(_rows(connection, query)), None)
 
 
+def source_of_run(connection: Connection, run_id: int) -> tuple[str, str, str]:
+    """Return host, account and stream of a run's source."""
+    query = select(sources.c.host, sources.c.account_id, sources.c.stream_id)
+    host, account_id, stream_id = connection.execute(query.join(sync_runs).where(_RUN.id == run_id)).one()
+    return host, account_id, stream_id
+
+
 def windows_of(connection: Connection, run_id: int) -> list[Row]:
     """Return the windows that a run last worked on, in the order of their opening."""
     columns = [column for column in _WINDOW if column.name not in {"source_id", "run_id", "attempts"}]

@@ -65,8 +65,8 @@ def require_newest(engine: Engine, *, migrate: bool) -> None:
         return
     _refuse_unknown(engine, at)
     if not migrate:
-        message = f"{place(engine.url)}: schema is at {at or 'nothing'}, needed is {newest()}; {advice(at)}"
-        raise DatabaseError(message)
+        found = f"the tables are at {at}" if at else "there are no tables yet"
+        raise DatabaseError(f"{place(engine.url)}: {found}, needed is {newest()}; {advice(at)}")
     upgrade(engine)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def insert(
     connection: Connection, source_id: int, new: Mapping[str, tuple[Row, Details]], *, run_id: int, now: datetime
 ) -> None:
-    """Insert tasks of a source by ``_id``, none of which is stored, and add them to the daily counts."""
+    """Insert tasks of a source that are not stored yet, by ``_id``, and add them to the daily counts."""
     own = {"first_seen_at": now, "stored_at": now, "run_id": run_id}
     rows = [
         {**task, **own, "first_updated_at": task["updated_at"], "deleted_at": inactive_since(task, now)}

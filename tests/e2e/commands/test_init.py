@@ -51,6 +51,8 @@ def test_what_is_written_works_and_is_for_its_owner_alone(init, run_cli, config)
     assert config.parent.stat().st_mode & 0o777 == 0o700
     assert "sortBy updatedAt is obeyed" in done.stdout  # the first probe
     assert f"next, read all tasks: kore-etl sync --config {config}" in done.stderr
+    as_user = " --user" if os.geteuid() else ""
+    assert f"kore-etl schedule systemd --config {config}{as_user} --install" in done.stderr
     assert run_cli("check", "--config", str(config)).returncode == 0
     assert run_cli("sync", "--config", str(config)).returncode == 0
 

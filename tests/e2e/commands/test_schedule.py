@@ -40,6 +40,7 @@ HARDENED = {
     "SystemCallArchitectures": "native",
     "UMask": "0077",
 }
+CRON_LINE = re.compile(r"^([\d*/]+ ){4}[\d*/]+  ")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -93,6 +94,25 @@ class TestSystemd:
             assert home <= {"", "yes", "read-only"}
             assert kept == brought
 
+    @pytest.mark.usefixtures("config")
+    def test_a_worker_takes_the_place_of_the_sync(self, run_cli):
+        done = run_cli("schedule", "systemd", "--worker")
+        assert done.returncode == 0, done.stderr
+        units = printed_units(done.stdout)
+        names = ["kore-etl-worker.service", *UNITS[2:]]
+        assert list(units) == [f"/etc/systemd/system/{name}" for name in names]
+        worker, sync = (
+            directives(units[f"/etc/systemd/system/{names[0]}"]),
+            directives((SYSTEMD / UNITS[0]).read_text()),
+        )
+        assert worker["ExecStart"][0].endswith(" worker")
+        own = {"ExecStart", "LoadCredential", "Type", "Restart", "RestartSec", "TimeoutStopSec", "WantedBy"}
+        rest = {"Description", "SuccessExitStatus", "ProtectHome", *own}
+        assert {key: worker[key] for key in worker.keys() - rest} == {key: sync[key] for key in sync.keys() - rest}
+        assert "WantedBy=default.target" in run_cli("schedule", "systemd", "--worker", "--user").stdout
+        refused = run_cli("schedule", "systemd", "--worker", "--every", "5m")
+        assert (refused.returncode, "--every does not go with --worker" in refused.stderr) == (2, True)
+
     def test_warns_of_a_password_that_the_service_cannot_find(self, run_cli, config):
         warning = "the service has no ~/.pgpass and no PGPASSWORD"
         urls = (
@@ -108,6 +128,17 @@ class TestSystemd:
         assert said == [True, False, False]
         config.write_text(f'database_url = "{urls[0]}"\n{text}')
         assert warning not in run_cli("schedule", "systemd", "--user").stderr
+
+    def test_cron_warns_of_a_password_of_this_shell_only(self, run_cli, config):
+        text, said = config.read_text(), []
+        for password in ("", ":p"):
+            config.write_text(f'database_url = "postgresql://kore{password}@db.example.com/kore"\n{text}')
+            for words in (["cron"], ["cron", "--user"], ["systemd", "--user"]):
+                told = run_cli("schedule", *words, env={"PGPASSWORD": "p"}).stderr
+                said.append("which a schedule does not have: PGPASSWORD" in told)
+        assert said == [True, True, True, False, False, False]
+        config.write_text(f'database_url = "postgresql://kore@db.example.com/kore"\n{text}')
+        assert "PGPASSWORD" not in run_cli("schedule", "cron").stderr
 
     def test_the_service_runs_a_sync_that_works(self, run_cli, config, tmp_path):
         service = directives(printed_units(run_cli("schedule", "systemd").stdout)[f"/etc/systemd/system/{UNITS[0]}"])
@@ -300,6 +331,13 @@ class TestCron:
             command = ["/bin/sh", "-c", line.split(maxsplit=5)[5]]
             done = subprocess.run(command, cwd="/", env=bare, capture_output=True, check=False)
             assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+    def test_documented_lines_name_the_command_by_its_path(self):
+        pages = [CHECKOUT / "README.md", *(CHECKOUT / "docs").rglob("*.md"), *(CHECKOUT / "config").rglob("*.cron")]
+        lines = [line for page in pages for line in page.read_text().splitlines() if CRON_LINE.match(line)]
+        assert len(lines) > 5
+        bare = re.compile(r"(?<!/opt/kore-etl/bin/)kore-etl (sync|report|backup)")
+        assert [line for line in lines if bare.search(line)] == []
 
     @pytest.mark.usefixtures("config")
     def test_its_command_is_a_sync_that_works_and_says_nothing(self, run_cli, tmp_path):

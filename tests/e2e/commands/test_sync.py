@@ -113,7 +113,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def hold(server: Sandbox, after: int = 1) -> None:
-    """Let the server answer so many requests, and then so slowly that whoever asks is at work for a while.
+    """Let the server answer ``after`` requests, and then so slowly that a sync is at work for a while.
 
     Before that, too, each answer should take longer than it takes to notice here that it was asked for.
     """
@@ -239,6 +239,7 @@ class TestRefusals:
         assert done.returncode == 4
         assert server.request_count == 2
         assert "client_secret" in done.stderr
+        assert done.stderr.count("error: ") == 1
         assert database.run()["state"] == "failed"
         assert database.run()["exit_code"] == 4
 

@@ -395,7 +395,7 @@ def test_a_schema_that_this_version_does_not_know_is_refused(
 
 
 def test_an_old_schema_is_left_alone_where_migrating_is_off(engine: Engine) -> None:
-    with pytest.raises(DatabaseError, match=r"schema is at nothing, needed is \d{4}; run: kore-etl db upgrade"):
+    with pytest.raises(DatabaseError, match=r"there are no tables yet, needed is \d{4}; run: kore-etl db upgrade"):
         schema.require_newest(engine, migrate=False)
     assert tables_and_views(engine) == set()
 

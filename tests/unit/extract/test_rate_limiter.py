@@ -59,7 +59,7 @@ class Clock:
 
 
 def most_in(span: float, moments: list[float]) -> int:
-    """How many moments there are in the fullest span of so many seconds, its beginning included."""
+    """How many moments there are in the fullest span of this length, its beginning included."""
     ordered = sorted(moments)
     # A hair less than the span: sums of floats are not exact.
     return max(bisect_right(ordered, moment + span - 1e-6) - place for place, moment in enumerate(ordered))

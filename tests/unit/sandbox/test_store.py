@@ -33,15 +33,15 @@ def write(store, writes):
 
 
 @given(before=WRITES, after=WRITES)
-def test_an_index_that_was_kept_equals_one_that_is_made_anew(before, after):
-    kept, anew = Store(), Store()
+def test_an_index_that_was_kept_equals_one_that_is_made_again(before, after):
+    kept, again = Store(), Store()
     write(kept, before)
     for index in INDEXES:
         kept.index(*index)
     write(kept, after)
-    write(anew, [*before, *after])
+    write(again, [*before, *after])
     for index in INDEXES:
-        assert [row.text for row in kept.index(*index).rows] == [row.text for row in anew.index(*index).rows]
+        assert [row.text for row in kept.index(*index).rows] == [row.text for row in again.index(*index).rows]
 
 
 @given(writes=WRITES, low=st.none() | MOMENTS, high=st.none() | MOMENTS)

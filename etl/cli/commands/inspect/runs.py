@@ -56,6 +56,7 @@ def list_(common: Common, source: str | None, failed: bool, limit: int, output: 
     """
     from etl.cli.open_database import existing_database
     from etl.cli.output import print_json, print_table
+    from etl.jobs.diagnostics.status import with_true_state
     from etl.load.database.engine import reading
     from etl.load.queries import status
 
@@ -63,7 +64,8 @@ def list_(common: Common, source: str | None, failed: bool, limit: int, output: 
         existing_database(common.start(need_sources=False).settings, schema="newest") as engine,
         reading(engine) as connection,
     ):
-        found = status.run_rows(connection, source=source, failed=failed, limit=limit)
+        rows = status.run_rows(connection, source=source, failed=failed, limit=limit)
+        found = [with_true_state(connection, run) for run in rows]
     if output == "json":
         print_json(found)
     elif found:
@@ -93,6 +95,7 @@ def show(common: Common, number: int, output: str) -> None:
     from etl.cli.open_database import existing_database
     from etl.cli.output import print_json, print_record, print_table
     from etl.errors import ConfigError
+    from etl.jobs.diagnostics.status import with_true_state
     from etl.load.database.engine import reading
     from etl.load.queries import status
 
@@ -100,7 +103,8 @@ def show(common: Common, number: int, output: str) -> None:
         existing_database(common.start(need_sources=False).settings, schema="newest") as engine,
         reading(engine) as connection,
     ):
-        run = status.run_row(connection, number)
+        row = status.run_row(connection, number)
+        run = row and with_true_state(connection, row)
         windows = status.windows_of(connection, number)
     if run is None:
         raise ConfigError(f"ID {number}: there is no such run; see: kore-etl runs")

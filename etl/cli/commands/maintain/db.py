@@ -94,12 +94,13 @@ def current(common: Common, output: str) -> None:
     Example:
       kore-etl db current
     """
+    from etl.cli.output import print_json
     from etl.load.schema import migrate
 
     with _opened(common) as engine:
         at = migrate.current(engine)
     if output == "json":
-        _print_json({"current": at, "newest": migrate.newest()})
+        print_json({"current": at, "newest": migrate.newest()})
     else:
         click.echo(at or EMPTY)
 
@@ -121,6 +122,7 @@ def check(common: Common, deep: bool, output: str) -> None:
       kore-etl db check && kore-etl sync
       kore-etl db check --deep
     """
+    from etl.cli.output import print_json
     from etl.jobs.diagnostics.check_derived import first_difference
     from etl.load.schema import migrate
 
@@ -130,7 +132,7 @@ def check(common: Common, deep: bool, output: str) -> None:
         wrong = first_difference(engine) if deep and at == newest and not found else None
         where = _where(engine)
     if output == "json":
-        _print_json(
+        print_json(
             {
                 "current": at,
                 "newest": newest,
@@ -192,11 +194,12 @@ def _confirm(engine: Engine, revision: str) -> None:
 
 
 def _tell_move(common: Common, engine: Engine, before: str | None, output: str) -> None:
+    from etl.cli.output import print_json
     from etl.load.schema import migrate
 
     after = migrate.current(engine)
     if output == "json":
-        _print_json({"from": before, "to": after, "changed": before != after})
+        print_json({"from": before, "to": after, "changed": before != after})
     moved = f"went from {before or EMPTY} to {after or EMPTY}"
     stayed = f"were at {after or EMPTY} already; there was nothing to do"
     common.say(f"{_where(engine)}: the tables {moved if before != after else stayed}")
@@ -238,9 +241,3 @@ def _where(engine: Engine) -> str:
     from etl.load.database.errors import place
 
     return place(engine.url)
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    import orjson
-
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))

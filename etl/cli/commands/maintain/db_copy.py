@@ -60,11 +60,10 @@ def _tell_table(common: Common, name: str, rows: int) -> None:
 
 
 def _tell(common: Common, source: Engine, target: Engine, copied: dict[str, int], output: str) -> None:
-    if output == "json":
-        import orjson
-
-        click.echo(orjson.dumps({"rows": copied}, option=orjson.OPT_INDENT_2))
+    from etl.cli.output import print_json
     from etl.load.database.errors import place
 
+    if output == "json":
+        print_json({"rows": copied})
     of, to = (place(each.url) for each in (source, target))
     common.say(f"{to}: holds the {sum(copied.values()):,} rows of {of}; now set database_url to it")

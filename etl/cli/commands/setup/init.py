@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from etl import logs
-from etl.atomic_file import atomic_file
+from etl.cli.commands.setup.write_settings import write
 from etl.cli.options import Common, common_options
 from etl.errors import ConfigError, DatabaseError, EtlError
 
@@ -61,7 +59,8 @@ def init(common: Common, client_secret_file: str | None, force: bool, no_probe: 
     place = present.get("database_url", paths.database_url)
     values["database_url"] = _answer("database_url", common.database_url, place)
     values["client_secret_file"] = _SECRET_NAME
-    _write(paths, values, _secret(client_secret_file, present=paths.secret), is_change=bool(present))
+    secret = _secret(client_secret_file, present=paths.secret)
+    write(paths.config, paths.secret, values, secret, is_change=bool(present))
     return _try(common, paths, probe=not no_probe)
 
 
@@ -91,12 +90,13 @@ def _paths(common: Common, environ: Mapping[str, str], user_id: int) -> _Paths:
 
 def _folders(environ: Mapping[str, str], user_id: int) -> tuple[Path | None, Path | None]:
     """Return the folders of the settings and of the data; None if the user has no home."""
+    from etl.settings.toml_files import config_home
+
     if user_id == 0:
         return Path("/etc/kore-etl"), Path("/var/lib/kore-etl")
-    home = environ.get("HOME")
-    config = environ.get("XDG_CONFIG_HOME") or (home and f"{home}/.config")
+    home, config = environ.get("HOME"), config_home(environ)
     data = environ.get("XDG_DATA_HOME") or (home and f"{home}/.local/share")
-    return (Path(config) / "kore-etl" if config else None), (Path(data) / "kore-etl" if data else None)
+    return config and config / "kore-etl", Path(data) / "kore-etl" if data else None
 
 
 def _refuse_existing(paths: _Paths) -> None:
@@ -144,20 +144,14 @@ def _answer(key: str, given: str | None, default: str | None = None) -> str:
         raise ConfigError(f"{key} is not given, and there is no terminal to ask on; add {option}")
     question = _ASKED.get(key, "Where the tasks go")
     while True:
-        value = str(click.prompt(question, default, err=True, value_proc=_asked(key, accepted)))
+        try:
+            value = accepted(key, click.prompt(question, default, err=True))
+        except ConfigError as error:
+            logs.say(str(error), "error")
+            continue
         odd_id = id_warning(key, value)
         if odd_id is None or click.confirm(odd_id, err=True):
             return value
-
-
-def _asked(key: str, accepted: Callable[[str, str], str]) -> Callable[[Any], str]:
-    def read(text: Any) -> str:
-        try:
-            return accepted(key, str(text))
-        except ConfigError as error:
-            raise click.UsageError(str(error)) from error
-
-    return read
 
 
 def _secret(file: str | None, *, present: Path) -> str:
@@ -182,64 +176,6 @@ def _secret(file: str | None, *, present: Path) -> str:
         raise ConfigError("the Client Secret is empty; give what the JWT app shows")
     logs.hide(text)
     return text.strip() + "\n"
-
-
-def _write(paths: _Paths, values: Mapping[str, str], secret: str, *, is_change: bool) -> None:
-    """Write the example with these values, or change them in the present file and keep the rest."""
-    from etl.load.database.engine import file_of
-    from etl.scheduling.installed_command import shipped_file
-
-    if is_change:
-        text = re.sub(
-            r"^client_secret(_env)?\s*=.*\n", "", paths.config.read_text(encoding="utf-8-sig"), flags=re.MULTILINE
-        )
-    else:
-        text = shipped_file("kore-etl.example.toml")
-        start = text.index("# Files are searched in this order")
-        text = f"# Settings of kore-etl, written by kore-etl init.\n#\n{text[start:]}"
-    for key, value in values.items():
-        text = _with(text, key, value)
-    database = file_of(values["database_url"])
-    if database is not None:
-        _make_folder(database.parent)
-    _make_folder(paths.config.parent)
-    _write_private(paths.secret, secret)
-    _write_private(paths.config, text)
-
-
-def _with(text: str, key: str, value: str) -> str:
-    """Replace the line of the key, else the first that is commented out; put it on top where there is none."""
-    line = f"{key} = {_as_toml(value)}"
-    for pattern in (rf"^{key}\s*=.*$", rf"^# {key} = .*$"):
-        changed, count = re.subn(pattern, lambda _: line, text, count=1, flags=re.MULTILINE)
-        if count:
-            return changed
-    return f"{line}\n{text}"
-
-
-def _as_toml(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file atomically; only its owner can read it."""
-    try:
-        with atomic_file(path, mode=0o600) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    logs.say(f"wrote {path}")
-
-
-def _unwritable(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"{path}: cannot be written: {error.strerror}; choose another place with --config, or use sudo")
 
 
 def _try(common: Common, paths: _Paths, *, probe: bool) -> int:
