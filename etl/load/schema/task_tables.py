@@ -168,12 +168,14 @@ task_participants = Table(
     comment="the participants of each task",
 )
 
+# No index by tag, channel or key: where a query joins these tables by the task and such a value, SQLite would choose it
+# and read all rows of the value once for each task.
 task_tags = Table(
     "task_tags",
     metadata,
     *_task(),
     _position(),
-    Column("tag", Text, index=True),
+    Column("tag", Text),
     comment="the tags of each task",
 )
 
@@ -182,7 +184,7 @@ task_channels = Table(
     metadata,
     *_task(),
     _position(),
-    Column("channel", Text, index=True),
+    Column("channel", Text),
     comment="the channels of each task",
 )
 
@@ -198,7 +200,6 @@ task_fields = Table(
     Column("text", Text),
     Column("number", Float, comment="the value, if it is a number"),
     Column("time", Moment, comment="the value, if it is a date or time"),
-    Index(None, "key"),
     comment="the custom and system fields of each task that have a value",
 )
 
@@ -220,7 +221,11 @@ task_progress = Table(
     "task_progress",
     metadata,
     *_task_key(),
-    Column("first_response_at", Moment),
+    Column(
+        "first_response_at",
+        Moment,
+        comment="first change of status away from open or new; no reply: the API shows none",
+    ),
     Column("first_resolved_at", Moment),
     Column("last_resolved_at", Moment),
     Column("reopened", Integer, nullable=False, comment="number of reopenings"),
@@ -232,7 +237,7 @@ daily_counts = Table(
     metadata,
     Column("source_id", ForeignKey("sources.id"), primary_key=True, autoincrement=False),
     Column("stream_id", Text, primary_key=True),
-    Column("day", Date, primary_key=True, comment="in UTC"),
+    Column("day", Date, primary_key=True, comment="in the source's time zone"),
     *(Column(name, Integer, nullable=False) for name in ("created", "resolved", "reopened", "deleted")),
     comment="derived: the daily counts of daily_flow",
 )
