@@ -331,6 +331,9 @@ def create_tables() -> None:
         sa.Column(
             "mended", sa.Integer(), server_default="0", nullable=False, comment="differences that verification mended"
         ),
+        sa.Column(
+            "runs", sa.Integer(), server_default="1", nullable=False, comment="more than 1: quiet runs of one hour"
+        ),
         sa.Column("watermark_before", moment),
         sa.Column("watermark_after", moment),
         sa.Column("version", sa.Text(), nullable=False, comment="of kore-etl"),
@@ -338,7 +341,7 @@ def create_tables() -> None:
         sa.Column("error", sa.Text()),
         sa.PrimaryKeyConstraint("id", name="pk_sync_runs"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_sync_runs_source_id"),
-        comment="runs of commands, one row for each run on a source",
+        comment="runs of commands on a source; a day later one row for the quiet runs of an hour",
     )
     op.create_index("ix_sync_runs_source_id_started_at", "sync_runs", ["source_id", "started_at"])
     op.create_table(
