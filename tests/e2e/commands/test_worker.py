@@ -272,5 +272,5 @@ def test_a_worker_that_stood_still_does_no_harm(company, serve):
     company.until(FINISHED, [(4,)])
     told = company.stop(stopped)
     lost = [each["reason"] for each in told if each["event"] == "worker.job_lost"]
-    assert [reason.partition(" or ")[0] for reason in lost] == ["Job was not found"]
+    assert {reason.partition(" or ")[0] for reason in lost} == {"Job was not found"}  # that of a tick, perhaps, too
     assert [each for each in told if "exception" in each] == []
