@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table
 
 from etl.load.schema.dimension_tables import agents, priorities, queues, statuses
 from etl.load.schema.ledger_tables import sources, sync_runs, watermarks
-from etl.load.schema.task_tables import task_changes, tasks
+from etl.load.schema.task_tables import task_changes, task_fields, tasks
 
 STATUSES = ("Open", "In-Progress", "Pending", "Resolved", "Closed")
 CATEGORIES = ("open", "inProgress", "pending", "resolved", "closed")
@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 
 def fill(connection: Connection, number: int, now: datetime) -> None:
-    """Insert so many tasks with some three changes each, in the caller's transaction."""
+    """Insert so many tasks with a custom field and some three changes each, in the caller's transaction."""
     moment = _text(now)
     source = {
         "id": 1,
@@ -34,11 +34,9 @@ def fill(connection: Connection, number: int, now: datetime) -> None:
         "base_url": "https://host",
         "host": "host",
         "account_id": "a-1",
-        "timezone": "UTC",
     }
     _insert(connection, sources, iter([source | {"stream_id": "s-1", "created_at": moment}]))
     run = {"id": 1, "source_id": 1, "command": "sync", "state": "finished", "version": "0", "settings": "{}"}
-    run |= {name: 0 for name, column in sync_runs.c.items() if column.server_default is not None}
     _insert(connection, sync_runs, iter([run | {"started_at": moment, "finished_at": moment}]))
     _insert(connection, watermarks, iter([{"source_id": 1, "value": moment, "moved_at": moment, "run_id": 1}]))
     _insert(connection, statuses, _named("sts", STATUSES, category=CATEGORIES))
@@ -47,6 +45,7 @@ def fill(connection: Connection, number: int, now: datetime) -> None:
         rows = ({"_id": _id(prefix, place), "source_id": 1, "name": f"{prefix} {place}"} for place in range(how_many))
         _insert(connection, table, rows)
     _insert(connection, tasks, (row for row, _ in _history(number, now)))
+    _insert(connection, task_fields, (_field(row) for row, _ in _history(number, now)))
     _insert(connection, task_changes, (change for _, changes in _history(number, now) for change in changes))
 
 
@@ -84,6 +83,10 @@ def _change(row: Row, field: str, old: str, new: str, at: datetime) -> Row:
     return change | {"old_value": old, "new_value": new, "changed_at": _text(at), "seen_at": _text(at), "run_id": 1}
 
 
+def _field(row: Row) -> Row:
+    return {"task_id": row["_id"], "source_id": 1, "position": 0, "key": "Produktgruppe", "text": row["queue"]}
+
+
 def _id(prefix: str, number: int) -> str:
     """Return an id of the API's form and length, in no order of time."""
     return f"{prefix}-{(number * 2654435761) % 2**32:08x}-5d2c-5c7b-8a3e-{number:012x}"
@@ -94,8 +97,8 @@ def _text(moment: datetime) -> str:
 
 
 def _insert(connection: Connection, table: Table, rows: Iterator[Row]) -> None:
-    """Insert by the driver itself: the quickest way of each database."""
-    stored = [column for column in table.columns if column.computed is None]
+    """Insert by the driver itself: the quickest way of each database. What has a default gets it."""
+    stored = [column for column in table.columns if column.computed is None and column.server_default is None]
     names = [column.name for column in stored if column.name != "id" or table in {sources, sync_runs}]
     values = ([row.get(name) for name in names] for row in rows)
     driver: Any = connection.connection.driver_connection

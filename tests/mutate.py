@@ -1,167 +1,193 @@
-"""Changes one thing in the core, runs the tests that cover it, and reports which changes no test notices.
+"""Changes one thing at a time in the core, runs the tests that cover it, and reports which changes no test notices.
 
 python tests/mutate.py --sample 20 --seed 1 --minutes 30
 
-Each change is made in a copy of the tree. It dies if a test fails or runs out of time. Changes that live are listed:
-look at each, and add a test unless the change makes no difference.
+One run of the tests records which of them execute which line, and how long each takes. The record is kept under
+.mutate/ and used again until the core or its tests change. Then all tests are loaded once. For each change, a child
+process changes the loaded code and runs the tests that execute the changed lines, unit tests and quick ones first, as
+many as fit in --seconds by the record. A change dies if a test fails or hangs. Commands that tests start as processes
+run the code without the change, nothing that needs PostgreSQL runs, and what a function does at import stays as it was.
+Changes that live are listed: look at each, and add a test unless the change makes no difference.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
+import hashlib
+import importlib
 import os
 import random
-import shutil
+import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-TESTS = {
-    "extract": ("tests/unit/extract", "tests/integration/extract", "tests/integration/jobs"),
-    "jobs": ("tests/unit/jobs", "tests/integration/jobs", "tests/integration/test_account.py"),
-    "load": ("tests/integration/load", "tests/integration/jobs"),
-    "transform": ("tests/unit/transform", "tests/integration/load/test_store.py"),
-}
-COMPARISONS = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
-}  # fmt: skip
-OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.And: ast.Or, ast.Or: ast.And}
-NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
+import hypothesis
+import pytest
+from coverage import CoverageData
+from mutations import CHECKOUT, Change, changed, count, make, module_of
 
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change of one node of a file: its line, what it is, and the file's text with it."""
-
-    path: Path
-    line: int
-    what: str
-    text: str
+CORE = ("etl/extract", "etl/jobs", "etl/load", "etl/transform")
+TESTS = (
+    *("tests/unit/extract", "tests/unit/jobs", "tests/unit/transform"),
+    *("tests/integration/extract", "tests/integration/jobs", "tests/integration/load"),
+    *("tests/integration/test_account.py", "tests/integration/test_request_budget.py"),
+    "tests/integration/test_same_numbers.py",
+)
+COVERAGE = (
+    "[run]\nsource_pkgs = etl.extract, etl.jobs, etl.load, etl.transform\nrelative_files = true\ndata_file = {}\n"
+)
+RESULTS = {0: "LIVES", 3: "cannot be made"}  # by the exit code of the child; otherwise the change died
 
 
 def main() -> None:
     """Report the share of sampled changes that die."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sample", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--seconds", type=int, default=900, help="for the tests without a change")
+    parser.add_argument("--minutes", type=float, default=30, help="start no change after them")
+    parser.add_argument("--seconds", type=float, default=60, help="recorded duration of the tests of one change")
+    parser.add_argument("--jobs", type=int, default=2, help="changes that are tried at once")
     parser.add_argument("--only", default="", help="a part of the path")
     options = parser.parse_args()
-    paths = [path for part in TESTS for path in sorted((CHECKOUT / "etl" / part).rglob("*.py"))]
-    every = [(path, number) for path in paths if options.only in str(path) for number in range(count(path))]
-    dice = random.Random(options.seed)
-    sample = dice.sample(every, min(options.sample, len(every)))
-    end, tried, living = time.monotonic() + options.minutes * 60, 0, list[Change]()
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "tree"
-        ignored = shutil.ignore_patterns(".venv", ".git", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
-        shutil.copytree(CHECKOUT, copy, ignore=ignored)
-        limits = {
-            part: 30 + 3 * time_of_tests(copy, part, options.seconds) for part in sorted(set(map(part_of, sample)))
-        }
-        for path, number in sample:
-            if time.monotonic() > end:
+    os.chdir(CHECKOUT)
+    sys.path[0] = str(CHECKOUT)
+    record = TestRecord(recorded())
+    without_shrinking = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    hypothesis.settings.register_profile("mutate", deadline=None, derandomize=True, phases=without_shrinking)
+    with tempfile.TemporaryDirectory(prefix="mutate-") as folder:
+        arguments = ["-q", "-p", "no:cacheprovider", "--hypothesis-profile", "mutate", f"--basetemp={folder}/tests"]
+        arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is loaded already
+        trial = Trial(options, record)
+        pytest.main([*arguments, "-k", "not postgresql", *TESTS], plugins=[trial])
+    sys.exit("LIVES" in trial.results)
+
+
+class Trial:
+    """Tries changes instead of running all tests."""
+
+    def __init__(self, options: argparse.Namespace, record: TestRecord) -> None:
+        self._options = options
+        self._record = record
+        self.results = list[str]()
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if "pg_server" not in getattr(item, "fixturenames", ())]
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined] # children share it
+        paths = sorted(path.relative_to(CHECKOUT) for part in CORE for path in (CHECKOUT / part).rglob("*.py"))
+        every = [(path, number) for path in paths if self._options.only in str(path) for number in range(count(path))]
+        picked = random.Random(self._options.seed).sample(every, min(self._options.sample, len(every)))
+        waiting = [changed(path, number) for path, number in reversed(picked)]
+        items = {item.nodeid: item for item in session.items}
+        for path in paths:
+            importlib.import_module(module_of(path))
+        end = time.monotonic() + 60 * self._options.minutes
+        running = dict[int, tuple[Change, int, float]]()
+        while running or (waiting and time.monotonic() < end):
+            while waiting and len(running) < self._options.jobs and time.monotonic() < end:
+                change = waiting.pop()
+                names = self._record.that_execute(change, self._options.seconds)
+                chosen = [items[name] for name in names if name in items]
+                limit = time.monotonic() + 120 + 5 * self._options.seconds
+                running[start(change, chosen)] = change, len(chosen), limit
+            time.sleep(0.05)
+            for process, (change, tests, limit) in list(running.items()):
+                ended, status = os.waitpid(process, os.WNOHANG)
+                if ended or time.monotonic() > limit:
+                    with suppress(ProcessLookupError):
+                        os.killpg(process, signal.SIGKILL)  # with all that the tests started
+                    if not ended:
+                        _, status = os.waitpid(process, 0)
+                    del running[process]
+                    result = RESULTS.get(os.waitstatus_to_exitcode(status), "died ")
+                    self.results.append(result)
+                    self._tell(session, f"{result} {change} ({tests} tests)")
+        tried, live = len(self.results) - self.results.count("cannot be made"), self.results.count("LIVES")
+        share = 100 * (tried - live) / max(1, tried)
+        self._tell(session, f"{tried} of {len(every)} changes tried, {live} live: {share:.0f} % died")
+        return True
+
+    def _tell(self, session: pytest.Session, line: str) -> None:
+        reporter = session.config.pluginmanager.getplugin("terminalreporter")
+        reporter.write_line(line)
+        reporter.flush()
+
+
+def start(change: Change, items: list[pytest.Item]) -> int:
+    """Start a process that makes a change and runs tests up to the first that fails; return its id."""
+    if (process := os.fork()) != 0:
+        return process
+    status = 3
+    try:
+        os.setsid()
+        make(change)
+        status = 1
+        for item in items[:1]:
+            item.config.pluginmanager.unregister(name="terminalreporter")
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if item.session.testsfailed:
                 break
-            change, tried = changed(path, number), tried + 1
-            dies = is_noticed(copy, change, limits[part_of((path, number))])
-            living += [] if dies else [change]
-            state = "died " if dies else "LIVES"
-            print(f"{state} {path.relative_to(CHECKOUT)}:{change.line} {change.what}", flush=True)  # noqa: T201
-    share = 100 * (tried - len(living)) / max(1, tried)
-    print(f"{tried} of {len(every)} changes tried, {len(living)} live: {share:.0f} % died (seed {options.seed})")  # noqa: T201
-    sys.exit(bool(living))
-
-
-def part_of(place: tuple[Path, int]) -> str:
-    """Return the part of the core that a file belongs to."""
-    return place[0].relative_to(CHECKOUT).parts[1]
-
-
-def time_of_tests(copy: Path, part: str, seconds: float) -> float:
-    """Return how many seconds the tests of a part take without a change; end if they fail."""
-    begin = time.monotonic()
-    if not passes(copy, part, seconds):
-        sys.exit(f"the tests of etl/{part} fail without a change, or take more than {seconds:.0f} s")
-    return time.monotonic() - begin
-
-
-def is_noticed(copy: Path, change: Change, seconds: float) -> bool:
-    """Tell whether a test fails with the change; the file is as it was afterwards."""
-    relative = change.path.relative_to(CHECKOUT)
-    target = copy / relative
-    before = target.read_text(encoding="utf-8")
-    target.write_text(change.text, encoding="utf-8")
-    try:
-        return not passes(copy, relative.parts[1], seconds)
+        else:
+            status = 0
     finally:
-        target.write_text(before, encoding="utf-8")
+        os._exit(status)
 
 
-def passes(copy: Path, part: str, seconds: float) -> bool:
-    """Tell whether the tests of a part pass in time."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", "not postgresql"]
-    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run(
-            [*command, *TESTS[part]], cwd=copy, env=environment, capture_output=True, timeout=seconds, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
+class TestRecord:
+    """Which tests execute which lines, and how many seconds each takes."""
+
+    __test__ = False
+
+    def __init__(self, folder: Path) -> None:
+        self._lines = CoverageData(str(folder / "coverage"))
+        self._lines.read()
+        self._seconds = dict[str, float]()
+        log = (folder / "log").read_text(encoding="utf-8")
+        for seconds, test in re.findall(r"^([\d.]+)s (?:call|setup) +(.+)$", log, re.MULTILINE):
+            self._seconds[test] = self._seconds.get(test, 0) + float(seconds)
+
+    def that_execute(self, change: Change, seconds: float) -> list[str]:
+        """Return the tests that execute a change, unit tests and quick ones first, as many as fit in ``seconds``.
+
+        The tests of a file share what one of them sets up. What runs at import concerns all tests of the module.
+        """
+        contexts = self._lines.contexts_by_lineno(change.path.as_posix())
+        found = {context for line in change.lines for context in contexts.get(line, ())}
+        if found <= {""} and any(line in contexts for line in change.lines):
+            found = {context for line in contexts.values() for context in line}
+        files = {context.split("::")[0] for context in found if context.endswith("|setup")}
+        names = {context.rsplit("|", 1)[0] for context in found}
+        tests = [test for test in self._seconds if test in names or test.split("::")[0] in files]
+        tests.sort(key=lambda test: (not test.startswith("tests/unit"), self._seconds[test]))
+        while tests[1:] and sum(self._seconds[test] for test in tests) > seconds:
+            del tests[-1]
+        return tests
 
 
-def count(path: Path) -> int:
-    """Return how many changes of a file there are."""
-    return sum(1 for _ in changes(ast.parse(path.read_text(encoding="utf-8"))))
-
-
-def changed(path: Path, number: int) -> Change:
-    """Return one change of a file."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for place, (node, what) in enumerate(changes(tree)):
-        if place == number:
-            return Change(path, getattr(node, "lineno", 0), what, ast.unparse(tree))
-    raise AssertionError(path, number)
-
-
-def changes(tree: ast.AST) -> Iterator[tuple[ast.AST, str]]:
-    """Yield each change of a tree, which has it while the caller looks at it."""
-    for node in ast.walk(tree):
-        for name, old, new in alternatives(node):
-            setattr(node, name, new)
-            yield node, f"{describe(old)} -> {describe(new)}"
-            setattr(node, name, old)
-
-
-def alternatives(node: ast.AST) -> Iterator[tuple[str, object, object]]:
-    """Yield an attribute of a node, its value, and another one for it."""
-    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in COMPARISONS:
-        yield "ops", node.ops, [COMPARISONS[type(node.ops[0])]()]
-    elif isinstance(node, ast.BinOp | ast.BoolOp) and type(node.op) in OPERATORS:
-        yield "op", node.op, OPERATORS[type(node.op)]()
-    elif isinstance(node, ast.Constant) and isinstance(node.value, int):
-        yield "value", node.value, not node.value if isinstance(node.value, bool) else node.value + 1
-    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in NAMES:
-        yield "id", node.id, NAMES[node.id]
-    elif isinstance(node, ast.If | ast.While | ast.IfExp):
-        yield "test", node.test, ast.UnaryOp(ast.Not(), node.test)
-
-
-def describe(value: object) -> str:
-    """Return a short name of a node or a value."""
-    if isinstance(value, list):
-        return " ".join(type(each).__name__ for each in value)
-    if isinstance(value, ast.UnaryOp):
-        return "not"
-    return type(value).__name__ if isinstance(value, ast.AST) else repr(value)
+def recorded() -> Path:
+    """Return the folder of the record for this core and these tests; run them once if there is none."""
+    digest = hashlib.sha256()
+    for path in sorted(path for part in ("etl", "tests") for path in (CHECKOUT / part).rglob("*.py")):
+        digest.update(path.read_bytes())
+    folder = CHECKOUT / ".mutate" / digest.hexdigest()[:16]
+    if not (folder / "log").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "settings").write_text(COVERAGE.format(folder / "coverage"), encoding="utf-8")
+        measure = ["--cov", f"--cov-config={folder / 'settings'}", "--cov-context=test", "--cov-report="]
+        command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "worksteal", "-vv", "--durations=0"]
+        tests = ["-p", "no:cacheprovider", "-k", "not postgresql", *TESTS]
+        done = subprocess.run([*command, *measure, *tests], capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"the tests fail without a change:\n{done.stdout[-3000:]}")
+        (folder / "log").write_text(done.stdout, encoding="utf-8")
+    return folder
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def work_on_sources(
         for source in settings.sources if choose is None else choose(engine):
             with logs.bound(source=source.name):
                 try:
-                    results.append(_work_on(engine, builder, source, work, notifier, wait or timedelta()))
+                    results.append(work_on_source(engine, builder, source, work, notifier, wait=wait))
                 except Exception as bug:  # noqa: BLE001 - it stops its own source alone, and is raised at the end
                     bugs.append(bug)
         builder.close()
@@ -92,20 +92,30 @@ def _opened(settings: Settings, notifier: Notifier) -> Engine:
         raise
 
 
-def _work_on(
-    engine: Engine, builder: Builder, source: SourceSettings, work: Work, notifier: Notifier, wait: timedelta
+def work_on_source(
+    engine: Engine,
+    builder: Builder,
+    source: SourceSettings,
+    work: Work,
+    notifier: Notifier,
+    *,
+    wait: timedelta | None = None,
+    alone: bool = True,
 ) -> dict[str, Any]:
-    """Do the work on one source and report its outcome, also after an error."""
+    """Do the work on one source and report its outcome, also after an error.
+
+    Work that is not done ``alone`` shares the terminal with other threads.
+    """
     source_spec = builder.source_spec(source)
     report = _Report(source.name)
     began = now()
     try:
-        with progress_display(source.name, builder.budget(source)) as progress, ExitStack() as stack:
+        with progress_display(source.name, builder.budget(source), alone=alone) as progress, ExitStack() as stack:
             builder.on_wait = progress.wait
             start = partial(
                 start_run, engine, source_spec, work.command, clock=builder.clock, on_progress=progress.show
             )
-            run = _entered(stack, start, wait.total_seconds(), builder)
+            run = _entered(stack, start, (wait or timedelta()).total_seconds(), builder)
             with logs.bound(run=run.id):
                 report.run = run
                 report.more = work.do(run) or {}

@@ -128,7 +128,7 @@ def _short(cell: Any) -> Any:
     """What a small table shows of a value: of a time no seconds."""
     if isinstance(cell, str) and _TIME.fullmatch(cell):
         return _minute(cell)
-    return "" if cell is None else cell
+    return "-" if cell is None else cell
 
 
 def _minute(moment: str) -> str:

@@ -124,7 +124,7 @@
     const since = `since ${day(data.steps[0])}`;
     return [median === null ? "–" : length(median), [
       [number ? `of ${count(number)} ${of(number)} ${since}; ` : `no ${of(1)} seen ${since}; `],
-      [lately ? `last 7 days: ${length(recent)} of ${count(lately)}` : "none in 7 days", mood],
+      [lately ? `last 7 days: ${length(recent)}, median of ${count(lately)}` : "none in 7 days", mood],
     ]];
   }
 

@@ -49,8 +49,10 @@ def told(source: Source, now: datetime, zone: ZoneInfo) -> Told:
     said += found or [f"{_balance(source.account)}There are no gaps, rejected records or unverified windows."]
     if source.oldest_reading is not None:
         since = clock(source.oldest_reading, zone)
-        mended = f"{source.mended:,} difference{'' if source.mended == 1 else 's'}"
-        said.append(f"Every task was verified with the server since {since}; that mended {mended}.")
+        mended = f"that mended {source.mended:,} difference{'' if source.mended == 1 else 's'}"
+        said.append(
+            f"Every task was verified with the server since {since}; {mended if source.mended else 'none differed'}."
+        )
     return Told(source.name, said, is_incomplete=bool(found))
 
 

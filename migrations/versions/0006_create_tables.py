@@ -148,7 +148,7 @@ def upgrade() -> None:
             op.execute(f"comment on view {name} is '{quoted}'")
 
 
-def create_tables() -> None:  # noqa: PLR0915 one statement a table
+def create_tables() -> None:
     """Create the tables with their indexes."""
     is_postgresql = op.get_bind().dialect.name == "postgresql"
     moment = Timestamp3() if is_postgresql else sa.DateTime()
@@ -615,7 +615,6 @@ def create_tables() -> None:  # noqa: PLR0915 one statement a table
         ),
         comment="the channels of each task",
     )
-    op.create_index("ix_task_channels_channel", "task_channels", ["channel"])
     op.create_table(
         "task_fields",
         sa.Column("task_id", sa.Text(), nullable=False),
@@ -636,7 +635,6 @@ def create_tables() -> None:  # noqa: PLR0915 one statement a table
         ),
         comment="the custom and system fields of each task that have a value",
     )
-    op.create_index("ix_task_fields_key", "task_fields", ["key"])
     op.create_table(
         "task_participants",
         sa.Column("task_id", sa.Text(), nullable=False),
@@ -706,7 +704,6 @@ def create_tables() -> None:  # noqa: PLR0915 one statement a table
         ),
         comment="the tags of each task",
     )
-    op.create_index("ix_task_tags_tag", "task_tags", ["tag"])
 
 
 def downgrade() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError, Question, ServerCapabilities
+from etl.extract.capabilities import END_OF_TIME, SECOND, CapabilityDriftError, Question, ServerCapabilities
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_page import Page
 from etl.extract.paging.end_of_rows import fetch_rows, find_end
@@ -94,8 +94,24 @@ class _Expectation:
             before = _counted_before(page, self._window.field, self._last, capabilities)
             if page.total is None or following.total is None or page.total - before <= following.total:
                 return following
+        self._check_field(fetch, capabilities)
         evidence = f"rows are missing before {self._last}: the totals do not add up"
         raise CapabilityDriftError("ends_inclusive", answer=False, evidence=evidence)
+
+    def _check_field(self, fetch: Fetch, capabilities: ServerCapabilities) -> None:
+        """Raise if a row comes for the instant of its other date, far from its own: then dates filter on that one."""
+        field = self._window.field
+        other: Field = "createdAt" if field == "updatedAt" else "updatedAt"
+        page = fetch(_query(self._window, capabilities, self._start))
+        for key, moment, other_moment in zip(page.ids, page.moments(field), page.moments(other), strict=True):
+            if moment is None or other_moment is None or abs(moment - other_moment) <= 2 * SECOND:
+                continue
+            query = window_query(self._window, capabilities)
+            around = fetch(replace(query, start=other_moment - SECOND, end=other_moment + SECOND))
+            if key in around.ids:
+                evidence = f"{key}, {field} {moment}, came for its {other} {other_moment}"
+                raise CapabilityDriftError("window_field", answer=other, evidence=evidence)
+            return
 
 
 def _check(page: Page, window: Window, query: Query, capabilities: ServerCapabilities) -> None:

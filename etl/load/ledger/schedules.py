@@ -90,6 +90,13 @@ def claim(connection: Connection, schedule: Schedule, now: datetime) -> bool:
     return connection.execute(update(sources).where(mine).values(next_due_at=due)).rowcount == 1
 
 
+def make_due(connection: Connection, source: tuple[str, str, str], now: datetime) -> None:
+    """Let a source that has a schedule be due now, if it is due later."""
+    own = sources.c
+    mine = (own.host == source[0]) & (own.account_id == source[1]) & (own.stream_id == source[2])
+    connection.execute(update(sources).where(mine, own.next_due_at > now).values(next_due_at=now))
+
+
 def put(
     connection: Connection, source_id: int, source: tuple[str, str, str], every: timedelta, now: datetime
 ) -> datetime:

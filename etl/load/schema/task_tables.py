@@ -163,12 +163,14 @@ task_participants = Table(
     comment="the participants of each task",
 )
 
+# No index by tag, channel or key: where a query joins these tables by the task and such a value, SQLite would choose it
+# and read all rows of the value once for each task.
 task_tags = Table(
     "task_tags",
     metadata,
     *_task(),
     _position(),
-    Column("tag", Text, index=True),
+    Column("tag", Text),
     comment="the tags of each task",
 )
 
@@ -177,7 +179,7 @@ task_channels = Table(
     metadata,
     *_task(),
     _position(),
-    Column("channel", Text, index=True),
+    Column("channel", Text),
     comment="the channels of each task",
 )
 
@@ -193,7 +195,6 @@ task_fields = Table(
     Column("text", Text),
     Column("number", Float, comment="the value, if it is a number"),
     Column("time", Moment, comment="the value, if it is a date or time"),
-    Index(None, "key"),
     comment="the custom and system fields of each task that have a value",
 )
 

@@ -32,6 +32,11 @@ OVERNIGHT = {
         ["sort_updated"],
     ),
     "dates now on createdAt": ({"window_field": "updatedAt"}, {"window_field": "createdAt"}, ["window_field"]),
+    "dates now on createdAt, fewer tasks": (
+        {"window_field": "updatedAt", "tasks": 250},
+        {"window_field": "createdAt"},
+        ["window_field"],
+    ),
     "dates now on updatedAt": ({}, {"window_field": "updatedAt"}, []),
     "10 rows a request instead of 50": ({}, {"cap": 10}, []),
     "10 rows a request instead of 50, dates on updatedAt": ({"window_field": "updatedAt"}, {"cap": 10}, []),
