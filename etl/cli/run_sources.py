@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -179,6 +179,7 @@ class _Report:
         self._name = name
         self._error: str | None = None
         self._began = time.monotonic()
+        self._watermark: str | None = None
 
     def fail(self, error: EtlError) -> None:
         """Print why the work failed."""
@@ -202,7 +203,7 @@ class _Report:
             error=self._error,
             run=self.run.id if self.run else None,
             counts=self._counts(),
-            watermark=self._watermark(),
+            watermark=self._watermark,
             budget_used=budget_used,
         )
 
@@ -210,6 +211,9 @@ class _Report:
         """Log the end of a run, if it began."""
         if self.run is None:
             return
+        with suppress(DatabaseError):  # the work may have failed for this reason
+            watermark = self.run.store.watermark()
+            self._watermark = format_time(watermark) if watermark else None
         counts: dict[str, Any] = {
             name: count for name, count in self._counts().items() if count or name in _ALWAYS_TOLD
         }
@@ -223,7 +227,7 @@ class _Report:
             run=self.run.id,
             exit_code=self.exit_code,
             **counts,
-            watermark=self._watermark(),
+            watermark=self._watermark,
             seconds=self._seconds(),
             summary=self._summary(),
         )
@@ -236,7 +240,7 @@ class _Report:
             "exit_code": self.exit_code,
             "error": self._error,
             **self._counts(),
-            "watermark": self._watermark(),
+            "watermark": self._watermark,
             "seconds": self._seconds(),
             **self.more,
         }
@@ -258,13 +262,6 @@ class _Report:
 
     def _counts(self) -> dict[str, Any]:
         return asdict(self.run.counters if self.run else RunCounters())
-
-    def _watermark(self) -> str | None:
-        try:
-            watermark = self.run.store.watermark() if self.run else None
-        except DatabaseError:  # the work may have failed for this reason
-            return None
-        return format_time(watermark) if watermark else None
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self._began, 2)

@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from etl import exact_json
 from etl.errors import ConfigError, DatabaseError
 from etl.load.database.errors import raise_database_error
+from etl.load.database.postgres_locks import LockSession
 from etl.load.database.postgres_session import prepare_session
 from etl.optional_packages import install_command
 
@@ -69,6 +70,7 @@ def _create(url: URL, sessions: int) -> Engine:
             json_serializer=_as_is,
             json_deserializer=exact_json.read,
             pool_pre_ping=is_server,
+            execution_options={"lock_session": LockSession()} if is_server else {},
             **({"max_overflow": sessions - 5} if is_server else {}),
             **_connect_options(url),
         )
@@ -79,8 +81,8 @@ def _create(url: URL, sessions: int) -> Engine:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Give a connection in a transaction that only reads."""
-    with engine.connect().execution_options(sqlite_begin="DEFERRED") as connection, connection.begin():
+    """Give a connection in a transaction that only reads; it is not committed."""
+    with engine.connect().execution_options(sqlite_begin="DEFERRED") as connection:
         yield connection
 
 
