@@ -32,13 +32,13 @@ class Stop(Event):
     def __init__(self) -> None:
         super().__init__()
         self.kind: type[BaseException] = Terminated
-        self.interrupts: list[Callable[[], None]] = []
+        self.interrupts: list[Callable[[], object]] = []
 
     def request(self, kind: type[BaseException]) -> None:
         """Set the event, for KeyboardInterrupt or Terminated."""
         self.kind = kind
         self.set()
-        for interrupt in self.interrupts:
+        for interrupt in [*self.interrupts]:
             interrupt()
 
     def check(self) -> None:

@@ -24,6 +24,7 @@ COMPLETE_VARIABLE = "_KORE_ETL_COMPLETE"
 # name: (where its click command is, what --help says of it)
 COMMANDS: dict[str, tuple[str, str]] = {
     "sync": ("etl.cli.commands.transfer.sync:sync", "Bring the database up to date with what the server holds."),
+    "worker": ("etl.cli.commands.transfer.worker:worker", "Sync what is due, beside workers on other machines."),
     "backfill": ("etl.cli.commands.transfer.backfill:backfill", "Read a range of history again."),
     "reconcile": (
         "etl.cli.commands.transfer.reconcile:reconcile",

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from etl.settings import Settings
 
 
-def open_database(settings: Settings) -> Engine:
-    """Open the database and bring it to this version's schema, unless the settings leave that to a person."""
+def open_database(settings: Settings, **options: int) -> Engine:
+    """Open the database and bring it to this version's schema, unless the settings leave that to a person.
+
+    The ``options`` are those of ``open_engine``.
+    """
     from etl.load.database.engine import open_engine
     from etl.load.schema.migrate import require_newest
 
-    engine = open_engine(settings.database_url)
+    engine = open_engine(settings.database_url, **options)
     require_newest(engine, migrate=settings.migrate)
     return engine
 

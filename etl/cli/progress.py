@@ -34,9 +34,12 @@ class Display(Protocol):
 
 
 @contextmanager
-def progress_display(name: str, budget: RateLimiter) -> Iterator[Display]:
-    """Give a display of a source; the time that is left counts the waits for its budget."""
-    if sys.stderr.isatty() and not is_quiet():
+def progress_display(name: str, budget: RateLimiter, *, alone: bool = True) -> Iterator[Display]:
+    """Give a display of a source; the time that is left counts the waits for its budget.
+
+    A source that is not ``alone`` gets log lines on a terminal, too.
+    """
+    if alone and sys.stderr.isatty() and not is_quiet():
         with _live_line(name, budget) as display:
             yield display
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -67,7 +67,7 @@ def work_on_sources(
         for source in settings.sources if choose is None else choose(engine):
             with logs.bound(source=source.name):
                 try:
-                    results.append(_work_on(engine, builder, source, work, notifier, wait or timedelta()))
+                    results.append(work_on_source(engine, builder, source, work, notifier, wait=wait))
                 except Exception as bug:  # noqa: BLE001 - it stops its own source alone, and is raised at the end
                     bugs.append(bug)
         builder.close()
@@ -92,20 +92,30 @@ def _opened(settings: Settings, notifier: Notifier) -> Engine:
         raise
 
 
-def _work_on(
-    engine: Engine, builder: Builder, source: SourceSettings, work: Work, notifier: Notifier, wait: timedelta
+def work_on_source(
+    engine: Engine,
+    builder: Builder,
+    source: SourceSettings,
+    work: Work,
+    notifier: Notifier,
+    *,
+    wait: timedelta | None = None,
+    alone: bool = True,
 ) -> dict[str, Any]:
-    """Do the work on one source and report its outcome, also after an error."""
+    """Do the work on one source and report its outcome, also after an error.
+
+    Work that is not done ``alone`` shares the terminal with other threads.
+    """
     source_spec = builder.source_spec(source)
     report = _Report(source.name)
     began = now()
     try:
-        with progress_display(source.name, builder.budget(source)) as progress, ExitStack() as stack:
+        with progress_display(source.name, builder.budget(source), alone=alone) as progress, ExitStack() as stack:
             builder.on_wait = progress.wait
             start = partial(
                 start_run, engine, source_spec, work.command, clock=builder.clock, on_progress=progress.show
             )
-            run = _entered(stack, start, wait.total_seconds(), builder)
+            run = _entered(stack, start, (wait or timedelta()).total_seconds(), builder)
             with logs.bound(run=run.id):
                 report.run = run
                 report.more = work.do(run) or {}
@@ -169,6 +179,7 @@ class _Report:
         self._name = name
         self._error: str | None = None
         self._began = time.monotonic()
+        self._watermark: str | None = None
 
     def fail(self, error: EtlError) -> None:
         """Print why the work failed."""
@@ -192,7 +203,7 @@ class _Report:
             error=self._error,
             run=self.run.id if self.run else None,
             counts=self._counts(),
-            watermark=self._watermark(),
+            watermark=self._watermark,
             budget_used=budget_used,
         )
 
@@ -200,6 +211,9 @@ class _Report:
         """Log the end of a run, if it began."""
         if self.run is None:
             return
+        with suppress(DatabaseError):  # the work may have failed for this reason
+            watermark = self.run.store.watermark()
+            self._watermark = format_time(watermark) if watermark else None
         counts: dict[str, Any] = {
             name: count for name, count in self._counts().items() if count or name in _ALWAYS_TOLD
         }
@@ -213,7 +227,7 @@ class _Report:
             run=self.run.id,
             exit_code=self.exit_code,
             **counts,
-            watermark=self._watermark(),
+            watermark=self._watermark,
             seconds=self._seconds(),
             summary=self._summary(),
         )
@@ -226,7 +240,7 @@ class _Report:
             "exit_code": self.exit_code,
             "error": self._error,
             **self._counts(),
-            "watermark": self._watermark(),
+            "watermark": self._watermark,
             "seconds": self._seconds(),
             **self.more,
         }
@@ -248,13 +262,6 @@ class _Report:
 
     def _counts(self) -> dict[str, Any]:
         return asdict(self.run.counters if self.run else RunCounters())
-
-    def _watermark(self) -> str | None:
-        try:
-            watermark = self.run.store.watermark() if self.run else None
-        except DatabaseError:  # the work may have failed for this reason
-            return None
-        return format_time(watermark) if watermark else None
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self._began, 2)

@@ -25,9 +25,9 @@ from etl.extract.paging.read_strategy import Paging, ReadStrategy
 from etl.jobs.pipeline.capability_drift import check_filter, check_newest
 from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.pipeline.prefetch import prefetch
-from etl.jobs.pipeline.read_unresolved import read_unresolved
+from etl.jobs.pipeline.read_unresolved_tasks import read_unresolved_tasks
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
-from etl.jobs.pipeline.reverted_names import ShownVersions
+from etl.jobs.pipeline.revert_dimension_names import ShownVersions
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, watermarks
@@ -46,16 +46,17 @@ def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -
     Where the first page proves that nothing is new, the watermark stays: the next change has everything since then
     read again.
     """
-    since = (watermark - run.lookback()).replace(microsecond=0)
+    rounding = run.store.read(present_tasks.rounding)  # what the server rounds dates to
+    since = (watermark - run.options.lookback - rounding).replace(microsecond=0)
     if run.capabilities.current.sorts("updatedAt"):
-        _load_sorted(run, strategy, since, watermark)
+        _load_sorted(run, strategy, since, watermark, may_be_quiet=not rounding)
         return
     require_plausible(run)
     if strategy.changes == "windows":
         _load_windows(run, strategy, since)
     else:
         read_windows(run, TimeRange("sync", strategy.field, Paging.SPLIT_WINDOWS, since))
-        read_unresolved(run, strategy)
+        read_unresolved_tasks(run, strategy)
     advance(run)
 
 
@@ -80,21 +81,24 @@ def advance(run: RunContext, reached: datetime | None = None, *, is_lookback_rea
     run.writer.advance(reached - run.options.settle, lookback_read_at=run.clock() if is_lookback_read else None)
 
 
-def _load_sorted(run: RunContext, strategy: ReadStrategy, since: datetime, watermark: datetime) -> None:
-    start, may_count, before = since, True, run.fetch.requests
+def _load_sorted(
+    run: RunContext, strategy: ReadStrategy, since: datetime, watermark: datetime, *, may_be_quiet: bool
+) -> None:
+    start, before = since, run.fetch.requests
     last = run.store.read(watermarks.lookback_read_at)
     if last is None or abs(run.clock() - last) > _HOUR:
-        start, may_count = min(since, (last or since) - run.options.lookback), False
+        start, may_be_quiet = min(since, (last or since) - run.options.lookback), False
     pages = _newest_first(run, start)
     first = next(pages)
+    run.store.hold()
     require_plausible(run, first)
     canary = run.store.read(find_canary)
     if canary is not None:
         check_newest(run, canary, first)
-    may_be_quiet = may_count and not run.store.read(present_tasks.rounding)
     may_count = may_be_quiet and first.total is not None and run.options.start is None
     is_proven, rows = False, 0
     for page in chain([first], pages):
+        run.store.hold()
         rows += len(page.records)
         known = _stored_tail(run, page)
         counts = run.writer.store(run.transformer.transform(replace(page, checkpoint=None))).counts
@@ -184,6 +188,7 @@ def _is_lookback_stored(run: RunContext, since: datetime) -> bool:
         page = run.fetch(query)
     except RefusedError:
         return False
+    run.store.hold()
     check_order(page, "updatedAt", descending=True)
     run.writer.store(run.transformer.transform(page))
     newer = sum(moment >= since for moment in moments(page, "updatedAt"))

@@ -7,8 +7,11 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from etl.errors import ConfigError
+from etl.jobs.run.source_lease import command_lock
 from etl.load.database.engine import reading
 from etl.load.ledger import schedules, sources
+from etl.load.ledger.sources import identity
+from etl.load.queries import status
 from etl.times import format_duration
 
 if TYPE_CHECKING:
@@ -47,6 +50,26 @@ def due_sources(
             is_mine = schedules.claim(connection, each, now)
         if is_mine:
             yield source
+
+
+def due_accounts(engine: Engine, configured: Collection[SourceSettings], *, now: datetime) -> list[str]:
+    """Return the accounts that have a source that is due, the latest first."""
+    known = {source.identity for source in configured}
+    with reading(engine) as connection:
+        found = schedules.read_all(connection)
+    late = (each.identity for each in found if each.identity in known and each.seconds_late(now) is not None)
+    return list(dict.fromkeys(account_id for _, account_id, _ in late))
+
+
+def make_broken_off_due(engine: Engine, accounts: Collection[str], *, now: datetime) -> None:
+    """Let sources of some accounts be due now whose sync died: its row says that it runs, and no lock is held."""
+    with reading(engine) as connection:
+        found = [each for each in schedules.read_all(connection) if each.identity[1] in accounts]
+        running = [each for each in found if status.latest_run(connection, each.source_id, state="running")]
+    for each in running:
+        if not command_lock(engine, "sync", identity(*each.identity)).is_held():
+            with engine.begin() as connection:
+                schedules.make_due(connection, each.identity, now)
 
 
 def put_schedule(

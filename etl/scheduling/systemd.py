@@ -15,17 +15,19 @@ from etl.scheduling.interval import calendar
 from etl.settings.toml_files import config_home
 
 SERVICE, TIMER, FAILED = "kore-etl.service", "kore-etl.timer", "kore-etl-failed@.service"
+WORKER = "kore-etl-worker.service"
 RECONCILE, RECONCILE_TIMER = "kore-etl-reconcile.service", "kore-etl-reconcile.timer"
 
 # The lines of the files that this installation fills in.
 _PROGRAM = "ExecStart=/opt/kore-etl/bin/kore-etl "
-_SYNC, _RECONCILE = "sync", "sync --reconcile --wait 10m"
+_SYNC, _WORKER, _RECONCILE = "sync", "worker", "sync --reconcile --wait 10m"
 _WORKING = "WorkingDirectory=%S/kore-etl"
 _SETTINGS = "LoadCredential=kore-etl.toml:/etc/kore-etl/kore-etl.toml"
 _SECRET = "LoadCredential=client-secret:/etc/kore-etl/client-secret"  # noqa: S105 - where it is, not what
 _SETTINGS_NAME = "Environment=KORE_ETL_CONFIG=%d/kore-etl.toml"
 _SECRET_NAME = "Environment=KORE_ETL_CLIENT_SECRET_FILE=%d/client-secret"  # noqa: S105 - as above
 _HOME = "ProtectHome=yes"
+_AT_BOOT, _AT_LOGIN = "WantedBy=multi-user.target", "WantedBy=default.target"
 
 # Directives that a user's service manager may not use, or that concern the machine and not the user.
 _OF_THE_MACHINE = (
@@ -34,10 +36,24 @@ _OF_THE_MACHINE = (
 )  # fmt: skip
 
 
-def filled_in(here: Installation, every: str, *, user: bool) -> dict[str, str]:
-    """Return the text of each unit by its name."""
-    names = (SERVICE, TIMER, RECONCILE, RECONCILE_TIMER, FAILED)
-    service, timer, reconcile, daily, failed = (shipped_file(f"systemd/{name}") for name in names)
+def filled_in(here: Installation, every: str | None, *, user: bool) -> dict[str, str]:
+    """Return the text of each unit by its name; a worker's unit takes the place of the sync's without ``every``."""
+    reconcile, daily, failed = (shipped_file(f"systemd/{name}") for name in (RECONCILE, RECONCILE_TIMER, FAILED))
+    return {
+        **(_worker(here, user=user) if every is None else _sync(here, every, user=user)),
+        RECONCILE: _service(reconcile, here, _RECONCILE, user=user),
+        RECONCILE_TIMER: _without_heading(daily),
+        FAILED: _without_the_machine(failed).replace("journalctl", "journalctl --user") if user else failed,
+    }
+
+
+def _worker(here: Installation, *, user: bool) -> dict[str, str]:
+    text = _service(shipped_file(f"systemd/{WORKER}"), here, _WORKER, user=user)
+    return {WORKER: _replaced(text, {_AT_BOOT: [_AT_LOGIN]} if user else {})}
+
+
+def _sync(here: Installation, every: str, *, user: bool) -> dict[str, str]:
+    service, timer = (shipped_file(f"systemd/{name}") for name in (SERVICE, TIMER))
     times = {
         "OnCalendar=*:0/5": [f"OnCalendar={calendar(every)}"],
         "Description=Sync Kore.ai tasks every 5m": [f"Description=Sync Kore.ai tasks every {every}"],
@@ -45,9 +61,6 @@ def filled_in(here: Installation, every: str, *, user: bool) -> dict[str, str]:
     return {
         SERVICE: _service(service, here, _SYNC, user=user),
         TIMER: _replaced(_without_heading(timer), times),
-        RECONCILE: _service(reconcile, here, _RECONCILE, user=user),
-        RECONCILE_TIMER: _without_heading(daily),
-        FAILED: _without_the_machine(failed).replace("journalctl", "journalctl --user") if user else failed,
     }
 
 
@@ -62,13 +75,14 @@ def unit_folder(*, user: bool) -> Path:
 
 
 def install_units(texts: Mapping[str, str], folder: Path, *, user: bool, root: Path | None) -> None:
-    """Write the units and start the timer; without systemctl print the commands to run."""
+    """Write the units and start the timers or the worker; without systemctl print the commands to run."""
+    started = [name for name in texts if name in (WORKER, TIMER, RECONCILE_TIMER)]
     for name, text in texts.items():
         install_file(folder / name, text, root=root, folder=user)
     options, quoted = ["--user"] if user else [], "'kore-etl*'"
     commands = [
         ["systemctl", *options, "daemon-reload"],
-        ["systemctl", *options, "enable", "--now", TIMER, RECONCILE_TIMER],
+        ["systemctl", *options, "enable", "--now", *started],
     ]
     if root is None and shutil.which("systemctl"):
         try:
@@ -78,7 +92,8 @@ def install_units(texts: Mapping[str, str], folder: Path, *, user: bool, root: P
             where, option = ("in a login session of yours", " --user") if user else ("where systemd is at work", "")
             advice = f"the units are written: run it {where}, or use: kore-etl schedule cron{option}"
             raise ConfigError(f"{error}; {advice}") from error
-        say(f"the timers are started; see: systemctl {' '.join([*options, 'list-timers', quoted])}")
+        kind, see = ("worker and its timer", "status") if WORKER in texts else ("timers", "list-timers")
+        say(f"the {kind} are started; see: systemctl {' '.join([*options, see, quoted])}")
     else:
         say("now run: " + " && ".join(map(" ".join, commands)))
 

@@ -227,7 +227,7 @@ def create_tables() -> None:
         "daily_counts",
         sa.Column("source_id", row_id, autoincrement=False, nullable=False),
         sa.Column("stream_id", sa.Text(), nullable=False),
-        sa.Column("day", sa.Date(), nullable=False, comment="in UTC"),
+        sa.Column("day", sa.Date(), nullable=False, comment="in the source's time zone"),
         sa.Column("created", sa.Integer(), nullable=False),
         sa.Column("resolved", sa.Integer(), nullable=False),
         sa.Column("reopened", sa.Integer(), nullable=False),
@@ -331,6 +331,9 @@ def create_tables() -> None:
         sa.Column(
             "mended", sa.Integer(), server_default="0", nullable=False, comment="differences that verification mended"
         ),
+        sa.Column(
+            "runs", sa.Integer(), server_default="1", nullable=False, comment="more than 1: quiet runs of one hour"
+        ),
         sa.Column("watermark_before", moment),
         sa.Column("watermark_after", moment),
         sa.Column("version", sa.Text(), nullable=False, comment="of kore-etl"),
@@ -338,7 +341,7 @@ def create_tables() -> None:
         sa.Column("error", sa.Text()),
         sa.PrimaryKeyConstraint("id", name="pk_sync_runs"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_sync_runs_source_id"),
-        comment="runs of commands, one row for each run on a source",
+        comment="runs of commands on a source; a day later one row for the quiet runs of an hour",
     )
     op.create_index("ix_sync_runs_source_id_started_at", "sync_runs", ["source_id", "started_at"])
     op.create_table(
@@ -660,7 +663,11 @@ def create_tables() -> None:
         "task_progress",
         sa.Column("task_id", sa.Text(), nullable=False),
         sa.Column("source_id", row_id, autoincrement=False, nullable=False),
-        sa.Column("first_response_at", moment),
+        sa.Column(
+            "first_response_at",
+            moment,
+            comment="first change of status away from open or new; no reply: the API shows none",
+        ),
         sa.Column("first_resolved_at", moment),
         sa.Column("last_resolved_at", moment),
         sa.Column("reopened", sa.Integer(), nullable=False, comment="number of reopenings"),

@@ -18,14 +18,21 @@ from etl.optional_packages import _installer
 from tests.conftest import CHECKOUT, clean_environment
 
 TOOLS = Path(sys.executable).parent
-MISSING = ("jinja2", "datasette", "psycopg", "pyarrow")
+MISSING = ("jinja2", "datasette", "procrastinate", "psycopg", "pyarrow")
 COMMANDS = {
     "postgres": ("db", "upgrade", "--database-url", "postgresql://nobody@127.0.0.1:1/none"),
     "parquet": ("export", "--format", "parquet", "--out", "tasks.parquet"),
     "report": ("report",),
     "explore": ("explore",),
+    "workers": ("worker", "--database-url", "postgresql://nobody@127.0.0.1:1/none"),
 }
-PACKAGES = {"postgres": "psycopg", "parquet": "pyarrow", "report": "jinja2", "explore": "datasette"}
+PACKAGES = {
+    "postgres": "psycopg",
+    "parquet": "pyarrow",
+    "report": "jinja2",
+    "explore": "datasette",
+    "workers": "procrastinate",
+}
 
 
 def optional_dependencies() -> dict[str, list[str]]:

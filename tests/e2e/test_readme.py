@@ -20,6 +20,7 @@ from sqlalchemy import create_engine
 
 from etl import __version__
 from etl.cli.main import cli
+from etl.cli.notify.metrics_file import METRICS, PREFIX, WORKER_METRICS
 from etl.errors import ExitCode
 from etl.load.schema.task_tables import metadata
 from etl.load.schema.views import VIEWS
@@ -233,7 +234,8 @@ def test_names_in_code_are_settings_tables_or_columns() -> None:
     columns = {column.name for table in metadata.tables.values() for column in table.columns}
     columns |= {column for view in VIEWS for column in view.columns}
     known = KNOWN_KEYS | set(metadata.tables) | columns | {view.name for view in VIEWS} | {"complete_until"}
-    known |= {"database_url", "base_url", "kore_etl_reader", "kore_etl_account_missing"}
+    known |= {"database_url", "base_url", "kore_etl_reader", "kore_etl_workers", "max_connections"}
+    known |= {f"{PREFIX}{name}" for name in METRICS | WORKER_METRICS}
     form = r"[a-z]+(_[a-z]+)+"
     assert offenders(lambda document: {text for text in inline(document) if re.fullmatch(form, text)} - known) == {}
 

@@ -24,7 +24,8 @@ FOUNDATION = {
 #: What each part of etl may import besides itself. A dotted name is a package inside of a part: its rule is about its
 #: neighbours there. Where one package has such a rule, each of its neighbours has one.
 ALLOWED = {
-    "cli": {"jobs", "extract", "transform", "load", "report", "explore", "sandbox", "scheduling"} | FOUNDATION,
+    "cli": {"jobs", "extract", "transform", "load", "report", "explore", "sandbox", "scheduling", "workers"}
+    | FOUNDATION,
     "jobs": {"extract", "transform", "load"} | FOUNDATION,
     "extract": FOUNDATION,
     "transform": FOUNDATION,
@@ -42,6 +43,7 @@ ALLOWED = {
     "explore": {"load"} | FOUNDATION,
     "sandbox": {"times"},
     "scheduling": FOUNDATION,
+    "workers": FOUNDATION,
     "sandbox.server": {"sandbox.data", "sandbox.options"},
     "sandbox.data": {"sandbox.options"},
     "settings": {"errors", "logs", "times"},

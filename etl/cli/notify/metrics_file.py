@@ -6,8 +6,12 @@ be opened the failure stands beside the last success.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from contextlib import suppress
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,9 +58,19 @@ METRICS = {
     "account_hidden": (_SOURCE, "The latest account: tasks that the server counts and never shows."),
     "account_missing": (_SOURCE, "The latest account: tasks that the server counts and that were not found."),
 }
+# The figures of workers, which are in a file only where a worker writes it.
+WORKER_METRICS = {
+    "worker_last_seen_timestamp_seconds": (("worker",), "When the worker last said that it is alive."),
+    "worker_running": (("worker",), "Syncs at work."),
+    "worker_syncs": (("worker",), "Syncs that ended since the worker started."),
+    "worker_failed_syncs": (("worker",), "Those of them that failed."),
+}
 PREFIX = "kore_etl_"
 _OUTCOMES = ("inserted", "updated", "unchanged", "stale", "rejected")
 _COUNTED = ("requests", "retries", "rate_limited")
+_ALL = {**METRICS, **WORKER_METRICS}
+_LAST_SEEN = "worker_last_seen_timestamp_seconds"
+_SILENT = 3600  # seconds: then the figures of another worker go
 _MODE = 0o644  # node_exporter is another user
 
 
@@ -71,11 +85,68 @@ def write_metrics(
     Raises:
         OSError: the file cannot be written.
     """
+    with _exclusive(path):
+        registry, gauges = _gauges(
+            each for each in _earlier(path) if not streams or each[0] in WORKER_METRICS or each[1][1] in streams
+        )
+        _set(gauges, command, ending, engine)
+        _write(path, registry)
+
+
+def write_worker_metrics(path: Path, figures: Mapping[str, float]) -> None:
+    """Rewrite the file with the figures of this process as a worker, and with all others.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    me, now = f"{socket.gethostname()}:{os.getpid()}", time.time()
+    with _exclusive(path):
+        earlier = _earlier(path)
+        seen = {labels: value for name, labels, value in earlier if name == _LAST_SEEN}
+        registry, gauges = _gauges(
+            each for each in earlier if each[0] in METRICS or seen.get(each[1], 0) > now - _SILENT
+        )
+        for name, value in {_LAST_SEEN: now, **{f"worker_{name}": value for name, value in figures.items()}}.items():
+            if name not in gauges:
+                gauges[name] = _gauge(name, registry)
+            gauges[name].labels(me).set(value)
+        gauges["info"].labels(__version__).set(1)
+        _write(path, registry)
+
+
+def _gauges(samples: Iterable[tuple[str, tuple[str, ...], float]]) -> tuple[CollectorRegistry, dict[str, Gauge]]:
+    """Return the gauges of all figures with these samples; those of workers only where there is one."""
     registry = CollectorRegistry()
-    gauges = {name: Gauge(PREFIX + name, told, labels, registry=registry) for name, (labels, told) in METRICS.items()}
-    for name, labels, value in _earlier(path):
-        if not streams or labels[1] in streams:
-            gauges[name].labels(*labels).set(value)
+    gauges = {name: _gauge(name, registry) for name in METRICS}
+    for name, labels, value in samples:
+        if name not in gauges:
+            gauges[name] = _gauge(name, registry)
+        gauges[name].labels(*labels).set(value)
+    return registry, gauges
+
+
+def _gauge(name: str, registry: CollectorRegistry) -> Gauge:
+    labels, told = _ALL[name]
+    return Gauge(PREFIX + name, told, labels, registry=registry)
+
+
+@contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    """Let no other process write a file of this folder meanwhile: workers may share one."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _write(path: Path, registry: CollectorRegistry) -> None:
+    with atomic_file(path, mode=_MODE) as file:
+        file.write(generate_latest(registry))
+
+
+def _set(gauges: Mapping[str, Gauge], command: str, ending: Outcome, engine: Engine | None) -> None:
     source = (ending.name, ending.stream_id)
     run = (*source, command)
     gauges["info"].labels(__version__).set(1)
@@ -90,8 +161,6 @@ def write_metrics(
             success = _last_success(command, ending, engine)
             if success is not None:
                 gauges["last_success_timestamp_seconds"].labels(*run).set(success.timestamp())
-    with atomic_file(path, mode=_MODE) as file:
-        file.write(generate_latest(registry))
 
 
 def _earlier(path: Path) -> list[tuple[str, tuple[str, ...], float]]:
@@ -99,9 +168,9 @@ def _earlier(path: Path) -> list[tuple[str, tuple[str, ...], float]]:
     try:
         families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
         return [
-            (name, tuple(sample.labels[label] for label in METRICS[name][0]), sample.value)
+            (name, tuple(sample.labels[label] for label in _ALL[name][0]), sample.value)
             for family in families
-            if (name := family.name.removeprefix(PREFIX)) in METRICS and name != "info"
+            if (name := family.name.removeprefix(PREFIX)) in _ALL and name != "info"
             for sample in family.samples
         ]
     except (OSError, ValueError, KeyError):

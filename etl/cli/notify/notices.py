@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from threading import Thread
+from pathlib import Path
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from etl import __version__
@@ -63,6 +64,7 @@ class Notifier:
         self._settings = settings
         self._command = command
         self._streams = streams
+        self._writing = Lock()
 
     def tell(self, ending: Outcome, engine: Engine | None) -> None:
         """Write the metrics file, and send a notice of a failure or a success."""
@@ -71,6 +73,13 @@ class Notifier:
         action = self._action(ending.exit_code)
         if action:
             give_notice(self._settings, action, self._command, ending)
+
+    def tell_of_worker(self, figures: Mapping[str, float]) -> None:
+        """Write the figures of this worker into the metrics file, and when."""
+        if self._settings.metrics_file is not None:
+            from etl.cli.notify.metrics_file import write_worker_metrics
+
+            self._write(lambda path: write_worker_metrics(path, figures))
 
     def _action(self, exit_code: int) -> str | tuple[str, ...] | None:
         """Return the command or the address that hears of a run with this exit code."""
@@ -82,10 +91,14 @@ class Notifier:
     def _write_metrics(self, ending: Outcome, engine: Engine | None) -> None:
         from etl.cli.notify.metrics_file import write_metrics
 
+        self._write(lambda path: write_metrics(path, self._command, ending, engine, self._streams))
+
+    def _write(self, write: Callable[[Path], None]) -> None:
         path = self._settings.metrics_file
         assert path is not None  # noqa: S101 - the caller saw to it
         try:
-            write_metrics(path, self._command, ending, engine, self._streams)
+            with self._writing:
+                write(path)
         except Exception as error:  # noqa: BLE001 - the tasks are stored; missing figures fail no run
             reason = getattr(error, "strerror", None) or str(error)
             log.warning("metrics.failed", file=str(path), reason=reason)

@@ -11,12 +11,12 @@ cost no access to the store.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Lock, get_ident
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
-import orjson
+from etl.extract.http.budget_usage import Held, Span, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +27,6 @@ _POLL = 1.0  # seconds: a slot in use may come back at any time
 _REUSE = 10.0  # seconds in which a slot that was taken in advance can be used
 _IN_ADVANCE = 15  # a process takes at most this part of the budget in advance
 _LONGEST_PAUSE = HOUR
-_SHORTEST_WAIT = 0.001  # seconds: the difference of two times may be rounded to 0
-_MOST_MOMENTS = 200  # that are kept for a span; more are counted together, by at most this part of the span too long
 
 
 class BudgetStore(Protocol):
@@ -56,120 +54,6 @@ class _InMemory:
             return False
         self._version, self._text = version + 1, text
         return True
-
-
-class _Span(NamedTuple):
-    """At most ``limit`` requests in any ``seconds``."""
-
-    limit: int
-    seconds: float
-
-
-class _Held(NamedTuple):
-    """Slots of requests that are in flight or not sent yet: each counts as sent at ``until``, its deadline."""
-
-    since: float
-    until: float
-    slots: int
-
-
-@dataclass(slots=True)
-class _Usage:
-    """What an account's budget is used for at ``now``, by the store's clock.
-
-    ``answered`` has (time, requests) of answered requests, ``held`` the slots of each holder.
-    """
-
-    now: float
-    answered: list[tuple[float, int]] = field(default_factory=list)
-    held: dict[str, list[_Held]] = field(default_factory=dict)
-    pause: tuple[float, float] = (0.0, 0.0)
-    is_corrected: bool = False
-
-    @classmethod
-    def of(cls, now: float, text: str) -> _Usage:
-        """Read the stored text. A time after ``now`` shows that the clock went back: it then begins now."""
-        usage = cls(now)
-        if not text:
-            return usage
-        stored = orjson.loads(text)
-        usage.answered = [(usage._moved(moment, moment)[1], requests) for moment, requests in stored["answered"]]
-        usage.held = {
-            holder: [_Held(*usage._moved(since, until), slots) for since, until, slots in several]
-            for holder, several in stored["held"].items()
-        }
-        usage.pause = usage._moved(*stored["pause"])
-        return usage
-
-    def _moved(self, since: float, until: float) -> tuple[float, float]:
-        if since <= self.now:
-            return since, until
-        self.is_corrected = True
-        return self.now, self.now + until - since
-
-    def text(self, spans: list[_Span]) -> str:
-        """Return the text to store, without what no span counts any more."""
-        longest = self.now - max(span.seconds for span in spans)
-        held = {
-            holder: [tuple(each) for each in several if each.until > longest] for holder, several in self.held.items()
-        }
-        stored = {
-            "answered": _summed([each for each in self.answered if each[0] > longest], self.now, spans),
-            "held": {holder: several for holder, several in held.items() if several},
-            "pause": self.pause,
-        }
-        return orjson.dumps(stored).decode()
-
-    def moments(self, seconds: float, *, earliest: bool = False) -> list[tuple[float, int]]:
-        """Return (time, requests) that count in the last ``seconds``, newest first.
-
-        A held slot counts at its deadline, or now if ``earliest``: its answer may come at once.
-        """
-        held = [
-            (min(each.until, self.now) if earliest else each.until, each.slots)
-            for several in self.held.values()
-            for each in several
-        ]
-        return sorted((each for each in [*self.answered, *held] if each[0] > self.now - seconds), reverse=True)
-
-    def free(self, spans: list[_Span]) -> int:
-        """Return how many requests may be sent now."""
-        if self.pause[1] > self.now:
-            return 0
-        return min(span.limit - sum(slots for _, slots in self.moments(span.seconds)) for span in spans)
-
-    def share(self, span: _Span) -> float:
-        """Return the share of a span's limit that is used, from 0.0 to 1.0."""
-        return min(1.0, sum(slots for _, slots in self.moments(span.seconds)) / span.limit)
-
-    def wait(self, spans: list[_Span]) -> float:
-        """Return the least seconds until a request may be sent."""
-        if self.free(spans) > 0:
-            return 0.0
-        return max(_SHORTEST_WAIT, self.pause[1] - self.now, *(self._wait(span) for span in spans))
-
-    def _wait(self, span: _Span) -> float:
-        left = span.limit
-        for moment, slots in self.moments(span.seconds, earliest=True):
-            left -= slots
-            if left <= 0:
-                return moment + span.seconds - self.now
-        return 0.0
-
-
-def _summed(answered: list[tuple[float, int]], now: float, spans: list[_Span]) -> list[tuple[float, int]]:
-    """Count moments together, at the end of a short step, where there are many: never too early."""
-    if len(answered) <= _MOST_MOMENTS:
-        return answered
-    shortest, longest = (most(span.seconds for span in spans) for most in (min, max))
-    summed: dict[float, int] = {}
-    for moment, requests in answered:
-        is_recent = moment > now - shortest
-        step = (shortest if is_recent else longest) / _MOST_MOMENTS
-        # What only the longer span counts does not begin to count in the shorter one again.
-        end = min(now if is_recent else now - shortest, -(-moment // step) * step)
-        summed[end] = summed.get(end, 0) + requests
-    return list(summed.items())
 
 
 @dataclass(slots=True, eq=False)
@@ -208,7 +92,7 @@ class RateLimiter:
         self._sleep = sleep
         self._on_wait = on_wait
         self._store = store or _InMemory(monotonic)
-        self._spans = [_Span(per_minute, minute), *([] if per_hour is None else [_Span(per_hour, hour)])]
+        self._spans = [Span(per_minute, minute), *([] if per_hour is None else [Span(per_hour, hour)])]
         self._longest = max(span.seconds for span in self._spans)
         self._lock = Lock()
         self._me = uuid4().hex[:12]
@@ -268,7 +152,7 @@ class RateLimiter:
     def time_until(self, requests: int) -> float:
         """Return the seconds, about, until the last of a number of requests may be sent."""
         usage = self._usage()
-        return max(0.0, *(_time_until(usage, span, requests) for span in self._spans))
+        return max(0.0, *(usage.time_until(span, requests) for span in self._spans))
 
     def rate(self) -> float:
         """Return how many requests a second the budget allows in the long run."""
@@ -295,7 +179,7 @@ class RateLimiter:
         """Store this process's part of the usage; with ``within`` also take slots, or return the wait for one."""
         while True:
             read, (now, version, text) = self._monotonic(), self._store.read()
-            usage = self._with_mine(_Usage.of(now, text), read)
+            usage = self._with_mine(Usage.of(now, text), read)
             if pause:
                 usage.pause = max(usage.pause, (now, now + pause), key=lambda each: each[1])
             wait, lease = 0.0, None
@@ -304,7 +188,7 @@ class RateLimiter:
                 if not wait:
                     lasts = within + _REUSE
                     lease = _Lease(now, now + lasts, read + lasts, self._slots(usage))
-                    usage.held.setdefault(self._me, []).append(_Held(lease.since, lease.until, lease.unused))
+                    usage.held.setdefault(self._me, []).append(Held(lease.since, lease.until, lease.unused))
                 self._may_come_back = any(each.until > now for several in usage.held.values() for each in several)
                 self.is_paused = usage.pause[1] > now
                 is_known = not (usage.is_corrected or self._answered or any(each.unused for each in self._leases))
@@ -319,29 +203,19 @@ class RateLimiter:
         self._leases = in_flight if lease is None else [*in_flight, lease]
         return wait, lease
 
-    def _usage(self) -> _Usage:
+    def _usage(self) -> Usage:
         """Return the account's usage, without the unused slots of this process."""
         with self._lock:
             read, (now, _, text) = self._monotonic(), self._store.read()
-            return self._with_mine(_Usage.of(now, text), read)
+            return self._with_mine(Usage.of(now, text), read)
 
-    def _with_mine(self, usage: _Usage, read: float) -> _Usage:
+    def _with_mine(self, usage: Usage, read: float) -> Usage:
         """Replace this process's part. An answer is as old as it was before the store's clock was read, or older."""
         usage.answered += [(usage.now - (read - moment), 1) for moment in self._answered]
-        usage.held[self._me] = [
-            _Held(each.since, each.until, each.in_flight) for each in self._leases if each.in_flight
-        ]
+        usage.held[self._me] = [Held(each.since, each.until, each.in_flight) for each in self._leases if each.in_flight]
         return usage
 
-    def _slots(self, usage: _Usage) -> int:
+    def _slots(self, usage: Usage) -> int:
         """Return how many slots to take: several while half of the budget is free."""
         spare = min(span.limit for span in self._spans)
         return max(1, min(usage.free(self._spans) - spare // 2, spare // _IN_ADVANCE))
-
-
-def _time_until(usage: _Usage, span: _Span, requests: int) -> float:
-    moments = [moment for moment, slots in reversed(usage.moments(span.seconds, earliest=True)) for _ in range(slots)]
-    slot, rounds = len(moments) + requests - 1, 0
-    while slot >= len(moments):
-        slot, rounds = slot - span.limit, rounds + 1
-    return (rounds - 1) * span.seconds if slot < 0 else moments[slot] + rounds * span.seconds - usage.now

@@ -154,6 +154,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connection."""
+        self._stop.interrupts.remove(self._transport.interrupt)
         self._transport.close()
 
     def _may_pass(self, state: RetryCallState) -> bool:

@@ -24,6 +24,7 @@ def forget(run: RunContext, task_id: str) -> dict[str, Any]:
         raise ConfigError(f"{task_id}: nothing is stored under this id; see: kore-etl why {task_id}")
     made = transform(tombstone(record or {"_id": task_id}), run.transformer.stream)
     assert isinstance(made, TaskRows)  # noqa: S101 - it has an id, and of its dates only what was stored once
+    run.store.commit()
     with run.store.writing(erasing) as connection:
         counts = erase.erase(connection, made.task, run_id=run.id, now=run.clock())
     scrub(run.store.engine, _TABLES)

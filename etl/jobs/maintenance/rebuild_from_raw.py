@@ -69,6 +69,7 @@ def rebuild(run: RunContext) -> int:
     today = Shape(dropped=frozenset(run.options.drop_fields), offsets=digest)
     if before == today:
         return 0
+    run.store.commit()
     dropped = today.dropped - before.dropped
     tasks = 0
     if dropped:

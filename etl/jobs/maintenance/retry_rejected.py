@@ -32,6 +32,7 @@ def replay(run: RunContext, ids: Sequence[int] | None = None) -> Replayed:
     """
     waiting = run.store.read(rejected_records.replayable, ids)
     released = 0
+    run.store.commit()
     for start in range(0, len(waiting), _AT_ONCE):
         with reading(run.store.engine) as connection:
             records = rejected_records.read(connection, waiting[start : start + _AT_ONCE])

@@ -38,7 +38,7 @@ _NAMED = {each.name for each in (statuses, priorities, cases, *DIMENSIONS)}
 _RENAMED = {"checkpoint_at": "covered_until", "strategy": "reading"}
 _NEW = {
     *("host", "timezone", "acknowledged_at", "vanished_at", "first_updated_at", "gone_at", "field_key"),
-    *("lookback_read_at", "verify_position", "verified_until", "mended"),
+    *("lookback_read_at", "verify_position", "verified_until", "mended", "runs"),
     *("missing_searched", "missing_searched_at", "collapse_accepted_at", "absent_ids"),
     *("every", "paused", "next_due_at"),
     *("server_total", "stored_live", "quarantined", "hidden", "missing"),
@@ -70,7 +70,7 @@ def old_rows(own: Table, as_it_is: Callable[[ColumnElement[Any]], ColumnElement[
     for each in own.c:
         if each.name == "source_id":
             columns.append(source_id.label(each.name))
-        elif each.computed is not None or each.name in ("timezone", "mended", "paused"):
+        elif each.computed is not None or each.name in ("timezone", "mended", "runs", "paused"):
             continue  # the database fills it in
         elif each.name == "host":
             columns.append(old.c.base_url.label(each.name))

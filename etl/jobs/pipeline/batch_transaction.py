@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -98,7 +98,7 @@ class BatchWriter:
 
     def close_window(self, window: WindowProgress) -> None:
         """Write the record of a window that ended without another batch."""
-        with self._uncounted_if_it_fails(), self._store.writing() as connection:
+        with self._store.writing() as connection:
             self._count_window(window)
             self._write_window(connection, window)
         _warn_if_unverified(window)
@@ -128,7 +128,7 @@ class BatchWriter:
         how: Callable[..., tuple[Counts, list[Rejected]]],
     ) -> Stored:
         now, source_id = self._clock(), self._store.source_id
-        with self._lease.storing, self._uncounted_if_it_fails(), self._store.writing(storing) as connection:
+        with self._lease.storing, self._store.writing(storing) as connection:
             counts, left_out = how(connection, batch, run_id=self._run_id, now=now)
             rejected = [*batch.rejected, *left_out]
             self._count(batch, counts)
@@ -151,7 +151,20 @@ class BatchWriter:
         return unknown_json_keys.keep(connection, self._store.source_id, new, run_id=self._run_id, now=now)
 
     def _write_window(self, connection: Connection, window: WindowProgress) -> WindowProgress:
-        window_id = window.id or windows.open_window(
+        values = {
+            "end_at": window.end,
+            "checkpoint_at": window.checkpoint,
+            "state": window.state,
+            "rows": window.rows,
+            "reported_total": window.total,
+            "requests": window.requests,
+            "finished_at": None if window.is_open else self._clock(),
+            "error": window.problem or None,
+        }
+        if window.id is not None:
+            windows.note(connection, window.id, **values)
+            return window
+        window_id = windows.open_window(
             connection,
             source_id=self._store.source_id,
             run_id=self._run_id,
@@ -161,31 +174,9 @@ class BatchWriter:
             end=window.end,
             strategy=window.paging,
             opened_at=self._server_clock.earliest_start(),
-        )
-        windows.note(
-            connection,
-            window_id,
-            end_at=window.end,
-            checkpoint_at=window.checkpoint,
-            state=window.state,
-            rows=window.rows,
-            reported_total=window.total,
-            requests=window.requests,
-            finished_at=None if window.is_open else self._clock(),
-            error=window.problem or None,
+            **values,
         )
         return replace(window, id=window_id)
-
-    @contextmanager
-    def _uncounted_if_it_fails(self) -> Iterator[None]:
-        """Give the counters back their values if the transaction of the block is rolled back."""
-        before = asdict(self._counters)
-        try:
-            yield
-        except BaseException:
-            for name, value in before.items():
-                setattr(self._counters, name, value)
-            raise
 
     def _count_window(self, window: WindowProgress) -> None:
         if not window.is_open:

@@ -45,6 +45,7 @@ def take_account(run: RunContext, *, is_full: bool = False, again: bool = False)
     ``is_full`` tells that this run read all of history: then the search for missing tasks goes to its end. ``again``
     tells that earlier runs had read it, too: then a stored task may have lost the date that the windows go by.
     """
+    run.store.hold()
     known = _known(run)
     total = run.fetch.undated_total if run.options.start is None else None
     if total is None or _missing(run, total, known) < 0 or not _is_explained(run, total, known):

@@ -37,6 +37,7 @@ def require_plausible(run: RunContext, page: Page | None = None) -> None:
     for pause in _PAUSES:
         if _is_plausible(last, before):
             return
+        run.store.commit()
         run.fetch.client.pause(pause)
         last = run.fetch(query)
     run.counters.server_total = last.total or 0
@@ -46,6 +47,7 @@ def require_plausible(run: RunContext, page: Page | None = None) -> None:
         if not run.confirms_collapse:
             run.counters.unverified += 1
             run.store.write(sources.put, collapse_accepted_at=run.clock())
+            run.store.commit()
         log.warning("server.collapsed", evidence=evidence, since=since, see="kore-etl reconcile --force")
         return
     known = "tasks are stored" if before is None else f"the last run counted {before:,}"

@@ -14,7 +14,7 @@ from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import EVERYTHING, Fetch, Window
 from etl.extract.paging.read_strategy import READERS, Paging
 from etl.jobs.pipeline.prefetch import prefetch
-from etl.jobs.pipeline.reverted_names import ShownVersions
+from etl.jobs.pipeline.revert_dimension_names import ShownVersions
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.logs import bound
@@ -85,6 +85,7 @@ def read_windows(run: RunContext, time_range: TimeRange) -> None:
         CapabilityDriftError: the server is not as it was found to be; the ledger tells how far it is stored.
         EtlError: as the client raises it, once the shortest window fails too.
     """
+    run.store.commit()  # another thread sends the requests
     sizer = _window_sizer(run)
     start = time_range.start
     while (last := _last(run, time_range)) is None or start < last:

@@ -83,6 +83,7 @@ def read_in_parallel(run: RunContext, time_range: TimeRange, workers: int | None
 
 
 def _read(run: RunContext, time_range: TimeRange, windows: list[Window], workers: int) -> TimeRange:
+    run.store.commit()  # other threads send the requests
     log.info("workers.started", workers=workers, windows=len(windows))
     crew = _Crew(run, time_range, windows, workers)
     try:

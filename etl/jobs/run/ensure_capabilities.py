@@ -61,6 +61,7 @@ class CapabilityTracker:
         if not every and not (self.current.unknown() and (again or self._may_tell_more())):
             return
         known = ServerCapabilities().with_overrides(self._overrides) if every else self.current
+        self._store.commit()
         self.probed = probe(self._client.fetch, known)
         found = self.probed.capabilities
         changed = [name for name in found.questions() if getattr(self.current, name) != getattr(found, name)]

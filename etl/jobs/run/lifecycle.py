@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine
@@ -23,7 +23,7 @@ from etl.jobs.run.page_requests import Fetcher
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.run.server_clock import ServerClock
 from etl.jobs.run.source_lease import SourceLease, hold_source
-from etl.load.ledger import runs, sources, watermarks
+from etl.load.ledger import retention, runs, sources, watermarks
 from etl.load.queries import present_tasks
 from etl.load.schema import deferred_indexes, postgres_sequences
 from etl.load.upsert import erase
@@ -31,6 +31,8 @@ from etl.logs import get_logger
 from etl.transform import Stream
 
 log = get_logger()
+
+_SEPARATE = timedelta(days=1)  # how long each quiet run has a row of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,20 +85,25 @@ def start_run(
 
 def _put_off_indexes(run: RunContext) -> None:
     """Drop the indexes that a load does not use, if no task is stored and the source was never read."""
-    if run.watermark_before is None and deferred_indexes.put_off(run.store.engine):
-        run.writer.most_prefetched = OF_NEW
+    if run.watermark_before is None:
+        run.store.commit()
+        if deferred_indexes.put_off(run.store.engine):
+            run.writer.most_prefetched = OF_NEW
 
 
 def make_indexes(run: RunContext) -> None:
     """Make the indexes that this run or one before it dropped; without them queries are right but slower."""
+    with run.store.reading() as connection:
+        if not deferred_indexes.missing(connection):
+            return
+    run.store.commit()
     try:
         made = deferred_indexes.make_missing(run.store.engine)
     except DatabaseError as error:
         then = "the next run makes them, or kore-etl db upgrade"
         log.warning("indexes.missing", run=run.id, error=f"{error}", then=then)
     else:
-        if made:
-            log.debug("indexes.made", run=run.id, indexes=made)
+        log.debug("indexes.made", run=run.id, indexes=made)
 
 
 def outcome_of(counters: RunCounters) -> ExitCode:
@@ -122,34 +129,19 @@ def _build(
     clock: Callable[[], datetime],
     on_progress: Progress,
 ) -> RunContext:
-    with engine.begin() as connection:
-        postgres_sequences.catch_up(connection)
-        source = sources.register(
-            connection,
-            name=spec.name,
-            base_url=spec.base_url,
-            account_id=spec.account_id,
-            stream_id=spec.stream_id,
-            now=clock(),
-        )
-        run_id = runs.begin(connection, source.id, command, settings=spec.settings, now=clock())
-        transformer = BatchTransformer(
-            Stream(source.id, source.stream_id),
-            drop_fields=spec.options.drop_fields,
-            erased=erase.forgotten_ids(connection, source.id),
-            is_stream_named=present_tasks.any_of_stream(connection, source.id, source.stream_id),
-        )
-        watermark = watermarks.read(connection, source.id)
-    store, counters = SourceStore(engine, source.id, run_id), RunCounters()
+    counters = RunCounters()
+    store, source = _open_row(engine, spec, command, counters, clock)
+    transformer = BatchTransformer(
+        Stream(source.id, source.stream_id),
+        drop_fields=spec.options.drop_fields,
+        erased=store.read(erase.forgotten_ids),
+        is_stream_named=store.read(present_tasks.any_of_stream, source.stream_id),
+    )
     capabilities = CapabilityTracker(spec.client, store, source, spec.overrides, clock)
-    fetch = Fetcher(spec.client, capabilities, lease, spec.make_client)
+    fetch = Fetcher(spec.client, store, capabilities, lease, spec.make_client)
     server_clock = ServerClock(spec.client, clock, store)
-    writer = BatchWriter(
-        store, counters, fetch=fetch, lease=lease, server_clock=server_clock, clock=clock,
-        on_progress=on_progress,
-    )  # fmt: skip
     return RunContext(
-        id=run_id,
+        id=store.run_id,
         source=source,
         options=spec.options,
         clock=clock,
@@ -159,9 +151,26 @@ def _build(
         fetch=fetch,
         server_clock=server_clock,
         transformer=transformer,
-        writer=writer,
-        watermark_before=watermark,
+        writer=BatchWriter(
+            store, counters, fetch=fetch, lease=lease, server_clock=server_clock, clock=clock, on_progress=on_progress
+        ),
+        watermark_before=store.watermark(),
     )
+
+
+def _open_row(
+    engine: Engine, spec: SourceSpec, command: str, counters: RunCounters, clock: Callable[[], datetime]
+) -> tuple[SourceStore, sources.Source]:
+    """Open the run's row; the store holds the transaction that commits it before the first request."""
+    ids = {"account_id": spec.account_id, "stream_id": spec.stream_id}
+    with ExitStack() as if_it_fails:
+        connection = if_it_fails.enter_context(engine.connect())
+        connection.begin()  # on SQLite it waits for other writers, before the time is read
+        postgres_sequences.catch_up(connection)
+        source = sources.register(connection, name=spec.name, base_url=spec.base_url, now=clock(), **ids)
+        run_id = runs.begin(connection, source.id, command, settings=spec.settings, now=clock())
+        if_it_fails.pop_all()
+    return SourceStore(connection, source.id, run_id, counters), source
 
 
 def _named(error: BaseException) -> str:
@@ -175,9 +184,15 @@ def _state(error: BaseException) -> str:
 
 def _close(run: RunContext, *, state: str, exit_code: int, error: str | None) -> None:
     run.writer.count_requests()
-    marks = {"watermark_before": run.watermark_before, "watermark_after": run.store.watermark()}
-    with run.store.engine.begin() as connection:
-        runs.finish(
-            connection, run.id, state=state, exit_code=exit_code, counts={**asdict(run.counters), **marks},
-            now=run.clock(), error=error,
-        )  # fmt: skip
+    now, store = run.clock(), run.store
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    with store.reading(Engine.begin) as connection:
+        marks = {
+            "watermark_before": run.watermark_before,
+            "watermark_after": watermarks.read(connection, store.source_id),
+        }
+        counts = {**asdict(run.counters), **marks}
+        runs.finish(connection, run.id, state=state, exit_code=exit_code, counts=counts, now=now, error=error)
+        if run.watermark_before is not None and run.watermark_before < hour:  # once an hour is enough
+            retention.roll_up_quiet_runs(connection, store.source_id, hour - _SEPARATE)
+    store.commit()

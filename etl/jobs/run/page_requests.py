@@ -12,6 +12,7 @@ from etl.extract.http.response_page import Page, is_inactive
 from etl.extract.http.retrying_client import Client, Usage
 from etl.extract.paging.page_checks import EVERYTHING
 from etl.jobs.run.ensure_capabilities import CapabilityTracker
+from etl.jobs.run.fenced_transactions import SourceStore
 from etl.jobs.run.source_lease import SourceLease
 
 _USUAL_PAGES = (50, 10)  # rows: what the API's sample asks for, and what it got
@@ -23,11 +24,13 @@ class Fetcher:
     def __init__(
         self,
         client: Client,
+        store: SourceStore,
         capabilities: CapabilityTracker,
         lease: SourceLease,
         make_client: Callable[[], Client],
     ) -> None:
         self.client = client
+        self._store = store
         self._capabilities = capabilities
         self._lease = lease
         self._make_client = make_client
@@ -62,6 +65,7 @@ class Fetcher:
         self._capabilities.learn(current.with_answer("counts_inactive", answer, evidence), *changed)
 
     def _fetch(self, query: Query) -> Page:
+        self._store.commit()
         self._lease.make_way()
         query = self._within_limit(query)
         try:
@@ -111,7 +115,7 @@ class Fetcher:
 
     def another(self) -> Fetcher:
         """Return a fetcher with a client of its own, for another thread of this run."""
-        other = Fetcher(self._make_client(), self._capabilities, self._lease, self._make_client)
+        other = Fetcher(self._make_client(), self._store, self._capabilities, self._lease, self._make_client)
         other.client.has_answered = self.client.has_answered
         self._others.append(other)
         return other

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from etl.jobs.pipeline.batch_transaction import BatchWriter
 from etl.jobs.pipeline.transform_pages import BatchTransformer
@@ -51,7 +51,3 @@ class RunContext:
         if key not in self.counted:
             self.counted[key] = count()
         return self.counted[key]
-
-    def lookback(self) -> timedelta:
-        """Return how far behind the watermark a sync starts: the setting, and what the server rounds dates to."""
-        return self.options.lookback + self.store.read(present_tasks.rounding)

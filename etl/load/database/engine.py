@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from etl import exact_json
 from etl.errors import ConfigError, DatabaseError
 from etl.load.database.errors import raise_database_error
+from etl.load.database.postgres_locks import LockSession
 from etl.load.database.postgres_session import prepare_session
 from etl.optional_packages import install_command
 
@@ -39,17 +40,17 @@ _PRAGMAS = (
 _BUSY = 5  # SQLite's code where another connection holds what this one needs
 
 
-def open_engine(database_url: str) -> Engine:
+def open_engine(database_url: str, *, sessions: int = 15) -> Engine:
     """Return an engine for a SQLite or PostgreSQL URL; a new SQLite file is readable by its owner alone.
 
     It makes the file but does not connect yet. Errors of the driver become :class:`DatabaseError`. The URL's own
-    parameters win over the settings here.
+    parameters win over the settings here. ``sessions`` is how many a PostgreSQL server is asked for at most.
     """
     url = make_url(database_url)
     file = _file_of(url)
     if file is not None:
         _make_private(file)
-    engine = _create(url)
+    engine = _create(url, sessions)
     event.listen(engine, "handle_error", raise_database_error)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
@@ -60,7 +61,7 @@ def open_engine(database_url: str) -> Engine:
     return engine
 
 
-def _create(url: URL) -> Engine:
+def _create(url: URL, sessions: int) -> Engine:
     try:
         # An idle session may have ended, so the pool tests it before each use.
         is_server = url.get_backend_name() != "sqlite"
@@ -69,6 +70,8 @@ def _create(url: URL) -> Engine:
             json_serializer=_as_is,
             json_deserializer=exact_json.read,
             pool_pre_ping=is_server,
+            execution_options={"lock_session": LockSession()} if is_server else {},
+            **({"max_overflow": sessions - 5} if is_server else {}),
             **_connect_options(url),
         )
     except ModuleNotFoundError as error:
@@ -78,8 +81,8 @@ def _create(url: URL) -> Engine:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Give a connection in a transaction that only reads."""
-    with engine.connect().execution_options(sqlite_begin="DEFERRED") as connection, connection.begin():
+    """Give a connection in a transaction that only reads; it is not committed."""
+    with engine.connect().execution_options(sqlite_begin="DEFERRED") as connection:
         yield connection
 
 

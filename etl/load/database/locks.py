@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine
 
 from etl.errors import DatabaseError, LockedError
 from etl.load.database.engine import sqlite_file
-from etl.load.database.postgres_session import refuse_a_shared_session
+from etl.load.database.postgres_locks import AdvisoryLock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def named_lock(engine: Engine, name: str) -> Lock:
     """Return the lock called ``name`` in this database, without acquiring it."""
     number = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
     if engine.dialect.name == "postgresql":
-        return _AdvisoryLock(engine, number)
+        return AdvisoryLock(engine, number)
     path = sqlite_file(engine)
     return _NoLock() if path is None else _FileLock(path, path.with_name(f"{path.name}.lock-{number & 0xFFFFFFFF:08x}"))
 
@@ -134,49 +134,3 @@ class _FileLock:
             with suppress(OSError):
                 there = self._database.stat()
                 os.fchown(descriptor, there.st_uid, there.st_gid)
-
-
-class _AdvisoryLock:
-    def __init__(self, engine: Engine, number: int) -> None:
-        self._engine = engine
-        self._number = number
-        self._connection: Connection | None = None
-
-    def acquire(self, *, wait: bool) -> bool:
-        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        try:
-            function = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
-            is_free = connection.execute(text(f"select {function}(:number)"), {"number": self._number}).scalar()
-        except BaseException:
-            connection.close()
-            raise
-        if is_free is False:
-            connection.close()
-            return False
-        self._connection = connection
-        try:
-            with self._engine.connect() as another:
-                refuse_a_shared_session(connection, another)
-        except BaseException:
-            self.release()
-            raise
-        return True
-
-    def release(self) -> None:
-        if self._connection is None:
-            return
-        connection, self._connection = self._connection, None
-        with suppress(DatabaseError):  # the server is gone, and the lock with it
-            # An explicit unlock frees the lock before this returns: the server notices late that a session ended.
-            connection.execute(text("select pg_advisory_unlock(:number)"), {"number": self._number})
-        connection.invalidate()
-        connection.close()
-
-    def is_held(self) -> bool:
-        query = """
-            select exists (select from pg_locks where locktype = 'advisory' and objsubid = 1
-            and database = (select oid from pg_database where datname = current_database())
-            and (classid::bigint << 32 | objid::bigint) = :number)
-        """
-        with closing(self._engine.connect()) as connection:
-            return bool(connection.execute(text(query), {"number": self._number}).scalar())

@@ -1,4 +1,4 @@
-"""Deletes old rows of the ledgers without changing what they cover.
+"""Deletes and merges old rows of the ledgers without changing what they cover.
 
 Old windows are merged, not deleted, so no gap opens in ``coverage_gaps``. Tasks and their changes stay; they may name a
 run whose row is deleted.
@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, Text, cast, delete, func, literal_column, or_, select, update
 
+from etl.errors import ExitCode
 from etl.load.ledger.rejected_records import is_counted
 from etl.load.ledger.windows import is_read_again
 from etl.load.schema.ledger_tables import rejected_records, sync_runs, sync_windows, watermarks
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _MERGED_JOBS = ("first", "sync", "full", "backfill", "verify")
 _WINDOW = sync_windows.c
 _RUN = sync_runs.c
+_SUMMED = ("requests", "retries", "rate_limited", "windows", "fetched", "unchanged", "stale", "runs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,34 @@ def drop_runs(connection: Connection, source_id: int, before: datetime) -> int:
     for some in _in_parts(ids):
         connection.execute(delete(sync_runs).where(_RUN.id.in_(some)))
     return len(ids)
+
+
+def roll_up_quiet_runs(connection: Connection, source_id: int, before: datetime) -> int:
+    """Make one row of the quiet runs of each hour before a time; return how many rows that saved.
+
+    A quiet run is a sync that stored no change and ended with exit code 0. The latest row of the hour stays, with the
+    sums of the others and their number in ``runs``. Runs with another account have another row. The run that moved the
+    watermark stays as it is.
+    """
+    mark = select(watermarks.c.run_id).where(watermarks.c.source_id == source_id).scalar_subquery()
+    done = (_RUN.command == "sync") & (_RUN.state == "finished") & (_RUN.exit_code == ExitCode.DONE)
+    nothing = _RUN.inserted + _RUN.updated + _RUN.mended == 0
+    mine = (_RUN.source_id == source_id) & (_RUN.started_at < before) & (_RUN.id != func.coalesce(mark, 0))
+    quiet = mine & done & nothing
+    hour = func.substr(cast(_RUN.started_at, Text), literal_column("1"), literal_column("13"))  # 2025-05-28 12
+    account = (_RUN.server_total, _RUN.stored_live, _RUN.quarantined, _RUN.hidden)
+    totals = [func.sum(_RUN[name]).label(name) for name in _SUMMED]
+    firsts = [func.min(each).label(each.name) for each in (_RUN.started_at, _RUN.watermark_before)]
+    last = func.max(_RUN.id).label("id")
+    groups = select(last, hour, *account, *firsts, *totals).where(quiet).group_by(hour, *account)
+    saved = 0
+    for kept, its_hour, *values in connection.execute(groups.having(func.count() > 1)):
+        counted, new = values[: len(account)], values[len(account) :]
+        same = [column.is_not_distinct_from(value) for column, value in zip(account, counted, strict=True)]
+        saved += _deleted(connection, sync_runs, quiet, hour == its_hour, *same, _RUN.id != kept)
+        names = [each.name for each in (*firsts, *totals)]
+        connection.execute(update(sync_runs).where(_RUN.id == kept).values(dict(zip(names, new, strict=True))))
+    return saved
 
 
 def _read_again(connection: Connection, *old: ColumnElement[bool]) -> list[int]:

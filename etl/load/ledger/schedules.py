@@ -78,9 +78,15 @@ def usual_requests(connection: Connection, source_id: int) -> int:
     """Return how many requests a sync of a source takes, by the latest ones."""
     run = sync_runs.c
     ended = (run.source_id == source_id) & (run.command == "sync") & (run.state == "finished")
-    latest = select(run.requests).where(ended, run.watermark_before.is_not(None)).order_by(run.id.desc()).limit(_RUNS)
-    mean = connection.execute(select(func.avg(latest.subquery().c.requests))).scalar()
-    return _USUAL_REQUESTS if mean is None else max(1, ceil(mean))
+    latest = (
+        select(run.requests, run.runs)
+        .where(ended, run.watermark_before.is_not(None))
+        .order_by(run.id.desc())
+        .limit(_RUNS)
+    )
+    found = latest.subquery().c
+    requests, runs = connection.execute(select(func.sum(found.requests), func.sum(found.runs))).one()
+    return max(1, ceil(requests / runs)) if runs else _USUAL_REQUESTS
 
 
 def claim(connection: Connection, schedule: Schedule, now: datetime) -> bool:
@@ -88,6 +94,13 @@ def claim(connection: Connection, schedule: Schedule, now: datetime) -> bool:
     due = next_due(schedule.identity, schedule.every, now)
     mine = (sources.c.id == schedule.source_id) & (sources.c.next_due_at == schedule.next_due_at)
     return connection.execute(update(sources).where(mine).values(next_due_at=due)).rowcount == 1
+
+
+def make_due(connection: Connection, source: tuple[str, str, str], now: datetime) -> None:
+    """Let a source that has a schedule be due now, if it is due later."""
+    own = sources.c
+    mine = (own.host == source[0]) & (own.account_id == source[1]) & (own.stream_id == source[2])
+    connection.execute(update(sources).where(mine, own.next_due_at > now).values(next_due_at=now))
 
 
 def put(

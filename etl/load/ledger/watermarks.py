@@ -41,17 +41,18 @@ def advance(
     if lookback_read_at is not None:
         values["lookback_read_at"] = lookback_read_at
     if values:
-        _write(connection, source_id, values)
+        _write(connection, source_id, values, is_new=known is None)
     return moves
 
 
 def put(connection: Connection, source_id: int, value: datetime, *, run_id: int, now: datetime) -> None:
     """Set the watermark at a user's request, also backwards; the next sync reads all rows since then."""
-    _write(connection, source_id, {"value": value, "moved_at": now, "run_id": run_id, "lookback_read_at": None})
+    values: dict[str, object] = {"value": value, "moved_at": now, "run_id": run_id, "lookback_read_at": None}
+    _write(connection, source_id, values, is_new=read(connection, source_id) is None)
 
 
-def _write(connection: Connection, source_id: int, values: dict[str, object]) -> None:
-    if read(connection, source_id) is None:
+def _write(connection: Connection, source_id: int, values: dict[str, object], *, is_new: bool) -> None:
+    if is_new:
         connection.execute(insert(watermarks).values(source_id=source_id, **values))
     else:
         connection.execute(update(watermarks).where(watermarks.c.source_id == source_id).values(**values))

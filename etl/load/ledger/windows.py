@@ -46,9 +46,10 @@ def open_window(  # noqa: PLR0913 a row's columns
     end: datetime,
     strategy: str,
     opened_at: datetime,
+    **values: object,
 ) -> int:
-    """Add a running window and return its id."""
-    values: dict[str, Any] = {
+    """Add a window, a running one unless ``values`` says more, and return its id."""
+    row: dict[str, Any] = {
         "source_id": source_id,
         "run_id": run_id,
         "job": job,
@@ -60,8 +61,9 @@ def open_window(  # noqa: PLR0913 a row's columns
         "state": "running",
         "attempts": 1,
         "opened_at": opened_at,
+        **values,
     }
-    key = connection.execute(insert(sync_windows).values(**values)).inserted_primary_key
+    key = connection.execute(insert(sync_windows).values(**row)).inserted_primary_key
     if key is None:
         raise AssertionError
     return int(key[0])

@@ -81,8 +81,11 @@ def latest_run(
 def run_rows(
     connection: Connection, *, source: str | None = None, failed: bool = False, limit: int | None = None
 ) -> list[Row]:
-    """Return the runs, the latest first: all, those of a source, or those with an exit code other than 0."""
-    query = select(_RUN.id, sources.c.name.label("source"), *(_RUN[name] for name in _LISTED[1:]))
+    """Return the runs, the latest first: all, those of a source, or those with an exit code other than 0.
+
+    A row stands for as many ``runs``: more than one are the quiet runs of an hour, from the first to the last of them.
+    """
+    query = select(_RUN.id, sources.c.name.label("source"), *(_RUN[name] for name in _LISTED[1:]), _RUN.runs)
     query = query.join(sources, sources.c.id == _RUN.source_id)
     if source is not None:
         query = query.where(sources.c.name == source)

@@ -7,16 +7,17 @@ keys wait, too, because a check of each row costs as much as the rows. Primary k
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, Executable, ForeignKeyConstraint, Index, bindparam, select, text
 from sqlalchemy.schema import CreateIndex, DropIndex
 
-from etl.errors import DatabaseError
+from etl.errors import DatabaseError, LockedError
 from etl.load.database.dialect import set_index_options
 from etl.load.database.engine import reading, sorting_in_files
+from etl.load.database.locks import held, named_lock
 from etl.load.schema.dimension_tables import cases
 from etl.load.schema.postgres_statistics import count_rows
 from etl.load.schema.task_tables import CHILDREN, metadata, tasks
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _EACH_RUN_ASKS_BY = {"ix_tasks_forgotten_at"}
+# Less than the second after which PostgreSQL ends a deadlock: so it never ends a run that stores meanwhile.
+_PATIENCE = "set local lock_timeout = '500ms'"
 _NAMES = {
     "sqlite": "select name from sqlite_master where type = 'index' and name in :names",
     "postgresql": """
@@ -59,7 +62,7 @@ def put_off(engine: Engine) -> bool:
             return False
     with suppress(DatabaseError), engine.begin() as connection:
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("set local lock_timeout = '1s'")  # readers wait behind this statement
+            connection.exec_driver_sql(_PATIENCE)  # readers wait behind this statement
         if not _holds_tasks(connection):
             for index in late().values():
                 connection.execute(DropIndex(index, if_exists=True))
@@ -77,11 +80,26 @@ def missing(connection: Connection) -> Sequence[str]:
 
 
 def make_missing(engine: Engine) -> int:
-    """Make what is missing, each in its own transaction, and return how many.
+    """Make what is missing, each in its own transaction, and return how many; none while another run makes them.
 
     Raises:
         DatabaseError: one cannot be made; those before it exist.
     """
+    with reading(engine) as connection:
+        if not missing(connection):
+            return 0
+    with suppress(LockedError), _alone(engine):
+        return _make(engine)
+    return 0
+
+
+def _alone(engine: Engine) -> AbstractContextManager[None]:
+    """Let one run at a time make indexes. SQLite has one writer at a time anyway."""
+    is_server = engine.dialect.name == "postgresql"
+    return held(named_lock(engine, "indexes"), "the indexes") if is_server else nullcontext()
+
+
+def _make(engine: Engine) -> int:
     with reading(engine) as connection:
         names = missing(connection)
     if names:
@@ -90,9 +108,16 @@ def make_missing(engine: Engine) -> int:
             for name in names:
                 for statement in _making(name):
                     with connection.begin():
+                        if name not in late():
+                            connection.execute(_locking(late_keys()[name]))
                         connection.execute(statement)
         count_rows(engine)  # the next changes are planned by them
     return len(names)
+
+
+def _locking(key: ForeignKeyConstraint) -> Executable:
+    """Lock both tables in the order in which runs store rows, so that no deadlock ends one of these."""
+    return text(f"lock table {key.referred_table.name}, {key.table.name} in share row exclusive mode")
 
 
 def _making(name: str) -> Sequence[Executable]:

@@ -77,13 +77,14 @@ sync_runs = Table(
     Column("hidden", Integer, comment="the account: counted and never shown, as a whole reading found"),
     Column("missing", Integer, comment="the account: counted, and not found"),
     Column("mended", Integer, nullable=False, server_default="0", comment="differences that verification mended"),
+    Column("runs", Integer, nullable=False, server_default="1", comment="more than 1: quiet runs of one hour"),
     Column("watermark_before", Moment),
     Column("watermark_after", Moment),
     Column("version", Text, nullable=False, comment="of kore-etl"),
     Column("settings", Json, nullable=False, comment="the settings of the run, secrets masked"),
     Column("error", Text),
     Index(None, "source_id", "started_at"),
-    comment="runs of commands, one row for each run on a source",
+    comment="runs of commands on a source; a day later one row for the quiet runs of an hour",
 )
 
 request_budgets = Table(

@@ -94,6 +94,25 @@ class TestSystemd:
             assert home <= {"", "yes", "read-only"}
             assert kept == brought
 
+    @pytest.mark.usefixtures("config")
+    def test_a_worker_takes_the_place_of_the_sync(self, run_cli):
+        done = run_cli("schedule", "systemd", "--worker")
+        assert done.returncode == 0, done.stderr
+        units = printed_units(done.stdout)
+        names = ["kore-etl-worker.service", *UNITS[2:]]
+        assert list(units) == [f"/etc/systemd/system/{name}" for name in names]
+        worker, sync = (
+            directives(units[f"/etc/systemd/system/{names[0]}"]),
+            directives((SYSTEMD / UNITS[0]).read_text()),
+        )
+        assert worker["ExecStart"][0].endswith(" worker")
+        own = {"ExecStart", "LoadCredential", "Type", "Restart", "RestartSec", "TimeoutStopSec", "WantedBy"}
+        rest = {"Description", "SuccessExitStatus", "ProtectHome", *own}
+        assert {key: worker[key] for key in worker.keys() - rest} == {key: sync[key] for key in sync.keys() - rest}
+        assert "WantedBy=default.target" in run_cli("schedule", "systemd", "--worker", "--user").stdout
+        refused = run_cli("schedule", "systemd", "--worker", "--every", "5m")
+        assert (refused.returncode, "--every does not go with --worker" in refused.stderr) == (2, True)
+
     def test_warns_of_a_password_that_the_service_cannot_find(self, run_cli, config):
         warning = "the service has no ~/.pgpass and no PGPASSWORD"
         urls = (

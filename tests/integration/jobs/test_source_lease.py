@@ -17,8 +17,8 @@ LONG_ENOUGH = 1.5  # seconds: longer than a backfill keeps the lease
 
 
 @pytest.fixture
-def engine(sqlite_url: str) -> Iterator[Engine]:
-    engine = open_engine(sqlite_url)
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = open_engine(database_url)
     yield engine
     engine.dispose()
 

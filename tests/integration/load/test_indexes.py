@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,7 +14,9 @@ from sqlalchemy.engine import make_url
 
 from etl.errors import DatabaseError
 from etl.load.database.engine import open_engine, reading
+from etl.load.database.locks import held, named_lock
 from etl.load.schema import deferred_indexes, migrate
+from etl.load.schema.task_tables import CHILDREN
 from tests.integration.conftest import Database
 
 A_TASK = """
@@ -103,6 +107,33 @@ def test_they_stay_while_another_postgresql_session_reads(postgres_database: Dat
         reader.execute(text("select count(*) from tasks"))
         deferred_indexes.put_off(engine)
     assert missing(engine) == []
+
+
+def test_one_run_at_a_time_makes_them(postgres_database: Database) -> None:
+    engine = postgres_database.engine
+    deferred_indexes.put_off(engine)
+    with held(named_lock(engine, "indexes"), "the indexes"):
+        assert deferred_indexes.make_missing(engine) == 0
+    assert deferred_indexes.make_missing(engine) == len(deferred(postgres_database))
+
+
+def test_making_them_ends_no_run_by_a_deadlock(postgres_database: Database) -> None:
+    engine = postgres_database.engine
+    with engine.begin() as connection:
+        keys = {name: key for name, key in deferred_indexes.late_keys().items() if key.table in CHILDREN}
+        for name, key in keys.items():
+            connection.execute(text(f"alter table {key.table.name} drop constraint {name}"))
+    with ThreadPoolExecutor() as threads, engine.connect() as storing:
+        storing.execute(text("lock table tasks in row exclusive mode"))
+        made = threads.submit(deferred_indexes.make_missing, engine)
+        with engine.connect() as watching:
+            waits = "select exists (select from pg_locks where relation = 'tasks'::regclass and not granted)"
+            while not watching.execute(text(waits)).scalar():
+                time.sleep(0.01)
+        for table in CHILDREN:
+            storing.execute(text(f"lock table {table.name} in row exclusive mode"))
+        storing.commit()
+        assert made.result() == len(keys)
 
 
 def test_they_stay_where_the_role_may_not_drop_them(postgres_database: Database) -> None:

@@ -224,3 +224,30 @@ def test_a_database_in_memory_needs_no_lock() -> None:
     engine = open_engine("sqlite://")
     with held(named_lock(engine, "sync s-1"), "source main"), held(named_lock(engine, "sync s-1"), "source main"):
         pass
+
+
+def test_all_locks_of_a_process_are_in_one_session(postgres_url: str) -> None:
+    engine = open_engine(postgres_url)
+    mine = "select count(distinct pid), count(*) from pg_locks join pg_database on oid = database where"
+    query = text(f"{mine} locktype = 'advisory' and datname = current_database()")
+    with held(named_lock(engine, "sync s-1"), "it"), held(named_lock(engine, "turn s-1"), "it"):
+        with held(named_lock(engine, "sync s-2"), "other"), engine.connect() as connection:
+            assert connection.execute(query).one() == (1, 3)
+        with engine.connect() as connection:
+            assert connection.execute(query).one() == (1, 2)
+    with engine.connect() as connection:
+        assert connection.execute(query).one() == (0, 0)
+    engine.dispose()
+
+
+def test_locks_can_be_had_again_after_their_session_ended(postgres_url: str) -> None:
+    engine = open_engine(postgres_url)
+    with held(named_lock(engine, "sync s-1"), "it"):
+        with engine.begin() as connection:
+            others = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
+            connection.execute(text(f"{others} and pid <> pg_backend_pid()"))
+        with pytest.raises(DatabaseError):
+            named_lock(engine, "sync s-2").acquire(wait=False)
+        with held(named_lock(engine, "sync s-2"), "other"):
+            assert named_lock(engine, "sync s-2").is_held()
+    engine.dispose()

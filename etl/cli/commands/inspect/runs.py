@@ -46,6 +46,9 @@ def runs() -> None:
 def list_(common: Common, source: str | None, failed: bool, limit: int, output: str) -> None:
     """List the runs, the latest first, with their counts and exit codes.
 
+    After a day, the syncs of an hour that stored no change become one row with the sums of their counts. "runs" tells
+    how many they are.
+
     \b
     Example:
       kore-etl runs --failed
@@ -67,7 +70,11 @@ def list_(common: Common, source: str | None, failed: bool, limit: int, output: 
         print_json(found)
     elif found:
         of_many = len({run["source"] for run in found}) > 1
-        columns = ("source", *_LISTED) if of_many else _LISTED
+        columns = (
+            *(("source",) if of_many else ()),
+            *_LISTED,
+            *(("runs",) if any(run["runs"] > 1 for run in found) else ()),
+        )
         print_table(columns, [_with_time(run) for run in found], optional=_OPTIONAL)
     else:
         common.say("there is no such run")
@@ -111,8 +118,8 @@ def show(common: Common, number: int, output: str) -> None:
 
 
 def _with_time(run: dict[str, Any]) -> dict[str, Any]:
-    """Add how long a run took."""
+    """Add how long a run took; several runs in one row took no time that is known."""
     from etl.times import format_duration
 
     began, ended = run["started_at"], run["finished_at"]
-    return {**run, "took": None if ended is None else format_duration(ended - began)}
+    return {**run, "took": None if ended is None or run["runs"] > 1 else format_duration(ended - began)}

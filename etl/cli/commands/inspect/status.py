@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.jobs.diagnostics.status import SourceStatus
+    from etl.workers.queue_schema import QueueState
 
 
 @click.command()
@@ -39,11 +40,15 @@ def status(common: Common, source: str | None, max_age: timedelta | None, output
     from etl.cli.output import print_json
     from etl.errors import ConfigError
     from etl.jobs.diagnostics.status import source_statuses
+    from etl.load.database.engine import reading
+    from etl.workers.queue_schema import read_queue
 
     moment = now()
     loaded = common.start(need_sources=False)
     with existing_database(loaded.settings, schema="newest") as engine:
         found = source_statuses(engine, now=moment, source=source, most_age=max_age, configured=loaded.names)
+        with reading(engine) as connection:
+            queue = read_queue(connection)
     names = [name for name in loaded.names.values() if source in (None, name)]
     missing = sorted(set(names) - {each.name for each in found if each.configured})
     if source is not None and not found and not missing:
@@ -52,9 +57,12 @@ def status(common: Common, source: str | None, max_age: timedelta | None, output
     is_stale = max_age is not None and (not judged or bool(missing) or any(each.stale for each in found))
     if output == "json":
         stale = None if max_age is None else is_stale
-        print_json({"at": moment, "stale": stale, "sources": list(map(asdict, found)), "never_synced": missing})
+        told = {"at": moment, "stale": stale, "sources": list(map(asdict, found)), "never_synced": missing}
+        print_json(told if queue is None else {**told, "queue": asdict(queue)})
     else:
         _print(found, missing, moment)
+        if queue is not None:
+            _print_queue(queue, [each.seconds_late for each in found if each.seconds_late is not None])
     return ExitCode.INCOMPLETE if is_stale else ExitCode.DONE
 
 
@@ -76,6 +84,25 @@ def _print(found: list[SourceStatus], missing: list[str], now: datetime) -> None
         click.echo(f"{chr(10) if parts else ''}Not in the settings any more; see: kore-etl source list")
     for each in others:
         click.echo(f"  {each.name} ({each.stream_id}): {counted(each.tasks, 'task')}, {_until(each, now)}")
+
+
+def _print_queue(queue: QueueState, late: list[float]) -> None:
+    from statistics import median
+
+    from etl.cli.output import counted, print_record, print_table
+
+    click.echo("\nWorkers")
+    rows = [asdict(each) for each in queue.workers]
+    if rows:
+        print_table(tuple(rows[0]), rows, indent="  ", optional=("pid", "accounts"))
+    lines = {
+        "at work": f"{queue.running} of {counted(sum(each.threads for each in queue.workers), 'thread')}",
+        "waiting": counted(queue.waiting, "account"),
+        "late": counted(len(late), "source"),
+    }
+    if late:
+        lines["late"] += f", the latest by {max(late):.0f} s, half of them by {median(late):.0f} s or more"
+    print_record(lines, indent="  ")
 
 
 def _until(each: SourceStatus, now: datetime) -> str:
@@ -133,11 +160,12 @@ def _account(each: SourceStatus) -> str:
 
 def _verified(each: SourceStatus, now: datetime) -> str:
     """Return such as "100 % within 6 days, 3 differences mended"."""
+    from etl.cli.output import counted
+
     if each.oldest_reading is None or each.last_sync is None:
         return "not yet"
     days = max(1, ceil((now - each.oldest_reading) / timedelta(days=1)))
-    mended = f"{each.mended:,} difference{'' if each.mended == 1 else 's'} mended"
-    return f"100 % within {days} day{'' if days == 1 else 's'}, {mended}"
+    return f"100 % within {counted(days, 'day')}, {counted(each.mended, 'difference')} mended"
 
 
 def _with_age(moment: datetime | None, now: datetime, *, never: str) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from etl.scheduling.installed_command import Installation
     from etl.settings import Loaded
 
+_EVERY = "5m"
+
 
 @click.group()
 def schedule() -> None:
@@ -40,9 +42,7 @@ def _schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of both schedulers."""
 
     @common_options
-    @click.option(
-        "--every", default="5m", show_default=True, metavar="TIME", help="How often: 1m to 30m, or 1h to 24h."
-    )
+    @click.option("--every", metavar="TIME", help="How often: 1m to 30m, or 1h to 24h.  [default: 5m]")
     @click.option("--install", is_flag=True, help="Install it instead of printing it.")
     @click.option("--user", is_flag=True, help="Run it as you, not as a service of the machine.")
     @click.option("--root", type=click.Path(path_type=Path), hidden=True, help="Install below this folder.")
@@ -55,24 +55,28 @@ def _schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @schedule.command(short_help="A systemd service and its timer.")
 @_schedule_options
-def systemd(common: Common, every: str, install: bool, user: bool, root: Path | None) -> None:
+@click.option("--worker", is_flag=True, help="Run kore-etl worker all the time, instead of a sync now and then.")
+def systemd(common: Common, every: str | None, install: bool, user: bool, root: Path | None, worker: bool) -> None:
     """Print or install systemd units that sync every few minutes, with this installation's paths.
 
     A second timer runs sync --reconcile once a day, which marks deleted tasks. The services run as a dynamic user.
     Their database is in /var/lib/kore-etl, and they can write nowhere else. systemd passes the settings and the secret
     to them. With --user they are services of your own. --install also enables and starts the timers, if there is a
-    systemctl.
+    systemctl. --worker is for sources with intervals of their own; see kore-etl worker.
 
     \b
     Example:
       kore-etl schedule systemd
       sudo kore-etl schedule systemd --install
       kore-etl schedule systemd --user --install --every 15m
+      sudo kore-etl schedule systemd --worker --install
     """
+    if worker and every is not None:
+        raise click.UsageError("--every does not go with --worker: each source has its own; see kore-etl schedule set.")
     from etl.scheduling.systemd import filled_in, install_units, unit_folder
 
     here = _installation(common, user=user)
-    texts = filled_in(here, every, user=user)
+    texts = filled_in(here, None if worker else every or _EVERY, user=user)
     folder = unit_folder(user=user)
     if install:
         install_units(texts, folder, user=user, root=root)
@@ -83,7 +87,7 @@ def systemd(common: Common, every: str, install: bool, user: bool, root: Path | 
 @schedule.command(short_help="A line for cron.")
 @_schedule_options
 @click.option("--as", "name", metavar="NAME", help="The user to run as. Default: the owner of the settings file.")
-def cron(common: Common, every: str, install: bool, user: bool, root: Path | None, name: str | None) -> None:
+def cron(common: Common, every: str | None, install: bool, user: bool, root: Path | None, name: str | None) -> None:
     """Print or install a file for /etc/cron.d that syncs every few minutes, with this installation's paths.
 
     Once a day it marks deleted tasks, with sync --reconcile. With --user it is lines for your own crontab. A successful
@@ -99,7 +103,7 @@ def cron(common: Common, every: str, install: bool, user: bool, root: Path | Non
 
     here = _installation(common, user=True)
     if user:
-        lines = crontab.lines(here, every)
+        lines = crontab.lines(here, every or _EVERY)
         if install:
             crontab.install_lines(lines)
         else:
@@ -107,7 +111,7 @@ def cron(common: Common, every: str, install: bool, user: bool, root: Path | Non
         return
     name = name or crontab.owner_of(here.files[0])
     crontab.require_user(name, here)
-    text = crontab.file(here, every, name)
+    text = crontab.file(here, every or _EVERY, name)
     if install:
         install_file(crontab.CRON_FILE, text, root=root)
     else:

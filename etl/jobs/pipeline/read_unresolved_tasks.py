@@ -20,7 +20,7 @@ log = get_logger()
 _MOST_LEFT = 20  # moments of creation that are looked up one by one in a run
 
 
-def read_unresolved(run: RunContext, strategy: ReadStrategy) -> None:
+def read_unresolved_tasks(run: RunContext, strategy: ReadStrategy) -> None:
     """Read and store the unresolved tasks, and those that were unresolved here and are no longer among them."""
     open_before = run.store.read(present_tasks.creation_of_open)
     stored = run.store.read(present_tasks.count)

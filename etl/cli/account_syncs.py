@@ -1,0 +1,113 @@
+"""The syncs of a worker: what is due of an account, one source after the other, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import AbstractContextManager
+from fnmatch import fnmatchcase
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from etl import logs
+from etl.cli.client_factory import Builder, now
+from etl.cli.notify.notices import Notifier
+from etl.cli.run_sources import Work, work_on_source
+from etl.errors import ConfigError, ExitCode
+from etl.jobs.schedule_sources import due_accounts, due_sources, make_broken_off_due
+from etl.jobs.sync import sync
+from etl.load.ledger import schedules
+from etl.stop_request import Terminated
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.settings import Loaded, SourceSettings
+    from etl.stop_request import Stop
+
+log = logs.get_logger()
+
+
+class AccountSyncs(AbstractContextManager["AccountSyncs"]):
+    """Syncs the configured accounts whose id fits a glob; the threads of a worker share it."""
+
+    def __init__(self, engine: Engine, loaded: Loaded, globs: Collection[str], stop: Stop) -> None:
+        settings = loaded.settings
+        self._sources: dict[str, list[SourceSettings]] = {}
+        for source in settings.sources:
+            if not globs or any(fnmatchcase(source.account_id, glob) for glob in globs):
+                self._sources.setdefault(source.account_id, []).append(source)
+        if not self._sources:
+            known = ", ".join(sorted({source.account_id for source in settings.sources}))
+            raise ConfigError(f"--accounts {' '.join(globs)}: no account fits; the settings have {known}")
+        self._engine = engine
+        self._stop = stop
+        self._work = Work("sync", sync)
+        self._notifier = Notifier(settings, "sync", {stream for _, _, stream in loaded.names})
+        self._builder = Builder(settings, engine, stop)
+        for several in self._sources.values():  # now, because threads would make two budgets for one account
+            self._builder.budget(several[0])
+        self._counting = Lock()
+        self._counts = {"running": 0, "syncs": 0, "failed_syncs": 0}
+
+    def __enter__(self) -> Self:
+        log.info("worker.started", accounts=len(self._sources), sources=len(self._every))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._builder.close()
+        self.tell()
+        log.info("worker.stopped", **self._counts)
+
+    @property
+    def accounts(self) -> Collection[str]:
+        """The accounts that this worker works for."""
+        return self._sources.keys()
+
+    @property
+    def _every(self) -> list[SourceSettings]:
+        return [source for several in self._sources.values() for source in several]
+
+    def due(self, stalled: Collection[str]) -> list[str]:
+        """Return the accounts with due sources, the latest first. Runs of the ``stalled`` accounts may have died."""
+        if stalled:
+            make_broken_off_due(self._engine, stalled, now=now())
+        return due_accounts(self._engine, self._every, now=now())
+
+    def sync(self, account: str) -> None:
+        """Sync the sources of an account that are due, until a stop is requested."""
+        if self._stop.is_set():
+            return
+        for source in due_sources(self._engine, self._sources[account], clock=now):
+            self._count("running")
+            with logs.bound(source=source.name):
+                self._sync(source)
+            self._count("running", -1)
+            if self._stop.is_set():
+                return
+
+    def tell(self) -> None:
+        """Write this worker's figures into the metrics file."""
+        self._notifier.tell_of_worker(self._counts)
+
+    def _sync(self, source: SourceSettings) -> None:
+        code: int = ExitCode.BUG
+        try:
+            code = work_on_source(
+                self._engine, self._builder, source, self._work, self._notifier, alone=False
+            )["exit_code"]  # fmt: skip
+        except Exception:
+            log.exception("worker.failed")
+        except (KeyboardInterrupt, Terminated):  # what was read is stored, and another worker goes on
+            with self._engine.begin() as connection:
+                schedules.make_due(connection, source.identity, now())
+            return
+        self._count("syncs")
+        if code not in (ExitCode.DONE, ExitCode.INCOMPLETE, ExitCode.LOCKED):
+            self._count("failed_syncs")
+
+    def _count(self, name: str, more: int = 1) -> None:
+        with self._counting:
+            self._counts[name] += more

@@ -1,0 +1,202 @@
+"""Shares the accounts that are due among workers: a queue of Procrastinate, with one job for an account.
+
+The queue only wakes workers up. What is due stands in the ledger, and a job works through what is due of its account.
+So a lost job loses nothing: the next tick makes another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Protocol
+
+from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.jobs import Status
+from procrastinate.worker import Worker
+from psycopg.conninfo import make_conninfo
+
+from etl.errors import DatabaseError
+from etl.logs import get_logger
+from etl.workers.queue_schema import ACCOUNT_QUEUE, SCHEMA
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.stop_request import Stop
+
+log = get_logger()
+
+_JOBS_OF_AN_ACCOUNT = 2  # at once
+_FORGOTTEN = 10  # times the stall time: then a dead worker leaves the list
+_PREPARE = """
+select set_config('search_path', %s, false) union all
+select set_config(name, '0', false) from pg_settings
+ where name in ('statement_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout')
+"""
+_REGISTER = """
+insert into workers (id, host, pid, threads, accounts)
+values (%(id)s, %(host)s, %(pid)s, %(threads)s, %(accounts)s)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """How a worker works, and the accounts that it works for."""
+
+    accounts: Collection[str]
+    threads: int
+    tick: timedelta
+    stall_after: timedelta
+
+
+class AccountWork(Protocol):
+    """What is due, and its syncs; both are called in threads."""
+
+    def due(self, stalled: Collection[str]) -> list[str]:
+        """Return the accounts with due sources, the latest first. Runs of the ``stalled`` accounts may have died."""
+
+    def sync(self, account: str) -> None:
+        """Sync the sources of an account that are due; return soon after a stop was requested."""
+
+    def tell(self) -> None:
+        """Tell that this worker is alive."""
+
+
+def run_worker(engine: Engine, options: WorkerOptions, work: AccountWork, stop: Stop) -> None:
+    """Work until a stop is requested and the jobs at work have ended.
+
+    Raises:
+        DatabaseError: the connection to the queue is lost.
+    """
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        address = make_conninfo(driver.info.dsn, password=driver.info.password)
+    try:
+        asyncio.run(_work(address, options, work, stop))
+    except ConnectorException as error:
+        raise DatabaseError(f"the worker lost its queue: {error.__cause__ or error}") from error
+    if not stop.is_set():
+        raise DatabaseError("the worker lost its queue; the log says more")
+
+
+async def _work(address: str, options: WorkerOptions, work: AccountWork, stop: Stop) -> None:
+    connector = PsycopgConnector(conninfo=address, configure=prepare, min_size=1, max_size=6)
+    accounts, ticks = App(connector=connector), App(connector=connector)
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    loop.set_default_executor(ThreadPoolExecutor(options.threads + 2))  # for the tick and the sign of life, too
+    loop.set_exception_handler(_tell_of_lost_job)
+    stop.interrupts.append(partial(loop.call_soon_threadsafe, stopped.set))
+    if stop.is_set():
+        return
+    sync = accounts.task(name="sync")(work.sync)
+    queue = f"tick-{_hash(' '.join(sorted(options.accounts)))}"
+    tick = ticks.task(name="tick", queue=queue, queueing_lock=queue)(Tick(accounts, sync, options, work).run)
+    seconds = int(options.tick.total_seconds())
+    ticks.periodic(cron=f"* * * * * */{seconds}", periodic_id=queue)(tick)
+    stall = options.stall_after.total_seconds()
+    usual: dict[str, Any] = {
+        "delete_jobs": "always",
+        "install_signal_handlers": False,
+        "update_heartbeat_interval": stall / 3,
+        "stalled_worker_timeout": _FORGOTTEN * stall,
+    }
+    async with accounts.open_async():
+        queues = [_queue_of(account) for account in options.accounts]
+        # Ticks have a worker of their own, so that they never wait for a sync.
+        of_accounts = Worker(accounts, queues=queues, concurrency=options.threads, **usual)
+        of_ticks = Worker(ticks, queues=[queue], **usual)
+        runs = [asyncio.create_task(each.run()) for each in (of_accounts, of_ticks)]
+        signs = asyncio.create_task(_give_signs_of_life(of_accounts, connector, options, work))
+        ends = [*runs, signs, asyncio.create_task(stopped.wait())]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for each in (of_accounts, of_ticks):
+            each.stop()
+        await asyncio.wait(runs)
+        for each in ends[2:]:
+            each.cancel()
+        await asyncio.gather(*runs)
+
+
+def _tell_of_lost_job(_loop: object, context: dict[str, Any]) -> None:
+    """Log that a job could not be closed: this worker stood still, and another one has given the job up."""
+    error = context.get("exception")
+    reason = f"{getattr(error, '__cause__', None) or error or context['message']}"
+    log.warning("worker.job_lost", reason=reason.partition("\n")[0])
+
+
+async def prepare(connection: Any) -> None:
+    """Let a new session find the queue's tables, and never time out."""
+    await connection.execute(_PREPARE, [SCHEMA])
+    await connection.commit()
+
+
+async def _give_signs_of_life(worker: Any, connector: Any, options: WorkerOptions, work: AccountWork) -> None:
+    while worker.worker_id is None:  # noqa: ASYNC110 the library has no event for it
+        await asyncio.sleep(0.02)
+    own = {"host": socket.gethostname(), "pid": os.getpid(), "threads": options.threads}
+    await connector.execute_query_async(_REGISTER, id=worker.worker_id, accounts=len(options.accounts), **own)
+    while True:
+        await asyncio.to_thread(work.tell)
+        await asyncio.sleep(options.stall_after.total_seconds() / 3)
+
+
+class Tick:
+    """Puts the accounts that are due into the queue, in the order of their lateness."""
+
+    def __init__(self, app: Any, sync: Any, options: WorkerOptions, work: AccountWork) -> None:
+        self._jobs = app.job_manager
+        self._sync = sync
+        self._options = options
+        self._work = work
+
+    async def run(self, timestamp: int) -> None:  # noqa: ARG002 Procrastinate passes it
+        """Give up the jobs of dead workers, and put what is due into the queue."""
+        stall = self._options.stall_after.total_seconds()
+        stalled = [
+            job
+            for job in await self._jobs.get_stalled_jobs(seconds_since_heartbeat=stall)
+            if job.task_kwargs.get("account") in {None, *self._options.accounts}
+        ]
+        lost = {job.task_kwargs["account"] for job in stalled if "account" in job.task_kwargs}
+        due = await asyncio.to_thread(self._work.due, lost)
+        for job in stalled:
+            await self._give_up(job)
+        await self._jobs.prune_stalled_workers(_FORGOTTEN * stall)
+        running = {job.lock for job in await self._jobs.list_jobs_async(status="doing")}
+        for account in due:
+            await self._put(account, running)
+
+    async def _give_up(self, job: Any) -> None:
+        try:
+            await self._jobs.finish_job(job, Status.FAILED, delete_job=True)
+        except ConnectorException:  # another tick has just done it
+            return
+        log.warning("worker.stalled", job=job.task_name, account=job.task_kwargs.get("account"))
+
+    async def _put(self, account: str, running: Collection[str]) -> None:
+        locks = (f"{account} {number}" for number in range(_JOBS_OF_AN_ACCOUNT))
+        lock = next((each for each in locks if each not in running), None)
+        if lock is None:
+            return
+        job = self._sync.configure(queue=_queue_of(account), lock=lock, queueing_lock=account)
+        try:
+            await job.defer_async(account=account)
+        except AlreadyEnqueued:
+            log.debug("worker.already_queued", account=account)
+
+
+def _queue_of(account: str) -> str:
+    return f"{ACCOUNT_QUEUE}{_hash(account)}"
+
+
+def _hash(text: str) -> str:
+    """Return a short name: PostgreSQL's channels allow 63 bytes."""
+    return blake2b(text.encode(), digest_size=8).hexdigest()

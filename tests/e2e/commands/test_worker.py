@@ -1,0 +1,276 @@
+"""``kore-etl worker`` as processes: several share the sources of a PostgreSQL database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from procrastinate import App, PsycopgConnector
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
+
+from etl.cli.account_syncs import AccountSyncs
+from etl.cli.commands.transfer import worker as command
+from etl.errors import DatabaseError
+from etl.load.database.engine import open_engine
+from etl.sandbox import Sandbox
+from etl.settings import load_settings
+from etl.stop_request import Stop
+from etl.workers.account_queue import Tick, WorkerOptions, prepare
+from etl.workers.queue_schema import QueueState, make_queue, read_queue
+from tests.conftest import CHECKOUT, clean_environment
+from tests.processes import Preloaded, Running
+
+SECONDS = 60.0
+
+
+class Company:
+    """Servers with a source each, in settings and with an interval, and the workers that sync them."""
+
+    def __init__(self, url: str, folder: Path, preloaded: Preloaded) -> None:
+        self.url = url
+        self.folder = folder
+        self.engine = open_engine(url)
+        self.servers: dict[str, Sandbox] = {}
+        self.workers: list[Running] = []
+        self._preloaded = preloaded
+        self.env = {"KORE_ETL_DATABASE_URL": url, "KORE_ETL_CONFIG": str(folder / "kore-etl.toml")}
+
+    def add(self, server: Sandbox, *, secret: str | None = None) -> str:
+        """Let a server be a source, and return its name."""
+        name = f"source-{len(self.servers)}"
+        self.servers[name] = server
+        options = server.options
+        lines = ["[[source]]", f'name = "{name}"', f'base_url = "{server.url}"', "requests_per_minute = 6000"]
+        lines += [f'{key} = "{getattr(options, key)}"' for key in ("account_id", "stream_id", "client_id")]
+        lines += [f'client_secret = "{secret or options.client_secret}"']
+        with (self.folder / "kore-etl.toml").open("a") as file:
+            file.write("\n".join(lines) + "\n")
+        (self.folder / "kore-etl.toml").chmod(0o600)
+        return name
+
+    def command(self, *arguments: str) -> Running:
+        return self._preloaded.start(arguments, self.folder, clean_environment(self.folder, self.env))
+
+    def schedule(self) -> None:
+        """Let every source be due now, and next in an hour."""
+        done = self.command("schedule", "set", *self.servers, "--every", "1h").wait()
+        assert done.returncode == 0, done.stderr
+        self.make_due()
+
+    def make_due(self) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(text("update sources set next_due_at = now() - interval '1 minute' where every > 0"))
+
+    def start(self, *arguments: str) -> Running:
+        worker = self.command("worker", "--tick", "1s", "--stall-after", "5s", *arguments)
+        self.workers.append(worker)
+        return worker
+
+    def stop(self, worker: Running) -> list[dict[str, Any]]:
+        """Let a worker end, and return its log."""
+        worker.send_signal(signal.SIGTERM)
+        done = worker.wait(SECONDS)
+        self.workers.remove(worker)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+
+    def kill(self, worker: Running) -> None:
+        worker.send_signal(signal.SIGKILL)
+        self.workers.remove(worker)
+        sys.stderr.write(worker.wait().stderr)  # pytest shows it where a test fails
+
+    def rows(self, query: str) -> list[Any]:
+        with self.engine.connect() as connection:
+            return list(connection.execute(text(query)))
+
+    def until(self, query: str, expected: list[Any]) -> None:
+        """Wait until a query has this result."""
+        end = time.monotonic() + SECONDS
+        while (found := self.rows(query)) != expected:
+            assert time.monotonic() < end, found
+            time.sleep(0.05)
+
+    def assert_equal_to_servers(self) -> None:
+        found = self.rows("select s.name, t._id, cast(t.raw as text) from tasks t join sources s on s.id = t.source_id")
+        stored = {(name, key): json.loads(raw) for name, key, raw in found}
+        assert stored == {(name, task["_id"]): task for name, server in self.servers.items() for task in server.tasks()}
+
+
+JOBS = "select status from kore_etl_workers.procrastinate_jobs where queue_name like 'account-%'"
+FINISHED = "select count(*) from sync_runs where state = 'finished'"
+
+
+@pytest.fixture
+def company(migrated_postgres_url: str, tmp_path: Path, preloaded: Preloaded) -> Iterator[Company]:
+    company = Company(migrated_postgres_url, tmp_path, preloaded)
+    yield company
+    for worker in [*company.workers]:
+        company.kill(worker)
+    company.engine.dispose()
+
+
+@pytest.fixture
+def serve(sandbox: Callable[..., Sandbox]) -> Callable[..., Sandbox]:
+    """Start a server of an account and a stream by their numbers."""
+
+    def start(account: int, stream: int, **options: Any) -> Sandbox:
+        ids = {"account_id": f"a-{account}", "stream_id": f"st-{account}-{stream}"}
+        return sandbox(**{"tasks": 20, "seed": 10 * account + stream, **ids, **options})
+
+    return start
+
+
+def test_two_workers_sync_six_sources_of_three_accounts(company, serve):
+    for number in range(6):
+        company.add(serve(number // 2, number % 2))
+    company.schedule()
+    first, second = company.start(), company.start("--metrics-file", "worker.prom")
+    company.until(FINISHED, [(6,)])
+    company.until(JOBS, [])
+    company.assert_equal_to_servers()
+    told = json.loads(company.command("status", "--output", "json").wait().stdout)["queue"]
+    assert {each["pid"]: each["threads"] for each in told["workers"]} == {first.pid: 4, second.pid: 4}
+    assert "at work  0 of 8 threads" in company.command("status").wait().stdout
+    for server in company.servers.values():
+        server.change(3)
+    company.make_due()
+    company.until(FINISHED, [(12,)])
+    company.assert_equal_to_servers()
+    ends = [
+        [each["source"] for each in company.stop(worker) if each["event"] == "run.finished"]
+        for worker in (first, second)
+    ]
+    assert sorted([*ends[0], *ends[1]]) == sorted([*company.servers] * 2)
+    assert company.rows("select * from kore_etl_workers.workers") == []
+    figures = (company.folder / "worker.prom").read_text()
+    families = {each.name.removeprefix("kore_etl_"): each.samples for each in text_string_to_metric_families(figures)}
+    (syncs,) = families["worker_syncs"]
+    assert (syncs.labels["worker"].split(":")[1], syncs.value) == (str(second.pid), len(ends[1]))
+
+
+def test_another_worker_goes_on_after_a_kill(company, serve):
+    name = company.add(serve(1, 1, tasks=300, latency_ms=300))
+    company.schedule()
+    killed = company.start("--stall-after", "2s")
+    company.until("select count(*) > 0 from tasks", [(True,)])
+    company.kill(killed)
+    company.start("--stall-after", "2s")
+    company.until("select state from sync_runs order by id", [("abandoned",), ("finished",)])
+    company.assert_equal_to_servers()
+    company.until(JOBS, [])
+    assert company.rows(f"select next_due_at > now() from sources where name = '{name}'") == [(True,)]
+
+
+def test_a_signal_ends_a_sync_at_a_batch(company, serve):
+    company.add(serve(1, 1, tasks=300, latency_ms=300))
+    company.schedule()
+    worker = company.start()
+    company.until("select count(*) > 0 from tasks", [(True,)])
+    company.stop(worker)
+    assert company.rows("select state from sync_runs") == [("interrupted",)]
+    assert company.rows("select next_due_at <= now() from sources") == [(True,)]
+    assert company.rows(JOBS) == []
+    ((stored,),) = company.rows("select count(*) from tasks")
+    assert 0 < stored < 300
+
+
+def test_a_wrong_secret_does_not_slow_the_others(company, serve):
+    wrong = company.add(serve(1, 1), secret="x" * 40)
+    for number in range(2, 5):
+        company.add(serve(number, 1))
+    company.schedule()
+    worker = company.start("--threads", "1")
+    company.until("select count(*) from sync_runs where finished_at is not null", [(4,)])
+    assert company.rows("select count(*) from sync_runs where exit_code = 0") == [(3,)]
+    assert company.rows(f"select next_due_at > now() from sources where name = '{wrong}'") == [(True,)]
+    (end,) = (each for each in company.stop(worker) if each["event"] == "worker.stopped")
+    assert (end["syncs"], end["failed_syncs"]) == (4, 1)
+
+
+def test_two_ticks_at_once_queue_an_account_once(company, serve):
+    for number in range(4):
+        company.add(serve(number // 2, number % 2))
+    company.schedule()
+    make_queue(company.engine, silent_after=1)
+    loaded = load_settings(company.folder / "kore-etl.toml", {"KORE_ETL_DATABASE_URL": company.url}, {})
+    with AccountSyncs(company.engine, loaded, (), Stop()) as work:
+        asyncio.run(tick_at_once(company.url, work, 4))
+    assert company.rows(JOBS) == [("todo",), ("todo",)]
+
+
+async def tick_at_once(url: str, work: AccountSyncs, times: int) -> None:
+    connector = PsycopgConnector(conninfo=url.replace("+psycopg", ""), configure=prepare, min_size=times)
+    app = App(connector=connector)
+    second = timedelta(seconds=1)
+    options = WorkerOptions(accounts=work.accounts, threads=1, tick=second, stall_after=second)
+    tick = Tick(app, app.task(name="sync")(work.sync), options, work)
+    async with app.open_async():
+        await asyncio.gather(*(tick.run(0) for _ in range(times)))
+
+
+def test_the_queue_is_made_anew_for_another_version(company, serve):
+    company.add(serve(1, 1))
+    make_queue(company.engine, silent_after=1)
+    with company.engine.begin() as connection:
+        connection.execute(text("comment on schema kore_etl_workers is 'another'"))
+        connection.execute(text("set local search_path to kore_etl_workers"))
+        connection.execute(text("insert into procrastinate_workers default values"))
+        connection.execute(text("insert into workers select id, 'here', 1, 1, 1 from procrastinate_workers"))
+    with pytest.raises(DatabaseError, match="workers of another version are at work"):
+        make_queue(company.engine, silent_after=60)
+    make_queue(company.engine, silent_after=0)
+    with company.engine.connect() as connection:
+        assert read_queue(connection) == QueueState([], 0, 0)
+    done = company.command("db", "check").wait()
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_a_worker_cannot_do_is_refused(company, serve, sqlite_url, run_cli):
+    company.add(serve(1, 1))
+    refused = {
+        ("--tick", "1m"): "--tick is 1 to 30 whole seconds",
+        ("--accounts", "b-*"): "no account fits; the settings have a-1",
+        ("--database-url", sqlite_url): "this one is SQLite, where cron runs kore-etl sync --due",
+    }
+    for arguments, said in refused.items():
+        done = company.command("worker", *arguments).wait()
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def test_the_compose_file_runs_workers_that_exist():
+    services = yaml.safe_load((CHECKOUT / "config/compose/kore-etl-workers.yml").read_text())["services"]
+    words, (kind, check) = services["worker"]["command"], services["worker"]["healthcheck"]["test"]
+    assert command.worker.make_context("worker", words[1:]).params["threads"] == 4
+    assert (services["worker"]["deploy"]["replicas"], kind) == (2, "CMD-SHELL")
+    assert words[-1] in check
+
+
+def test_a_worker_that_stood_still_does_no_harm(company, serve):
+    company.add(serve(1, 1, tasks=300, latency_ms=300))
+    company.add(serve(2, 1))
+    company.schedule()
+    stopped = company.start("--stall-after", "2s", "--threads", "1")
+    company.until("select count(*) > 0 from tasks", [(True,)])
+    stopped.send_signal(signal.SIGSTOP)
+    company.start("--stall-after", "2s")
+    company.until(FINISHED, [(1,)])
+    company.until(JOBS, [])
+    stopped.send_signal(signal.SIGCONT)
+    company.until(FINISHED, [(2,)])
+    company.assert_equal_to_servers()
+    company.make_due()
+    company.until(FINISHED, [(4,)])
+    told = company.stop(stopped)
+    lost = [each["reason"] for each in told if each["event"] == "worker.job_lost"]
+    assert {reason.partition(" or ")[0] for reason in lost} == {"Job was not found"}  # that of a tick, perhaps, too
+    assert [each for each in told if "exception" in each] == []
