@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -43,17 +44,31 @@ def by_day(rows: Rows, name: str) -> dict[str, int]:
     return {day: number for day, number in days.items() if number}
 
 
+def answers(engine: Engine) -> dict[str, list[str]]:
+    """The rows of each question in any order, with values as both databases tell them."""
+
+    def plain(value: Any) -> str:
+        if isinstance(value, datetime):
+            return f"{value:%Y-%m-%d %H:%M:%S.%f}"[:23]
+        return f"{float(value):g}" if isinstance(value, int | float | Decimal) else str(value)
+
+    return {
+        number: sorted(" | ".join(map(plain, row.values())) for row in ask(engine, sql))
+        for number, sql in QUESTIONS.items()
+    }
+
+
 @pytest.fixture(params=["demo", "changing"])
 def synced(
     request: pytest.FixtureRequest, database_url: str, sandbox: Callable[..., Any], run_cli: Callable[..., Any],
     tmp_path: Any,
 ) -> Iterator[Engine]:  # fmt: skip
+    """The demo's data, or what syncs of a changing server stored; on SQLite the questions have the same answers."""
+    file = f"sqlite:///{tmp_path / 'demo' / 'kore-etl.db'}"
     if request.param == "demo":
         made = run_cli("demo", "--keep", str(tmp_path / "demo"))
         assert made.returncode == 0, made.stderr
-        file = f"sqlite:///{tmp_path / 'demo' / 'kore-etl.db'}"
         copied = run_cli("db", "copy", "--to", database_url, "--database-url", file)
-        assert copied.returncode == 0, copied.stderr
     else:
         server = sandbox(tasks=400, pattern="desk")
         mirror = Mirror(server, database_url, timezone="America/St_Johns")
@@ -62,7 +77,12 @@ def synced(
             change = {"update": 80, "insert": 8, "delete": 3}
             requests.post(f"{server.url}/_sandbox/change", json=change, timeout=30).raise_for_status()
         assert mirror.difference() is None
-    engine = open_engine(database_url)
+        (tmp_path / "demo").mkdir()
+        copied = run_cli("db", "copy", "--to", file, "--database-url", database_url)
+    assert copied.returncode == 0, copied.stderr
+    engine, on_sqlite = open_engine(database_url), open_engine(file)
+    assert answers(engine) == answers(on_sqlite)
+    on_sqlite.dispose()
     yield engine
     engine.dispose()
 

@@ -214,7 +214,11 @@ task_progress = Table(
     "task_progress",
     metadata,
     *_task(),
-    Column("first_response_at", Moment),
+    Column(
+        "first_response_at",
+        Moment,
+        comment="first change of status away from open or new; no reply: the API shows none",
+    ),
     Column("first_resolved_at", Moment),
     Column("last_resolved_at", Moment),
     Column("reopened", Integer, nullable=False, comment="number of reopenings"),
@@ -226,7 +230,7 @@ daily_counts = Table(
     metadata,
     Column("source_id", ForeignKey("sources.id"), primary_key=True, autoincrement=False),
     Column("stream_id", Text, primary_key=True),
-    Column("day", Date, primary_key=True, comment="in UTC"),
+    Column("day", Date, primary_key=True, comment="in the source's time zone"),
     *(Column(name, Integer, nullable=False) for name in ("created", "resolved", "reopened", "deleted")),
     comment="derived: the daily counts of daily_flow",
 )
