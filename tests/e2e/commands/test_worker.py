@@ -253,3 +253,24 @@ def test_the_compose_file_runs_workers_that_exist():
     assert command.worker.make_context("worker", words[1:]).params["threads"] == 4
     assert (services["worker"]["deploy"]["replicas"], kind) == (2, "CMD-SHELL")
     assert words[-1] in check
+
+
+def test_a_worker_that_stood_still_does_no_harm(company, serve):
+    company.add(serve(1, 1, tasks=300, latency_ms=300))
+    company.add(serve(2, 1))
+    company.schedule()
+    stopped = company.start("--stall-after", "2s", "--threads", "1")
+    company.until("select count(*) > 0 from tasks", [(True,)])
+    stopped.send_signal(signal.SIGSTOP)
+    company.start("--stall-after", "2s")
+    company.until(FINISHED, [(1,)])
+    company.until(JOBS, [])
+    stopped.send_signal(signal.SIGCONT)
+    company.until(FINISHED, [(2,)])
+    company.assert_equal_to_servers()
+    company.make_due()
+    company.until(FINISHED, [(4,)])
+    told = company.stop(stopped)
+    lost = [each["reason"] for each in told if each["event"] == "worker.job_lost"]
+    assert {reason.partition(" or ")[0] for reason in lost} == {"Job was not found"}  # that of a tick, perhaps, too
+    assert [each for each in told if "exception" in each] == []
