@@ -222,10 +222,11 @@ def test_slots_that_were_not_used_go_back():
     assert other.share() == 1 / 60
 
 
-def test_a_few_requests_cost_two_accesses_to_the_store():
+@pytest.mark.parametrize("per_hour", [None, 1800])
+def test_a_few_requests_cost_two_accesses_to_the_store(per_hour):
     clock = Clock()
     store = Store(clock)
-    budget = clock.budget(60, store=store)
+    budget = clock.budget(60, per_hour, store)
     for _ in range(4):
         clock.ask(budget, latency=0.1)
     budget.give_back()
