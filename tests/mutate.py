@@ -130,7 +130,7 @@ def start(change: Change, items: list[pytest.Item]) -> int:
         status = 1
         for item in items[:1]:
             item.config.pluginmanager.unregister(name="terminalreporter")
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in zip(items, [*items[1:], None], strict=False):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if item.session.testsfailed:
                 break

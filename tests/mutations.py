@@ -95,12 +95,12 @@ def make(change: Change) -> None:
     path = CHECKOUT / change.path
     pairs = zip(codes(compile(change.text, path, "exec")), codes(compile(change.tree, path, "exec")), strict=True)
     differing = {key: code for (key, before), (_, code) in pairs if code != before}
-    for function in [each for each in gc.get_objects() if isinstance(each, FunctionType)] if differing else ():
-        if (code := differing.get(key_of(function.__code__))) is not None:
-            function.__code__ = code
-    if not differing:
+    statement = next(each for each in change.tree.body if change.node in ast.walk(each))
+    if differing and isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        for function in [each for each in gc.get_objects() if isinstance(each, FunctionType)]:
+            function.__code__ = differing.get(key_of(function.__code__), function.__code__)
+    else:
         module = sys.modules[module_of(change.path)]
-        statement = next(each for each in change.tree.body if change.node in ast.walk(each))
         before, others = dict(vars(module)), [each for name, each in sys.modules.items() if name.startswith(OURS)]
         future = ast.parse("from __future__ import annotations").body
         exec(compile(ast.Module([*future, statement], []), path, "exec"), vars(module))  # noqa: S102

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, select
 
 from etl.load.database.engine import reading, sorting_in_files
 from etl.load.schema.ledger_tables import sources
-from etl.load.schema.views import in_dialect
+from etl.load.schema.view_statements import in_dialect
 from etl.report.period import Period
 
 #: Where one bin of lengths ends and the next begins, in seconds: from a minute to some four years.

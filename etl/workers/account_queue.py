@@ -92,6 +92,7 @@ async def _work(address: str, options: WorkerOptions, work: AccountWork, stop: S
     accounts, ticks = App(connector=connector), App(connector=connector)
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     loop.set_default_executor(ThreadPoolExecutor(options.threads + 2))  # for the tick and the sign of life, too
+    loop.set_exception_handler(_tell_of_lost_job)
     stop.interrupts.append(partial(loop.call_soon_threadsafe, stopped.set))
     if stop.is_set():
         return
@@ -122,6 +123,13 @@ async def _work(address: str, options: WorkerOptions, work: AccountWork, stop: S
         for each in ends[2:]:
             each.cancel()
         await asyncio.gather(*runs)
+
+
+def _tell_of_lost_job(_loop: object, context: dict[str, Any]) -> None:
+    """Log that a job could not be closed: this worker stood still, and another one has given the job up."""
+    error = context.get("exception")
+    reason = f"{getattr(error, '__cause__', None) or error or context['message']}"
+    log.warning("worker.job_lost", reason=reason.partition("\n")[0])
 
 
 async def prepare(connection: Any) -> None:

@@ -1,6 +1,6 @@
 """The queue's tables: Procrastinate's own and one of workers, in a schema of their own beside the program's tables.
 
-The queue holds nothing that the ledger does not know. So its tables are made anew for another version of Procrastinate,
+The queue holds nothing that the ledger does not know. So its tables are replaced for another version of Procrastinate,
 and a copy or a backup of the database leaves them out.
 """
 
@@ -69,7 +69,7 @@ class QueueState:
 
 
 def make_queue(engine: Engine, *, silent_after: float) -> None:
-    """Make the queue's tables, unless this version's are there. A worker silent for so many seconds counts as dead.
+    """Make the queue's tables, unless this version's are there. A worker is dead after these seconds of silence.
 
     Raises:
         DatabaseError: the role may not make a schema, or workers of another version are at work.

@@ -3,7 +3,7 @@
 The numbers before belong to kore-etl 0.1.0; ``kore-etl db copy`` carries over its databases. ``migrations/views/0006``
 has one file for each view, for both databases. Braces in it stand for a piece of ``PIECES``, with arguments after a
 colon and "to" between two. One view has its own text for SQLite. Tests compare the result with the models and
-etl/load/schema/views.py.
+etl/load/schema/view_statements.py.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -154,7 +155,8 @@ class Client:
 
     def close(self) -> None:
         """Close the connection."""
-        self._stop.interrupts.remove(self._transport.interrupt)
+        with suppress(ValueError):  # it was closed before
+            self._stop.interrupts.remove(self._transport.interrupt)
         self._transport.close()
 
     def _may_pass(self, state: RetryCallState) -> bool:

@@ -83,9 +83,11 @@ class SourceStore:
             LockedError: another run has taken over; nothing is written.
         """
         with self.reading(begin) as connection:
-            if not (self._is_owner and self.is_holding):
+            if not self.is_holding:
                 runs.require_owner(connection, self.run_id)
-                self._is_owner = True  # until the transaction ends
+            elif not self._is_owner:
+                runs.require_owner(connection, self.run_id)
+                self._is_owner = True  # until the held transaction ends
             yield connection
 
     @contextmanager

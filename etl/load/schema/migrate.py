@@ -144,7 +144,7 @@ def migrating(engine: Engine) -> Iterator[Connection]:
 def _make_all(engine: Engine) -> None:
     """Make all tables and views, unless another process has made them meanwhile."""
     from etl.load.schema.task_tables import metadata
-    from etl.load.schema.views import make_views
+    from etl.load.schema.view_statements import make_views
 
     with migrating(engine) as connection:
         if inspect(connection).has_table("alembic_version"):

@@ -163,8 +163,9 @@ def test_a_replay_brings_no_task_back_that_was_found_gone_since(mirror):
 def test_a_text_that_cannot_be_read_is_kept(mirror):
     ((number,),) = mirror.rows("select id from rejected_records where raw = '\"no object\"'")
     execute(mirror, "update rejected_records set raw = '{half' where id = :id", id=number)
-    assert replay_all(mirror, number).exit_code == 3
+    assert replay_all(mirror).exit_code == 3
     assert number in kept(mirror)
+    assert mirror.value("select rejected from sync_runs order by id desc limit 1") == len(IMPOSSIBLE)
 
 
 def test_a_second_replay_changes_nothing(mirror):

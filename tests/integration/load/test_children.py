@@ -67,6 +67,13 @@ def test_an_agent_keeps_the_newest_name_in_any_order(database: Database, order: 
     assert [row[2] for row in rows(database, agents)] == ["Second"]
 
 
+def test_many_agents_in_a_batch_keep_the_newest_names(database: Database) -> None:
+    for at, count, name in ((0, 20, "First"), (1, 21, "Second")):
+        mentions = [agent(f"a-{number}", at, name) for number in range(count)]
+        stored(database, *((task(mention["_id"], at), {"agents": [mention]}) for mention in mentions))
+    assert [row[2] for row in rows(database, agents)] == ["Second"] * 21
+
+
 def test_mentions_within_one_batch_come_to_the_same(database: Database) -> None:
     newest_first = [agent("a-1", 2, None), agent("a-1", 0, "First"), agent("a-1", 1, "Second")]
     stored(database, *((task(f"t-{place}", place), {"agents": [row]}) for place, row in enumerate(newest_first)))

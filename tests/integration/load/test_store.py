@@ -689,7 +689,7 @@ def details(**values: Any) -> dict[str, list[dict[str, Any]]]:
     blank = {"field_id": None, "name": None, "data_type": None, "number": None, "time": None}
     fields = [
         {**key, "position": place, "key": name, "text": value, **blank}
-        for place, (name, value) in enumerate(values.get("fields", {}).items())
+        for place, (name, value) in enumerate(values.get("fields", ()))
     ]
     tags = [{**key, "position": place, "tag": tag} for place, tag in enumerate(values.get("tags", ()))]
     channels = [{**key, "position": place, "channel": each} for place, each in enumerate(values.get("channels", ()))]
@@ -703,10 +703,11 @@ def changes_of_details(database: Database) -> list[tuple[Any, ...]]:
 
 
 def test_breaches_tags_channels_and_fields_have_a_history(database: Database) -> None:
+    same, order = [("note", "x"), ("note", "y")], ("order", "7")
     versions = [
-        (0, False, details(tags=["vip", "b2b"], channels=["rtm"], fields={"group": "Router", "note": "x"})),
-        (1, True, details(tags=["b2b", "urgent"], channels=["rtm"], fields={"group": "Phone", "note": "x"})),
-        (2, True, details(tags=["urgent", "b2b"], channels=["mail"], fields={"note": "x", "order": "7"})),
+        (0, False, details(tags=["vip", "b2b"], channels=["rtm"], fields=[("group", "Router"), *same])),
+        (1, True, details(tags=["b2b", "urgent"], channels=["rtm"], fields=[("group", "Phone"), *same])),
+        (2, True, details(tags=["urgent", "b2b"], channels=["mail"], fields=[("note", "z"), ("note", "y"), order])),
     ]
     for place, breached, behind in versions:
         row = task("t-1", place, raw=f'{{"_id":"t-1","n":{place}}}', is_breached=breached)
@@ -720,6 +721,7 @@ def test_breaches_tags_channels_and_fields_have_a_history(database: Database) ->
         ("channel", None, None, "mail"),
         ("channel", None, "rtm", None),
         ("custom field", "group", "Phone", None),
+        ("custom field", "note", "x, y", "z, y"),
         ("custom field", "order", None, "7"),
     ]
     with reading(database.engine) as connection:

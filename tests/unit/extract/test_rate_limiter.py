@@ -171,6 +171,13 @@ def test_a_wait_is_told_before_it_begins():
     assert told == clock.slept == [MINUTE]
 
 
+def test_a_wait_takes_a_request_in_flight_as_answered_now():
+    clock = Clock()
+    store = Store(clock)
+    clock.budget(1, store=store).acquire(90.0)
+    assert clock.budget(1, store=store).wait() == pytest.approx(MINUTE)
+
+
 def test_a_wait_that_is_too_long_is_not_begun():
     clock = Clock()
     budget = clock.budget(100, 2)
@@ -215,10 +222,11 @@ def test_slots_that_were_not_used_go_back():
     assert other.share() == 1 / 60
 
 
-def test_a_few_requests_cost_two_accesses_to_the_store():
+@pytest.mark.parametrize("per_hour", [None, 1800])
+def test_a_few_requests_cost_two_accesses_to_the_store(per_hour):
     clock = Clock()
     store = Store(clock)
-    budget = clock.budget(60, store=store)
+    budget = clock.budget(60, per_hour, store)
     for _ in range(4):
         clock.ask(budget, latency=0.1)
     budget.give_back()
@@ -261,5 +269,17 @@ def test_many_moments_take_little_room():
     for _ in range(1500):
         clock.ask(budget, latency=0.1)
     budget.give_back()
-    assert len(store.text) < 8000
+    assert len(store.text) < 3000
     assert clock.now - 1000 < 3 * MINUTE
+
+
+def test_many_moments_are_never_counted_too_early():
+    clock = Clock()
+    budget = clock.budget(250, 600, Store(clock))
+    counted = []
+    for number in range(900):
+        clock.now += number % 7 / 50
+        clock.ask(budget, latency=0.01)
+        counted.append(clock.now)
+    assert most_in(MINUTE, counted) <= 250
+    assert most_in(HOUR, counted) <= 600

@@ -131,7 +131,7 @@ def acknowledge(common: Common, numbers: tuple[int, ...], output: str) -> None:
     """
     from etl.cli.client_factory import now
     from etl.cli.open_database import existing_database
-    from etl.cli.output import print_json
+    from etl.cli.output import counted, print_json
     from etl.load.ledger import rejected_records
 
     ids = sorted(set(numbers)) or None
@@ -142,7 +142,7 @@ def acknowledge(common: Common, numbers: tuple[int, ...], output: str) -> None:
     if output == "json":
         print_json({"acknowledged": acknowledged})
     else:
-        common.say(f"{_records(acknowledged)} acknowledged")
+        common.say(f"{counted(acknowledged, 'record')} acknowledged")
 
 
 @rejected.command(short_help="Delete rejected records.")
@@ -158,7 +158,7 @@ def drop(common: Common, numbers: tuple[int, ...], yes: bool, output: str) -> No
       kore-etl rejected drop 3 --yes
     """
     from etl.cli.open_database import existing_database
-    from etl.cli.output import print_json
+    from etl.cli.output import counted, print_json
     from etl.load.ledger import rejected_records
 
     ids = sorted(set(numbers))
@@ -172,7 +172,7 @@ def drop(common: Common, numbers: tuple[int, ...], yes: bool, output: str) -> No
     if output == "json":
         print_json({"dropped": dropped})
     else:
-        common.say(f"{_records(dropped)} dropped")
+        common.say(f"{counted(dropped, 'record')} dropped")
 
 
 @contextmanager
@@ -221,9 +221,7 @@ def _sources_of(settings: Settings, ids: Sequence[int] | None) -> tuple[SourceSe
 
 
 def _confirm(ids: Sequence[int]) -> None:
+    from etl.cli.output import counted
+
     text = "its text" if len(ids) == 1 else "their texts"
-    confirm("rejected drop deletes records", f"This deletes {_records(len(ids))}, with all of {text}.")
-
-
-def _records(count: int) -> str:
-    return "1 record" if count == 1 else f"{count} records"
+    confirm("rejected drop deletes records", f"This deletes {counted(len(ids), 'record')}, with all of {text}.")

@@ -160,11 +160,12 @@ def _account(each: SourceStatus) -> str:
 
 def _verified(each: SourceStatus, now: datetime) -> str:
     """Return such as "100 % within 6 days, 3 differences mended"."""
+    from etl.cli.output import counted
+
     if each.oldest_reading is None or each.last_sync is None:
         return "not yet"
     days = max(1, ceil((now - each.oldest_reading) / timedelta(days=1)))
-    mended = f"{each.mended:,} difference{'' if each.mended == 1 else 's'} mended"
-    return f"100 % within {days} day{'' if days == 1 else 's'}, {mended}"
+    return f"100 % within {counted(days, 'day')}, {counted(each.mended, 'difference')} mended"
 
 
 def _with_age(moment: datetime | None, now: datetime, *, never: str) -> str:

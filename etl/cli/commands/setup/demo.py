@@ -173,7 +173,6 @@ def _environment(settings: Mapping[str, str], database: Path) -> dict[str, str]:
         **settings,
         "PYTHONIOENCODING": "utf-8",
         "KORE_ETL_DATABASE_URL": sqlite_url(database.resolve()),
-        "KORE_ETL_REQUESTS_PER_MINUTE": "6000",  # the sandbox has no budget
     }
 
 
