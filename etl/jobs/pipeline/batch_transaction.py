@@ -89,6 +89,7 @@ class BatchWriter:
             stored = self._transact(batch, window, watermark, partial(store_what_fits, takes_back=takes_back))
         if stored.counts.changes and not self._is_history_counted:
             self._is_history_counted = True
+            self._store.commit()  # only committed rows are counted
             count_rows(self._store.engine, only_uncounted=True)
         if window is not None:
             _warn_if_unverified(window)
