@@ -24,6 +24,7 @@ _TABLES_DIFFER = "run: kore-etl db upgrade; if that changes nothing, kore-etl db
 _ROOM = "free some space and run again; nothing half is kept"
 _GONE = "run again when PostgreSQL is back"
 _CONNECT = f"check host, port, database, user, password and options in database_url; or {_GONE}"
+_DAMAGED = "the file is damaged; it was not touched; restore it from a backup"
 # By SQLite's primary result codes: https://www.sqlite.org/rescode.html
 _OF_SQLITE = {
     1: _TABLES_DIFFER,  # a table or a column is missing: the statements themselves are right
@@ -31,7 +32,7 @@ _OF_SQLITE = {
     6: "another program writes to it; try again when it is done",
     8: "its file or folder cannot be written; check their owner and mode",
     10: "the disk is full, over its quota or broken; run again when it is not; nothing half is kept",
-    11: "the file is damaged; it was not touched; restore it from a backup",
+    11: _DAMAGED,
     13: _ROOM,
     14: "check that it is a file, and that its folder exists and can be written",
     19: "its rows contradict each other; kore-etl db check says where",
@@ -124,7 +125,10 @@ def _raise(error: BaseException, driver: Any, url: URL | None, *, is_connected: 
 def _advice(error: BaseException, driver: Any, *, is_connected: bool) -> str:
     """Choose by the error's code or class: its text may be in any language, and it quotes users' names."""
     if not hasattr(error, "sqlstate"):
-        return _OF_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, _NO_CLUE)
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None and isinstance(error, driver.OperationalError):
+            return _DAMAGED  # Python itself, which gives no code, could not read a text that SQLite returned
+        return _OF_SQLITE.get((code or 0) & 0xFF, _NO_CLUE)
     state = error.sqlstate or ""
     if state:
         return next((_OF_POSTGRESQL[key] for end in (5, 3, 2) if (key := state[:end]) in _OF_POSTGRESQL), _NO_CLUE)

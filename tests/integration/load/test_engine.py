@@ -403,6 +403,16 @@ def test_the_advice_on_sqlite_goes_by_the_code_alone(sqlite_url: str) -> None:
     assert one_line(raised.value).endswith("kore-etl db check says what is missing: restore it")
 
 
+def test_a_text_that_cannot_be_read_is_a_damaged_file(sqlite_url: str) -> None:
+    engine = open_engine(sqlite_url)
+    with (
+        reading(engine) as connection,
+        pytest.raises(DatabaseError, match=r"Could not decode.*the file is damaged; it was not touched; restore it"),
+    ):
+        connection.exec_driver_sql("select cast(x'ffff' as text) as name").all()
+    engine.dispose()
+
+
 def test_a_database_with_foreign_tables_is_not_touched(database_url: str) -> None:
     engine = open_engine(database_url)
     with engine.begin() as connection:
