@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import END_OF_TIME
@@ -60,12 +61,17 @@ def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -
     advance(run)
 
 
-def load_newest_first(run: RunContext, since: datetime, shown: ShownVersions | None = None) -> None:
-    """Read and store all changes since a time, newest first; note the versions of names in ``shown``."""
+def load_newest_first(run: RunContext, since: datetime, shown: ShownVersions | None = None) -> datetime:
+    """Read and store all changes since a time, newest first; note the versions of names in ``shown``.
+
+    Return up to when all changes are stored.
+    """
     before = run.fetch.requests
     with bound(window=interval(since, None)):
         progress = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since)
-        for batch in prefetch(_newest_first(run, since), run.transformer.transform, most=run.writer.most_prefetched):
+        pages = _newest_first(run, since)
+        first = next(pages)
+        for batch in prefetch(chain([first], pages), run.transformer.transform, most=run.writer.most_prefetched):
             end = run.server_clock.earliest_start()
             after = progress.extended(batch, end=end, requests=run.fetch.requests - before)
             progress = run.writer.store(batch, after).window or after
@@ -73,19 +79,34 @@ def load_newest_first(run: RunContext, since: datetime, shown: ShownVersions | N
                 shown.add(batch)
         if progress.is_open:
             _close(run, progress, before)
+    return run.server_clock.newest_past(first.updated)
 
 
-def advance(run: RunContext, reached: datetime | None = None, *, is_lookback_read: bool = True) -> None:
-    """Move the watermark behind the start of this run by the settle time; to ``reached`` less that if it is given."""
+def advance(
+    run: RunContext,
+    reached: datetime | None = None,
+    *,
+    complete_to: datetime | None = None,
+    is_lookback_read: bool = True,
+) -> None:
+    """Move the watermark behind the start of this run by the settle time; to ``reached`` less that if it is given.
+
+    All changes up to ``complete_to`` that the server showed are stored, as those up to ``reached``.
+    """
     reached = reached or run.server_clock.earliest_start()
-    run.writer.advance(reached - run.options.settle, lookback_read_at=run.clock() if is_lookback_read else None)
+    run.writer.advance(
+        reached - run.options.settle,
+        complete_to=complete_to or reached,
+        lookback_read_at=run.clock() if is_lookback_read else None,
+    )
 
 
 def _load_sorted(
     run: RunContext, strategy: ReadStrategy, since: datetime, watermark: datetime, *, may_be_quiet: bool
 ) -> None:
     start, before = since, run.fetch.requests
-    last = run.store.read(watermarks.lookback_read_at)
+    last, complete_to = run.store.read(watermarks.around)
+    complete_to = complete_to or watermark
     if last is None or abs(run.clock() - last) > _HOUR:
         start, may_be_quiet = min(since, (last or since) - run.options.lookback), False
     pages = _newest_first(run, start)
@@ -96,20 +117,20 @@ def _load_sorted(
     if canary is not None:
         check_newest(run, canary, first)
     may_count = may_be_quiet and first.total is not None and run.options.start is None
-    known = _stored_tail(run, first)
+    known = _count_known(run, first, complete_to)
     batch = run.transformer.transform(first)
     rows, counts = len(batch), run.writer.store(batch).counts
     if batch.checkpoint is None and may_be_quiet and _nothing_is_new(run, first, counts, known, watermark):
         return
     if may_count and not known:
-        for batch in _stored(run, _until_known(run, pages, known)):
+        for batch in _stored(run, _until_known(run, pages, complete_to)):
             rows += len(batch)
         run.store.hold()
-    is_proven = batch.checkpoint is None and may_count and _is_lookback_stored(run, since, known)
+    is_proven = batch.checkpoint is None and may_count and _is_lookback_stored(run, since)
     if batch.checkpoint is None and not is_proven:
         if strategy.history is Paging.KEYSET and strategy.field == "updatedAt":
             _load_windows(run, strategy, start)
-            advance(run)
+            advance(run, complete_to=run.server_clock.newest_past(first.updated))
             return
         for batch in _stored(run, pages):
             rows += len(batch)
@@ -117,7 +138,7 @@ def _load_sorted(
     progress = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, start)
     problem = "" if is_proven or batch.verified else batch.reason
     _close(run, replace(progress, problem=problem, rows=rows), before)
-    advance(run, is_lookback_read=not is_proven)
+    advance(run, complete_to=run.server_clock.newest_past(first.updated), is_lookback_read=not is_proven)
 
 
 def _stored(run: RunContext, pages: Iterator[Page]) -> Iterator[Batch]:
@@ -128,12 +149,12 @@ def _stored(run: RunContext, pages: Iterator[Page]) -> Iterator[Batch]:
         yield batch
 
 
-def _until_known(run: RunContext, pages: Iterator[Page], known: list[str]) -> Iterator[Page]:
-    """Yield pages up to the first one whose last rows are stored already; add the ids of these rows to ``known``."""
+def _until_known(run: RunContext, pages: Iterator[Page], complete_to: datetime) -> Iterator[Page]:
+    """Yield pages up to the first one whose last rows show that all before them is stored."""
     for page in pages:
-        known += _stored_tail(run, page)
+        is_known = _count_known(run, page, complete_to) > 0
         yield page
-        if known:
+        if is_known:
             return
 
 
@@ -142,29 +163,31 @@ def _close(run: RunContext, progress: WindowProgress, requests_before: int) -> N
     run.writer.close_window(progress.finished(end, requests=run.fetch.requests - requests_before))
 
 
-def _stored_tail(run: RunContext, page: Page) -> list[str]:
-    """Return the ids of the last rows of a page, as far as they are stored in this version."""
+def _count_known(run: RunContext, page: Page, complete_to: datetime) -> int:
+    """Return how many rows at a page's end are stored in this version, if the last one is not after ``complete_to``.
+
+    No change before such a row is missing. A later stored row proves nothing: a run that was cut off, an account or a
+    backfill may have stored it alone.
+    """
     stored = run.store.read(present_tasks.versions_of, {key for key in page.ids if key})
-    tail: list[str] = []
+    known = 0
     for key, updated in zip(reversed(page.ids), reversed(page.updated), strict=True):
-        if key is None or updated is None or stored.get(key) != updated:
+        if key is None or updated is None or stored.get(key) != updated or (not known and updated > complete_to):
             break
-        tail.append(key)
-    return tail
+        known += 1
+    return known
 
 
-def _nothing_is_new(run: RunContext, page: Page, counts: Counts, known: list[str], watermark: datetime) -> bool:
+def _nothing_is_new(run: RunContext, page: Page, counts: Counts, known: int, watermark: datetime) -> bool:
     """Tell whether the newest page held nothing new and the server's total follows from the last account.
 
-    ``counts`` tells what storing the page did; ``known`` are the ids of its rows that were stored before. The check
-    proves nothing where a run stored some of the rows and was cut off before it had the changes further down, nor
-    where rows without a date stand first. It holds for an hour at most, so that late changes are looked for again.
+    ``counts`` tells what storing the page did, ``known`` how many of its rows were stored before. The check proves
+    nothing where rows without a date stand first. It holds for an hour at most, so that late changes are looked for
+    again.
     """
     if any((counts.inserted, counts.updated, counts.stale, run.counters.rejected)):
         return False
-    if not known or len(known) < len(page.records):
-        return False
-    if run.server_clock.earliest_start() - watermark > _HOUR or run.store.read(watermarks.is_behind, known):
+    if not known or known < len(page.records) or run.server_clock.earliest_start() - watermark > _HOUR:
         return False
     if page.total is not None:
         return _surplus_rose(run, page.total) == 0
@@ -192,15 +215,12 @@ def _ends_at(run: RunContext, rows: int) -> bool:
         return False
 
 
-def _is_lookback_stored(run: RunContext, since: datetime, known: list[str]) -> bool:
+def _is_lookback_stored(run: RunContext, since: datetime) -> bool:
     """Tell whether the server has as many rows since a time as are stored, by one request or two.
 
-    ``known`` are the ids of rows that were stored before: no change behind them may have been missed by an earlier run.
     Both counts would be equal if a stored task was deleted and another one shows late. So no task may have been
     deleted since the last account.
     """
-    if run.store.read(watermarks.is_behind, known):
-        return False
     limit = run.capabilities.current.limit()
     query = replace(_newest(run), skip=max(0, _count_since(run, since) - limit // 2))
     try:

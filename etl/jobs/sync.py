@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from etl.extract.capabilities import CapabilityDriftError
 from etl.extract.paging.read_strategy import ReadStrategy, choose_strategy
 from etl.jobs.incremental_sync import advance, load_changes, load_newest_first
@@ -54,12 +56,21 @@ def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: 
     read_windows(run, read_in_parallel(run, time_range, workers))
     this_start = run.server_clock.earliest_start()
     first_start = done.opened_at if done else this_start
+    complete_to = None
     if strategy.changes == "newest_first":
-        load_newest_first(run, first_start - run.options.lookback, shown)
+        complete_to = load_newest_first(run, first_start - run.options.lookback, shown)
+    elif run.capabilities.current.sorts("updatedAt") and _has_changed(run, this_start):
+        complete_to = load_newest_first(run, this_start, shown)
     if shown is not None:
         revert_names(run, shown)
         if not run.counters.unverified:
             run.store.write(rejected_records.mark_vanished, run_id=run.id, now=run.clock())
             run.counted.clear()
     # Without an order nothing shows what changed while a run was cut off: the next one starts where it started.
-    advance(run, first_start if strategy.changes == "unresolved" else this_start)
+    advance(run, first_start if strategy.changes == "unresolved" else this_start, complete_to=complete_to)
+
+
+def _has_changed(run: RunContext, since: datetime) -> bool:
+    """Tell whether an answer of this run showed a later change."""
+    newest = run.fetch.client.newest_update
+    return newest is not None and newest > since

@@ -420,6 +420,7 @@ def create_tables() -> None:
         sa.Column("moved_at", moment, nullable=False),
         sa.Column("run_id", row_id, nullable=False),
         sa.Column("lookback_read_at", moment, comment="when the time before it was last read row by row"),
+        sa.Column("complete_to", moment, comment="all changes up to it that the server showed are stored"),
         sa.PrimaryKeyConstraint("source_id", name="pk_watermarks"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_watermarks_source_id"),
         comment="the watermark of each source",

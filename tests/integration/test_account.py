@@ -135,6 +135,13 @@ def test_a_capped_total_is_a_lower_bound(mirror):
     assert account(mirrored) == (100, 300, 0, 0, 0)
 
 
+@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
+def test_a_capped_total_hides_no_task_without_a_date(mirror, sort):
+    mirrored = mirror(total_cap=100, null_updated=0.1, null_dates="unmatched", window_field="updatedAt", sort=sort)
+    assert [mirrored.sync().exit_code, mirrored.sync(full=True).exit_code] == [0, 0]
+    assert mirrored.differences() == NONE
+
+
 def test_rejected_records_are_counted_and_hide_no_deletion(mirror):
     mirrored = mirror()
     mirrored.sync()

@@ -19,7 +19,7 @@ from etl.extract.paging.end_of_rows import End, fetch_rows, find_end, rows_asked
 from etl.extract.paging.page_checks import Fetch, Window, check_order, moments
 
 _PAGES_REMEMBERED = 8
-_MOST_STEPS_BACK = 1000
+_MOST_WITHOUT_PROGRESS = 200  # pages, steps back included
 _MOST_REPEATS = 2
 
 _Version = tuple[str | None, datetime | None]
@@ -28,6 +28,7 @@ _Version = tuple[str | None, datetime | None]
 def read_newest_first(fetch: Fetch, window: Window, capabilities: ServerCapabilities) -> Iterator[Page]:
     """Yield the rows updated since ``window.start``, newest first; only the last page completes the window."""
     skip, steps_back, repeats, unverified = 0, 0, 0, ""
+    deepest, no_progress = 0, 0
     tie, tied = None, set[_Version]()  # if all rows of a page share one instant: the last row, and all such rows
     overlaps, floor = False, None
     known: deque[set[_Version]] = deque(maxlen=_PAGES_REMEMBERED)
@@ -36,13 +37,14 @@ def read_newest_first(fetch: Fetch, window: Window, capabilities: ServerCapabili
         asked, page = fetch_rows(fetch, replace(query, skip=skip), capabilities)
         skip = asked.skip
         check_order(page, "updatedAt", descending=True)
+        deepest, no_progress = max(deepest, skip), 0 if skip > deepest else no_progress + 1
         versions = [(record_id(record), moment_of(record, "updatedAt")) for record in page.distinct()]
+        if no_progress > _MOST_WITHOUT_PROGRESS:
+            yield Page(page.records).covering(window.end, unverified="the rows never stopped moving")
+            return
         if overlaps and not _joins(versions, known, floor):
             steps_back += 1
             yield Page(page.records)
-            if steps_back > _MOST_STEPS_BACK:
-                yield Page([]).covering(window.end, unverified="the rows never stopped moving")
-                return
             skip = max(0, skip - max(1, len(page) // 2) * steps_back)
             overlaps = skip > 0
             continue

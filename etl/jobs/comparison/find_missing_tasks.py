@@ -50,10 +50,11 @@ def of_source(run: RunContext) -> Query:
     return Query() if start is None else Query(start=run.capabilities.current.first_date(start))
 
 
-def read_latest(run: RunContext) -> int | None:
-    """Read and store the latest tasks; return the server's total of that moment or before."""
+def read_latest(run: RunContext, order: Field = "createdAt") -> int | None:
+    """Read and store the latest tasks by ``order`` if the server sorts by it; return its total then or before."""
     capabilities = run.capabilities.current
-    field: Field | None = next((name for name in ("createdAt", "updatedAt") if capabilities.sorts(name)), None)
+    fields: tuple[Field, ...] = (order, "createdAt", "updatedAt")
+    field = next((name for name in fields if capabilities.sorts(name)), None)
     if field is None:
         since = run.server_clock.earliest_start() - run.options.settle
         strategy = choose_strategy(capabilities)
@@ -112,7 +113,8 @@ def read_undated(run: RunContext, *, again: bool) -> None:
     """
     capabilities = run.capabilities.current
     field = choose_strategy(capabilities).field
-    if run.fetch.tells_totals is not False and not (again and _may_be_undated(run, field)):
+    is_told = run.fetch.tells_totals is not False and not _is_capped(run)
+    if is_told and not (again and _may_be_undated(run, field)):
         return
     if not capabilities.sorts(field):
         query = replace(of_source(run), limit=capabilities.limit())
@@ -121,6 +123,14 @@ def read_undated(run: RunContext, *, again: bool) -> None:
         return
     for page in undated_pages(run, of_source(run), field):
         _keep(run, page, takes_back=True)
+
+
+def _is_capped(run: RunContext) -> bool:
+    """Tell whether the server has tasks beyond its total: then it tells of none that is missing."""
+    total = run.fetch.undated_total
+    if total is None or run.count_stored() <= total:
+        return False
+    return len(run.fetch(replace(of_source(run), skip=total, limit=1))) > 0
 
 
 def undated_pages(run: RunContext, everything: Query, field: Field) -> Iterator[Page]:

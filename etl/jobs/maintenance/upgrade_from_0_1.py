@@ -38,7 +38,7 @@ _NAMED = {each.name for each in (statuses, priorities, cases, *DIMENSIONS)}
 _RENAMED = {"checkpoint_at": "covered_until", "strategy": "reading"}
 _NEW = {
     *("host", "timezone", "acknowledged_at", "vanished_at", "first_updated_at", "gone_at", "field_key"),
-    *("lookback_read_at", "verify_position", "verified_until", "mended", "runs"),
+    *("lookback_read_at", "complete_to", "verify_position", "verified_until", "mended", "runs"),
     *("missing_searched", "missing_searched_at", "collapse_accepted_at", "absent_ids"),
     *("every", "paused", "next_due_at"),
     *("server_total", "stored_live", "quarantined", "hidden", "missing"),

@@ -109,11 +109,17 @@ class BatchWriter:
         with suppress(DatabaseError, LockedError), self._store.writing() as connection:
             self._write_window(connection, window)
 
-    def advance(self, watermark: datetime, *, lookback_read_at: datetime | None = None) -> None:
+    def advance(
+        self, watermark: datetime, *, complete_to: datetime | None = None, lookback_read_at: datetime | None = None
+    ) -> None:
         """Move the watermark: everything up to it is stored."""
-        now = self._clock()
         self._store.write(
-            watermarks.advance, watermark, run_id=self._run_id, now=now, lookback_read_at=lookback_read_at
+            watermarks.advance,
+            watermark,
+            run_id=self._run_id,
+            now=self._clock(),
+            complete_to=complete_to,
+            lookback_read_at=lookback_read_at,
         )
 
     def count_requests(self) -> None:

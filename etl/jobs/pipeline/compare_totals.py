@@ -115,11 +115,11 @@ def _find_missing(
     is_estimate = False
     try:
         for found in search(run, known, to_the_end=to_the_end):
-            if _missing(run, total, found or known) <= 0:
+            if _missing(run, _latest_total(run, total), found or known) <= 0:
                 break
     except ContradictoryTotalsError:
         is_estimate = True
-    total = read_latest(run)
+    total = _read_latest(run, found or known)
     is_proven = found is not None and _missing(run, total, found) == 0
     if found is not None and is_proven and (to_the_end or not run.counters.unverified):
         if found.hidden > known.hidden:
@@ -136,6 +136,17 @@ def _find_missing(
         now = run.clock() if missing > 0 else None
         run.store.write(sources.put, missing_searched=max(0, missing) or None, missing_searched_at=now)
     return total, known
+
+
+def _latest_total(run: RunContext, total: int | None) -> int | None:
+    """Return the total that the last answer told: what came meanwhile must not make up for what is missing."""
+    return total if run.options.start is not None else run.fetch.undated_total
+
+
+def _read_latest(run: RunContext, known: Differences) -> int | None:
+    """Read the tasks that came meanwhile, by one date or both: a new task may have been created long ago."""
+    total = read_latest(run)
+    return total if _missing(run, total, known) <= 0 else read_latest(run, "updatedAt")
 
 
 def _compare_deleted(run: RunContext, total: int, known: Differences) -> Differences:

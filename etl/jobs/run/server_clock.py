@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from etl.extract.capabilities import END_OF_TIME, SECOND
@@ -56,6 +56,13 @@ class ServerClock:
         """Return a moment behind all that is dated by now, for a range that has to end somewhere."""
         latest = self.latest_start()
         return latest if latest < END_OF_TIME else max(self._by_date(), self._clock()) + _NEAR
+
+    def newest_past(self, moments: Iterable[datetime | None]) -> datetime:
+        """Return the latest of some moments that are no dates of the future, at least the earliest start."""
+        start, latest = self.earliest_start(), self.latest_start()
+        if latest == END_OF_TIME:
+            latest = max(self._by_date(), self._started) + SECOND
+        return max((each for each in moments if each is not None and start <= each <= latest), default=start)
 
     def _by_date(self) -> datetime:
         start = self._started + (self._client.skew or timedelta())

@@ -104,6 +104,7 @@ watermarks = Table(
     Column("moved_at", Moment, nullable=False),
     Column("run_id", RowId, nullable=False),
     Column("lookback_read_at", Moment, comment="when the time before it was last read row by row"),
+    Column("complete_to", Moment, comment="all changes up to it that the server showed are stored"),
     comment="the watermark of each source",
 )
 

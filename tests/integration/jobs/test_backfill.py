@@ -55,6 +55,19 @@ def test_restart_reads_from_the_beginning(sandbox, migrated_sqlite_url, start_cl
     assert mirrored.differences() == NONE
 
 
+@pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
+def test_the_latest_tasks_alone_hide_no_earlier_change(mirror, field):
+    mirrored = mirror(window_field=field)
+    mirrored.sync()
+    mirrored.server.change(update=30)
+    time.sleep(1.1)  # a range begins at a whole second
+    since = datetime.now(UTC)
+    mirrored.server.change(update=0, insert=60)
+    assert mirrored.backfill(Period(since)).exit_code == 0
+    assert mirrored.sync().exit_code == 0
+    assert mirrored.differences() == NONE
+
+
 def test_a_plan_asks_twice_at_most_and_stores_nothing(mirror):
     mirrored = mirror()
     for _ in range(2):

@@ -18,9 +18,12 @@ def mirror(sandbox, migrated_sqlite_url):
     return lambda settings=None, **options: Mirror(sandbox(**options), migrated_sqlite_url, **settings or {})
 
 
+@pytest.mark.parametrize(("changes", "news"), [(5, 2), (40, 20)])
 @pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
-def test_many_workers_are_exact_while_tasks_change(mirror, field):
-    mirrored = mirror(tasks=4000, shape="eight", window_field=field, churn_every=3, churn_change=5, churn_add=2)
+def test_many_workers_are_exact_while_tasks_change(mirror, field, changes, news):
+    mirrored = mirror(
+        tasks=2500, shape="eight", window_field=field, churn_every=3, churn_change=changes, churn_add=news
+    )
     outcome = mirrored.work("sync", lambda run: sync(run, workers=8))
     mirrored.server.configure(churn_every=0)
     mirrored.sync()
