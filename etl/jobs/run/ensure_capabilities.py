@@ -94,7 +94,7 @@ class CapabilityTracker:
         return min(filter(None, (self.current.page_rows, self._accepted_rows)), default=None)
 
     def correct(self, drift: CapabilityDriftError) -> None:
-        """Take over what the server just showed.
+        """Take over what the server just showed; where it contradicts itself, the next run's probe asks again.
 
         Raises:
             ApiError: the same question drifted before in this run, its answer is set in the settings, or no answer
@@ -104,6 +104,8 @@ class CapabilityTracker:
         if self._overrides.get(question) is not None:
             raise ApiError(f"{drift}; it is set by hand: correct or remove the setting {question}") from drift
         if question in self._corrected or drift.answer == "neither":
+            self.learn(self.current.with_answer(question, None, drift.evidence), question)
+            self._store.write(sources.put, probed_at=None)
             raise ApiError(f"{drift}; what this server does cannot be read exactly") from drift
         self._corrected.add(question)
         self.learn(self.current.with_answer(question, drift.answer, drift.evidence), question)

@@ -160,6 +160,20 @@ def test_dates_that_filter_nothing_end_in_their_error(mirror):
     assert "window_field" in mirrored.value("select error from sync_runs")
 
 
+@pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
+def test_dates_that_filter_nothing_for_a_while_are_asked_again(mirror, field):
+    mirrored = mirror(window_field=field, sort="ignored")
+    mirrored.sync()
+    mirrored.server.configure(dates="ignored")
+    mirrored.server.change(update=2, insert=1)
+    assert mirrored.sync().exit_code == 5
+    mirrored.server.configure(dates="obeyed")
+    mirrored.server.change(update=2)
+    assert mirrored.sync().exit_code == 0
+    (kept,) = mirrored.rows("select cast(capabilities as text) from sources")[0]
+    assert orjson.loads(kept)["window_field"] == field
+
+
 def test_windows_shrink_to_the_longest_range_and_stay_so(mirror):
     mirrored = mirror(window_field="updatedAt", max_range_days=3.0, days=60.0)
     first = mirrored.sync()
