@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _EACH_RUN_ASKS_BY = {"ix_tasks_forgotten_at"}
-# Less than the second after which PostgreSQL ends a deadlock: so it never ends a run that stores meanwhile.
-_PATIENCE = "set local lock_timeout = '500ms'"
+# In all less than the second after which PostgreSQL ends a deadlock: so it never ends a run that stores meanwhile.
+_PATIENCE = "set local statement_timeout = '500ms'"
 _NAMES = {
     "sqlite": "select name from sqlite_master where type = 'index' and name in :names",
     "postgresql": """
@@ -62,7 +62,11 @@ def put_off(engine: Engine) -> bool:
             return False
     with suppress(DatabaseError), engine.begin() as connection:
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql(_PATIENCE)  # readers wait behind this statement
+            connection.exec_driver_sql(_PATIENCE)  # readers wait behind the next statement
+            tables = {key.referred_table.name: None for key in late_keys().values()}
+            tables |= {table.name: None for table in (tasks, *CHILDREN)}
+            connection.exec_driver_sql(f"lock table {', '.join(tables)} in access exclusive mode")
+            connection.exec_driver_sql("set local statement_timeout = 0")
         if not _holds_tasks(connection):
             for index in late().values():
                 connection.execute(DropIndex(index, if_exists=True))
@@ -127,9 +131,10 @@ def _making(name: str) -> Sequence[Executable]:
     own, others = ", ".join(key.column_keys), ", ".join(each.column.name for each in key.elements)
     alter = f"alter table {key.table.name}"
     foreign = f"foreign key ({own}) references {key.referred_table.name} ({others})"
+    is_there = f"select from pg_constraint where conname = '{name}' and connamespace = current_schema()::regnamespace"
+    add = f"{alter} add constraint {name} {foreign} not valid"
     return [
-        text(f"{alter} drop constraint if exists {name}"),
-        text(f"{alter} add constraint {name} {foreign} not valid"),
+        text(f"do $$ begin if not exists ({is_there}) then {add}; end if; end $$"),
         text(f"{alter} validate constraint {name}"),  # readers and writers go on meanwhile
     ]
 

@@ -136,6 +136,19 @@ def test_making_them_ends_no_run_by_a_deadlock(postgres_database: Database) -> N
         assert made.result() == len(keys)
 
 
+def test_making_them_waits_for_no_run_that_only_reads(postgres_database: Database) -> None:
+    engine = postgres_database.engine
+    deferred_indexes.put_off(engine)
+    with ThreadPoolExecutor() as threads, engine.connect() as reading_run:
+        for table in ("cases", "tasks", *(each.name for each in CHILDREN)):
+            reading_run.execute(text(f"select from {table}"))
+        made = threads.submit(deferred_indexes.make_missing, engine)
+        try:
+            assert made.result(timeout=5) == len(deferred(postgres_database))
+        finally:
+            reading_run.rollback()
+
+
 def test_they_stay_where_the_role_may_not_drop_them(postgres_database: Database) -> None:
     with postgres_database.engine.begin() as connection:
         connection.execute(text("create role clerk login"))
