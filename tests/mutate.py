@@ -4,7 +4,7 @@ python tests/mutate.py --sample 20 --seed 1 --minutes 30
 
 One run of the tests records which of them execute which line, and how long each takes. The record is kept under
 .mutate/ and used again until the core or its tests change. Then all tests are loaded once. For each change, a child
-process changes the loaded code and runs the tests that execute the changed lines, unit tests and quick ones first, as
+process changes the loaded code and runs the tests that execute the changed lines, the quick ones of each file first, as
 many as fit in --seconds by the record. A change dies if a test fails or hangs. Commands that tests start as processes
 run the code without the change, nothing that needs PostgreSQL runs, and what a function does at import stays as it was.
 Changes that live are listed: look at each, and add a test unless the change makes no difference.
@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path
 
 import hypothesis
@@ -154,18 +155,21 @@ class TestRecord:
             self._seconds[test] = self._seconds.get(test, 0) + float(seconds)
 
     def that_execute(self, change: Change, seconds: float) -> list[str]:
-        """Return the tests that execute a change, unit tests and quick ones first, as many as fit in ``seconds``.
+        """Return the tests that execute a change, the quick ones of each file first, as many as fit in ``seconds``.
 
-        The tests of a file share what one of them sets up. What runs at import concerns all tests of the module.
+        What only a fixture executes concerns all tests of its file, and what runs at import all tests of the module.
         """
         contexts = self._lines.contexts_by_lineno(change.path.as_posix())
         found = {context for line in change.lines for context in contexts.get(line, ())}
         if found <= {""} and any(line in contexts for line in change.lines):
             found = {context for line in contexts.values() for context in line}
-        files = {context.split("::")[0] for context in found if context.endswith("|setup")}
-        names = {context.rsplit("|", 1)[0] for context in found}
-        tests = [test for test in self._seconds if test in names or test.split("::")[0] in files]
-        tests.sort(key=lambda test: (not test.startswith("tests/unit"), self._seconds[test]))
+        by_tests = {context.rsplit("|", 1)[0] for context in found if context.endswith("|run")}
+        files = set() if by_tests else {context.split("::")[0] for context in found}
+        of_file = dict[str, list[str]]()
+        for test in sorted(self._seconds, key=self._seconds.__getitem__):
+            if test in by_tests or test.split("::")[0] in files:
+                of_file.setdefault(test.split("::")[0], []).append(test)
+        tests = [test for row in zip_longest(*of_file.values()) for test in row if test is not None]
         while tests[1:] and sum(self._seconds[test] for test in tests) > seconds:
             del tests[-1]
         return tests

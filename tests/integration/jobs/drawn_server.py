@@ -12,6 +12,7 @@ import orjson
 
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.paging.read_strategy import choose_strategy
+from etl.jobs.backfill import Period
 from etl.jobs.reconcile import reconcile
 from etl.sandbox import Options, Sandbox
 from etl.times import format_time, parse_time, to_milliseconds
@@ -71,7 +72,9 @@ def draw(seed: int) -> DrawnServer:
     options = _options(random, seed)
     if not is_honest and random.random() < 0.5:
         options |= _oddities(random)
-    return DrawnServer(seed, is_honest, options, tuple(_event(random, is_honest=is_honest) for _ in range(4)))
+    events = [_event(random, is_honest=is_honest) for _ in range(4)]
+    events.append(("backfill", random.choice((1, 60))))
+    return DrawnServer(seed, is_honest, options, tuple(events))
 
 
 def _options(random: Random, seed: int) -> dict[str, Any]:
@@ -201,7 +204,20 @@ class Play:
             self.server.rename(*argument)
         elif name in {"undated", "clear"}:
             self.server.put(self._records(name, argument))
+        elif name == "backfill":
+            self._backfill_latest(argument)
         self._sync(f"a sync after {name} {argument}", is_calm=True)
+
+    def _backfill_latest(self, count: int) -> None:
+        """Backfill the latest tasks alone, with unread changes before them."""
+        self.server.change(update=9)
+        self.clock.wait()
+        since = self.clock.now()
+        self.server.change(insert=count)
+        code = self.mirror.backfill(Period(since)).exit_code
+        self._note("a backfill of the latest tasks", code)
+        if code not in ({DONE} if self.drawn.is_honest else EXPECTED_CODES):
+            self._fail(f"exit code {code}")
 
     def _records(self, name: str, count: int) -> list[Any]:
         """Return new tasks without a date, or known ones whose priority was cleared."""
