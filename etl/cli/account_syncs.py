@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from contextlib import AbstractContextManager
 from fnmatch import fnmatchcase
+from functools import partial
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from etl import logs
-from etl.cli.client_factory import Builder, now
+from etl.cli.client_factory import Builder
 from etl.cli.notify.notices import Notifier
 from etl.cli.run_sources import Work, work_on_source
 from etl.errors import ConfigError, ExitCode
@@ -41,6 +42,7 @@ class AccountSyncs(AbstractContextManager["AccountSyncs"]):
             known = ", ".join(sorted({source.account_id for source in settings.sources}))
             raise ConfigError(f"--accounts {' '.join(globs)}: no account fits; the settings have {known}")
         self._engine = engine
+        self._now = partial(schedules.now, engine)
         self._stop = stop
         self._work = Work("sync", sync)
         self._notifier = Notifier(settings, "sync", {stream for _, _, stream in loaded.names})
@@ -73,14 +75,14 @@ class AccountSyncs(AbstractContextManager["AccountSyncs"]):
     def due(self, stalled: Collection[str]) -> list[str]:
         """Return the accounts with due sources, the latest first. Runs of the ``stalled`` accounts may have died."""
         if stalled:
-            make_broken_off_due(self._engine, stalled, now=now())
-        return due_accounts(self._engine, self._every, now=now())
+            make_broken_off_due(self._engine, stalled, now=self._now())
+        return due_accounts(self._engine, self._every, now=self._now())
 
     def sync(self, account: str) -> None:
         """Sync the sources of an account that are due, until a stop is requested."""
         if self._stop.is_set():
             return
-        for source in due_sources(self._engine, self._sources[account], clock=now):
+        for source in due_sources(self._engine, self._sources[account], clock=self._now):
             self._count("running")
             with logs.bound(source=source.name):
                 self._sync(source)
@@ -101,8 +103,9 @@ class AccountSyncs(AbstractContextManager["AccountSyncs"]):
         except Exception:
             log.exception("worker.failed")
         except (KeyboardInterrupt, Terminated):  # what was read is stored, and another worker goes on
+            now = self._now()
             with self._engine.begin() as connection:
-                schedules.make_due(connection, source.identity, now())
+                schedules.make_due(connection, source.identity, now)
             return
         self._count("syncs")
         if code not in (ExitCode.DONE, ExitCode.INCOMPLETE, ExitCode.LOCKED):

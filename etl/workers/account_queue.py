@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -22,6 +24,7 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
 from procrastinate.worker import Worker
 from psycopg.conninfo import make_conninfo
+from psycopg_pool import PoolTimeout
 
 from etl.errors import DatabaseError
 from etl.logs import get_logger
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 log = get_logger()
 
 _JOBS_OF_AN_ACCOUNT = 2  # at once
+_TRIES = 30  # to connect again, one a second
+_AT_ONCE = 1.0  # seconds: a queue that is lost so soon will be lost again
 _FORGOTTEN = 10  # times the stall time: then a dead worker leaves the list
 _PREPARE = """
 select set_config('search_path', %s, false) union all
@@ -46,11 +51,13 @@ insert into workers (id, host, pid, threads, accounts, session_name)
 values (%(id)s, %(host)s, %(pid)s, %(threads)s, %(accounts)s, current_setting('application_name'))
 """
 # A worker that stands still keeps its locks and transactions. They end with its sessions; each takes 5 seconds at most.
+# A worker that continues opens new sessions, which are left alone.
 _END_SESSIONS = """
 select pg_terminate_backend(session.pid, 5000)
   from workers join procrastinate_workers using (id)
   join pg_stat_activity as session on session.application_name = workers.session_name
  where last_heartbeat < now() - make_interval(secs => %(silent)s)
+   and backend_start < last_heartbeat + make_interval(secs => %(silent)s)
    and session_name <> current_setting('application_name')
 """
 
@@ -84,24 +91,52 @@ def run_worker(engine: Engine, options: WorkerOptions, work: AccountWork, stop: 
     Raises:
         DatabaseError: the connection to the queue is lost.
     """
-    with engine.connect() as connection:
-        driver: Any = connection.connection.driver_connection
-        address = make_conninfo(driver.info.dsn, password=driver.info.password)
-    try:
-        asyncio.run(_work(address, options, work, stop))
-    except ConnectorException as error:
-        raise DatabaseError(f"the worker lost its queue: {error.__cause__ or error}") from error
-    if not stop.is_set():
-        raise DatabaseError("the worker lost its queue; the log says more")
+    while not stop.is_set():
+        address, began, reason = _address(engine, stop), time.monotonic(), "the log says more"
+        try:
+            asyncio.run(_work(address, options, work, stop))
+        except (ConnectorException, PoolTimeout) as error:
+            reason = f"{error.__cause__ or error}"
+        if not stop.is_set():
+            if time.monotonic() - began < _AT_ONCE:
+                raise DatabaseError(f"the worker lost its queue: {reason}")
+            log.warning("worker.queue_lost", reason=reason.partition("\n")[0])
+
+
+def _address(engine: Engine, stop: Stop) -> str:
+    """Return how to connect; wait for a server that begins anew."""
+    tries = _TRIES
+    while True:
+        try:
+            with engine.connect() as connection:
+                driver: Any = connection.connection.driver_connection
+                return make_conninfo(driver.info.dsn, password=driver.info.password)
+        except DatabaseError:
+            tries -= 1
+            if not tries:
+                raise
+            stop.wait(1)
+
+
+class _Connector(PsycopgConnector):
+    """The library's, whose pool waits for a server that begins anew; this one also listens again."""
+
+    async def listen_notify(self, on_notification: Any, channels: Iterable[str]) -> None:
+        channels = [*channels]
+        while True:
+            with suppress(ConnectorException):
+                await super().listen_notify(on_notification, channels)
+            await asyncio.sleep(1)
 
 
 async def _work(address: str, options: WorkerOptions, work: AccountWork, stop: Stop) -> None:
-    connector = PsycopgConnector(conninfo=address, configure=prepare, min_size=1, max_size=6)
+    connector = _Connector(conninfo=address, configure=prepare, min_size=1, max_size=6)
     accounts, ticks = App(connector=connector), App(connector=connector)
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     loop.set_default_executor(ThreadPoolExecutor(options.threads + 2))  # for the tick and the sign of life, too
     loop.set_exception_handler(_tell_of_lost_job)
-    stop.interrupts.append(partial(loop.call_soon_threadsafe, stopped.set))
+    interrupt = partial(loop.call_soon_threadsafe, stopped.set)
+    stop.interrupts.append(interrupt)
     if stop.is_set():
         return
     sync = accounts.task(name="sync")(work.sync)
@@ -129,6 +164,7 @@ async def _work(address: str, options: WorkerOptions, work: AccountWork, stop: S
         for each in (of_accounts, of_ticks):
             each.stop()
         await asyncio.wait(runs)
+        stop.interrupts.remove(interrupt)
         for each in ends[2:]:
             each.cancel()
         await asyncio.gather(*runs)

@@ -17,9 +17,11 @@ import psycopg
 import pytest
 
 from tests.conftest import _as_administrator, _forgo_durability
+from tests.e2e.commands.test_worker import Company
 from tests.faults.conftest import either
 from tests.faults.fault_scenario import FaultScenario
 from tests.faults.proxy import Moment, Proxy
+from tests.processes import Preloaded
 
 
 def plain(url: str) -> str:
@@ -209,6 +211,22 @@ def test_a_server_restarted_in_the_middle_loses_nothing(
         cluster.control("-m", mode, "restart")
         goes_on_or_tells(own, process.wait())
     completes(own, ledger, "the server restarted in the middle of a run", of=mode, trials=trials)
+
+
+def test_workers_go_on_after_a_restart(
+    cluster: Cluster, own: FaultScenario, tmp_path: Path, preloaded: Preloaded
+) -> None:
+    with closing(Company(own.url, tmp_path, preloaded)) as company:
+        company.add(own.server)
+        company.schedule()
+        worker = company.start("--stall-after", "2s")
+        company.until("select count(*) > 0 from tasks", [(True,)])
+        cluster.control("-m", "immediate", "restart")
+        while company.rows("select from sync_runs where state = 'finished'") == []:
+            assert not worker.ends_within(0.2)
+            company.make_due()
+        company.assert_equal_to_servers()
+        company.stop(worker)
 
 
 def test_a_disk_that_is_full_is_told_and_loses_nothing(cluster: Cluster, own: FaultScenario, ledger: Any) -> None:

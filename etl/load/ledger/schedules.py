@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select, update
 
+from etl.load.database.engine import reading
 from etl.load.ledger.sources import identity
 from etl.load.schema.ledger_tables import sources, sync_runs
+from etl.times import to_milliseconds
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Engine
 
 _USUAL_REQUESTS = 2  # of a sync, where none has ended yet
 _RUNS = 20  # the latest ones, whose mean counts
@@ -54,6 +56,14 @@ def next_due(source: tuple[str, str, str], every: timedelta, after: datetime) ->
     shift = int.from_bytes(blake2b(identity(*source).encode(), digest_size=8).digest(), "big") % seconds
     passed = floor(((after - _EPOCH).total_seconds() - shift) / seconds)
     return _EPOCH + timedelta(seconds=(passed + 1) * seconds + shift)
+
+
+def now(engine: Engine) -> datetime:
+    """Return the time by which a source is due: PostgreSQL's, because the clocks of machines differ."""
+    if engine.dialect.name != "postgresql":
+        return to_milliseconds(datetime.now(UTC))
+    with reading(engine) as connection:
+        return to_milliseconds(connection.execute(select(func.clock_timestamp())).scalar_one())
 
 
 def read_all(connection: Connection) -> list[Schedule]:

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,8 @@ class Company:
         (self.folder / "kore-etl.toml").chmod(0o600)
         return name
 
-    def command(self, *arguments: str) -> Running:
-        return self._preloaded.start(arguments, self.folder, clean_environment(self.folder, self.env))
+    def command(self, *arguments: str, **env: str) -> Running:
+        return self._preloaded.start(arguments, self.folder, clean_environment(self.folder, {**self.env, **env}))
 
     def schedule(self) -> None:
         """Let every source be due now, and next in an hour."""
@@ -71,8 +72,8 @@ class Company:
         with self.engine.begin() as connection:
             connection.execute(text("update sources set next_due_at = now() - interval '1 minute' where every > 0"))
 
-    def start(self, *arguments: str) -> Running:
-        worker = self.command("worker", "--tick", "1s", "--stall-after", "5s", *arguments)
+    def start(self, *arguments: str, **env: str) -> Running:
+        worker = self.command("worker", "--tick", "1s", "--stall-after", "5s", *arguments, **env)
         self.workers.append(worker)
         return worker
 
@@ -88,6 +89,11 @@ class Company:
         worker.send_signal(signal.SIGKILL)
         self.workers.remove(worker)
         sys.stderr.write(worker.wait().stderr)  # pytest shows it where a test fails
+
+    def close(self) -> None:
+        for worker in [*self.workers]:
+            self.kill(worker)
+        self.engine.dispose()
 
     def rows(self, query: str) -> list[Any]:
         with self.engine.connect() as connection:
@@ -112,11 +118,8 @@ FINISHED = "select count(*) from sync_runs where state = 'finished'"
 
 @pytest.fixture
 def company(migrated_postgres_url: str, tmp_path: Path, preloaded: Preloaded) -> Iterator[Company]:
-    company = Company(migrated_postgres_url, tmp_path, preloaded)
-    yield company
-    for worker in [*company.workers]:
-        company.kill(worker)
-    company.engine.dispose()
+    with closing(Company(migrated_postgres_url, tmp_path, preloaded)) as company:
+        yield company
 
 
 @pytest.fixture
@@ -214,6 +217,23 @@ def test_a_wrong_secret_does_not_slow_the_others(company, serve):
     assert company.rows(f"select next_due_at > now() from sources where name = '{wrong}'") == [(True,)]
     (end,) = (each for each in company.stop(worker) if each["event"] == "worker.stopped")
     assert (end["syncs"], end["failed_syncs"]) == (4, 1)
+
+
+def test_clocks_of_two_workers_may_be_hours_apart(company, serve):
+    company.add(serve(1, 1))
+    company.schedule()
+    behind = company.start(SHIFTED_BY="-3600")
+    company.until(FINISHED, [(1,)])
+    ahead = company.start(SHIFTED_BY="3600")
+    company.until("select count(*) from kore_etl_workers.workers", [(2,)])
+    company.stop(behind)
+    company.make_due()
+    company.until(FINISHED, [(2,)])
+    company.stop(ahead)
+    next_due = "select next_due_at > now() and next_due_at <= now() + interval '1 hour' from sources"
+    assert company.rows(next_due) == [(True,)]
+    offsets = "select extract(epoch from started_at - now())::int / 1800 from sync_runs order by id"
+    assert company.rows(offsets) == [(-2,), (1,)]
 
 
 def test_two_ticks_at_once_queue_an_account_once(company, serve):

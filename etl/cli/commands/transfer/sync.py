@@ -88,10 +88,10 @@ def sync(
 def _due(settings: Settings, most: timedelta | None) -> Callable[[Engine], Iterator[SourceSettings]]:
     from functools import partial
 
-    from etl.cli.client_factory import now
     from etl.jobs.schedule_sources import due_sources
+    from etl.load.ledger import schedules
 
-    return partial(due_sources, configured=settings.sources, clock=now, most=most)
+    return lambda engine: due_sources(engine, settings.sources, clock=partial(schedules.now, engine), most=most)
 
 
 def _dry_run(settings: Settings, *, full: bool, sample: int, output: str) -> int:
