@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from etl.errors import DatabaseError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from etl.settings import Settings
 
 
-def open_database(settings: Settings, **options: int) -> Engine:
+def open_database(settings: Settings, **options: Any) -> Engine:
     """Open the database and bring it to this version's schema, unless the settings leave that to a person.
 
     The ``options`` are those of ``open_engine``.

@@ -42,8 +42,16 @@ select set_config(name, '0', false) from pg_settings
  where name in ('statement_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout')
 """
 _REGISTER = """
-insert into workers (id, host, pid, threads, accounts)
-values (%(id)s, %(host)s, %(pid)s, %(threads)s, %(accounts)s)
+insert into workers (id, host, pid, threads, accounts, session_name)
+values (%(id)s, %(host)s, %(pid)s, %(threads)s, %(accounts)s, current_setting('application_name'))
+"""
+# A worker that stands still keeps its locks and transactions. They end with its sessions; each takes 5 seconds at most.
+_END_SESSIONS = """
+select pg_terminate_backend(session.pid, 5000)
+  from workers join procrastinate_workers using (id)
+  join pg_stat_activity as session on session.application_name = workers.session_name
+ where last_heartbeat < now() - make_interval(secs => %(silent)s)
+   and session_name <> current_setting('application_name')
 """
 
 
@@ -109,6 +117,7 @@ async def _work(address: str, options: WorkerOptions, work: AccountWork, stop: S
         "stalled_worker_timeout": _FORGOTTEN * stall,
     }
     async with accounts.open_async():
+        await _end_silent_sessions(connector, stall)
         queues = [_queue_of(account) for account in options.accounts]
         # Ticks have a worker of their own, so that they never wait for a sync.
         of_accounts = Worker(accounts, queues=queues, concurrency=options.threads, **usual)
@@ -143,15 +152,25 @@ async def _give_signs_of_life(worker: Any, connector: Any, options: WorkerOption
         await asyncio.sleep(0.02)
     own = {"host": socket.gethostname(), "pid": os.getpid(), "threads": options.threads}
     await connector.execute_query_async(_REGISTER, id=worker.worker_id, accounts=len(options.accounts), **own)
+    stall = options.stall_after.total_seconds()
     while True:
         await asyncio.to_thread(work.tell)
-        await asyncio.sleep(options.stall_after.total_seconds() / 3)
+        await asyncio.sleep(stall / 3)
+        await _end_silent_sessions(connector, stall)
+
+
+async def _end_silent_sessions(connector: Any, stall: float) -> None:
+    """End the sessions of workers that stand still; ticks may wait for them, so this does not wait for a tick."""
+    ended = await connector.execute_query_all_async(_END_SESSIONS, silent=stall)
+    if ended:
+        log.warning("worker.sessions_ended", sessions=len(ended))
 
 
 class Tick:
     """Puts the accounts that are due into the queue, in the order of their lateness."""
 
     def __init__(self, app: Any, sync: Any, options: WorkerOptions, work: AccountWork) -> None:
+        self._connector = app.connector
         self._jobs = app.job_manager
         self._sync = sync
         self._options = options
@@ -160,6 +179,7 @@ class Tick:
     async def run(self, timestamp: int) -> None:  # noqa: ARG002 Procrastinate passes it
         """Give up the jobs of dead workers, and put what is due into the queue."""
         stall = self._options.stall_after.total_seconds()
+        await _end_silent_sessions(self._connector, stall)  # and with them the locks of these jobs
         stalled = [
             job
             for job in await self._jobs.get_stalled_jobs(seconds_since_heartbeat=stall)

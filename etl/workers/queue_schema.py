@@ -26,7 +26,8 @@ create table workers (
     host text not null,
     pid integer not null,
     threads integer not null,
-    accounts integer not null
+    accounts integer not null,
+    session_name text not null
 );
 """
 _LOCK = text("select pg_advisory_xact_lock(hashtext(:name))")

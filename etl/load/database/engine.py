@@ -40,13 +40,16 @@ _PRAGMAS = (
 _BUSY = 5  # SQLite's code where another connection holds what this one needs
 
 
-def open_engine(database_url: str, *, sessions: int = 15) -> Engine:
+def open_engine(database_url: str, *, sessions: int = 15, session_name: str | None = None) -> Engine:
     """Return an engine for a SQLite or PostgreSQL URL; a new SQLite file is readable by its owner alone.
 
     It makes the file but does not connect yet. Errors of the driver become :class:`DatabaseError`. The URL's own
-    parameters win over the settings here. ``sessions`` is how many a PostgreSQL server is asked for at most.
+    parameters win over the settings here. ``sessions`` is how many a PostgreSQL server is asked for at most,
+    ``session_name`` is what it calls them.
     """
     url = make_url(database_url)
+    if session_name is not None:
+        url = url.update_query_dict({"application_name": session_name})
     file = _file_of(url)
     if file is not None:
         _make_private(file)

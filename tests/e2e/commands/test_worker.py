@@ -171,6 +171,25 @@ def test_another_worker_goes_on_after_a_kill(company, serve):
     assert company.rows(f"select next_due_at > now() from sources where name = '{name}'") == [(True,)]
 
 
+def test_a_worker_that_stood_still_stores_nothing_more(company, serve):
+    company.add(serve(1, 1))
+    company.schedule()
+    with company.engine.connect() as blocking:
+        blocking.execute(text("lock table sync_windows in share mode"))
+        stopped = company.start("--stall-after", "2s")
+        waiting = "select count(*) from pg_locks where relation = 'sync_windows'::regclass and not granted"
+        company.until(waiting, [(1,)])
+        stopped.send_signal(signal.SIGSTOP)  # in a transaction, which holds its rows and the run's
+    company.start("--stall-after", "2s")
+    company.until("select state from sync_runs order by id", [("abandoned",), ("finished",)])
+    company.assert_equal_to_servers()
+    stopped.send_signal(signal.SIGCONT)
+    company.stop(stopped)
+    assert company.rows("select state, inserted from sync_runs where id = 1") == [("abandoned", 0)]
+    assert company.rows("select distinct run_id from tasks") == [(2,)]
+    company.assert_equal_to_servers()
+
+
 def test_a_signal_ends_a_sync_at_a_batch(company, serve):
     company.add(serve(1, 1, tasks=300, latency_ms=300))
     company.schedule()
@@ -225,7 +244,7 @@ def test_the_queue_is_made_anew_for_another_version(company, serve):
         connection.execute(text("comment on schema kore_etl_workers is 'another'"))
         connection.execute(text("set local search_path to kore_etl_workers"))
         connection.execute(text("insert into procrastinate_workers default values"))
-        connection.execute(text("insert into workers select id, 'here', 1, 1, 1 from procrastinate_workers"))
+        connection.execute(text("insert into workers select id, 'here', 1, 1, 1, 'it' from procrastinate_workers"))
     with pytest.raises(DatabaseError, match="workers of another version are at work"):
         make_queue(company.engine, silent_after=60)
     make_queue(company.engine, silent_after=0)

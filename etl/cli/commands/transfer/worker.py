@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import click
 
@@ -66,7 +67,8 @@ def worker(
 
     loaded = common.start({"metrics_file": metrics_file})
     with graceful(_DRAIN) as stop:
-        engine = open_database(loaded.settings, sessions=5 + _SESSIONS * threads)
+        name = f"kore-etl worker {uuid4().hex[:12]}"  # by which other workers end its sessions when it stands still
+        engine = open_database(loaded.settings, sessions=5 + _SESSIONS * threads, session_name=name)
         try:
             with AccountSyncs(engine, loaded, accounts, stop) as work:
                 make_queue(engine, silent_after=stall_after.total_seconds())
