@@ -2,7 +2,7 @@
 
 Importing this module costs click and nothing else, so that ``--version``, ``--help`` and a mistyped command answer at
 once. A command returns its exit code, or nothing for 0; whatever it raises becomes a line and a code in
-:mod:`etl.cli.uncaught_errors`, the only place from which the process ends.
+:mod:`etl.cli.exit_codes`, the only place from which the process ends.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def cli() -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with the exit code of what happened."""
-    from etl.cli.uncaught_errors import run
+    from etl.cli.exit_codes import run
 
     # Hardly anything that importing and starting makes is garbage: to look for it costs more than it frees.
     gc.set_threshold(10_000, 20, 20)

@@ -37,8 +37,7 @@ def program(tmp_path: Path):
     def start(body: str, **streams: object) -> subprocess.Popen[str]:
         lines = textwrap.indent(textwrap.dedent(body), "    ")
         (tmp_path / "program.py").write_text(
-            "import sys\nfrom etl.cli.uncaught_errors import run\n"
-            f"def command(args):\n{lines}\nsys.exit(run(command, []))\n"
+            f"import sys\nfrom etl.cli.exit_codes import run\ndef command(args):\n{lines}\nsys.exit(run(command, []))\n"
         )
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
         environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT)}

@@ -174,7 +174,7 @@ class TestSecrets:
 import logging, sys, threading, warnings
 from pathlib import Path
 from etl import logs
-from etl.cli.uncaught_errors import run
+from etl.cli.exit_codes import run
 from etl.logs.rotation import LogFile
 logs.hide(SECRET)
 logs.configure(1, file=LogFile(Path("log")))
