@@ -118,7 +118,7 @@ def _address(engine: Engine, stop: Stop) -> str:
             stop.wait(1)
 
 
-class _Connector(PsycopgConnector):
+class _Connector(PsycopgConnector):  # type: ignore[misc]  # an extra, whose types are not read
     """The library's, whose pool waits for a server that begins anew; this one also listens again."""
 
     async def listen_notify(self, on_notification: Any, channels: Iterable[str]) -> None:
