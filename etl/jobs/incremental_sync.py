@@ -127,7 +127,7 @@ def _load_sorted(
             rows += len(batch)
         run.store.hold()
     is_proven = batch.checkpoint is None and may_count and _is_lookback_stored(run, since)
-    if batch.checkpoint is None and not is_proven:
+    if not is_proven and (batch.checkpoint is None or not batch.verified):
         if strategy.history is Paging.KEYSET and strategy.field == "updatedAt":
             _load_windows(run, strategy, start)
             advance(run, complete_to=run.server_clock.newest_past(first.updated))

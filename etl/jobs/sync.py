@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from etl.extract.capabilities import CapabilityDriftError
+from etl.extract.capabilities import MILLISECOND, CapabilityDriftError
 from etl.extract.paging.read_strategy import ReadStrategy, choose_strategy
 from etl.jobs.incremental_sync import advance, load_changes, load_newest_first
 from etl.jobs.pipeline.compare_totals import take_account
@@ -59,8 +59,8 @@ def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: 
     complete_to = None
     if strategy.changes == "newest_first":
         complete_to = load_newest_first(run, first_start - run.options.lookback, shown)
-    elif run.capabilities.current.sorts("updatedAt") and _has_changed(run, this_start):
-        complete_to = load_newest_first(run, this_start, shown)
+    elif strategy.changes == "windows":
+        complete_to = _load_what_changed(run, strategy, this_start, shown)
     if shown is not None:
         revert_names(run, shown)
         if not run.counters.unverified:
@@ -70,7 +70,12 @@ def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: 
     advance(run, first_start if strategy.changes == "unresolved" else this_start, complete_to=complete_to)
 
 
-def _has_changed(run: RunContext, since: datetime) -> bool:
-    """Tell whether an answer of this run showed a later change."""
-    newest = run.fetch.client.newest_update
-    return newest is not None and newest > since
+def _load_what_changed(
+    run: RunContext, strategy: ReadStrategy, start: datetime, shown: ShownVersions | None
+) -> datetime:
+    """Read and store what changed since the start of this run, up to the latest change that an answer showed."""
+    newest = run.server_clock.newest_past([run.fetch.client.newest_update])
+    if newest > start:
+        end = newest + MILLISECOND
+        read_windows(run, TimeRange("sync", strategy.field, strategy.history, start, end, shown=shown))
+    return newest
