@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -17,14 +17,16 @@ import pytest
 import yaml
 from procrastinate import App, PsycopgConnector
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from etl.cli.account_syncs import AccountSyncs
 from etl.cli.commands.transfer import worker as command
 from etl.errors import DatabaseError
+from etl.jobs.schedule_sources import due_accounts
 from etl.load.database.engine import open_engine
+from etl.load.ledger import schedules
 from etl.sandbox import Sandbox
-from etl.settings import load_settings
+from etl.settings import SourceSettings, load_settings
 from etl.stop_request import Stop
 from etl.workers.account_queue import Tick, WorkerOptions, prepare
 from etl.workers.queue_schema import QueueState, make_queue, read_queue
@@ -247,7 +249,46 @@ def test_two_ticks_at_once_queue_an_account_once(company, serve):
     assert company.rows(JOBS) == [("todo",), ("todo",)]
 
 
-async def tick_at_once(url: str, work: AccountSyncs, times: int) -> None:
+def test_10000_sources_due_at_once_are_queued_in_order(company):
+    with company.engine.begin() as connection:
+        connection.execute(
+            text("""
+            insert into sources (name, base_url, host, account_id, stream_id, created_at,
+                every, paused, next_due_at)
+            select 'st-' || n, 'https://h', 'h', 'a-' || n % 100, 'st-' || n, now(),
+                300, false, now() - n * interval '1 s'
+            from generate_series(0, 9999) n
+            """)
+        )
+    make_queue(company.engine, silent_after=1)
+    asyncio.run(tick_at_once(company.url, DueAccounts(company.engine), 2))
+    queued = company.rows("select args ->> 'account' from kore_etl_workers.procrastinate_jobs order by id")
+    assert [account for (account,) in queued] == [f"a-{number}" for number in reversed(range(100))]
+
+
+class DueAccounts:
+    """What a worker knows of 10,000 sources of 100 accounts; their syncs are no matter here."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.accounts = [f"a-{number}" for number in range(100)]
+        self._engine = engine
+        ids = {"base_url": "https://h", "client_id": "cs-1", "client_secret": "x"}
+        self._sources = [
+            SourceSettings(name=f"st-{number}", account_id=f"a-{number % 100}", stream_id=f"st-{number}", **ids)
+            for number in range(10_000)
+        ]
+
+    def due(self, _stalled: Collection[str]) -> list[str]:
+        return due_accounts(self._engine, self._sources, now=schedules.now(self._engine))
+
+    def sync(self, account: str) -> None:
+        raise AssertionError(account)
+
+    def tell(self) -> None:
+        return
+
+
+async def tick_at_once(url: str, work: Any, times: int) -> None:
     connector = PsycopgConnector(conninfo=url.replace("+psycopg", ""), configure=prepare, min_size=times)
     app = App(connector=connector)
     second = timedelta(seconds=1)
