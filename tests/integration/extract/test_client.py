@@ -392,7 +392,7 @@ class TestBounds:
 
     def test_slow_answers_are_told_from_a_bad_connection(self, sandbox, asking):
         server = sandbox(tasks=1, faults={"timeout": 1.0})
-        mine = asking(server, connect_timeout=5, read_timeout=0.5)  # a busy machine takes some of it to accept a request
+        mine = asking(server, connect_timeout=5, read_timeout=0.5)
         mine.fails(SlowAnswerError)
         assert server.request_count == 3
 
