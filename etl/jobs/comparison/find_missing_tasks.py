@@ -51,7 +51,10 @@ def of_source(run: RunContext) -> Query:
 
 
 def read_latest(run: RunContext, order: Field = "createdAt") -> int | None:
-    """Read and store the latest tasks by ``order`` if the server sorts by it; return its total then or before."""
+    """Read and store the latest tasks by ``order`` if the server sorts by it; return its total then or before.
+
+    By updatedAt, reading goes on as long as it brings news: a task that was created long ago may have come meanwhile.
+    """
     capabilities = run.capabilities.current
     fields: tuple[Field, ...] = (order, "createdAt", "updatedAt")
     field = next((name for name in fields if capabilities.sorts(name)), None)
@@ -63,9 +66,13 @@ def read_latest(run: RunContext, order: Field = "createdAt") -> int | None:
         for page in READERS[strategy.history](run.fetch, window, capabilities):
             _keep(run, page)
         return total
-    page = run.fetch(replace(of_source(run), limit=capabilities.limit(), sort_by=(field, "desc")))
-    _keep(run, page)
-    return page.total
+    query = replace(of_source(run), limit=capabilities.limit(), sort_by=(field, "desc"))
+    page = run.fetch(query)
+    total = page.total
+    while _keep(run, page) and field == "updatedAt" and not page.is_last(query.skip):
+        query = replace(query, skip=query.skip + len(page))
+        page = run.fetch(query)
+    return total
 
 
 def search(run: RunContext, known: Differences, *, to_the_end: bool) -> Iterator[Differences | None]:
@@ -249,8 +256,9 @@ def _left(run: RunContext, total: int, shown: Collection[str], uncounted: Collec
 
 
 def _keep(run: RunContext, page: Page, *, takes_back: bool = False) -> int:
-    """Store a page and return how many of its tasks were new."""
-    return run.writer.store(run.transformer.transform(page), takes_back=takes_back).counts.inserted
+    """Store a page and return how many of its tasks were new or had changed."""
+    counts = run.writer.store(run.transformer.transform(page), takes_back=takes_back).counts
+    return counts.inserted + counts.updated
 
 
 class _Search(DeletionCandidates):
