@@ -106,7 +106,6 @@ def _load_sorted(
 ) -> None:
     start, before = since, run.fetch.requests
     last, complete_to = run.store.read(watermarks.around)
-    complete_to = complete_to or watermark
     if last is None or abs(run.clock() - last) > _HOUR:
         start, may_be_quiet = min(since, (last or since) - run.options.lookback), False
     pages = _newest_first(run, start)

@@ -104,7 +104,7 @@ def run_worker(engine: Engine, options: WorkerOptions, work: AccountWork, stop: 
 
 
 def _address(engine: Engine, stop: Stop) -> str:
-    """Return how to connect; wait for a server that begins anew."""
+    """Return how to connect; wait for a server that restarts."""
     tries = _TRIES
     while True:
         try:
@@ -119,7 +119,7 @@ def _address(engine: Engine, stop: Stop) -> str:
 
 
 class _Connector(PsycopgConnector):  # type: ignore[misc]  # an extra, whose types are not read
-    """The library's, whose pool waits for a server that begins anew; this one also listens again."""
+    """The library's, whose pool waits for a server that restarts; this one also listens again."""
 
     async def listen_notify(self, on_notification: Any, channels: Iterable[str]) -> None:
         channels = [*channels]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -66,13 +67,25 @@ def read_latest(run: RunContext, order: Field = "createdAt") -> int | None:
         for page in READERS[strategy.history](run.fetch, window, capabilities):
             _keep(run, page)
         return total
-    query = replace(of_source(run), limit=capabilities.limit(), sort_by=(field, "desc"))
-    page = run.fetch(query)
-    total = page.total
-    while _keep(run, page) and field == "updatedAt" and not page.is_last(query.skip):
-        query = replace(query, skip=query.skip + len(page))
-        page = run.fetch(query)
+    pages = _read_while_new(run, field, "desc")
+    total = next(pages).total
+    if field == "updatedAt":
+        with suppress(RefusedError):  # so large a skip
+            for _ in pages:
+                pass
     return total
+
+
+def _read_while_new(run: RunContext, field: Field, direction: Direction) -> Iterator[Page]:
+    """Read and store the pages from one end of an order, and yield each, up to the first one without news."""
+    query = replace(of_source(run), limit=run.capabilities.current.limit(), sort_by=(field, direction))
+    while True:
+        page = run.fetch(query)
+        is_new = _keep(run, page) > 0
+        yield page
+        if not is_new:
+            return
+        query = replace(query, skip=query.skip + len(page))
 
 
 def search(run: RunContext, known: Differences, *, to_the_end: bool) -> Iterator[Differences | None]:
@@ -100,16 +113,9 @@ def _read_ends(run: RunContext) -> Iterator[None]:
     if not capabilities.sorts(field):
         return
     for direction in _DIRECTIONS:
-        query = replace(of_source(run), limit=capabilities.limit(), sort_by=(field, direction))
-        while True:
-            try:
-                page = run.fetch(query)
-            except RefusedError:
-                break
-            if not _keep(run, page):
-                break
-            yield None
-            query = replace(query, skip=query.skip + len(page))
+        with suppress(RefusedError):
+            for _ in _read_while_new(run, field, direction):
+                yield None
 
 
 def read_undated(run: RunContext, *, again: bool) -> None:

@@ -47,7 +47,7 @@ def take_account(run: RunContext, *, is_full: bool = False, again: bool = False)
     """
     run.store.hold()
     known = _known(run)
-    total = run.fetch.undated_total if run.options.start is None else None
+    total = _latest_total(run, None)
     if total is None or _missing(run, total, known) < 0 or not _is_explained(run, total, known):
         total = count_on_server(run)
     if is_full:
@@ -139,7 +139,10 @@ def _find_missing(
 
 
 def _latest_total(run: RunContext, total: int | None) -> int | None:
-    """Return the total that the last answer told: what came meanwhile must not make up for what is missing."""
+    """Return the total of the whole source that an answer told last, ``total`` where only a part counts.
+
+    What came meanwhile must not make up for what is missing.
+    """
     return total if run.options.start is not None else run.fetch.undated_total
 
 

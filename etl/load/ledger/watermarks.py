@@ -17,14 +17,15 @@ def read(connection: Connection, source_id: int) -> datetime | None:
     return connection.execute(select(watermarks.c.value).where(watermarks.c.source_id == source_id)).scalar()
 
 
-def around(connection: Connection, source_id: int) -> tuple[datetime | None, datetime | None]:
+def around(connection: Connection, source_id: int) -> tuple[datetime | None, datetime]:
     """Return when the time before the watermark was last read row by row, and up to when all changes are stored.
 
-    The second one is the watermark itself, or a later moment: the watermark waits for changes that show late.
+    There must be a watermark. The second one is the watermark itself, or a later moment: the watermark waits for
+    changes that show late.
     """
     query = select(watermarks.c.lookback_read_at, watermarks.c.complete_to, watermarks.c.value)
-    row = connection.execute(query.where(watermarks.c.source_id == source_id)).first()
-    return (None, None) if row is None else (row.lookback_read_at, max(row.complete_to or row.value, row.value))
+    row = connection.execute(query.where(watermarks.c.source_id == source_id)).one()
+    return row.lookback_read_at, max(row.complete_to or row.value, row.value)
 
 
 def advance(
