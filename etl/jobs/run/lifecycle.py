@@ -24,7 +24,7 @@ from etl.jobs.run.run_context import RunContext
 from etl.jobs.run.server_clock import ServerClock
 from etl.jobs.run.source_lease import SourceLease, hold_source
 from etl.load.ledger import retention, runs, sources, watermarks
-from etl.load.queries import present_tasks
+from etl.load.queries import stored_tasks
 from etl.load.schema import deferred_indexes, postgres_sequences
 from etl.load.upsert import erase
 from etl.logs import get_logger
@@ -135,7 +135,7 @@ def _build(
         Stream(source.id, source.stream_id),
         drop_fields=spec.options.drop_fields,
         erased=store.read(erase.forgotten_ids),
-        is_stream_named=store.read(present_tasks.any_of_stream, source.stream_id),
+        is_stream_named=store.read(stored_tasks.any_of_stream, source.stream_id),
     )
     capabilities = CapabilityTracker(spec.client, store, source, spec.overrides, clock)
     fetch = Fetcher(spec.client, store, capabilities, lease, spec.make_client)

@@ -12,7 +12,7 @@ from sqlalchemy import delete, text
 
 from etl.jobs.diagnostics.check_derived import differences_from_views
 from etl.load.database.engine import reading
-from etl.load.queries import mark_deleted_tasks, present_tasks
+from etl.load.queries import mark_deleted_tasks, stored_tasks
 from etl.load.schema.dimension_tables import statuses
 from etl.load.schema.task_tables import daily_counts, status_intervals, task_changes, task_progress, tasks
 from etl.load.schema.views import VIEWS
@@ -64,8 +64,8 @@ def obey(database: Database, order: tuple[Any, ...], categories: dict[str, Any],
         key = f"t-{what[0]}"
         with database.engine.begin() as connection:
             if kind == "mark":
-                versions = present_tasks.versions_without(connection, database.source_id, "updatedAt")
-                versions |= present_tasks.versions_between(
+                versions = stored_tasks.versions_without(connection, database.source_id, "updatedAt")
+                versions |= stored_tasks.versions_between(
                     connection, database.source_id, "updatedAt", minute(-DAY), minute(99 * DAY)
                 )
                 gone = {key: versions[key]} if key in versions else {}
