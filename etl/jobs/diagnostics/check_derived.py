@@ -23,7 +23,7 @@ from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, stat
 from etl.load.schema.ledger_tables import sources
 from etl.load.schema.task_tables import CHILDREN, daily_counts, status_intervals, task_progress, tasks
 from etl.load.upsert import erase, rebuild_rows
-from etl.load.upsert.batch import Batch
+from etl.load.upsert.batch_and_counts import Batch
 from etl.load.upsert.dimensions import KEY
 from etl.times import to_milliseconds
 from etl.transform import Stream, TaskRows, transform

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from etl.api_record import Row
-    from etl.load.upsert.batch import Details
+    from etl.load.upsert.batch_and_counts import Details
 
 
 def insert(

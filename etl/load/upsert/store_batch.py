@@ -16,7 +16,7 @@ from etl.load.database.bulk_statements import stored_ids
 from etl.load.database.errors import UnstorableError
 from etl.load.schema.task_tables import tasks
 from etl.load.upsert import daily_counts, dimensions, insert_only, merge, refresh_derived
-from etl.load.upsert.batch import Batch, Counts, Details, Rejected
+from etl.load.upsert.batch_and_counts import Batch, Counts, Details, Rejected
 
 
 def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime, takes_back: bool = False) -> Counts:

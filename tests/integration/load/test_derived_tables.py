@@ -17,7 +17,7 @@ from etl.load.schema.dimension_tables import statuses
 from etl.load.schema.task_tables import daily_counts, status_intervals, task_changes, task_progress, tasks
 from etl.load.schema.views import VIEWS
 from etl.load.upsert import erase
-from etl.load.upsert.batch import Batch
+from etl.load.upsert.batch_and_counts import Batch
 from etl.load.upsert.store_batch import store
 from tests.integration.conftest import Database, minute
 from tests.integration.load.test_store import named, task

@@ -14,7 +14,7 @@ from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.load.schema.ledger_tables import source_offsets
 from etl.load.schema.task_tables import metadata
 from etl.load.upsert import dimensions, merge
-from etl.load.upsert.batch import Batch, Counts
+from etl.load.upsert.batch_and_counts import Batch, Counts
 from etl.load.upsert.store_batch import newest_of_each, store
 from etl.sandbox.data.generator import TaskGenerator
 from etl.sandbox.options import Options
