@@ -1,6 +1,6 @@
 """Inserts tasks that are not stored yet, and their children, straight into their tables.
 
-Nothing is known of such a task, so nothing is compared and no history is written. :mod:`etl.load.upsert.merge` stores
+Nothing is known of such a task, so nothing is compared and no history is written. :mod:`etl.load.upsert.merge_stored_tasks` stores
 the others.
 """
 
