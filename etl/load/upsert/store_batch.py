@@ -15,7 +15,7 @@ from etl.exact_json import canonical, read
 from etl.load.database.bulk_statements import stored_ids
 from etl.load.database.errors import UnstorableError
 from etl.load.schema.task_tables import tasks
-from etl.load.upsert import daily_counts, dimensions, insert_only, merge_stored_tasks, refresh_derived
+from etl.load.upsert import daily_counts, dimensions, insert_new_tasks, merge_stored_tasks, refresh_derived
 from etl.load.upsert.batch_and_counts import Batch, Counts, Details, Rejected
 
 
@@ -44,7 +44,7 @@ def _store_tasks(connection: Connection, batch: Batch, *, run_id: int, now: date
     new = {key: found for key, found in newest.items() if key not in stored}
     counts = Counts(inserted=len(new), repeated=len(batch.tasks) - len(newest))
     if new:
-        insert_only.insert(connection, source_id, new, run_id=run_id, now=now)
+        insert_new_tasks.insert(connection, source_id, new, run_id=run_id, now=now)
     if stored:
         known = {key: found for key, found in newest.items() if key in stored}
         counts += merge_stored_tasks.merge(connection, known, run_id=run_id, now=now, takes_back=takes_back)
