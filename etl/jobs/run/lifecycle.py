@@ -26,7 +26,7 @@ from etl.jobs.run.source_lease import SourceLease, hold_source
 from etl.load.ledger import retention, runs, sources, watermarks
 from etl.load.queries import stored_tasks
 from etl.load.schema import deferred_indexes, postgres_sequences
-from etl.load.upsert import erase
+from etl.load.upsert import forget_task_rows
 from etl.logs import get_logger
 from etl.transform import Stream
 
@@ -134,7 +134,7 @@ def _build(
     transformer = BatchTransformer(
         Stream(source.id, source.stream_id),
         drop_fields=spec.options.drop_fields,
-        erased=store.read(erase.forgotten_ids),
+        erased=store.read(forget_task_rows.forgotten_ids),
         is_stream_named=store.read(stored_tasks.any_of_stream, source.stream_id),
     )
     capabilities = CapabilityTracker(spec.client, store, source, spec.overrides, clock)
