@@ -19,7 +19,7 @@ from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError, confirm_deletions
 from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison
-from etl.jobs.pipeline.compare_totals import note_reconciled, take_account
+from etl.jobs.pipeline.completeness_check import note_reconciled, take_account
 from etl.jobs.run.lifecycle import make_indexes
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.sync import sync
