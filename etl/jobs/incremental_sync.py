@@ -27,7 +27,7 @@ from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.read_unresolved_tasks import read_unresolved_tasks
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
-from etl.jobs.pipeline.revert_dimension_names import ShownVersions
+from etl.jobs.pipeline.revert_names_after_server_restore import ShownVersions
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, watermarks

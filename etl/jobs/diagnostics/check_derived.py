@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, column, f
 
 from etl.api_record import Row
 from etl.jobs.maintenance.rebuild_from_raw import TRANSFORM, shape_from
-from etl.jobs.pipeline.revert_dimension_names import versions
+from etl.jobs.pipeline.revert_names_after_server_restore import versions
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.load.database.engine import reading
 from etl.load.queries import mark_deleted_tasks, status
