@@ -23,9 +23,9 @@ from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.page_checks import Window, check_order, moments
 from etl.extract.paging.read_strategy import Paging, ReadStrategy
 from etl.jobs.pipeline.capability_drift import check_filter, check_newest
+from etl.jobs.pipeline.find_changes_without_sorting import read_unresolved_tasks
 from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.pipeline.prefetch import prefetch
-from etl.jobs.pipeline.read_unresolved_tasks import read_unresolved_tasks
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.revert_names_after_server_restore import ShownVersions
 from etl.jobs.pipeline.window_progress import WindowProgress
