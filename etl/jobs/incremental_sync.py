@@ -32,7 +32,7 @@ from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, watermarks
 from etl.load.queries import stored_tasks
-from etl.load.queries.find_canary import find_canary
+from etl.load.queries.stored_tasks import find_canary
 from etl.load.upsert.batch_and_counts import Batch, Counts
 from etl.logs import bound
 from etl.times import interval

@@ -19,8 +19,7 @@ from etl.jobs.pipeline.capability_drift import check_filter
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
-from etl.load.queries.find_canary import Canary, find_canary_from
-from etl.load.queries.stored_tasks import StoredState
+from etl.load.queries.stored_tasks import Canary, StoredState, find_canary_from
 from etl.logs import get_logger
 
 log = get_logger()
