@@ -13,7 +13,7 @@ from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, sources
-from etl.load.queries import present_tasks
+from etl.load.queries import stored_tasks
 from etl.logs import get_logger
 
 log = get_logger()
@@ -29,7 +29,7 @@ def require_plausible(run: RunContext, page: Page | None = None) -> None:
     Raises:
         ApiError: it shows none, or far fewer than the last account, and has not said so for an hour.
     """
-    if not run.store.read(present_tasks.is_any):
+    if not run.store.read(stored_tasks.is_any):
         return
     before = run.store.read(runs.last_total)
     query = Query(limit=1)
