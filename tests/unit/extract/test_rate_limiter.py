@@ -289,10 +289,10 @@ def test_many_moments_are_never_counted_too_early():
     assert most_in(HOUR, counted) <= 600
 
 
-turns = st.tuples(st.integers(0, 1), st.booleans(), st.floats(0, 20), st.floats(0, 5))
+grants = st.tuples(st.integers(0, 1), st.booleans(), st.floats(0, 20), st.floats(0, 5))
 
 
-@given(st.integers(1, 60), st.integers(1, 99), st.lists(turns, min_size=1, max_size=60))
+@given(st.integers(1, 60), st.integers(1, 99), st.lists(grants, min_size=1, max_size=60))
 def test_backfills_never_exceed_their_part(per_minute, percent, sent):
     """Two processes, each with backfills and syncs, share a store."""
     clock = Clock()
