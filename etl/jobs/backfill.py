@@ -13,7 +13,7 @@ from datetime import datetime
 from etl.extract.capabilities import CapabilityDriftError
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import Paging, ReadStrategy, choose_strategy
-from etl.jobs.pipeline.compare_totals import take_account
+from etl.jobs.pipeline.completeness_check import take_account
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.read_windows_in_parallel import read_in_parallel
 from etl.jobs.run.ensure_capabilities import history_start

@@ -17,7 +17,7 @@ from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.run.lifecycle import SourceSpec
 from etl.load.database.engine import reading
 from etl.load.ledger.sources import identity
-from etl.load.queries import present_tasks, status
+from etl.load.queries import status, stored_tasks
 from etl.times import format_time
 from etl.transform import Stream, TaskRows, dropper, transform
 
@@ -131,4 +131,4 @@ def _stored(engine: Engine | None, source: Row | None, keys: list[str]) -> dict[
     if engine is None or source is None:
         return {}
     with reading(engine) as connection:
-        return present_tasks.records(connection, source["id"], keys)
+        return stored_tasks.records(connection, source["id"], keys)

@@ -23,17 +23,17 @@ from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.page_checks import Window, check_order, moments
 from etl.extract.paging.read_strategy import Paging, ReadStrategy
 from etl.jobs.pipeline.capability_drift import check_filter, check_newest
+from etl.jobs.pipeline.find_changes_without_sorting import read_unresolved_tasks
 from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.pipeline.prefetch import prefetch
-from etl.jobs.pipeline.read_unresolved_tasks import read_unresolved_tasks
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
-from etl.jobs.pipeline.revert_dimension_names import ShownVersions
+from etl.jobs.pipeline.revert_names_after_server_restore import ShownVersions
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, watermarks
-from etl.load.queries import present_tasks
-from etl.load.queries.find_canary import find_canary
-from etl.load.upsert.batch import Batch, Counts
+from etl.load.queries import stored_tasks
+from etl.load.queries.stored_tasks import find_canary
+from etl.load.upsert.batch_and_counts import Batch, Counts
 from etl.logs import bound
 from etl.times import interval
 
@@ -47,7 +47,7 @@ def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -
     Where the first page proves that nothing is new, the watermark stays: the next change has everything since then
     read again.
     """
-    rounding = run.store.read(present_tasks.rounding)  # what the server rounds dates to
+    rounding = run.store.read(stored_tasks.rounding)  # what the server rounds dates to
     since = (watermark - run.options.lookback - rounding).replace(microsecond=0)
     if run.capabilities.current.sorts("updatedAt"):
         _load_sorted(run, strategy, since, watermark, may_be_quiet=not rounding)
@@ -168,7 +168,7 @@ def _count_known(run: RunContext, page: Page, complete_to: datetime) -> int:
     No change before such a row is missing. A later stored row proves nothing: a run that was cut off, an account or a
     backfill may have stored it alone.
     """
-    stored = run.store.read(present_tasks.versions_of, {key for key in page.ids if key})
+    stored = run.store.read(stored_tasks.versions_of, {key for key in page.ids if key})
     known = 0
     for key, updated in zip(reversed(page.ids), reversed(page.updated), strict=True):
         if key is None or updated is None or stored.get(key) != updated or (not known and updated > complete_to):
@@ -241,7 +241,7 @@ def _is_lookback_stored(run: RunContext, since: datetime) -> bool:
 
 
 def _count_since(run: RunContext, since: datetime) -> int:
-    return run.store.read(present_tasks.count_since, "updatedAt", since)
+    return run.store.read(stored_tasks.count_since, "updatedAt", since)
 
 
 def _newest(run: RunContext) -> Query:

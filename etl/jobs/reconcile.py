@@ -19,13 +19,13 @@ from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError, confirm_deletions
 from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison
-from etl.jobs.pipeline.compare_totals import note_reconciled, take_account
+from etl.jobs.pipeline.completeness_check import note_reconciled, take_account
 from etl.jobs.run.lifecycle import make_indexes
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.sync import sync
 from etl.jobs.verify import restart_verification
 from etl.load.ledger import sources
-from etl.load.queries import mark_deleted_tasks, present_tasks
+from etl.load.queries import mark_deleted_tasks, stored_tasks
 from etl.logs import get_logger
 
 log = get_logger()
@@ -117,7 +117,7 @@ def _read_everything(run: RunContext, candidates: DeletionCandidates) -> None:
     """Make candidates of all tasks that a reading of the whole history does not find."""
     for window in _windows(run, candidates):
         _read_window(run, candidates, window)
-    undated = candidates.unplaced | run.store.read(present_tasks.versions_without, candidates.field)
+    undated = candidates.unplaced | run.store.read(stored_tasks.versions_without, candidates.field)
     if undated:
         _look_for(run, candidates, undated)
 
@@ -156,7 +156,7 @@ def _read_window(run: RunContext, candidates: DeletionCandidates, window: Window
         start, problem, ids = end, "", here  # the next piece begins with this one's last row
 
 
-def _look_for(run: RunContext, candidates: DeletionCandidates, undated: present_tasks.Versions) -> None:
+def _look_for(run: RunContext, candidates: DeletionCandidates, undated: stored_tasks.Versions) -> None:
     """Read without dates, to judge the tasks that are in no window because they have none."""
     left = dict(undated)
     capabilities = run.capabilities.current

@@ -7,11 +7,11 @@ from datetime import datetime
 from etl.extract.capabilities import MILLISECOND, CapabilityDriftError
 from etl.extract.paging.read_strategy import ReadStrategy, choose_strategy
 from etl.jobs.incremental_sync import advance, load_changes, load_newest_first
-from etl.jobs.pipeline.compare_totals import take_account
+from etl.jobs.pipeline.completeness_check import take_account
 from etl.jobs.pipeline.outage_check import require_plausible
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.read_windows_in_parallel import read_in_parallel
-from etl.jobs.pipeline.revert_dimension_names import ShownVersions, revert_names
+from etl.jobs.pipeline.revert_names_after_server_restore import ShownVersions, revert_names
 from etl.jobs.run.ensure_capabilities import has_beginning, history_start
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.verify import restart_verification, verify_due

@@ -15,9 +15,9 @@ from etl.errors import ApiError, EtlError, RefusedError
 from etl.extract.capabilities import CapabilityDriftError
 from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.comparison.deletion_candidates import IncompleteError, confirm_deletions
-from etl.jobs.comparison.verify_slice import Difference, Slice, Verified
-from etl.jobs.pipeline.compare_totals import note_again
-from etl.jobs.pipeline.revert_dimension_names import revert_to_stored
+from etl.jobs.comparison.verify_history_slice import Difference, Slice, Verified
+from etl.jobs.pipeline.completeness_check import note_again
+from etl.jobs.pipeline.revert_names_after_server_restore import revert_to_stored
 from etl.jobs.run.ensure_capabilities import has_beginning, history_start
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import sources

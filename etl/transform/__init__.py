@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from etl.transform.drop_fields import dropper, tombstone
-from etl.transform.task import transform
+from etl.transform.transform_any_shape import transform
+from etl.transform.transform_known_shape import transform_typed
 from etl.transform.transform_result import Rejection, Stream, TaskRows
-from etl.transform.typed_task import transform_typed
 
 __all__ = ["Rejection", "Stream", "TaskRows", "dropper", "tombstone", "transform", "transform_typed"]

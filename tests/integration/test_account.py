@@ -12,7 +12,7 @@ import pytest
 from etl.jobs.reconcile import reconcile
 from etl.jobs.verify import verify
 from etl.load.database.engine import open_engine
-from etl.load.ledger import rejected_records, retention
+from etl.load.ledger import prune_old_rows, rejected_records
 from etl.times import format_time
 from tests.integration.mirror import NONE, Mirror
 
@@ -415,7 +415,7 @@ def test_prune_keeps_the_rejected_records_that_count(mirror):
     engine = open_engine(mirrored.database_url)
     later = datetime.now(UTC) + timedelta(days=1)
     with engine.begin() as connection:
-        assert retention.drop_rejected(connection, 1, later) == 0
+        assert prune_old_rows.drop_rejected(connection, 1, later) == 0
         rejected_records.mark_vanished(connection, 1, run_id=99, now=later)
-        assert retention.drop_rejected(connection, 1, later) == 1
+        assert prune_old_rows.drop_rejected(connection, 1, later) == 1
     engine.dispose()

@@ -19,7 +19,7 @@ from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records, runs
-from etl.load.queries import present_tasks
+from etl.load.queries import stored_tasks
 from etl.logs import get_logger
 
 log = get_logger()
@@ -42,8 +42,8 @@ class DeletionCandidates:
     """
 
     def __init__(self, run: RunContext, field: Field, *, force: bool, takes_back: bool = False) -> None:
-        self.gone: present_tasks.Versions = {}
-        self.unplaced: present_tasks.Versions = {}
+        self.gone: stored_tasks.Versions = {}
+        self.unplaced: stored_tasks.Versions = {}
         self.compared = 0
         self.added = 0
         self.run = run
@@ -56,7 +56,7 @@ class DeletionCandidates:
         self.quarantined = len(moments)
         self._quarantined_at = sorted(moment for moment in moments if moment is not None)
         self.undated_rejected = moments.count(None)
-        self.undated = run.store.read(present_tasks.count_without, field) + self.undated_rejected
+        self.undated = run.store.read(stored_tasks.count_without, field) + self.undated_rejected
 
     def keep(self, page: Page) -> set[str]:
         """Store a page, clear its tasks, and return their ids."""
@@ -69,11 +69,11 @@ class DeletionCandidates:
     def count(self, start: datetime, end: datetime) -> int:
         """Count what the server should have in ``[start, end)``: stored tasks and rejected records."""
         rejected = bisect_left(self._quarantined_at, end) - bisect_left(self._quarantined_at, start)
-        return self.run.store.read(present_tasks.count_between, self.field, start, end) + rejected
+        return self.run.store.read(stored_tasks.count_between, self.field, start, end) + rejected
 
     def reach(self) -> tuple[datetime, datetime]:
         """Return the time ``[first, last)`` in which there are tasks, in whole seconds."""
-        first, last = self.run.store.read(present_tasks.reach, self.field)
+        first, last = self.run.store.read(stored_tasks.reach, self.field)
         now = self.run.server_clock.earliest_start()
         whole = timedelta(seconds=1)
         return (first or now).replace(microsecond=0), (last or now).replace(microsecond=0) + whole
@@ -83,9 +83,9 @@ class DeletionCandidates:
 
         A task whose own record has no date is none: the server may keep it in another range.
         """
-        here = self.run.store.read(present_tasks.versions_between, self.field, start, end)
+        here = self.run.store.read(stored_tasks.versions_between, self.field, start, end)
         missing = here.keys() - set(present)
-        records = self.run.store.read(present_tasks.records, missing)
+        records = self.run.store.read(stored_tasks.records, missing)
         self.compared += len(here)
         placed = {key for key in missing if moment_of(records[key], self.field) is not None}
         self.unplaced |= {key: here[key] for key in missing - placed}
@@ -94,10 +94,10 @@ class DeletionCandidates:
 
     def lacks(self, start: datetime, end: datetime, present: Collection[str]) -> bool:
         """Tell whether some of the tasks in ``[start, end)`` are not among those that a reading of it found."""
-        here = self.run.store.read(present_tasks.versions_between, self.field, start, end)
+        here = self.run.store.read(stored_tasks.versions_between, self.field, start, end)
         return not here.keys() <= set(present)
 
-    def add(self, missing: present_tasks.Versions) -> None:
+    def add(self, missing: stored_tasks.Versions) -> None:
         """Add candidates.
 
         Raises:
@@ -120,7 +120,7 @@ class DeletionCandidates:
         """Return how many of some tasks the server counts as long as it has them."""
         if self.run.capabilities.current.counts_inactive is not False:
             return len(ids)
-        return sum(state.deleted_at is None for state in self.run.store.read(present_tasks.states_of, ids).values())
+        return sum(state.deleted_at is None for state in self.run.store.read(stored_tasks.states_of, ids).values())
 
     def mark_unverified(self, start: datetime, end: datetime, reason: str) -> None:
         """Count a range that could not be read whole; no task in it becomes a candidate."""

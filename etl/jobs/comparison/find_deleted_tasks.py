@@ -28,7 +28,7 @@ from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, check_dates, check_order, window_query
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.run_context import RunContext
-from etl.load.queries import present_tasks
+from etl.load.queries import stored_tasks
 
 BEGINNING_OF_TIME = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -248,7 +248,7 @@ class CountComparison:
         return next((cut for cut in ends if time_range.start < cut < time_range.end), None)
 
     def _value_at(self, start: datetime, end: datetime, place: int) -> datetime | None:
-        return self._run.store.read(present_tasks.value_at, self._field, start, end, place=place)
+        return self._run.store.read(stored_tasks.value_at, self._field, start, end, place=place)
 
     def _floor(self, moment: datetime) -> datetime:
         """Return the beginning of the instant, as the server tells instants apart."""

@@ -23,7 +23,7 @@ from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison, TooManyDifferencesError
 from etl.jobs.run.run_context import RunContext
-from etl.load.queries import present_tasks
+from etl.load.queries import stored_tasks
 
 MOST_REQUESTS = 60  # of a comparison or a walk, where this run did not read all of history
 _DIRECTIONS: tuple[Direction, ...] = ("asc", "desc")
@@ -161,7 +161,7 @@ def undated_pages(run: RunContext, everything: Query, field: Field) -> Iterator[
 def _may_be_undated(run: RunContext, field: Field) -> bool:
     """Tell whether a task without the date is stored, or the server counts more tasks than it counts by dates."""
     total = run.fetch.undated_total
-    if total is None or run.options.start is not None or run.store.read(present_tasks.count_without, field):
+    if total is None or run.options.start is not None or run.store.read(stored_tasks.count_without, field):
         return True
     dated = _count_dated(run, field)
     return dated is None or dated < total
@@ -214,10 +214,10 @@ def compare(run: RunContext, known: Differences, *, most: int | None) -> Differe
 
 def _count_more_undated(run: RunContext, field: Field, counted: int) -> int:
     """Return how many more tasks without a date the server counts than are stored, once those that it shows are."""
-    if counted > run.store.read(present_tasks.count_without, field):
+    if counted > run.store.read(stored_tasks.count_without, field):
         for page in undated_pages(run, Query(), field):
             _keep(run, page)
-    return counted - run.store.read(present_tasks.count_without, field)
+    return counted - run.store.read(stored_tasks.count_without, field)
 
 
 def _walk(run: RunContext, most: int | None) -> Iterator[Differences | None]:
@@ -257,7 +257,7 @@ def _left(run: RunContext, total: int, shown: Collection[str], uncounted: Collec
     deleted = stored + hidden - total
     if deleted < 0:
         return None
-    absent = run.store.read(present_tasks.ids).difference(shown, uncounted) if deleted else frozenset()
+    absent = run.store.read(stored_tasks.ids).difference(shown, uncounted) if deleted else frozenset()
     return Differences(hidden, deleted, absent if len(absent) == deleted else frozenset())
 
 
@@ -276,8 +276,8 @@ class _Search(DeletionCandidates):
     def __init__(self, run: RunContext, field: Field, absent: Collection[str]) -> None:
         super().__init__(run, field, force=True)
         self.is_complete = True
-        self.gone = run.store.read(present_tasks.versions_of, absent)
-        found = run.store.read(present_tasks.records, self.gone).values()
+        self.gone = run.store.read(stored_tasks.versions_of, absent)
+        found = run.store.read(stored_tasks.records, self.gone).values()
         self._absent = sorted(moment for each in found if (moment := moment_of(each, field)) is not None)
 
     def count(self, start: datetime, end: datetime) -> int:

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, column, f
 
 from etl.api_record import Row
 from etl.jobs.maintenance.rebuild_from_raw import TRANSFORM, shape_from
-from etl.jobs.pipeline.revert_dimension_names import versions
+from etl.jobs.pipeline.revert_names_after_server_restore import versions
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.load.database.engine import reading
 from etl.load.ledger import runs
@@ -23,8 +23,8 @@ from etl.load.queries import mark_deleted_tasks
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
 from etl.load.schema.ledger_tables import sources
 from etl.load.schema.task_tables import CHILDREN, daily_counts, status_intervals, task_progress, tasks
-from etl.load.upsert import erase, rebuild_rows
-from etl.load.upsert.batch import Batch
+from etl.load.upsert import forget_task_rows, rebuild_rows
+from etl.load.upsert.batch_and_counts import Batch
 from etl.load.upsert.dimensions import KEY
 from etl.times import to_milliseconds
 from etl.transform import Stream, TaskRows, transform
@@ -76,7 +76,7 @@ def _rows(kept: Table, name: str) -> Any:
 
 def _of_records(connection: Connection, stream: Stream) -> Iterator[str]:
     """Compare what the records of a source's tasks say with their rows, 500 tasks at a time."""
-    erased = erase.forgotten_ids(connection, stream.source_id)
+    erased = forget_task_rows.forgotten_ids(connection, stream.source_id)
     transformer = BatchTransformer(stream, drop_fields=(), erased=erased, is_stream_named=False)
     after, gone = "", mark_deleted_tasks.gone_ids(connection, stream.source_id)
     # A task that the server no longer has may show a newer version, until reconcile marks it. Only a total that is

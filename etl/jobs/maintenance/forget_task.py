@@ -7,7 +7,7 @@ from typing import Any
 from etl.errors import ConfigError
 from etl.jobs.run.run_context import RunContext
 from etl.load.database.secure_delete import erasing, scrub
-from etl.load.upsert import erase
+from etl.load.upsert import forget_task_rows
 from etl.transform import TaskRows, tombstone, transform
 
 _TABLES = ("tasks", "task_changes", "rejected_records", "users", "cases", "task_fields", "task_tags", "unknown_keys")
@@ -19,13 +19,13 @@ def forget(run: RunContext, task_id: str) -> dict[str, Any]:
     Raises:
         ConfigError: nothing is stored under this id.
     """
-    record = run.store.read(erase.record_of, task_id)
-    if record is None and not run.store.read(erase.is_kept_aside, task_id):
+    record = run.store.read(forget_task_rows.record_of, task_id)
+    if record is None and not run.store.read(forget_task_rows.is_kept_aside, task_id):
         raise ConfigError(f"{task_id}: nothing is stored under this id; see: kore-etl why {task_id}")
     made = transform(tombstone(record or {"_id": task_id}), run.transformer.stream)
     assert isinstance(made, TaskRows)  # noqa: S101 - it has an id, and of its dates only what was stored once
     run.store.commit()
     with run.store.writing(erasing) as connection:
-        counts = erase.erase(connection, made.task, run_id=run.id, now=run.clock())
+        counts = forget_task_rows.erase(connection, made.task, run_id=run.id, now=run.clock())
     scrub(run.store.engine, _TABLES)
     return {"forgotten": task_id, "erased": counts}

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from etl.api_record import Row
 from etl.jobs.run.source_lease import hold_source
-from etl.load.ledger import retention, sources
+from etl.load.ledger import prune_old_rows, sources
 
 COMMAND = "prune"
 
@@ -56,7 +56,7 @@ def _pruned(connection: Connection, source: Row, ages: Ages, now: datetime) -> P
     # In this order: rejected records name windows, and windows name runs.
     return Pruned(
         source["name"],
-        rejected=retention.drop_rejected(connection, mine, now - ages.rejected) if ages.rejected else 0,
-        windows=retention.merge_windows(connection, mine, now - ages.windows) if ages.windows else 0,
-        runs=retention.drop_runs(connection, mine, now - ages.runs) if ages.runs else 0,
+        rejected=prune_old_rows.drop_rejected(connection, mine, now - ages.rejected) if ages.rejected else 0,
+        windows=prune_old_rows.merge_windows(connection, mine, now - ages.windows) if ages.windows else 0,
+        runs=prune_old_rows.drop_runs(connection, mine, now - ages.runs) if ages.runs else 0,
     )

@@ -23,7 +23,7 @@ from etl.load.database.errors import UnstorableError
 from etl.load.ledger import rejected_records, runs, watermarks, windows
 from etl.load.schema.postgres_statistics import count_rows
 from etl.load.upsert import unknown_json_keys
-from etl.load.upsert.batch import Batch, Counts, Rejected
+from etl.load.upsert.batch_and_counts import Batch, Counts, Rejected
 from etl.load.upsert.store_batch import store, store_what_fits
 from etl.logs import get_logger
 

@@ -13,7 +13,7 @@ from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page, moment_of, record_id
 from etl.extract.paging.page_checks import moments
 from etl.jobs.run.run_context import RunContext
-from etl.load.queries.find_canary import Canary
+from etl.load.queries.stored_tasks import Canary
 
 
 def check_filter(run: RunContext, canary: Canary, page: Page) -> None:

@@ -13,7 +13,7 @@ from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, sources
-from etl.load.queries import present_tasks
+from etl.load.queries import stored_tasks
 from etl.logs import get_logger
 
 log = get_logger()
@@ -29,7 +29,7 @@ def require_plausible(run: RunContext, page: Page | None = None) -> None:
     Raises:
         ApiError: it shows none, or far fewer than the last account, and has not said so for an hour.
     """
-    if run.store.read(present_tasks.is_any):
+    if run.store.read(stored_tasks.is_any):
         _require_plausible(run, page)
 
 
@@ -40,7 +40,7 @@ def require_still_shown(run: RunContext) -> None:
         ApiError: as :func:`require_plausible` does; also if the run saw tasks and none is stored.
     """
     was_shown = run.fetch.client.newest_update is not None
-    if run.fetch.is_last_empty and (was_shown or run.store.read(present_tasks.is_any)):
+    if run.fetch.is_last_empty and (was_shown or run.store.read(stored_tasks.is_any)):
         _require_plausible(run, None)
 
 

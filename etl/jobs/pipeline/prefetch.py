@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from etl.extract.http.response_page import Page
-from etl.load.upsert.batch import Batch, concatenate
+from etl.load.upsert.batch_and_counts import Batch, concatenate
 
 # Bytes of batches that wait or are being stored. More new rows at once are cheaper. Changed rows are scattered over
 # the file, and SQLite holds all pages of a transaction in memory: some twenty for each row.

@@ -14,7 +14,7 @@ from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import EVERYTHING, Fetch, Window
 from etl.extract.paging.read_strategy import READERS, Paging
 from etl.jobs.pipeline.prefetch import prefetch
-from etl.jobs.pipeline.revert_dimension_names import ShownVersions
+from etl.jobs.pipeline.revert_names_after_server_restore import ShownVersions
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.logs import bound

@@ -25,7 +25,7 @@ from etl.jobs.pipeline.read_windows import TimeRange
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.page_requests import Fetcher
 from etl.jobs.run.run_context import RunContext
-from etl.load.upsert.batch import Batch, concatenate
+from etl.load.upsert.batch_and_counts import Batch, concatenate
 from etl.logs import bound, get_logger
 from etl.times import interval
 

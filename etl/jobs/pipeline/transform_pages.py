@@ -10,7 +10,7 @@ from etl.exact_json import canonical, read
 from etl.extract.http.response_page import Page, record_id
 from etl.load.schema.dimension_tables import DIMENSIONS
 from etl.load.schema.task_tables import CHILDREN
-from etl.load.upsert.batch import Batch, Rejected
+from etl.load.upsert.batch_and_counts import Batch, Rejected
 from etl.transform import Rejection, Stream, TaskRows, dropper, tombstone, transform, transform_typed
 
 # The memory that a record's rows take, about, in bytes: for each, and for each character of its text.

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from etl.extract.http.query import Field
 from etl.extract.paging.read_strategy import Paging
-from etl.load.upsert.batch import Batch
+from etl.load.upsert.batch_and_counts import Batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class SourceStore:
     def read(
         self, query: Callable[Concatenate[Connection, int, P], Result], *args: P.args, **kwargs: P.kwargs
     ) -> Result:
-        """Return what a query of ``etl.load`` tells of this source: ``store.read(present_tasks.count)``."""
+        """Return what a query of ``etl.load`` tells of this source: ``store.read(stored_tasks.count)``."""
         with self.reading() as connection:
             return query(connection, self.source_id, *args, **kwargs)
 

@@ -23,10 +23,10 @@ from etl.jobs.run.page_requests import Fetcher
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.run.server_clock import ServerClock
 from etl.jobs.run.source_lease import SourceLease, hold_source
-from etl.load.ledger import retention, runs, sources, watermarks
-from etl.load.queries import present_tasks
+from etl.load.ledger import prune_old_rows, runs, sources, watermarks
+from etl.load.queries import stored_tasks
 from etl.load.schema import deferred_indexes, postgres_sequences
-from etl.load.upsert import erase
+from etl.load.upsert import forget_task_rows
 from etl.logs import get_logger
 from etl.transform import Stream
 
@@ -134,8 +134,8 @@ def _build(
     transformer = BatchTransformer(
         Stream(source.id, source.stream_id),
         drop_fields=spec.options.drop_fields,
-        erased=store.read(erase.forgotten_ids),
-        is_stream_named=store.read(present_tasks.any_of_stream, source.stream_id),
+        erased=store.read(forget_task_rows.forgotten_ids),
+        is_stream_named=store.read(stored_tasks.any_of_stream, source.stream_id),
     )
     capabilities = CapabilityTracker(spec.client, store, source, spec.overrides, clock)
     fetch = Fetcher(spec.client, store, capabilities, lease, spec.make_client)
@@ -194,5 +194,5 @@ def _close(run: RunContext, *, state: str, exit_code: int, error: str | None) ->
         counts = {**asdict(run.counters), **marks}
         runs.finish(connection, run.id, state=state, exit_code=exit_code, counts=counts, now=now, error=error)
         if run.watermark_before is not None and run.watermark_before < hour:  # once an hour is enough
-            retention.roll_up_quiet_runs(connection, store.source_id, hour - _SEPARATE)
+            prune_old_rows.roll_up_quiet_runs(connection, store.source_id, hour - _SEPARATE)
     store.commit()

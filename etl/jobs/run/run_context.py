@@ -15,7 +15,7 @@ from etl.jobs.run.page_requests import Fetcher
 from etl.jobs.run.server_clock import ServerClock
 from etl.load.ledger import rejected_records
 from etl.load.ledger.sources import Source
-from etl.load.queries import present_tasks
+from etl.load.queries import stored_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class RunContext:
     def count_stored(self) -> int:
         """Count the tasks that the server should count, and again only after a task was stored or changed."""
         with_inactive = self.capabilities.current.counts_inactive is not False
-        return self._count("stored", lambda: self.store.read(present_tasks.count, with_inactive=with_inactive))
+        return self._count("stored", lambda: self.store.read(stored_tasks.count, with_inactive=with_inactive))
 
     def count_quarantined(self) -> int:
         """Count the rejected records that are no task here, and again only after a record was stored or rejected."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from etl.extract.capabilities import END_OF_TIME, SECOND
 from etl.extract.http.retrying_client import NOTICEABLE_SKEW, Client
 from etl.jobs.run.fenced_transactions import SourceStore
-from etl.load.queries import present_tasks
+from etl.load.queries import stored_tasks
 from etl.times import to_milliseconds
 
 _NEAR = timedelta(days=1)  # how far ahead the clock that dates tasks may be where nothing tells its time
@@ -71,7 +71,7 @@ class ServerClock:
     def _find(self) -> datetime:
         start, skew = self._by_date(), self._client.skew
         latest = start + SECOND + (self._clock() - self._started)
-        newest = self._store.read(present_tasks.newest_update)
+        newest = self._store.read(stored_tasks.newest_update)
         shown = [moment for moment in (newest, self._client.newest_update) if moment is not None]
         if skew is not None and abs(skew) <= NOTICEABLE_SKEW:
             if all(moment <= latest for moment in shown):
@@ -80,5 +80,5 @@ class ServerClock:
         nothing = min(start, self._started) - _NEAR
         past = [moment for moment in shown if moment <= latest]
         if newest is not None and newest > latest:  # a date of the future hides those below it
-            past.append(self._store.read(present_tasks.newest_update, not_after=latest) or nothing)
+            past.append(self._store.read(stored_tasks.newest_update, not_after=latest) or nothing)
         return min(start, max(past, default=nothing))

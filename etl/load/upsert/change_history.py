@@ -36,7 +36,7 @@ from etl.load.database.bulk_statements import fill
 from etl.load.database.types import Moment, moment_text
 from etl.load.schema.dimension_tables import priorities, statuses
 from etl.load.schema.task_tables import inactive_since, task_changes, task_channels, task_fields, task_tags, tasks
-from etl.load.upsert.batch import Details
+from etl.load.upsert.batch_and_counts import Details
 from etl.load.upsert.children import Changed
 
 if TYPE_CHECKING:

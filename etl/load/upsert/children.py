@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
     from etl.api_record import Row
-    from etl.load.upsert.batch import Details
+    from etl.load.upsert.batch_and_counts import Details
 
 Changed = dict[str, dict[str, list["Row"]]]
 """By table: the stored rows of each task whose rows differ from the new ones."""

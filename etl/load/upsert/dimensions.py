@@ -33,7 +33,7 @@ from etl.load.database.bulk_statements import fill, stored_ids, write_each
 from etl.load.database.dialect import create_temporary, insert_by
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
 from etl.load.upsert import daily_counts, refresh_derived
-from etl.load.upsert.batch import Batch, Details
+from etl.load.upsert.batch_and_counts import Batch, Details
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from etl.load.upsert.batch import Batch
+    from etl.load.upsert.batch_and_counts import Batch
 
 
 def records(connection: Connection, source_id: int, *, after: str, most: int) -> list[tuple[str, str]]:

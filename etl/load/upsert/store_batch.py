@@ -1,10 +1,12 @@
 """Stores a batch: what its tasks name, then the tasks by one of two writers; storing it twice changes nothing.
 
-Tasks that are not stored yet go straight into their tables. The others are compared with what is stored, and merged.
+Tasks that are not stored yet go straight into their tables: nothing is compared, and no history is written. The others
+are compared with what is stored, and merged.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import repeat
 
@@ -12,11 +14,11 @@ from sqlalchemy import Connection
 
 from etl.api_record import Row
 from etl.exact_json import canonical, read
-from etl.load.database.bulk_statements import stored_ids
+from etl.load.database.bulk_statements import fill, stored_ids
 from etl.load.database.errors import UnstorableError
-from etl.load.schema.task_tables import tasks
-from etl.load.upsert import daily_counts, dimensions, insert_only, merge, refresh_derived
-from etl.load.upsert.batch import Batch, Counts, Details, Rejected
+from etl.load.schema.task_tables import CHILDREN, tasks
+from etl.load.upsert import daily_counts, dimensions, merge_stored_tasks, refresh_derived
+from etl.load.upsert.batch_and_counts import Batch, Counts, Details, Rejected
 
 
 def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime, takes_back: bool = False) -> Counts:
@@ -44,11 +46,31 @@ def _store_tasks(connection: Connection, batch: Batch, *, run_id: int, now: date
     new = {key: found for key, found in newest.items() if key not in stored}
     counts = Counts(inserted=len(new), repeated=len(batch.tasks) - len(newest))
     if new:
-        insert_only.insert(connection, source_id, new, run_id=run_id, now=now)
+        insert_new_tasks(connection, source_id, new, run_id=run_id, now=now)
     if stored:
         known = {key: found for key, found in newest.items() if key in stored}
-        counts += merge.merge(connection, known, run_id=run_id, now=now, takes_back=takes_back)
+        counts += merge_stored_tasks.merge(connection, known, run_id=run_id, now=now, takes_back=takes_back)
     return counts
+
+
+def insert_new_tasks(
+    connection: Connection, source_id: int, new: Mapping[str, tuple[Row, Details]], *, run_id: int, now: datetime
+) -> None:
+    """Insert tasks of a source that are not stored yet, by ``_id``, and add them to the daily counts."""
+    own = {"first_seen_at": now, "stored_at": now, "run_id": run_id}
+    rows = [
+        {**task, **own, "first_updated_at": task["updated_at"], "deleted_at": inactive_since(task, now)}
+        for task, _ in new.values()
+    ]
+    fill(connection, tasks, rows)
+    for table in CHILDREN:
+        fill(connection, table, [row for _, details in new.values() for row in details.get(table.name, ())])
+    daily_counts.add_new(connection, source_id, rows, now=now)
+
+
+def inactive_since(task: Row, now: datetime) -> datetime | None:
+    """Return when a task became inactive by its own record, ``now`` if it has no dates; None if it is active."""
+    return (task["updated_at"] or task["created_at"] or now) if task["is_active"] is False else None
 
 
 def newest_of_each(batch: Batch) -> dict[str, tuple[Row, Details]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
+from etl.sandbox.data.arrivals_and_statuses import SupportDesk
 from etl.sandbox.data.sample_values import (
     CHANNELS,
     CUSTOM_FIELDS,
@@ -18,7 +19,6 @@ from etl.sandbox.data.sample_values import (
     SUBJECTS,
     identifier,
 )
-from etl.sandbox.data.support_desk import SupportDesk
 from etl.sandbox.data.timestamps import DAY_MS, SECOND_MS, format_timestamp, round_down
 from etl.sandbox.options import Options
 

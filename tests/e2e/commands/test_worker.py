@@ -19,8 +19,8 @@ from procrastinate import App, PsycopgConnector
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, text
 
-from etl.cli.account_syncs import AccountSyncs
 from etl.cli.commands.transfer import worker as command
+from etl.cli.worker_syncs import AccountSyncs
 from etl.errors import DatabaseError
 from etl.jobs.schedule_sources import due_accounts
 from etl.load.database.engine import open_engine

@@ -10,7 +10,7 @@ from sqlalchemy import Table, select
 from etl.load.database.engine import reading
 from etl.load.schema.dimension_tables import agents, users
 from etl.load.schema.task_tables import CHILDREN, task_fields, task_participants, task_tags
-from etl.load.upsert.batch import Batch
+from etl.load.upsert.batch_and_counts import Batch
 from etl.load.upsert.store_batch import store
 from tests.integration.conftest import NOW, Database, minute
 from tests.integration.load.test_store import task

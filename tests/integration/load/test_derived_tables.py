@@ -12,12 +12,12 @@ from sqlalchemy import delete, text
 
 from etl.jobs.diagnostics.check_derived import differences_from_views
 from etl.load.database.engine import reading
-from etl.load.queries import mark_deleted_tasks, present_tasks
+from etl.load.queries import mark_deleted_tasks, stored_tasks
 from etl.load.schema.dimension_tables import statuses
 from etl.load.schema.task_tables import daily_counts, status_intervals, task_changes, task_progress, tasks
 from etl.load.schema.views import VIEWS
-from etl.load.upsert import erase
-from etl.load.upsert.batch import Batch
+from etl.load.upsert import forget_task_rows
+from etl.load.upsert.batch_and_counts import Batch
 from etl.load.upsert.store_batch import store
 from tests.integration.conftest import Database, minute
 from tests.integration.load.test_store import named, task
@@ -64,17 +64,17 @@ def obey(database: Database, order: tuple[Any, ...], categories: dict[str, Any],
         key = f"t-{what[0]}"
         with database.engine.begin() as connection:
             if kind == "mark":
-                versions = present_tasks.versions_without(connection, database.source_id, "updatedAt")
-                versions |= present_tasks.versions_between(
+                versions = stored_tasks.versions_without(connection, database.source_id, "updatedAt")
+                versions |= stored_tasks.versions_between(
                     connection, database.source_id, "updatedAt", minute(-DAY), minute(99 * DAY)
                 )
                 gone = {key: versions[key]} if key in versions else {}
                 mark_deleted_tasks.mark(
                     connection, database.source_id, gone, run_id=database.run_id, now=minute(7 * DAY)
                 )
-            elif erase.record_of(connection, database.source_id, key) is not None:
+            elif forget_task_rows.record_of(connection, database.source_id, key) is not None:
                 row = task(key, 3 * DAY, created_at=minute(0), raw="{}")
-                erase.erase(connection, row, run_id=database.run_id, now=minute(8 * DAY))
+                forget_task_rows.erase(connection, row, run_id=database.run_id, now=minute(8 * DAY))
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -23,7 +23,7 @@ from etl.errors import DatabaseError, EtlError
 from etl.load.database.engine import open_engine, reading
 from etl.load.schema import migrate
 from etl.load.schema.task_tables import tasks
-from etl.load.upsert.batch import Batch
+from etl.load.upsert.batch_and_counts import Batch
 from etl.load.upsert.store_batch import store
 from tests.conftest import CHECKOUT, clean_environment
 from tests.integration.conftest import NOW, Database

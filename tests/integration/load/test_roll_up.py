@@ -8,7 +8,7 @@ from sqlalchemy import insert, select, update
 
 from etl.load.database.engine import reading
 from etl.load.ledger import runs, schedules, watermarks
-from etl.load.ledger.retention import roll_up_quiet_runs
+from etl.load.ledger.prune_old_rows import roll_up_quiet_runs
 from etl.load.queries.status import run_rows
 from etl.load.schema.ledger_tables import sync_runs
 from tests.integration.conftest import NOW, Database, minute

@@ -20,7 +20,7 @@ from etl.exact_json import canonical
 from etl.load.database.engine import reading
 from etl.load.schema.dimension_tables import cases, priorities, statuses
 from etl.load.schema.task_tables import status_intervals, task_changes, task_progress, tasks
-from etl.load.upsert.batch import Batch, Counts, Rejected, concatenate
+from etl.load.upsert.batch_and_counts import Batch, Counts, Rejected, concatenate
 from etl.load.upsert.dimensions import store_people_and_queues
 from etl.load.upsert.store_batch import store, store_what_fits
 from etl.transform import Stream, TaskRows, transform

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Table, Text, cast, delete, insert, select
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.load.schema.ledger_tables import source_offsets
 from etl.load.schema.task_tables import metadata
-from etl.load.upsert import dimensions, merge
-from etl.load.upsert.batch import Batch, Counts
+from etl.load.upsert import dimensions, merge_stored_tasks
+from etl.load.upsert.batch_and_counts import Batch, Counts
 from etl.load.upsert.store_batch import newest_of_each, store
 from etl.sandbox.data.generator import TaskGenerator
 from etl.sandbox.options import Options
@@ -47,7 +47,7 @@ def merge_all(connection: Connection, batch: Batch, *, run_id: int, takes_back: 
     """Store a batch by the writer that compares, new tasks and all."""
     dimensions.store_named(connection, batch)
     newest = newest_of_each(batch)
-    counts = merge.merge(connection, newest, run_id=run_id, now=NOW, takes_back=takes_back)
+    counts = merge_stored_tasks.merge(connection, newest, run_id=run_id, now=NOW, takes_back=takes_back)
     counts.repeated = len(batch.tasks) - len(newest)
     return counts
 

@@ -9,7 +9,7 @@ from etl.load.database.engine import reading
 from etl.load.ledger import watermarks
 from etl.load.schema.ledger_tables import watermarks as table
 from etl.load.schema.task_tables import tasks
-from etl.load.upsert.batch import Batch
+from etl.load.upsert.batch_and_counts import Batch
 from etl.load.upsert.store_batch import store
 from tests.integration.conftest import NOW, Database, minute
 from tests.integration.load.test_store import task

@@ -7,7 +7,7 @@ from threading import Event
 
 from etl.extract.http.response_page import Page
 from etl.jobs.pipeline.prefetch import prefetch
-from etl.load.upsert.batch import Batch
+from etl.load.upsert.batch_and_counts import Batch
 
 LONG, SHORT = 30.0, 0.001  # seconds
 

@@ -59,8 +59,8 @@ def worker(
     if stall_after < timedelta(seconds=1):
         raise click.UsageError("--stall-after is 1s or more.")
     _require_what_it_needs(common.load(need_sources=False).settings)
-    from etl.cli.account_syncs import AccountSyncs
     from etl.cli.open_database import open_database
+    from etl.cli.worker_syncs import AccountSyncs
     from etl.stop_request import graceful
     from etl.workers.account_queue import WorkerOptions, run_worker
     from etl.workers.queue_schema import make_queue

@@ -18,9 +18,8 @@ from etl.jobs.comparison.find_missing_tasks import undated_pages
 from etl.jobs.pipeline.capability_drift import check_filter
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
-from etl.load.queries import present_tasks
-from etl.load.queries.find_canary import Canary, find_canary_from
-from etl.load.queries.present_tasks import StoredState
+from etl.load.queries import stored_tasks
+from etl.load.queries.stored_tasks import Canary, StoredState, find_canary_from
 from etl.logs import get_logger
 
 log = get_logger()
@@ -99,14 +98,14 @@ class Slice(DeletionCandidates):
         rows = self.run.capabilities.current.limit() // 2
         return self.run.store.read(find_canary_from, start, among=rows)
 
-    def add(self, missing: present_tasks.Versions) -> None:
+    def add(self, missing: stored_tasks.Versions) -> None:
         """Add candidates; how many are likely is checked at the end of the slice."""
         self.gone |= missing
 
     def keep(self, page: Page) -> set[str]:
         """Store a page, explain its differences, and return the ids of its tasks."""
         known = {key for key in page.ids if key}
-        before = self.run.store.read(present_tasks.states_of, known)
+        before = self.run.store.read(stored_tasks.states_of, known)
         batch = self.run.transformer.transform(page)
         after = None
         if self._progress is not None:
@@ -117,7 +116,7 @@ class Slice(DeletionCandidates):
         ids = {task["_id"] for task in batch.tasks}
         self.clear(ids)
         if stored.counts.inserted or stored.counts.updated:
-            self._explain(before, self.run.store.read(present_tasks.states_of, known))
+            self._explain(before, self.run.store.read(stored_tasks.states_of, known))
         return ids
 
     def read_undated(self) -> None:

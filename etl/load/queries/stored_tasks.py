@@ -5,10 +5,11 @@ A task with ``isActive: false`` is deleted since that update; the server still c
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select, true
 
 from etl.load.database.dialect import by_ids
 from etl.load.schema.dimension_tables import statuses
@@ -22,6 +23,7 @@ Versions = dict[str, datetime | None]  # updated_at by _id: the version of each 
 
 _ROUNDINGS = (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1))
 _LOOKED_AT = 50
+_APART = timedelta(seconds=5)
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _COLUMNS = {"createdAt": tasks.c.created_at, "updatedAt": tasks.c.updated_at}
 
@@ -191,3 +193,38 @@ def creation_of_open(connection: Connection, source_id: int) -> dict[str, dateti
         )
     )
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A stored task that a page of the server must contain: it was changed long after its creation."""
+
+    id: str
+    created: datetime
+    updated: datetime
+
+
+def find_canary(connection: Connection, source_id: int, *, created_before: datetime | None = None) -> Canary | None:
+    """Return the latest changed task whose change and creation are far apart."""
+    old = true() if created_before is None else tasks.c.created_at < created_before - _APART
+    query = (
+        select(tasks.c["_id"], tasks.c.created_at, tasks.c.updated_at)
+        .where(is_of(source_id), tasks.c.deleted_at.is_(None), tasks.c.created_at < tasks.c.updated_at, old)
+        .order_by(tasks.c.updated_at.desc())
+        .limit(_LOOKED_AT)
+    )
+    found = (Canary(*row) for row in connection.execute(query))
+    return next((task for task in found if task.updated - task.created > _APART), None)
+
+
+def find_canary_from(connection: Connection, source_id: int, start: datetime, *, among: int) -> Canary | None:
+    """Return a task created long before ``start`` that is among the first ones updated since."""
+    own = tasks.c
+    query = (
+        select(own["_id"], own.created_at, own.updated_at)
+        .where(is_of(source_id), own.deleted_at.is_(None), own.updated_at >= start)
+        .order_by(own.updated_at)
+        .limit(among)
+    )
+    found = (Canary(*row) for row in connection.execute(query) if row.created_at is not None)
+    return next((task for task in found if task.created < start - _APART), None)

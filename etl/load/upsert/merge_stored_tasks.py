@@ -38,7 +38,7 @@ from etl.load.database.bulk_statements import fill
 from etl.load.database.dialect import by_ids, create_temporary, insert_by
 from etl.load.schema.task_tables import inactive_since, tasks
 from etl.load.upsert import change_history, children, refresh_derived
-from etl.load.upsert.batch import Counts, Details
+from etl.load.upsert.batch_and_counts import Counts, Details
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

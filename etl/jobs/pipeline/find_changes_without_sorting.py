@@ -12,7 +12,7 @@ from etl.extract.paging.split_windows import read_split_windows
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.run.ensure_capabilities import history_start
 from etl.jobs.run.run_context import RunContext
-from etl.load.queries import present_tasks
+from etl.load.queries import stored_tasks
 from etl.logs import get_logger
 
 log = get_logger()
@@ -22,15 +22,15 @@ _MOST_LEFT = 20  # moments of creation that are looked up one by one in a run
 
 def read_unresolved_tasks(run: RunContext, strategy: ReadStrategy) -> None:
     """Read and store the unresolved tasks, and those that were unresolved here and are no longer among them."""
-    open_before = run.store.read(present_tasks.creation_of_open)
-    stored = run.store.read(present_tasks.count)
+    open_before = run.store.read(stored_tasks.creation_of_open)
+    stored = run.store.read(stored_tasks.count)
     first = run.fetch(Query(unresolved=True, limit=1))
     if first.total is not None and first.total >= stored and len(open_before) < stored:
         log.info("unresolved.ignored", total=first.total, known=stored)
         return
     start, end = history_start(run, strategy.field), run.server_clock.earliest_start()
     if run.capabilities.current.any_range is False:  # long empty ranges before the oldest task take many requests
-        start = run.store.read(present_tasks.value_at, strategy.field, start, end) or end
+        start = run.store.read(stored_tasks.value_at, strategy.field, start, end) or end
     seen: set[str] = set()
     while start < end:
         stop = min(end, run.capabilities.current.latest_end(start))

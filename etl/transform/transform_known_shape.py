@@ -21,7 +21,7 @@ from etl.transform.convert_values import cut, ident, moment, text
 from etl.transform.custom_fields import EXAMPLE, is_field, value_columns
 from etl.transform.dimensions import case_of, priority_row, status_row
 from etl.transform.people import AGENT, QUEUE, USER, Mentions, NotPlainError, plain_value
-from etl.transform.task import due_of, is_due_name
+from etl.transform.transform_any_shape import due_of, is_due_name
 from etl.transform.transform_result import Stream, TaskRows
 
 _REMEMBERED = 2048  # bytes; longer values are not remembered

@@ -29,7 +29,7 @@ from etl.jobs.pipeline.outage_check import require_plausible, require_still_show
 from etl.jobs.run.options import not_marked
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, sources, windows
-from etl.load.queries import mark_deleted_tasks, present_tasks
+from etl.load.queries import mark_deleted_tasks, stored_tasks
 from etl.logs import get_logger
 
 log = get_logger()
@@ -77,7 +77,7 @@ def _known(run: RunContext) -> Differences:
     deleted = 0 if run.options.start is not None else not_marked(last.account)
     if deleted > 0:  # some may have been marked since, by kore-etl verify
         deleted -= run.store.read(mark_deleted_tasks.count_marked, since=last.ended_at)
-    absent = run.store.read(present_tasks.versions_of, run.source.absent_ids or ()) if deleted > 0 else ()
+    absent = run.store.read(stored_tasks.versions_of, run.source.absent_ids or ()) if deleted > 0 else ()
     return Differences(last.account["hidden"] or 0, max(0, deleted), frozenset(absent))
 
 
@@ -175,7 +175,7 @@ def _learn_inactive(run: RunContext) -> None:
     field = choose_strategy(capabilities).field
     if capabilities.counts_inactive is not None:
         return
-    moment = run.store.read(present_tasks.newest_inactive, field)
+    moment = run.store.read(stored_tasks.newest_inactive, field)
     if moment is not None:
         step = capabilities.smallest()
         run.fetch(window_query(Window(field, moment - step, moment + step), capabilities))
@@ -245,4 +245,4 @@ def _stored(run: RunContext) -> int:
     start, field = run.options.start, choose_strategy(run.capabilities.current).field
     if start is None:
         return run.count_stored()
-    return run.store.read(present_tasks.count_since, field, start) + run.store.read(present_tasks.count_without, field)
+    return run.store.read(stored_tasks.count_since, field, start) + run.store.read(stored_tasks.count_without, field)

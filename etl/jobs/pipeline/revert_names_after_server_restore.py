@@ -18,7 +18,7 @@ from etl.jobs.run.run_context import RunContext
 from etl.load.queries import mark_deleted_tasks
 from etl.load.schema.dimension_tables import DIMENSIONS, priorities, statuses
 from etl.load.upsert import dimensions
-from etl.load.upsert.batch import Batch
+from etl.load.upsert.batch_and_counts import Batch
 from etl.logs import get_logger
 
 log = get_logger()
