@@ -32,7 +32,10 @@ log = get_logger()
 
 @dataclass(slots=True)
 class Builder:
-    """Makes the clients of a run; sources of one account share one budget."""
+    """Makes the clients of a run; sources of one account share one budget.
+
+    Clients ``in_background`` have the setting ``backfill_percent`` of it while syncs are due.
+    """
 
     settings: Settings
     engine: Engine | None = None
@@ -41,6 +44,7 @@ class Builder:
     stored: StoredBudgets | None = None
     clock: Callable[[], datetime] = now
     on_wait: Callable[[float], None] = lambda _seconds: None
+    in_background: bool = False
 
     def client(self, source: SourceSettings) -> Client:
         """Return a client for a source."""
@@ -71,6 +75,7 @@ class Builder:
             on_retry=_log_retry,
             sleep=self.stop.sleep,
             stop=self.stop,
+            percent=settings.backfill_percent if self.in_background else 100,
         )
 
     def budget(self, source: SourceSettings) -> RateLimiter:

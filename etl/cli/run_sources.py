@@ -23,6 +23,7 @@ from etl.jobs.diagnostics.status import Identity
 from etl.jobs.run.lifecycle import exit_code_of, outcome_of, start_run
 from etl.jobs.run.options import RunCounters, account_text
 from etl.jobs.run.run_context import RunContext
+from etl.load.ledger.runs import BACKGROUND
 from etl.settings import Settings, SourceSettings
 from etl.stop_request import graceful
 from etl.times import format_time, now
@@ -63,7 +64,7 @@ def work_on_sources(
     with graceful() as stop:
         notifier = Notifier(settings, work.command, {stream for _, _, stream in configured})
         engine = opened or _opened(settings, notifier)
-        builder = Builder(settings, engine, stop, clock=clock)
+        builder = Builder(settings, engine, stop, clock=clock, in_background=work.command in BACKGROUND)
         for source in settings.sources if choose is None else choose(engine):
             with logs.bound(source=source.name):
                 try:

@@ -129,6 +129,7 @@ class Settings(_Model):
     )
     overlap: Duration = _accepted("a duration such as 5m, or seconds, at most 366d", timedelta(minutes=5), le=_YEAR)
     verify_within: Duration = _accepted("a duration such as 7d, at most 366d; 0 is off", timedelta(days=7), le=_YEAR)
+    backfill_percent: Whole = _accepted("a whole number from 1 to 100", 30, ge=1, le=100)
     settle: Duration = _accepted("a duration such as 10s, at most 1h", timedelta(seconds=10), le=_HOUR)
     timeout: Duration = _accepted(
         "a duration from 1ms to 1h, such as 30s", timedelta(seconds=30), ge=_MILLISECOND, le=_HOUR

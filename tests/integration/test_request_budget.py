@@ -9,13 +9,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime
 
 import orjson
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
+from etl.extract.http.rate_limiter import RateLimiter
 from etl.load.database.engine import open_engine
 from etl.load.ledger.request_budgets import StoredBudgets
+from etl.load.schema.ledger_tables import sources
 from etl.sandbox import Sandbox
 from tests.conftest import CHECKOUT, clean_environment
 
@@ -123,6 +126,34 @@ def test_threads_agree_on_every_version(budgets):
     for thread in threads:
         thread.join()
     assert budgets.of("a-1").read()[1:] == (80, "80")
+
+
+def test_backfills_of_many_processes_share_one_part(engine, budgets):
+    budgets.engine()
+    make_sync_due(engine)
+    begin, granted = threading.Barrier(6), []
+
+    def backfill() -> None:  # each with a limiter of its own, as a process has
+        budget = RateLimiter(50, store=budgets.of("a-1"))
+        begin.wait(20)
+        while budget.acquire(90.0, longest=0.0, percent=30) == 0:
+            granted.append(1)
+            budget.answered()
+
+    threads = [threading.Thread(target=backfill) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(granted) == 15
+
+
+def make_sync_due(engine: Engine) -> None:
+    names = {name: name for name in ("name", "base_url", "host", "stream_id")}
+    due = datetime(2020, 1, 1, tzinfo=UTC)
+    with engine.begin() as connection:
+        row = insert(sources).values(account_id="a-1", created_at=due, every=300, next_due_at=due, **names)
+        connection.execute(row)
 
 
 def test_a_run_counts_what_other_runs_have_sent(sandbox, environment, migrated_url, run_cli):

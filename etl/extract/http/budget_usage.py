@@ -30,12 +30,14 @@ class Held(NamedTuple):
 class Usage:
     """What an account's budget is used for at ``now``, by the store's clock.
 
-    ``answered`` has (time, requests) of answered requests, ``held`` the slots of each holder.
+    ``answered`` has (time, requests) of answered requests, ``held`` the slots of each holder. ``background`` has (time,
+    requests) of what was granted to backfills; ``answered`` and ``held`` have these requests as well.
     """
 
     now: float
     answered: list[tuple[float, int]] = field(default_factory=list)
     held: dict[str, list[Held]] = field(default_factory=dict)
+    background: list[tuple[float, int]] = field(default_factory=list)
     pause: tuple[float, float] = (0.0, 0.0)
     is_corrected: bool = False
 
@@ -51,6 +53,7 @@ class Usage:
             holder: [Held(*usage._moved(since, until), slots) for since, until, slots in several]
             for holder, several in stored["held"].items()
         }
+        usage.background = [(usage._moved(moment, moment)[1], requests) for moment, requests in stored["background"]]
         usage.pause = usage._moved(*stored["pause"])
         return usage
 
@@ -69,6 +72,7 @@ class Usage:
         stored = {
             "answered": _summed([each for each in self.answered if each[0] > longest], self.now, spans),
             "held": {holder: several for holder, several in held.items() if several},
+            "background": _summed([each for each in self.background if each[0] > longest], self.now, spans),
             "pause": self.pause,
         }
         return orjson.dumps(stored).decode()
@@ -90,6 +94,14 @@ class Usage:
         if self.pause[1] > self.now:
             return 0
         return min(span.limit - sum(slots for _, slots in self.moments(span.seconds)) for span in spans)
+
+    def is_background_over(self, percent: int, spans: list[Span]) -> bool:
+        """Tell whether one more request would let backfills have more than this part of a limit, but one at least."""
+        return any(
+            sum(requests for moment, requests in self.background if moment > self.now - span.seconds)
+            >= max(1, span.limit * percent // 100)
+            for span in spans
+        )
 
     def share(self, span: Span) -> float:
         """Return the share of a span's limit that is used, from 0.0 to 1.0."""

@@ -6,6 +6,9 @@ one span more. The server never counts more, however slow the network is, and al
 
 A process takes several slots at once while half of the budget is free, and gives unused ones back. So most requests
 cost no access to the store.
+
+A backfill has only a part of the budget while syncs are due. The statement that grants its request decides this: it
+fails if another request was granted meanwhile. A backfill takes no slots in advance.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ _POLL = 1.0  # seconds: a slot in use may come back at any time
 _REUSE = 10.0  # seconds in which a slot that was taken in advance can be used
 _IN_ADVANCE = 15  # a process takes at most this part of the budget in advance
 _LONGEST_PAUSE = HOUR
+_ALL = 100  # percent
 
 
 class BudgetStore(Protocol):
@@ -37,6 +41,9 @@ class BudgetStore(Protocol):
 
     def replace(self, version: int, text: str) -> bool:
         """Store the text, and return True; store nothing and return False if ``version`` is not the latest."""
+
+    def are_syncs_due(self) -> bool:
+        """Tell whether a scheduled sync of the account is due or at work."""
 
 
 class _InMemory:
@@ -54,6 +61,9 @@ class _InMemory:
             return False
         self._version, self._text = version + 1, text
         return True
+
+    def are_syncs_due(self) -> bool:
+        return False
 
 
 @dataclass(slots=True, eq=False)
@@ -102,12 +112,13 @@ class RateLimiter:
         self._may_come_back = False
         self.is_paused = False
 
-    def acquire(self, within: float = 0.0, *, longest: float | None = None) -> float:
+    def acquire(self, within: float = 0.0, *, longest: float | None = None, percent: int = _ALL) -> float:
         """Return 0.0 when one more request may be sent, and count it; its answer comes ``within`` this many seconds.
 
-        Return the seconds to wait, and count nothing, if they are more than ``longest``.
+        Return the seconds to wait, and count nothing, if they are more than ``longest``. All requests with a
+        ``percent`` under 100 have no more than this part of the budget while syncs are due, but one at least.
         """
-        while (wait := self._take(within)) > 0:
+        while (wait := self._take(within, percent)) > 0:
             if longest is not None and wait > longest:
                 return wait
             self._on_wait(wait)
@@ -162,20 +173,23 @@ class RateLimiter:
         """Return the shortest time for a number of requests from a full budget."""
         return max(max(0, (requests - 1) // span.limit) * span.seconds for span in self._spans)
 
-    def _take(self, within: float) -> float:
+    def _take(self, within: float, percent: int) -> float:
         with self._lock:
             now = self._monotonic()
-            lease = next((each for each in self._leases if each.unused and now + within <= each.expires), None)
+            usable = (each for each in self._leases if each.unused and now + within <= each.expires)
+            lease = next(usable, None) if percent == _ALL else None
             wait = 0.0
             if lease is None:
-                wait, lease = self._update(within=within)
+                wait, lease = self._update(within=within, percent=percent)
             if lease is not None:
                 lease.unused -= 1
                 lease.in_flight += 1
                 self._in_flight[get_ident()] = lease
             return wait
 
-    def _update(self, *, within: float | None = None, pause: float = 0.0) -> tuple[float, _Lease | None]:
+    def _update(
+        self, *, within: float | None = None, percent: int = _ALL, pause: float = 0.0
+    ) -> tuple[float, _Lease | None]:
         """Store this process's part of the usage; with ``within`` also take slots, or return the wait for one."""
         while True:
             read, (now, version, text) = self._monotonic(), self._store.read()
@@ -185,10 +199,14 @@ class RateLimiter:
             wait, lease = 0.0, None
             if within is not None:
                 wait = usage.wait(self._spans)
+                if not wait and percent < _ALL and self._must_leave(usage, percent):
+                    wait = _POLL
                 if not wait:
                     lasts = within + _REUSE
-                    lease = _Lease(now, now + lasts, read + lasts, self._slots(usage))
+                    lease = _Lease(now, now + lasts, read + lasts, self._slots(usage) if percent == _ALL else 1)
                     usage.held.setdefault(self._me, []).append(Held(lease.since, lease.until, lease.unused))
+                    if percent < _ALL:
+                        usage.background.append((now, 1))
                 self._may_come_back = any(each.until > now for several in usage.held.values() for each in several)
                 self.is_paused = usage.pause[1] > now
                 is_known = not (usage.is_corrected or self._answered or any(each.unused for each in self._leases))
@@ -214,6 +232,10 @@ class RateLimiter:
         usage.answered += [(usage.now - (read - moment), 1) for moment in self._answered]
         usage.held[self._me] = [Held(each.since, each.until, each.in_flight) for each in self._leases if each.in_flight]
         return usage
+
+    def _must_leave(self, usage: Usage, percent: int) -> bool:
+        """Tell whether a request has to be left to syncs."""
+        return usage.is_background_over(percent, self._spans) and self._store.are_syncs_due()
 
     def _slots(self, usage: Usage) -> int:
         """Return how many slots to take: several while half of the budget is free."""

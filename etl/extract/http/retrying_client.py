@@ -58,7 +58,8 @@ class Client:
     """Asks one server for pages, within its account's budget.
 
     ``latency`` is the shortest time that an answer took, ``newest_update`` the newest updatedAt of a page, and ``skew``
-    how far ``Date`` is ahead of this machine's clock.
+    how far ``Date`` is ahead of this machine's clock. ``percent`` is the part of the budget that it and its like have
+    while syncs are due.
     """
 
     def __init__(  # noqa: PLR0913 tests replace time
@@ -72,6 +73,7 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         stop: Stop | None = None,
+        percent: int = 100,
     ) -> None:
         self.usage = Usage()
         self.skew: timedelta | None = None
@@ -82,6 +84,7 @@ class Client:
         self._deadline = endpoint.deadline
         self._token = token
         self._budget = budget
+        self._percent = percent
         self._clock = clock
         self._on_retry = on_retry
         self._sleep = sleep
@@ -202,7 +205,8 @@ class Client:
     def _send(self, body: bytes, patience: _Patience) -> dict[str, Any]:
         self._stop.check()
         before, left = self._monotonic(), patience.left()
-        if wait := self._budget.acquire(self._transport.longest(left), longest=max(MINUTE, left)):
+        within, longest = self._transport.longest(left), max(MINUTE, left)
+        if wait := self._budget.acquire(within, longest=longest, percent=self._percent):
             full = f"the {self._budget.per_hour or 0:,} requests of this hour are used up"
             raise self._hour_is_full("the API wants no requests" if self._budget.is_paused else full, wait)
         patience.prolong(self._monotonic() - before)  # the account's other requests are not the server's fault

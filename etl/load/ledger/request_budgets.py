@@ -16,7 +16,8 @@ from sqlalchemy import ColumnElement, Double, Engine, bindparam, cast, extract, 
 from sqlalchemy.schema import CreateTable
 
 from etl.load.database.dialect import insert_into
-from etl.load.database.engine import open_engine, sqlite_file, sqlite_url
+from etl.load.database.engine import open_engine, reading, sqlite_file, sqlite_url
+from etl.load.ledger import schedules
 from etl.load.schema.ledger_tables import request_budgets
 
 SUFFIX = ".budget"
@@ -58,6 +59,12 @@ class StoredBudgets:
                 connection.execute(CreateTable(request_budgets, if_not_exists=True))
             self._file = file
         return self._file
+
+    def are_syncs_due(self, account_id: str) -> bool:
+        """Tell whether a scheduled sync of an account is due or at work."""
+        now = schedules.now(self._database)
+        with reading(self._database) as connection:
+            return schedules.is_account_busy(connection, account_id, now)
 
     def close(self) -> None:
         """Close the file."""
@@ -103,3 +110,11 @@ class StoredBudget:
                 first = first.on_conflict_do_nothing().execution_options(preserve_rowcount=True)
                 changed = connection.execute(first)
         return int(changed.rowcount) == 1
+
+    def are_syncs_due(self) -> bool:
+        """Tell whether a scheduled sync of the account is due or at work.
+
+        Raises:
+            DatabaseError: the database cannot be used.
+        """
+        return self._budgets.are_syncs_due(self._account_id)

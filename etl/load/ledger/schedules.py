@@ -12,7 +12,7 @@ from hashlib import blake2b
 from math import ceil, floor
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select, update
+from sqlalchemy import exists, func, select, update
 
 from etl import times
 from etl.load.database.engine import reading
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _USUAL_REQUESTS = 2  # of a sync, where none has ended yet
 _RUNS = 20  # the latest ones, whose mean counts
+_LONGEST_SYNC = timedelta(days=1)  # of a source that others wait for
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -82,6 +83,19 @@ def read_all(connection: Connection) -> list[Schedule]:
         )
         for row in rows
     ]
+
+
+def is_account_busy(connection: Connection, account_id: str, now: datetime) -> bool:
+    """Tell whether the sync of a source that has a schedule and is not paused is due, or at work since a day or less.
+
+    The row of a run that died says that it works, until the next run of its source.
+    """
+    own, run = sources.c, sync_runs.c
+    latest = (run.source_id == own.id) & (run.started_at > now - _LONGEST_SYNC)
+    works = exists().where(latest, run.state == "running", run.command == "sync")
+    scheduled = (own.account_id == account_id) & own.every.is_not(None) & ~own.paused
+    query = select(own.id).where(scheduled, (own.next_due_at <= now) | works).limit(1)
+    return connection.execute(query).first() is not None
 
 
 def usual_requests(connection: Connection, source_id: int) -> int:

@@ -7,8 +7,10 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from etl.jobs.backfill import Period, plan
+from etl.load.schema.ledger_tables import sources
 from etl.times import parse_time
 from tests.integration.mirror import NONE, Mirror
 
@@ -161,6 +163,25 @@ def test_a_backfill_yields_to_a_sync_not_to_a_backfill(sandbox, migrated_sqlite_
     assert process.poll() is None, "the sync came first"
     server.configure(latency_ms=0.0)
     assert process.wait(60) == 0
+
+
+def test_a_backfill_leaves_the_budget_to_due_syncs(sandbox, migrated_sqlite_url, start_cli):
+    server = sandbox(tasks=40, shape="eight", window_field="updatedAt")
+    mirrored = Mirror(server, migrated_sqlite_url, requests_per_minute="1000", backfill_percent="1")
+    mirrored.sync()
+    schedule = update(sources).values(every=300, next_due_at=datetime(2020, 1, 1, tzinfo=UTC))
+    with mirrored.engine.begin() as connection:
+        connection.execute(schedule)
+    server.reset_requests()
+    server.configure(cap=2)
+    process = start_cli("backfill", env=mirrored.settings)
+    wait_until(lambda: server.request_count == 10, "the backfill's part of the budget")
+    time.sleep(0.3)
+    assert server.request_count == 10
+    with mirrored.engine.begin() as connection:
+        connection.execute(schedule.values(paused=True))
+    assert process.wait(60) == 0
+    assert server.request_count > 20
 
 
 @pytest.mark.parametrize("is_whole", [True, False], ids=["all of history", "a part"])

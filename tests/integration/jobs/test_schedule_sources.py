@@ -80,6 +80,32 @@ def test_paused_and_unknown_sources_are_left_out(engine):
     assert due(engine, range(2)) == ["source-0"]
 
 
+def test_an_account_is_busy_while_a_sync_is_due_or_at_work(engine):
+    put(engine, 1)
+    change(engine, 1, next_due_at=NOW)
+    assert is_busy(engine)
+    assert not is_busy(engine, account="a-2")
+    change(engine, 1, paused=True)
+    assert not is_busy(engine)
+    change(engine, 1, paused=False, next_due_at=NOW + MINUTE)
+    assert not is_busy(engine)
+    for state, command, hours, busy in (
+        ("finished", "sync", 0, False),
+        ("running", "backfill", 0, False),
+        ("running", "sync", 25, False),
+        ("running", "sync", 23, True),
+    ):
+        run = {"state": state, "command": command, "started_at": NOW - 60 * hours * MINUTE}
+        with engine.begin() as connection:
+            connection.execute(insert(sync_runs).values(source_id=1, version="1", settings="{}", **run))
+        assert is_busy(engine) is busy
+
+
+def is_busy(engine: Engine, account: str = "a-1") -> bool:
+    with reading(engine) as connection:
+        return schedules.is_account_busy(connection, account, NOW)
+
+
 def test_two_processes_share_what_is_due(engine):
     for number in range(4):
         put(engine, number)

@@ -24,6 +24,7 @@ class Store:
     version: int = 0
     text: str = ""
     accesses: int = 0
+    syncs_due: bool = False
 
     def read(self) -> tuple[float, int, str]:
         self.accesses += 1
@@ -34,6 +35,9 @@ class Store:
             return False
         self.version, self.text = version + 1, text
         return True
+
+    def are_syncs_due(self) -> bool:
+        return self.syncs_due
 
 
 @dataclass
@@ -51,9 +55,9 @@ class Clock:
     def budget(self, per_minute: int, per_hour: int | None = None, store: Store | None = None) -> RateLimiter:
         return RateLimiter(per_minute, per_hour, store=store, monotonic=lambda: self.now, sleep=self.sleep)
 
-    def ask(self, budget: RateLimiter, *, latency: float = 0.0) -> None:
+    def ask(self, budget: RateLimiter, *, latency: float = 0.0, percent: int = 100) -> None:
         """Send a request and get its answer."""
-        budget.acquire(latency)
+        budget.acquire(latency, percent=percent)
         self.now += latency
         budget.answered()
 
@@ -283,3 +287,61 @@ def test_many_moments_are_never_counted_too_early():
         counted.append(clock.now)
     assert most_in(MINUTE, counted) <= 250
     assert most_in(HOUR, counted) <= 600
+
+
+grants = st.tuples(st.integers(0, 1), st.booleans(), st.floats(0, 20), st.floats(0, 5))
+
+
+@given(st.integers(1, 60), st.integers(1, 99), st.lists(grants, min_size=1, max_size=60))
+def test_backfills_never_exceed_their_part(per_minute, percent, sent):
+    """Two processes, each with backfills and syncs, share a store."""
+    clock = Clock()
+    store = Store(clock, syncs_due=True)
+    budgets = [clock.budget(per_minute, store=store) for _ in range(2)]
+    counted, granted = [], []
+    for who, is_backfill, pause, latency in sent:
+        clock.now += pause
+        budgets[who].acquire(latency, percent=percent if is_backfill else 100)
+        granted += [clock.now] if is_backfill else []
+        clock.now += latency
+        budgets[who].answered()
+        counted.append(clock.now)
+    assert most_in(MINUTE, counted) <= per_minute
+    assert not granted or most_in(MINUTE, granted) <= max(1, per_minute * percent // 100)
+
+
+def test_a_backfill_has_the_whole_budget_while_no_sync_is_due():
+    clock = Clock()
+    budget = clock.budget(50, store=Store(clock))
+    for _ in range(50):
+        clock.ask(budget, percent=30)
+    assert clock.slept == []
+
+
+def test_a_backfill_goes_on_a_second_after_the_last_sync():
+    clock = Clock()
+    store = Store(clock, syncs_due=True)
+    backfill, sync = (clock.budget(10, store=store) for _ in range(2))
+    for _ in range(3):
+        clock.ask(backfill, percent=30)
+    assert backfill.acquire(percent=30, longest=0.0) == 1.0
+    for _ in range(5):
+        clock.ask(sync)
+    store.syncs_due = False
+    clock.ask(backfill, percent=30)
+    assert clock.slept == []
+    store.syncs_due = True
+    clock.ask(sync)
+    assert clock.slept == [], "the last of the budget is a sync's"
+
+
+def test_a_backfill_has_its_part_also_of_a_full_account():
+    """Syncs that use all they get do not stop it."""
+    clock = Clock()
+    store = Store(clock, syncs_due=True)
+    backfill, sync = (clock.budget(10, store=store) for _ in range(2))
+    for _ in range(7):
+        clock.ask(sync)
+    for _ in range(3):
+        clock.ask(backfill, percent=30)
+    assert clock.slept == []
