@@ -38,6 +38,11 @@ _DURATION = re.compile(
 _BARE_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
+def now() -> datetime:
+    """Return the time of this machine."""
+    return to_milliseconds(datetime.now(UTC))
+
+
 def parse_time(value: object) -> datetime | None:
     """Return the time of an API's value or a setting; None if it is missing.
 

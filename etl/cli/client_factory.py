@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import DatabaseError
@@ -19,7 +19,7 @@ from etl.load.ledger.request_budgets import StoredBudgets
 from etl.logs import get_logger
 from etl.settings import describe
 from etl.stop_request import Stop
-from etl.times import to_milliseconds
+from etl.times import now
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -28,11 +28,6 @@ if TYPE_CHECKING:
     from etl.settings import Settings, SourceSettings
 
 log = get_logger()
-
-
-def now() -> datetime:
-    """Return the time, to the millisecond."""
-    return to_milliseconds(datetime.now(UTC))
 
 
 @dataclass(slots=True)

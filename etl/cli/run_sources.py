@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from etl import logs
-from etl.cli.client_factory import Builder, now
+from etl.cli.client_factory import Builder
 from etl.cli.notify.notices import Notifier, Outcome
 from etl.cli.open_database import open_database
 from etl.cli.output import counted, print_json
@@ -26,7 +26,7 @@ from etl.jobs.run.run_context import RunContext
 from etl.load.ledger.runs import BACKGROUND
 from etl.settings import Settings, SourceSettings
 from etl.stop_request import graceful
-from etl.times import format_time
+from etl.times import format_time, now
 
 log = logs.get_logger()
 

@@ -7,10 +7,9 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from etl.errors import ConfigError
-from etl.jobs.run.source_lease import command_lock
+from etl.jobs.diagnostics.status import with_true_state
 from etl.load.database.engine import reading
 from etl.load.ledger import schedules, sources
-from etl.load.ledger.sources import identity
 from etl.load.queries import status
 from etl.times import format_duration
 
@@ -64,13 +63,14 @@ def due_accounts(engine: Engine, configured: Collection[SourceSettings], *, now:
 
 
 def make_broken_off_due(engine: Engine, accounts: Collection[str], *, now: datetime) -> None:
-    """Let sources of some accounts be due now whose sync died: its row says that it runs, and no lock is held."""
+    """Let sources of some accounts be due now whose sync died."""
     with reading(engine) as connection:
-        found = [each for each in schedules.read_all(connection) if each.identity[1] in accounts]
-        running = [each for each in found if status.latest_run(connection, each.source_id, state="running")]
-    for each in running:
-        if not command_lock(engine, "sync", identity(*each.identity)).is_held():
-            with engine.begin() as connection:
+        mine = [each for each in schedules.read_all(connection) if each.identity[1] in accounts]
+        runs = [status.latest_run(connection, each.source_id, commands=["sync"], state="running") for each in mine]
+        states = [run and with_true_state(connection, run)["state"] for run in runs]
+    with engine.begin() as connection:
+        for each, state in zip(mine, states, strict=True):
+            if state == "abandoned":
                 schedules.make_due(connection, each.identity, now)
 
 

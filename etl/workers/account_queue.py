@@ -152,7 +152,6 @@ async def _work(address: str, options: WorkerOptions, work: AccountWork, stop: S
         "stalled_worker_timeout": _FORGOTTEN * stall,
     }
     async with accounts.open_async():
-        await _end_silent_sessions(connector, stall)
         queues = [_queue_of(account) for account in options.accounts]
         # Ticks have a worker of their own, so that they never wait for a sync.
         of_accounts = Worker(accounts, queues=queues, concurrency=options.threads, **usual)
@@ -190,9 +189,9 @@ async def _give_signs_of_life(worker: Any, connector: Any, options: WorkerOption
     await connector.execute_query_async(_REGISTER, id=worker.worker_id, accounts=len(options.accounts), **own)
     stall = options.stall_after.total_seconds()
     while True:
+        await _end_silent_sessions(connector, stall)
         await asyncio.to_thread(work.tell)
         await asyncio.sleep(stall / 3)
-        await _end_silent_sessions(connector, stall)
 
 
 async def _end_silent_sessions(connector: Any, stall: float) -> None:

@@ -13,7 +13,6 @@ import orjson
 from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
-from etl.cli.client_factory import now
 from etl.cli.open_database import open_database
 from etl.cli.run_sources import Work, work_on_sources
 from etl.jobs.backfill import Period, backfill
@@ -23,6 +22,7 @@ from etl.load.database.engine import reading
 from etl.load.ledger.request_budgets import StoredBudgets
 from etl.sandbox import Sandbox
 from etl.settings import load_settings
+from etl.times import now
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,8 +71,11 @@ class CapabilityTracker:
             "probe.finished", requests=self.probed.requests, answered=answered, unknown=self.current.unknown()
         )  # fmt: skip
 
-    def learn(self, capabilities: ServerCapabilities, *changed: str) -> None:
-        """Keep what was found out, and log the questions whose answer ``changed``."""
+    def learn(self, capabilities: ServerCapabilities, *changed: str, is_certain: bool = True) -> None:
+        """Keep what was found out, and log the questions whose answer ``changed``.
+
+        Where it is not ``is_certain``, the next run's probe asks again.
+        """
         before, self.current = self.current, capabilities.with_overrides(self._overrides)
         for question in changed:
             log.warning(
@@ -82,7 +85,7 @@ class CapabilityTracker:
                 now=getattr(self.current, question),
                 evidence=self.current.evidence.get(question),
             )
-        self._store.write(sources.remember, capabilities.to_json(), self._clock())
+        self._store.write(sources.remember, capabilities.to_json(), self._clock() if is_certain else None)
 
     def learn_page_rows(self, rows: int, evidence: str) -> None:
         """Ask for no more rows a page in this run, even if the settings say otherwise, and keep that."""
@@ -104,8 +107,7 @@ class CapabilityTracker:
         if self._overrides.get(question) is not None:
             raise ApiError(f"{drift}; it is set by hand: correct or remove the setting {question}") from drift
         if question in self._corrected or drift.answer == "neither":
-            self.learn(self.current.with_answer(question, None, drift.evidence), question)
-            self._store.write(sources.put, probed_at=None)
+            self.learn(self.current.with_answer(question, None, drift.evidence), question, is_certain=False)
             raise ApiError(f"{drift}; what this server does cannot be read exactly") from drift
         self._corrected.add(question)
         self.learn(self.current.with_answer(question, drift.answer, drift.evidence), question)
@@ -139,7 +141,7 @@ def history_start(run: RunContext, field: Field, *, look_before: bool = False) -
     if start is None:
         return run.server_clock.earliest_start() - _NEAR_ENOUGH
     start = min(start, run.server_clock.earliest_start()).replace(microsecond=0)  # a task may be younger than this run
-    run.store.write(sources.set_history_start, start)
+    run.store.write(sources.put, history_start=start)
     return start
 
 

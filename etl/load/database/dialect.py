@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ARRAY, Text, any_, literal, text
+from sqlalchemy import ARRAY, any_, literal, text
 from sqlalchemy.schema import CreateTable
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def insert_by(dialect: str, table: Table) -> Any:
 
 
 def by_ids(
-    connection: Connection, column: ColumnElement[str], ids: Iterable[str], *others: ColumnElement[str]
+    connection: Connection, column: ColumnElement[Any], ids: Iterable[str | int], *others: ColumnElement[Any]
 ) -> Iterator[tuple[ColumnElement[bool], ...]]:
     """Yield conditions that together select the rows with these ids, one for each column.
 
@@ -51,7 +51,7 @@ def by_ids(
     every, columns = list(ids), (column, *others)
     if connection.dialect.name == "postgresql":
         if every:
-            yield tuple(each == any_(literal(every, ARRAY(Text))) for each in columns)
+            yield tuple(each == any_(literal(every, ARRAY(column.type))) for each in columns)
         return
     for start in range(0, len(every), _MOST_PARAMETERS):
         some = every[start : start + _MOST_PARAMETERS]

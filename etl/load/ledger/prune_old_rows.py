@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Text, cast, delete, func, literal_column, or_, select, update
 
 from etl.errors import ExitCode
+from etl.load.database.dialect import by_ids
 from etl.load.ledger.rejected_records import is_counted
 from etl.load.ledger.windows import is_read_again
 from etl.load.schema.ledger_tables import rejected_records, sync_runs, sync_windows, watermarks
@@ -78,8 +79,8 @@ def drop_runs(connection: Connection, source_id: int, before: datetime) -> int:
     cut_off = (_RUN.id > func.coalesce(mark, 0)) & (_RUN.state != "finished") & (_RUN.inserted + _RUN.updated > 0)
     kept = or_(_RUN.id == func.coalesce(mark, 0), cut_off, _RUN.id.in_(latest), _RUN.id.in_(ended_well))
     ids = list(connection.execute(select(_RUN.id).where(*old, ~kept)).scalars())
-    for some in _in_parts(ids):
-        connection.execute(delete(sync_runs).where(_RUN.id.in_(some)))
+    for (some,) in by_ids(connection, _RUN.id, ids):
+        connection.execute(delete(sync_runs).where(some))
     return len(ids)
 
 
@@ -185,15 +186,9 @@ def _merge(connection: Connection, pieces: Sequence[_Piece]) -> int:
 
 
 def _delete_windows(connection: Connection, ids: Sequence[int], heir: int | None = None) -> None:
-    met_in = rejected_records.c.window_id
-    for some in _in_parts(ids):
-        connection.execute(update(rejected_records).where(met_in.in_(some)).values(window_id=heir))
-        connection.execute(delete(sync_windows).where(_WINDOW.id.in_(some)))
-
-
-def _in_parts(ids: Sequence[int], size: int = 500) -> Iterator[Sequence[int]]:
-    for first in range(0, len(ids), size):
-        yield ids[first : first + size]
+    for some, met_in in by_ids(connection, _WINDOW.id, ids, rejected_records.c.window_id):
+        connection.execute(update(rejected_records).where(met_in).values(window_id=heir))
+        connection.execute(delete(sync_windows).where(some))
 
 
 def _deleted(connection: Connection, table: Any, *where: ColumnElement[bool]) -> int:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import exists, func, select, update
 
+from etl import times
 from etl.load.database.engine import reading
-from etl.load.ledger.sources import identity
+from etl.load.ledger.sources import identity, is_source
 from etl.load.schema.ledger_tables import sources, sync_runs
-from etl.times import to_milliseconds
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Engine
@@ -62,9 +62,9 @@ def next_due(source: tuple[str, str, str], every: timedelta, after: datetime) ->
 def now(engine: Engine) -> datetime:
     """Return the time by which a source is due: PostgreSQL's, because the clocks of machines differ."""
     if engine.dialect.name != "postgresql":
-        return to_milliseconds(datetime.now(UTC))
+        return times.now()
     with reading(engine) as connection:
-        return to_milliseconds(connection.execute(select(func.clock_timestamp())).scalar_one())
+        return times.to_milliseconds(connection.execute(select(func.clock_timestamp())).scalar_one())
 
 
 def read_due(connection: Connection, now: datetime, account: str | None = None) -> list[Schedule]:
@@ -135,9 +135,8 @@ def claim(connection: Connection, schedule: Schedule, now: datetime) -> bool:
 
 def make_due(connection: Connection, source: tuple[str, str, str], now: datetime) -> None:
     """Let a source that has a schedule be due now, if it is due later."""
-    own = sources.c
-    mine = (own.host == source[0]) & (own.account_id == source[1]) & (own.stream_id == source[2])
-    connection.execute(update(sources).where(mine, own.next_due_at > now).values(next_due_at=now))
+    is_later = sources.c.next_due_at > now
+    connection.execute(update(sources).where(is_source(*source), is_later).values(next_due_at=now))
 
 
 def put(

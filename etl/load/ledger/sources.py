@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import orjson
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from etl.api_record import Row
 from etl.errors import ConfigError
@@ -53,7 +53,7 @@ def register(
     before = moved_from(connection, name=name, base_url=base_url, account_id=account_id, stream_id=stream_id)
     if before is not None:
         raise unsettled_move(name, before, base_url)
-    same = (sources.c.host == host) & (sources.c.account_id == account_id) & (sources.c.stream_id == stream_id)
+    same = is_source(host, account_id, stream_id)
     row = connection.execute(select(sources).where(same)).one_or_none()
     if row is None:
         values = {"name": name, "base_url": base_url, "host": host, "account_id": account_id, "stream_id": stream_id}
@@ -66,6 +66,16 @@ def register(
         row.verify_position, row.verified_until,
         row.missing_searched, row.missing_searched_at, row.collapse_accepted_at, row.absent_ids,
     )  # fmt: skip
+
+
+def is_source(host: str, account_id: str, stream_id: str) -> ColumnElement[bool]:
+    """Return the condition for a source's row."""
+    return (sources.c.host == host) & is_stream(account_id, stream_id)
+
+
+def is_stream(account_id: str, stream_id: str) -> ColumnElement[bool]:
+    """Return the condition for the rows of an account's stream, on whatever host."""
+    return (sources.c.account_id == account_id) & (sources.c.stream_id == stream_id)
 
 
 def host_of(base_url: str) -> str:
@@ -81,8 +91,8 @@ def identity(host: str, account_id: str, stream_id: str) -> str:
 def moved_from(connection: Connection, *, name: str, base_url: str, account_id: str, stream_id: str) -> str | None:
     """Return the old base_url of a source of this name, account and stream if its host differs, else None."""
     own = sources.c
-    same = (own.account_id == account_id, own.stream_id == stream_id)
-    known = {row.host: row for row in connection.execute(select(own.host, own.name, own.base_url).where(*same))}
+    query = select(own.host, own.name, own.base_url).where(is_stream(account_id, stream_id))
+    known = {row.host: row for row in connection.execute(query)}
     if host_of(base_url) in known:
         return None
     return next((row.base_url for row in known.values() if row.name == name), None)
@@ -97,15 +107,13 @@ def unsettled_move(name: str, before: str, base_url: str) -> ConfigError:
 
 def move(connection: Connection, *, name: str, base_url: str, account_id: str, stream_id: str) -> None:
     """Give a source its new host: its server has moved."""
-    own = sources.c
-    mine = (own.name == name, own.account_id == account_id, own.stream_id == stream_id)
-    connection.execute(update(sources).where(*mine).values(base_url=base_url, host=host_of(base_url)))
+    mine = (sources.c.name == name) & is_stream(account_id, stream_id)
+    connection.execute(update(sources).where(mine).values(base_url=base_url, host=host_of(base_url)))
 
 
-def remember(connection: Connection, source_id: int, capabilities: dict[str, Any], now: datetime) -> None:
-    """Store the capabilities."""
-    values = {"capabilities": orjson.dumps(capabilities).decode(), "probed_at": now}
-    connection.execute(update(sources).where(sources.c.id == source_id).values(**values))
+def remember(connection: Connection, source_id: int, capabilities: dict[str, Any], probed_at: datetime | None) -> None:
+    """Store the capabilities; without ``probed_at`` the next run's probe asks what is unknown."""
+    put(connection, source_id, capabilities=orjson.dumps(capabilities).decode(), probed_at=probed_at)
 
 
 def put(connection: Connection, source_id: int, /, **values: object) -> None:
@@ -117,16 +125,6 @@ def remember_absent(connection: Connection, source_id: int, ids: Iterable[str]) 
     """Store which tasks are deleted on the server and wait to be marked."""
     kept = sorted(ids)
     put(connection, source_id, absent_ids=orjson.dumps(kept).decode() if kept else None)
-
-
-def set_history_start(connection: Connection, source_id: int, start: datetime) -> None:
-    """Store where the history of this source begins."""
-    connection.execute(update(sources).where(sources.c.id == source_id).values(history_start=start))
-
-
-def rename(connection: Connection, source_id: int, name: str) -> None:
-    """Give a source another name."""
-    connection.execute(update(sources).where(sources.c.id == source_id).values(name=name))
 
 
 def row_counts(connection: Connection, source_id: int) -> dict[str, int]:

@@ -32,7 +32,7 @@ def test_a_quiet_sync_commits_twice(mirrored: Mirror) -> None:
 def test_a_request_commits_what_was_held(mirrored: Mirror) -> None:
     def work(run: RunContext) -> None:
         assert run.store.is_holding  # the run's own row
-        run.store.write(sources.rename, "other")
+        run.store.write(sources.put, name="other")
         run.fetch(Query(limit=1))
         assert not run.store.is_holding
         assert mirrored.value("select name from sources") == "other"
@@ -45,7 +45,7 @@ def test_an_error_rolls_back_all_that_is_held_and_its_counts(mirrored: Mirror) -
     def work(run: RunContext) -> None:
         run.store.commit()
         run.store.hold()
-        run.store.write(sources.rename, "other")
+        run.store.write(sources.put, name="other")
         run.counters.inserted += 1
         with pytest.raises(DatabaseError):
             run.store.write(lambda connection, _source: connection.execute(insert(table).values(id=1)))

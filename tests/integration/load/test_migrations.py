@@ -317,7 +317,7 @@ def test_coverage_gaps_shows_what_no_window_covers(
     """Hours after NOW; history begins at 0, the watermark is at 10."""
     with migrated.begin() as connection:
         source_id, run_id = a_run(connection)
-        sources.set_history_start(connection, source_id, NOW)
+        sources.put(connection, source_id, history_start=NOW)
         watermarks.advance(connection, source_id, hour(10), run_id=run_id, now=NOW)
         for start, end in covered:
             a_window(connection, source_id, run_id, start, end)
@@ -338,7 +338,7 @@ def test_one_source_covers_nothing_of_another(migrated: Engine) -> None:
     with migrated.begin() as connection:
         for stream in ("s-1", "s-2"):
             source_id, run_id = a_run(connection, stream)
-            sources.set_history_start(connection, source_id, NOW)
+            sources.put(connection, source_id, history_start=NOW)
             watermarks.advance(connection, source_id, hour(10), run_id=run_id, now=NOW)
         a_window(connection, source_id, run_id, 0, 10)
     assert found_gaps(migrated) == [(0, 10)]

@@ -129,10 +129,10 @@ def acknowledge(common: Common, numbers: tuple[int, ...], output: str) -> None:
       kore-etl rejected acknowledge
       kore-etl rejected acknowledge 3 4
     """
-    from etl.cli.client_factory import now
     from etl.cli.open_database import existing_database
     from etl.cli.output import counted, print_json
     from etl.load.ledger import rejected_records
+    from etl.times import now
 
     ids = sorted(set(numbers)) or None
     with existing_database(common.start(need_sources=False).settings) as engine, engine.begin() as connection:

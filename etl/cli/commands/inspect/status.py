@@ -35,12 +35,12 @@ def status(common: Common, source: str | None, max_age: timedelta | None, output
       kore-etl status
       kore-etl status --max-age 15m --output json | jq '.sources[] | {name, age, stale}'
     """
-    from etl.cli.client_factory import now
     from etl.cli.open_database import existing_database
     from etl.cli.output import print_json
     from etl.errors import ConfigError
     from etl.jobs.diagnostics.status import source_statuses
     from etl.load.database.engine import reading
+    from etl.times import now
     from etl.workers.queue_schema import read_queue
 
     moment = now()

@@ -39,11 +39,11 @@ def show(common: Common, output: str) -> None:
       kore-etl watermark show
       kore-etl watermark show --output json | jq '.[].watermark'
     """
-    from etl.cli.client_factory import now
     from etl.cli.open_database import existing_database
     from etl.cli.output import ago, print_json, print_table
     from etl.load.database.engine import reading
     from etl.load.queries import status
+    from etl.times import now
 
     with (
         existing_database(common.start(need_sources=False).settings, schema="newest") as engine,
@@ -76,11 +76,11 @@ def set_(common: Common, moment: datetime, source: str | None, force: bool, yes:
       kore-etl watermark set 2025-01-31 --yes
       kore-etl watermark set 2025-01-31T08:00:00Z --source europe
     """
-    from etl.cli.client_factory import now
     from etl.cli.open_database import open_database
     from etl.cli.run_sources import Work, work_on_sources
     from etl.load.database.engine import reading
     from etl.load.queries import status
+    from etl.times import now
 
     loaded = common.start(select=(source,) if source else ())
     chosen = _only(loaded.settings.sources)

@@ -42,10 +42,10 @@ def backup(common: Common, folder: Path | None, keep: int | None, output: str) -
       kore-etl backup --keep 7
       kore-etl backup --to /mnt/backups
     """
-    from etl.cli.client_factory import now
     from etl.cli.open_database import existing_database
     from etl.cli.output import print_json
     from etl.load.database.engine import sqlite_file
+    from etl.times import now
 
     with existing_database(common.start(need_sources=False).settings, schema="any") as engine:
         file = sqlite_file(engine)

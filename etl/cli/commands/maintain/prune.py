@@ -84,8 +84,8 @@ def _chosen(engine: Engine, select: Sequence[str]) -> list[Row]:
 
 
 def _prune_each(engine: Engine, sources: Sequence[Row], ages: Ages, *, dry_run: bool) -> tuple[int, list[Pruned]]:
-    from etl.cli.client_factory import now
     from etl.jobs.maintenance.prune import prune as job
+    from etl.times import now
 
     code, done = 0, []
     for source in sources:

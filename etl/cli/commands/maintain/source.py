@@ -79,7 +79,7 @@ def rename(common: Common, chosen: str, name: str) -> None:
         if any(each["name"] == name and each["id"] != row["id"] for each in found):
             raise ConfigError(f"{name} is the name of another source; see: kore-etl source list")
         with engine.begin() as connection:
-            sources.rename(connection, row["id"], name)
+            sources.put(connection, row["id"], name=name)
     common.say(f"{row['name']} is {name} now")
     if row["in_settings"] and loaded.names[_identity(row)] != name:
         before = loaded.names[_identity(row)]

@@ -27,9 +27,8 @@ class SinceOption(click.ParamType):  # type: ignore[type-arg]  # generic for the
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Read the option's text."""
-        from etl.cli.client_factory import now
         from etl.cli.options import MomentOption
-        from etl.times import parse_duration
+        from etl.times import now, parse_duration
 
         try:
             return now() - parse_duration(value)

@@ -69,9 +69,9 @@ def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo | Non
     if not timedelta(days=1) <= since <= _LONGEST:
         raise click.UsageError("--since must be from 1d to 3660d.")
     from etl.atomic_file import output_file
-    from etl.cli.client_factory import now
     from etl.cli.open_database import existing_database
     from etl.jobs.diagnostics.status import source_statuses
+    from etl.times import now
 
     try:
         from etl.report.period import period_until

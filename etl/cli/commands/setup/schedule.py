@@ -133,11 +133,11 @@ def set_(common: Common, chosen: tuple[str, ...], every: timedelta) -> None:
       kore-etl schedule set europe --every 5m
       * * * * *  /opt/kore-etl/bin/kore-etl sync --due --for 55s --quiet
     """
-    from etl.cli.client_factory import Builder, now
+    from etl.cli.client_factory import Builder
     from etl.cli.open_database import open_database
     from etl.cli.output import shown
     from etl.jobs.schedule_sources import put_schedule
-    from etl.times import format_duration
+    from etl.times import format_duration, now
 
     if every % timedelta(seconds=1) or not timedelta(seconds=1) <= every <= timedelta(days=366):
         raise click.UsageError("--every is in whole seconds, such as 30s, 5m or 1h; 366d at most.")
@@ -167,9 +167,8 @@ def list_(common: Common, output: str) -> None:
       kore-etl schedule list
       kore-etl schedule list --output json | jq '.[] | select(.seconds_late > 60)'
     """
-    from etl.cli.client_factory import now
     from etl.cli.output import print_json, print_table
-    from etl.times import format_duration
+    from etl.times import format_duration, now
 
     moment = now()
     with _schedules(common) as (_, found, loaded):
