@@ -6,6 +6,7 @@ and pydantic checks the result.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -181,8 +182,9 @@ def _selected(tables: Tables, above: Layer, select: Sequence[str]) -> list[tuple
     layers = [_merged(tables.top, layer, above) for layer in tables.sources or [{}]]
     names = [str(layer["name"].value).strip() if "name" in layer else "default" for layer in layers]
     labels = tables.labels if several else [""]
+    uses = Counter(names)
     for name, label in zip(names, labels, strict=True):
-        if names.count(name) > 1:
+        if uses[name] > 1:
             raise ConfigError(f"name ({label}): {name!r} stands for two sources; accepted: a name for each")
     for name in select:
         if name not in names:
