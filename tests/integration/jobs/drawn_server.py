@@ -39,7 +39,7 @@ DISTURBANCES: tuple[Mapping[str, Any], ...] = (
     {"duplicates": 0.5},
     {"shuffle": 0.5},
     {"foreign": 0.5},
-    {"short_pages": 0.5},
+    {"short_pages": 0.5, "has_more": "present", "totals": "present"},  # else nothing tells that rows are left out
     {"empty_pages": 0.2},
     {"dates": "ignored"},
     {"skip": "ignored"},
