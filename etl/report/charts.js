@@ -490,7 +490,7 @@
   offer("priority", data.priorities, 2);
   form.hidden = [...form.querySelectorAll("label")].every((label) => label.hidden);
   form.addEventListener("change", show);
-  form.addEventListener("reset", () => { setTimeout(show); });
+  form.querySelector("button").addEventListener("click", () => { form.reset(); show(); });
   form.addEventListener("submit", (event) => event.preventDefault());
   show();
   const drawAll = () => Object.keys(charts).forEach(draw);

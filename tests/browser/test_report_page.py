@@ -110,7 +110,6 @@ def test_a_choice_changes_numbers_charts_and_tables(show: Show, page_file: Path,
     page = show(page_file)
     before = texts(page, "#chart-agents tbody tr")
     page.get_by_role("combobox", name="Queue").select_option(label="Billing")
-    page.wait_for_selector("html[data-state=drawn]")
     wanted = asked(database, f"{OPEN} AND queue = 'Billing'")
     assert 0 < wanted < asked(database)
     assert numbers(page)["open"] == str(wanted)
@@ -120,7 +119,6 @@ def test_a_choice_changes_numbers_charts_and_tables(show: Show, page_file: Path,
     assert numbers(page)["open"] == str(asked(database, f"{OPEN} AND queue = 'Billing' AND priority = 'Medium'"))
     assert set(texts(page, "#waiting tbody td:nth-child(4)")) == {"Medium"}
     page.get_by_role("button", name="Show all").click()
-    page.wait_for_selector("html[data-state=drawn]")
     assert numbers(page)["open"] == str(asked(database))
     assert texts(page, "#chart-agents tbody tr") == before
 
@@ -132,7 +130,6 @@ def test_of_a_few_tasks_no_number_stands_twice_on_an_axis(show: Show, page_file:
         page.get_by_role("combobox", name="Queue").select_option(label=queue)
         for priority in page.locator("select[name=priority] option").all_text_contents():
             page.get_by_role("combobox", name="Priority").select_option(label=priority)
-            page.wait_for_selector("html[data-state=drawn]")
             for name in ("backlog", "flow", "ages", "agents", "queues"):
                 labels = texts(page, f"#chart-{name}:has(.drawing:not([hidden])) {LABELS}")
                 whole = [label for label in labels if label.isdecimal()]

@@ -191,6 +191,30 @@ def test_a_server_that_shows_nothing_has_an_outage(mirror, field, sort, full):
 
 
 @by_field
+def test_an_outage_in_the_middle_moves_no_watermark(mirror, field):
+    mirrored = mirror(window_field=field, sort="ignored", totals="missing", has_more="missing")
+    mirrored.sync()
+    before = mirrored.value("select value from watermarks")
+    mirrored.server.configure(outage="empty", outage_after=2, outage_seconds=1e6)
+    mirrored.server.change(update=5)
+    assert mirrored.sync().exit_code == 5
+    assert mirrored.value("select value from watermarks") == before
+
+
+def test_without_totals_each_outage_is_told(mirror):
+    mirrored = mirror(sort="ignored", totals="missing", has_more="missing", tasks=20)
+    mirrored.sync()
+    tasks = mirrored.server.tasks()
+    for _ in range(2):
+        mirrored.server.remove([task["_id"] for task in tasks])
+        assert mirrored.sync().exit_code == 5
+        mirrored.change("update sync_runs set started_at = '2020-01-01 00:00:00.000' where exit_code = 5")
+        assert [mirrored.sync().exit_code for _ in range(2)] == [3, 3]
+        mirrored.server.put(tasks)
+        assert [mirrored.sync().exit_code for _ in range(2)] == [0, 0]
+
+
+@by_field
 def test_a_collapsed_total_exits_3_until_it_is_confirmed(mirror, field):
     mirrored = mirror(window_field=field)
     mirrored.sync()

@@ -20,6 +20,8 @@ from etl.times import format_time
 _DAY = timedelta(days=1)
 _GRANULARITIES = (MILLISECOND, SECOND, timedelta(minutes=1), timedelta(hours=1), _DAY)
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+#: How far around a task to ask, and whether its instant came: a server may cut what is asked to any granularity.
+_MARGINS = ((timedelta(), True), *((granularity, False) for granularity in _GRANULARITIES[1:]))
 _APART = 5 * SECOND
 _FIELDS: tuple[Field, Field] = ("createdAt", "updatedAt")
 
@@ -56,7 +58,7 @@ def _learn_window_field(session: ProbeSession) -> None:
     if task is None:
         return
     instant_refused = False
-    for margin, inclusive in ((timedelta(), True), (SECOND, False)):
+    for margin, inclusive in _MARGINS:
         if session.known.ends_inclusive not in (None, inclusive):
             continue
         pages = {field: _around(session, task.moment(field), margin) for field in _FIELDS}
@@ -64,7 +66,7 @@ def _learn_window_field(session: ProbeSession) -> None:
         if field is not None:
             session.learn("window_field", field, f"{task}, came for its {field} alone")
             if not instant_refused:
-                session.learn("ends_inclusive", inclusive, _ends_evidence(task.moment(field), inclusive=inclusive))
+                _learn_from_margin(session, task.moment(field), margin, inclusive=inclusive)
             return
         instant_refused = all(page is None for page in pages.values())
         if any(page and page.records for page in pages.values()):
@@ -118,17 +120,24 @@ def _learn_ends(session: ProbeSession, field: Field) -> None:
     moment = _lonely_moment(session.records.values(), field)
     if moment is None:
         return
-    for margin, inclusive in ((timedelta(), True), (SECOND, False)):
+    for margin, inclusive in _MARGINS:
         page = _around(session, moment, margin)
         if page is None:
             return
         if moment in moments(page, field):
-            session.learn("ends_inclusive", inclusive, _ends_evidence(moment, inclusive=inclusive))
+            _learn_from_margin(session, moment, margin, inclusive=inclusive)
             return
 
 
+def _learn_from_margin(session: ProbeSession, moment: datetime, margin: timedelta, *, inclusive: bool) -> None:
+    """Learn from the smallest margin with which a task came; a second tells nothing of a shorter granularity."""
+    session.learn("ends_inclusive", inclusive, _ends_evidence(moment, inclusive=inclusive))
+    if margin > SECOND and not _is_edge(moment):
+        session.learn("granularity", margin, f"a task of {format_time(moment)} came with it as margin, not with less")
+
+
 def _ends_evidence(moment: datetime, *, inclusive: bool) -> str:
-    words = "came" if inclusive else "came with a second around it, but not"
+    words = "came" if inclusive else "came with some time around it, but not"
     return f"a task of {format_time(moment)} {words} when that instant was both dates"
 
 

@@ -18,7 +18,8 @@ from etl.jobs.maintenance.rebuild_from_raw import TRANSFORM, shape_from
 from etl.jobs.pipeline.revert_names_after_server_restore import versions
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.load.database.engine import reading
-from etl.load.queries import mark_deleted_tasks, status
+from etl.load.ledger import runs
+from etl.load.queries import mark_deleted_tasks
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
 from etl.load.schema.ledger_tables import sources
 from etl.load.schema.task_tables import CHILDREN, daily_counts, status_intervals, task_progress, tasks
@@ -77,13 +78,14 @@ def _of_records(connection: Connection, stream: Stream) -> Iterator[str]:
     """Compare what the records of a source's tasks say with their rows, 500 tasks at a time."""
     erased = forget_task_rows.forgotten_ids(connection, stream.source_id)
     transformer = BatchTransformer(stream, drop_fields=(), erased=erased, is_stream_named=False)
-    last, gone = "", mark_deleted_tasks.gone_ids(connection, stream.source_id)
+    after, gone = "", mark_deleted_tasks.gone_ids(connection, stream.source_id)
     # A task that the server no longer has may show a newer version, until reconcile marks it. Only a total that is
     # exactly what is stored tells that there is none: a hidden task may stand for one that is gone.
-    known = status.account(connection, stream.source_id)
-    is_whole = known is not None and known["stored_live"] + known["quarantined"] == known["server_total"]
-    while found := rebuild_rows.records(connection, stream.source_id, after=last, most=_AT_ONCE):
-        last = found[-1][0]
+    last = runs.last_account(connection, stream.source_id)
+    known = last.account if last else {}
+    is_whole = bool(known) and known["stored_live"] + known["quarantined"] == known["server_total"]
+    while found := rebuild_rows.records(connection, stream.source_id, after=after, most=_AT_ONCE):
+        after = found[-1][0]
         batch = transformer.transform_stored(text for key, text in found if key not in erased)
         yield from _of_tasks(connection, batch)
         for kept in CHILDREN:

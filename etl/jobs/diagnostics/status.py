@@ -12,7 +12,7 @@ from etl.api_record import Row
 from etl.extract.capabilities import ServerCapabilities
 from etl.jobs.run.source_lease import command_lock
 from etl.load.database.engine import reading
-from etl.load.ledger import windows
+from etl.load.ledger import runs, windows
 from etl.load.ledger.schedules import seconds_late
 from etl.load.ledger.sources import identity
 from etl.load.queries import status
@@ -97,7 +97,7 @@ def _identity(source: Row) -> Identity:
 
 def _source_status(connection: Connection, source: Row, now: datetime, most_age: timedelta | None) -> SourceStatus:
     key, watermark = source["id"], source["watermark"]
-    last_sync = status.latest_run(connection, key, commands=status.SYNCS, state="finished")
+    last_sync = status.latest_run(connection, key, commands=runs.SYNCS, state="finished")
     complete = _complete_until(watermark, last_sync)
     age = _seconds(now, complete)
     capabilities = ServerCapabilities.from_json(source["capabilities"])
@@ -105,6 +105,7 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
     oldest = status.oldest_reading(connection, key)
     answers = capabilities.to_json()
     del answers["evidence"]
+    account = runs.last_account(connection, key)
     latest = (status.latest_run(connection, key, state="running"), status.latest_run(connection, key))
     running, last_run = (run and with_true_state(connection, run) for run in latest)
     return SourceStatus(
@@ -127,7 +128,7 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
         tasks=live,
         deleted=deleted,
         rejected=status.kept_aside(connection, key),
-        account=status.account(connection, key),
+        account=account and account.account,
         gaps=windows.gaps(connection, key),
         unverified=windows.unverified(connection, key),
         oldest_reading=oldest,

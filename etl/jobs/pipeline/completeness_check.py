@@ -25,7 +25,7 @@ from etl.jobs.comparison.find_missing_tasks import (
     read_undated,
     search,
 )
-from etl.jobs.pipeline.outage_check import require_plausible
+from etl.jobs.pipeline.outage_check import require_plausible, require_still_shown
 from etl.jobs.run.options import not_marked
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, sources, windows
@@ -54,6 +54,7 @@ def take_account(run: RunContext, *, is_full: bool = False, again: bool = False)
         read_undated(run, again=again)
     if total is None:
         log.info("account.not_told", reason="the server tells no total")
+        require_still_shown(run)
         return
     require_plausible(run, Page([], total=total))
     if _missing(run, total, known) < 0:

@@ -6,7 +6,7 @@ accepted.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from etl.errors import ApiError
 from etl.extract.http.query import Query
@@ -29,30 +29,55 @@ def require_plausible(run: RunContext, page: Page | None = None) -> None:
     Raises:
         ApiError: it shows none, or far fewer than the last account, and has not said so for an hour.
     """
-    if not run.store.read(stored_tasks.is_any):
-        return
-    before = run.store.read(runs.last_total)
+    if run.store.read(stored_tasks.is_any):
+        _require_plausible(run, page)
+
+
+def require_still_shown(run: RunContext) -> None:
+    """Make sure at a run's end, where no total tells it, that an empty last answer was no outage.
+
+    Raises:
+        ApiError: as :func:`require_plausible` does; also if the run saw tasks and none is stored.
+    """
+    was_shown = run.fetch.client.newest_update is not None
+    if run.fetch.is_last_empty and (was_shown or run.store.read(stored_tasks.is_any)):
+        _require_plausible(run, None)
+
+
+def _require_plausible(run: RunContext, page: Page | None) -> None:
+    before, was_accepted = run.store.read(runs.last_total), run.source.collapse_accepted_at is not None
     query = Query(limit=1)
     last = run.fetch(query) if page is None else page
     for pause in _PAUSES:
         if _is_plausible(last, before):
-            return
+            if was_accepted and last.total is None:
+                run.store.write(sources.put, collapse_accepted_at=None)
+            return None
+        if was_accepted and last.total is None:
+            return _accept(run, since=run.source.collapse_accepted_at, evidence=_evidence(last))
         run.store.commit()
         run.fetch.client.pause(pause)
         last = run.fetch(query)
-    run.counters.server_total = last.total or 0
-    evidence = f"the server counts {last.total or 0:,} tasks" if last.total is not None else "the server shows no task"
     since = run.store.read(runs.implausible_since)
     if since is not None and run.clock() - since >= _NEWS_AFTER:
-        if not run.confirms_collapse:
-            run.counters.unverified += 1
-            run.store.write(sources.put, collapse_accepted_at=run.clock())
-            run.store.commit()
-        log.warning("server.collapsed", evidence=evidence, since=since, see="kore-etl reconcile --force")
-        return
-    known = "tasks are stored" if before is None else f"the last run counted {before:,}"
-    message = f"{evidence}, but {known}: taken for an outage, so nothing is stored or deleted; if it lasts an hour,"
-    raise ApiError(f"{message} the next run believes it")
+        return _accept(run, since=since, evidence=_evidence(last))
+    run.counters.server_total = last.total or 0
+    known = "it showed tasks before" if before is None else f"the last run counted {before:,}"
+    message = f"{_evidence(last)}, but {known}: taken for an outage, so nothing is stored or deleted; if it lasts"
+    raise ApiError(f"{message} an hour, the next run believes it")
+
+
+def _evidence(page: Page) -> str:
+    return "the server shows no task" if page.total is None else f"the server counts {page.total:,} tasks"
+
+
+def _accept(run: RunContext, *, since: datetime | None, evidence: str) -> None:
+    """Believe it; the run and later ones exit 3 until ``reconcile --force`` confirms it."""
+    if not run.confirms_collapse:
+        run.counters.unverified += 1
+        run.store.write(sources.put, collapse_accepted_at=run.clock())
+        run.store.commit()
+    log.warning("server.collapsed", evidence=evidence, since=since, see="kore-etl reconcile --force")
 
 
 def _is_plausible(page: Page, before: int | None) -> bool:

@@ -37,6 +37,7 @@ class Fetcher:
         self._others: list[Fetcher] = []
         self.tells_totals: bool | None = None
         self.undated_total: int | None = None
+        self.is_last_empty = False
 
     def __call__(self, query: Query) -> Page:
         """Return the page that answers a query; keep the last total that counts every task of the source.
@@ -46,6 +47,7 @@ class Fetcher:
         """
         page = self._fetch(query)
         self.tells_totals = page.total is not None
+        self.is_last_empty = not page.records
         if replace(query, skip=0, limit=None, sort_by=None) == EVERYTHING:
             self.undated_total = page.total
         self._learn_inactive(query, page)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 BACKGROUND = frozenset({"backfill"})  # the commands that run beside the others and let them go first
+SYNCS = ("sync", "reconcile")  # the commands after which everything up to now is stored
+_ENDED = sync_runs.c.exit_code.in_((ExitCode.DONE, ExitCode.INCOMPLETE))
 _MOST_ERROR_TEXT = 2000
 
 
@@ -84,21 +86,22 @@ def last_total(connection: Connection, source_id: int) -> int | None:
 
 
 class LastAccount(NamedTuple):
-    """The latest account, and when its run ended."""
+    """The latest account, by the names of ``sync_runs``, and when its run ended."""
 
-    account: dict[str, int | None]
+    account: dict[str, int]
     ended_at: datetime
 
 
 def last_account(connection: Connection, source_id: int) -> LastAccount | None:
-    """Return the latest account of a run that came to its end."""
+    """Return the latest account of a run that came to its end; None where the server never told a total."""
     run = sync_runs.c
     columns = (run.server_total, run.stored_live, run.quarantined, run.hidden, run.missing)
-    row = connection.execute(_accounts(source_id, *columns, run.finished_at)).one_or_none()
+    query = _accounts(source_id, *columns, run.finished_at).where(run.stored_live.is_not(None))
+    row = connection.execute(query).one_or_none()
     if row is None:
         return None
     *values, ended_at = row
-    return LastAccount({column.name: value for column, value in zip(columns, values, strict=True)}, ended_at)
+    return LastAccount({str(column.name): value for column, value in zip(columns, values, strict=True)}, ended_at)
 
 
 def last_surplus(connection: Connection, source_id: int, *, at_least: int) -> int | None:
@@ -123,17 +126,18 @@ def last_surplus(connection: Connection, source_id: int, *, at_least: int) -> in
 
 
 def implausible_since(connection: Connection, source_id: int) -> datetime | None:
-    """Return when a run first failed by what the server counted, since the last account."""
+    """Return when a run first failed by what the server counted, since a sync last came to its end."""
     run = sync_runs.c
-    last = func.coalesce(_accounts(source_id, run.id).scalar_subquery(), 0)
-    failed = (run.source_id == source_id) & (run.exit_code == ExitCode.UNREACHABLE) & run.server_total.is_not(None)
+    mine = run.source_id == source_id
+    ended = select(run.id).where(mine, run.command.in_(SYNCS), _ENDED).order_by(run.id.desc()).limit(1)
+    last = func.coalesce(ended.scalar_subquery(), 0)
+    failed = mine & (run.exit_code == ExitCode.UNREACHABLE) & run.server_total.is_not(None)
     return connection.execute(select(func.min(run.started_at)).where(failed, run.id > last)).scalar()
 
 
 def _accounts(source_id: int, *columns: ColumnElement[Any]) -> Select[Any]:
     run = sync_runs.c
-    ended = run.exit_code.in_((ExitCode.DONE, ExitCode.INCOMPLETE))
-    query = select(*columns).where(run.source_id == source_id, run.server_total.is_not(None), ended)
+    query = select(*columns).where(run.source_id == source_id, run.server_total.is_not(None), _ENDED)
     return query.order_by(run.id.desc()).limit(1)
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Select
 
 
-SYNCS = ("sync", "reconcile")  # the commands after which everything up to now is stored
 _RUN = sync_runs.c
 _WINDOW = sync_windows.c
 _READS_HISTORY = ("first", "full", "verify", "backfill")
@@ -54,15 +53,6 @@ def kept_aside(connection: Connection, source_id: int) -> int:
     kept = rejected_records.c
     query = select(func.count()).where(kept.source_id == source_id, kept.acknowledged_at.is_(None))
     return int(connection.execute(query).scalar_one())
-
-
-def account(connection: Connection, source_id: int) -> Row | None:
-    """Return the latest account of a source; None where its server never told a total."""
-    columns = (_RUN.server_total, _RUN.stored_live, _RUN.quarantined, _RUN.hidden, _RUN.missing)
-    query = select(*columns).where(
-        _RUN.source_id == source_id, _RUN.server_total.is_not(None), _RUN.exit_code.in_((0, 3))
-    )
-    return next(iter(_rows(connection, query.order_by(_RUN.id.desc()).limit(1))), None)
 
 
 def latest_run(

@@ -81,6 +81,18 @@ SERVERS = [
         id="cut and left out on updatedAt",
     ),
     pytest.param(
+        {"granularity": "minute", "ends": "exclusive", "window_field": "updatedAt"},
+        {"granularity": timedelta(minutes=1), "ends_inclusive": False, "window_field": "updatedAt"},
+        10,
+        id="cut to the minute and left out",
+    ),
+    pytest.param(
+        {"granularity": "hour", "ends": "exclusive"},
+        {"granularity": timedelta(hours=1), "ends_inclusive": False},
+        12,
+        id="cut to the hour and left out",
+    ),
+    pytest.param(
         {"sort": "ignored"}, {"sort_updated": False, "sort_created": False}, 6, id="sort ignored, oldest first"
     ),
     pytest.param(
