@@ -18,7 +18,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install venv demo docs references screenshots quick test browser-test cover faults drawn mutate lint format format-check types check check-migrations wheel-check bench bench-quick lock clean
+.PHONY: help install venv demo docs references screenshots quick test browser-test cover faults drawn mutate lint format format-check types check check-migrations wheel-check bench bench-quick scale lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -110,6 +110,9 @@ bench: venv ## Measure against the limit and dlt and write docs/performance.md (
 
 bench-quick: venv ## See that a sync takes no more requests, statements, steps, rows and bytes than before
 	@$(RUN) benchmarks.counting
+
+scale: venv ## Let two workers sync 500 sources of 50 accounts, and say what it takes (10 minutes; ARGS="--sources 10 --accounts 5")
+	@$(RUN) benchmarks.scale $(ARGS)
 
 lock: | $(VENV)/bin/uv ## Choose the newest versions that pyproject.toml allows, for both locks
 	@$(COMPILE_LOCK) --upgrade --all-extras --output-file requirements-dev.lock

@@ -79,16 +79,20 @@ class AccountSyncs(AbstractContextManager["AccountSyncs"]):
         return due_accounts(self._engine, self._every, now=self._now())
 
     def sync(self, account: str) -> None:
-        """Sync the sources of an account that are due, until a stop is requested."""
-        if self._stop.is_set():
-            return
-        for source in due_sources(self._engine, self._sources[account], clock=self._now):
+        """Sync the sources of an account that are due, until a stop is requested or no request may be sent now.
+
+        What is left stays due, so that a full budget keeps no thread from other accounts.
+        """
+        budget = self._builder.budget(self._sources[account][0])
+        sources = due_sources(self._engine, self._sources[account], clock=self._now, account=account)
+        while not self._stop.is_set() and not budget.wait():
+            source = next(sources, None)
+            if source is None:
+                return
             self._count("running")
             with logs.bound(source=source.name):
                 self._sync(source)
             self._count("running", -1)
-            if self._stop.is_set():
-                return
 
     def tell(self) -> None:
         """Write this worker's figures into the metrics file."""

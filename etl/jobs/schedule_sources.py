@@ -28,8 +28,11 @@ def due_sources(
     *,
     clock: Callable[[], datetime],
     most: timedelta | None = None,
+    account: str | None = None,
 ) -> Iterator[SourceSettings]:
     """Yield the sources that are due now, the latest one first; none after ``most`` has passed.
+
+    ``account`` is given where all of them are of one account.
 
     A source is moved to its next time before it is yielded. So another process does not take it too, and a failing
     source does not keep the others waiting.
@@ -37,7 +40,7 @@ def due_sources(
     began = clock()
     by_identity = {source.identity: source for source in configured}
     with reading(engine) as connection:
-        due = [each for each in schedules.read_all(connection) if each.seconds_late(began) is not None]
+        due = schedules.read_due(connection, began, account)
     for each in due:
         now = clock()
         if most is not None and now - began >= most:
@@ -55,9 +58,8 @@ def due_accounts(engine: Engine, configured: Collection[SourceSettings], *, now:
     """Return the accounts that have a source that is due, the latest first."""
     known = {source.identity for source in configured}
     with reading(engine) as connection:
-        found = schedules.read_all(connection)
-    late = (each.identity for each in found if each.identity in known and each.seconds_late(now) is not None)
-    return list(dict.fromkeys(account_id for _, account_id, _ in late))
+        due = schedules.read_due(connection, now)
+    return list(dict.fromkeys(each.identity[1] for each in due if each.identity in known))
 
 
 def make_broken_off_due(engine: Engine, accounts: Collection[str], *, now: datetime) -> None:

@@ -20,7 +20,7 @@ from etl.load.ledger.sources import identity, is_source
 from etl.load.schema.ledger_tables import sources, sync_runs
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import ColumnElement, Connection, Engine
 
 _USUAL_REQUESTS = 2  # of a sync, where none has ended yet
 _RUNS = 20  # the latest ones, whose mean counts
@@ -67,11 +67,24 @@ def now(engine: Engine) -> datetime:
         return times.to_milliseconds(connection.execute(select(func.clock_timestamp())).scalar_one())
 
 
+def read_due(connection: Connection, now: datetime, account: str | None = None) -> list[Schedule]:
+    """Return the schedules of the sources that are due, all or those of an account, the latest first."""
+    own = sources.c
+    theirs = [] if account is None else [own.account_id == account]
+    return _read(connection, *theirs, ~own.paused, own.next_due_at <= now)
+
+
 def read_all(connection: Connection) -> list[Schedule]:
     """Return the schedules of all sources that have one, in the order in which they are due."""
+    return _read(connection)
+
+
+def _read(connection: Connection, *conditions: ColumnElement[bool]) -> list[Schedule]:
     own = sources.c
     columns = (own.id, own.name, own.host, own.account_id, own.stream_id, own.every, own.paused, own.next_due_at)
-    rows = connection.execute(select(*columns).where(own.every.is_not(None)).order_by(own.next_due_at, own.id))
+    rows = connection.execute(
+        select(*columns).where(own.every.is_not(None), *conditions).order_by(own.next_due_at, own.id)
+    )
     return [
         Schedule(
             source_id=row.id,

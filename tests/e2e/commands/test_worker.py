@@ -22,9 +22,11 @@ from sqlalchemy import Engine, text
 from etl.cli.commands.transfer import worker as command
 from etl.cli.worker_syncs import AccountSyncs
 from etl.errors import DatabaseError
+from etl.extract.http.rate_limiter import RateLimiter
 from etl.jobs.schedule_sources import due_accounts
 from etl.load.database.engine import open_engine
 from etl.load.ledger import schedules
+from etl.load.ledger.request_budgets import StoredBudgets
 from etl.sandbox import Sandbox
 from etl.settings import SourceSettings, load_settings
 from etl.stop_request import Stop
@@ -219,6 +221,18 @@ def test_a_wrong_secret_does_not_slow_the_others(company, serve):
     assert company.rows(f"select next_due_at > now() from sources where name = '{wrong}'") == [(True,)]
     (end,) = (each for each in company.stop(worker) if each["event"] == "worker.stopped")
     assert (end["syncs"], end["failed_syncs"]) == (4, 1)
+
+
+def test_a_full_budget_keeps_no_thread_from_others(company, serve):
+    full = company.add(serve(1, 1))
+    company.add(serve(2, 1))
+    company.schedule()
+    RateLimiter(50, store=StoredBudgets(company.engine).of("a-1")).pause(3000.0)
+    worker = company.start("--threads", "1")
+    company.until(FINISHED, [(1,)])
+    company.stop(worker)
+    assert company.rows("select account_id from sources join sync_runs on source_id = sources.id") == [("a-2",)]
+    assert company.rows(f"select next_due_at <= now() from sources where name = '{full}'") == [(True,)]
 
 
 def test_clocks_of_two_workers_may_be_hours_apart(company, serve):
