@@ -15,13 +15,14 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
 
-from etl.errors import RefusedError
+from etl.errors import ApiError, RefusedError
 from etl.extract.capabilities import END_OF_TIME
 from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
 from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.page_checks import Window, check_order, moments
 from etl.extract.paging.read_strategy import Paging, ReadStrategy
+from etl.jobs.comparison.find_missing_tasks import read_created
 from etl.jobs.pipeline.capability_drift import check_filter, check_newest
 from etl.jobs.pipeline.find_changes_without_sorting import read_unresolved_tasks
 from etl.jobs.pipeline.outage_check import require_plausible
@@ -108,13 +109,7 @@ def _load_sorted(
     last, complete_to = run.store.read(watermarks.around)
     if last is None or abs(run.clock() - last) > _HOUR:
         start, may_be_quiet = min(since, (last or since) - run.options.lookback), False
-    pages = _newest_first(run, start)
-    first = next(pages)
-    run.store.hold()
-    require_plausible(run, first)
-    canary = run.store.read(find_canary)
-    if canary is not None:
-        check_newest(run, canary, first)
+    first, pages = _first_page(run, start)
     may_count = may_be_quiet and first.total is not None and run.options.start is None
     known = _count_known(run, first, complete_to)
     batch = run.transformer.transform(first)
@@ -133,11 +128,34 @@ def _load_sorted(
             return
         for batch in _stored(run, pages):
             rows += len(batch)
+    if first.total is None:  # else the account tells of tasks that have no updatedAt
+        read_created(run, watermark)
     run.store.hold()
     progress = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, start)
     problem = "" if is_proven or batch.verified else batch.reason
     _close(run, replace(progress, problem=problem, rows=rows), before)
     advance(run, complete_to=run.server_clock.newest_past(first.updated), is_lookback_read=not is_proven)
+
+
+def _first_page(run: RunContext, start: datetime) -> tuple[Page, Iterator[Page]]:
+    """Return the newest page, once it is plausible, and the pages behind it.
+
+    Raises:
+        ApiError: the server shows no task, or none in this order.
+        CapabilityDriftError: it no longer sorts.
+    """
+    pages = _newest_first(run, start)
+    first = next(pages)
+    run.store.hold()
+    if require_plausible(run, first):
+        pages = _newest_first(run, start)
+        first = next(pages)
+        if not first.records:
+            raise ApiError("the server shows tasks, but none in the order of their changes: try again")
+    canary = run.store.read(find_canary)
+    if canary is not None:
+        check_newest(run, canary, first)
+    return first, pages
 
 
 def _stored(run: RunContext, pages: Iterator[Page]) -> Iterator[Batch]:

@@ -60,12 +60,8 @@ def read_latest(run: RunContext, order: Field = "createdAt") -> int | None:
     fields: tuple[Field, ...] = (order, "createdAt", "updatedAt")
     field = next((name for name in fields if capabilities.sorts(name)), None)
     if field is None:
-        since = run.server_clock.earliest_start() - run.options.settle
-        strategy = choose_strategy(capabilities)
         total = run.fetch(replace(of_source(run), limit=1)).total  # before: what comes meanwhile is read as well
-        window = Window(strategy.field, since, capabilities.latest_end(since))
-        for page in READERS[strategy.history](run.fetch, window, capabilities):
-            _keep(run, page)
+        _read_since(run, run.server_clock.earliest_start() - run.options.settle)
         return total
     pages = _read_while_new(run, field, "desc")
     total = next(pages).total
@@ -74,6 +70,23 @@ def read_latest(run: RunContext, order: Field = "createdAt") -> int | None:
             for _ in pages:
                 pass
     return total
+
+
+def read_created(run: RunContext, since: datetime) -> None:
+    """Read and store the tasks created since a time: those without updatedAt stand in no order of changes."""
+    if run.capabilities.current.sorts("createdAt"):
+        for _ in _read_while_new(run, "createdAt", "desc"):
+            pass
+    elif choose_strategy(run.capabilities.current).field == "createdAt":
+        _read_since(run, since)
+
+
+def _read_since(run: RunContext, since: datetime) -> None:
+    capabilities = run.capabilities.current
+    strategy = choose_strategy(capabilities)
+    window = Window(strategy.field, since, capabilities.latest_end(since))
+    for page in READERS[strategy.history](run.fetch, window, capabilities):
+        _keep(run, page)
 
 
 def _read_while_new(run: RunContext, field: Field, direction: Direction) -> Iterator[Page]:

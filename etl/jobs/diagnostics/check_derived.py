@@ -19,7 +19,7 @@ from etl.jobs.pipeline.revert_names_after_server_restore import versions
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.load.database.engine import reading
 from etl.load.ledger import runs
-from etl.load.queries import mark_deleted_tasks
+from etl.load.queries import mark_deleted_tasks, status
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
 from etl.load.schema.ledger_tables import sources
 from etl.load.schema.task_tables import CHILDREN, daily_counts, status_intervals, task_progress, tasks
@@ -81,9 +81,7 @@ def _of_records(connection: Connection, stream: Stream) -> Iterator[str]:
     after, gone = "", mark_deleted_tasks.gone_ids(connection, stream.source_id)
     # A task that the server no longer has may show a newer version, until reconcile marks it. Only a total that is
     # exactly what is stored tells that there is none: a hidden task may stand for one that is gone.
-    last = runs.last_account(connection, stream.source_id)
-    known = last.account if last else {}
-    is_whole = bool(known) and known["stored_live"] + known["quarantined"] == known["server_total"]
+    is_whole = _is_all_stored(connection, stream.source_id)
     while found := rebuild_rows.records(connection, stream.source_id, after=after, most=_AT_ONCE):
         after = found[-1][0]
         batch = transformer.transform_stored(text for key, text in found if key not in erased)
@@ -99,6 +97,15 @@ def _of_records(connection: Connection, stream: Stream) -> Iterator[str]:
             made = transform({"_id": "t", key: row["raw"]}, stream)
             computed = getattr(made, key) if isinstance(made, TaskRows) else None
             yield from _unequal(kept, row["_id"], row, computed or {}, {"_id", "source_id", "seen_at", "raw"})
+
+
+def _is_all_stored(connection: Connection, source_id: int) -> bool:
+    """Tell whether the latest sync took an account, and nothing more is stored than the server counted."""
+    last = runs.last_account(connection, source_id)
+    latest = status.latest_run(connection, source_id, commands=runs.SYNCS, state="finished")
+    if last is None or latest is None or last.ended_at < latest["finished_at"]:
+        return False
+    return last.account["stored_live"] + last.account["quarantined"] == last.account["server_total"]
 
 
 def _of_tasks(connection: Connection, batch: Batch) -> Iterator[str]:

@@ -23,14 +23,15 @@ _NEWS_AFTER = timedelta(hours=1)
 _LEAST_TOTAL = 10  # of a total of at least this, no half may be missing
 
 
-def require_plausible(run: RunContext, page: Page | None = None) -> None:
+def require_plausible(run: RunContext, page: Page | None = None) -> bool:
     """Make sure that the server shows tasks where some are stored; ``page`` answers the query for all of them.
+
+    Return whether it did so only when it was asked again.
 
     Raises:
         ApiError: it shows none, or far fewer than the last account, and has not said so for an hour.
     """
-    if run.store.read(stored_tasks.is_any):
-        _require_plausible(run, page)
+    return run.store.read(stored_tasks.is_any) and _require_plausible(run, page)
 
 
 def require_still_shown(run: RunContext) -> None:
@@ -44,7 +45,7 @@ def require_still_shown(run: RunContext) -> None:
         _require_plausible(run, None)
 
 
-def _require_plausible(run: RunContext, page: Page | None) -> None:
+def _require_plausible(run: RunContext, page: Page | None) -> bool:
     before, was_accepted = run.store.read(runs.last_total), run.source.collapse_accepted_at is not None
     query = Query(limit=1)
     last = run.fetch(query) if page is None else page
@@ -52,7 +53,7 @@ def _require_plausible(run: RunContext, page: Page | None) -> None:
         if _is_plausible(last, before):
             if was_accepted and last.total is None:
                 run.store.write(sources.put, collapse_accepted_at=None)
-            return None
+            return pause > _PAUSES[0]
         if was_accepted and last.total is None:
             return _accept(run, since=run.source.collapse_accepted_at, evidence=_evidence(last))
         run.store.commit()
@@ -71,13 +72,14 @@ def _evidence(page: Page) -> str:
     return "the server shows no task" if page.total is None else f"the server counts {page.total:,} tasks"
 
 
-def _accept(run: RunContext, *, since: datetime | None, evidence: str) -> None:
+def _accept(run: RunContext, *, since: datetime | None, evidence: str) -> bool:
     """Believe it; the run and later ones exit 3 until ``reconcile --force`` confirms it."""
     if not run.confirms_collapse:
         run.counters.unverified += 1
         run.store.write(sources.put, collapse_accepted_at=run.clock())
         run.store.commit()
     log.warning("server.collapsed", evidence=evidence, since=since, see="kore-etl reconcile --force")
+    return False
 
 
 def _is_plausible(page: Page, before: int | None) -> bool:

@@ -14,9 +14,11 @@ from etl.extract.http.retrying_client import Client
 from etl.extract.paging.end_of_rows import fetch_rows
 from etl.extract.paging.page_checks import moments
 from etl.extract.probe.find_capabilities import ProbeResult, probe
+from etl.extract.probe.page_size_and_range import EARLY
 from etl.jobs.run.fenced_transactions import SourceStore
 from etl.load.ledger import runs, sources
 from etl.load.ledger.sources import Source
+from etl.load.queries import stored_tasks
 from etl.logs import get_logger
 
 if TYPE_CHECKING:
@@ -125,11 +127,15 @@ def has_beginning(run: RunContext) -> bool:
 def history_start(run: RunContext, field: Field, *, look_before: bool = False) -> datetime:
     """Return where history begins: as set, as kept, as the probe saw it, or as a few more requests tell.
 
-    ``look_before`` asks whether there are tasks before the beginning that was kept, as after an import.
+    ``look_before`` begins with the oldest stored task, and asks whether there are tasks before the beginning that was
+    kept, as after an import.
     """
     if run.options.start is not None:
         return run.options.start
     known = run.source.history_start
+    oldest = run.store.read(stored_tasks.reach, field)[0] if look_before else None
+    if known is not None and oldest is not None:
+        known = min(known, max(EARLY, oldest.replace(microsecond=0)))
     if known is not None and not (look_before and _has_rows_before(run, known)):
         # Where the server's time is uncertain, the run may begin before history as far as that is certain.
         return min(known, run.server_clock.earliest_start() - SECOND) if run.server_clock.is_known else known
