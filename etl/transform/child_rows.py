@@ -38,7 +38,8 @@ def queue_rows(task: Row, value: object, queues: Mentions) -> tuple[tuple[Row, .
             current, latest = found, started_at or _BEFORE_ALL
         if found[0] is not None:
             status = text(told.get("status"))
-            rows.append(_child(task, rows) | {"queue_id": found[0], "status": status, "started_at": started_at})
+            own = {"queue_id": found[0], "status": status, "started_at": started_at}
+            rows.append({**task, "position": len(rows), **own})
     return tuple(rows), current
 
 
@@ -49,12 +50,9 @@ def participant_rows(task: Row, value: object, agents: Mentions) -> tuple[Row, .
         agent_id, name = agents.meet(entry)
         if agent_id is not None:
             told = entry if isinstance(entry, dict) else {}
-            row = _child(task, rows)
-            row["agent_id"] = agent_id
-            row["name"] = name
-            row["status"] = text(told.get("pStatus"))
-            row["assigned_at"] = moment(told.get("assignedAt"))
-            rows.append(row)
+            status, assigned_at = text(told.get("pStatus")), moment(told.get("assignedAt"))
+            own = {"agent_id": agent_id, "name": name, "status": status, "assigned_at": assigned_at}
+            rows.append({**task, "position": len(rows), **own})
     return tuple(rows)
 
 
@@ -65,11 +63,7 @@ def word_rows(task: Row, value: object, column: str) -> tuple[Row, ...]:
 
 
 def _word(value: object) -> str | None:
-    if isinstance(value, dict | list):
-        name = text(value.get("name")) if isinstance(value, dict) else None
-        return cut(name or canonical(value)) if value else None
-    return cut(text(value))
-
-
-def _child(task: Row, siblings: list[Row]) -> Row:
-    return {**task, "position": len(siblings)}
+    told = text(value)
+    if told is None and value and isinstance(value, dict | list):
+        told = (text(value.get("name")) if isinstance(value, dict) else None) or canonical(value)
+    return cut(told)

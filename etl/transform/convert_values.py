@@ -53,13 +53,9 @@ def cut(text: str | None) -> str | None:
 
 def ident(value: object) -> str | None:
     """Return a usable id: text that is not blank, or an integer, of at most LONGEST_ID characters; else None."""
-    if value is None:
-        return None
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = digits(value)
-    if not isinstance(value, str) or len(value) > LONGEST_ID or not value.strip():
-        return None
-    return value
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST_ID and value.strip() else None
+    return ident(digits(value)) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def boolean(value: object) -> bool | None:

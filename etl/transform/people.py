@@ -70,10 +70,7 @@ class Mentions:
             key = stable_id(self._stream.stream_id, kind.prefix, kind.name, name)
             if key is None:
                 return None, name
-        row = self._rows.get(key)
-        if row is None:
-            row = {"_id": key, "source_id": self._stream.source_id, "seen_at": self._seen_at}
-            self._rows[key] = row
+        row = self._row(key)
         keys = value if isinstance(value, dict) else {"name": name} if name else {}
         _fill(row, "name", keys, "name")
         if kind.column is not None:
@@ -86,11 +83,16 @@ class Mentions:
             return NOBODY
         key, name, told = _met(self._kind, bytes(value), self._stream.source_id, self._stream.stream_id)
         if key is not None:
-            row = self._rows.setdefault(
-                key, {"_id": key, "source_id": self._stream.source_id, "seen_at": self._seen_at}
-            )
-            row.update((column, value) for column, value in told.items() if not row.get(column))
+            row = self._row(key)
+            for column, said in told.items():
+                row[column] = row.get(column) or said
         return key, name
+
+    def _row(self, key: str) -> Row:
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = {"_id": key, "source_id": self._stream.source_id, "seen_at": self._seen_at}
+        return row
 
     def rows(self) -> tuple[Row, ...]:
         """Return one row for each id so far, in the order of first mention."""
