@@ -109,9 +109,9 @@ def format_duration(duration: timedelta) -> str:
 
 def _from_text(text: str) -> datetime | None:
     # The API's own form, checked by shape because fromisoformat also accepts odd ones.
-    if len(text) == _USUAL_LENGTH and text[10] == "T" and text[4] == text[7] == "-" and text[23] == "Z":
+    if len(text) == _USUAL_LENGTH and text[4] == text[7] == "-" and text[10] == "T" and text[19::4] == ".Z":
         try:
-            return to_milliseconds(datetime.fromisoformat(text))
+            return datetime.fromisoformat(text)
         except ValueError:
             pass
     plain = text.strip()
