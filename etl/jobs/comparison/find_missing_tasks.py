@@ -160,12 +160,16 @@ def _is_capped(run: RunContext) -> bool:
 
 
 def undated_pages(run: RunContext, everything: Query, field: Field) -> Iterator[Page]:
-    """Yield the pages with tasks without a date, from both ends of its order; none where the server does not sort."""
+    """Yield the pages with tasks without a date, from both ends of its order; none where the server does not sort.
+
+    A page that holds nothing new ends an order: the server ignores skip.
+    """
     capabilities = run.capabilities.current
     for direction in _DIRECTIONS if capabilities.sorts(field) else ():
         query = replace(everything, limit=capabilities.limit(), sort_by=(field, direction))
-        page = run.fetch(query)
-        while None in page.moments(field):
+        page, shown = run.fetch(query), set[str | None]()
+        while None in page.moments(field) and not shown.issuperset(page.ids):
+            shown.update(page.ids)
             yield page
             query = replace(query, skip=query.skip + len(page))
             page = run.fetch(query)
