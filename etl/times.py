@@ -108,8 +108,9 @@ def format_duration(duration: timedelta) -> str:
 
 
 def _from_text(text: str) -> datetime | None:
-    # The API's own form, checked by shape because fromisoformat also accepts odd ones.
-    if len(text) == _USUAL_LENGTH and text[4] == text[7] == "-" and text[10] == "T" and text[19::4] == ".Z":
+    # The API's own form in milliseconds, checked by shape because fromisoformat also accepts odd ones.
+    has_separators = len(text) == _USUAL_LENGTH and text[4] == text[7] == "-" and text[10] == "T"
+    if has_separators and text[19] == "." and text[23] == "Z":
         try:
             return datetime.fromisoformat(text)
         except ValueError:

@@ -68,7 +68,8 @@ def _learn_window_field(session: ProbeSession) -> None:
             if not instant_refused:
                 _learn_from_margin(session, task.moment(field), margin, inclusive=inclusive)
             return
-        instant_refused = all(page is None for page in pages.values())
+        if not margin:
+            instant_refused = all(page is None for page in pages.values())
         if any(page and page.records for page in pages.values()):
             return
 

@@ -66,9 +66,8 @@ def read_latest(run: RunContext, order: Field = "createdAt") -> int | None:
     pages = _read_while_new(run, field, "desc")
     total = next(pages).total
     if field == "updatedAt":
-        with suppress(RefusedError):  # so large a skip
-            for _ in pages:
-                pass
+        for _ in pages:
+            pass
     return total
 
 
@@ -90,10 +89,19 @@ def _read_since(run: RunContext, since: datetime) -> None:
 
 
 def _read_while_new(run: RunContext, field: Field, direction: Direction) -> Iterator[Page]:
-    """Read and store the pages from one end of an order, and yield each, up to the first one without news."""
+    """Read and store the pages from one end of an order, and yield each, up to the first one without news.
+
+    Raises:
+        RefusedError: the first page is refused; a later one, for so large a skip, ends the reading.
+    """
     query = replace(of_source(run), limit=run.capabilities.current.limit(), sort_by=(field, direction))
     while True:
-        page = run.fetch(query)
+        try:
+            page = run.fetch(query)
+        except RefusedError:
+            if not query.skip:
+                raise
+            return
         is_new = _keep(run, page) > 0
         yield page
         if not is_new:

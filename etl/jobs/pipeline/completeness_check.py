@@ -78,7 +78,7 @@ def _known(run: RunContext) -> Differences:
     if deleted > 0:  # some may have been marked since, by kore-etl verify
         deleted -= run.store.read(mark_deleted_tasks.count_marked, since=last.ended_at)
     absent = run.store.read(stored_tasks.versions_of, run.source.absent_ids or ()) if deleted > 0 else ()
-    return Differences(last.account["hidden"] or 0, max(0, deleted), frozenset(absent))
+    return Differences(last.account["hidden"], max(0, deleted), frozenset(absent))
 
 
 def _learn(run: RunContext, found: Differences) -> Differences:

@@ -49,19 +49,21 @@ def _require_plausible(run: RunContext, page: Page | None) -> bool:
     before, was_accepted = run.store.read(runs.last_total), run.source.collapse_accepted_at is not None
     query = Query(limit=1)
     last = run.fetch(query) if page is None else page
-    for pause in _PAUSES:
+    for tries, pause in enumerate(_PAUSES):
         if _is_plausible(last, before):
             if was_accepted and last.total is None:
                 run.store.write(sources.put, collapse_accepted_at=None)
-            return pause > _PAUSES[0]
+            return tries > 0
         if was_accepted and last.total is None:
-            return _accept(run, since=run.source.collapse_accepted_at, evidence=_evidence(last))
+            _accept(run, since=run.source.collapse_accepted_at, evidence=_evidence(last))
+            return False
         run.store.commit()
         run.fetch.client.pause(pause)
         last = run.fetch(query)
     since = run.store.read(runs.implausible_since)
     if since is not None and run.clock() - since >= _NEWS_AFTER:
-        return _accept(run, since=since, evidence=_evidence(last))
+        _accept(run, since=since, evidence=_evidence(last))
+        return False
     run.counters.server_total = last.total or 0
     known = "it showed tasks before" if before is None else f"the last run counted {before:,}"
     message = f"{_evidence(last)}, but {known}: taken for an outage, so nothing is stored or deleted; if it lasts"
@@ -72,14 +74,13 @@ def _evidence(page: Page) -> str:
     return "the server shows no task" if page.total is None else f"the server counts {page.total:,} tasks"
 
 
-def _accept(run: RunContext, *, since: datetime | None, evidence: str) -> bool:
+def _accept(run: RunContext, *, since: datetime | None, evidence: str) -> None:
     """Believe it; the run and later ones exit 3 until ``reconcile --force`` confirms it."""
     if not run.confirms_collapse:
         run.counters.unverified += 1
         run.store.write(sources.put, collapse_accepted_at=run.clock())
         run.store.commit()
     log.warning("server.collapsed", evidence=evidence, since=since, see="kore-etl reconcile --force")
-    return False
 
 
 def _is_plausible(page: Page, before: int | None) -> bool:
