@@ -49,24 +49,31 @@ def _require_plausible(run: RunContext, page: Page | None) -> bool:
     before, was_accepted = run.store.read(runs.last_total), run.source.collapse_accepted_at is not None
     query = Query(limit=1)
     last = run.fetch(query) if page is None else page
-    for tries, pause in enumerate(_PAUSES):
-        if _is_plausible(last, before):
-            if was_accepted and last.total is None:
-                run.store.write(sources.put, collapse_accepted_at=None)
-            return tries > 0
+    pauses = iter(_PAUSES)
+    was_asked_again = False
+    while not _is_plausible(last, before):
         if was_accepted and last.total is None:
             _accept(run, since=run.source.collapse_accepted_at, evidence=_evidence(last))
             return False
+        if (pause := next(pauses, None)) is None:
+            _accept_or_refuse(run, last, before)
+            return False
         run.store.commit()
         run.fetch.client.pause(pause)
-        last = run.fetch(query)
+        last, was_asked_again = run.fetch(query), True
+    if was_accepted and last.total is None:
+        run.store.write(sources.put, collapse_accepted_at=None)
+    return was_asked_again
+
+
+def _accept_or_refuse(run: RunContext, page: Page, before: int | None) -> None:
     since = run.store.read(runs.implausible_since)
     if since is not None and run.clock() - since >= _NEWS_AFTER:
-        _accept(run, since=since, evidence=_evidence(last))
-        return False
-    run.counters.server_total = last.total or 0
+        _accept(run, since=since, evidence=_evidence(page))
+        return
+    run.counters.server_total = page.total or 0
     known = "it showed tasks before" if before is None else f"the last run counted {before:,}"
-    message = f"{_evidence(last)}, but {known}: taken for an outage, so nothing is stored or deleted; if it lasts"
+    message = f"{_evidence(page)}, but {known}: taken for an outage, so nothing is stored or deleted; if it lasts"
     raise ApiError(f"{message} an hour, the next run believes it")
 
 
