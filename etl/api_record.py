@@ -89,12 +89,17 @@ field_from = Decoder(Field).decode
 
 
 class Record:
-    """One record of a page: its own ``text``, and its ``task`` if it has the known shape."""
+    """One record of a page: its own ``text``, which is ``raw`` in Unicode, and its ``task`` if it has the known shape.
 
-    __slots__ = ("_value", "task", "text")
+    Raises:
+        UnicodeDecodeError: the text is not UTF-8; msgspec does not check what it skips.
+    """
+
+    __slots__ = ("_value", "raw", "task", "text")
 
     def __init__(self, text: bytes) -> None:
         self.text = text
+        self.raw = text.decode()
         self.task = _task_from(text)
 
     def __getitem__(self, key: str) -> Any:
@@ -125,13 +130,11 @@ class Record:
 def read_answer(body: bytes) -> dict[str, Any] | None:
     """Return an answer whose ``results`` are records; None if it has another shape, or is not UTF-8."""
     try:
-        if not body.isascii():
-            body.decode()  # msgspec does not check what it skips
         answer: dict[str, Any] = _keys.decode(body)
         results = [Record(bytes(text)) for text in _texts.decode(answer.pop("results"))]
-    except (DecodeError, KeyError, UnicodeDecodeError, RecursionError):
+        return {key: exact_json.read(bytes(raw)) for key, raw in answer.items()} | {"results": results}
+    except (DecodeError, KeyError, ValueError, RecursionError):
         return None
-    return {key: exact_json.read(bytes(raw)) for key, raw in answer.items()} | {"results": results}
 
 
 def plain(record: Any) -> Any:

@@ -65,7 +65,7 @@ def _rows(record: Record, task: Task, stream: Stream) -> TaskRows:
         "due_at": due_of(task.dueDate) or due_of(task.ETA) or _due_in(fields),
         "created_at": created_at,
         "updated_at": updated_at,
-        "raw": record.text.decode(),
+        "raw": record.raw,
         "ref_id": cut(task.refId or None),
         "name": task.name or None,
         "assignee_type": task.assigneeType or None,

@@ -59,7 +59,7 @@ class BatchTransformer:
         storable = self._storable(record.value, is_erased=is_erased)
         made = transform(storable, self.stream)
         if isinstance(made, TaskRows) and storable is record.value and record.is_storable():
-            made.task["raw"] = record.text.decode()
+            made.task["raw"] = record.raw
         return made
 
     def _storable(self, record: Any, *, is_erased: bool) -> Any:

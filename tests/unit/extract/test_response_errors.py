@@ -123,6 +123,7 @@ KINDS = [
     (504, b"", UnusableAnswerError),
     (200, b"[" * 100_000, UnusableAnswerError),
     (200, b'{"results": ["\xff"]}', UnusableAnswerError),
+    (200, b'{"results": [], "x": "\xff"}', UnusableAnswerError),
 ]
 
 
