@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _USUAL_REQUESTS = 2  # of a sync, where none has ended yet
 _RUNS = 20  # the latest ones, whose mean counts
-_LONGEST_SYNC = timedelta(days=1)  # of a source that others wait for
+_LONGEST_WAIT = timedelta(days=1)  # for the sync of a source
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -99,15 +99,18 @@ def _read(connection: Connection, *conditions: ColumnElement[bool]) -> list[Sche
 
 
 def is_account_busy(connection: Connection, account_id: str, now: datetime) -> bool:
-    """Tell whether the sync of a source that has a schedule and is not paused is due, or at work since a day or less.
+    """Tell whether the sync of a source that has a schedule and is not paused is due or at work, for a day at most.
 
-    The row of a run that died says that it works, until the next run of its source.
+    The row of a run that died says that it works, until the next run of its source. A source that left the settings
+    stays due.
     """
     own, run = sources.c, sync_runs.c
-    latest = (run.source_id == own.id) & (run.started_at > now - _LONGEST_SYNC)
+    since = now - _LONGEST_WAIT
+    latest = (run.source_id == own.id) & (run.started_at > since)
     works = exists().where(latest, run.state == "running", run.command == "sync")
     scheduled = (own.account_id == account_id) & own.every.is_not(None) & ~own.paused
-    query = select(own.id).where(scheduled, (own.next_due_at <= now) | works).limit(1)
+    is_due = (own.next_due_at > since) & (own.next_due_at <= now)
+    query = select(own.id).where(scheduled, is_due | works).limit(1)
     return connection.execute(query).first() is not None
 
 

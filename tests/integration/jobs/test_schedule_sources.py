@@ -85,7 +85,10 @@ def test_an_account_is_busy_while_a_sync_is_due_or_at_work(engine):
     change(engine, 1, next_due_at=NOW)
     assert is_busy(engine)
     assert not is_busy(engine, account="a-2")
-    change(engine, 1, paused=True)
+    for hours, busy in ((23, True), (25, False)):  # the latter is that of a source that nobody syncs any more
+        change(engine, 1, next_due_at=NOW - 60 * hours * MINUTE)
+        assert is_busy(engine) is busy
+    change(engine, 1, paused=True, next_due_at=NOW)
     assert not is_busy(engine)
     change(engine, 1, paused=False, next_due_at=NOW + MINUTE)
     assert not is_busy(engine)
