@@ -19,7 +19,7 @@ from etl.errors import ApiError, RefusedError
 from etl.extract.capabilities import END_OF_TIME
 from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
-from etl.extract.paging.newest_first import read_newest_first
+from etl.extract.paging.newest_first import SkipRefusedError, read_newest_first
 from etl.extract.paging.page_checks import Window, check_order, moments
 from etl.extract.paging.read_strategy import Paging, ReadStrategy
 from etl.jobs.comparison.find_missing_tasks import read_created
@@ -47,11 +47,20 @@ def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -
 
     Where the first page proves that nothing is new, the watermark stays: the next change has everything since then
     read again.
+
+    Raises:
+        SkipRefusedError: the server refuses to show all changes in their order, and no dates show them.
     """
     rounding = run.store.read(stored_tasks.rounding)  # what the server rounds dates to
     since = (watermark - run.options.lookback - rounding).replace(microsecond=0)
     if run.capabilities.current.sorts("updatedAt"):
-        _load_sorted(run, strategy, since, watermark, may_be_quiet=not rounding)
+        try:
+            _load_sorted(run, strategy, since, watermark, may_be_quiet=not rounding)
+        except SkipRefusedError:
+            if strategy.changes != "windows":
+                raise
+            _load_windows(run, strategy, since)
+            advance(run, is_lookback_read=False)
         return
     require_plausible(run)
     if strategy.changes == "windows":
@@ -65,19 +74,22 @@ def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -
 def load_newest_first(run: RunContext, since: datetime, shown: ShownVersions | None = None) -> datetime:
     """Read and store all changes since a time, newest first; note the versions of names in ``shown``.
 
-    Return up to when all changes are stored.
+    Return up to when all changes are stored. The window is unverified where the server refuses the skip of a page.
     """
     before = run.fetch.requests
     with bound(window=interval(since, None)):
         progress = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since)
         pages = _newest_first(run, since)
         first = next(pages)
-        for batch in prefetch(chain([first], pages), run.transformer.transform, most=run.writer.most_prefetched):
-            end = run.server_clock.earliest_start()
-            after = progress.extended(batch, end=end, requests=run.fetch.requests - before)
-            progress = run.writer.store(batch, after).window or after
-            if shown is not None:
-                shown.add(batch)
+        try:
+            for batch in prefetch(chain([first], pages), run.transformer.transform, most=run.writer.most_prefetched):
+                end = run.server_clock.earliest_start()
+                after = progress.extended(batch, end=end, requests=run.fetch.requests - before)
+                progress = run.writer.store(batch, after).window or after
+                if shown is not None:
+                    shown.add(batch)
+        except SkipRefusedError as error:
+            progress = replace(progress, problem=str(error))
         if progress.is_open:
             _close(run, progress, before)
     return run.server_clock.newest_past(first.updated)
@@ -116,23 +128,23 @@ def _load_sorted(
     rows, counts = len(batch), run.writer.store(batch).counts
     if batch.checkpoint is None and may_be_quiet and _nothing_is_new(run, first, counts, known, watermark):
         return
-    if may_count and not known:
+    if not known and (may_count or strategy.changes != "windows"):
         for batch in _stored(run, _until_known(run, pages, complete_to)):
             rows += len(batch)
         run.store.hold()
     is_proven = batch.checkpoint is None and may_count and _is_lookback_stored(run, since)
+    problem = ""
     if not is_proven and (batch.checkpoint is None or not batch.verified):
-        if strategy.history is Paging.KEYSET and strategy.field == "updatedAt":
+        if strategy.changes == "windows":
             _load_windows(run, strategy, start)
             advance(run, complete_to=run.server_clock.newest_past(first.updated))
             return
-        for batch in _stored(run, pages):
-            rows += len(batch)
+        more, problem = _store_lookback(run, pages)
+        rows, problem = rows + more, problem or batch.reason
     if first.total is None:  # else the account tells of tasks that have no updatedAt
         read_created(run, watermark)
     run.store.hold()
     progress = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, start)
-    problem = "" if is_proven or batch.verified else batch.reason
     _close(run, replace(progress, problem=problem, rows=rows), before)
     advance(run, complete_to=run.server_clock.newest_past(first.updated), is_lookback_read=not is_proven)
 
@@ -164,6 +176,17 @@ def _stored(run: RunContext, pages: Iterator[Page]) -> Iterator[Batch]:
     for batch in prefetch(pages, run.transformer.transform, most=run.writer.most_prefetched, wait=_WAIT):
         run.writer.store(batch)
         yield batch
+
+
+def _store_lookback(run: RunContext, pages: Iterator[Page]) -> tuple[int, str]:
+    """Store the pages behind the known rows; return how many rows they had, and why they may not be all."""
+    rows, problem = 0, ""
+    try:
+        for batch in _stored(run, pages):
+            rows, problem = rows + len(batch), batch.reason
+    except SkipRefusedError as error:
+        problem = str(error)
+    return rows, problem
 
 
 def _until_known(run: RunContext, pages: Iterator[Page], complete_to: datetime) -> Iterator[Page]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from etl.extract.capabilities import MILLISECOND, CapabilityDriftError
+from etl.extract.paging.newest_first import SkipRefusedError
 from etl.extract.paging.read_strategy import ReadStrategy, choose_strategy
 from etl.jobs.incremental_sync import advance, load_changes, load_newest_first
 from etl.jobs.pipeline.completeness_check import take_account
@@ -16,13 +17,17 @@ from etl.jobs.run.ensure_capabilities import has_beginning, history_start
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.verify import restart_verification, verify_due
 from etl.load.ledger import rejected_records, windows
+from etl.logs import get_logger
+
+log = get_logger()
 
 
 def sync(run: RunContext, *, full: bool = False, workers: int | None = None) -> None:
     """Read what is new or changed since the watermark, all of history at first or if ``full``, and store it.
 
     ``workers`` read history; None is as many as the request budget keeps busy. Where the server behaves differently
-    from its known capabilities, the run corrects them and goes on.
+    from its known capabilities, the run corrects them and goes on. Where it refuses to show all changes, the run reads
+    all of history.
 
     Raises:
         EtlError: as the client and the database raise it, or where the server contradicts itself.
@@ -41,6 +46,9 @@ def sync(run: RunContext, *, full: bool = False, workers: int | None = None) -> 
             return verify_due(run)
         except CapabilityDriftError as drift:
             run.capabilities.correct(drift)
+        except SkipRefusedError as error:
+            log.warning("changes.out_of_reach", reason=str(error), then="all of history is read again")
+            full = True
 
 
 def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: int | None) -> None:

@@ -169,7 +169,7 @@ def test_a_backfill_leaves_the_budget_to_due_syncs(sandbox, migrated_sqlite_url,
     server = sandbox(tasks=40, shape="eight", window_field="updatedAt")
     mirrored = Mirror(server, migrated_sqlite_url, requests_per_minute="1000", backfill_percent="1")
     mirrored.sync()
-    schedule = update(sources).values(every=300, next_due_at=datetime(2020, 1, 1, tzinfo=UTC))
+    schedule = update(sources).values(every=300, next_due_at=datetime.now(UTC))
     with mirrored.engine.begin() as connection:
         connection.execute(schedule)
     server.reset_requests()

@@ -144,6 +144,32 @@ def test_two_syncs_hold_every_row_as_the_server_does(mirror, options):
     assert_exact(mirrored, mirrored.sync(), what="second sync")
 
 
+REFUSED_SKIPS = {
+    "dates on createdAt": {},
+    "dates on createdAt, no totals": {"totals": "missing"},
+    "dates on createdAt, neither": {"has_more": "missing", "totals": "missing"},
+    "dates on updatedAt": {"window_field": "updatedAt"},
+    "dates on updatedAt, no totals": {"window_field": "updatedAt", "totals": "missing"},
+}
+
+
+@variants(REFUSED_SKIPS)
+def test_more_changes_than_a_skip_may_pass_are_all_read(mirror, options):
+    mirrored = mirror(**{"tasks": 400, "max_skip": 100, "window_field": "createdAt", **options})
+    mirrored.sync()
+    mirrored.server.change(update=200, insert=20)
+    outcome = mirrored.sync()
+    assert mirrored.differences() == NONE
+    # Without dates on updatedAt nothing proves the lookback.
+    assert outcome.exit_code == (0 if options.get("window_field") == "updatedAt" else 3)
+    assert outcome.requests < 30  # with whole pages
+    mirrored.server.change(update=3)
+    mirrored.sync()
+    assert mirrored.differences() == NONE
+    if "totals" not in options:  # else nothing tells that a sync is quiet, and the lookback is read each time
+        assert mirrored.sync().exit_code == 0
+
+
 @variants(NEEDS_FULL)
 def test_a_full_sync_holds_every_row_where_nothing_cheaper_can(mirror, options):
     mirrored = mirror(**options)
