@@ -71,12 +71,16 @@ def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -
     advance(run)
 
 
-def load_newest_first(run: RunContext, since: datetime, shown: ShownVersions | None = None) -> datetime:
-    """Read and store all changes since a time, newest first; note the versions of names in ``shown``.
+def load_newest_first(run: RunContext, start: datetime, shown: ShownVersions | None = None) -> datetime:
+    """Read and store all changes since a reading's start and its lookback; note the versions of names in ``shown``.
 
-    Return up to when all changes are stored. The window is unverified where the server refuses the skip of a page.
+    Return up to when all changes are stored. A lookback that cannot be reached makes the window unverified.
+
+    Raises:
+        SkipRefusedError: the server refuses to show all changes since ``start``.
     """
-    before = run.fetch.requests
+    before, since, oldest = run.fetch.requests, start - run.options.lookback, END_OF_TIME
+    must_reach = start - run.store.read(stored_tasks.rounding)
     with bound(window=interval(since, None)):
         progress = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since)
         pages = _newest_first(run, since)
@@ -86,9 +90,12 @@ def load_newest_first(run: RunContext, since: datetime, shown: ShownVersions | N
                 end = run.server_clock.earliest_start()
                 after = progress.extended(batch, end=end, requests=run.fetch.requests - before)
                 progress = run.writer.store(batch, after).window or after
+                oldest = min([oldest, *(row["updated_at"] for row in batch.tasks if row["updated_at"] is not None)])
                 if shown is not None:
                     shown.add(batch)
         except SkipRefusedError as error:
+            if oldest >= must_reach:
+                raise
             progress = replace(progress, problem=str(error))
         if progress.is_open:
             _close(run, progress, before)
@@ -133,20 +140,20 @@ def _load_sorted(
             rows += len(batch)
         run.store.hold()
     is_proven = batch.checkpoint is None and may_count and _is_lookback_stored(run, since)
-    problem = ""
+    problem, is_lookback_read = "", not is_proven
     if not is_proven and (batch.checkpoint is None or not batch.verified):
         if strategy.changes == "windows":
             _load_windows(run, strategy, start)
             advance(run, complete_to=run.server_clock.newest_past(first.updated))
             return
-        more, problem = _store_lookback(run, pages)
+        more, problem, is_lookback_read = _store_lookback(run, pages, must_reach=not may_be_quiet)
         rows, problem = rows + more, problem or batch.reason
     if first.total is None:  # else the account tells of tasks that have no updatedAt
         read_created(run, watermark)
     run.store.hold()
     progress = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, start)
     _close(run, replace(progress, problem=problem, rows=rows), before)
-    advance(run, complete_to=run.server_clock.newest_past(first.updated), is_lookback_read=not is_proven)
+    advance(run, complete_to=run.server_clock.newest_past(first.updated), is_lookback_read=is_lookback_read)
 
 
 def _first_page(run: RunContext, start: datetime) -> tuple[Page, Iterator[Page]]:
@@ -178,15 +185,23 @@ def _stored(run: RunContext, pages: Iterator[Page]) -> Iterator[Batch]:
         yield batch
 
 
-def _store_lookback(run: RunContext, pages: Iterator[Page]) -> tuple[int, str]:
-    """Store the pages behind the known rows; return how many rows they had, and why they may not be all."""
+def _store_lookback(run: RunContext, pages: Iterator[Page], *, must_reach: bool) -> tuple[int, str, bool]:
+    """Store the pages behind the known rows.
+
+    Return how many rows they had, why they may not be all, and whether the server showed the whole lookback.
+
+    Raises:
+        SkipRefusedError: it did not, and ``must_reach``.
+    """
     rows, problem = 0, ""
     try:
         for batch in _stored(run, pages):
             rows, problem = rows + len(batch), batch.reason
     except SkipRefusedError as error:
-        problem = str(error)
-    return rows, problem
+        if must_reach:
+            raise
+        return rows, str(error), False
+    return rows, problem, True
 
 
 def _until_known(run: RunContext, pages: Iterator[Page], complete_to: datetime) -> Iterator[Page]:

@@ -47,6 +47,8 @@ def sync(run: RunContext, *, full: bool = False, workers: int | None = None) -> 
         except CapabilityDriftError as drift:
             run.capabilities.correct(drift)
         except SkipRefusedError as error:
+            if full:
+                raise
             log.warning("changes.out_of_reach", reason=str(error), then="all of history is read again")
             full = True
 
@@ -66,7 +68,7 @@ def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: 
     first_start = done.opened_at if done else this_start
     complete_to = None
     if strategy.changes == "newest_first":
-        complete_to = load_newest_first(run, first_start - run.options.lookback, shown)
+        complete_to = load_newest_first(run, first_start, shown)
     elif strategy.changes == "windows":
         complete_to = _load_what_changed(run, strategy, this_start, shown)
     if shown is not None:

@@ -150,7 +150,7 @@ def test_backfills_of_many_processes_share_one_part(engine, budgets):
 
 def make_sync_due(engine: Engine) -> None:
     names = {name: name for name in ("name", "base_url", "host", "stream_id")}
-    due = datetime(2020, 1, 1, tzinfo=UTC)
+    due = datetime.now(UTC)
     with engine.begin() as connection:
         row = insert(sources).values(account_id="a-1", created_at=due, every=300, next_due_at=due, **names)
         connection.execute(row)

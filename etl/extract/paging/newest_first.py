@@ -27,14 +27,14 @@ _Version = tuple[str | None, datetime | None]
 
 
 class SkipRefusedError(RefusedError):
-    """The server refuses so large a skip: the rows behind it cannot be reached in this order."""
+    """The server refuses a query with a skip: the rows behind it cannot be reached in this order."""
 
 
 def read_newest_first(fetch: Fetch, window: Window, capabilities: ServerCapabilities) -> Iterator[Page]:
     """Yield the rows updated since ``window.start``, newest first; only the last page completes the window.
 
     Raises:
-        SkipRefusedError: the server refuses a page behind the first one.
+        SkipRefusedError: the server refuses a page behind the first one, or the proof that nothing follows.
     """
     fetch = _distinguish_refused_skips(fetch)
     skip, steps_back, repeats, unverified = 0, 0, 0, ""

@@ -15,7 +15,7 @@ from etl.errors import RefusedError
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page, record_id
-from etl.extract.paging.end_of_rows import fetch_rows, find_end, rows_asked
+from etl.extract.paging.end_of_rows import End, fetch_rows, find_end, rows_asked
 from etl.extract.paging.page_checks import Fetch
 
 _MOST_WALKS = 6
@@ -91,7 +91,7 @@ def _pages(fetch: Fetch, query: Query, capabilities: ServerCapabilities, walk: _
         yield page
         if walk.drifted and not walk.patient:
             return
-        if (end := find_end(fetch, asked, page, capabilities)) is not None:
+        if (end := _find_end(fetch, asked, page, capabilities)) is not None:
             walk.refused = end.unverified
             return
         is_withheld = len(page) < rows_asked(asked, page, capabilities)
@@ -102,6 +102,15 @@ def _pages(fetch: Fetch, query: Query, capabilities: ServerCapabilities, walk: _
         if repeats > _MOST_REPEATS:
             walk.refused = f"{repeats} pages up to skip {skip} had no new rows: the server repeats itself"
             return
+
+
+def _find_end(fetch: Fetch, asked: Query, page: Page, capabilities: ServerCapabilities) -> End | None:
+    try:
+        return find_end(fetch, asked, page, capabilities)
+    except RefusedError as error:
+        if not asked.skip:
+            raise
+        return End(f"the server refuses a skip beyond {asked.skip}: {error}")
 
 
 def _next(skip: int, ids: list[str], anchor: str, *, is_new: bool) -> tuple[int, str]:

@@ -164,7 +164,10 @@ def _is_capped(run: RunContext) -> bool:
     total = run.fetch.undated_total
     if total is None or run.count_stored() <= total:
         return False
-    return len(run.fetch(replace(of_source(run), skip=total, limit=1))) > 0
+    try:
+        return len(run.fetch(replace(of_source(run), skip=total, limit=1))) > 0
+    except RefusedError:  # so large a skip
+        return True
 
 
 def undated_pages(run: RunContext, everything: Query, field: Field) -> Iterator[Page]:

@@ -76,11 +76,10 @@ class Fetcher:
             return self._fetch_less(query, error)
         except RefusedError:
             fewer = max((rows for rows in _USUAL_PAGES if query.limit and rows < query.limit), default=None)
-            is_deep = query.skip >= (query.limit or 0)  # skip and limit together may be too much
-            if fewer is None or (is_deep and query.sort_by):  # what reads an order has a way round
+            if fewer is None or (query.skip and query.sort_by):
                 raise
         page = self.client.fetch(replace(query, limit=fewer))  # refused as well: it is not the limit
-        if is_deep:
+        if query.skip:  # skip and limit together were too much
             return replace(page, limit=fewer)
         evidence = f"limit {query.limit} is refused, {fewer} is not"
         self._capabilities.learn_page_rows(fewer, evidence)
