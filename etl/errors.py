@@ -4,6 +4,7 @@
     ├── ConfigError (2)       a setting is wrong or missing
     ├── AuthError (4)         the API refused the token, its scope or the stream
     ├── RefusedError (4)      the API refused the request itself (400, 412 ...)
+    │   └── SkipRefusedError  it had a skip, so the rows behind it cannot be reached
     ├── ApiError (5)          the API cannot be reached, or its answer cannot be used
     │   └── TransientApiError another try may help; raised once the tries are used up
     ├── DatabaseError (6)     the database cannot be read or written
@@ -63,6 +64,10 @@ class RefusedError(EtlError):
     """The API refused the request (a range, a limit, a filter), not the token."""
 
     exit_code = ExitCode.REFUSED
+
+
+class SkipRefusedError(RefusedError):
+    """The API refused a query with a skip: the rows behind it cannot be reached in this order."""
 
 
 class ApiError(EtlError):

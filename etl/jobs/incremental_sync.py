@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
 
-from etl.errors import ApiError, RefusedError
+from etl.errors import ApiError, RefusedError, SkipRefusedError
 from etl.extract.capabilities import END_OF_TIME
 from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
-from etl.extract.paging.newest_first import SkipRefusedError, read_newest_first
+from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.page_checks import Window, check_order, moments
 from etl.extract.paging.read_strategy import Paging, ReadStrategy
 from etl.jobs.comparison.find_missing_tasks import read_created

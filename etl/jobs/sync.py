@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from etl.errors import SkipRefusedError
 from etl.extract.capabilities import MILLISECOND, CapabilityDriftError
-from etl.extract.paging.newest_first import SkipRefusedError
 from etl.extract.paging.read_strategy import ReadStrategy, choose_strategy
 from etl.jobs.incremental_sync import advance, load_changes, load_newest_first
 from etl.jobs.pipeline.completeness_check import take_account

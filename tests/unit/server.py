@@ -12,7 +12,7 @@ from typing import Any
 import jwt
 import orjson
 
-from etl.errors import RefusedError
+from etl.errors import RefusedError, SkipRefusedError
 from etl.extract.http.query import Query
 from etl.extract.http.response_errors import parse_response
 from etl.extract.http.response_page import Page, read_page
@@ -96,7 +96,8 @@ class Server:
             raise TooManyRequestsError
         self.meanwhile(self)
         if (words := self.refuses(query)) is not None:
-            raise RefusedError(f'the API refused the request (HTTP 400, "{words}")')
+            refused = SkipRefusedError if query.skip else RefusedError
+            raise refused(f'the API refused the request (HTTP 400, "{words}")')
         self._behave()
         reply = self._service.get_tasks(DEFAULTS.stream_id, HEADERS, orjson.dumps(query.body()))
         return read_page(parse_response(reply.status, reply.headers, reply.body))

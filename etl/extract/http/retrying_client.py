@@ -13,7 +13,7 @@ import orjson
 from tenacity import RetryCallState, Retrying, wait_random_exponential
 from tenacity.stop import stop_base
 
-from etl.errors import ApiError, TransientApiError
+from etl.errors import ApiError, RefusedError, SkipRefusedError, TransientApiError
 from etl.extract.http.connection import Endpoint, Transport
 from etl.extract.http.rate_limiter import MINUTE
 from etl.extract.http.response_errors import (
@@ -95,8 +95,18 @@ class Client:
         self._is_token_proven = False
 
     def fetch(self, query: Query) -> Page:
-        """Return the page that answers ``query``; raises as :meth:`answer` does."""
-        page = read_page(self.answer(query))
+        """Return the page that answers ``query``.
+
+        Raises:
+            SkipRefusedError: the server refused a query with a skip.
+            EtlError: as :meth:`answer` does.
+        """
+        try:
+            page = read_page(self.answer(query))
+        except RefusedError as error:
+            if not query.skip:
+                raise
+            raise SkipRefusedError(f"the server refuses skip {query.skip}: {error}") from error
         shown = [moment for moment in (self.newest_update, *page.updated) if moment is not None]
         self.newest_update = max(shown, default=None)
         return page

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from etl.errors import RefusedError
+from etl.errors import SkipRefusedError
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
@@ -41,8 +41,8 @@ def fetch_rows(fetch: Fetch, query: Query, capabilities: ServerCapabilities) -> 
             query = replace(query, skip=query.skip + rows_asked(query, page, capabilities))
         try:
             page = fetch(query)
-        except RefusedError as error:
-            return query, replace(page, verified=False, reason=f"the server refuses skip {query.skip}: {error}")
+        except SkipRefusedError as error:
+            return query, replace(page, verified=False, reason=str(error))
         if page.records or page.has_more is False or _is_proven_end(query, page, capabilities):
             return query, page
     reason = f"{_MOST_EMPTY} empty pages up to skip {query.skip}, although the server tells that more rows follow"
@@ -95,7 +95,7 @@ def _tells_always_more(fetch: Fetch, query: Query) -> bool:
     """Tell whether ``hasMore`` is true even far behind the end, so that it says nothing."""
     try:
         far = fetch(replace(query, skip=query.skip + _FAR))
-    except RefusedError:
+    except SkipRefusedError:
         return False
     return far.has_more is True and not far.records
 
@@ -109,5 +109,5 @@ def _is_all_that_comes(fetch: Fetch, query: Query, page: Page) -> bool:
         return not _counts_more(page, query.skip + len(page))
     try:
         return set(fetch(replace(query, skip=query.skip + _FAR)).ids) == set(page.ids)
-    except RefusedError:
+    except SkipRefusedError:
         return False

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from etl.errors import RefusedError
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page, moment_of, record_id
@@ -26,17 +25,12 @@ _MOST_REPEATS = 2
 _Version = tuple[str | None, datetime | None]
 
 
-class SkipRefusedError(RefusedError):
-    """The server refuses a query with a skip: the rows behind it cannot be reached in this order."""
-
-
 def read_newest_first(fetch: Fetch, window: Window, capabilities: ServerCapabilities) -> Iterator[Page]:
     """Yield the rows updated since ``window.start``, newest first; only the last page completes the window.
 
     Raises:
         SkipRefusedError: the server refuses a page behind the first one, or the proof that nothing follows.
     """
-    fetch = _distinguish_refused_skips(fetch)
     skip, steps_back, repeats, unverified = 0, 0, 0, ""
     deepest, no_progress = 0, 0
     tie, tied = None, set[_Version]()  # if all rows of a page share one instant: the last row, and all such rows
@@ -78,18 +72,6 @@ def read_newest_first(fetch: Fetch, window: Window, capabilities: ServerCapabili
             step = rows  # the server withholds all other rows that were asked for
         overlaps = step < len(page)
         skip += step
-
-
-def _distinguish_refused_skips(fetch: Fetch) -> Fetch:
-    def fetch_or_tell(query: Query) -> Page:
-        try:
-            return fetch(query)
-        except RefusedError as error:
-            if not query.skip:
-                raise
-            raise SkipRefusedError(f"the server refuses skip {query.skip}: {error}") from error
-
-    return fetch_or_tell
 
 
 def _is_shuffled(tie: _Version, tied: set[_Version], versions: list[_Version]) -> bool:

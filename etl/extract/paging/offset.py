@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from etl.errors import RefusedError
+from etl.errors import SkipRefusedError
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page, record_id
@@ -75,10 +75,8 @@ def _pages(fetch: Fetch, query: Query, capabilities: ServerCapabilities, walk: _
     while True:
         try:
             asked, page = fetch_rows(fetch, replace(query, skip=skip), capabilities)
-        except RefusedError as error:
-            walk.refused = f"the server refuses skip {skip}: {error}"
-            if skip == 0:
-                raise
+        except SkipRefusedError as error:
+            walk.refused = str(error)
             return
         skip = asked.skip
         ids = [record_id(record) or f"row {skip + place}" for place, record in enumerate(page.records)]
@@ -107,10 +105,10 @@ def _pages(fetch: Fetch, query: Query, capabilities: ServerCapabilities, walk: _
 def _find_end(fetch: Fetch, asked: Query, page: Page, capabilities: ServerCapabilities) -> End | None:
     try:
         return find_end(fetch, asked, page, capabilities)
-    except RefusedError as error:
+    except SkipRefusedError as error:
         if not asked.skip:
             raise
-        return End(f"the server refuses a skip beyond {asked.skip}: {error}")
+        return End(str(error))
 
 
 def _next(skip: int, ids: list[str], anchor: str, *, is_new: bool) -> tuple[int, str]:

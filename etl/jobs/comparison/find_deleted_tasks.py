@@ -19,7 +19,7 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from etl.errors import RefusedError
+from etl.errors import SkipRefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
 from etl.extract.http.query import Direction, Query
 from etl.extract.http.response_page import Page, moment_of, record_id
@@ -154,9 +154,7 @@ class CountComparison:
             query = replace(query, end=end - MILLISECOND)  # exact, as it is the last of an instant of any length
         try:
             page = self._run.fetch(query)
-        except RefusedError:
-            if not skip:
-                raise
+        except SkipRefusedError:
             self._reach = (skip + self._run.capabilities.current.limit()) // 2
             return [time_range]
         asked = skip + rows_asked(query, page, self._run.capabilities.current)

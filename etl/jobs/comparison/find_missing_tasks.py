@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from etl.errors import RefusedError
+from etl.errors import RefusedError, SkipRefusedError
 from etl.extract.capabilities import END_OF_TIME
 from etl.extract.http.query import Direction, Field, Query
 from etl.extract.http.response_page import Page, is_inactive, moment_of
@@ -92,15 +92,13 @@ def _read_while_new(run: RunContext, field: Field, direction: Direction) -> Iter
     """Read and store the pages from one end of an order, and yield each, up to the first one without news.
 
     Raises:
-        RefusedError: the first page is refused; a later one, for so large a skip, ends the reading.
+        RefusedError: the first page is refused; a refused skip ends the reading.
     """
     query = replace(of_source(run), limit=run.capabilities.current.limit(), sort_by=(field, direction))
     while True:
         try:
             page = run.fetch(query)
-        except RefusedError:
-            if not query.skip:
-                raise
+        except SkipRefusedError:
             return
         is_new = _keep(run, page) > 0
         yield page
@@ -166,7 +164,7 @@ def _is_capped(run: RunContext) -> bool:
         return False
     try:
         return len(run.fetch(replace(of_source(run), skip=total, limit=1))) > 0
-    except RefusedError:  # so large a skip
+    except SkipRefusedError:
         return True
 
 

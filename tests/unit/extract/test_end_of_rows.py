@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from etl.errors import RefusedError
+from etl.errors import SkipRefusedError
 from etl.extract.capabilities import END_OF_TIME, ServerCapabilities
 from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
@@ -31,7 +31,7 @@ class Pages:
         self.asked.append(query.skip)
         page = self.pages.get(query.skip, self.other)
         if page is None:
-            raise RefusedError("so large a skip is refused")
+            raise SkipRefusedError(f"the server refuses skip {query.skip}")
         return page
 
 
