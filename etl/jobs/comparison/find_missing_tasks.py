@@ -24,6 +24,9 @@ from etl.jobs.comparison.deletion_candidates import DeletionCandidates, Incomple
 from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison, TooManyDifferencesError
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
+from etl.logs import get_logger
+
+log = get_logger()
 
 MOST_REQUESTS = 60  # of a comparison or a walk, where this run did not read all of history
 _DIRECTIONS: tuple[Direction, ...] = ("asc", "desc")
@@ -66,18 +69,27 @@ def read_latest(run: RunContext, order: Field = "createdAt") -> int | None:
     pages = _read_while_new(run, field, "desc")
     total = next(pages).total
     if field == "updatedAt":
-        for _ in pages:
-            pass
+        with suppress(SkipRefusedError):  # the total tells what is missing
+            for _ in pages:
+                pass
     return total
 
 
 def read_created(run: RunContext, since: datetime) -> None:
     """Read and store the tasks created since a time: those without updatedAt stand in no order of changes."""
+    has_dates, problem = choose_strategy(run.capabilities.current).field == "createdAt", ""
     if run.capabilities.current.sorts("createdAt"):
-        for _ in _read_while_new(run, "createdAt", "desc"):
-            pass
-    elif choose_strategy(run.capabilities.current).field == "createdAt":
+        try:
+            for _ in _read_while_new(run, "createdAt", "desc"):
+                pass
+        except SkipRefusedError as error:
+            problem = str(error)
+        else:
+            return
+    if has_dates:
         _read_since(run, since)
+    else:
+        _note_unverified(run, problem)
 
 
 def _read_since(run: RunContext, since: datetime) -> None:
@@ -86,20 +98,26 @@ def _read_since(run: RunContext, since: datetime) -> None:
     window = Window(strategy.field, since, capabilities.latest_end(since))
     for page in READERS[strategy.history](run.fetch, window, capabilities):
         _keep(run, page)
+        _note_unverified(run, page.reason)
+
+
+def _note_unverified(run: RunContext, problem: str) -> None:
+    """Let the run tell that tasks may be missing, unless ``problem`` is empty."""
+    if problem:
+        run.counters.unverified += 1
+        log.warning("account.unverified", reason=problem, see="kore-etl sync --full")
 
 
 def _read_while_new(run: RunContext, field: Field, direction: Direction) -> Iterator[Page]:
     """Read and store the pages from one end of an order, and yield each, up to the first one without news.
 
     Raises:
-        RefusedError: the first page is refused; a refused skip ends the reading.
+        SkipRefusedError: more pages would bring news, but the server refuses them.
+        RefusedError: it refuses the first page.
     """
     query = replace(of_source(run), limit=run.capabilities.current.limit(), sort_by=(field, direction))
     while True:
-        try:
-            page = run.fetch(query)
-        except SkipRefusedError:
-            return
+        page = run.fetch(query)
         is_new = _keep(run, page) > 0
         yield page
         if not is_new:
@@ -152,9 +170,13 @@ def read_undated(run: RunContext, *, again: bool) -> None:
         query = replace(of_source(run), limit=capabilities.limit())
         for page in read_by_offset(run.fetch, query, capabilities, END_OF_TIME):
             _keep(run, page, takes_back=True)
+            _note_unverified(run, page.reason)
         return
-    for page in undated_pages(run, of_source(run), field):
-        _keep(run, page, takes_back=True)
+    try:
+        for page in undated_pages(run, of_source(run), field):
+            _keep(run, page, takes_back=True)
+    except SkipRefusedError as error:
+        _note_unverified(run, str(error))
 
 
 def _is_capped(run: RunContext) -> bool:
@@ -172,6 +194,9 @@ def undated_pages(run: RunContext, everything: Query, field: Field) -> Iterator[
     """Yield the pages with tasks without a date, from both ends of its order; none where the server does not sort.
 
     A page that holds nothing new ends an order: the server ignores skip.
+
+    Raises:
+        SkipRefusedError: the server refuses a page behind tasks without a date.
     """
     capabilities = run.capabilities.current
     for direction in _DIRECTIONS if capabilities.sorts(field) else ():
@@ -224,13 +249,13 @@ def compare(run: RunContext, known: Differences, *, most: int | None) -> Differe
     comparison = CountComparison(run, candidates, most=most)
     try:
         comparison.find(total if dated in (None, total) else total - undated + candidates.undated)
+        if dated is None or not candidates.is_complete:
+            return None
+        more = 0 if dated == total else _count_more_undated(run, field, undated - candidates.undated_rejected)
     except (TooManyDifferencesError, RefusedError):
         return None
     except IncompleteError as error:
         raise ContradictoryTotalsError(str(error)) from error
-    if dated is None or not candidates.is_complete:
-        return None
-    more = 0 if dated == total else _count_more_undated(run, field, undated - candidates.undated_rejected)
     deleted = len(candidates.gone) + max(0, -more)
     may_be_unread = more > 0 and not capabilities.sorts(field)
     if may_be_unread or len(known.absent) < known.deleted > deleted:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from etl.errors import EtlError
+from etl.errors import EtlError, SkipRefusedError
 from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window
@@ -121,8 +122,9 @@ class Slice(DeletionCandidates):
 
     def read_undated(self) -> None:
         """Verify the tasks without the date that the server filters on, where its order shows them."""
-        for page in undated_pages(self.run, Query(), self.field):
-            self.keep(page)
+        with suppress(SkipRefusedError):  # the first and full syncs tell that
+            for page in undated_pages(self.run, Query(), self.field):
+                self.keep(page)
 
     def fail(self, error: EtlError) -> None:
         """Close the window that could not be read."""

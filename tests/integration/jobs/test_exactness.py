@@ -10,6 +10,7 @@ from etl.extract.http.response_page import Page
 from etl.jobs.backfill import Period, backfill
 from etl.jobs.reconcile import reconcile
 from etl.jobs.sync import sync
+from etl.times import format_time, parse_time
 from tests.integration.mirror import NONE, Differences, Mirror
 
 TASKS = 400
@@ -193,6 +194,36 @@ def test_changes_out_of_a_full_syncs_reach_move_no_watermark(mirror):
     mirrored.server.configure(churn_every=0)
     mirrored.sync()
     assert mirrored.differences() == NONE
+
+
+UNDATED_BEHIND_A_REFUSED_SKIP = {
+    "without createdAt": {"null_created": 0.6},
+    "without createdAt, no totals": {"null_created": 0.6, "totals": "missing"},
+    "without createdAt, no totals, sort ignored": {"null_created": 0.6, "totals": "missing", "sort": "ignored"},
+    "without updatedAt": {"null_updated": 0.6, "window_field": "updatedAt"},
+    "without updatedAt, no totals": {"null_updated": 0.6, "window_field": "updatedAt", "totals": "missing"},
+}
+
+
+@variants(UNDATED_BEHIND_A_REFUSED_SKIP)
+def test_undated_tasks_behind_a_refused_skip_are_told(mirror, options):
+    mirrored = mirror(tasks=400, max_skip=100, null_dates="unmatched", **options)
+    for outcome in (mirrored.sync(), mirrored.sync(full=True)):
+        assert mirrored.differences().missing
+        assert outcome.exit_code == 3
+
+
+def test_new_tasks_without_updatedat_are_read_behind_a_refused_skip(mirror):
+    mirrored = mirror(tasks=20, max_skip=100, totals="missing", null_dates="unmatched")
+    mirrored.sync()
+    like = mirrored.server.tasks()[0]
+    now = mirrored.server.now()
+    dates = (format_time(parse_time(int(now * 1000) + number)) for number in range(300))
+    mirrored.server.put(
+        [{**like, "_id": f"ti-{n}", "createdAt": date, "updatedAt": None} for n, date in enumerate(dates)]
+    )
+    time.sleep(CLOCK)
+    assert_exact(mirrored, mirrored.sync(), what="the sync of new tasks")
 
 
 @variants(NEEDS_FULL)
