@@ -108,7 +108,7 @@ def _find_missing(
     """Search for missing tasks; return the total, and the differences that are known now.
 
     A search that comes to its end shows all that the server shows. What is still missing then is hidden, and windows
-    that were unverified for such tasks are complete.
+    of history that were unverified for such tasks are complete. Counts prove nothing about changes.
     """
     if _missing(run, total, known) <= 0:
         return total, known
@@ -126,8 +126,7 @@ def _find_missing(
         if found.hidden > known.hidden:
             log.info("account.hidden", tasks=found.hidden)
             if run.counters.unverified:
-                run.store.write(windows.settle_unverified, run.id)
-                run.counters.unverified = 0
+                run.counters.unverified -= run.store.write(windows.settle_unverified, run.id)
         known = _learn(run, found)
     missing = _missing(run, total, known)
     if is_estimate and 0 < missing <= known.deleted:

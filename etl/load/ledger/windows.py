@@ -106,11 +106,13 @@ def progress(connection: Connection, source_id: int, job: str, field: str, start
     return Progress(reached, min(entry.opened_at for entry in found))
 
 
-def settle_unverified(connection: Connection, source_id: int, run_id: int) -> None:
-    """Make the unverified windows of a run verified: another reading proved them."""
+def settle_unverified(connection: Connection, source_id: int, run_id: int) -> int:
+    """Make the unverified windows of a run's history verified, and return how many; its windows of changes stay."""
     mine = (sync_windows.c.source_id == source_id) & (sync_windows.c.run_id == run_id)
-    unverified = update(sync_windows).where(mine, sync_windows.c.state == "unverified")
-    connection.execute(unverified.values(state="verified", error=None))
+    is_history = (sync_windows.c.state == "unverified") & (sync_windows.c.job != "sync")
+    return connection.execute(
+        update(sync_windows).where(mine, is_history).values(state="verified", error=None)
+    ).rowcount
 
 
 def rename_job(connection: Connection, source_id: int, job: str, name: str) -> None:

@@ -226,6 +226,17 @@ def test_new_tasks_without_updatedat_are_read_behind_a_refused_skip(mirror):
     assert_exact(mirrored, mirrored.sync(), what="the sync of new tasks")
 
 
+def test_counts_of_hidden_tasks_settle_no_window_of_changes(mirror):
+    mirrored = mirror(tasks=400, max_skip=100, hidden=0.05)
+    mirrored.server.change(update=200)
+    time.sleep(CLOCK)
+    assert mirrored.sync().exit_code == 3
+    assert mirrored.value("select max(hidden) from sync_runs") > 0
+    assert mirrored.rows("select job, strategy from sync_windows where state = 'unverified'") == [
+        ("sync", "newest_first")
+    ]
+
+
 @variants(NEEDS_FULL)
 def test_a_full_sync_holds_every_row_where_nothing_cheaper_can(mirror, options):
     mirrored = mirror(**options)
