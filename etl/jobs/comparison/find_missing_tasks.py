@@ -24,9 +24,6 @@ from etl.jobs.comparison.deletion_candidates import DeletionCandidates, Incomple
 from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison, TooManyDifferencesError
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
-from etl.logs import get_logger
-
-log = get_logger()
 
 MOST_REQUESTS = 60  # of a comparison or a walk, where this run did not read all of history
 _DIRECTIONS: tuple[Direction, ...] = ("asc", "desc")
@@ -89,7 +86,7 @@ def read_created(run: RunContext, since: datetime) -> None:
     if has_dates:
         _read_since(run, since)
     else:
-        _note_unverified(run, problem)
+        run.note_unverified(problem)
 
 
 def _read_since(run: RunContext, since: datetime) -> None:
@@ -98,14 +95,7 @@ def _read_since(run: RunContext, since: datetime) -> None:
     window = Window(strategy.field, since, capabilities.latest_end(since))
     for page in READERS[strategy.history](run.fetch, window, capabilities):
         _keep(run, page)
-        _note_unverified(run, page.reason)
-
-
-def _note_unverified(run: RunContext, problem: str) -> None:
-    """Let the run tell that tasks may be missing, unless ``problem`` is empty."""
-    if problem:
-        run.counters.unverified += 1
-        log.warning("account.unverified", reason=problem, see="kore-etl sync --full")
+        run.note_unverified(page.reason)
 
 
 def _read_while_new(run: RunContext, field: Field, direction: Direction) -> Iterator[Page]:
@@ -170,13 +160,13 @@ def read_undated(run: RunContext, *, again: bool) -> None:
         query = replace(of_source(run), limit=capabilities.limit())
         for page in read_by_offset(run.fetch, query, capabilities, END_OF_TIME):
             _keep(run, page, takes_back=True)
-            _note_unverified(run, page.reason)
+            run.note_unverified(page.reason)
         return
     try:
         for page in undated_pages(run, of_source(run), field):
             _keep(run, page, takes_back=True)
     except SkipRefusedError as error:
-        _note_unverified(run, str(error))
+        run.note_unverified(str(error))
 
 
 def _is_capped(run: RunContext) -> bool:

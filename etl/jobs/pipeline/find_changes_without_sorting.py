@@ -38,6 +38,7 @@ def read_unresolved_tasks(run: RunContext, strategy: ReadStrategy) -> None:
         for page in read_split_windows(run.fetch, window, run.capabilities.current):
             seen.update(key for key in page.ids if key)
             run.writer.store(run.transformer.transform(page))
+            run.note_unverified(page.reason)
         start = stop
     left = sorted({created for key, created in open_before.items() if key not in seen})
     step = run.capabilities.current.smallest()

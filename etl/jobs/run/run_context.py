@@ -16,6 +16,9 @@ from etl.jobs.run.server_clock import ServerClock
 from etl.load.ledger import rejected_records
 from etl.load.ledger.sources import Source
 from etl.load.queries import stored_tasks
+from etl.logs import get_logger
+
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,12 @@ class RunContext:
     watermark_before: datetime | None
     counted: dict[tuple[str, int, int, int], int] = field(default_factory=dict)
     confirms_collapse: bool = False
+
+    def note_unverified(self, problem: str) -> None:
+        """Let the run end with exit code 3 because rows may be missing, unless ``problem`` is empty."""
+        if problem:
+            self.counters.unverified += 1
+            log.warning("account.unverified", reason=problem, see="kore-etl sync --full")
 
     def count_stored(self) -> int:
         """Count the tasks that the server should count, and again only after a task was stored or changed."""

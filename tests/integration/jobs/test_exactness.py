@@ -226,6 +226,13 @@ def test_new_tasks_without_updatedat_are_read_behind_a_refused_skip(mirror):
     assert_exact(mirrored, mirrored.sync(), what="the sync of new tasks")
 
 
+def test_unresolved_tasks_behind_a_refused_skip_are_told(mirror):
+    mirrored = mirror(tasks=20, max_skip=60, sort="ignored", totals="missing")
+    mirrored.server.change(insert=150, days_ago=40, same_instant=True)
+    time.sleep(CLOCK)
+    assert [mirrored.sync().exit_code for _ in range(2)] == [3, 3]
+
+
 def test_counts_of_hidden_tasks_settle_no_window_of_changes(mirror):
     mirrored = mirror(tasks=400, max_skip=100, hidden=0.05)
     mirrored.server.change(update=200)
