@@ -74,7 +74,7 @@ def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -
 def load_newest_first(run: RunContext, start: datetime, shown: ShownVersions | None = None) -> datetime:
     """Read and store all changes since a reading's start and its lookback; note the versions of names in ``shown``.
 
-    Return up to when all changes are stored. A lookback that cannot be reached makes the window unverified.
+    Return up to when all changes are stored. The run tells of a lookback that it cannot reach.
 
     Raises:
         SkipRefusedError: the server refuses to show all changes since ``start``.
@@ -96,7 +96,10 @@ def load_newest_first(run: RunContext, start: datetime, shown: ShownVersions | N
         except SkipRefusedError as error:
             if oldest >= must_reach:
                 raise
-            progress = replace(progress, problem=str(error))
+            run.note_unverified(str(error))
+            end, requests = run.server_clock.earliest_start(), run.fetch.requests - before
+            progress = progress.failed(error, end, requests=requests)
+            run.writer.fail_window(progress)
         if progress.is_open:
             _close(run, progress, before)
     return run.server_clock.newest_past(first.updated)
@@ -310,8 +313,9 @@ def _newest_first(run: RunContext, since: datetime) -> Iterator[Page]:
 
 def _load_windows(run: RunContext, strategy: ReadStrategy, since: datetime) -> None:
     """Read windows of updatedAt from ``since`` on; a canary tells whether dates still filter on updatedAt."""
-    canary = run.store.read(find_canary, created_before=since)
-    if canary is not None and _count_since(run, canary.updated) <= run.capabilities.current.limit() // 2:
+    canary, current = run.store.read(find_canary, created_before=since), run.capabilities.current
+    is_near = canary is not None and current.latest_end(canary.updated) >= since  # so it takes one range more at most
+    if canary is not None and is_near and _count_since(run, canary.updated) <= current.limit() // 2:
         since = min(since, canary.updated.replace(microsecond=0))  # a few rows more, and the canary must be among them
     check = None if canary is None else partial(check_filter, run, canary)
     time_range = TimeRange("sync", strategy.field, strategy.history, since, moves_watermark=True, check_first=check)

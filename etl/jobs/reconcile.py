@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from etl.errors import SkipRefusedError
 from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
 from etl.extract.http.query import Query
 from etl.extract.paging.offset import read_by_offset
@@ -19,6 +20,7 @@ from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError, confirm_deletions
 from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison
+from etl.jobs.comparison.undated_tasks import undated_pages
 from etl.jobs.pipeline.completeness_check import note_reconciled, take_account
 from etl.jobs.run.lifecycle import make_indexes
 from etl.jobs.run.run_context import RunContext
@@ -98,6 +100,8 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
         else:
             comparison = CountComparison(run, candidates)
             comparison.find(total)
+            if candidates.gone and candidates.undated:
+                _clear_undated(run, candidates)
             candidates.hidden = max(candidates.hidden, comparison.hidden)
     if candidates.gone:
         confirm_deletions(run, candidates)
@@ -154,6 +158,18 @@ def _read_window(run: RunContext, candidates: DeletionCandidates, window: Window
         else:
             latest = candidates.judge(start, end, ids)
         start, problem, ids = end, "", here  # the next piece begins with this one's last row
+
+
+def _clear_undated(run: RunContext, candidates: DeletionCandidates) -> None:
+    """Clear the candidates that lost their dates: in the total they make up for deleted tasks without a date."""
+    if not run.capabilities.current.sorts(candidates.field):
+        _look_for(run, candidates, run.store.read(stored_tasks.versions_without, candidates.field))
+        return
+    try:
+        for page in undated_pages(run, Query(), candidates.field):
+            candidates.keep(page)
+    except SkipRefusedError as error:
+        raise IncompleteError(f"tasks may have lost their dates, so none is marked as deleted: {error}") from error
 
 
 def _look_for(run: RunContext, candidates: DeletionCandidates, undated: stored_tasks.Versions) -> None:

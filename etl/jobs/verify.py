@@ -7,6 +7,7 @@ far as its requests reach. What a first or full sync has read counts as verified
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -70,14 +71,18 @@ def verify_due(run: RunContext) -> None:
         restart_verification(run)
         return
     now, before = run.clock(), run.fetch.requests
-    pace = within / (run.count_stored() + 2 * run.capabilities.current.limit())  # a little faster than once around
+    limit = run.capabilities.current.limit()
+    pace = within / (run.count_stored() + (_count_slices(run) + 1) * limit)  # a little faster than once around
     paced = max(source.verified_until, now - within)
-    page = min(run.capabilities.current.limit() - 1, run.count_stored())
+    page = min(limit - 1, run.count_stored())
     least = _UNSORTED_REQUESTS if choose_strategy(run.capabilities.current).changes == "unresolved" else 0
     found = Verified(source.verify_position)
 
+    def done() -> timedelta:
+        return (found.tasks + found.slices * limit) * pace
+
     def may_go_on() -> bool:
-        is_due = now - paced - found.tasks * pace >= page * pace
+        is_due = now - paced - done() >= page * pace
         return (is_due or run.fetch.requests - before < least) and run.fetch.client.has_requests_left()
 
     if not may_go_on():
@@ -94,7 +99,7 @@ def verify_due(run: RunContext) -> None:
         log.warning("verify.stopped", reason=str(error))
     if rounds:
         revert_to_stored(run)
-    _remember(run, found, min(now, paced + found.tasks * pace))
+    _remember(run, found, min(now, paced + done()))
     _finish(run, found, before)
 
 
@@ -119,6 +124,12 @@ def _finish(run: RunContext, found: Verified, requests_before: int) -> dict[str,
         "requests": found.requests, "tasks": found.tasks, "mended": found.mended, "differences": differences,
         "position": found.position,
     }  # fmt: skip
+
+
+def _count_slices(run: RunContext) -> int:
+    """Return how many slices all of history takes at least: more than one where the server limits ranges."""
+    begin = _beginning(run)
+    return max(1, math.ceil((_newest(run) - begin) / (run.capabilities.current.latest_end(begin) - begin)))
 
 
 def _beginning(run: RunContext) -> datetime:
@@ -147,19 +158,25 @@ def _read(
     run: RunContext, found: Verified, begin: datetime, end: datetime, may_go_on: Callable[[], bool]
 ) -> datetime | None:
     """Verify ``[begin, end)`` as far as it may go; return where it goes on, None once it came to the end."""
+    longest: timedelta | None = None  # once longer ranges were refused
     while begin < end:
-        stop = min(end, run.capabilities.current.latest_end(begin))
+        stop = min(end, run.capabilities.current.latest_end(begin) if longest is None else begin + longest)
         slice_ = Slice(run, choose_strategy(run.capabilities.current), found, begin)
         try:
             reached = slice_.read(stop, may_go_on)
         except RefusedError as error:
             slice_.fail(error)
-            _learn_longest_range(run, (stop - begin) / 2, error)
+            longest = (stop - begin) / 2
+            if longest <= 4 * run.capabilities.current.smallest():
+                raise
             continue
         except EtlError as error:
             slice_.fail(error)
             raise
-        if reached >= end and slice_.undated:
+        if longest is not None:
+            _learn_longest_range(run, longest)
+        found.slices += reached >= stop
+        if slice_.undated and (reached >= end or slice_.gone):
             slice_.read_undated()
         if slice_.gone:
             found.differences[Difference.DELETED] += _mark(run, slice_)
@@ -167,12 +184,10 @@ def _read(
     return None
 
 
-def _learn_longest_range(run: RunContext, length: timedelta, error: RefusedError) -> None:
-    """Ask for shorter ranges from now on; raise ``error`` where no range is left to halve."""
+def _learn_longest_range(run: RunContext, length: timedelta) -> None:
+    """Ask for no longer ranges from now on."""
     current = run.capabilities.current
-    if length <= 4 * current.smallest():
-        raise error
-    evidence = f"a range longer than {length} is refused"
+    evidence = f"{length} was answered, a longer range refused"
     changed = [] if current.any_range is False else ["any_range"]
     learnt = current.with_answer("any_range", answer=False, evidence=evidence)
     run.capabilities.learn(learnt.with_answer("longest_range", length, evidence), *changed)

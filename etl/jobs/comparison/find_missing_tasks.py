@@ -22,11 +22,11 @@ from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison, TooManyDifferencesError
+from etl.jobs.comparison.undated_tasks import DIRECTIONS, undated_pages
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
 
 MOST_REQUESTS = 60  # of a comparison or a walk, where this run did not read all of history
-_DIRECTIONS: tuple[Direction, ...] = ("asc", "desc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def _read_ends(run: RunContext) -> Iterator[None]:
     field = choose_strategy(capabilities).field
     if not capabilities.sorts(field):
         return
-    for direction in _DIRECTIONS:
+    for direction in DIRECTIONS:
         with suppress(RefusedError):
             for _ in _read_while_new(run, field, direction):
                 yield None
@@ -178,25 +178,6 @@ def _is_capped(run: RunContext) -> bool:
         return len(run.fetch(replace(of_source(run), skip=total, limit=1))) > 0
     except SkipRefusedError:
         return True
-
-
-def undated_pages(run: RunContext, everything: Query, field: Field) -> Iterator[Page]:
-    """Yield the pages with tasks without a date, from both ends of its order; none where the server does not sort.
-
-    A page that holds nothing new ends an order: the server ignores skip.
-
-    Raises:
-        SkipRefusedError: the server refuses a page behind tasks without a date.
-    """
-    capabilities = run.capabilities.current
-    for direction in _DIRECTIONS if capabilities.sorts(field) else ():
-        query = replace(everything, limit=capabilities.limit(), sort_by=(field, direction))
-        page, shown = run.fetch(query), set[str | None]()
-        while None in page.moments(field) and not shown.issuperset(page.ids):
-            shown.update(page.ids)
-            yield page
-            query = replace(query, skip=query.skip + len(page))
-            page = run.fetch(query)
 
 
 def _may_be_undated(run: RunContext, field: Field) -> bool:
@@ -262,14 +243,17 @@ def _count_more_undated(run: RunContext, field: Field, counted: int) -> int:
 
 
 def _walk(run: RunContext, most: int | None) -> Iterator[Differences | None]:
-    """Read everything by skip; a walk on which the total never changed has asked for each place."""
+    """Read everything by skip; walks on which the total never changed have asked for each place.
+
+    What a walk does not show is walked again: a server may withhold a row only once.
+    """
     capabilities = run.capabilities.current
     fields: tuple[Field, ...] = ("createdAt", "updatedAt")
     order: Field | None = next((name for name in fields if capabilities.sorts(name)), None)
     limit = capabilities.limit()
     query = replace(of_source(run), limit=limit, sort_by=None if order is None else (order, "asc"))
     totals, shown, uncounted = set[int | None](), set[str](), set[str]()
-    repeats = 0
+    repeats, shown_before = 0, -1
     while True:
         try:
             page = run.fetch(query)
@@ -286,8 +270,10 @@ def _walk(run: RunContext, most: int | None) -> Iterator[Differences | None]:
         step = len(page) if page.records else limit * (repeats > 1)
         query = replace(query, skip=query.skip + step)
         if query.skip >= page.total + len(uncounted):
-            yield _left(run, page.total, shown, uncounted) if len(totals) == 1 else None
-            return
+            if len(totals) > 1 or len(shown) in (page.total, shown_before):
+                yield _left(run, page.total, shown, uncounted) if len(totals) == 1 else None
+                return
+            query, repeats, shown_before = replace(query, skip=0), 0, len(shown)
         yield None
 
 

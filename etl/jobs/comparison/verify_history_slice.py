@@ -14,8 +14,8 @@ from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, ReadStrategy
-from etl.jobs.comparison.deletion_candidates import DeletionCandidates
-from etl.jobs.comparison.find_missing_tasks import undated_pages
+from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
+from etl.jobs.comparison.undated_tasks import undated_pages
 from etl.jobs.pipeline.capability_drift import check_filter
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
@@ -46,6 +46,7 @@ class Verified:
     position: datetime | None
     requests: int = 0
     tasks: int = 0
+    slices: int = 0  # read to their ends
     differences: Counter[Difference] = field(default_factory=Counter)
 
     @property
@@ -66,6 +67,7 @@ class Slice(DeletionCandidates):
         self._progress: WindowProgress | None = WindowProgress.begin("verify", strategy.field, strategy.history, begin)
         self._requests = run.fetch.requests
         self._end = begin
+        self.is_undated_read = False
 
     def read(self, end: datetime, may_go_on: Callable[[], bool]) -> datetime:
         """Read up to ``end`` or as far as it may go; return the checkpoint."""
@@ -103,6 +105,12 @@ class Slice(DeletionCandidates):
         """Add candidates; how many are likely is checked at the end of the slice."""
         self.gone |= missing
 
+    def check(self, gone: int) -> None:
+        """Raise as a candidate's check does, and where candidates may have lost their dates."""
+        super().check(gone)
+        if self.undated and not self.is_undated_read:
+            raise IncompleteError("they may have lost their dates, and the server did not show all tasks without one")
+
     def keep(self, page: Page) -> set[str]:
         """Store a page, explain its differences, and return the ids of its tasks."""
         known = {key for key in page.ids if key}
@@ -125,6 +133,7 @@ class Slice(DeletionCandidates):
         with suppress(SkipRefusedError):  # the first and full syncs tell that
             for page in undated_pages(self.run, Query(), self.field):
                 self.keep(page)
+            self.is_undated_read = self.run.capabilities.current.sorts(self.field)
 
     def fail(self, error: EtlError) -> None:
         """Close the window that could not be read."""

@@ -108,7 +108,7 @@ def _find_missing(
     """Search for missing tasks; return the total, and the differences that are known now.
 
     A search that comes to its end shows all that the server shows. What is still missing then is hidden, and windows
-    of history that were unverified for such tasks are complete. Counts prove nothing about changes.
+    that were unverified for such tasks are complete.
     """
     if _missing(run, total, known) <= 0:
         return total, known

@@ -54,6 +54,7 @@ class WindowSizer:
     most: timedelta | None
     slow: int = 0
     refused: bool = False
+    closed: str = ""  # why no more open ranges are asked for
 
     def next_end(self, start: datetime, end: datetime | None) -> datetime | None:
         """Return where the window from ``start`` ends, at most at ``end``; None is open."""
@@ -96,7 +97,7 @@ def read_windows(run: RunContext, time_range: TimeRange) -> None:
         except _WindowFailed as failure:
             start = failure.checkpoint
             if failure.was_open and isinstance(failure.error, RefusedError):
-                _learn_closed_ranges(run, failure.error)
+                sizer.closed = str(failure.error)
             else:
                 sizer.shrink((end or run.server_clock.horizon()) - start, failure.error)
         else:
@@ -104,14 +105,12 @@ def read_windows(run: RunContext, time_range: TimeRange) -> None:
             sizer.grow()
 
 
-def _learn_closed_ranges(run: RunContext, error: RefusedError) -> None:
-    current = run.capabilities.current
-    run.capabilities.learn(current.with_answer("any_range", answer=False, evidence=str(error)), "any_range")
-
-
 def _remember(run: RunContext, sizer: WindowSizer) -> None:
-    """Keep the range that was answered once longer ones had been refused."""
+    """Keep what range was answered once open or longer ones had been refused."""
     current = run.capabilities.current
+    if sizer.closed and current.any_range is not False:
+        current = current.with_answer("any_range", answer=False, evidence=sizer.closed)
+        run.capabilities.learn(current, "any_range")
     if sizer.refused and sizer.most is not None and sizer.most != current.longest_range:
         evidence = f"{sizer.most} was answered, a longer range refused"
         run.capabilities.learn(current.with_answer("longest_range", sizer.most, evidence), "longest_range")
@@ -205,7 +204,7 @@ def _watermark(run: RunContext, time_range: TimeRange, checkpoint: datetime | No
 
 def _open_end(run: RunContext, start: datetime, sizer: WindowSizer) -> datetime:
     capabilities, server_clock = run.capabilities.current, run.server_clock
-    if capabilities.any_range is False and server_clock.is_known:
+    if (sizer.closed or capabilities.any_range is False) and server_clock.is_known:
         return (
             max(server_clock.horizon(), start + capabilities.smallest()) if sizer.most is None else start + sizer.most
         )

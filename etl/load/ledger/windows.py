@@ -107,12 +107,10 @@ def progress(connection: Connection, source_id: int, job: str, field: str, start
 
 
 def settle_unverified(connection: Connection, source_id: int, run_id: int) -> int:
-    """Make the unverified windows of a run's history verified, and return how many; its windows of changes stay."""
+    """Make the unverified windows of a run verified, because another reading proved them; return how many."""
     mine = (sync_windows.c.source_id == source_id) & (sync_windows.c.run_id == run_id)
-    is_history = (sync_windows.c.state == "unverified") & (sync_windows.c.job != "sync")
-    return connection.execute(
-        update(sync_windows).where(mine, is_history).values(state="verified", error=None)
-    ).rowcount
+    unverified = update(sync_windows).where(mine, sync_windows.c.state == "unverified")
+    return connection.execute(unverified.values(state="verified", error=None)).rowcount
 
 
 def rename_job(connection: Connection, source_id: int, job: str, name: str) -> None:

@@ -263,8 +263,11 @@ class Play:
     def _check_rows(self, before: Any, *, is_calm: bool, full: bool) -> None:
         here, there = self._live(), self._shown()
         missing = there.keys() - here.keys()
-        if not here and self.server.options.outage == "empty":
+        options = self.server.options
+        if not here and options.outage == "empty":
             return  # nothing is stored that an outage could contradict
+        if options.empty_pages and "present" not in {options.totals, options.has_more}:
+            return  # nothing contradicts an empty page
         if not full and not self.drawn.tells_totals:  # then nothing tells of rows without a new date
             missing = {key for key in missing if _is_since(there[key], self.drawn.options["window_field"], before)}
         if len(missing) > (0 if is_calm else self._hidden()):

@@ -227,3 +227,12 @@ def test_pages_too_large_from_the_start_are_mirrored(mirror):
     outcome = mirrored.work("sync", reading_no_more_than(200_000))
     assert (outcome.exit_code, mirrored.differences()) == (0, NONE)
     assert orjson.loads(mirrored.value("select capabilities from sources"))["page_rows"] == 10
+
+
+def test_a_refused_limit_tells_nothing_about_ranges(mirror):
+    mirrored = mirror(tasks=1, cap_mode="refuse")
+    mirrored.sync()
+    mirrored.server.configure(cap=5)
+    mirrored.server.change(update=1)
+    assert mirrored.sync().exit_code == 4
+    assert orjson.loads(mirrored.value("select cast(capabilities as text) from sources"))["any_range"] is True

@@ -10,6 +10,7 @@ import pytest
 
 from etl.jobs.comparison.find_deleted_tasks import plan
 from etl.jobs.reconcile import reconcile
+from etl.jobs.verify import verify
 from etl.times import format_time
 from tests.integration.mirror import Mirror
 
@@ -66,6 +67,21 @@ def sqlite_mirror(sandbox, migrated_sqlite_url):
 
 def variants(table):
     return [pytest.param(options, id=name) for name, options in table.items()]
+
+
+@pytest.mark.parametrize("command", ["reconcile", "verify"])
+@pytest.mark.parametrize("options", variants({"sorted": UPDATED, "sort ignored": {"sort": "ignored", **UPDATED}}))
+def test_a_task_that_lost_its_date_is_not_marked(mirror, options, command):
+    """In the total it makes up for a deleted task without a date."""
+    mirrored = mirror(tasks=200, null_dates="unmatched", **options)
+    lost = mirrored.server.tasks()[100]
+    mirrored.server.put([{**lost, "_id": "ti-undated", "updatedAt": None}])
+    mirrored.sync()
+    mirrored.server.remove(["ti-undated"])
+    mirrored.server.put([{**lost, "updatedAt": None}])
+    outcome = mirrored.reconcile() if command == "reconcile" else mirrored.work("verify", verify)
+    assert outcome.exit_code in (0, 3)
+    assert lost["_id"] not in mirrored.marked()
 
 
 def test_marks_60_of_5000_tasks_in_under_80_requests(mirror):

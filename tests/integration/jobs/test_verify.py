@@ -185,6 +185,16 @@ def test_a_quiet_sync_takes_one_request_or_two_with_a_slice(timed_sqlite, field)
     assert pages - 2 <= requests.count(2) <= pages + 3
 
 
+def test_slices_of_short_ranges_are_spread_over_the_time(timed_sqlite):
+    mirrored = timed_sqlite(tasks=3, days=730.0, max_range_days=1.0, sort="ignored", window_field="updatedAt")
+    mirrored.sync()
+    outcomes = mirrored.pass_time(timedelta(days=1), every=timedelta(minutes=30))
+    requests = [outcome.requests for outcome in outcomes]
+    assert max(requests) < 12
+    verified = mirrored.value("select verify_position from sources")
+    assert verified is not None
+
+
 def test_verification_is_off_with_a_time_of_0(timed_sqlite):
     mirrored = timed_sqlite({"verify_within": "0"})
     mirrored.sync()

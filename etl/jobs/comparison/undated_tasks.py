@@ -1,0 +1,31 @@
+"""Reads the tasks without the date that the server filters on: no window of dates holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from etl.extract.http.query import Direction, Field, Query
+from etl.extract.http.response_page import Page
+from etl.jobs.run.run_context import RunContext
+
+DIRECTIONS: tuple[Direction, ...] = ("asc", "desc")
+
+
+def undated_pages(run: RunContext, everything: Query, field: Field) -> Iterator[Page]:
+    """Yield the pages with tasks without a date, from both ends of its order; none where the server does not sort.
+
+    A page that holds nothing new ends an order: the server ignores skip.
+
+    Raises:
+        SkipRefusedError: the server refuses a page behind tasks without a date.
+    """
+    capabilities = run.capabilities.current
+    for direction in DIRECTIONS if capabilities.sorts(field) else ():
+        query = replace(everything, limit=capabilities.limit(), sort_by=(field, direction))
+        page, shown = run.fetch(query), set[str | None]()
+        while None in page.moments(field) and not shown.issuperset(page.ids):
+            shown.update(page.ids)
+            yield page
+            query = replace(query, skip=query.skip + len(page))
+            page = run.fetch(query)
