@@ -23,6 +23,7 @@ from etl.extract.paging.read_strategy import READERS, choose_strategy
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison, TooManyDifferencesError
 from etl.jobs.comparison.undated_tasks import DIRECTIONS, undated_pages
+from etl.jobs.pipeline.read_windows import recent_windows
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
 
@@ -92,10 +93,10 @@ def read_created(run: RunContext, since: datetime) -> None:
 def _read_since(run: RunContext, since: datetime) -> None:
     capabilities = run.capabilities.current
     strategy = choose_strategy(capabilities)
-    window = Window(strategy.field, since, capabilities.latest_end(since))
-    for page in READERS[strategy.history](run.fetch, window, capabilities):
-        _keep(run, page)
-        run.note_unverified(page.reason)
+    for window in recent_windows(run, strategy.field, since):
+        for page in READERS[strategy.history](run.fetch, window, capabilities):
+            _keep(run, page)
+            run.note_unverified(page.reason)
 
 
 def _read_while_new(run: RunContext, field: Field, direction: Direction) -> Iterator[Page]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -88,12 +88,14 @@ def read_windows(run: RunContext, time_range: TimeRange) -> None:
     """
     run.store.commit()  # another thread sends the requests
     sizer = _window_sizer(run)
-    start = time_range.start
-    while (last := _last(run, time_range)) is None or start < last:
+    start, last = time_range.start, None
+    while (last := last or _last(run, time_range)) is None or start < last:
         end = sizer.next_end(start, last)
         try:
             with bound(window=interval(start, end)):
-                start = _read_window(run, time_range, start, end, sizer)
+                is_open = time_range.end is None and end in (None, last)
+                reached = _read_window(run, time_range, start, end, sizer, is_open=is_open)
+                start = reached if end is None else max(reached, end)
         except _WindowFailed as failure:
             start = failure.checkpoint
             if failure.was_open and isinstance(failure.error, RefusedError):
@@ -117,10 +119,25 @@ def _remember(run: RunContext, sizer: WindowSizer) -> None:
 
 
 def _last(run: RunContext, time_range: TimeRange) -> datetime | None:
-    """Return the end of the range, None as long as the server's time is not known."""
+    """Return the end of the range, None as long as the server's time is not known.
+
+    Where this time is uncertain, its latest changes may be dated behind the longest range that the server takes.
+    """
     if time_range.end is not None:
         return time_range.end
-    return run.server_clock.earliest_start() if run.server_clock.is_known else None
+    if not run.server_clock.is_known:
+        return None
+    is_certain = run.capabilities.current.any_range is not False or run.server_clock.latest_start() < END_OF_TIME
+    return run.server_clock.earliest_start() if is_certain else run.server_clock.horizon()
+
+
+def recent_windows(run: RunContext, field: Field, since: datetime) -> Iterator[Window]:
+    """Yield windows from a time up to all that is dated by now: several where the server limits ranges of dates."""
+    horizon = run.server_clock.horizon()
+    while since < horizon:
+        end = run.capabilities.current.latest_end(since)
+        yield Window(field, since, end)
+        since = end
 
 
 class _WindowFailed(Exception):  # noqa: N818 - not an error of its own: carries one
@@ -140,10 +157,15 @@ def _window_sizer(run: RunContext) -> WindowSizer:
 
 
 def _read_window(
-    run: RunContext, time_range: TimeRange, start: datetime, end: datetime | None, sizer: WindowSizer
-) -> datetime:  # fmt: skip
+    run: RunContext,
+    time_range: TimeRange,
+    start: datetime,
+    end: datetime | None,
+    sizer: WindowSizer,
+    *,
+    is_open: bool,
+) -> datetime:
     """Read one window to its end and return where the next one starts."""
-    is_open = time_range.end is None and (end is None or end == _last(run, time_range))
     asked_end = _open_end(run, start, sizer) if end is None or is_open else end
     stop_after = run.server_clock.latest_start if time_range.end is None else None
     window = Window(time_range.field, start, asked_end, stop_after, time_range.filters)

@@ -270,7 +270,7 @@ class Play:
             return  # nothing contradicts an empty page
         if not full and not self.drawn.tells_totals:  # then nothing tells of rows without a new date
             missing = {key for key in missing if _is_since(there[key], self.drawn.options["window_field"], before)}
-        if len(missing) > (0 if is_calm else self._hidden()):
+        if len(missing) > self._told("quarantined") + (0 if is_calm else self._told("hidden")):
             self._fail(f"missing: {_some(missing)}")
         stale = {key for key, task in there.items() if key in here and here[key] != task}
         if not full:  # a server that went back to older versions is believed by a full sync only
@@ -286,9 +286,9 @@ class Play:
         if difference := self.mirror.difference():
             self._fail(f"a derived row differs: {difference}")
 
-    def _hidden(self) -> int:
-        """Return how many tasks the account tells to be counted and never shown, as a page that comes short has it."""
-        return self.mirror.value("select hidden from sync_runs order by id desc limit 1") or 0
+    def _told(self, why: str) -> int:
+        """Return how many missing tasks the account tells: ``hidden`` on short pages, ``quarantined`` as broken."""
+        return self.mirror.value(f"select {why} from sync_runs order by id desc limit 1") or 0
 
     def _finds_every_change(self) -> bool:
         """Tell whether a single sync finds each change: rolling verification needs several."""

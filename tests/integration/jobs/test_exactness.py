@@ -243,6 +243,27 @@ def test_counts_of_hidden_tasks_settle_no_refused_skip(mirror):
     assert unread == [("sync", "newest_first", "failed")]
 
 
+@variants(
+    {
+        "dates on createdAt": {"sort": "ignored"},
+        "dates on updatedAt": {"sort": "ignored", "window_field": "updatedAt"},
+        "dates on updatedAt, in order": {"window_field": "updatedAt"},
+    }
+)
+def test_news_are_found_behind_the_longest_range_without_a_clock(mirror, options):
+    """Nothing dates the run but a task of two months ago, and one range ends a month ago."""
+    mirrored = mirror(
+        tasks=9, days=30.0, quiet_seconds=5e6, max_range_days=31.0, date_header="missing", totals="missing", **options
+    )
+    assert_exact(mirrored, mirrored.sync(), what="first sync")
+    mirrored.server.change(insert=2, update=0)
+    assert_exact(mirrored, mirrored.sync(), what="second sync")
+    mirrored.server.put([{**mirrored.server.tasks()[3], "updatedAt": format_time(parse_time(int(time.time() * 1000)))}])
+    mirrored.sync()
+    if options.get("window_field") == "updatedAt":
+        assert mirrored.differences() == NONE
+
+
 @variants(NEEDS_FULL)
 def test_a_full_sync_holds_every_row_where_nothing_cheaper_can(mirror, options):
     mirrored = mirror(**options)
