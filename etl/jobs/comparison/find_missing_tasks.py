@@ -230,9 +230,10 @@ def compare(run: RunContext, known: Differences, *, most: int | None) -> Differe
         raise ContradictoryTotalsError(str(error)) from error
     deleted = len(candidates.gone) + max(0, -more)
     may_be_unread = more > 0 and not capabilities.sorts(field)
-    if may_be_unread or len(known.absent) < known.deleted > deleted:
-        return None
-    return Differences(comparison.hidden + max(0, more), deleted, frozenset(candidates.gone))
+    hidden = comparison.hidden + max(0, more)
+    if may_be_unread or len(known.absent) < known.deleted > deleted or hidden < known.hidden:
+        return None  # deleted tasks may make up for missing or hidden ones
+    return Differences(hidden, deleted, frozenset(candidates.gone))
 
 
 def _count_more_undated(run: RunContext, field: Field, counted: int) -> int:

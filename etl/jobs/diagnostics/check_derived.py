@@ -105,7 +105,8 @@ def _is_all_stored(connection: Connection, source_id: int) -> bool:
     latest = status.latest_run(connection, source_id, commands=runs.SYNCS, state="finished")
     if last is None or latest is None or last.ended_at < latest["finished_at"]:
         return False
-    return last.account["stored_live"] + last.account["quarantined"] == last.account["server_total"]
+    account = last.account
+    return not account["hidden"] and account["stored_live"] + account["quarantined"] == account["server_total"]
 
 
 def _of_tasks(connection: Connection, batch: Batch) -> Iterator[str]:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from etl.errors import ApiError
 from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
+from etl.extract.paging.end_of_rows import fetch_rows
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, sources
 from etl.load.queries import stored_tasks
@@ -51,7 +52,7 @@ def _require_plausible(run: RunContext, page: Page | None) -> bool:
     last = run.fetch(query) if page is None else page
     pauses = iter(_PAUSES)
     was_asked_again = False
-    while not _is_plausible(last, before):
+    while not _is_plausible(run, last, before):
         if was_accepted and last.total is None:
             _accept(run, since=run.source.collapse_accepted_at, evidence=_evidence(last))
             return False
@@ -64,6 +65,12 @@ def _require_plausible(run: RunContext, page: Page | None) -> bool:
     if was_accepted and last.total is None:
         run.store.write(sources.put, collapse_accepted_at=None)
     return was_asked_again
+
+
+def _are_rows_behind(run: RunContext) -> bool:
+    """Tell whether a later page shows tasks where the first one shows none, because the server withholds rows."""
+    capabilities = run.capabilities.current
+    return bool(fetch_rows(run.fetch, Query(limit=capabilities.limit()), capabilities)[1].records)
 
 
 def _accept_or_refuse(run: RunContext, page: Page, before: int | None) -> None:
@@ -90,7 +97,7 @@ def _accept(run: RunContext, *, since: datetime | None, evidence: str) -> None:
     log.warning("server.collapsed", evidence=evidence, since=since, see="kore-etl reconcile --force")
 
 
-def _is_plausible(page: Page, before: int | None) -> bool:
+def _is_plausible(run: RunContext, page: Page, before: int | None) -> bool:
     if not page.records and not page.total:
-        return before == 0 or (page.total is None and page.has_more is True)
+        return before == 0 or (page.total is None and page.has_more is True and _are_rows_behind(run))
     return page.total is None or before is None or before < _LEAST_TOTAL or page.total * 2 >= before

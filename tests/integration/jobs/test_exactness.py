@@ -213,7 +213,7 @@ def test_undated_tasks_behind_a_refused_skip_are_told(mirror, options):
         assert outcome.exit_code == 3
 
 
-def test_new_tasks_without_updatedat_are_read_behind_a_refused_skip(mirror):
+def test_new_undated_tasks_are_read_behind_a_refused_skip(mirror):
     mirrored = mirror(tasks=20, max_skip=100, totals="missing", null_dates="unmatched")
     mirrored.sync()
     like = mirrored.server.tasks()[0]
