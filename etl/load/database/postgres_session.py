@@ -27,8 +27,7 @@ _ALWAYS = {
 }
 # These are set unless database_url, or the environment of libpq, sets them.
 _UNLESS_SET_BY_THE_CLIENT = {
-    # Each statement is planned for its own values: a plan for an empty table would read the whole table later.
-    "plan_cache_mode": "force_custom_plan",
+    "plan_cache_mode": "auto",  # force_custom_plan would plan the check of a foreign key for each row
     # The server notices within two minutes that a client died; until then its session holds the source's lock.
     "tcp_keepalives_idle": "60",
     "tcp_keepalives_interval": "10",
@@ -56,14 +55,23 @@ POOLED_BY_TRANSACTION = (
 def prepare_session(connection: Any, _record: object) -> None:
     """Set up a new connection of the driver.
 
+    Each statement is planned for its own values: a plan for an empty table would read the whole table later.
+
     Raises:
         DatabaseError: a pooler pools by transaction.
     """
+    connection.prepare_threshold = None
     connection.autocommit = True
     _refuse_pooling_by_transaction(connection)
     every = _ALWAYS | _UNLESS_SET_BY_THE_CLIENT
     connection.execute(_SET, [[*every], [*every.values()], [name in _ALWAYS for name in every]])
     connection.autocommit = False
+
+
+def plan_key_checks_again(connection: Connection) -> None:
+    """Have PostgreSQL plan its checks of foreign keys for the present size of the tables; it keeps these plans."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("discard plans")
 
 
 def refuse_a_shared_session(connection: Connection, another: Connection) -> None:

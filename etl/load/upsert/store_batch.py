@@ -16,6 +16,7 @@ from etl.api_record import Row
 from etl.exact_json import canonical, read
 from etl.load.database.bulk_statements import fill, stored_ids
 from etl.load.database.errors import UnstorableError
+from etl.load.database.postgres_session import plan_key_checks_again
 from etl.load.schema.task_tables import CHILDREN, tasks
 from etl.load.upsert import daily_counts, dimensions, merge_stored_tasks, refresh_derived
 from etl.load.upsert.batch_and_counts import Batch, Counts, Details, Rejected
@@ -29,6 +30,7 @@ def store(connection: Connection, batch: Batch, *, run_id: int, now: datetime, t
     Raises:
         UnstorableError: the database cannot hold a value of one of the rows; the transaction is to be rolled back.
     """
+    plan_key_checks_again(connection)
     is_meaning_changed = daily_counts.is_meaning_changed(connection, batch.statuses)
     dimensions.store_named(connection, batch)
     counts = _store_tasks(connection, batch, run_id=run_id, now=now, takes_back=takes_back)

@@ -116,6 +116,15 @@ def test_a_role_that_may_not_write_by_default_is_told(
     assert "default_transaction_read_only to off" in done.stderr
 
 
+def test_a_repeated_statement_is_planned_for_its_own_values(postgres_url: str) -> None:
+    engine = open_engine(postgres_url)
+    with reading(engine) as connection:
+        for value in range(20):
+            connection.execute(text("select :value"), {"value": value})
+        assert connection.execute(text("select count(*) from pg_prepared_statements")).scalar() == 0
+    engine.dispose()
+
+
 def test_a_session_ended_between_transactions_is_replaced(postgres_url: str) -> None:
     engine = open_engine(postgres_url)
     with reading(engine) as connection:

@@ -237,6 +237,21 @@ def test_a_repeated_status_priority_or_case_is_no_write(sqlite_database: Databas
         assert version_of_file(onlooker) != before
 
 
+def test_a_key_check_is_planned_for_the_grown_table(postgres_database: Database) -> None:
+    def agents_read(agents: int, tasks: range) -> Any:
+        rows = [task(f"t-{n}", assignee_id=f"a-{n % agents}", assignee="A") for n in tasks]
+        with postgres_database.engine.begin() as connection:
+            store(connection, whole(rows), run_id=1, now=NOW)
+            read = text("select seq_tup_read from pg_stat_xact_user_tables where relname = 'agents'")
+            return connection.execute(read).scalar()
+
+    agents_read(1, range(20))
+    with postgres_database.engine.begin() as connection:
+        connection.execute(text("analyze agents"))
+    assert agents_read(1, range(20, 40)) == 20  # each check reads the only row
+    assert agents_read(2000, range(40, 2040)) < 2000
+
+
 @pytest.mark.parametrize("at", [0, None], ids=["dated", "without a date"])
 def test_a_repeated_agent_queue_or_user_is_no_write(postgres_database: Database, at: float | None) -> None:
     row = {"_id": "x", "source_id": 1, "name": "X", "seen_at": None if at is None else minute(at)}
