@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     Connection,
     Date,
     Integer,
@@ -24,6 +23,7 @@ from sqlalchemy import (
     column,
     delete,
     func,
+    insert,
     null,
     select,
     table,
@@ -63,16 +63,25 @@ _events = table(
 )
 
 
-def add(connection: Connection, source_id: int, ids: Iterable[str]) -> None:
-    """Add what a source's tasks count for now."""
-    _count(connection, source_id, ids, sign=1)
+DayCounts = Counter[tuple[str, "date", str]]
+"""What tasks count for, by stream, day and kind of event."""
+
+
+def of(connection: Connection, source_id: int, ids: Iterable[str]) -> DayCounts:
+    """Return what a source's tasks count for now."""
+    found: DayCounts = Counter()
+    for (some,) in by_ids(connection, _events.c.task_id, ids):
+        sums = _sums("stream_id", "day").where(some, _events.c.source_id == source_id)
+        for stream_id, day, *numbers in connection.execute(sums):
+            found.update({(stream_id, day, kind): n for kind, n in zip(_COUNTS, numbers, strict=True)})
+    return found
 
 
 def add_new(connection: Connection, source_id: int, rows: Iterable[Row], *, now: datetime) -> None:
-    """Add what new tasks count for; it equals ``add``, which spends its time on their history: they have none."""
+    """Add what new tasks count for; it equals ``of``, which spends its time on their history: they have none."""
     done = set(connection.execute(_RESOLVED, {"source": source_id}).scalars())
     offsets = connection.execute(_OFFSETS, {"source": source_id}).all()
-    counts: Counter[tuple[str, date, str]] = Counter()
+    counts: DayCounts = Counter()
     for row in rows:
         stream_id, updated_at = row["stream_id"], row["updated_at"]
         counts[stream_id, _day(row["created_at"] or now, offsets), "created"] += 1
@@ -81,12 +90,18 @@ def add_new(connection: Connection, source_id: int, rows: Iterable[Row], *, now:
             counts[stream_id, _day(known_at, offsets), "resolved"] += 1
         elif row["deleted_at"] is not None:
             counts[stream_id, _day(row["deleted_at"], offsets), "deleted"] += 1
+    add(connection, source_id, counts)
+
+
+def add(connection: Connection, source_id: int, counts: DayCounts) -> None:
+    """Add counts of a source, which may be below 0."""
     sums: dict[tuple[str, date], Row] = {}
     for (stream_id, day, kind), number in counts.items():
         own = {"source_id": source_id, "stream_id": stream_id, "day": f"{day}", **dict.fromkeys(_COUNTS, 0)}
-        sums.setdefault((stream_id, day), own)[kind] = number
+        if number:
+            sums.setdefault((stream_id, day), own)[kind] = number
     if sums:
-        write_each(connection, _adding_rows(connection.dialect.name), [sums[key] for key in sorted(sums)])
+        write_each(connection, _adding(connection.dialect.name), [sums[key] for key in sorted(sums)])
 
 
 def _day(moment: datetime, offsets: Sequence[Any]) -> date:
@@ -96,38 +111,21 @@ def _day(moment: datetime, offsets: Sequence[Any]) -> date:
     return (moment + timedelta(seconds=offsets[place - 1][1])).date() if place else moment.date()
 
 
-def subtract(connection: Connection, source_id: int, ids: Iterable[str]) -> None:
-    """Subtract what a source's tasks count for now: they are about to be written."""
-    _count(connection, source_id, ids, sign=-1)
-
-
 def rebuild(connection: Connection, source_id: int) -> None:
     """Count all tasks of a source again."""
     connection.execute(delete(daily_counts).where(daily_counts.c.source_id == source_id))
-    _sum_up(connection, 1, func.coalesce(_events.c.source_id, null()) == source_id)  # by no index: they are many
+    every = _sums(*_KEY).where(func.coalesce(_events.c.source_id, null()) == source_id)  # by no index: they are many
+    connection.execute(insert(daily_counts).from_select([*_KEY, *_COUNTS], every))
 
 
-def _count(connection: Connection, source_id: int, ids: Iterable[str], *, sign: int) -> None:
-    for (some,) in by_ids(connection, _events.c.task_id, ids):
-        _sum_up(connection, sign, some, _events.c.source_id == source_id)
-
-
-def _sum_up(connection: Connection, sign: int, *chosen: ColumnElement[bool]) -> None:
-    sums = (sign * func.sum(_events.c[name]) for name in _COUNTS)
-    key = [_events.c[name] for name in _KEY]
-    connection.execute(_adding(connection.dialect.name, select(*key, *sums).where(*chosen).group_by(*key)))
-
-
-def _adding(dialect: str, sums: Select[Any]) -> Any:
-    return _added(insert_by(dialect, daily_counts).from_select([*_KEY, *_COUNTS], sums))
+def _sums(*by: str) -> Select[Any]:
+    key = [_events.c[name] for name in by]
+    return select(*key, *(func.sum(_events.c[name]) for name in _COUNTS)).group_by(*key)
 
 
 @cache
-def _adding_rows(dialect: str) -> Any:
-    return _added(insert_by(dialect, daily_counts).values({name: bindparam(name) for name in (*_KEY, *_COUNTS)}))
-
-
-def _added(statement: Any) -> Any:
+def _adding(dialect: str) -> Any:
+    statement = insert_by(dialect, daily_counts).values({name: bindparam(name) for name in (*_KEY, *_COUNTS)})
     added = {name: daily_counts.c[name] + statement.excluded[name] for name in _COUNTS}
     return statement.on_conflict_do_update(index_elements=_KEY, set_=added)
 

@@ -1,8 +1,8 @@
 """Keeps the derived tables equal to what is recomputed from tasks and their changes.
 
-``daily_counts`` holds sums, so a task's old share is subtracted before the task is written and its new share is added
-afterwards. Two views compute the status intervals and the progress of each task. Two tables keep these rows, so that no
-question computes all of history; the rows of a changed task are replaced.
+``daily_counts`` holds sums. What tasks count for is read before they are written and again afterwards. The difference
+is added: most tasks count as before, except for today. Two views compute the status intervals and the progress of each
+task. Two tables keep these rows, so that no question computes all of history; the rows of a changed task are replaced.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ _KEPT = (("computed_status_intervals", status_intervals), ("computed_task_progre
 @contextmanager
 def refreshed(connection: Connection, source_id: int, task_ids: Collection[str]) -> Iterator[None]:
     """Bring the derived rows of these tasks of a source up to date with what the block writes."""
-    daily_counts.subtract(connection, source_id, task_ids)
+    before = daily_counts.of(connection, source_id, task_ids)
     yield
-    daily_counts.add(connection, source_id, task_ids)
+    counts = daily_counts.of(connection, source_id, task_ids)
+    counts.subtract(before)
+    daily_counts.add(connection, source_id, counts)
     _replace_intervals(connection, source_id, task_ids)
 
 
