@@ -227,10 +227,13 @@ def _count_known(run: RunContext, page: Page, complete_to: datetime) -> int:
     No change before such a row is missing. A later stored row proves nothing: a run that was cut off, an account or a
     backfill may have stored it alone.
     """
+    last = page.updated[-1] if page.updated else None
+    if last is None or last > complete_to:
+        return 0
     stored = run.store.read(stored_tasks.versions_of, {key for key in page.ids if key})
     known = 0
     for key, updated in zip(reversed(page.ids), reversed(page.updated), strict=True):
-        if key is None or updated is None or stored.get(key) != updated or (not known and updated > complete_to):
+        if key is None or updated is None or stored.get(key) != updated:
             break
         known += 1
     return known

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.pool import Pool
 
 from tests.integration.mirror import NONE, Mirror
@@ -97,6 +97,24 @@ def test_a_quiet_sync_costs_two_requests_even_after_a_burst(mirror, field, optio
     mirrored.sync()
     after = [mirrored.sync() for _ in range(2)]
     assert [quiet.requests <= 2, *(outcome.requests <= 2 for outcome in after)] == [True] * 3
+    assert mirrored.differences() == NONE
+
+
+def test_pages_of_new_changes_are_not_looked_up(mirror):
+    mirrored = mirror(window_field="updatedAt")
+    mirrored.sync()
+    mirrored.server.change(update=300)
+    looked_up = []
+
+    def note(_connection, _cursor, statement, *_others):
+        looked_up.extend([statement] * statement.startswith("SELECT tasks._id, tasks.updated_at"))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        assert mirrored.sync().requests > 6
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert len(looked_up) == 1
     assert mirrored.differences() == NONE
 
 
