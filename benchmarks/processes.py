@@ -35,11 +35,13 @@ class Cost:
 
 
 def measure(command: Sequence[str], environment: Mapping[str, str]) -> Cost:
-    """Run a command to its end; its children count for it. A failure is raised with what it said."""
+    """Run a command to its end; its children count for it. A failure is raised with what it said.
+
+    Python keeps its bytecode, as pip makes it for an installed program.
+    """
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment}
     began = time.perf_counter()
-    with subprocess.Popen(
-        command, cwd=CHECKOUT, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen(command, cwd=CHECKOUT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         said = process.stderr.read() if process.stderr else b""
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
