@@ -34,7 +34,8 @@ log = get_logger()
 class Builder:
     """Makes the clients of a run; sources of one account share one budget.
 
-    Clients ``in_background`` have the setting ``backfill_percent`` of it while syncs are due.
+    Clients ``in_background`` have the setting ``backfill_percent`` of it while syncs are due. Where they may not wait
+    for the budget, they raise an error instead.
     """
 
     settings: Settings
@@ -45,6 +46,7 @@ class Builder:
     clock: Callable[[], datetime] = now
     on_wait: Callable[[float], None] = lambda _seconds: None
     in_background: bool = False
+    may_wait: bool = True
 
     def client(self, source: SourceSettings) -> Client:
         """Return a client for a source."""
@@ -76,6 +78,7 @@ class Builder:
             sleep=self.stop.sleep,
             stop=self.stop,
             percent=settings.backfill_percent if self.in_background else 100,
+            may_wait=self.may_wait,
         )
 
     def budget(self, source: SourceSettings) -> RateLimiter:

@@ -1,9 +1,10 @@
-"""The syncs of a worker: what is due of an account, one source after the other, in this process."""
+"""The work of a worker: the syncs of an account that are due, then windows of its distributed backfills."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from functools import partial
 from threading import Lock
@@ -14,6 +15,7 @@ from etl import logs
 from etl.cli.client_factory import Builder
 from etl.cli.notify.notices import Notifier
 from etl.cli.run_sources import Work, work_on_source
+from etl.cli.worker_windows import WindowWork
 from etl.errors import ConfigError, ExitCode
 from etl.jobs.schedule_sources import due_accounts, due_sources, make_broken_off_due
 from etl.jobs.sync import sync
@@ -32,7 +34,9 @@ log = logs.get_logger()
 class AccountSyncs(AbstractContextManager["AccountSyncs"]):
     """Syncs the configured accounts whose id fits a glob; the threads of a worker share it."""
 
-    def __init__(self, engine: Engine, loaded: Loaded, globs: Collection[str], stop: Stop) -> None:
+    def __init__(
+        self, engine: Engine, loaded: Loaded, globs: Collection[str], stop: Stop, *, lease: timedelta
+    ) -> None:  # fmt: skip
         settings = loaded.settings
         self._sources: dict[str, list[SourceSettings]] = {}
         for source in settings.sources:
@@ -49,6 +53,7 @@ class AccountSyncs(AbstractContextManager["AccountSyncs"]):
         self._builder = Builder(settings, engine, stop)
         for several in self._sources.values():  # now, because threads would make two budgets for one account
             self._builder.budget(several[0])
+        self._windows = WindowWork(engine, settings, self._builder, lease)
         self._counting = Lock()
         self._counts = {"running": 0, "syncs": 0, "failed_syncs": 0}
 
@@ -76,13 +81,21 @@ class AccountSyncs(AbstractContextManager["AccountSyncs"]):
         """Return the accounts with due sources, the latest first. Runs of the ``stalled`` accounts may have died."""
         if stalled:
             make_broken_off_due(self._engine, stalled, now=self._now())
-        return due_accounts(self._engine, self._every, now=self._now())
+        due = due_accounts(self._engine, self._every, now=self._now())
+        return list(dict.fromkeys([*due, *self._windows.claimable_accounts(self._every)]))
 
     def sync(self, account: str) -> None:
-        """Sync the sources of an account that are due, until a stop is requested or no request may be sent now.
+        """Sync the sources of an account that are due, and read windows of its distributed backfills.
 
-        What is left stays due, so that a full budget keeps no thread from other accounts.
+        It ends when a stop is requested or the budget is full. What is left stays due, so that a full budget keeps no
+        thread from other accounts. Syncs go first: a window goes back as soon as one is due.
         """
+        self._sync_due(account)
+        for source in self._sources[account]:
+            while not self._stop.is_set() and self._windows.read_one(source):
+                self._sync_due(account)
+
+    def _sync_due(self, account: str) -> None:
         budget = self._builder.budget(self._sources[account][0])
         sources = due_sources(self._engine, self._sources[account], clock=self._now, account=account)
         while not self._stop.is_set() and not budget.wait():
@@ -95,7 +108,8 @@ class AccountSyncs(AbstractContextManager["AccountSyncs"]):
             self._count("running", -1)
 
     def tell(self) -> None:
-        """Write this worker's figures into the metrics file."""
+        """Renew the leases of the windows at work, and write this worker's figures into the metrics file."""
+        self._windows.renew_leases()
         self._notifier.tell_of_worker(self._counts)
 
     def _sync(self, source: SourceSettings) -> None:

@@ -52,7 +52,7 @@ def backfill(run: RunContext, period: Period, *, restart: bool = False, workers:
     """
     run.capabilities.ensure_known()
     since = period.since or history_start(run, choose_strategy(run.capabilities.current).field)
-    job = _job(since, period.until)
+    job = job_name(since, period.until)
     if restart:
         run.store.write(windows.rename_job, job, "backfill")
     while True:
@@ -76,7 +76,7 @@ def plan(run: RunContext, period: Period) -> Plan:
     capabilities = run.capabilities.current
     strategy = choose_strategy(capabilities)
     since = period.since or history_start(run, strategy.field)
-    done = _checkpoint(run, strategy, _job(since, period.until), since)
+    done = _checkpoint(run, strategy, job_name(since, period.until), since)
     begin = done or since
     longest = capabilities.longest_range
     window = Window(strategy.field, begin, period.until or capabilities.latest_end(begin))
@@ -95,10 +95,16 @@ def _requests(strategy: ReadStrategy, limit: int, rows: int | None, windows_plan
     return max(windows_planned, math.ceil(rows / max(1.0, rows_each)))
 
 
-def _job(since: datetime, until: datetime | None) -> str:
+def job_name(since: datetime, until: datetime | None) -> str:
     """Name the job in the ledger so that the same period finds it again while it is not finished."""
     end = "now" if until is None else until.isoformat(timespec="milliseconds")
     return f"backfill {since.isoformat(timespec='milliseconds')} {end}"
+
+
+def period_of(job: str) -> Period:
+    """Return the period of a job by its name; its beginning is always told."""
+    _, since, until = job.split(" ")
+    return Period(datetime.fromisoformat(since), None if until == "now" else datetime.fromisoformat(until))
 
 
 def _checkpoint(run: RunContext, strategy: ReadStrategy, job: str, since: datetime) -> datetime | None:

@@ -292,7 +292,9 @@ def create_tables() -> None:
         sa.Column("id", row_id, nullable=False),
         sa.Column("source_id", row_id, nullable=False),
         sa.Column("command", sa.Text(), nullable=False, comment="sync, backfill ..."),
-        sa.Column("state", sa.Text(), nullable=False, comment="running, finished, failed, interrupted, abandoned"),
+        sa.Column(
+            "state", sa.Text(), nullable=False, comment="running, distributed, finished, failed, interrupted, abandoned"
+        ),
         sa.Column("started_at", moment, nullable=False),
         sa.Column("finished_at", moment),
         sa.Column("exit_code", sa.Integer()),
@@ -371,10 +373,16 @@ def create_tables() -> None:
         sa.Column("opened_at", moment, nullable=False, comment="the server's time when the read began"),
         sa.Column("finished_at", moment),
         sa.Column("error", sa.Text()),
+        sa.Column(
+            "claimable_at",
+            moment,
+            comment="when a worker may claim it, or its lease runs out; null: no work for workers",
+        ),
         sa.PrimaryKeyConstraint("id", name="pk_sync_windows"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_sync_windows_source_id"),
         comment="windows: the ranges of time that runs read",
     )
+    op.create_index("ix_sync_windows_claimable_at", "sync_windows", ["claimable_at"])
     op.create_index("ix_sync_windows_source_id_start_at", "sync_windows", ["source_id", "start_at"])
     op.create_index("ix_sync_windows_source_id_state", "sync_windows", ["source_id", "state"])
     op.create_table(

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from tests.conftest import _as_administrator, _forgo_durability
-from tests.e2e.commands.test_worker import Company
+from tests.e2e.commands.company import Company
 from tests.faults.conftest import either
 from tests.faults.fault_scenario import FaultScenario
 from tests.faults.proxy import Moment, Proxy

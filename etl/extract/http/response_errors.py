@@ -66,6 +66,10 @@ class HourlyLimitError(ApiError):
     """The account's requests of this hour are used up; the message tells when to go on."""
 
 
+class BudgetUsedError(ApiError):
+    """A request would have to wait for the budget, and its client may not wait."""
+
+
 class TooLargeAnswerError(TransientApiError):
     """The answer is too large. If that lasts, a query for fewer rows may help."""
 

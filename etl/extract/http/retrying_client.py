@@ -18,6 +18,7 @@ from etl.extract.http.connection import Endpoint, Transport
 from etl.extract.http.rate_limiter import MINUTE
 from etl.extract.http.response_errors import (
     BadTokenError,
+    BudgetUsedError,
     HourlyLimitError,
     NoConnectionError,
     SlowAnswerError,
@@ -59,7 +60,7 @@ class Client:
 
     ``latency`` is the shortest time that an answer took, ``newest_update`` the newest updatedAt of a page, and ``skew``
     how far ``Date`` is ahead of this machine's clock. ``percent`` is the part of the budget that it and its like have
-    while syncs are due.
+    while syncs are due. A client that may not wait raises BudgetUsedError where a request would have to.
     """
 
     def __init__(  # noqa: PLR0913 tests replace time
@@ -74,6 +75,7 @@ class Client:
         monotonic: Callable[[], float] = time.monotonic,
         stop: Stop | None = None,
         percent: int = 100,
+        may_wait: bool = True,
     ) -> None:
         self.usage = Usage()
         self.skew: timedelta | None = None
@@ -85,6 +87,7 @@ class Client:
         self._token = token
         self._budget = budget
         self._percent = percent
+        self._may_wait = may_wait
         self._clock = clock
         self._on_retry = on_retry
         self._sleep = sleep
@@ -216,7 +219,9 @@ class Client:
         self._stop.check()
         before, left = self._monotonic(), patience.left()
         within, longest = self._transport.longest(left), max(MINUTE, left)
-        if wait := self._budget.acquire(within, longest=longest, percent=self._percent):
+        if wait := self._budget.acquire(within, longest=longest if self._may_wait else 0.0, percent=self._percent):
+            if not self._may_wait:
+                raise BudgetUsedError("the account's request budget is used up for now")
             full = f"the {self._budget.per_hour or 0:,} requests of this hour are used up"
             raise self._hour_is_full("the API wants no requests" if self._budget.is_paused else full, wait)
         patience.prolong(self._monotonic() - before)  # the account's other requests are not the server's fault

@@ -12,7 +12,8 @@ from etl.api_record import Row
 from etl.extract.capabilities import ServerCapabilities
 from etl.jobs.run.source_lease import command_lock
 from etl.load.database.engine import reading
-from etl.load.ledger import runs, windows
+from etl.load.ledger import claims, runs, windows
+from etl.load.ledger.claims import Distributed
 from etl.load.ledger.schedules import seconds_late
 from etl.load.ledger.sources import identity
 from etl.load.queries import status
@@ -27,9 +28,9 @@ class SourceStatus:
     """The status of a source. All changes before ``complete_until`` are stored; ``age`` is its age in seconds.
 
     A sync that finds nothing new may leave the watermark where it is. ``complete_until`` is then the start of that
-    sync. The source is due each ``every`` seconds, next at ``next_due_at``. All of history was read since
-    ``oldest_reading``, and ``mended`` differences were found in it since then. A source that is not configured any more
-    is never stale.
+    sync. ``distributed`` tells of a backfill whose windows workers read. The source is due each ``every`` seconds, next
+    at ``next_due_at``. All of history was read since ``oldest_reading``, and ``mended`` differences were found in it
+    since then. A source that is not configured any more is never stale.
     """
 
     name: str
@@ -48,6 +49,7 @@ class SourceStatus:
     last_run: Row | None
     last_sync: Row | None
     running: Row | None
+    distributed: Distributed | None
     tasks: int
     deleted: int
     rejected: int
@@ -125,6 +127,7 @@ def _source_status(connection: Connection, source: Row, now: datetime, most_age:
         last_run=last_run,
         last_sync=last_sync,
         running=running if running and running["state"] == "running" else None,
+        distributed=claims.distributed(connection, key),
         tasks=live,
         deleted=deleted,
         rejected=status.kept_aside(connection, key),

@@ -40,7 +40,7 @@ _NEW = {
     *("host", "timezone", "acknowledged_at", "vanished_at", "first_updated_at", "gone_at", "field_key"),
     *("lookback_read_at", "complete_to", "verify_position", "verified_until", "mended", "runs"),
     *("missing_searched", "missing_searched_at", "collapse_accepted_at", "absent_ids"),
-    *("every", "paused", "next_due_at"),
+    *("every", "paused", "next_due_at", "claimable_at"),
     *("server_total", "stored_live", "quarantined", "hidden", "missing"),
 }
 _STRATEGIES = {"newest": "newest_first", "verified": "split_windows"}

@@ -14,7 +14,7 @@ from etl.errors import DatabaseError, LockedError
 from etl.jobs.pipeline.prefetch import OF_CHANGED, OF_NEW
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.fenced_transactions import SourceStore
-from etl.jobs.run.options import RunCounters
+from etl.jobs.run.options import ADDED_UP, RunCounters
 from etl.jobs.run.page_requests import Fetcher
 from etl.jobs.run.server_clock import ServerClock
 from etl.jobs.run.source_lease import SourceLease
@@ -60,6 +60,8 @@ class BatchWriter:
         self._store = store
         self._run_id = store.run_id
         self._counters = counters
+        self._spent_before = {name: getattr(counters, name) for name in asdict(fetch.usage())}
+        self._noted = asdict(counters)  # of a run that several workers work on
         self._fetch = fetch
         self._lease = lease
         self._server_clock = server_clock
@@ -102,6 +104,8 @@ class BatchWriter:
         with self._store.writing() as connection:
             self._count_window(window)
             self._write_window(connection, window)
+            if self._store.claim is not None:
+                self.note_counts(connection)
         _warn_if_unverified(window)
 
     def fail_window(self, window: WindowProgress) -> None:
@@ -125,7 +129,21 @@ class BatchWriter:
     def count_requests(self) -> None:
         """Bring the counters up to what the run's clients spent."""
         for name, value in asdict(self._fetch.usage()).items():
-            setattr(self._counters, name, value)
+            setattr(self._counters, name, self._spent_before[name] + value)
+
+    def note_counts(self, connection: Connection) -> None:
+        """Write the counters into the run's row; where several workers work on it, add what came since the last time.
+
+        The row is locked.
+        """
+        self.count_requests()
+        counts = asdict(self._counters)
+        if self._store.claim is None:
+            runs.progress(connection, self._run_id, counts)
+        else:
+            more = {name: counts[name] - self._noted[name] for name in ADDED_UP}
+            runs.add_counts(connection, self._run_id, more)
+            self._noted = counts
 
     def _transact(
         self,
@@ -147,7 +165,7 @@ class BatchWriter:
             new_keys = self._keep_unknown_keys(connection, batch, now)
             if watermark is not None:
                 watermarks.advance(connection, source_id, watermark, run_id=self._run_id, now=now)
-            runs.progress(connection, self._run_id, asdict(self._counters))
+            self.note_counts(connection)
         for key in new_keys:
             log.info("key.unknown", key=key, see="kore-etl schema unknown")
         return Stored(counts, window)
@@ -158,7 +176,7 @@ class BatchWriter:
         return unknown_json_keys.keep(connection, self._store.source_id, new, run_id=self._run_id, now=now)
 
     def _write_window(self, connection: Connection, window: WindowProgress) -> WindowProgress:
-        values = {
+        values: dict[str, object] = {
             "end_at": window.end,
             "checkpoint_at": window.checkpoint,
             "state": window.state,
@@ -168,6 +186,8 @@ class BatchWriter:
             "finished_at": None if window.is_open else self._clock(),
             "error": window.problem or None,
         }
+        if not window.is_open:
+            values["claimable_at"] = None
         if window.id is not None:
             windows.note(connection, window.id, **values)
             return window

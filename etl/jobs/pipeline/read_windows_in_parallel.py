@@ -75,7 +75,7 @@ def read_in_parallel(run: RunContext, time_range: TimeRange, workers: int | None
     if workers < 2:
         return time_range
     try:
-        windows = _windows(run, time_range, workers)
+        windows = plan_windows(run, time_range, most=_WINDOWS_EACH * workers, least=_LEAST_WINDOWS)
         return _read(run, time_range, windows, workers) if windows else time_range
     except (RefusedError, SlowAnswerError) as error:
         log.warning("workers.not_used", reason=str(error))
@@ -95,8 +95,11 @@ def _read(run: RunContext, time_range: TimeRange, windows: list[Window], workers
     return replace(time_range, start=crew.checkpoint(time_range.start))
 
 
-def _windows(run: RunContext, time_range: TimeRange, workers: int) -> list[Window]:
-    """Return disjoint windows from the start of the range on, sized by how many rows the server counts in it."""
+def plan_windows(run: RunContext, time_range: TimeRange, *, most: int, least: int) -> list[Window]:
+    """Return disjoint windows from the start of the range on, sized by how many rows the server counts in it.
+
+    They end at the whole second of the run's start at the latest. There are ``least`` to ``most`` of them, or none.
+    """
     capabilities = run.capabilities.current
     query = replace(
         window_query(Window(time_range.field, time_range.start, _end(run, time_range)), capabilities), limit=1
@@ -106,9 +109,9 @@ def _windows(run: RunContext, time_range: TimeRange, workers: int) -> list[Windo
     if not run.server_clock.is_known:
         return []
     end = min(_end(run, time_range), run.server_clock.earliest_start()).replace(microsecond=0)
-    pages = _WINDOWS_EACH * workers * _PAGES if total is None else total / max(1, capabilities.limit() - 1)
-    count = min(_WINDOWS_EACH * workers, int(pages / _PAGES))
-    if end <= time_range.start or count < _LEAST_WINDOWS:
+    pages = most * _PAGES if total is None else total / max(1, capabilities.limit() - 1)
+    count = min(most, int(pages / _PAGES))
+    if end <= time_range.start or count < least:
         return []
     size = max(timedelta(seconds=1), (end - time_range.start) / count)
     if longest is not None:

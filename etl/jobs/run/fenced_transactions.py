@@ -11,14 +11,20 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from etl.errors import DatabaseError
+from etl.errors import DatabaseError, LockedError
 from etl.jobs.run.options import RunCounters
+from etl.jobs.run.source_lease import share_lease
 from etl.load.database.engine import reading
-from etl.load.ledger import runs, watermarks
+from etl.load.ledger import claims, runs, watermarks
+from etl.load.ledger.claims import Claim
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
 Begin = Callable[[Engine], AbstractContextManager[Connection]]
+
+
+class MadeWayError(LockedError):
+    """A worker has stored nothing, because another run of the source works or has worked meanwhile."""
 
 
 class SourceStore:
@@ -28,16 +34,30 @@ class SourceStore:
     is one unit. The first unit is given: it has opened the run's row. Each request commits before it is sent. If a
     transaction is rolled back, the counters get back the values that they had at its beginning.
 
-    Once another run has taken over from ``run_id``, nothing can be written any more.
+    Once another run has taken over from ``run_id``, nothing can be written any more. Where a worker reads a window of a
+    run, each transaction that writes also proves its ``claim``, and nothing is held.
     """
 
-    def __init__(self, connection: Connection, source_id: int, run_id: int, counters: RunCounters) -> None:
-        self.engine = connection.engine
+    def __init__(  # noqa: PLR0913 - what all transactions need
+        self,
+        engine: Engine,
+        source: str,
+        source_id: int,
+        run_id: int,
+        counters: RunCounters,
+        *,
+        held: Connection | None = None,
+        claim: Claim | None = None,
+    ) -> None:
+        self.engine = engine
         self.source_id = source_id
         self.run_id = run_id
+        self.claim = claim
+        self.is_handed_over = False
+        self._source = source
         self._counters = counters
         self._thread = get_ident()
-        self._held: Connection | None = connection
+        self._held = held
         self._is_owner = True
         self._counted = asdict(counters)
 
@@ -48,7 +68,7 @@ class SourceStore:
 
     def hold(self) -> None:
         """Begin a transaction for all that this thread reads and writes until the next request."""
-        if self._held is None:
+        if self._held is None and self.claim is None:
             self._held, self._counted, self._is_owner = self.engine.connect(), asdict(self._counters), False
 
     def commit(self) -> None:
@@ -80,15 +100,40 @@ class SourceStore:
         ``begin`` opens the transaction where none is held. All that a run writes goes through here.
 
         Raises:
-            LockedError: another run has taken over; nothing is written.
+            MadeWayError: a worker has to let a sync of the source go first; nothing is written.
+            LockedError: another run has taken over, or the lease has run out; nothing is written.
         """
         with self.reading(begin) as connection:
-            if not self.is_holding:
+            if self.claim is not None:
+                self._require_claim(connection, self.claim)
+            elif not self.is_holding:
                 runs.require_owner(connection, self.run_id)
             elif not self._is_owner:
                 runs.require_owner(connection, self.run_id)
                 self._is_owner = True  # until the held transaction ends
             yield connection
+
+    def hand_over(
+        self, statement: Callable[Concatenate[Connection, int, P], None], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Leave the run to workers, in the transaction of a statement that adds the windows which they may claim."""
+        with self.writing() as connection:
+            statement(connection, self.source_id, *args, **kwargs)
+            runs.hand_over(connection, self.run_id)
+        self.commit()
+        self.is_handed_over = True
+
+    def _require_claim(self, connection: Connection, claim: Claim) -> None:
+        """Make sure that what was fetched since the claim may be stored: nobody else has stored anything since.
+
+        The run's row is locked first, so the transactions of its workers follow each other.
+        """
+        runs.require_owner(connection, self.run_id)
+        claims.require(connection, claim)
+        if not share_lease(connection, self._source):
+            raise MadeWayError("a sync of the source goes first")
+        if runs.has_begun_since(connection, self.source_id, claim.latest_run):
+            raise MadeWayError("a sync of the source has worked meanwhile")
 
     @contextmanager
     def reading(self, begin: Begin = reading) -> Iterator[Connection]:

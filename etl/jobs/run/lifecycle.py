@@ -24,6 +24,7 @@ from etl.jobs.run.run_context import RunContext
 from etl.jobs.run.server_clock import ServerClock
 from etl.jobs.run.source_lease import SourceLease, hold_source
 from etl.load.ledger import prune_old_rows, runs, sources, watermarks
+from etl.load.ledger.claims import Claim
 from etl.load.queries import stored_tasks
 from etl.load.schema import deferred_indexes, postgres_sequences
 from etl.load.upsert import forget_task_rows
@@ -78,9 +79,23 @@ def start_run(
             make_indexes(run)
         except BaseException as error:
             with suppress(DatabaseError, LockedError):  # the first error is told; the next run closes the row
-                _close(run, state=_state(error), exit_code=exit_code_of(error), error=f"{error}" or _named(error))
+                if not run.store.is_handed_over:
+                    _close(run, state=_state(error), exit_code=exit_code_of(error), error=f"{error}" or _named(error))
             raise
-        _close(run, state="finished", exit_code=outcome_of(run.counters), error=None)
+        if not run.store.is_handed_over:
+            _close(run, state="finished", exit_code=outcome_of(run.counters), error=None)
+
+
+def join_run(
+    engine: Engine, spec: SourceSpec, source: sources.Source, claim: Claim, *, clock: Callable[[], datetime]
+) -> RunContext:
+    """Return the run of a claimed window, whose counters are those of all its workers at the time of the claim.
+
+    It opens and closes nothing. ``source`` is the row of the source.
+    """
+    counters = RunCounters(**claim.counts)
+    store = SourceStore(engine, spec.identity, claim.source_id, claim.run_id, counters, claim=claim)
+    return _context(spec, store, source, counters, lease=SourceLease(), clock=clock)
 
 
 def _put_off_indexes(run: RunContext) -> None:
@@ -131,6 +146,19 @@ def _build(
 ) -> RunContext:
     counters = RunCounters()
     store, source = _open_row(engine, spec, command, counters, clock)
+    return _context(spec, store, source, counters, lease=lease, clock=clock, on_progress=on_progress)
+
+
+def _context(  # noqa: PLR0913 - all that a run consists of
+    spec: SourceSpec,
+    store: SourceStore,
+    source: sources.Source,
+    counters: RunCounters,
+    *,
+    lease: SourceLease,
+    clock: Callable[[], datetime],
+    on_progress: Progress = lambda _counters, _total: None,
+) -> RunContext:
     transformer = BatchTransformer(
         Stream(source.id, source.stream_id),
         drop_fields=spec.options.drop_fields,
@@ -170,7 +198,7 @@ def _open_row(
         source = sources.register(connection, name=spec.name, base_url=spec.base_url, now=clock(), **ids)
         run_id = runs.begin(connection, source.id, command, settings=spec.settings, now=clock())
         if_it_fails.pop_all()
-    return SourceStore(connection, source.id, run_id, counters), source
+    return SourceStore(engine, spec.identity, source.id, run_id, counters, held=connection), source
 
 
 def _named(error: BaseException) -> str:

@@ -30,6 +30,13 @@ class RunCounters:
     mended: int = 0
 
 
+ADDED_UP = (
+    *("requests", "retries", "rate_limited", "windows", "unverified", "fetched", "inserted", "updated", "unchanged"),
+    *("stale", "rejected", "mended"),
+)
+"""The counters that workers add up; the others are the account of a run."""
+
+
 @dataclass(frozen=True, slots=True)
 class SyncOptions:
     """The settings that a run obeys; ``lookback`` is the setting ``overlap``."""

@@ -2,6 +2,8 @@
 
 Each holds the lock of its own kind for its whole life, so a second run of that kind ends at once. Both fetch and store
 only while they hold the lease. A sync keeps it. A backfill lets it go now and then between two pages.
+
+The workers that read the windows of a distributed backfill share the lease, each for one transaction.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Lock as Mutex
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from etl.load.database.locks import Lock, held, named_lock
 from etl.load.ledger.runs import BACKGROUND
@@ -21,12 +23,12 @@ _COURTESY = 0.02  # seconds in which a waiting sync can take it
 
 
 class SourceLease:
-    """The right to fetch and store, held from the start.
+    """The right to fetch and store, held from the start; without a ``lock`` each transaction takes it for itself.
 
     ``storing`` is held by a thread that stores; ``make_way`` waits for it before it lets another run work.
     """
 
-    def __init__(self, lock: Lock, *, makes_way: bool) -> None:
+    def __init__(self, lock: Lock | None = None, *, makes_way: bool = False) -> None:
         self.storing = Mutex()
         self._lock = lock
         self._makes_way = makes_way
@@ -40,16 +42,18 @@ class SourceLease:
         with self.storing:
             if time.monotonic() - self._since < _KEPT:
                 return  # another thread has just done it
-            self._lock.release()
+            self.release()
             time.sleep(_COURTESY)
             self._take()
 
     def release(self) -> None:
         """Give the lease up."""
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def _take(self) -> None:
-        self._lock.acquire(wait=True)
+        if self._lock is not None:
+            self._lock.acquire(wait=True)
         self._since = time.monotonic()
 
 
@@ -58,9 +62,19 @@ def command_lock(engine: Engine, command: str, source: str) -> Lock:
     return named_lock(engine, f"{'backfill' if command in BACKGROUND else 'sync'} {source}")
 
 
+def share_lease(connection: Connection, source: str) -> bool:
+    """Let no sync of a source, given by its identity, begin until a transaction ends; False if one works or waits."""
+    engine = connection.engine
+    return not command_lock(engine, "sync", source).is_held() and _lease_lock(engine, source).share(connection)
+
+
+def _lease_lock(engine: Engine, source: str) -> Lock:
+    return named_lock(engine, f"turn {source}")
+
+
 @contextmanager
 def keep_runs_out(engine: Engine, *, source: str, name: str) -> Iterator[None]:
-    """Let no run begin on a source, given by its identity.
+    """Let no run begin on a source, given by its identity, and no worker store for it.
 
     Raises:
         LockedError: a run is under way.
@@ -68,6 +82,8 @@ def keep_runs_out(engine: Engine, *, source: str, name: str) -> Iterator[None]:
     with ExitStack() as locks:
         for command in ("sync", "backfill"):
             locks.enter_context(held(command_lock(engine, command, source), f"source {name}"))
+        lease = SourceLease(_lease_lock(engine, source))
+        locks.callback(lease.release)
         yield
 
 
@@ -79,8 +95,7 @@ def hold_source(engine: Engine, command: str, *, source: str, name: str) -> Iter
         LockedError: another run of the same kind is under way.
     """
     with held(command_lock(engine, command, source), f"source {name}"):
-        lock = named_lock(engine, f"turn {source}")
-        lease = SourceLease(lock, makes_way=command in BACKGROUND)
+        lease = SourceLease(_lease_lock(engine, source), makes_way=command in BACKGROUND)
         try:
             yield lease
         finally:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from etl.errors import DatabaseError, LockedError
 from etl.load.database.engine import sqlite_file
@@ -31,6 +31,12 @@ class Lock(Protocol):
 
     def release(self) -> None:
         """Release the lock."""
+
+    def share(self, connection: Connection) -> bool:
+        """Hold the lock together with others that share it until a transaction ends; False if another one holds it.
+
+        Only PostgreSQL can do this.
+        """
 
     def is_held(self) -> bool:
         """Tell whether some process holds the lock; write nothing. It counts as held where that cannot be seen."""
@@ -65,6 +71,9 @@ class _NoLock:
 
     def release(self) -> None:
         return
+
+    def share(self, connection: Connection) -> bool:
+        raise NotImplementedError
 
     def is_held(self) -> bool:
         return True
@@ -104,6 +113,9 @@ class _FileLock:
                 if self._is_at_its_path():
                     self._path.unlink()
             self._close()
+
+    def share(self, connection: Connection) -> bool:
+        raise NotImplementedError
 
     def is_held(self) -> bool:
         try:

@@ -88,6 +88,11 @@ class AdvisoryLock:
             self._is_mine = False
             self._session.give_back(self._number)
 
+    def share(self, connection: Connection) -> bool:
+        """Hold the lock together with others that share it until a transaction ends; False if a session holds it."""
+        query = text("select pg_try_advisory_xact_lock_shared(:number)")
+        return bool(connection.execute(query, {"number": self._number}).scalar())
+
     def is_held(self) -> bool:
         """Tell whether some session holds the lock."""
         query = """

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, insert, or_, select, update
 
 from etl import __version__
 from etl.errors import ExitCode, LockedError
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 BACKGROUND = frozenset({"backfill"})  # the commands that run beside the others and let them go first
+DISTRIBUTED = "distributed"  # the state of a run whose windows workers read
 SYNCS = ("sync", "reconcile")  # the commands after which everything up to now is stored
 _ENDED = sync_runs.c.exit_code.in_((ExitCode.DONE, ExitCode.INCOMPLETE))
+_OPEN = ("running", DISTRIBUTED)
 _MOST_ERROR_TEXT = 2000
 
 
@@ -25,16 +27,20 @@ def begin(connection: Connection, source_id: int, command: str, *, settings: Map
     """Open a run's row, close the rows of dead runs, and return the new row's id.
 
     The caller holds the lock of its command. All commands share one lock, except those in ``BACKGROUND``. So another
-    row of that lock that still says ``running`` belongs to a dead run.
+    row of that lock that still says ``running`` belongs to a dead run. A backfill also takes over from a distributed
+    one.
     """
     in_background = sync_runs.c.command.in_(BACKGROUND)
     shares_lock = in_background if command in BACKGROUND else ~in_background
-    dead = (sync_runs.c.source_id == source_id) & (sync_runs.c.state == "running") & shares_lock
+    dead = (sync_runs.c.source_id == source_id) & sync_runs.c.state.in_(_OPEN) & shares_lock
     ids = connection.execute(select(sync_runs.c.id).where(dead)).scalars().all()
     if ids:
-        values: dict[str, Any] = {"state": "abandoned", "finished_at": now, "error": "ended without closing its row"}
+        why = case(
+            (sync_runs.c.state == DISTRIBUTED, "another backfill took over"), else_="ended without closing its row"
+        )
+        values: dict[str, Any] = {"state": "abandoned", "finished_at": now, "error": why}
         connection.execute(update(sync_runs).where(sync_runs.c.id.in_(ids)).values(**values))
-        _close_windows(connection, ids)
+        close_windows(connection, ids)
     values = {
         "source_id": source_id,
         "command": command,
@@ -52,16 +58,27 @@ def begin(connection: Connection, source_id: int, command: str, *, settings: Map
 def require_owner(connection: Connection, run_id: int) -> None:
     """Make sure that a run owns its source until the transaction ends.
 
-    A run owns its source while its row says ``running``: its successor closes that row in the transaction that opens
-    its own row. So a run that lost its lock stores nothing more.
+    A run owns its source while its row says ``running`` or ``distributed``: its successor closes that row in the
+    transaction that opens its own row. So a run that lost its lock stores nothing more.
 
     Raises:
         LockedError: another run has taken over.
     """
-    mine = (sync_runs.c.id == run_id) & (sync_runs.c.state == "running")
+    mine = (sync_runs.c.id == run_id) & sync_runs.c.state.in_(_OPEN)
     if connection.execute(select(sync_runs.c.id).where(mine).with_for_update()).first() is None:
         message = f"another run has taken over from run {run_id}, which lost its lock and stored nothing since"
         raise LockedError(message)
+
+
+def hand_over(connection: Connection, run_id: int) -> None:
+    """Leave a run's windows to workers; its row stays open until one of them has read the last window."""
+    connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(state=DISTRIBUTED))
+
+
+def has_begun_since(connection: Connection, source_id: int, run_id: int) -> bool:
+    """Tell whether a run of a source has begun after another run."""
+    query = select(sync_runs.c.id).where(sync_runs.c.id > run_id, sync_runs.c.source_id == source_id).limit(1)
+    return connection.execute(query).first() is not None
 
 
 def have_stored_since(connection: Connection, source_id: int, moment: datetime) -> bool:
@@ -146,6 +163,14 @@ def progress(connection: Connection, run_id: int, counts: Mapping[str, Any]) -> 
     connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(**counts))
 
 
+def add_counts(connection: Connection, run_id: int, more: Mapping[str, int]) -> None:
+    """Add to the row's counts, of a run that several workers work on."""
+    columns = sync_runs.c
+    values = {name: columns[name] + value for name, value in more.items() if value}
+    if values:
+        connection.execute(update(sync_runs).where(columns.id == run_id).values(**values))
+
+
 def finish(  # noqa: PLR0913 a row's columns
     connection: Connection,
     run_id: int,
@@ -166,7 +191,7 @@ def finish(  # noqa: PLR0913 a row's columns
     values["error"] = _storable(error)[:_MOST_ERROR_TEXT] if error else None
     connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(**values))
     if exit_code not in (ExitCode.DONE, ExitCode.INCOMPLETE):
-        _close_windows(connection, [run_id])
+        close_windows(connection, [run_id])
 
 
 def _storable(text: str) -> str:
@@ -174,7 +199,8 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
-def _close_windows(connection: Connection, run_ids: Sequence[int]) -> None:
-    """Close the windows that a run left open at their checkpoints."""
-    left = sync_windows.c.run_id.in_(run_ids) & (sync_windows.c.state == "running")
-    connection.execute(update(sync_windows).where(left).values(state="failed", error="the run ended half-way"))
+def close_windows(connection: Connection, run_ids: Sequence[int]) -> None:
+    """Close the windows that runs left open at their checkpoints."""
+    left = sync_windows.c.run_id.in_(run_ids) & sync_windows.c.state.in_(("pending", "running"))
+    values: dict[str, Any] = {"state": "failed", "claimable_at": None, "error": "the run ended half-way"}
+    connection.execute(update(sync_windows).where(left).values(**values))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, column, exists, insert, select, table, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, column, delete, exists, insert, select, table, update
 
 from etl.load.database.types import Moment
 from etl.load.schema.ledger_tables import sync_windows
@@ -74,6 +74,11 @@ def note(connection: Connection, window_id: int, **values: object) -> None:
     connection.execute(update(sync_windows).where(sync_windows.c.id == window_id).values(**values))
 
 
+def drop(connection: Connection, window_id: int) -> None:
+    """Delete a window that covers nothing."""
+    connection.execute(delete(sync_windows).where(sync_windows.c.id == window_id))
+
+
 def of_job(connection: Connection, source_id: int, job: str, *, since: datetime | None = None) -> Sequence[WindowRow]:
     """Return the windows of a job on a source, earliest first."""
     columns = sync_windows.c
@@ -104,6 +109,19 @@ def progress(connection: Connection, source_id: int, job: str, field: str, start
     if reached <= start:
         return None
     return Progress(reached, min(entry.opened_at for entry in found))
+
+
+def uncovered(
+    connection: Connection, source_id: int, job: str, field: str, start: datetime, end: datetime
+) -> list[tuple[datetime, datetime]]:
+    """Return the ranges of ``[start, end)`` that no window of a job has committed, earliest first."""
+    left, reached = [], start
+    for entry in of_job(connection, source_id, job):
+        if entry.field == field and reached < end and entry.checkpoint > max(reached, entry.start):
+            if entry.start > reached:
+                left.append((reached, min(entry.start, end)))
+            reached = entry.checkpoint
+    return [*left, (reached, end)] if reached < end else left
 
 
 def settle_unverified(connection: Connection, source_id: int, run_id: int) -> int:

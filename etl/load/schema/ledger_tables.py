@@ -50,7 +50,7 @@ sync_runs = Table(
     Column("id", RowId, primary_key=True),
     Column("source_id", ForeignKey("sources.id"), nullable=False),
     Column("command", Text, nullable=False, comment="sync, backfill ..."),
-    Column("state", Text, nullable=False, comment="running, finished, failed, interrupted, abandoned"),
+    Column("state", Text, nullable=False, comment="running, distributed, finished, failed, interrupted, abandoned"),
     Column("started_at", Moment, nullable=False),
     Column("finished_at", Moment),
     Column("exit_code", Integer),
@@ -128,8 +128,12 @@ sync_windows = Table(
     Column("opened_at", Moment, nullable=False, comment="the server's time when the read began"),
     Column("finished_at", Moment),
     Column("error", Text),
+    Column(
+        "claimable_at", Moment, comment="when a worker may claim it, or its lease runs out; null: no work for workers"
+    ),
     Index(None, "source_id", "state"),
     Index(None, "source_id", "start_at"),
+    Index(None, "claimable_at"),
     comment="windows: the ranges of time that runs read",
 )
 

@@ -160,7 +160,7 @@ VIEWS = (
             "watermark": "all changes up to this time are stored; null before the first sync is done",
             "age_seconds": "age of the watermark",
             "last_command": "command of the newest run",
-            "last_state": "state of the newest run: running, finished, failed, interrupted or abandoned",
+            "last_state": "state of the newest run: running, distributed, finished, failed, interrupted or abandoned",
             "last_started_at": "",
             "last_finished_at": "null while the run works",
             "tasks": "number of stored tasks that are not deleted",

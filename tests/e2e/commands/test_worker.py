@@ -5,12 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import sys
-import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import closing
+from collections.abc import Collection
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,117 +20,16 @@ from etl.cli.worker_syncs import AccountSyncs
 from etl.errors import DatabaseError
 from etl.extract.http.rate_limiter import RateLimiter
 from etl.jobs.schedule_sources import due_accounts
-from etl.load.database.engine import open_engine
 from etl.load.ledger import schedules
 from etl.load.ledger.request_budgets import StoredBudgets
-from etl.sandbox import Sandbox
 from etl.settings import SourceSettings, load_settings
 from etl.stop_request import Stop
 from etl.workers.account_queue import Tick, WorkerOptions, prepare
 from etl.workers.queue_schema import QueueState, make_queue, read_queue
-from tests.conftest import CHECKOUT, clean_environment
-from tests.processes import Preloaded, Running
-
-SECONDS = 60.0
-
-
-class Company:
-    """Servers with a source each, in settings and with an interval, and the workers that sync them."""
-
-    def __init__(self, url: str, folder: Path, preloaded: Preloaded) -> None:
-        self.url = url
-        self.folder = folder
-        self.engine = open_engine(url)
-        self.servers: dict[str, Sandbox] = {}
-        self.workers: list[Running] = []
-        self._preloaded = preloaded
-        self.env = {"KORE_ETL_DATABASE_URL": url, "KORE_ETL_CONFIG": str(folder / "kore-etl.toml")}
-
-    def add(self, server: Sandbox, *, secret: str | None = None) -> str:
-        """Let a server be a source, and return its name."""
-        name = f"source-{len(self.servers)}"
-        self.servers[name] = server
-        options = server.options
-        lines = ["[[source]]", f'name = "{name}"', f'base_url = "{server.url}"', "requests_per_minute = 6000"]
-        lines += [f'{key} = "{getattr(options, key)}"' for key in ("account_id", "stream_id", "client_id")]
-        lines += [f'client_secret = "{secret or options.client_secret}"']
-        with (self.folder / "kore-etl.toml").open("a") as file:
-            file.write("\n".join(lines) + "\n")
-        (self.folder / "kore-etl.toml").chmod(0o600)
-        return name
-
-    def command(self, *arguments: str, **env: str) -> Running:
-        return self._preloaded.start(arguments, self.folder, clean_environment(self.folder, {**self.env, **env}))
-
-    def schedule(self) -> None:
-        """Let every source be due now, and next in an hour."""
-        done = self.command("schedule", "set", *self.servers, "--every", "1h").wait()
-        assert done.returncode == 0, done.stderr
-        self.make_due()
-
-    def make_due(self) -> None:
-        with self.engine.begin() as connection:
-            connection.execute(text("update sources set next_due_at = now() - interval '1 minute' where every > 0"))
-
-    def start(self, *arguments: str, **env: str) -> Running:
-        worker = self.command("worker", "--tick", "1s", "--stall-after", "5s", *arguments, **env)
-        self.workers.append(worker)
-        return worker
-
-    def stop(self, worker: Running) -> list[dict[str, Any]]:
-        """Let a worker end, and return its log."""
-        worker.send_signal(signal.SIGTERM)
-        done = worker.wait(SECONDS)
-        self.workers.remove(worker)
-        assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
-
-    def kill(self, worker: Running) -> None:
-        worker.send_signal(signal.SIGKILL)
-        self.workers.remove(worker)
-        sys.stderr.write(worker.wait().stderr)  # pytest shows it where a test fails
-
-    def close(self) -> None:
-        for worker in [*self.workers]:
-            self.kill(worker)
-        self.engine.dispose()
-
-    def rows(self, query: str) -> list[Any]:
-        with self.engine.connect() as connection:
-            return list(connection.execute(text(query)))
-
-    def until(self, query: str, expected: list[Any]) -> None:
-        """Wait until a query has this result."""
-        end = time.monotonic() + SECONDS
-        while (found := self.rows(query)) != expected:
-            assert time.monotonic() < end, found
-            time.sleep(0.05)
-
-    def assert_equal_to_servers(self) -> None:
-        found = self.rows("select s.name, t._id, cast(t.raw as text) from tasks t join sources s on s.id = t.source_id")
-        stored = {(name, key): json.loads(raw) for name, key, raw in found}
-        assert stored == {(name, task["_id"]): task for name, server in self.servers.items() for task in server.tasks()}
-
+from tests.conftest import CHECKOUT
 
 JOBS = "select status from kore_etl_workers.procrastinate_jobs where queue_name like 'account-%'"
 FINISHED = "select count(*) from sync_runs where state = 'finished'"
-
-
-@pytest.fixture
-def company(migrated_postgres_url: str, tmp_path: Path, preloaded: Preloaded) -> Iterator[Company]:
-    with closing(Company(migrated_postgres_url, tmp_path, preloaded)) as company:
-        yield company
-
-
-@pytest.fixture
-def serve(sandbox: Callable[..., Sandbox]) -> Callable[..., Sandbox]:
-    """Start a server of an account and a stream by their numbers."""
-
-    def start(account: int, stream: int, **options: Any) -> Sandbox:
-        ids = {"account_id": f"a-{account}", "stream_id": f"st-{account}-{stream}"}
-        return sandbox(**{"tasks": 20, "seed": 10 * account + stream, **ids, **options})
-
-    return start
 
 
 def test_two_workers_sync_six_sources_of_three_accounts(company, serve):
@@ -258,7 +153,7 @@ def test_two_ticks_at_once_queue_an_account_once(company, serve):
     company.schedule()
     make_queue(company.engine, silent_after=1)
     loaded = load_settings(company.folder / "kore-etl.toml", {"KORE_ETL_DATABASE_URL": company.url}, {})
-    with AccountSyncs(company.engine, loaded, (), Stop()) as work:
+    with AccountSyncs(company.engine, loaded, (), Stop(), lease=timedelta(seconds=5)) as work:
         asyncio.run(tick_at_once(company.url, work, 4))
     assert company.rows(JOBS) == [("todo",), ("todo",)]
 

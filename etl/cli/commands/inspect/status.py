@@ -118,6 +118,7 @@ def _lines(each: SourceStatus, now: datetime) -> dict[str, Any]:
         "interval": _interval(each),
         "last run": _run(each.last_run, now),
         "at work now": _run(each.running, now) if each.running else None,
+        "backfill": _distributed(each),
         "tasks": f"{each.tasks}{gone}",
         "account": _account(each),
         "rejected": f"{each.rejected}; see: kore-etl rejected list" if each.rejected else "none",
@@ -144,6 +145,17 @@ def _interval(each: SourceStatus) -> str | None:
     if each.seconds_late is None:
         return f"{every}, next at {shown(each.next_due_at)}"
     return f"{every}, {format_duration(timedelta(seconds=round(each.seconds_late)))} late"
+
+
+def _distributed(each: SourceStatus) -> str | None:
+    """Return such as "run 12: 5 windows wait, 2 claimed, 9 read", None where workers read no backfill."""
+    from etl.cli.output import counted
+
+    found = each.distributed
+    if found is None:
+        return None
+    waiting = f"{counted(found.waiting, 'window')} {'waits' if found.waiting == 1 else 'wait'}"
+    return f"run {found.run_id}: {waiting}, {found.claimed} claimed, {found.read} read"
 
 
 def _account(each: SourceStatus) -> str:

@@ -21,8 +21,9 @@ from etl.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from etl.jobs.backfill import Plan
+    from etl.jobs.backfill import Period, Plan
     from etl.jobs.run.run_context import RunContext
+    from etl.settings import Loaded
 
 
 @click.command()
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 @click.option("--until", type=MomentOption(), help="End of the range, not included. Default: now.")
 @click.option("--restart", is_flag=True, help="Start over instead of continuing an earlier backfill of the range.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print windows, requests and time; read and store no tasks.")
+@click.option(
+    "--distribute", is_flag=True, help="Leave the windows to the workers of kore-etl worker (PostgreSQL only)."
+)
 @workers_option
 @wait_option
 @metrics_option
@@ -43,6 +47,7 @@ def backfill(
     until: datetime | None,
     restart: bool,
     only_plan: bool,
+    distribute: bool,
     workers: int | None,
     wait: timedelta | None,
     metrics_file: Path | None,
@@ -53,13 +58,19 @@ def backfill(
     The dates are those of the field that the server filters on (see kore-etl probe). After a kill the same command
     continues from the last committed page. Scheduled syncs may run meanwhile and go first. The watermark does not move.
 
+    With --distribute it plans the windows and ends. Workers read them, each window by one worker at a time. kore-etl
+    status shows how far they are, and kore-etl runs the exit code at the end.
+
     \b
     Example:
       kore-etl backfill --since 2024-01-01 --until 2024-07-01 --plan
       kore-etl backfill --since 2024-01-01 --until 2024-07-01
+      kore-etl backfill --since 2024-01-01 --distribute
     """
     if since is not None and until is not None and since >= until:
         raise click.UsageError("--since must be before --until.")
+    if distribute and (only_plan or workers is not None):
+        raise click.UsageError("--distribute goes with neither --plan nor --workers.")
     from etl.cli.output import print_text
     from etl.cli.run_sources import Work, work_on_sources
     from etl.extract.http.rate_limiter import RateLimiter
@@ -68,6 +79,8 @@ def backfill(
 
     loaded = common.start({"metrics_file": metrics_file}, select=select)
     period = Period(since, until)
+    if distribute:
+        return _distribute(loaded, period, restart=restart, wait=wait, output=output)
     if not only_plan:
         work = Work("backfill", lambda run: job(run, period, restart=restart, workers=workers))
         return work_on_sources(loaded.settings, work, output=output, configured=loaded.names, wait=wait)
@@ -86,6 +99,47 @@ def backfill(
         for name, (found, seconds) in plans.items():
             print_text(_sentence(name, found, rates[name], seconds))
     return code
+
+
+def _distribute(loaded: Loaded, period: Period, *, restart: bool, wait: timedelta | None, output: str) -> int:
+    from etl.cli.open_database import open_database
+    from etl.cli.output import print_text
+    from etl.cli.run_sources import Work, work_on_sources
+    from etl.errors import ConfigError
+    from etl.jobs.distributed_backfill import distribute
+    from etl.load.database.engine import reading
+    from etl.workers.queue_schema import read_queue
+
+    if not loaded.settings.database_url.startswith("postgres"):
+        message = "workers share a PostgreSQL database; on SQLite run kore-etl backfill without --distribute"
+        raise ConfigError(f"database_url: {message}")
+    windows: dict[str, int] = {}
+
+    def plan(run: RunContext) -> dict[str, Any]:
+        windows[run.source.name] = distribute(run, period, restart=restart)
+        return {"windows_waiting": windows[run.source.name]}
+
+    engine = open_database(loaded.settings)
+    try:
+        work = Work("backfill", plan)
+        code = work_on_sources(
+            loaded.settings, work, output=output, configured=loaded.names, wait=wait, opened=engine
+        )  # fmt: skip
+        with reading(engine) as connection:
+            queue = read_queue(connection)
+    finally:
+        engine.dispose()
+    if output == "text":
+        for name, count in windows.items():
+            print_text(_waiting(name, count, 0 if queue is None else len(queue.workers)))
+    return code
+
+
+def _waiting(name: str, windows: int, workers: int) -> str:
+    from etl.cli.output import counted
+
+    who = f"{counted(workers, 'worker')} will read them" if workers else "no worker is at work; run: kore-etl worker"
+    return f"{name}: {counted(windows, 'window')} to read; {who}; see: kore-etl status"
 
 
 def _sentence(name: str, plan: Plan, rates: tuple[int, int | None], seconds: float | None) -> str:

@@ -45,8 +45,8 @@ def worker(
     """Sync the sources that are due, together with other workers, until SIGTERM or Ctrl-C.
 
     Any number of workers, on any number of machines, share the sources of one PostgreSQL database. kore-etl schedule
-    set gives each source its interval. A signal lets each sync store what it has read; then the worker exits 0. Needs
-    the extra workers.
+    set gives each source its interval. Workers also read the windows of kore-etl backfill --distribute. A signal lets
+    each sync store what it has read; then the worker exits 0. Needs the extra workers.
 
     \b
     Example:
@@ -70,7 +70,7 @@ def worker(
         name = f"kore-etl worker {uuid4().hex[:12]}"  # by which other workers end its sessions when it stands still
         engine = open_database(loaded.settings, sessions=5 + _SESSIONS * threads, session_name=name)
         try:
-            with AccountSyncs(engine, loaded, accounts, stop) as work:
+            with AccountSyncs(engine, loaded, accounts, stop, lease=stall_after) as work:
                 make_queue(engine, silent_after=stall_after.total_seconds())
                 options = WorkerOptions(accounts=work.accounts, threads=threads, tick=tick, stall_after=stall_after)
                 run_worker(engine, options, work, stop)

@@ -1,0 +1,189 @@
+"""Shares the windows of a distributed run among workers: one worker at a time claims a window, under a lease.
+
+``claimable_at`` is the time from which a window may be claimed. A window that waits may be claimed at once, one that is
+read when its lease runs out. A worker renews its leases. Each claim raises ``attempts``, so a worker whose window was
+claimed again can prove nothing any more. The clock is the database's.
+
+The last window of a run is empty. It can be claimed once all others are read. The worker that claims it ends the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Interval, and_, case, cast, exists, func, insert, or_, select, update
+
+from etl.errors import LockedError
+from etl.load.database.types import Moment
+from etl.load.ledger.runs import DISTRIBUTED
+from etl.load.ledger.sources import is_source
+from etl.load.schema.ledger_tables import sources, sync_runs, sync_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from datetime import datetime, timedelta
+
+    from sqlalchemy import ColumnElement, Connection, Row
+
+_WINDOW = sync_windows.c
+_RUN = sync_runs.c
+_NOW: ColumnElement[datetime] = func.clock_timestamp(type_=Moment)
+_IS_CLAIMABLE = (_RUN.state == DISTRIBUTED) & (_WINDOW.claimable_at <= _NOW)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Claim:
+    """A window ``[start, end)`` that one worker may read; ``counts`` are those of its run so far.
+
+    ``latest_run`` is the id of the latest run of any source at the time of the claim.
+    """
+
+    window_id: int
+    attempt: int
+    run_id: int
+    source_id: int
+    account_id: str
+    job: str
+    field: str
+    start: datetime
+    end: datetime
+    checkpoint: datetime
+    rows: int
+    requests: int
+    total: int | None
+    problem: str
+    counts: Mapping[str, int]
+    latest_run: int
+
+    @property
+    def is_last(self) -> bool:
+        """Tell whether all other windows of the run are read."""
+        return self.start == self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Distributed:
+    """The windows of a distributed run: how many wait, are claimed, and are read."""
+
+    run_id: int
+    waiting: int
+    claimed: int
+    read: int
+
+
+def add(
+    connection: Connection, source_id: int, /, ranges: Iterable[tuple[datetime, datetime]], **values: object
+) -> None:  # fmt: skip
+    """Let workers claim these ranges; ``values`` are ``run_id``, ``job``, ``field``, ``strategy``, ``opened_at``."""
+    for start, end in ranges:
+        row = {"start_at": start, "end_at": end, "checkpoint_at": start, "state": "pending", **values}
+        connection.execute(insert(sync_windows).values(source_id=source_id, claimable_at=_NOW, **row))
+
+
+def claim(
+    connection: Connection, source: tuple[str, str, str], lease: timedelta, counters: Collection[str]
+) -> Claim | None:  # fmt: skip
+    """Claim the earliest window of a source that may be claimed, None if none may; read ``counters`` of its run."""
+    other = sync_windows.alias()
+    is_another_left = exists().where(
+        other.c.run_id == _WINDOW.run_id, other.c.claimable_at.is_not(None), other.c.end_at > other.c.start_at
+    )
+    query = (
+        select(sync_windows, sources.c.account_id, select(func.max(_RUN.id)).scalar_subquery().label("latest_run"))
+        .join(sync_runs, _RUN.id == _WINDOW.run_id)
+        .join(sources, sources.c.id == _WINDOW.source_id)
+        .where(is_source(*source), _IS_CLAIMABLE, or_(_WINDOW.end_at > _WINDOW.start_at, ~is_another_left))
+        .order_by(_WINDOW.start_at, _WINDOW.id)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=sync_windows)
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    values: dict[str, Any] = {"state": "running", "attempts": row.attempts + 1, "claimable_at": _end_of(lease)}
+    connection.execute(update(sync_windows).where(_WINDOW.id == row.id).values(**values))
+    counts = connection.execute(select(*(_RUN[name] for name in counters)).where(_RUN.id == row.run_id)).one()
+    return _claim(row, dict(zip(counters, counts, strict=True)))
+
+
+def _claim(row: Row[Any], counts: Mapping[str, int]) -> Claim:
+    return Claim(
+        window_id=row.id,
+        attempt=row.attempts + 1,
+        run_id=row.run_id,
+        source_id=row.source_id,
+        account_id=row.account_id,
+        job=row.job,
+        field=row.field,
+        start=row.start_at,
+        end=row.end_at,
+        checkpoint=row.checkpoint_at,
+        rows=row.rows,
+        requests=row.requests,
+        total=row.reported_total,
+        problem=row.error or "",
+        counts=counts,
+        latest_run=row.latest_run,
+    )
+
+
+def require(connection: Connection, claim: Claim) -> None:
+    """Make sure that a worker holds the lease of its window until the transaction ends.
+
+    Raises:
+        LockedError: the lease has run out.
+    """
+    query = select(_WINDOW.id).where(_is_held(claim)).with_for_update()
+    if connection.execute(query).first() is None:
+        message = f"the lease of window {claim.window_id} has run out, so another worker reads it; nothing was stored"
+        raise LockedError(message)
+
+
+def renew(connection: Connection, claims: Iterable[Claim], lease: timedelta) -> None:
+    """Let the leases of some windows end later. A lease that has run out stays so."""
+    held = or_(*(_is_held(each) for each in claims))
+    connection.execute(update(sync_windows).where(held).values(claimable_at=_end_of(lease)))
+
+
+def release(connection: Connection, claim: Claim) -> bool:
+    """Let others claim a window at its checkpoint; False if its lease has run out."""
+    values = {"state": "pending", "claimable_at": _NOW}
+    return connection.execute(update(sync_windows).where(_is_held(claim)).values(**values)).rowcount == 1
+
+
+def claimable_sources(connection: Connection) -> list[tuple[str, str, str]]:
+    """Return the sources, by host, account and stream, that have a window which may be claimed now."""
+    own = sources.c
+    query = select(own.host, own.account_id, own.stream_id).distinct()
+    query = query.join(sync_windows, _WINDOW.source_id == own.id).join(sync_runs, _RUN.id == _WINDOW.run_id)
+    return [(row[0], row[1], row[2]) for row in connection.execute(query.where(_IS_CLAIMABLE))]
+
+
+def distributed(connection: Connection, source_id: int) -> Distributed | None:
+    """Return the state of a source's distributed run, None if it has none. The last window does not count."""
+    run = select(func.max(_RUN.id)).where(_RUN.source_id == source_id, _RUN.state == DISTRIBUTED)
+    run_id = connection.execute(run).scalar()
+    return None if run_id is None else _state_of(connection, run_id)
+
+
+def _state_of(connection: Connection, run_id: int) -> Distributed:
+    states = ("pending", "running")
+    counts = [func.count(case((_WINDOW.state == state, 1))) for state in states]
+    read = func.count(case((_WINDOW.state.not_in(states), 1)))
+    query = select(*counts, read).where(_WINDOW.run_id == run_id, _WINDOW.end_at > _WINDOW.start_at)
+    row = connection.execute(query).one()
+    return Distributed(run_id, waiting=row[0], claimed=row[1], read=row[2])
+
+
+def _is_held(claim: Claim) -> ColumnElement[bool]:
+    return and_(
+        _WINDOW.id == claim.window_id,
+        _WINDOW.attempts == claim.attempt,
+        _WINDOW.state == "running",
+        _WINDOW.claimable_at > _NOW,
+    )
+
+
+def _end_of(lease: timedelta) -> ColumnElement[datetime]:
+    return func.clock_timestamp() + cast(lease, Interval)
