@@ -84,6 +84,8 @@ def distribute(run: RunContext, period: Period, *, restart: bool = False) -> int
         ranges = [*_within(left, [(each.start, each.end) for each in planned])]
     row = {"run_id": run.id, "job": job, "field": strategy.field, "strategy": strategy.history}
     opened_at = run.server_clock.earliest_start()
+    with run.store.writing() as connection:
+        run.writer.note_counts(connection)
     run.store.hand_over(claims.add, [*ranges, (end, end)], **row, opened_at=opened_at)
     log.info("backfill.distributed", run=run.id, windows=len(ranges))
     return len(ranges)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
@@ -27,6 +28,8 @@ from etl.load.upsert.batch_and_counts import Batch, Counts, Rejected
 from etl.load.upsert.store_batch import store, store_what_fits
 from etl.logs import get_logger
 
+P = ParamSpec("P")
+Result = TypeVar("Result")
 log = get_logger()
 
 Progress = Callable[[RunCounters, int | None], None]
@@ -98,6 +101,13 @@ class BatchWriter:
         # Newest first has no window yet, and its total does not tell how much is left to read.
         self._on_progress(self._counters, batch.total if window is not None else None)
         return stored
+
+    def write_between(
+        self, statement: Callable[Concatenate[Connection, int, P], Result], *args: P.args, **kwargs: P.kwargs
+    ) -> Result:
+        """Run a statement on the source from another thread, between two batches: SQLite would wait by sleeping."""
+        with self._lease.storing:
+            return self._store.write(statement, *args, **kwargs)
 
     def close_window(self, window: WindowProgress) -> None:
         """Write the record of a window that ended without another batch."""

@@ -1,20 +1,21 @@
 """Reads several windows at once where latency limits a long reading; many threads read and one stores.
 
-As many workers as the request budget keeps busy each read a window, the earliest ones first. Idle workers take over
-half of what is left of another worker's window. Each window has its own row in the ledger. The range is complete up to
-the first window that is not finished.
+The windows stand in the ledger. As many threads as the request budget keeps busy claim and read them, the earliest ones
+first. Where no window is left, a window ends at its checkpoint, and idle threads share its rest. The range is complete
+up to the first window that is not finished.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterator
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from queue import SimpleQueue
-from threading import Thread
+from threading import Condition, Thread
+
+from sqlalchemy import Connection
 
 from etl.errors import RefusedError
 from etl.extract.http.response_errors import SlowAnswerError
@@ -25,6 +26,8 @@ from etl.jobs.pipeline.read_windows import TimeRange
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.page_requests import Fetcher
 from etl.jobs.run.run_context import RunContext
+from etl.load.ledger import claims, runs, windows
+from etl.load.ledger.windows import WindowRow
 from etl.load.upsert.batch_and_counts import Batch, concatenate
 from etl.logs import bound, get_logger
 from etl.times import interval
@@ -42,16 +45,16 @@ _PARTS = 32  # of a window, that may become one of their own
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """A worker's message about a window: a batch, or its end, with the requests so far.
+    """A thread's message about a window: a batch, or its end, with the requests so far; without one, its own end.
 
-    ``rest`` are windows of what was not read of it, for any worker.
+    A window that ``is_shared`` ends at its checkpoint: its rest is in other windows.
     """
 
-    window: Window
+    window: WindowRow | None
     requests: int
     batch: Batch | None = None
     error: BaseException | None = None
-    rest: tuple[Window, ...] = ()
+    is_shared: bool = False
 
 
 def sensible_workers(run: RunContext) -> int:
@@ -75,24 +78,30 @@ def read_in_parallel(run: RunContext, time_range: TimeRange, workers: int | None
     if workers < 2:
         return time_range
     try:
-        windows = plan_windows(run, time_range, most=_WINDOWS_EACH * workers, least=_LEAST_WINDOWS)
-        return _read(run, time_range, windows, workers) if windows else time_range
+        planned = plan_windows(run, time_range, most=_WINDOWS_EACH * workers, least=_LEAST_WINDOWS)
+        return _read(run, time_range, planned, workers) if planned else time_range
     except (RefusedError, SlowAnswerError) as error:
         log.warning("workers.not_used", reason=str(error))
         return time_range
 
 
-def _read(run: RunContext, time_range: TimeRange, windows: list[Window], workers: int) -> TimeRange:
+def _read(run: RunContext, time_range: TimeRange, planned: list[Window], workers: int) -> TimeRange:
     run.store.commit()  # other threads send the requests
-    log.info("workers.started", workers=workers, windows=len(windows))
-    crew = _Crew(run, time_range, windows, workers)
+    log.info("workers.started", workers=workers, windows=len(planned))
+    crew = _Crew(run, time_range, planned, workers)
     try:
         crew.store_all()
     except (RefusedError, SlowAnswerError) as error:
         log.warning("workers.stopped", reason=str(error))
     finally:
         crew.stop()
-    return replace(time_range, start=crew.checkpoint(time_range.start))
+    reached = run.store.read(windows.progress, time_range.job, time_range.field, time_range.start, run_id=run.id)
+    run.store.write(_close_windows, run.id)
+    return time_range if reached is None else replace(time_range, start=reached.checkpoint)
+
+
+def _close_windows(connection: Connection, _source_id: int, run_id: int) -> None:
+    runs.close_windows(connection, [run_id])
 
 
 def plan_windows(run: RunContext, time_range: TimeRange, *, most: int, least: int) -> list[Window]:
@@ -134,23 +143,22 @@ def _split(time_range: TimeRange, end: datetime, size: timedelta) -> Iterator[Wi
 
 
 class _Crew:
-    """Workers that read the windows, and the windows' records."""
+    """Threads that claim windows and read them, and the windows' records."""
 
-    def __init__(self, run: RunContext, time_range: TimeRange, windows: list[Window], workers: int) -> None:
+    def __init__(self, run: RunContext, time_range: TimeRange, planned: list[Window], workers: int) -> None:
         self._run = run
         self._time_range = time_range
-        self._windows = windows
         self._workers = workers
-        self._left: SimpleQueue[Window | None] = SimpleQueue()
-        self._idle: deque[None] = deque()
+        self._least = (planned[0].end - planned[0].start) / _PARTS
+        self._changed = Condition()
+        self._reading = 0
+        self._waiting = 0
+        self._added = 0
         self._is_over = False
-        self._least = (windows[0].end - windows[0].start) / _PARTS
         self._messages: SimpleQueue[_Message] = SimpleQueue()
         self._room: SimpleQueue[int] = SimpleQueue()
-        self._records: dict[datetime, WindowProgress] = {}
-        self._done: set[datetime] = set()
-        for window in windows:
-            self._left.put(window)
+        self._records: dict[int, WindowProgress] = {}
+        self._add([(each.start, each.end) for each in planned])
         for _ in range(_PAGES_EACH * workers):
             self._room.put(1)
         for _ in range(workers):
@@ -158,44 +166,38 @@ class _Crew:
             Thread(target=context.run, args=(self._work, run.fetch.another()), daemon=True).start()
 
     def store_all(self) -> None:
-        """Store what the workers read until all windows are done, or one of them failed."""
-        while len(self._done) < len(self._windows):
+        """Store what the threads read until all of them have ended, or one of them failed."""
+        ended = 0
+        while ended < self._workers:
             messages = [self._messages.get()]
             while not self._messages.empty():
                 messages.append(self._messages.get())
-            for window in dict.fromkeys(each.window for each in messages):
-                self._store([each for each in messages if each.window is window])
+            for window in dict.fromkeys(each.window for each in messages if each.window is not None):
+                self._store(window, [each for each in messages if each.window == window])
             for error in (each.error for each in messages):
                 if error is not None:
                     raise error
-
-    def checkpoint(self, start: datetime) -> datetime:
-        """Return up to where all is stored without a gap."""
-        for window in self._windows:
-            if window.start not in self._done:
-                record = self._records.get(window.start)
-                return record.checkpoint if record else window.start
-            start = window.end
-        return start
+            ended += sum(each.window is None for each in messages)
 
     def stop(self) -> None:
-        """Stop every worker before its next request."""
+        """Stop every thread before its next request."""
         self._is_over = True
         for _ in range(self._workers):
-            self._left.put(None)
             self._room.put(0)
+        with self._changed:
+            self._changed.notify_all()
 
-    def _store(self, messages: list[_Message]) -> None:
-        window, last, writer = messages[0].window, messages[-1], self._run.writer
-        record = self._records.get(window.start) or WindowProgress.begin(
-            self._time_range.job, window.field, self._time_range.paging, window.start
+    def _store(self, window: WindowRow, messages: list[_Message]) -> None:
+        last, writer = messages[-1], self._run.writer
+        record = self._records.get(window.id) or WindowProgress.begin(
+            self._time_range.job, self._time_range.field, self._time_range.paging, window.start, window.id
         )
         batches = [each.batch for each in messages if each.batch is not None]
         with bound(window=interval(window.start, window.end)):
             if batches:
                 batch = concatenate(batches)
-                after = record.extended(batch, end=window.end, requests=last.requests)
-                record = writer.store(batch, after, takes_back=self._time_range.takes_back).window or after
+                record = record.extended(batch, end=window.end, requests=last.requests)
+                writer.store(batch, record, takes_back=self._time_range.takes_back)
                 if self._time_range.shown is not None:
                     self._time_range.shown.add(batch)
                 for _ in batches:
@@ -203,56 +205,79 @@ class _Crew:
             if isinstance(last.error, Exception):
                 record = record.failed(last.error, window.end, requests=last.requests)
                 writer.fail_window(record)
-            elif last.batch is None and last.error is None:
-                if record.is_open:
-                    record = record.cut_short() if last.rest else record.finished(window.end, requests=last.requests)
-                    writer.close_window(record)
-                self._done.add(window.start)
-                self._cut(window, last.rest)
-        self._records[window.start] = record
-
-    def _cut(self, window: Window, rest: tuple[Window, ...]) -> None:
-        """End a window where the windows of its rest begin."""
-        if rest:
-            place = self._windows.index(window)
-            self._windows[place : place + 1] = [replace(window, end=rest[0].start), *rest]
+            elif last.batch is None and last.error is None and record.is_open:
+                record = record.cut_short() if last.is_shared else record.finished(window.end, requests=last.requests)
+                writer.close_window(record)
+        self._records[window.id] = record
 
     def _work(self, fetch: Fetcher) -> None:
         """Read one window after the other."""
-        while True:
-            self._idle.append(None)
-            window = self._left.get()
-            self._idle.pop()
-            if window is None or self._is_over:
-                fetch.client.close()
-                return
-            before = fetch.requests
-            error: BaseException | None = None
-            rest: tuple[Window, ...] = ()
-            try:
-                rest = self._read(fetch, window, before)
-            except BaseException as failure:  # noqa: BLE001 - raised where it is waited for
-                error, self._is_over = failure, True
-            self._messages.put(_Message(window, fetch.requests - before, error=error, rest=rest))
-            for part in rest:
-                self._left.put(part)
+        try:
+            while (window := self._claim()) is not None:
+                self._read(fetch, window)
+            self._messages.put(_Message(None, 0))
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            self._messages.put(_Message(None, 0, error=error))
+        finally:
+            fetch.client.close()
 
-    def _read(self, fetch: Fetcher, window: Window, before: int) -> tuple[Window, ...]:
-        """Read a window to its end, or until idle workers can share the rest; return the windows of the rest."""
-        for page in READERS[self._time_range.paging](fetch, window, self._run.capabilities.current):
+    def _read(self, fetch: Fetcher, window: WindowRow) -> None:
+        """Read a window to its end, or until other threads share the rest."""
+        before, is_shared = fetch.requests, False
+        error: BaseException | None = None
+        try:
+            is_shared = self._read_pages(fetch, window, before)
+        except BaseException as failure:  # noqa: BLE001 - raised where it is waited for
+            error, self._is_over = failure, True
+        self._messages.put(_Message(window, fetch.requests - before, error=error, is_shared=is_shared))
+        with self._changed:
+            self._reading -= 1
+            self._changed.notify_all()
+
+    def _claim(self) -> WindowRow | None:
+        """Claim the next window; where none is left, wait for the rest of one that is read; None at the end."""
+        with self._changed:
+            while not self._is_over:
+                window = self._run.writer.write_between(claims.claim_own, self._run.id)
+                if window is not None:
+                    self._reading += 1
+                    return window
+                before = self._added
+                self._waiting += 1
+                while self._reading and self._added == before and not self._is_over:
+                    self._changed.wait()
+                self._waiting -= 1
+                if self._added == before:
+                    return None
+        return None
+
+    def _read_pages(self, fetch: Fetcher, window: WindowRow, before: int) -> bool:
+        """Read a window to its end, or until other threads share the rest, and tell whether they do."""
+        asked = Window(self._time_range.field, window.start, window.end, None, self._time_range.filters)
+        for page in READERS[self._time_range.paging](fetch, asked, self._run.capabilities.current):
             if not self._room.get():
-                return ()  # stopped: nobody listens any more
+                return False  # stopped: nobody listens any more
             batch = self._run.transformer.transform(page)
             self._messages.put(_Message(window, fetch.requests - before, batch))
-            if self._idle and self._left.empty() and (rest := self._shared(window, page)):
-                return rest
-        return ()
+            if self._waiting and (rest := self._halves(asked, page)):
+                self._add(rest)
+                return True
+        return False
 
-    def _shared(self, window: Window, page: Page) -> tuple[Window, ...]:
+    def _halves(self, window: Window, page: Page) -> list[tuple[datetime, datetime]]:
         """Return the two halves of what is left of a window, none if that is too little to be shared."""
         start = page.checkpoint
         is_last = page.total is not None and page.total - len(page.records) < self._run.capabilities.current.limit()
         if start is None or start <= window.start or is_last or window.end - start < self._least:
-            return ()
+            return []
         middle = (start + (window.end - start) / 2).replace(microsecond=0)
-        return (replace(window, start=start, end=middle), replace(window, start=middle)) if start < middle else ()
+        return [(start, middle), (middle, window.end)] if start < middle else []
+
+    def _add(self, ranges: list[tuple[datetime, datetime]]) -> None:
+        """Let the threads claim some ranges."""
+        run, time_range = self._run, self._time_range
+        row = {"run_id": run.id, "job": time_range.job, "field": time_range.field, "strategy": time_range.paging}
+        run.writer.write_between(claims.add, ranges, **row, opened_at=run.server_clock.earliest_start())
+        with self._changed:
+            self._added += 1
+            self._changed.notify_all()

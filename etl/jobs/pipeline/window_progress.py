@@ -31,9 +31,11 @@ class WindowProgress:
     problem: str = ""
 
     @classmethod
-    def begin(cls, job: str, field: Field, paging: Paging, start: datetime) -> WindowProgress:
+    def begin(
+        cls, job: str, field: Field, paging: Paging, start: datetime, row_id: int | None = None
+    ) -> WindowProgress:  # fmt: skip
         """Return the record of a window that has no stored rows yet."""
-        return cls(job, field, paging, start, end=start, checkpoint=start)
+        return cls(job, field, paging, start, end=start, checkpoint=start, id=row_id)
 
     @property
     def is_open(self) -> bool:

@@ -10,25 +10,51 @@ The last window of a run is empty. It can be claimed once all others are read. T
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Interval, and_, case, cast, exists, func, insert, or_, select, update
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from etl.errors import LockedError
 from etl.load.database.types import Moment
+from etl.load.ledger import windows
 from etl.load.ledger.runs import DISTRIBUTED
 from etl.load.ledger.sources import is_source
 from etl.load.schema.ledger_tables import sources, sync_runs, sync_windows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from sqlalchemy import ColumnElement, Connection, Row
+    from sqlalchemy.sql.compiler import SQLCompiler
+
+    from etl.load.ledger.windows import WindowRow
 
 _WINDOW = sync_windows.c
 _RUN = sync_runs.c
-_NOW: ColumnElement[datetime] = func.clock_timestamp(type_=Moment)
+
+
+class _DatabaseClock(FunctionElement[datetime]):
+    """The time by the database's clock."""
+
+    type = Moment()
+    inherit_cache = True
+
+
+@compiles(_DatabaseClock)
+def _on_postgresql(_element: Any, _compiler: SQLCompiler, **_options: Any) -> str:
+    return "clock_timestamp()"
+
+
+@compiles(_DatabaseClock, "sqlite")
+def _on_sqlite(_element: Any, _compiler: SQLCompiler, **_options: Any) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+
+
+_NOW = _DatabaseClock()
 _IS_CLAIMABLE = (_RUN.state == DISTRIBUTED) & (_WINDOW.claimable_at <= _NOW)
 
 
@@ -76,9 +102,11 @@ def add(
     connection: Connection, source_id: int, /, ranges: Iterable[tuple[datetime, datetime]], **values: object
 ) -> None:  # fmt: skip
     """Let workers claim these ranges; ``values`` are ``run_id``, ``job``, ``field``, ``strategy``, ``opened_at``."""
-    for start, end in ranges:
-        row = {"start_at": start, "end_at": end, "checkpoint_at": start, "state": "pending", **values}
-        connection.execute(insert(sync_windows).values(source_id=source_id, claimable_at=_NOW, **row))
+    rows = [
+        {"start_at": start, "end_at": end, "checkpoint_at": start, "source_id": source_id, "state": "pending", **values}
+        for start, end in ranges
+    ]
+    connection.execute(insert(sync_windows).values(claimable_at=_NOW), rows)
 
 
 def claim(
@@ -126,6 +154,19 @@ def _claim(row: Row[Any], counts: Mapping[str, int]) -> Claim:
         counts=counts,
         latest_run=row.latest_run,
     )
+
+
+def claim_own(connection: Connection, source_id: int, /, run_id: int) -> WindowRow | None:
+    """Claim the earliest window of a run for a thread of its own process, without a lease; None if none is left.
+
+    The caller owns the run, so its threads follow each other here.
+    """
+    mine = (_WINDOW.source_id == source_id) & (_WINDOW.run_id == run_id) & _WINDOW.claimable_at.is_not(None)
+    row = next(iter(windows.rows(connection, mine, limit=1)), None)
+    if row is not None:
+        values = {"state": "running", "attempts": _WINDOW.attempts + 1, "claimable_at": None}
+        connection.execute(update(sync_windows).where(_WINDOW.id == row.id).values(**values))
+    return row
 
 
 def require(connection: Connection, claim: Claim) -> None:

@@ -79,16 +79,25 @@ def drop(connection: Connection, window_id: int) -> None:
     connection.execute(delete(sync_windows).where(sync_windows.c.id == window_id))
 
 
-def of_job(connection: Connection, source_id: int, job: str, *, since: datetime | None = None) -> Sequence[WindowRow]:
+def of_job(
+    connection: Connection, source_id: int, job: str, *, since: datetime | None = None, run_id: int | None = None
+) -> Sequence[WindowRow]:
     """Return the windows of a job on a source, earliest first."""
-    columns = sync_windows.c
-    query = select(
-        columns.id, columns.job, columns.field, columns.start_at, columns.end_at,
-        columns.checkpoint_at, columns.state, columns.opened_at,
-    ).where(columns.source_id == source_id, columns.job == job)  # fmt: skip
+    mine = (_WINDOW.source_id == source_id) & (_WINDOW.job == job)
     if since is not None:
-        query = query.where(columns.opened_at >= since)
-    return [WindowRow(*row) for row in connection.execute(query.order_by(columns.start_at, columns.id))]
+        mine &= _WINDOW.opened_at >= since
+    if run_id is not None:
+        mine &= _WINDOW.run_id == run_id
+    return rows(connection, mine)
+
+
+def rows(connection: Connection, condition: ColumnElement[bool], *, limit: int | None = None) -> Sequence[WindowRow]:
+    """Return the windows that meet a condition, earliest first."""
+    query = select(
+        _WINDOW.id, _WINDOW.job, _WINDOW.field, _WINDOW.start_at, _WINDOW.end_at,
+        _WINDOW.checkpoint_at, _WINDOW.state, _WINDOW.opened_at,
+    ).where(condition).order_by(_WINDOW.start_at, _WINDOW.id)  # fmt: skip
+    return [WindowRow(*row) for row in connection.execute(query.limit(limit))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +108,11 @@ class Progress:
     opened_at: datetime
 
 
-def progress(connection: Connection, source_id: int, job: str, field: str, start: datetime) -> Progress | None:
-    """Return how far a job is committed from ``start`` without a gap, None if it has not begun."""
-    found = [entry for entry in of_job(connection, source_id, job) if entry.field == field]
+def progress(
+    connection: Connection, source_id: int, job: str, field: str, start: datetime, *, run_id: int | None = None
+) -> Progress | None:
+    """Return how far a job is committed from ``start`` without a gap, by one run or all; None if it has not begun."""
+    found = [entry for entry in of_job(connection, source_id, job, run_id=run_id) if entry.field == field]
     reached = start
     for entry in found:
         if entry.start <= reached:

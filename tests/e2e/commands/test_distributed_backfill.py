@@ -63,7 +63,8 @@ def assert_exact(company: Any) -> None:
 
 @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
 def test_two_workers_share_one_backfill(company, serve, field):
-    company.add(serve(1, 1, tasks=3000, window_field=field, latency_ms=150, shape="eight"))
+    server = serve(1, 1, tasks=3000, window_field=field, latency_ms=150, shape="eight")
+    company.add(server)
     said = distribute(company)
     assert "windows to read; no worker is at work; run: kore-etl worker" in said
     assert company.rows(BACKFILLS) == [("distributed", None)]
@@ -72,6 +73,8 @@ def test_two_workers_share_one_backfill(company, serve, field):
     first, second = (read_windows(company.stop(worker)) for worker in workers)
     assert min(len(first), len(second)) > 1
     assert max((first + second).values()) == 1
+    assert company.rows("select requests from sync_runs") == [(server.request_count,)]
+    assert server.request_count < 3000 / 49 + 12 + 12 + 6  # pages, the probe, windows whose last page is not full
 
 
 @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
