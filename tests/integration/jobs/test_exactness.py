@@ -250,7 +250,7 @@ def test_counts_of_hidden_tasks_settle_no_refused_skip(mirror):
         "dates on updatedAt, in order": {"window_field": "updatedAt"},
     }
 )
-def test_news_are_found_behind_the_longest_range_without_a_clock(mirror, options):
+def test_news_behind_the_longest_range_need_no_clock(mirror, options):
     """Nothing dates the run but a task of two months ago, and one range ends a month ago."""
     mirrored = mirror(
         tasks=9, days=30.0, quiet_seconds=5e6, max_range_days=31.0, date_header="missing", totals="missing", **options
