@@ -133,23 +133,25 @@ def test_a_worker_killed_while_it_stores_loses_nothing(company, serve):
 
 
 def test_a_worker_killed_at_the_end_leaves_the_end_to_another(company, serve):
-    company.add(serve(1, 1, tasks=600, shape="eight"))
+    server = serve(1, 1, tasks=600, shape="eight")
+    company.add(server)
     distribute(company)
-    with locked(company, "sources"):  # in which the account is noted
-        killed = company.start("--stall-after", "2s")
-        company.until("select count(*) from sync_windows where state = 'running' and start_at = end_at", [(1,)])
-        company.kill(killed)
+    server.configure(latency_ms=500)  # the end takes a request or more
+    killed = company.start("--stall-after", "2s")
+    company.until("select count(*) from sync_windows where state = 'running' and start_at = end_at", [(1,)])
+    company.kill(killed)
+    server.configure(latency_ms=0)
     company.start("--stall-after", "2s")
     assert_exact(company)
 
 
 def stopped_with_an_answer(company: Any, server: Any, stall_after: str) -> Any:
     """Return a worker that stands still while the answer to its first request of a window waits for it."""
-    server.configure(latency_ms=2000)
+    server.configure(latency_ms=4000)
     before = server.request_count
     worker = company.start("--stall-after", stall_after)
     company.until("""select usage like '%"held":{"%' from request_budgets""", [(True,)])
-    time.sleep(0.3)  # the request is on its way
+    time.sleep(1)  # the request is on its way
     worker.send_signal(signal.SIGSTOP)
     until(lambda: server.request_count > before)
     server.configure(latency_ms=0)

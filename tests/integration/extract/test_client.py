@@ -314,7 +314,8 @@ class TestPauses:
     def test_there_is_a_floor_under_it(self, bare, asking, value):
         server = bare(http(b"", "503 Busy", f"{DATE}Retry-After: {value}\r\n"))
         mine = asking(server.url, deadline=60.0)
-        mine.fails(UnusableAnswerError)
+        with pytest.raises(TransientApiError):  # the last try may have no time left for its answer
+            mine.fetch(limit=50)
         assert min(mine.time.slept) >= 0.5
         assert len(server.requests) < 40
 
