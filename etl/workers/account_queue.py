@@ -241,7 +241,8 @@ class Tick:
         lock = next((each for each in locks if each not in running), None)
         if lock is None:
             return
-        job = self._sync.configure(queue=_queue_of(account), lock=lock, queueing_lock=account)
+        # Another tick may have queued a job that waits for a running one. It keeps no job with another lock away.
+        job = self._sync.configure(queue=_queue_of(account), lock=lock, queueing_lock=lock)
         try:
             await job.defer_async(account=account)
         except AlreadyEnqueued:

@@ -63,12 +63,14 @@ def assert_exact(company: Any) -> None:
 
 @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
 def test_two_workers_share_one_backfill(company, serve, field):
-    server = serve(1, 1, tasks=3000, window_field=field, latency_ms=150, shape="eight")
+    server = serve(1, 1, tasks=3000, window_field=field, latency_ms=50, shape="eight")
     company.add(server)
     said = distribute(company)
     assert "windows to read; no worker is at work; run: kore-etl worker" in said
     assert company.rows(BACKFILLS) == [("distributed", None)]
-    workers = [company.start("--threads", "1"), company.start("--threads", "1")]
+    with locked(company, "request_budgets"):
+        workers = [company.start("--threads", "1"), company.start("--threads", "1")]
+        company.until("select count(*) from sync_windows where state = 'running'", [(2,)])
     assert_exact(company)
     first, second = (read_windows(company.stop(worker)) for worker in workers)
     assert min(len(first), len(second)) > 1

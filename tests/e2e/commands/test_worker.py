@@ -158,6 +158,29 @@ def test_two_ticks_at_once_queue_an_account_once(company, serve):
     assert company.rows(JOBS) == [("todo",), ("todo",)]
 
 
+def test_a_job_that_waits_keeps_no_second_one_away(company, serve):
+    """A tick that read the running jobs too early queues a job with the lock of a running one."""
+    company.add(serve(1, 1))
+    company.schedule()
+    make_queue(company.engine, silent_after=1)
+    loaded = load_settings(company.folder / "kore-etl.toml", {"KORE_ETL_DATABASE_URL": company.url}, {})
+    with AccountSyncs(company.engine, loaded, (), Stop(), lease=timedelta(seconds=5)) as work:
+        asyncio.run(tick_at_once(company.url, work, 1))
+        with company.engine.begin() as connection:
+            connection.execute(text("set local search_path to kore_etl_workers"))
+            connection.execute(text("insert into procrastinate_workers default values"))
+            running = (
+                "update procrastinate_jobs set status = 'doing', worker_id = (select id from procrastinate_workers)"
+            )
+            connection.execute(text(running))
+            same = "queue_name, task_name, lock, queueing_lock, args"
+            connection.execute(text(f"insert into procrastinate_jobs ({same}) select {same} from procrastinate_jobs"))
+        asyncio.run(tick_at_once(company.url, work, 2))
+    held = "lock in (select lock from kore_etl_workers.procrastinate_jobs where status = 'doing')"
+    found = f"select status, {held} from kore_etl_workers.procrastinate_jobs order by id"
+    assert company.rows(found) == [("doing", True), ("todo", True), ("todo", False)]
+
+
 def test_10000_sources_due_at_once_are_queued_in_order(company):
     with company.engine.begin() as connection:
         connection.execute(
