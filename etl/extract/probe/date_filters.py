@@ -13,8 +13,7 @@ from etl.extract.capabilities import END_OF_TIME, MILLISECOND, SECOND
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_page import Page, moment_of
 from etl.extract.paging.page_checks import moments
-from etl.extract.probe.page_size_and_range import EARLY
-from etl.extract.probe.probe_session import ProbeSession
+from etl.extract.probe.probe_session import EARLY, ProbeSession
 from etl.times import format_time
 
 _DAY = timedelta(days=1)
@@ -75,7 +74,9 @@ def _learn_window_field(session: ProbeSession) -> None:
 
 
 def _around(session: ProbeSession, moment: datetime, margin: timedelta) -> Page | None:
-    return session.ask(Query(limit=session.limit, start=moment - margin, end=moment + margin))
+    """Return the page of the time around a moment; None if it proves nothing: it is refused or withheld."""
+    page = session.ask(Query(limit=session.limit, start=moment - margin, end=moment + margin))
+    return page if page is not None and page.verified else None
 
 
 def _field_shown(task: _Task, pages: dict[Field, Page | None]) -> Field | None:

@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from etl.extract.capabilities import DEFAULT_PAGE_ROWS, END_OF_TIME, SECOND
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_page import Page, moment_of, record_id
-from etl.extract.probe.probe_session import ProbeSession, largest_accepted
+from etl.extract.probe.probe_session import EARLY, ProbeSession, largest_accepted
 
-EARLY = datetime.fromisoformat("1970-01-02T00:00:00+00:00")
 _MANY = 1000
 _LIMITS = (10, 50, 100, 200, 500)
 _DAYS = (1, 7, 31, 90, 366)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -16,6 +16,8 @@ from etl.extract.http.response_page import Page, record_id
 from etl.extract.paging.page_checks import Fetch
 
 MOST_REQUESTS = 12
+EARLY = datetime.fromisoformat("1970-01-02T00:00:00+00:00")
+_MOST_REPEATS = 2  # of a request that an empty page answers, although the page tells of rows
 _QUOTED = re.compile('"(.*)"', re.DOTALL)
 
 Choice = TypeVar("Choice")
@@ -30,7 +32,7 @@ class ProbeSession:
     """Counts the requests, remembers the records, and collects the capabilities.
 
     ``limit`` is the number of rows for trials that need only some; ``holds_all`` tells that the records are all that
-    the server has.
+    the server has. ``tells_always`` says that empty pages tell of rows where there are none.
     """
 
     send: Fetch
@@ -39,6 +41,7 @@ class ProbeSession:
     holds_all: bool = False
     range_refused: bool = False
     requests: int = 0
+    tells_always: bool | None = None
     refusal: str = ""
     records: dict[str, Any] = field(default_factory=dict)
     earliest: dict[Field, datetime] = field(default_factory=dict)
@@ -46,27 +49,45 @@ class ProbeSession:
     def ask(self, query: Query, *, may_be_much: bool = False) -> Page | None:
         """Return the page, None if the server refuses the query or the answer is too large.
 
-        A query that ``may_be_much`` also counts as refused if its answer does not come in time.
+        A query that ``may_be_much`` also counts as refused if its answer does not come in time. An empty page that
+        tells of rows is asked for again. If none come it is unverified, unless the server always tells so.
 
         Raises:
             OutOfRequests: no request is left.
             EtlError: as the client does.
         """
+        page = self._send(query, may_be_much=may_be_much)
+        for _ in range(_MOST_REPEATS):
+            if page is None or not _withholds(page) or self._tells_always_of_rows():
+                break
+            page = self._send(query, may_be_much=may_be_much)
+        else:
+            if page is not None and _withholds(page):
+                page = replace(page, verified=False, reason="its rows are withheld")
+        if page is not None:
+            self.records.update((key, record) for record in page.records if (key := record_id(record)))
+        return page
+
+    def _tells_always_of_rows(self) -> bool:
+        """Tell whether the server tells of rows even at a time without any."""
+        if self.tells_always is None:
+            page = self._send(Query(limit=1, start=EARLY, end=EARLY), may_be_much=False)
+            self.tells_always = page is not None and _withholds(page)
+        return self.tells_always
+
+    def _send(self, query: Query, *, may_be_much: bool) -> Page | None:
         if self.requests >= MOST_REQUESTS:
             raise OutOfRequests
         self.requests += 1
         try:
-            page = self.send(query)
+            return self.send(query)
         except (RefusedError, TooLargeAnswerError) as error:
             self.refusal = str(error)
-            return None
         except SlowAnswerError as error:
             if not may_be_much:
                 raise
             self.refusal = str(error)
-            return None
-        self.records.update((key, record) for record in page.records if (key := record_id(record)))
-        return page
+        return None
 
     def numbers_refused(self, pattern: str) -> list[int]:
         """Return the numbers that a pattern finds in the text of the last refusal."""
@@ -82,6 +103,10 @@ class ProbeSession:
         """Record an answer and its evidence, unless there is one already."""
         if self.wants(question):
             self.known = self.known.with_answer(question, answer, evidence)
+
+
+def _withholds(page: Page) -> bool:
+    return not page.records and page.total != 0 and not page.is_last(0)
 
 
 def largest_accepted(ladder: Sequence[Choice], is_accepted: Callable[[Choice], bool]) -> Choice | None:

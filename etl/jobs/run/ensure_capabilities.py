@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import ApiError, RefusedError
@@ -14,7 +14,7 @@ from etl.extract.http.retrying_client import Client
 from etl.extract.paging.end_of_rows import fetch_rows
 from etl.extract.paging.page_checks import moments
 from etl.extract.probe.find_capabilities import ProbeResult, probe
-from etl.extract.probe.page_size_and_range import EARLY
+from etl.extract.probe.probe_session import EARLY
 from etl.jobs.run.fenced_transactions import SourceStore
 from etl.load.ledger import runs, sources
 from etl.load.ledger.sources import Source
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-_EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 _NEAR_ENOUGH = timedelta(days=31)
 
 
@@ -108,11 +107,20 @@ class CapabilityTracker:
         question = drift.question
         if self._overrides.get(question) is not None:
             raise ApiError(f"{drift}; it is set by hand: correct or remove the setting {question}") from drift
-        if question in self._corrected or drift.answer == "neither":
+        is_other_field = question == "window_field" and drift.answer != "neither"
+        if question in self._corrected or drift.answer == "neither" or (is_other_field and self._ignores_dates()):
             self.learn(self.current.with_answer(question, None, drift.evidence), question, is_certain=False)
             raise ApiError(f"{drift}; what this server does cannot be read exactly") from drift
         self._corrected.add(question)
         self.learn(self.current.with_answer(question, drift.answer, drift.evidence), question)
+
+    def _ignores_dates(self) -> bool:
+        """Tell whether rows come for a time without any. Their dates alone may fit a field by chance."""
+        self._store.commit()
+        try:
+            return bool(self._client.fetch(Query(limit=1, start=EARLY, end=EARLY)).records)
+        except RefusedError:
+            return False
 
     def _may_tell_more(self) -> bool:
         """Tell whether any task was stored since the last probe: the same rows would show no more."""
@@ -175,8 +183,8 @@ def _search_start(run: RunContext, field: Field) -> datetime | None:
     if not page.records:
         return None
     if is_sorted or page.is_last(query.skip):
-        return min(moments(page, field), default=_EARLIEST)
-    return _halve(run, _EARLIEST, run.server_clock.earliest_start())
+        return min(moments(page, field), default=EARLY)
+    return _halve(run, EARLY, run.server_clock.earliest_start())
 
 
 def _halve(run: RunContext, empty_before: datetime, latest: datetime) -> datetime:

@@ -160,6 +160,16 @@ def test_dates_that_filter_nothing_end_in_their_error(mirror):
     assert "window_field" in mirrored.value("select error from sync_runs")
 
 
+def test_dates_that_filter_nothing_fit_no_field_by_chance(mirror):
+    mirrored = mirror(tasks=3, sort="ignored")
+    mirrored.sync()
+    mirrored.server.configure(dates="ignored")
+    mirrored.server.change(update=3)  # so that no row is out of place by updatedAt
+    outcome = mirrored.sync()
+    assert outcome.exit_code == 5
+    assert [event["now"] for event in outcome.log if event["event"] == "probe.changed"] == [None]
+
+
 @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
 def test_dates_that_filter_nothing_for_a_while_are_asked_again(mirror, field):
     mirrored = mirror(window_field=field, sort="ignored")
