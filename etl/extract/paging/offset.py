@@ -23,6 +23,7 @@ _IMPATIENT_WALKS = 3  # start over if the anchor is gone
 _MOST_REPEATS = (
     4  # pages in a row without new rows: shifted rows cause one or two, a server that ignores skip repeats forever
 )
+_MOST_THIN = 100  # pages in a row with few new rows
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ def read_by_offset(
 
 
 def _pages(fetch: Fetch, query: Query, capabilities: ServerCapabilities, walk: _Walk) -> Iterator[Page]:
-    skip, anchor, repeats, is_withheld = 0, "", 0, False
+    skip, anchor, repeats, thin, is_withheld = 0, "", 0, 0, False
     while True:
         try:
             asked, page = fetch_rows(fetch, replace(query, skip=skip), capabilities)
@@ -84,6 +85,7 @@ def _pages(fetch: Fetch, query: Query, capabilities: ServerCapabilities, walk: _
             walk.drifted = True
         news = set(ids) - walk.ids
         repeats = 0 if news else repeats + 1
+        thin = thin + 1 if page.total is None and len(news) < capabilities.limit() / 10 else 0
         walk.ids.update(ids)
         walk.total = page.total
         yield page
@@ -99,6 +101,9 @@ def _pages(fetch: Fetch, query: Query, capabilities: ServerCapabilities, walk: _
             skip, anchor = _next(skip, ids, anchor, is_new=bool(news))
         if repeats > _MOST_REPEATS:
             walk.refused = f"{repeats} pages up to skip {skip} had no new rows: the server repeats itself"
+            return
+        if thin > _MOST_THIN:
+            walk.refused = f"{thin} pages up to skip {skip} had few new rows: tasks come as fast as they are read"
             return
 
 

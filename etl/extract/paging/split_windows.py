@@ -23,6 +23,8 @@ def read_split_windows(fetch: Fetch, window: Window, capabilities: ServerCapabil
     """Yield a window's rows piece by piece in order of time; rows within a piece have no order."""
     start, size = window.start, window.end - window.start
     while start < window.end:
+        if start > window.start and window.stop_after is not None and start > window.stop_after():
+            return
         end = _end(window, capabilities, start, size)
         query, page = fetch_rows(fetch, window_query(window, capabilities, start, end), capabilities)
         check_dates(page, window.field, query.start or start, query.end or end, capabilities)

@@ -19,11 +19,11 @@ from etl.extract.http.query import Direction, Field, Query
 from etl.extract.http.response_page import Page, is_inactive, moment_of
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, window_query
-from etl.extract.paging.read_strategy import READERS, choose_strategy
+from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison, TooManyDifferencesError
 from etl.jobs.comparison.undated_tasks import DIRECTIONS, undated_pages
-from etl.jobs.pipeline.read_windows import recent_windows
+from etl.jobs.pipeline.open_windows import read_open, recent_windows
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
 
@@ -94,7 +94,7 @@ def _read_since(run: RunContext, since: datetime) -> None:
     capabilities = run.capabilities.current
     strategy = choose_strategy(capabilities)
     for window in recent_windows(run, strategy.field, since):
-        for page in READERS[strategy.history](run.fetch, window, capabilities):
+        for page in read_open(run, strategy.history, run.fetch, window, capabilities):
             _keep(run, page)
             run.note_unverified(page.reason)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from etl.errors import EtlError, RefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
@@ -13,6 +14,7 @@ from etl.extract.http.response_errors import SlowAnswerError
 from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import EVERYTHING, Fetch, Window
 from etl.extract.paging.read_strategy import READERS, Paging
+from etl.jobs.pipeline.open_windows import read_open
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.revert_names_after_server_restore import ShownVersions
 from etl.jobs.pipeline.window_progress import WindowProgress
@@ -131,15 +133,6 @@ def _last(run: RunContext, time_range: TimeRange) -> datetime | None:
     return run.server_clock.earliest_start() if is_certain else run.server_clock.horizon()
 
 
-def recent_windows(run: RunContext, field: Field, since: datetime) -> Iterator[Window]:
-    """Yield windows from a time up to all that is dated by now: several where the server limits ranges of dates."""
-    horizon = run.server_clock.horizon()
-    while since < horizon:
-        end = run.capabilities.current.latest_end(since)
-        yield Window(field, since, end)
-        since = end
-
-
 class _WindowFailed(Exception):  # noqa: N818 - not an error of its own: carries one
     def __init__(self, checkpoint: datetime, error: EtlError, *, was_open: bool) -> None:
         super().__init__(str(error))
@@ -171,8 +164,9 @@ def _read_window(
     window = Window(time_range.field, start, asked_end, stop_after, time_range.filters)
     record = WindowProgress.begin(time_range.job, time_range.field, time_range.paging, start)
     before = run.fetch.requests
+    read = READERS[time_range.paging] if time_range.end is not None else partial(read_open, run, time_range.paging)
     try:
-        pages = READERS[time_range.paging](_checked(run, time_range, start), window, run.capabilities.current)
+        pages = read(_checked(run, time_range, start), window, run.capabilities.current)
         for batch in prefetch(pages, run.transformer.transform, most=run.writer.most_prefetched):
             after = record.extended(
                 batch, end=_recorded_end(run, time_range, end), requests=run.fetch.requests - before
