@@ -164,23 +164,14 @@ def _read(run: RunContext, claim: Claim) -> Ending:
         return _release(run, claim, str(drift))
     except (RefusedError, SlowAnswerError) as error:
         log.warning("window.split", reason=str(error))
-        longest = run.capabilities.current.longest_range
         time_range = TimeRange(claim.job, strategy.field, strategy.history, record.checkpoint, claim.end)
         read_windows(run, replace(time_range, takes_back=True))
-        _learn_closed_ranges(run, longest, str(error))
         run.writer.close_window(record.cut_short())
         return Ending.READ
     if record.is_open:
         run.writer.close_window(record.finished(claim.end, requests=run.fetch.requests - before))
     log.info("window.read", window=claim.window_id, rows=record.rows, requests=record.requests)
     return Ending.READ
-
-
-def _learn_closed_ranges(run: RunContext, longest_before: timedelta | None, evidence: str) -> None:
-    """Keep that an open range would be refused, once only a part of a window was answered."""
-    current = run.capabilities.current
-    if current.longest_range != longest_before and current.any_range is not False:
-        run.capabilities.learn(current.with_answer("any_range", answer=False, evidence=evidence), "any_range")
 
 
 def _drop(connection: Connection, _source_id: int, claim: Claim) -> None:

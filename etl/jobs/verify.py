@@ -174,7 +174,7 @@ def _read(
             slice_.fail(error)
             raise
         if longest is not None:
-            _learn_longest_range(run, longest)
+            run.capabilities.learn_longest_range(longest)
         found.slices += reached >= stop
         if slice_.undated and (reached >= end or slice_.gone):
             slice_.read_undated()
@@ -182,15 +182,6 @@ def _read(
             found.differences[Difference.DELETED] += _mark(run, slice_)
         return reached if reached < end else None
     return None
-
-
-def _learn_longest_range(run: RunContext, length: timedelta) -> None:
-    """Ask for no longer ranges from now on."""
-    current = run.capabilities.current
-    evidence = f"{length} was answered, a longer range refused"
-    changed = [] if current.any_range is False else ["any_range"]
-    learnt = current.with_answer("any_range", answer=False, evidence=evidence)
-    run.capabilities.learn(learnt.with_answer("longest_range", length, evidence), *changed)
 
 
 def _mark(run: RunContext, slice_: Slice) -> int:

@@ -115,9 +115,8 @@ def _remember(run: RunContext, sizer: WindowSizer) -> None:
     if sizer.closed and current.any_range is not False:
         current = current.with_answer("any_range", answer=False, evidence=sizer.closed)
         run.capabilities.learn(current, "any_range")
-    if sizer.refused and sizer.most is not None and sizer.most != current.longest_range:
-        evidence = f"{sizer.most} was answered, a longer range refused"
-        run.capabilities.learn(current.with_answer("longest_range", sizer.most, evidence), "longest_range")
+    if sizer.refused and sizer.most is not None:
+        run.capabilities.learn_longest_range(sizer.most)
 
 
 def _last(run: RunContext, time_range: TimeRange) -> datetime | None:

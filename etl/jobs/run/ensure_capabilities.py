@@ -93,6 +93,15 @@ class CapabilityTracker:
         self._accepted_rows = rows
         self.learn(self.current.with_answer("page_rows", rows, evidence), "page_rows")
 
+    def learn_longest_range(self, length: timedelta) -> None:
+        """Ask for no longer ranges of dates from now on, and for none without an end."""
+        evidence = f"{length} was answered, a longer range refused"
+        learnt = self.current.with_answer("any_range", answer=False, evidence=evidence)
+        answers = {"any_range": False, "longest_range": length}
+        changed = [name for name, answer in answers.items() if getattr(self.current, name) != answer]
+        if changed:
+            self.learn(learnt.with_answer("longest_range", length, evidence), *changed)
+
     def most_rows(self) -> int | None:
         """Return how many rows a page may have, None if that is not known."""
         return min(filter(None, (self.current.page_rows, self._accepted_rows)), default=None)

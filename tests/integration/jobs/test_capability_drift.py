@@ -44,7 +44,11 @@ OVERNIGHT = {
     "totals gone": ({}, {"totals": "missing"}, []),
     "totals gone, dates on updatedAt": ({"window_field": "updatedAt"}, {"totals": "null"}, []),
     "totals and hasMore gone": ({"window_field": "updatedAt"}, {"totals": "null", "has_more": "null"}, []),
-    "ranges over 31 days refused": ({"window_field": "updatedAt"}, {"max_range_days": 31.0}, ["any_range"]),
+    "ranges over 31 days refused": (
+        {"window_field": "updatedAt"},
+        {"max_range_days": 31.0},
+        ["any_range", "longest_range"],
+    ),
     "ends no longer included": ({"window_field": "updatedAt"}, {"ends": "exclusive"}, ["ends_inclusive"]),
     "dates now cut to the second": ({"window_field": "updatedAt"}, {"granularity": "second"}, []),
 }
