@@ -15,7 +15,7 @@ from threading import Lock as Mutex
 
 from sqlalchemy import Connection, Engine
 
-from etl.load.database.locks import Lock, held, named_lock
+from etl.load.database.locks import Lock, held, named_lock, share_lock
 from etl.load.ledger.runs import BACKGROUND
 
 _KEPT = 1.0  # seconds that a backfill keeps the lease
@@ -64,12 +64,11 @@ def command_lock(engine: Engine, command: str, source: str) -> Lock:
 
 def share_lease(connection: Connection, source: str) -> bool:
     """Let no sync of a source, given by its identity, begin until a transaction ends; False if one works or waits."""
-    engine = connection.engine
-    return not command_lock(engine, "sync", source).is_held() and _lease_lock(engine, source).share(connection)
+    return not command_lock(connection.engine, "sync", source).is_held() and share_lock(connection, _lease(source))
 
 
-def _lease_lock(engine: Engine, source: str) -> Lock:
-    return named_lock(engine, f"turn {source}")
+def _lease(source: str) -> str:
+    return f"turn {source}"
 
 
 @contextmanager
@@ -82,7 +81,7 @@ def keep_runs_out(engine: Engine, *, source: str, name: str) -> Iterator[None]:
     with ExitStack() as locks:
         for command in ("sync", "backfill"):
             locks.enter_context(held(command_lock(engine, command, source), f"source {name}"))
-        lease = SourceLease(_lease_lock(engine, source))
+        lease = SourceLease(named_lock(engine, _lease(source)))
         locks.callback(lease.release)
         yield
 
@@ -95,7 +94,7 @@ def hold_source(engine: Engine, command: str, *, source: str, name: str) -> Iter
         LockedError: another run of the same kind is under way.
     """
     with held(command_lock(engine, command, source), f"source {name}"):
-        lease = SourceLease(_lease_lock(engine, source), makes_way=command in BACKGROUND)
+        lease = SourceLease(named_lock(engine, _lease(source)), makes_way=command in BACKGROUND)
         try:
             yield lease
         finally:

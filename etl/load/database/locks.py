@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from etl.errors import DatabaseError, LockedError
 from etl.load.database.engine import sqlite_file
-from etl.load.database.postgres_locks import AdvisoryLock
+from etl.load.database.postgres_locks import AdvisoryLock, share_until_commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,23 +32,22 @@ class Lock(Protocol):
     def release(self) -> None:
         """Release the lock."""
 
-    def share(self, connection: Connection) -> bool:
-        """Hold the lock together with others that share it until a transaction ends; False if another one holds it.
-
-        Only PostgreSQL can do this.
-        """
-
     def is_held(self) -> bool:
         """Tell whether some process holds the lock; write nothing. It counts as held where that cannot be seen."""
 
 
 def named_lock(engine: Engine, name: str) -> Lock:
     """Return the lock called ``name`` in this database, without acquiring it."""
-    number = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
+    number = _number(name)
     if engine.dialect.name == "postgresql":
         return AdvisoryLock(engine, number)
     path = sqlite_file(engine)
     return _NoLock() if path is None else _FileLock(path, path.with_name(f"{path.name}.lock-{number & 0xFFFFFFFF:08x}"))
+
+
+def share_lock(connection: Connection, name: str) -> bool:
+    """Hold a lock of PostgreSQL with all that share it until the transaction ends; False if a session holds it."""
+    return share_until_commit(connection, _number(name))
 
 
 @contextmanager
@@ -63,6 +62,10 @@ def held(lock: Lock, who: str) -> Iterator[None]:
         lock.release()
 
 
+def _number(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
+
+
 class _NoLock:
     """A database in memory has one process."""
 
@@ -71,9 +74,6 @@ class _NoLock:
 
     def release(self) -> None:
         return
-
-    def share(self, connection: Connection) -> bool:
-        raise NotImplementedError
 
     def is_held(self) -> bool:
         return True
@@ -113,9 +113,6 @@ class _FileLock:
                 if self._is_at_its_path():
                     self._path.unlink()
             self._close()
-
-    def share(self, connection: Connection) -> bool:
-        raise NotImplementedError
 
     def is_held(self) -> bool:
         try:

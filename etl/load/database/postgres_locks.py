@@ -88,11 +88,6 @@ class AdvisoryLock:
             self._is_mine = False
             self._session.give_back(self._number)
 
-    def share(self, connection: Connection) -> bool:
-        """Hold the lock together with others that share it until a transaction ends; False if a session holds it."""
-        query = text("select pg_try_advisory_xact_lock_shared(:number)")
-        return bool(connection.execute(query, {"number": self._number}).scalar())
-
     def is_held(self) -> bool:
         """Tell whether some session holds the lock."""
         query = """
@@ -113,3 +108,9 @@ def _connected(engine: Engine) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def share_until_commit(connection: Connection, number: int) -> bool:
+    """Hold a lock with all that share it until the transaction ends; False if a session holds it."""
+    query = text("select pg_try_advisory_xact_lock_shared(:number)")
+    return bool(connection.execute(query, {"number": number}).scalar())
