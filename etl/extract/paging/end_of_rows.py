@@ -34,7 +34,8 @@ def fetch_rows(fetch: Fetch, query: Query, capabilities: ServerCapabilities) -> 
     page = fetch(query)
     if page.records or _is_proven_end(query, page, capabilities):
         return query, page
-    if not _counts_more(page, query.skip) and _tells_always_more(fetch, query):
+    is_counted = _counts_more(page, query.skip)
+    if not is_counted and _tells_always_more(fetch, query):
         return query, page
     for number in range(_MOST_EMPTY):
         if number >= _MOST_REPEATS:  # before, the server may have withheld the rows only once
@@ -45,15 +46,20 @@ def fetch_rows(fetch: Fetch, query: Query, capabilities: ServerCapabilities) -> 
             return query, replace(page, verified=False, reason=str(error))
         if page.records or page.has_more is False or _is_proven_end(query, page, capabilities):
             return query, page
+        if is_counted and not (is_counted := _counts_more(page, query.skip)) and _tells_always_more(fetch, query):
+            return query, page
     reason = f"{_MOST_EMPTY} empty pages up to skip {query.skip}, although the server tells that more rows follow"
     return query, replace(page, verified=False, reason=reason)
 
 
-def find_end(fetch: Fetch, query: Query, page: Page, capabilities: ServerCapabilities) -> End | None:
+def find_end(
+    fetch: Fetch, query: Query, page: Page, capabilities: ServerCapabilities, *, believes_more: bool = True
+) -> End | None:
     """Return the end of the rows if ``page``, which :func:`fetch_rows` returned for ``query``, is the last one.
 
     If the server says nothing, or contradicts itself, one more request must prove that nothing follows. The same holds
-    if only a total says that a full page is the last one, or if only ``hasMore`` says that a short page is not.
+    if only a total says that a full page is the last one, or if only ``hasMore`` says that a short page is not; if both
+    say so, it is believed or not.
     """
     if not page.records:
         return End(page.reason)
@@ -63,7 +69,7 @@ def find_end(fetch: Fetch, query: Query, page: Page, capabilities: ServerCapabil
             return End()
     elif page.has_more is False and not _counts_more(page, query.skip + rows_asked(query, page, capabilities)):
         return End()  # the total counts rows that are withheld, and every place was asked for
-    elif is_full or (page.has_more is True and _counts_more(page, query.skip + len(page))):
+    elif is_full or (believes_more and page.has_more is True and _counts_more(page, query.skip + len(page))):
         return None
     behind = replace(query, skip=query.skip + len(page))
     found, following = fetch_rows(fetch, behind, capabilities)

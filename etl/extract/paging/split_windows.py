@@ -29,7 +29,8 @@ def read_split_windows(fetch: Fetch, window: Window, capabilities: ServerCapabil
         query, page = fetch_rows(fetch, window_query(window, capabilities, start, end), capabilities)
         check_dates(page, window.field, query.start or start, query.end or end, capabilities)
         check_granularity(page, window.field, query.start or start, capabilities)
-        if (last := find_end(fetch, query, page, capabilities)) is not None:
+        # A halved window takes more requests than a look behind a short page.
+        if (last := find_end(fetch, query, page, capabilities, believes_more=False)) is not None:
             yield page.covering(end, unverified=last.unverified)
             size = (end - start) * _growth(len(page), capabilities)
             start = end

@@ -34,6 +34,19 @@ def test_twenty_thousand_tasks_take_few_requests_more(mirror, field):
     assert mirrored.sync().requests == 1
 
 
+@pytest.mark.parametrize("has_more", ["present", "missing", "always_true"])
+@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
+@pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
+def test_totals_that_ignore_the_dates_take_few_requests_more(mirror, field, sort, has_more):
+    mirrored = mirror(tasks=240, days=90.0, window_field=field, sort=sort, totals="all", has_more=has_more)
+    first = mirrored.sync()
+    assert first.requests <= (50 if sort == "obeyed" else 240)
+    mirrored.server.change(insert=7)
+    second = mirrored.sync()
+    assert second.requests <= 32
+    assert (first.exit_code, second.exit_code, mirrored.differences()) == (0, 0, NONE)
+
+
 @pytest.fixture
 def sqlite_steps() -> Iterator[Callable[[], int]]:
     """Tells how many steps SQLite's virtual machine took since it was asked last."""

@@ -73,6 +73,12 @@ def test_a_page_that_is_empty_once_is_asked_for_again():
     assert (query.skip, len(found)) == (0, 3)
 
 
+def test_a_short_page_that_both_call_unfinished_may_be_doubted():
+    fetch = Pages(page(0, more=True, total=9))
+    assert find_end(fetch, QUERY, page(2, more=True, total=9), KNOWN, believes_more=False) == End()
+    assert fetch.asked == [2, 2, 2, 7, 12, 10_012]  # on to the total, then far behind it
+
+
 def test_has_more_that_is_always_true_proves_nothing():
     fetch = Pages(page(0, more=True))
     assert find_end(fetch, QUERY, fetch_rows(fetch, QUERY, KNOWN)[1], KNOWN) == End()
