@@ -16,9 +16,9 @@ from threading import Event, Lock, Thread
 import orjson
 
 from etl.sandbox.options import Options
+from etl.sandbox.server.answer_requests import PREFIX, SUFFIX, Service
 from etl.sandbox.server.http_server import Handler
 from etl.sandbox.server.requests_and_replies import Reply
-from etl.sandbox.server.task_server import PREFIX, SUFFIX, Service
 
 MINUTE = 60.0
 _ORDERS = "/_scale/"

@@ -22,7 +22,7 @@ from sqlalchemy.pool import Pool
 from benchmarks.contenders import settings_for
 from benchmarks.processes import Server, page_server
 from etl import logs
-from etl.cli.run_sources import Work, work_on_sources
+from etl.cli.run_job_on_sources import Work, work_on_sources
 from etl.jobs.sync import sync
 from etl.settings import load_settings
 

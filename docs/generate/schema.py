@@ -9,7 +9,7 @@ from sqlalchemy import Column, ForeignKey, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 from etl.load.schema.task_tables import metadata
-from etl.load.schema.views import VIEWS, View
+from etl.load.schema.view_columns import VIEWS, View
 
 _DOCS = Path(__file__).resolve().parent.parent
 

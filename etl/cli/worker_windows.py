@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from etl import logs
-from etl.cli.notify.notices import Notifier, Outcome
+from etl.cli.notify.run_outcomes import Notifier, Outcome
 from etl.errors import DatabaseError, EtlError
 from etl.jobs.distributed_backfill import Ending, claim_window, work_on_claim
 from etl.jobs.run.lifecycle import join_run

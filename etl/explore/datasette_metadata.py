@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Table
 
 from etl.load.schema.task_tables import metadata
-from etl.load.schema.views import VIEWS, View
+from etl.load.schema.view_columns import VIEWS, View
 
 DATABASE = "tasks"  # its name in every URL, for any file name
 

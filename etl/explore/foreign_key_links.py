@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from etl.explore.datasette_metadata import DATABASE, LABELS
 from etl.load.schema.task_tables import metadata
-from etl.load.schema.views import VIEWS
+from etl.load.schema.view_columns import VIEWS
 
 _SHOWN = ("_id", "task_id")  # the columns of views and queries that name a task
 

@@ -25,7 +25,7 @@ from etl.extract.paging.read_strategy import Paging, ReadStrategy
 from etl.jobs.comparison.find_missing_tasks import read_created
 from etl.jobs.pipeline.capability_drift import check_filter, check_newest
 from etl.jobs.pipeline.find_changes_without_sorting import read_unresolved_tasks
-from etl.jobs.pipeline.outage_check import require_plausible
+from etl.jobs.pipeline.implausible_answers import require_plausible
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.revert_names_after_server_restore import ShownVersions

@@ -9,7 +9,7 @@ from etl.extract.capabilities import MILLISECOND, CapabilityDriftError
 from etl.extract.paging.read_strategy import ReadStrategy, choose_strategy
 from etl.jobs.incremental_sync import advance, load_changes, load_newest_first
 from etl.jobs.pipeline.completeness_check import take_account
-from etl.jobs.pipeline.outage_check import require_plausible
+from etl.jobs.pipeline.implausible_answers import require_plausible
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.read_windows_in_parallel import read_in_parallel
 from etl.jobs.pipeline.revert_names_after_server_restore import ShownVersions, revert_names

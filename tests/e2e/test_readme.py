@@ -23,7 +23,7 @@ from etl.cli.main import cli
 from etl.cli.notify.metrics_file import METRICS, PREFIX, WORKER_METRICS
 from etl.errors import ExitCode
 from etl.load.schema.task_tables import metadata
-from etl.load.schema.views import VIEWS
+from etl.load.schema.view_columns import VIEWS
 from etl.settings.definitions import KNOWN_KEYS, Settings, variable
 from etl.times import parse_duration
 

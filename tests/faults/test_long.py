@@ -17,7 +17,7 @@ import psutil
 import requests
 from structlog.testing import capture_logs
 
-from etl.cli.run_sources import Work, work_on_sources
+from etl.cli.run_job_on_sources import Work, work_on_sources
 from etl.jobs.sync import sync
 from etl.settings import load_settings
 from tests.conftest import CHECKOUT, clean_environment

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
 from etl.cli.open_database import open_database
-from etl.cli.run_sources import Work, work_on_sources
+from etl.cli.run_job_on_sources import Work, work_on_sources
 from etl.jobs.backfill import Period, backfill
 from etl.jobs.diagnostics.check_derived import first_difference
 from etl.jobs.sync import sync

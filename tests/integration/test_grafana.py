@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine
 
-from etl.load.schema.views import VIEWS
+from etl.load.schema.view_columns import VIEWS
 from tests.conftest import CHECKOUT
 
 DASHBOARD = json.loads((CHECKOUT / "config/grafana/kore-etl.json").read_text("utf-8"))

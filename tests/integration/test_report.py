@@ -18,7 +18,7 @@ from etl.load.schema.dimension_tables import agents, priorities, queues, statuse
 from etl.load.schema.ledger_tables import sources
 from etl.load.schema.task_tables import task_changes, tasks
 from etl.load.upsert import refresh_derived
-from etl.load.upsert.rebuild_rows import use_time_zone
+from etl.load.upsert.replace_rows import use_time_zone
 from etl.report.period import Period, period_until
 from etl.report.query_numbers import BOUNDS, Figures, figures, zones
 from etl.report.render_html import page

@@ -17,7 +17,7 @@ from etl.extract.http.query import Query
 from etl.extract.http.response_errors import parse_response
 from etl.extract.http.response_page import Page, read_page
 from etl.sandbox import Options
-from etl.sandbox.server.task_server import Service
+from etl.sandbox.server.answer_requests import Service
 from etl.times import format_time
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)

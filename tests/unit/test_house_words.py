@@ -59,7 +59,13 @@ def test_every_exception_is_still_needed() -> None:
 
 
 def test_a_page_that_names_first_response_says_it_is_no_reply() -> None:
-    pages = ["README.md", "CHANGELOG.md", *files("docs", ".md"), "etl/report/page.html", "etl/load/schema/views.py"]
+    pages = [
+        "README.md",
+        "CHANGELOG.md",
+        *files("docs", ".md"),
+        "etl/report/page.html",
+        "etl/load/schema/view_columns.py",
+    ]
     named = [page for page in pages if re.search(r"first[_ ]response", text_of(page), re.IGNORECASE)]
     assert len(named) > 5
     assert [page for page in named if not re.search(r"no(t a)? reply", text_of(page))] == []

@@ -26,7 +26,7 @@ from etl.errors import EtlError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.cli.notify.notices import Outcome
+    from etl.cli.notify.run_outcomes import Outcome
 
 _SOURCE = ("source", "stream")
 _COMMAND = (*_SOURCE, "command")

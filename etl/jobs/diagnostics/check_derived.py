@@ -23,7 +23,7 @@ from etl.load.queries import mark_deleted_tasks, status
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
 from etl.load.schema.ledger_tables import sources
 from etl.load.schema.task_tables import CHILDREN, daily_counts, status_intervals, task_progress, tasks
-from etl.load.upsert import forget_task_rows, rebuild_rows
+from etl.load.upsert import forget_task_rows, replace_rows
 from etl.load.upsert.batch_and_counts import Batch
 from etl.load.upsert.dimensions import KEY
 from etl.times import to_milliseconds
@@ -82,7 +82,7 @@ def _of_records(connection: Connection, stream: Stream) -> Iterator[str]:
     # A task that the server no longer has may show a newer version, until reconcile marks it. Only a total that is
     # exactly what is stored tells that there is none: a hidden task may stand for one that is gone.
     is_whole = _is_all_stored(connection, stream.source_id)
-    while found := rebuild_rows.records(connection, stream.source_id, after=after, most=_AT_ONCE):
+    while found := replace_rows.records(connection, stream.source_id, after=after, most=_AT_ONCE):
         after = found[-1][0]
         batch = transformer.transform_stored(text for key, text in found if key not in erased)
         yield from _of_tasks(connection, batch)

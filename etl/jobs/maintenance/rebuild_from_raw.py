@@ -19,7 +19,7 @@ from etl.exact_json import canonical
 from etl.extract.http.response_errors import parse
 from etl.load.database.secure_delete import erasing, scrub
 from etl.load.schema.dimension_tables import priorities, statuses
-from etl.load.upsert import rebuild_rows, refresh_derived, unknown_json_keys
+from etl.load.upsert import refresh_derived, replace_rows, unknown_json_keys
 from etl.logs import get_logger
 from etl.times import utc_offsets
 from etl.transform import TaskRows, dropper, transform
@@ -78,10 +78,10 @@ def rebuild(run: RunContext) -> int:
         tasks = sum(_rewrite(run, records) for records in stored_records(run))
     with run.store.writing() as connection:
         if before.offsets != today.offsets:
-            rebuild_rows.use_time_zone(connection, run.source.id, zone, offsets)
+            replace_rows.use_time_zone(connection, run.source.id, zone, offsets)
         if tasks or before.offsets != today.offsets:
             refresh_derived.rebuild(connection, run.source.id)
-        rebuild_rows.remember_shape(connection, run.source.id, today.text())
+        replace_rows.remember_shape(connection, run.source.id, today.text())
     if dropped:
         scrub(run.store.engine, _TABLES)
     if tasks:
@@ -93,7 +93,7 @@ def stored_records(run: RunContext) -> Iterator[list[tuple[str, str]]]:
     """Yield the ids and records of a source's tasks, some hundreds at a time and outside of a transaction."""
     last = ""
     while True:
-        found = run.store.read(rebuild_rows.records, after=last, most=_AT_ONCE)
+        found = run.store.read(replace_rows.records, after=last, most=_AT_ONCE)
         if not found:
             return
         yield found
@@ -103,7 +103,7 @@ def stored_records(run: RunContext) -> Iterator[list[tuple[str, str]]]:
 def _rewrite(run: RunContext, records: list[tuple[str, str]]) -> int:
     batch = run.transformer.transform_stored(text for _, text in records)
     with run.store.writing(erasing) as connection:
-        rebuild_rows.replace(connection, batch)
+        replace_rows.replace(connection, batch)
     return len(records)
 
 
@@ -112,13 +112,13 @@ def _clear(run: RunContext, paths: frozenset[str]) -> None:
     source_id, drop = run.source.id, dropper(sorted(paths))
     whole, names = history_fields(paths)
     with run.store.writing(erasing) as connection:
-        rebuild_rows.clear_history(connection, source_id, whole=whole, names=names, is_dropped=custom_fields(paths))
-        rebuild_rows.clear_people(connection, source_id, people_columns(paths))
+        replace_rows.clear_history(connection, source_id, whole=whole, names=names, is_dropped=custom_fields(paths))
+        replace_rows.clear_people(connection, source_id, people_columns(paths))
         unknown_json_keys.drop_all(connection, source_id)
-        for number, raw in rebuild_rows.rejected(connection, source_id):
+        for number, raw in replace_rows.rejected(connection, source_id):
             less = canonical(drop(parse(raw.encode())))
             if less != raw:
-                rebuild_rows.replace_rejected(connection, source_id, number, less)
+                replace_rows.replace_rejected(connection, source_id, number, less)
         _clear_named(run, connection, drop)
 
 
@@ -126,9 +126,9 @@ def _clear_named(run: RunContext, connection: Connection, drop: Callable[[object
     for table, key in ((statuses, "status"), (priorities, "priority")):
         empty = {column.name: None for column in table.columns if column.nullable and column.name != "seen_at"}
         rows = []
-        for row_id, record in rebuild_rows.named(connection, table, run.source.id):
+        for row_id, record in replace_rows.named(connection, table, run.source.id):
             made = transform(drop({"_id": "t", key: record}), run.transformer.stream)
             row = (getattr(made, key) if isinstance(made, TaskRows) else None) or {"raw": "null"}
             found = {name: row[name] for name in row if name in {*empty, "raw"}}
             rows.append({**empty, **found, "_id": row_id, "source_id": run.source.id})
-        rebuild_rows.replace_named(connection, table, rows)
+        replace_rows.replace_named(connection, table, rows)

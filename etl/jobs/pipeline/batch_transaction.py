@@ -15,8 +15,8 @@ from etl.errors import DatabaseError, LockedError
 from etl.jobs.pipeline.prefetch import OF_CHANGED, OF_NEW
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.fenced_transactions import SourceStore
+from etl.jobs.run.fetcher import Fetcher
 from etl.jobs.run.options import ADDED_UP, RunCounters
-from etl.jobs.run.page_requests import Fetcher
 from etl.jobs.run.server_clock import ServerClock
 from etl.jobs.run.source_lease import SourceLease
 from etl.load.database.engine import storing

@@ -25,7 +25,7 @@ from etl.jobs.comparison.find_missing_tasks import (
     read_undated,
     search,
 )
-from etl.jobs.pipeline.outage_check import require_plausible, require_still_shown
+from etl.jobs.pipeline.implausible_answers import require_plausible, require_still_shown
 from etl.jobs.run.options import not_marked
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, sources, windows

@@ -24,7 +24,7 @@ from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import READERS
 from etl.jobs.pipeline.read_windows import TimeRange
 from etl.jobs.pipeline.window_progress import WindowProgress
-from etl.jobs.run.page_requests import Fetcher
+from etl.jobs.run.fetcher import Fetcher
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import claims, runs, windows
 from etl.load.ledger.windows import WindowRow

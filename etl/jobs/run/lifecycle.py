@@ -18,8 +18,8 @@ from etl.jobs.pipeline.prefetch import OF_NEW
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.jobs.run.ensure_capabilities import CapabilityTracker
 from etl.jobs.run.fenced_transactions import SourceStore
+from etl.jobs.run.fetcher import Fetcher
 from etl.jobs.run.options import RunCounters, SyncOptions
-from etl.jobs.run.page_requests import Fetcher
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.run.server_clock import ServerClock
 from etl.jobs.run.source_lease import SourceLease, hold_source

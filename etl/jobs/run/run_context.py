@@ -10,8 +10,8 @@ from etl.jobs.pipeline.batch_transaction import BatchWriter
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.jobs.run.ensure_capabilities import CapabilityTracker
 from etl.jobs.run.fenced_transactions import SourceStore
+from etl.jobs.run.fetcher import Fetcher
 from etl.jobs.run.options import RunCounters, SyncOptions
-from etl.jobs.run.page_requests import Fetcher
 from etl.jobs.run.server_clock import ServerClock
 from etl.load.ledger import rejected_records
 from etl.load.ledger.sources import Source

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, text
 from etl.errors import DatabaseError
 from etl.load.database.errors import place
 from etl.load.schema.task_tables import metadata
-from etl.load.schema.views import VIEWS
+from etl.load.schema.view_columns import VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

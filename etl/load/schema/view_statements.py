@@ -11,7 +11,7 @@ import re
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from etl.load.schema.views import VIEWS
+from etl.load.schema.view_columns import VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from etl.sandbox.options import option_types
+from etl.sandbox.server.answer_requests import Service
 from etl.sandbox.server.requests_and_replies import Refusal, Reply, refuse
-from etl.sandbox.server.task_server import Service
 
 PREFIX = "/_sandbox/"
 _COUNTS = ("update", "insert", "delete")

@@ -14,8 +14,8 @@ from typing import Any, Self
 
 from etl.sandbox.options import Options
 from etl.sandbox.server import control_api, faults
+from etl.sandbox.server.answer_requests import PREFIX, SUFFIX, Service
 from etl.sandbox.server.requests_and_replies import Refusal, Reply, refuse
-from etl.sandbox.server.task_server import PREFIX, SUFFIX, Service
 
 
 class Handler(BaseHTTPRequestHandler):

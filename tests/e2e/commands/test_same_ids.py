@@ -18,7 +18,7 @@ import requests
 from sqlalchemy import create_engine
 
 from etl.load.schema.task_tables import CHILDREN, task_changes
-from etl.load.schema.views import VIEWS
+from etl.load.schema.view_columns import VIEWS
 from tests.e2e.test_readme import QUESTIONS
 from tests.integration.test_grafana import PANELS, as_sent
 

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, text
 
 from etl.cli.commands.transfer import worker as command
-from etl.cli.worker_syncs import AccountSyncs
+from etl.cli.worker_accounts import AccountSyncs
 from etl.errors import DatabaseError
 from etl.extract.http.rate_limiter import RateLimiter
 from etl.jobs.schedule_sources import due_accounts

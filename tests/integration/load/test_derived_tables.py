@@ -15,7 +15,7 @@ from etl.load.database.engine import reading
 from etl.load.queries import mark_deleted_tasks, stored_tasks
 from etl.load.schema.dimension_tables import statuses
 from etl.load.schema.task_tables import daily_counts, status_intervals, task_changes, task_progress, tasks
-from etl.load.schema.views import VIEWS
+from etl.load.schema.view_columns import VIEWS
 from etl.load.upsert import forget_task_rows
 from etl.load.upsert.batch_and_counts import Batch
 from etl.load.upsert.store_batch import store

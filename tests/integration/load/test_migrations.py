@@ -24,9 +24,9 @@ from etl.load.schema import migrate as schema
 from etl.load.schema.dimension_tables import DIMENSIONS
 from etl.load.schema.ledger_tables import request_budgets, unknown_keys
 from etl.load.schema.task_tables import CHILDREN, metadata, status_intervals, task_changes, task_progress, tasks
-from etl.load.schema.views import VIEWS
+from etl.load.schema.view_columns import VIEWS
 from etl.load.upsert.batch_and_counts import Batch
-from etl.load.upsert.rebuild_rows import use_time_zone
+from etl.load.upsert.replace_rows import use_time_zone
 from etl.load.upsert.store_batch import store
 from etl.times import utc_offsets
 from tests.conftest import CHECKOUT, clean_environment

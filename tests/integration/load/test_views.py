@@ -22,7 +22,7 @@ from etl.load.schema.dimension_tables import agents, priorities, queues, statuse
 from etl.load.schema.ledger_tables import sources
 from etl.load.schema.task_tables import status_intervals as intervals_table
 from etl.load.schema.task_tables import task_changes, task_progress, tasks
-from etl.load.schema.views import VIEWS
+from etl.load.schema.view_columns import VIEWS
 from etl.load.upsert import refresh_derived
 from tests.conftest import CHECKOUT
 from tests.integration.conftest import NOW, Database

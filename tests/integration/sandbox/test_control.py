@@ -14,7 +14,7 @@ import requests
 
 from etl.sandbox.options import Options
 from etl.sandbox.server import control_api
-from etl.sandbox.server.task_server import Service
+from etl.sandbox.server.answer_requests import Service
 
 
 @pytest.fixture

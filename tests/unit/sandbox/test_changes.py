@@ -6,7 +6,7 @@ import pytest
 
 from etl.sandbox import Options
 from etl.sandbox.data.timestamps import parse_timestamp
-from etl.sandbox.server.task_server import Service
+from etl.sandbox.server.answer_requests import Service
 
 
 class Clock:

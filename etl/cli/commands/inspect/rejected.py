@@ -101,7 +101,7 @@ def replay(common: Common, select: tuple[str, ...], numbers: tuple[int, ...], ou
     """
     from dataclasses import asdict
 
-    from etl.cli.run_sources import Work, work_on_sources
+    from etl.cli.run_job_on_sources import Work, work_on_sources
     from etl.jobs.maintenance.retry_rejected import replay as job
 
     ids = sorted(set(numbers)) or None

@@ -77,7 +77,7 @@ def set_(common: Common, moment: datetime, source: str | None, force: bool, yes:
       kore-etl watermark set 2025-01-31T08:00:00Z --source europe
     """
     from etl.cli.open_database import open_database
-    from etl.cli.run_sources import Work, work_on_sources
+    from etl.cli.run_job_on_sources import Work, work_on_sources
     from etl.load.database.engine import reading
     from etl.load.queries import status
     from etl.times import now

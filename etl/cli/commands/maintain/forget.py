@@ -32,7 +32,7 @@ def forget(common: Common, asked: str, yes: bool, output: str) -> int:
     """
     from functools import partial
 
-    from etl.cli.run_sources import Work, work_on_sources
+    from etl.cli.run_job_on_sources import Work, work_on_sources
     from etl.jobs.maintenance.forget_task import forget as job
 
     settings = common.start().settings

@@ -72,7 +72,7 @@ def backfill(
     if distribute and (only_plan or workers is not None):
         raise click.UsageError("--distribute goes with neither --plan nor --workers.")
     from etl.cli.output import print_text
-    from etl.cli.run_sources import Work, work_on_sources
+    from etl.cli.run_job_on_sources import Work, work_on_sources
     from etl.extract.http.rate_limiter import RateLimiter
     from etl.jobs.backfill import Period, plan
     from etl.jobs.backfill import backfill as job
@@ -104,7 +104,7 @@ def backfill(
 def _distribute(loaded: Loaded, period: Period, *, restart: bool, wait: timedelta | None, output: str) -> int:
     from etl.cli.open_database import open_database
     from etl.cli.output import print_text
-    from etl.cli.run_sources import Work, work_on_sources
+    from etl.cli.run_job_on_sources import Work, work_on_sources
     from etl.errors import ConfigError
     from etl.jobs.distributed_backfill import distribute
     from etl.load.database.engine import reading

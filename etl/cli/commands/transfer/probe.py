@@ -70,7 +70,7 @@ def probe(common: Common, select: tuple[str, ...], every: bool, output: str) -> 
 
 def probe_sources(settings: Settings, *, every: bool, output: str) -> int:
     """Probe each source, print what was found, and return the exit code."""
-    from etl.cli.run_sources import Work, work_on_sources
+    from etl.cli.run_job_on_sources import Work, work_on_sources
 
     tables: dict[str, list[Answer]] = {}
 

@@ -38,7 +38,7 @@ def reconcile(
       kore-etl reconcile
       kore-etl reconcile --deep --source europe
     """
-    from etl.cli.run_sources import Work, work_on_sources
+    from etl.cli.run_job_on_sources import Work, work_on_sources
     from etl.jobs.reconcile import reconcile as job
 
     loaded = common.start({"metrics_file": metrics_file}, select=select)

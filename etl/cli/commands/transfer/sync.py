@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from etl.cli.run_sources import Job
+    from etl.cli.run_job_on_sources import Job
     from etl.jobs.dry_run import DryRun
     from etl.settings import Settings, SourceSettings
 
@@ -75,7 +75,7 @@ def sync(
         raise click.UsageError("--due does not go with --dry-run.")
     if sample is not None and not dry_run:
         raise click.UsageError("--sample goes with --dry-run.")
-    from etl.cli.run_sources import Work, work_on_sources
+    from etl.cli.run_job_on_sources import Work, work_on_sources
 
     loaded = common.start({"metrics_file": metrics_file}, select=select)
     if dry_run:

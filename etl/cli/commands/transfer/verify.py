@@ -46,7 +46,7 @@ def verify(
     if since is not None and until is not None and since >= until:
         raise click.UsageError("--since must be before --until.")
     from etl.cli.output import print_text
-    from etl.cli.run_sources import Work, work_on_sources
+    from etl.cli.run_job_on_sources import Work, work_on_sources
     from etl.jobs.verify import verify as job
 
     loaded = common.start({"metrics_file": metrics_file}, select=select)

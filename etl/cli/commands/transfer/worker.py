@@ -60,7 +60,7 @@ def worker(
         raise click.UsageError("--stall-after is 1s or more.")
     _require_what_it_needs(common.load(need_sources=False).settings)
     from etl.cli.open_database import open_database
-    from etl.cli.worker_syncs import AccountSyncs
+    from etl.cli.worker_accounts import AccountSyncs
     from etl.stop_request import graceful
     from etl.workers.account_queue import WorkerOptions, run_worker
     from etl.workers.queue_schema import make_queue

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Self
 
 from etl import logs
 from etl.cli.client_factory import Builder
-from etl.cli.notify.notices import Notifier
-from etl.cli.run_sources import Work, work_on_source
+from etl.cli.notify.run_outcomes import Notifier
+from etl.cli.run_job_on_sources import Work, work_on_source
 from etl.cli.worker_windows import WindowWork
 from etl.errors import ConfigError, ExitCode
 from etl.jobs.schedule_sources import due_accounts, due_sources, make_broken_off_due

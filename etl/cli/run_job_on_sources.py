@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from etl import logs
 from etl.cli.client_factory import Builder
-from etl.cli.notify.notices import Notifier, Outcome
+from etl.cli.notify.run_outcomes import Notifier, Outcome
 from etl.cli.open_database import open_database
 from etl.cli.output import counted, print_json
 from etl.cli.progress import progress_display
