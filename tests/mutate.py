@@ -4,10 +4,10 @@ python tests/mutate.py --sample 20 --seed 1 --minutes 30
 
 One run of the tests records which of them execute which line, and how long each takes. The record is kept under
 .mutate/ and used again until the core or its tests change. Then all tests are loaded once. For each change, a child
-process changes the loaded code and runs the tests that execute the changed lines, the quick ones of each file first, as
-many as fit in --seconds by the record. A change dies if a test fails or hangs. Commands that tests start as processes
-run the code without the change, nothing that needs PostgreSQL runs, and what a function does at import stays as it was.
-Changes that live are listed: look at each, and add a test unless the change makes no difference.
+process changes the loaded code and runs the tests that execute the changed lines, the quickest first, then some of each
+file, as many as fit in --seconds by the record. A change dies if a test fails or hangs. Commands that tests start as
+processes run the code without the change, nothing that needs PostgreSQL runs, and what a function does at import stays
+as it was. Changes that live are listed: look at each, and add a test unless the change makes no difference.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class TestRecord:
             self._seconds[test] = self._seconds.get(test, 0) + float(seconds)
 
     def that_execute(self, change: Change, seconds: float) -> list[str]:
-        """Return the tests that execute a change, the quick ones of each file first, as many as fit in ``seconds``.
+        """Return the tests that execute a change, as many as fit in ``seconds``: the quickest, then some of each file.
 
         What only a fixture executes concerns all tests of its file, and what runs at import all tests of the module.
         """
@@ -165,11 +165,15 @@ class TestRecord:
             found = {context for line in contexts.values() for context in line}
         by_tests = {context.rsplit("|", 1)[0] for context in found if context.endswith("|run")}
         files = set() if by_tests else {context.split("::")[0] for context in found}
-        of_file = dict[str, list[str]]()
-        for test in sorted(self._seconds, key=self._seconds.__getitem__):
-            if test in by_tests or test.split("::")[0] in files:
+        concerned = [test for test in self._seconds if test in by_tests or test.split("::")[0] in files]
+        quickest, of_file, spent = list[str](), dict[str, list[str]](), 0.0
+        for test in sorted(concerned, key=self._seconds.__getitem__):
+            spent += self._seconds[test]
+            if spent <= seconds / 2:
+                quickest.append(test)
+            else:
                 of_file.setdefault(test.split("::")[0], []).append(test)
-        tests = [test for row in zip_longest(*of_file.values()) for test in row if test is not None]
+        tests = quickest + [test for row in zip_longest(*of_file.values()) for test in row if test is not None]
         while tests[1:] and sum(self._seconds[test] for test in tests) > seconds:
             del tests[-1]
         return tests

@@ -232,6 +232,11 @@ def test_finds_the_tick_by_a_second_that_fits_a_page(sandbox):
     assert probed.capabilities.granularity == SECOND
 
 
+def test_finds_the_tick_although_the_next_one_has_a_task_too(sandbox):
+    probed = examine_only(sandbox(tasks=0), a_task("ti-1", at(100)), a_task("ti-2", at(101)))
+    assert probed.capabilities.granularity == MILLISECOND
+
+
 def test_leaves_the_tick_unknown_where_no_second_fits_a_page(sandbox):
     crowd = [a_task(f"ti-{999 - number}", at(number)) for number in range(219, 99, -1)]
     probed = examine_only(sandbox(tasks=0, granularity="second"), *crowd)
