@@ -51,13 +51,17 @@ def test_a_full_sync_takes_a_rename_back(mirror, shown_by):
     assert mirror.server.tasks()[0]["_id"] in mirror.stored()
 
 
-def test_verification_takes_a_rename_back(mirror):
+@pytest.mark.parametrize("requests", [0, 1], ids=["from the beginning", "from the middle"])
+def test_verification_takes_a_rename_back(mirror, requests):
     before = names(mirror)
     renamed = {**mirror.server.tasks()[5], "status": SHUT, "userInfo": person("Bea")}
     mirror.server.put([renamed | {"updatedAt": format_time(datetime.now(UTC))}])
     assert mirror.sync().exit_code == 0
     mirror.server.restore()
-    assert [mirror.sync().exit_code, mirror.work("verify", verify).exit_code] == [0, 0]
+    assert mirror.sync().exit_code == 0
+    mirror.work("verify", lambda run: verify(run, requests=requests))
+    assert (names(mirror) == before) is False
+    assert mirror.work("verify", verify).exit_code == 0
     assert (names(mirror), mirror.difference()) == (before, None)
 
 
