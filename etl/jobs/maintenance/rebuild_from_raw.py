@@ -57,8 +57,8 @@ def shape_from(text: str | None) -> Shape:
     return Shape(kept["transform"], frozenset(kept["dropped"]), kept.get("offsets", ""))
 
 
-def rebuild(run: RunContext) -> int:
-    """Rebuild the rows of a source if their shape is old; return how many tasks that were.
+def rebuild(run: RunContext) -> None:
+    """Rebuild the rows of a source if their shape is old.
 
     Cut off, it is done again by the next run.
     """
@@ -68,7 +68,7 @@ def rebuild(run: RunContext) -> int:
     before = shape_from(run.source.shape)
     today = Shape(dropped=frozenset(run.options.drop_fields), offsets=digest)
     if before == today:
-        return 0
+        return
     run.store.commit()
     dropped = today.dropped - before.dropped
     tasks = 0
@@ -86,7 +86,6 @@ def rebuild(run: RunContext) -> int:
         scrub(run.store.engine, _TABLES)
     if tasks:
         log.info("tasks.refreshed", tasks=tasks, dropped=sorted(dropped), transform=today.transform)
-    return tasks
 
 
 def stored_records(run: RunContext) -> Iterator[list[tuple[str, str]]]:

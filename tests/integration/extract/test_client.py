@@ -803,3 +803,12 @@ def test_asking_once_needs_no_date_header(sandbox, asking):
     mine = asking(sandbox(tasks=3, date_header="missing"))
     mine.client.ping()
     assert len(mine.client.ask_once(Query(limit=50))["results"]) == 3
+
+
+def test_the_newest_update_that_was_shown_is_known(sandbox, asking):
+    asked = asking(sandbox(tasks=120, shape="eight"))
+    assert asked.client.newest_update is None
+    pages = [asked.fetch(limit=50, skip=skip, sort_by=("updatedAt", "asc")) for skip in (0, 50)]
+    assert asked.client.newest_update == max(moment for page in pages for moment in page.updated)
+    asked.fetch(limit=50, sort_by=("updatedAt", "asc"))
+    assert asked.client.newest_update == pages[-1].updated[-1]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from etl.sandbox import Options, Sandbox
+from etl.times import parse_time
+from tests.integration.jobs.drawn_server import DrawnClock
 from tests.integration.mirror import NONE, Mirror
 
 COLUMNS = {"createdAt": "created_at", "updatedAt": "updated_at"}
@@ -20,3 +25,19 @@ def test_no_task_is_older_than_the_beginning(sandbox, migrated_sqlite_url, field
     assert mirrored.differences() == NONE
     older = f"select count(*) from tasks, sources where tasks.{COLUMNS[field]} < sources.history_start"
     assert mirrored.value(older) == 0
+
+
+def test_without_an_order_a_cut_off_first_sync_is_read_from_its_beginning(migrated_sqlite_url):
+    clock = DrawnClock(1)
+    options = Options(tasks=600, shape="eight", sort="ignored", requests_per_minute=0)
+    with Sandbox(options, clock=clock.seconds) as server:
+        mirrored = Mirror(server, migrated_sqlite_url, clock=clock.now, deadline="1s", timeout="1s")
+        began = clock.now()
+        server.configure(outage="503", outage_after=25, outage_seconds=1e6)
+        assert mirrored.sync().exit_code == 5
+        assert mirrored.value("select count(*) from tasks") > 0
+        while clock.now() - began < timedelta(hours=1):
+            clock.wait()
+        server.configure(outage_after=0)
+        assert mirrored.sync().exit_code == 0
+        assert parse_time(mirrored.value("select value from watermarks")) <= began

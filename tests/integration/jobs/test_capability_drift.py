@@ -57,7 +57,8 @@ OVERNIGHT = {
 @pytest.mark.parametrize(("before", "after", "told"), OVERNIGHT.values(), ids=OVERNIGHT)
 def test_a_server_that_changed_overnight_is_still_mirrored(mirror, before, after, told):
     mirrored = mirror(**before)
-    assert mirrored.sync().exit_code == 0
+    first = mirrored.sync()
+    assert (first.exit_code, first.changed()) == (0, [])
     mirrored.server.change(update=20)
     assert mirrored.sync().exit_code == 0
     mirrored.server.configure(**after)
@@ -71,6 +72,19 @@ def test_a_server_that_changed_overnight_is_still_mirrored(mirror, before, after
     mirrored.server.change(update=30, insert=5)
     assert mirrored.sync().exit_code == 0
     assert mirrored.differences() == NONE
+
+
+def test_a_range_without_an_end_is_asked_for_until_it_is_refused(mirror):
+    mirrored = mirror(window_field="updatedAt", sort="ignored")
+    mirrored.sync()
+    mirrored.server.configure(max_range_days=31.0)
+    mirrored.server.change(update=3)
+    outcome = mirrored.sync()
+    assert (outcome.exit_code, outcome.changed()) == (0, ["any_range"])
+    mirrored.server.change(update=3)
+    before = len(mirrored.server.requests)
+    assert (mirrored.sync().exit_code, mirrored.differences()) == (0, NONE)
+    assert {each["status"] for each in mirrored.server.requests[before:]} == {200}
 
 
 @pytest.mark.parametrize("count", [1, 60], ids=["few changes", "more changes than a page holds"])

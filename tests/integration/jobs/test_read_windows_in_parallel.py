@@ -41,6 +41,12 @@ def test_many_workers_are_exact_on_postgresql(sandbox, migrated_postgres_url):
     assert mirrored.value("select min(attempts) from sync_windows where job = 'first' and rows > 0") == 1
 
 
+@pytest.mark.parametrize(("latency", "begin"), [(0.0, 0), (100.0, 1)])
+def test_several_workers_begin_by_themselves_where_latency_costs(mirror, latency, begin):
+    outcome = mirror(tasks=1200, shape="eight", latency_ms=latency).sync()
+    assert [event["event"] for event in outcome.log].count("workers.started") == begin
+
+
 @pytest.mark.parametrize("sort", ["obeyed", "ignored"])
 def test_a_backfill_by_many_workers_reads_all_of_its_period(mirror, sort):
     mirrored = mirror(tasks=4000, shape="eight", sort=sort)
@@ -57,7 +63,7 @@ def test_a_window_with_nearly_all_is_shared_by_idle_workers(mirror):
     mirrored.server.put(crowd)
     outcome = mirrored.work("sync", lambda run: sync(run, workers=4))
     (begun,) = [event["windows"] for event in outcome.log if event["event"] == "workers.started"]
-    assert (outcome.exit_code, mirrored.differences(), mirrored.gaps()) == (0, NONE, [])
+    assert (outcome.exit_code, mirrored.differences(), mirrored.gaps(), mirrored.value(OPEN)) == (0, NONE, [], 0)
     assert mirrored.value("select count(*) from sync_windows where job = 'first' and state = 'verified'") > begun + 2
     assert mirrored.value(OPEN) == 0
     ends = mirrored.rows("select start_at, checkpoint_at from sync_windows where job = 'first' order by start_at, id")

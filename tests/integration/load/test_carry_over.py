@@ -100,7 +100,13 @@ def plain(value: Any) -> Any:
 
 
 def test_each_source_has_the_names_that_its_tasks_use(carried: tuple[str, str]) -> None:
-    _, new = carried
+    old, new = carried
+    queues = """
+        select queue_id, source_id from tasks where queue_id is not null union
+        select q.queue_id, t.source_id from task_queues q join tasks t on t._id = q.task_id union
+        select _id, source_id from queues
+    """
+    assert {*asked(new, "select _id, source_id from queues")} == {*asked(old, queues)}
     names = "select _id, source_id, name from statuses order by 1, 2"
     shared = [row for row in asked(new, names) if row[0] in ("sts-o", "sts-r")]
     assert shared == [("sts-o", 1, "Open"), ("sts-o", 2, "Open"), ("sts-r", 1, "Resolved"), ("sts-r", 2, "Resolved")]

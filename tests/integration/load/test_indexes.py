@@ -84,6 +84,13 @@ def test_they_are_made_again_as_they_were(database: Database) -> None:
     assert deferred_indexes.make_missing(database.engine) == 0
 
 
+def test_they_are_put_off_although_one_is_missing(database: Database) -> None:
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(f"drop index {next(iter(deferred_indexes.late()))}")
+    assert deferred_indexes.put_off(database.engine)
+    assert missing(database.engine) == deferred(database)
+
+
 def test_they_stay_where_there_is_a_task(database: Database) -> None:
     with database.engine.begin() as connection:
         connection.exec_driver_sql(A_TASK)

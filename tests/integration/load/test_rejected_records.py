@@ -13,6 +13,7 @@ from etl.load.ledger import rejected_records as rejected
 from etl.load.ledger import windows
 from etl.load.ledger.rejected_records import Origin
 from etl.load.schema.ledger_tables import rejected_records
+from etl.load.upsert.replace_rows import replace_rejected
 from tests.integration.conftest import NOW, Database, minute
 
 Rejected = tuple[str, str | None, str]
@@ -104,3 +105,12 @@ def test_nothing_is_kept_of_a_transaction_that_fails(database: Database) -> None
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert kept(database) == []
+
+
+def test_a_text_is_replaced_and_two_equal_ones_become_one(database: Database) -> None:
+    keep(database, ("_id is missing", None, '{"a":1}'), ("_id is missing", None, '{"a":2}'))
+    for each in kept(database):
+        with database.engine.begin() as connection:
+            replace_rejected(connection, database.source_id, each["id"], "{}")
+        assert "{}" in {row["raw"] for row in kept(database)}
+    assert [row["raw"] for row in kept(database)] == ["{}"]

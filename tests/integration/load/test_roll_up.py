@@ -116,6 +116,8 @@ def test_a_row_of_several_runs_counts_as_several(database: Database) -> None:
     with database.engine.begin() as connection:
         connection.execute(update(sync_runs).values(state="failed"))
     put(database, 0, runs=9, requests=9)
+    with reading(database.engine) as connection:
+        assert schedules.usual_requests(connection, database.source_id) == 1
     put(database, 60, requests=11)
     with reading(database.engine) as connection:
         assert schedules.usual_requests(connection, database.source_id) == 2

@@ -196,3 +196,14 @@ def test_a_successor_waits_for_the_owners_transaction(database: Database) -> Non
         assert successor.is_alive()
     successor.join(30)
     assert row(database, first)["state"] == "abandoned"
+
+
+@pytest.mark.parametrize(("counts", "has_stored"), [((0, 0), False), ((2, 0), True), ((0, 2), True), ((2, 2), True)])
+def test_a_run_has_stored_what_was_new_or_changed(
+    database: Database, counts: tuple[int, int], has_stored: object
+) -> None:
+    run_id = begin(database)
+    before = row(database, run_id)["started_at"]
+    finish(database, run_id, counts={"inserted": counts[0], "updated": counts[1]})
+    with reading(database.engine) as connection:
+        assert runs.have_stored_since(connection, database.source_id, before) is has_stored

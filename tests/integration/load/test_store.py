@@ -467,6 +467,13 @@ def test_changes_of_one_version_have_their_own_times(database: Database) -> None
     assert {(row["changed_at"], row["seen_at"], row["run_id"]) for row in found} == {(minute(1), minute(9), run_id)}
 
 
+def test_a_change_that_moves_no_date_has_the_date_of_its_version(database: Database) -> None:
+    stored(database, task(at=1, name="a"))
+    stored(database, task(at=1, name="b"), now=minute(9), run_id=database.another_run())
+    with reading(database.engine) as connection:
+        assert connection.execute(select(task_changes.c.changed_at)).scalars().all() == [minute(1)]
+
+
 def test_repeating_a_change_adds_nothing(database: Database) -> None:
     first, second = task(at=0, name="a"), task(at=1, name="b")
     stored(database, first)

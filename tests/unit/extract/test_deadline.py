@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from threading import Semaphore, Thread
 
@@ -73,7 +74,7 @@ def test_what_ends_by_an_error_is_no_longer_watched(watched):
 
 def test_a_shorter_time_is_kept_to_behind_a_longer_one(watched):
     with watched.watch.limit(LONG):
-        pass
+        time.sleep(0.1)  # its thread waits for the long one
     with watched.watch.limit(0.0) as is_over:
         assert watched.is_cut()
         assert is_over()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from etl.extract.http.budget_usage import Span, Usage
 from etl.extract.http.rate_limiter import HOUR, MINUTE, RateLimiter
 
 seconds = st.floats(0, 200, allow_nan=False)
@@ -345,3 +346,8 @@ def test_a_backfill_has_its_part_also_of_a_full_account():
     for _ in range(3):
         clock.ask(backfill, percent=30)
     assert clock.slept == []
+
+
+def test_a_pause_is_over_at_its_end():
+    usage = Usage(now=70.0, pause=(10.0, 70.0))
+    assert usage.free([Span(50, 60.0)]) == 50

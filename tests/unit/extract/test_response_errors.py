@@ -229,6 +229,10 @@ class TestMessages:
     def test_no_body_is_among_them(self):
         assert "Bad Gateway" not in str(failure(502, HTML))
 
+    @pytest.mark.parametrize(("body", "kind"), [(HTML, "HTML"), (b"", "empty"), (b"gone", "no JSON")])
+    def test_the_kind_of_a_body_is_told(self, body, kind):
+        assert f"(HTTP 502, {kind})" in str(failure(502, body))
+
     @pytest.mark.parametrize("said", ["error verifying the jwt: possibly a replay", "jti is required"])
     def test_who_must_set_jti_is_told(self, said):
         assert str(failure(401, errors(said, 401))).endswith("the app takes a token only once: set jti")
