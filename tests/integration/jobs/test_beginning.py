@@ -27,7 +27,7 @@ def test_no_task_is_older_than_the_beginning(sandbox, migrated_sqlite_url, field
     assert mirrored.value(older) == 0
 
 
-def test_without_an_order_a_cut_off_first_sync_is_read_from_its_beginning(migrated_sqlite_url):
+def test_a_cut_off_first_sync_without_an_order_goes_back(migrated_sqlite_url):
     clock = DrawnClock(1)
     options = Options(tasks=600, shape="eight", sort="ignored", requests_per_minute=0)
     with Sandbox(options, clock=clock.seconds) as server:

@@ -74,7 +74,7 @@ def test_a_server_that_changed_overnight_is_still_mirrored(mirror, before, after
     assert mirrored.differences() == NONE
 
 
-def test_a_range_without_an_end_is_asked_for_until_it_is_refused(mirror):
+def test_a_range_without_an_end_is_asked_for_until_refused(mirror):
     mirrored = mirror(window_field="updatedAt", sort="ignored")
     mirrored.sync()
     mirrored.server.configure(max_range_days=31.0)

@@ -42,7 +42,7 @@ def test_many_workers_are_exact_on_postgresql(sandbox, migrated_postgres_url):
 
 
 @pytest.mark.parametrize(("latency", "begin"), [(0.0, 0), (100.0, 1)])
-def test_several_workers_begin_by_themselves_where_latency_costs(mirror, latency, begin):
+def test_several_workers_begin_where_latency_costs(mirror, latency, begin):
     outcome = mirror(tasks=1200, shape="eight", latency_ms=latency).sync()
     assert [event["event"] for event in outcome.log].count("workers.started") == begin
 

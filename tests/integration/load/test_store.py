@@ -467,7 +467,7 @@ def test_changes_of_one_version_have_their_own_times(database: Database) -> None
     assert {(row["changed_at"], row["seen_at"], row["run_id"]) for row in found} == {(minute(1), minute(9), run_id)}
 
 
-def test_a_change_that_moves_no_date_has_the_date_of_its_version(database: Database) -> None:
+def test_a_change_without_a_date_has_that_of_its_version(database: Database) -> None:
     stored(database, task(at=1, name="a"))
     stored(database, task(at=1, name="b"), now=minute(9), run_id=database.another_run())
     with reading(database.engine) as connection:

@@ -13,7 +13,7 @@ LIMIT = 4
 KNOWN = ServerCapabilities(window_field="updatedAt", sort_updated=True, page_rows=LIMIT)
 
 
-def test_a_row_of_a_shared_instant_is_not_skipped_when_those_above_it_vanish():
+def test_rows_of_an_instant_stay_when_those_above_vanish():
     """The rows of 12:05 change their order while both rows above them are deleted."""
     shown = [[("a", 9), ("b", 8), ("c", 5), ("d", 5), ("e", 5), ("f", 1)], [("e", 5), ("c", 5), ("d", 5), ("f", 1)]]
     asked = []
