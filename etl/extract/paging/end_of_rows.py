@@ -46,8 +46,10 @@ def fetch_rows(fetch: Fetch, query: Query, capabilities: ServerCapabilities) -> 
             return query, replace(page, verified=False, reason=str(error))
         if page.records or page.has_more is False or _is_proven_end(query, page, capabilities):
             return query, page
-        if is_counted and not (is_counted := _counts_more(page, query.skip)) and _tells_always_more(fetch, query):
-            return query, page
+        if is_counted:
+            is_counted = _counts_more(page, query.skip)
+            if not is_counted and _tells_always_more(fetch, query):
+                return query, page
     reason = f"{_MOST_EMPTY} empty pages up to skip {query.skip}, although the server tells that more rows follow"
     return query, replace(page, verified=False, reason=reason)
 

@@ -17,6 +17,7 @@ from etl.extract.paging.page_checks import Fetch
 
 MOST_REQUESTS = 12
 EARLY = datetime.fromisoformat("1970-01-02T00:00:00+00:00")
+WITHOUT_ROWS = Query(limit=1, start=EARLY, end=EARLY)  # rows come only where dates filter nothing
 _MOST_REPEATS = 2  # of a request that an empty page answers, although the page tells of rows
 _QUOTED = re.compile('"(.*)"', re.DOTALL)
 
@@ -56,14 +57,11 @@ class ProbeSession:
             OutOfRequests: no request is left.
             EtlError: as the client does.
         """
-        page = self._send(query, may_be_much=may_be_much)
-        for _ in range(_MOST_REPEATS):
-            if page is None or not _withholds(page) or self._tells_always_of_rows():
-                break
-            page = self._send(query, may_be_much=may_be_much)
-        else:
-            if page is not None and _withholds(page):
-                page = replace(page, verified=False, reason="its rows are withheld")
+        page, repeats = self._send(query, may_be_much=may_be_much), 0
+        while page is not None and _withholds(page) and not self._tells_always_of_rows():
+            if repeats == _MOST_REPEATS:
+                return replace(page, verified=False, reason="its rows are withheld")
+            page, repeats = self._send(query, may_be_much=may_be_much), repeats + 1
         if page is not None:
             self.records.update((key, record) for record in page.records if (key := record_id(record)))
         return page
@@ -71,7 +69,7 @@ class ProbeSession:
     def _tells_always_of_rows(self) -> bool:
         """Tell whether the server tells of rows even at a time without any."""
         if self.tells_always is None:
-            page = self._send(Query(limit=1, start=EARLY, end=EARLY), may_be_much=False)
+            page = self._send(WITHOUT_ROWS, may_be_much=False)
             self.tells_always = page is not None and _withholds(page)
         return self.tells_always
 

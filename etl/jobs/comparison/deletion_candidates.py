@@ -15,8 +15,7 @@ from etl.errors import EtlError, ExitCode
 from etl.exact_json import clean_text
 from etl.extract.http.query import Direction, Field, Query
 from etl.extract.http.response_page import Page, moment_of, record_id
-from etl.extract.paging.read_strategy import choose_strategy
-from etl.jobs.pipeline.open_windows import read_open, recent_windows
+from etl.jobs.pipeline.open_windows import read_recent
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records, runs
 from etl.load.queries import stored_tasks
@@ -173,9 +172,7 @@ def _read_latest(run: RunContext, candidates: DeletionCandidates) -> None:
     """Read what changed since before the sync, on to the very end: a task may have moved there since it was missed."""
     start, watermark = run.server_clock.earliest_start(), run.store.watermark()
     since = (min(start, watermark or start) - run.options.lookback).replace(microsecond=0)
-    current = run.capabilities.current
-    paging, windows = choose_strategy(current).history, recent_windows(run, candidates.field, since)
-    for page in (page for window in windows for page in read_open(run, paging, run.fetch, window, current)):
+    for page in read_recent(run, since):
         candidates.keep(page)
         if not page.verified:
             raise IncompleteError(f"the latest changes could not be read, so no task is marked: {page.reason}")

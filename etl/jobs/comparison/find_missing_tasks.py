@@ -23,7 +23,7 @@ from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison, TooManyDifferencesError
 from etl.jobs.comparison.undated_tasks import DIRECTIONS, undated_pages
-from etl.jobs.pipeline.open_windows import read_open, recent_windows
+from etl.jobs.pipeline.open_windows import read_recent
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
 
@@ -91,12 +91,9 @@ def read_created(run: RunContext, since: datetime) -> None:
 
 
 def _read_since(run: RunContext, since: datetime) -> None:
-    capabilities = run.capabilities.current
-    strategy = choose_strategy(capabilities)
-    for window in recent_windows(run, strategy.field, since):
-        for page in read_open(run, strategy.history, run.fetch, window, capabilities):
-            _keep(run, page)
-            run.note_unverified(page.reason)
+    for page in read_recent(run, since):
+        _keep(run, page)
+        run.note_unverified(page.reason)
 
 
 def _read_while_new(run: RunContext, field: Field, direction: Direction) -> Iterator[Page]:

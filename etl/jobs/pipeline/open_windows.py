@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from etl.extract.capabilities import ServerCapabilities
-from etl.extract.http.query import Field
 from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Fetch, Window
-from etl.extract.paging.read_strategy import READERS, Paging
+from etl.extract.paging.read_strategy import READERS, Paging, choose_strategy
 from etl.jobs.run.run_context import RunContext
 
 _LOST = 200  # requests in which a read that comes nearer to the present would show it
 
 
-def recent_windows(run: RunContext, field: Field, since: datetime) -> Iterator[Window]:
-    """Yield windows from a time up to all that is dated by now: several where the server limits ranges of dates."""
-    horizon = run.server_clock.horizon()
+def read_recent(run: RunContext, since: datetime) -> Iterator[Page]:
+    """Yield the pages of all that is dated from a time on, by several windows where the server limits ranges."""
+    capabilities, horizon = run.capabilities.current, run.server_clock.horizon()
+    strategy = choose_strategy(capabilities)
     while since < horizon:
-        end = run.capabilities.current.latest_end(since)
-        yield Window(field, since, end)
+        end = capabilities.latest_end(since)
+        yield from read_open(run, strategy.history, run.fetch, Window(strategy.field, since, end), capabilities)
         since = end
 
 
@@ -47,7 +47,7 @@ def read_open(
 
 @dataclass(slots=True)
 class _Pace:
-    """How far a read was at some time, after so many requests, and how many rows came since."""
+    """How far a read was at some time and after which requests, and how many rows came since."""
 
     time: datetime
     reached: datetime

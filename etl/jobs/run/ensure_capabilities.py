@@ -14,7 +14,7 @@ from etl.extract.http.retrying_client import Client
 from etl.extract.paging.end_of_rows import fetch_rows
 from etl.extract.paging.page_checks import moments
 from etl.extract.probe.find_capabilities import ProbeResult, probe
-from etl.extract.probe.probe_session import EARLY
+from etl.extract.probe.probe_session import EARLY, WITHOUT_ROWS
 from etl.jobs.run.fenced_transactions import SourceStore
 from etl.load.ledger import runs, sources
 from etl.load.ledger.sources import Source
@@ -97,10 +97,11 @@ class CapabilityTracker:
         """Ask for no longer ranges of dates from now on, and for none without an end."""
         evidence = f"{length} was answered, a longer range refused"
         learnt = self.current.with_answer("any_range", answer=False, evidence=evidence)
-        answers = {"any_range": False, "longest_range": length}
-        changed = [name for name, answer in answers.items() if getattr(self.current, name) != answer]
+        learnt = learnt.with_answer("longest_range", length, evidence)
+        names = ("any_range", "longest_range")
+        changed = [name for name in names if getattr(self.current, name) != getattr(learnt, name)]
         if changed:
-            self.learn(learnt.with_answer("longest_range", length, evidence), *changed)
+            self.learn(learnt, *changed)
 
     def most_rows(self) -> int | None:
         """Return how many rows a page may have, None if that is not known."""
@@ -116,8 +117,8 @@ class CapabilityTracker:
         question = drift.question
         if self._overrides.get(question) is not None:
             raise ApiError(f"{drift}; it is set by hand: correct or remove the setting {question}") from drift
-        is_other_field = question == "window_field" and drift.answer != "neither"
-        if question in self._corrected or drift.answer == "neither" or (is_other_field and self._ignores_dates()):
+        is_field = question == "window_field"
+        if question in self._corrected or drift.answer == "neither" or (is_field and self._ignores_dates()):
             self.learn(self.current.with_answer(question, None, drift.evidence), question, is_certain=False)
             raise ApiError(f"{drift}; what this server does cannot be read exactly") from drift
         self._corrected.add(question)
@@ -127,7 +128,7 @@ class CapabilityTracker:
         """Tell whether rows come for a time without any. Their dates alone may fit a field by chance."""
         self._store.commit()
         try:
-            return bool(self._client.fetch(Query(limit=1, start=EARLY, end=EARLY)).records)
+            return bool(self._client.fetch(WITHOUT_ROWS).records)
         except RefusedError:
             return False
 
