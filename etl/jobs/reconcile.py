@@ -141,23 +141,24 @@ def _windows(run: RunContext, candidates: DeletionCandidates) -> Iterator[Window
 
 def _read_window(run: RunContext, candidates: DeletionCandidates, window: Window) -> None:
     """Judge a window piece by piece, each as soon as it is read whole."""
-    start, problem = window.start, ""
+    start, problem, unproven = window.start, "", ""
     ids: set[str] = set()
     latest: set[str] = set()
     for page in READERS[choose_strategy(run.capabilities.current).history](run.fetch, window, run.capabilities.current):
         here = candidates.keep(page)
         ids |= here
+        unproven = unproven or candidates.unproven(page)
         if not page.verified:
             problem = page.reason
             candidates.clear(latest)  # the problem may be about the piece before
         if page.checkpoint is None:
             continue
         end = min(page.checkpoint, window.end)
-        if problem:
-            candidates.mark_unverified(start, end, problem)
+        if problem or (unproven and candidates.lacks(start, end, ids)):
+            candidates.mark_unverified(start, end, problem or unproven)
         else:
             latest = candidates.judge(start, end, ids)
-        start, problem, ids = end, "", here  # the next piece begins with this one's last row
+        start, problem, unproven, ids = end, "", "", here  # the next piece begins with this one's last row
 
 
 def _clear_undated(run: RunContext, candidates: DeletionCandidates) -> None:

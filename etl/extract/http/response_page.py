@@ -24,7 +24,8 @@ class Page:
 
     ``total`` counts all rows that match the query, not only those from ``skip`` on. The paging adds ``checkpoint``:
     once the page is stored, its window is complete up to there; None changes nothing. ``verified`` is False if rows
-    may be missing, and ``reason`` says why.
+    may be missing, and ``reason`` says why. ``is_withheld`` tells that places were asked for which the total counts,
+    and which the page does not show.
     """
 
     records: list[Any]
@@ -34,6 +35,7 @@ class Page:
     checkpoint: datetime | None = None
     verified: bool = True
     reason: str = ""
+    is_withheld: bool = False
 
     def __len__(self) -> int:
         return self._size

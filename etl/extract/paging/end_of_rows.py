@@ -31,6 +31,13 @@ def fetch_rows(fetch: Fetch, query: Query, capabilities: ServerCapabilities) -> 
 
     The page is empty only at the end of the rows; it is unverified if that end is not proven.
     """
+    first = query.skip
+    query, page = _skip_empty(fetch, query, capabilities)
+    expected = min(page.total or 0, query.skip + rows_asked(query, page, capabilities)) - first
+    return query, replace(page, is_withheld=True) if len(page) < expected else page
+
+
+def _skip_empty(fetch: Fetch, query: Query, capabilities: ServerCapabilities) -> tuple[Query, Page]:
     page = fetch(query)
     if page.records or _is_proven_end(query, page, capabilities):
         return query, page

@@ -91,6 +91,16 @@ class DeletionCandidates:
         self.add({key: here[key] for key in placed})
         return placed
 
+    def unproven(self, page: Page) -> str:
+        """Return why tasks that a page does not show may still be there, if its total tells so.
+
+        Where the account has hidden rows, they may be what is counted and not shown. A total of all tasks may ignore
+        the dates.
+        """
+        if page.is_withheld and not self.hidden and page.total != self.run.fetch.undated_total:
+            return f"a page showed {len(page)} rows, although {page.total} are counted"
+        return ""
+
     def lacks(self, start: datetime, end: datetime, present: Collection[str]) -> bool:
         """Tell whether some of the tasks in ``[start, end)`` are not among those that a reading of it found."""
         here = self.run.store.read(stored_tasks.versions_between, self.field, start, end)

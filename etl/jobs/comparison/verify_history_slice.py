@@ -81,7 +81,7 @@ class Slice(DeletionCandidates):
                 canary = None
             here = self.keep(replace(page, total=None))
             ids |= here
-            problem = problem or page.reason
+            problem = problem or page.reason or self.unproven(page)
             if page.checkpoint is None:
                 continue
             reached = min(page.checkpoint, end)

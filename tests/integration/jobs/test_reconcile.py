@@ -376,3 +376,15 @@ def test_the_command_tells_its_counts_and_sync_reconciles_too(sandbox, environme
     third = run_cli("reconcile", env=env)
     assert third.returncode == 3
     assert "--force" in third.stderr
+
+
+@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
+def test_deep_marks_no_task_that_is_still_counted(sqlite_mirror, sort):
+    mirrored = sqlite_mirror(sort=sort, cap=10)
+    mirrored.sync()
+    gone = [task["_id"] for task in mirrored.server.tasks()[100:130]]
+    mirrored.server.remove(gone)
+    mirrored.server.configure(hidden=0.02)
+    assert mirrored.reconcile(deep=True).exit_code == 3
+    assert mirrored.marked() <= set(gone)
+    assert len(mirrored.marked()) > 10

@@ -267,3 +267,21 @@ def test_a_restored_task_is_told_as_restored(timed_sqlite):
     mirrored.server.put([task])
     mirrored.work("verify", lambda run: second.append(verify(run)["verify"]["differences"]))
     assert (first, second) == ([{"deleted": 1}], [{"restored": 1}])
+
+
+@pytest.mark.parametrize("options", SERVERS.values(), ids=SERVERS)
+def test_what_is_counted_and_not_shown_is_not_deleted(timed_sqlite, options):
+    mirrored = timed_sqlite(**options)
+    mirrored.sync()
+    field = options.get("window_field", "createdAt")
+    tasks = sorted(mirrored.server.tasks(), key=lambda task: task[field])
+    mirrored.server.remove([task["_id"] for task in tasks[200:212]])  # so the total has room for more deletions
+    mirrored.server.configure(hidden=0.03)
+    middle = datetime.fromisoformat(tasks[150][field])
+    assert any(task["_id"] not in live_on(mirrored) for task in tasks[:150])
+    mirrored.work("verify", lambda run: verify(run, until=middle))
+    assert mirrored.value("select count(*) from tasks where deleted_at is not null") == 0
+
+
+def live_on(mirrored: Mirror) -> set[str]:
+    return {task["_id"] for task in mirrored.server.tasks()}
