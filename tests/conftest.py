@@ -43,6 +43,11 @@ def pytest_configure() -> None:
     """Keep the settings of whoever runs the tests out of them, and their files in memory where that is possible."""
     for name in [name for name in os.environ if name.startswith("KORE_ETL_")]:
         del os.environ[name]
+    keep_files_in_memory()
+
+
+def keep_files_in_memory() -> None:
+    """Make temporary files in memory, unless whoever runs the tests says where, or there is too little."""
     if "TMPDIR" not in os.environ and _is_fit_for_files(MEMORY):
         os.environ["TMPDIR"] = str(MEMORY)
         tempfile.tempdir = None
@@ -215,12 +220,17 @@ def environment() -> Callable[[Sandbox, str], dict[str, str]]:
 
 def clean_environment(home: Path, settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """Give a process this and nothing else of the environment of whoever runs the tests."""
-    kept = ("PATH", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
+    kept = ["PATH", "TMPDIR", "COVERAGE_PROCESS_CONFIG"]
+    recorded = {}
+    if "RECORD_PROCESSES" in os.environ:
+        kept.append("PYTEST_CURRENT_TEST")
+        recorded["COVERAGE_PROCESS_START"] = os.environ["RECORD_PROCESSES"]
     return {
         **{name: os.environ[name] for name in kept if name in os.environ},
+        **recorded,
         "HOME": str(home),
         "LANG": "C.UTF-8",
-        "PYTHONPATH": str(CHECKOUT),
+        "PYTHONPATH": os.environ.get("PROGRAM_FOLDER", str(CHECKOUT)),
         **(settings or {}),
     }
 
@@ -228,7 +238,9 @@ def clean_environment(home: Path, settings: Mapping[str, str] | None = None) -> 
 @pytest.fixture(scope="session")
 def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
     """What starts the command as a process of its own, without the time that its imports take."""
-    with Preloaded(clean_environment(tmp_path_factory.mktemp("preloaded"))) as preloaded:
+    environment = clean_environment(tmp_path_factory.mktemp("preloaded"))
+    environment.pop("COVERAGE_PROCESS_START", None)  # counted is what it starts
+    with Preloaded(environment) as preloaded:
         yield preloaded
 
 

@@ -2,22 +2,25 @@
 
 python tests/mutate.py --sample 20 --seed 1 --minutes 30
 
-One run of the tests records which of them execute which line, and how long each takes. The record is kept under
-.mutate/ and used again until the core or its tests change. Then all tests are loaded once. For each change, a child
-process changes the loaded code and runs the tests that execute the changed lines, the quickest first, then some of each
-file, as many as fit in --seconds by the record. A change dies if a test fails or hangs. Commands that tests start as
-processes run the code without the change, nothing that needs PostgreSQL runs, and what a function does at import stays
-as it was. Changes that live are listed: look at each, and add a test unless the change makes no difference.
+One run of the tests records which of them execute which line, also in the commands that they start as processes, and
+how long each takes. The record is kept under .mutate/ and used again until the core or its tests change. Then all tests
+are loaded once. For each change, a child process changes the loaded code and runs the tests that execute the changed
+lines, the quickest first, then some of each file, as many as fit in --seconds by the record. Commands that they start
+run from a copy of the code with the change. A change dies if a test fails or hangs. What a function does at import
+stays as it was in the child. Changes that live are listed: look at each, and add a test unless the change makes no
+difference.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import importlib
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,11 +40,15 @@ TESTS = (
     *("tests/unit/extract", "tests/unit/jobs", "tests/unit/transform"),
     *("tests/integration/extract", "tests/integration/jobs", "tests/integration/load"),
     *("tests/integration/test_account.py", "tests/integration/test_request_budget.py"),
-    "tests/integration/test_same_numbers.py",
+    *("tests/integration/test_same_numbers.py", "tests/e2e/commands"),
 )
-COVERAGE = (
-    "[run]\nsource_pkgs = etl.extract, etl.jobs, etl.load, etl.transform\nrelative_files = true\ndata_file = {}\n"
-)
+# A command that a test starts takes the test's name from the environment.
+COVERAGE = """[run]
+source_pkgs = etl.extract, etl.jobs, etl.load, etl.transform
+data_file = {}
+parallel = true
+context = ${{PYTEST_CURRENT_TEST-}}
+"""
 RESULTS = {0: "LIVES", 3: "cannot be made"}  # by the exit code of the child; otherwise the change died
 
 
@@ -57,27 +64,26 @@ def main() -> None:
     options = parser.parse_args()
     os.chdir(CHECKOUT)
     sys.path[0] = str(CHECKOUT)
+    importlib.import_module("tests.conftest").keep_files_in_memory()
     record = TestRecord(recorded())
     without_shrinking = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
     hypothesis.settings.register_profile("mutate", deadline=None, derandomize=True, phases=without_shrinking)
     with tempfile.TemporaryDirectory(prefix="mutate-") as folder:
         arguments = ["-q", "-p", "no:cacheprovider", "--hypothesis-profile", "mutate", f"--basetemp={folder}/tests"]
         arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is loaded already
-        trial = Trial(options, record)
-        pytest.main([*arguments, "-k", "not postgresql", *TESTS], plugins=[trial])
+        trial = Trial(options, record, Path(folder))
+        pytest.main([*arguments, *TESTS], plugins=[trial])
     sys.exit("LIVES" in trial.results)
 
 
 class Trial:
     """Tries changes instead of running all tests."""
 
-    def __init__(self, options: argparse.Namespace, record: TestRecord) -> None:
+    def __init__(self, options: argparse.Namespace, record: TestRecord, folder: Path) -> None:
         self._options = options
         self._record = record
+        self._folder = folder
         self.results = list[str]()
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = [item for item in items if "pg_server" not in getattr(item, "fixturenames", ())]
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined] # children share it
@@ -89,16 +95,17 @@ class Trial:
         for path in paths:
             importlib.import_module(module_of(path))
         end = time.monotonic() + 60 * self._options.minutes
-        running = dict[int, tuple[Change, int, float]]()
+        running = dict[int, tuple[Change, int, float, Path]]()
         while running or (waiting and time.monotonic() < end):
             while waiting and len(running) < self._options.jobs and time.monotonic() < end:
                 change = waiting.pop()
                 names = self._record.that_execute(change, self._options.seconds)
                 chosen = [items[name] for name in names if name in items]
                 limit = time.monotonic() + 120 + 5 * self._options.seconds
-                running[start(change, chosen)] = change, len(chosen), limit
+                folder = self._folder / str(len(waiting))
+                running[start(change, chosen, folder)] = change, len(chosen), limit, folder
             time.sleep(0.05)
-            for process, (change, tests, limit) in list(running.items()):
+            for process, (change, tests, limit, folder) in list(running.items()):
                 ended, status = os.waitpid(process, os.WNOHANG)
                 if ended or time.monotonic() > limit:
                     with suppress(ProcessLookupError):
@@ -106,6 +113,7 @@ class Trial:
                     if not ended:
                         _, status = os.waitpid(process, 0)
                     del running[process]
+                    remove(folder)
                     result = RESULTS.get(os.waitstatus_to_exitcode(status), "died ")
                     self.results.append(result)
                     self._tell(session, f"{result} {change} ({tests} tests)")
@@ -120,13 +128,16 @@ class Trial:
         reporter.flush()
 
 
-def start(change: Change, items: list[pytest.Item]) -> int:
+def start(change: Change, items: list[pytest.Item], folder: Path) -> int:
     """Start a process that makes a change and runs tests up to the first that fails; return its id."""
     if (process := os.fork()) != 0:
         return process
     status = 3
     try:
         os.setsid()
+        folder.mkdir()
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+        os.environ["PROGRAM_FOLDER"] = str(copy_with(change, folder / "program"))
         make(change)
         status = 1
         for item in items[:1]:
@@ -134,11 +145,28 @@ def start(change: Change, items: list[pytest.Item]) -> int:
         for item, following in zip(items, [*items[1:], None], strict=False):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if item.session.testsfailed:
+                item.session._setupstate.teardown_exact(None)  # stops PostgreSQL
                 break
         else:
             status = 0
     finally:
         os._exit(status)
+
+
+def copy_with(change: Change, folder: Path) -> Path:
+    """Copy the program with a change, for the commands that tests start as processes."""
+    for name in ("etl", "migrations"):
+        shutil.copytree(CHECKOUT / name, folder / name)
+    (folder / change.path).write_text(ast.unparse(change.tree), encoding="utf-8")
+    return folder
+
+
+def remove(folder: Path) -> None:
+    """Remove what a child left; one that hung left its PostgreSQL, too."""
+    for file in folder.glob("*/data/postmaster.pid"):
+        with suppress(ProcessLookupError):
+            os.kill(int(file.read_text(encoding="utf-8").split()[0]), signal.SIGQUIT)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 class TestRecord:
@@ -159,11 +187,13 @@ class TestRecord:
 
         What only a fixture executes concerns all tests of its file, and what runs at import all tests of the module.
         """
-        contexts = self._lines.contexts_by_lineno(change.path.as_posix())
+        contexts = self._lines.contexts_by_lineno(str(CHECKOUT / change.path))
         found = {context for line in change.lines for context in contexts.get(line, ())}
-        if found <= {""} and any(line in contexts for line in change.lines):
+        if "" in found:  # outside of a test
             found = {context for line in contexts.values() for context in line}
-        by_tests = {context.rsplit("|", 1)[0] for context in found if context.endswith("|run")}
+        by_tests = {
+            context.removesuffix(end) for end in ("|run", " (call)") for context in found if context.endswith(end)
+        }
         files = set() if by_tests else {context.split("::")[0] for context in found}
         concerned = [test for test in self._seconds if test in by_tests or test.split("::")[0] in files]
         quickest, of_file, spent = list[str](), dict[str, list[str]](), 0.0
@@ -190,8 +220,11 @@ def recorded() -> Path:
         (folder / "settings").write_text(COVERAGE.format(folder / "coverage"), encoding="utf-8")
         measure = ["--cov", f"--cov-config={folder / 'settings'}", "--cov-context=test", "--cov-report="]
         command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "worksteal", "-vv", "--durations=0"]
-        tests = ["-p", "no:cacheprovider", "-k", "not postgresql", *TESTS]
-        done = subprocess.run([*command, *measure, *tests], capture_output=True, text=True, check=False)
+        tests = ["-p", "no:cacheprovider", *TESTS]
+        environment = {**os.environ, "RECORD_PROCESSES": str(folder / "settings")}
+        done = subprocess.run(
+            [*command, *measure, *tests], env=environment, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             sys.exit(f"the tests fail without a change:\n{done.stdout[-3000:]}")
         (folder / "log").write_text(done.stdout, encoding="utf-8")

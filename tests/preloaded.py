@@ -84,6 +84,8 @@ def become(request: dict[str, Any], streams: list[int]) -> None:
     os.chdir(request["folder"])
     sys.argv = ["kore-etl", *request["arguments"]]
     sys.path[0] = request["folder"]
+    if "COVERAGE_PROCESS_START" in os.environ:
+        importlib.import_module("coverage").process_startup()
     if "SHIFTED_BY" in os.environ:
         runpy.run_path(str(SHIFTED / "sitecustomize.py"))
 

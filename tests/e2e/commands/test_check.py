@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable
@@ -56,6 +57,12 @@ def test_all_is_well_for_one_request(found, server):
     assert {state for state, _, _ in lines.values()} == {"ok"}
     assert tuple(lines) == (*LINES, "budget", "lock")
     assert server.request_count == 1
+
+
+def test_the_free_space_is_told_in_gibibytes(found, tmp_path):
+    detail = found()[1]["disk"][1]
+    told, unit, *_ = detail.split()
+    assert (float(told), unit) == (pytest.approx(shutil.disk_usage(tmp_path).free / 2**30, rel=0.2, abs=0.1), "GiB")
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,14 @@ def test_the_first_difference_names_its_table(mirror, table):
     assert difference.startswith(f"{table}: ")
 
 
+def test_names_are_compared_beside_rejected_records(mirror):
+    mirror.server.put([{"_id": {"no": "id"}, "createdAt": [], "updatedAt": format_time(datetime.now(UTC)), "name": 1}])
+    assert mirror.sync().exit_code == 3
+    assert mirror.difference() is None
+    mirror.change(WRONG["agents"])
+    assert mirror.difference().startswith("agents: ")
+
+
 def test_the_command_exits_6_with_the_difference(mirror, run_cli):
     environment = {"KORE_ETL_DATABASE_URL": mirror.database_url}
     done = run_cli("db", "check", "--deep", env=environment)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import ServerCapabilities
+from etl.extract.http.response_errors import SlowAnswerError
 from etl.extract.paging.page_checks import Window
 from etl.extract.paging.split_windows import read_split_windows
 from etl.jobs.pipeline.read_windows import WindowSizer
@@ -80,3 +81,16 @@ def test_what_is_refused_down_to_the_shortest_window_is_raised():
     with pytest.raises(RefusedError) as raised:
         sizer.shrink(timedelta(seconds=1), error)
     assert raised.value is error
+
+
+def test_a_window_that_is_read_forgets_the_slow_ones_before():
+    sizer, hour = WindowSizer(size=None, least=MILLISECOND, most=None), timedelta(hours=1)
+    error = SlowAnswerError("too late")
+    for _ in range(2):
+        for _ in range(4):
+            sizer.shrink(hour, error)
+        sizer.grow()
+    for _ in range(4):
+        sizer.shrink(hour, error)
+    with pytest.raises(SlowAnswerError):
+        sizer.shrink(hour, error)
