@@ -180,7 +180,8 @@ def _look_for(run: RunContext, candidates: DeletionCandidates, undated: stored_t
     for page in read_by_offset(run.fetch, Query(limit=capabilities.limit()), capabilities, END_OF_TIME):
         for key in candidates.keep(page):
             left.pop(key, None)
-        if not page.verified:
-            candidates.mark_unverified(BEGINNING_OF_TIME, END_OF_TIME, page.reason)
+        if not page.verified or (page.is_withheld and not candidates.hidden):
+            reason = page.reason or "rows are counted and not shown"
+            candidates.mark_unverified(BEGINNING_OF_TIME, END_OF_TIME, reason)
             return
     candidates.add(left)

@@ -63,7 +63,8 @@ def read_by_offset(
             return
         is_counted = not outcome.drifted and outcome.counts_to_total()
         if is_counted or (outcome.total == len(seen) and seen_before == seen) or outcome.repeats(before):
-            yield Page([], total=outcome.total, checkpoint=checkpoint)
+            is_withheld = outcome.total is not None and len(seen) < outcome.total
+            yield Page([], total=outcome.total, checkpoint=checkpoint, is_withheld=is_withheld)
             return
         seen_before = set(seen)
     total = None if outcome is None else outcome.total

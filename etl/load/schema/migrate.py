@@ -119,7 +119,7 @@ def differences(engine: Engine) -> list[Any]:
 
     with reading(engine) as connection:
         put_off = missing(connection)
-        found = compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
+        found = compare_metadata(MigrationContext.configure(connection), metadata)
         # Alembic gives a list of changes for a column, and a tuple for everything else.
         deferred = [each for each in found if isinstance(each, tuple) and each[0] in {"add_index", "add_fk"}]
         return [each for each in found if each not in deferred or each[1].name not in put_off]

@@ -378,9 +378,12 @@ def test_the_command_tells_its_counts_and_sync_reconciles_too(sandbox, environme
     assert "--force" in third.stderr
 
 
-@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
-def test_deep_marks_no_task_that_is_still_counted(sqlite_mirror, sort):
-    mirrored = sqlite_mirror(sort=sort, cap=10)
+UNDATED = {"null_updated": 0.2, "null_dates": "unmatched", **UPDATED}
+
+
+@pytest.mark.parametrize("options", [{}, {"sort": "ignored"}, UNDATED, {"sort": "ignored", **UNDATED}])
+def test_deep_marks_no_task_that_is_still_counted(sqlite_mirror, options):
+    mirrored = sqlite_mirror(cap=10, **options)
     mirrored.sync()
     gone = [task["_id"] for task in mirrored.server.tasks()[100:130]]
     mirrored.server.remove(gone)
