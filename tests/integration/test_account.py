@@ -330,6 +330,34 @@ def test_new_hidden_rows_of_a_large_source_are_learned(mirror, field):
     assert mirrored.sync().requests == 1
 
 
+def test_new_hidden_rows_without_a_date_are_learned(mirror):
+    undated = {"null_updated": 0.02, "null_dates": "unmatched", "window_field": "updatedAt"}
+    mirrored = mirror(tasks=4000, hidden=0.001, **undated)
+    mirrored.sync()
+    total, before = 4000, account(mirrored)[3]
+    task = next(each for each in mirrored.server.tasks() if not each.get("updatedAt"))
+    while (hidden := total - len(mirrored.server.tasks())) == before:
+        mirrored.server.put([{**task, "_id": f"ti-undated-{total + place}"} for place in range(20)])
+        total += 20
+    assert mirrored.sync().exit_code == 0
+    assert account(mirrored) == (total, total - hidden, 0, hidden, 0)
+    assert mirrored.differences() == NONE
+
+
+@by_field
+def test_a_search_leaves_out_deletions_that_it_found_before(mirror, field):
+    mirrored = mirror(window_field=field, tasks=1500)
+    mirrored.sync()
+    mirrored.server.remove([mirrored.server.tasks()[place]["_id"] for place in (300, 310)])
+    requests = []
+    for place in (1200, 1000):
+        import_old(mirrored, place)
+        outcome = mirrored.sync()
+        assert (outcome.exit_code, mirrored.differences().missing) == (0, set())
+        requests.append(outcome.requests)
+    assert max(requests) <= 15
+
+
 def counts_inactive(mirrored):
     return orjson.loads(mirrored.value("select cast(capabilities as text) from sources"))["counts_inactive"]
 

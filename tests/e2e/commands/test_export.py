@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 from pyarrow import parquet
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, func, inspect, select, text
 
 from etl.cli.commands.publish.export_formats import write_parquet
 from etl.errors import ConfigError
 from etl.load.database.engine import open_engine, reading
 from etl.load.queries.export import find_view
+from etl.load.schema.task_tables import task_tags, tasks
 from tests.conftest import clean_environment
 from tests.integration.mirror import Mirror
 
@@ -173,6 +174,14 @@ def test_since_takes_what_was_changed_or_found_gone(export, engine, since):
         connection.execute(text(f"update tasks set deleted_at = '{gone}' where _id = '{key}'"))
     found = [line["_id"] for line in csv.DictReader(io.StringIO(export("--since", since)))]
     assert found == sorted([key, "ti-odd"])
+
+
+def test_since_takes_the_details_of_a_task_of_that_moment(engine):
+    latest = select(func.max(tasks.c.updated_at)).where(tasks.c["_id"].in_(select(task_tags.c.task_id)))
+    with reading(engine) as connection:
+        view = find_view(connection, "task_tags")
+        view.since(connection.scalar(latest))
+        assert list(view.read(connection))
 
 
 def test_since_takes_versions_that_the_server_went_back_to(export, engine):

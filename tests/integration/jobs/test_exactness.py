@@ -131,6 +131,11 @@ def mirror(sandbox, migrated_url):
     return lambda **options: Mirror(sandbox(**{"tasks": TASKS, "shape": "eight", **options}), migrated_url)
 
 
+@pytest.fixture
+def mirror_sqlite(sandbox, migrated_sqlite_url):
+    return lambda **options: Mirror(sandbox(**{"tasks": TASKS, "shape": "eight", **options}), migrated_sqlite_url)
+
+
 def assert_exact(mirror, outcome, *, what):
     assert outcome.exit_code == 0, what
     assert mirror.differences() == NONE, what
@@ -143,6 +148,24 @@ def test_two_syncs_hold_every_row_as_the_server_does(mirror, options):
     assert_exact(mirrored, mirrored.sync(), what="first sync")
     mirrored.server.change(update=min(200, options.get("tasks", TASKS)), insert=50)
     assert_exact(mirrored, mirrored.sync(), what="second sync")
+
+
+def test_a_first_sync_asks_for_dates_without_an_end(mirror_sqlite):
+    mirrored = mirror_sqlite(window_field="updatedAt")
+    mirrored.sync()
+    ends = {request["body"].get("endDate") for request in mirrored.server.requests[-3:]}
+    assert {end is None or end.startswith("9999") for end in ends} == {True}
+
+
+def test_a_first_sync_is_complete_up_to_what_changed_meanwhile(mirror_sqlite):
+    mirrored = mirror_sqlite(window_field="updatedAt", sort="ignored", churn_every=3, churn_change=2, churn_add=1)
+    assert mirrored.sync().exit_code == 0
+    mirrored.server.configure(churn_every=0)
+    ((started, complete_to),) = mirrored.rows("select started_at, complete_to from sync_runs, watermarks")
+    assert complete_to > started
+    stored = mirrored.stored()
+    until = [task for task in mirrored.server.tasks() if task["updatedAt"] <= complete_to.replace(" ", "T") + "Z"]
+    assert [task["_id"] for task in until if stored.get(task["_id"]) != task] == []
 
 
 CLOCK = 2.1  # seconds after which a change is surely one before a run's start: the server tells its time in seconds

@@ -167,6 +167,13 @@ def test_the_time_until_further_requests_is_what_they_take(per_minute, used, mor
     assert told == pytest.approx(clock.now - before, abs=0.1)
 
 
+def test_a_request_under_way_is_expected_to_be_answered_at_once():
+    clock = Clock()
+    budget = clock.budget(1)
+    budget.acquire(30.0)
+    assert budget.time_until(1) == pytest.approx(MINUTE)
+
+
 def test_a_wait_is_told_before_it_begins():
     clock, told = Clock(), []
     budget = RateLimiter(1, monotonic=lambda: clock.now, sleep=clock.sleep, on_wait=told.append)
