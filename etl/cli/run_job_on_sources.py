@@ -128,8 +128,10 @@ def work_on_source(
         raise
     finally:
         source_spec.client.close()
-        report.log()
-        notifier.tell(report.ending(source, began, builder.give_back(source)), engine)
+        used = builder.give_back(source)
+        if report.run is None or not report.run.store.is_handed_over:  # else its last worker tells the end
+            report.log()
+            notifier.tell(report.ending(source, began, used), engine)
     return report.as_json()
 
 

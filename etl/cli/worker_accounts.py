@@ -17,9 +17,10 @@ from etl.cli.notify.run_outcomes import Notifier
 from etl.cli.run_job_on_sources import Work, work_on_source
 from etl.cli.worker_windows import WindowWork
 from etl.errors import ConfigError, ExitCode
+from etl.jobs.distributed_backfill import FIRST, sync_with_workers
 from etl.jobs.schedule_sources import due_accounts, due_sources, make_broken_off_due
-from etl.jobs.sync import sync
-from etl.load.ledger import schedules
+from etl.load.database.engine import reading
+from etl.load.ledger import claims, schedules
 from etl.stop_request import Terminated
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class AccountSyncs(AbstractContextManager["AccountSyncs"]):
         self._engine = engine
         self._now = partial(schedules.now, engine)
         self._stop = stop
-        self._work = Work("sync", sync)
+        self._work = Work("sync", sync_with_workers)
         self._notifier = Notifier(settings, "sync", {stream for _, _, stream in loaded.names})
         self._builder = Builder(settings, engine, stop)
         for several in self._sources.values():  # now, because threads would make two budgets for one account
@@ -113,6 +114,9 @@ class AccountSyncs(AbstractContextManager["AccountSyncs"]):
         self._notifier.tell_of_worker(self._counts)
 
     def _sync(self, source: SourceSettings) -> None:
+        with reading(self._engine) as connection:
+            if claims.is_distributed(connection, source.identity, FIRST):
+                return  # the source is due as soon as its windows are read
         code: int = ExitCode.BUG
         try:
             code = work_on_source(

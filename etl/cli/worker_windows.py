@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from etl import logs
 from etl.cli.notify.run_outcomes import Notifier, Outcome
 from etl.errors import DatabaseError, EtlError
-from etl.jobs.distributed_backfill import Ending, claim_window, work_on_claim
+from etl.jobs.distributed_backfill import FIRST, Ending, claim_window, work_on_claim
 from etl.jobs.run.lifecycle import join_run
 from etl.load.database.engine import reading
-from etl.load.ledger import claims
+from etl.load.ledger import claims, schedules
 from etl.load.queries import status
 from etl.stop_request import Terminated
 
@@ -78,6 +78,9 @@ class WindowWork:
                 ending = work_on_claim(join_run(self._engine, spec, row, claim, clock=self._builder.clock), claim)
                 if ending is Ending.RUN_ENDED:
                     self._tell(source, claim)
+                    if claim.job == FIRST:  # the sync reads on
+                        with self._engine.begin() as connection:
+                            schedules.make_due(connection, source.identity, schedules.now(self._engine))
                 return ending
         finally:
             self._at_work.discard(claim)

@@ -1,5 +1,7 @@
 """A backfill whose windows are read by workers: it plans windows, and each worker claims one after the other.
 
+A large first sync begins as such a backfill. The sync that follows it reads on where its windows end.
+
 All workers store as one run, under its id. So what the run read itself never counts as stored by an earlier run, whose
 version the server's word replaces. A window that has to make way goes back at its checkpoint, and another worker reads
 on. Whoever claims the last window reads what is left, takes the account, and ends the run.
@@ -19,11 +21,11 @@ from etl.extract.capabilities import CapabilityDriftError
 from etl.extract.http.query import Query
 from etl.extract.http.response_errors import BudgetUsedError, HourlyLimitError, SlowAnswerError
 from etl.extract.paging.page_checks import Window
-from etl.extract.paging.read_strategy import READERS, choose_strategy
+from etl.extract.paging.read_strategy import READERS, ReadStrategy, choose_strategy
 from etl.jobs.backfill import Period, job_name, period_of
 from etl.jobs.pipeline.completeness_check import take_account
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
-from etl.jobs.pipeline.read_windows_in_parallel import plan_windows
+from etl.jobs.pipeline.read_windows_in_parallel import PAGES, plan_windows
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.ensure_capabilities import history_start
 from etl.jobs.run.fenced_transactions import MadeWayError
@@ -31,6 +33,7 @@ from etl.jobs.run.lifecycle import exit_code_of, outcome_of
 from etl.jobs.run.options import ADDED_UP
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.run.source_lease import share_lease
+from etl.jobs.sync import sync
 from etl.load.database.engine import reading
 from etl.load.ledger import claims, runs, schedules, sources, watermarks, windows
 from etl.load.ledger.claims import Claim
@@ -44,9 +47,13 @@ if TYPE_CHECKING:
 
     from etl.settings import SourceSettings
 
+    Ranges = list[tuple[datetime, datetime]]
+
 log = get_logger()
 
 _MOST_WINDOWS = 64
+_LARGE = 12  # windows of a first sync: more requests than the minute allows, about
+FIRST = "first"  # the job of a first sync
 
 
 class Ending(StrEnum):
@@ -77,23 +84,52 @@ def distribute(run: RunContext, period: Period, *, restart: bool = False) -> int
     until = min(period.until or run.server_clock.earliest_start(), run.server_clock.earliest_start())
     end = max(since, until.replace(microsecond=0))
     left = run.store.read(windows.uncovered, job, strategy.field, since, end)
-    ranges: list[tuple[datetime, datetime]] = []
-    if left:
-        time_range = TimeRange(job, strategy.field, strategy.history, left[0][0], end)
-        planned = plan_windows(run, time_range, most=_MOST_WINDOWS, least=1)
-        ranges = [*_within(left, [(each.start, each.end) for each in planned])]
+    planned = _plan(run, job, strategy, left, end, least=1) if left else []
+    ranges = [*_within(left, planned)]
+    _hand_over(run, job, strategy, ranges, end)
+    return len(ranges)
+
+
+def sync_with_workers(run: RunContext) -> None:
+    """Sync; leave the windows of a large first sync to workers."""
+    run.capabilities.ensure_known()
+    if run.store.watermark() is not None or not _distribute_first(run):
+        sync(run)
+
+
+def _distribute_first(run: RunContext) -> bool:
+    """Plan the windows of history that are not read yet, and leave the run to workers; False if they are few."""
+    strategy, probed = choose_strategy(run.capabilities.current), run.capabilities.probed
+    large = _LARGE * PAGES * run.capabilities.current.limit()
+    is_small = probed is not None and probed.total is not None and probed.total < large
+    if is_small or not run.server_clock.is_known:
+        return False
+    start = history_start(run, strategy.field)
+    end = max(start, run.server_clock.earliest_start().replace(microsecond=0))
+    left = run.store.read(windows.uncovered, FIRST, strategy.field, start, end)
+    planned = _plan(run, FIRST, strategy, left, end, least=_LARGE) if left else []
+    if planned:
+        _hand_over(run, FIRST, strategy, [*_within(left, planned)], end)
+    return bool(planned)
+
+
+def _plan(
+    run: RunContext, job: str, strategy: ReadStrategy, left: Ranges, end: datetime, *, least: int
+) -> Ranges:  # fmt: skip
+    time_range = TimeRange(job, strategy.field, strategy.history, left[0][0], end)
+    return [(each.start, each.end) for each in plan_windows(run, time_range, most=_MOST_WINDOWS, least=least)]
+
+
+def _hand_over(run: RunContext, job: str, strategy: ReadStrategy, ranges: Ranges, end: datetime) -> None:
     row = {"run_id": run.id, "job": job, "field": strategy.field, "strategy": strategy.history}
     opened_at = run.server_clock.earliest_start()
     with run.store.writing() as connection:
         run.writer.note_counts(connection)
     run.store.hand_over(claims.add, [*ranges, (end, end)], **row, opened_at=opened_at)
     log.info("backfill.distributed", run=run.id, windows=len(ranges))
-    return len(ranges)
 
 
-def _within(
-    ranges: Iterable[tuple[datetime, datetime]], planned: list[tuple[datetime, datetime]]
-) -> Iterable[tuple[datetime, datetime]]:
+def _within(ranges: Ranges, planned: Ranges) -> Iterable[tuple[datetime, datetime]]:
     """Return the parts of the ranges, cut where planned windows begin."""
     for start, end in ranges:
         cuts = [start, *(begin for begin, _ in planned if start < begin < end), end]
@@ -186,13 +222,18 @@ def _is_sync_due(run: RunContext, claim: Claim) -> bool:
 
 def _finish(run: RunContext, claim: Claim) -> Ending:
     """Read what the other windows left, take the account, and end the run; plan again what is not covered yet."""
-    strategy, period = choose_strategy(run.capabilities.current), period_of(claim.job)
+    strategy = choose_strategy(run.capabilities.current)
+    period = Period(history_start(run, strategy.field)) if claim.job == FIRST else period_of(claim.job)
     assert period.since is not None  # noqa: S101 - the name of a job has it
     left = run.store.read(windows.uncovered, claim.job, strategy.field, period.since, claim.end)
     if left:
         row = {"run_id": run.id, "job": claim.job, "field": strategy.field, "strategy": strategy.history}
         run.store.write(claims.add, left, **row, opened_at=run.clock())
         return _release(run, claim, "windows are left")
+    if claim.job == FIRST:
+        with run.store.writing() as connection:
+            _end(run, connection, claim)
+        return Ending.RUN_ENDED
     try:
         if period.until is None or period.until > claim.end:
             time_range = TimeRange(claim.job, strategy.field, strategy.history, claim.end, period.until)
@@ -206,10 +247,14 @@ def _finish(run: RunContext, claim: Claim) -> Ending:
         take_account(run, is_full=is_full, again=True)
     with run.store.writing() as connection:
         windows.rename_job(connection, claim.source_id, claim.job, "backfill")  # the next one starts from the beginning
-        runs.close_windows(connection, [run.id])  # of a worker that died here
-        windows.drop(connection, claim.window_id)
-        _close(run, connection, state="finished", exit_code=outcome_of(run.counters), error=None)
+        _end(run, connection, claim)
     return Ending.RUN_ENDED
+
+
+def _end(run: RunContext, connection: Connection, claim: Claim) -> None:
+    runs.close_windows(connection, [run.id])  # of a worker that died here
+    windows.drop(connection, claim.window_id)
+    _close(run, connection, state="finished", exit_code=outcome_of(run.counters), error=None)
 
 
 def _release(run: RunContext, claim: Claim, reason: str) -> Ending:

@@ -16,7 +16,7 @@ from etl.jobs.pipeline.revert_names_after_server_restore import ShownVersions, r
 from etl.jobs.run.ensure_capabilities import has_beginning, history_start
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.verify import restart_verification, verify_due
-from etl.load.ledger import rejected_records, windows
+from etl.load.ledger import claims, rejected_records, windows
 from etl.logs import get_logger
 
 log = get_logger()
@@ -56,6 +56,8 @@ def sync(run: RunContext, *, full: bool = False, workers: int | None = None) -> 
 def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: int | None) -> None:
     """Read all of history, then what changed meanwhile; a first sync that was cut off goes on at its checkpoint."""
     require_plausible(run)
+    if job == "first":
+        run.store.write(claims.take_over, job, run.clock())
     start = history_start(run, strategy.field, look_before=job == "full")
     done = run.store.read(windows.progress, job, strategy.field, start) if job == "first" else None
     shown = ShownVersions() if job == "full" else None

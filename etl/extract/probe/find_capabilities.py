@@ -22,11 +22,15 @@ from etl.times import format_time
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """The result of a probe: the capabilities, the start of history by each field, and the number of requests."""
+    """The result of a probe: the capabilities, the start of history by each field, the number of requests.
+
+    ``total`` is how many tasks the server counts, None if it does not.
+    """
 
     capabilities: ServerCapabilities
     earliest: dict[Field, datetime]
     requests: int
+    total: int | None
 
 
 def probe(fetch: Fetch, known: ServerCapabilities) -> ProbeResult:
@@ -34,13 +38,14 @@ def probe(fetch: Fetch, known: ServerCapabilities) -> ProbeResult:
     session = ProbeSession(fetch, known)
     with suppress(OutOfRequests):
         _ask_all(session)
-    return ProbeResult(session.known, session.earliest, session.requests)
+    return ProbeResult(session.known, session.earliest, session.requests, session.total)
 
 
 def _ask_all(session: ProbeSession) -> None:
     first = first_page(session)
     if first is None or not first.records:
         return
+    session.total = first.total
     if session.holds_all:
         _note_beginnings(session, first)
     _learn_sorting(session, "updatedAt", "sort_updated", first)

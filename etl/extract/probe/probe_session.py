@@ -44,6 +44,7 @@ class ProbeSession:
     requests: int = 0
     tells_always: bool | None = None
     refusal: str = ""
+    total: int | None = None
     records: dict[str, Any] = field(default_factory=dict)
     earliest: dict[Field, datetime] = field(default_factory=dict)
 

@@ -36,7 +36,7 @@ log = get_logger()
 
 MOST_WORKERS = 8
 _NOTICEABLE = 0.05  # seconds: what an answer takes by itself, where nothing is far
-_PAGES = 5  # of a window, about, at least: its last page is not full
+PAGES = 5  # of a window, about, at least: its last page is not full
 _WINDOWS_EACH = 8  # of a worker, at most: some are full, others empty
 _LEAST_WINDOWS = 4  # for which it is worth it
 _PAGES_EACH = 2  # that a worker may be ahead
@@ -118,8 +118,8 @@ def plan_windows(run: RunContext, time_range: TimeRange, *, most: int, least: in
     if not run.server_clock.is_known:
         return []
     end = min(_end(run, time_range), run.server_clock.earliest_start()).replace(microsecond=0)
-    pages = most * _PAGES if total is None else total / max(1, capabilities.limit() - 1)
-    count = min(most, int(pages / _PAGES))
+    pages = most * PAGES if total is None else total / max(1, capabilities.limit() - 1)
+    count = min(most, int(pages / PAGES))
     if end <= time_range.start or count < least:
         return []
     size = max(timedelta(seconds=1), (end - time_range.start) / count)

@@ -19,7 +19,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from etl.errors import LockedError
 from etl.load.database.types import Moment
-from etl.load.ledger import windows
+from etl.load.ledger import runs, windows
 from etl.load.ledger.runs import DISTRIBUTED
 from etl.load.ledger.sources import is_source
 from etl.load.schema.ledger_tables import sources, sync_runs, sync_windows
@@ -199,6 +199,20 @@ def claimable_sources(connection: Connection) -> list[tuple[str, str, str]]:
     query = select(own.host, own.account_id, own.stream_id).distinct()
     query = query.join(sync_windows, _WINDOW.source_id == own.id).join(sync_runs, _RUN.id == _WINDOW.run_id)
     return [(row[0], row[1], row[2]) for row in connection.execute(query.where(_IS_CLAIMABLE))]
+
+
+def is_distributed(connection: Connection, source: tuple[str, str, str], job: str) -> bool:
+    """Tell whether workers read the windows of a source's job."""
+    mine = is_source(*source) & (_WINDOW.job == job) & (_RUN.state == DISTRIBUTED)
+    query = select(_RUN.id).join(sync_windows, _WINDOW.run_id == _RUN.id).join(sources, sources.c.id == _RUN.source_id)
+    return connection.execute(query.where(mine).limit(1)).first() is not None
+
+
+def take_over(connection: Connection, source_id: int, job: str, now: datetime) -> None:
+    """Take the windows of a job from the workers, whose run ends here."""
+    mine = (_RUN.source_id == source_id) & (_RUN.state == DISTRIBUTED)
+    query = select(_RUN.id).join(sync_windows, _WINDOW.run_id == _RUN.id).where(mine, _WINDOW.job == job).distinct()
+    runs.abandon(connection, connection.execute(query).scalars().all(), now)
 
 
 def distributed(connection: Connection, source_id: int) -> Distributed | None:

@@ -34,13 +34,7 @@ def begin(connection: Connection, source_id: int, command: str, *, settings: Map
     shares_lock = in_background if command in BACKGROUND else ~in_background
     dead = (sync_runs.c.source_id == source_id) & sync_runs.c.state.in_(_OPEN) & shares_lock
     ids = connection.execute(select(sync_runs.c.id).where(dead)).scalars().all()
-    if ids:
-        why = case(
-            (sync_runs.c.state == DISTRIBUTED, "another backfill took over"), else_="ended without closing its row"
-        )
-        values: dict[str, Any] = {"state": "abandoned", "finished_at": now, "error": why}
-        connection.execute(update(sync_runs).where(sync_runs.c.id.in_(ids)).values(**values))
-        close_windows(connection, ids)
+    abandon(connection, ids, now)
     values = {
         "source_id": source_id,
         "command": command,
@@ -53,6 +47,16 @@ def begin(connection: Connection, source_id: int, command: str, *, settings: Map
     if key is None:
         raise AssertionError
     return int(key[0])
+
+
+def abandon(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+    """Close the rows of dead runs, and of distributed ones from which another run takes over."""
+    if not ids:
+        return
+    why = case((sync_runs.c.state == DISTRIBUTED, "another run took over"), else_="ended without closing its row")
+    values = {"state": "abandoned", "finished_at": now, "error": why}
+    connection.execute(update(sync_runs).where(sync_runs.c.id.in_(ids)).values(**values))
+    close_windows(connection, ids)
 
 
 def require_owner(connection: Connection, run_id: int) -> None:
@@ -71,8 +75,9 @@ def require_owner(connection: Connection, run_id: int) -> None:
 
 
 def hand_over(connection: Connection, run_id: int) -> None:
-    """Leave a run's windows to workers; its row stays open until one of them has read the last window."""
-    connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(state=DISTRIBUTED))
+    """Leave a run's windows to workers, as a backfill; its row stays open until one has read the last window."""
+    values = {"state": DISTRIBUTED, "command": "backfill"}
+    connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(**values))
 
 
 def has_begun_since(connection: Connection, source_id: int, run_id: int) -> bool:

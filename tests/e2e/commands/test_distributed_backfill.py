@@ -318,7 +318,7 @@ def test_a_backfill_takes_over_from_the_workers(company, serve):
     done = company.command("backfill").wait()
     assert done.returncode == 0, done.stderr
     assert company.rows(BACKFILLS) == [("abandoned", None), ("finished", 0)]
-    assert company.rows("select error from sync_runs where id = 1") == [("another backfill took over",)]
+    assert company.rows("select error from sync_runs where id = 1") == [("another run took over",)]
     assert company.rows(OPEN) == [(0,)]
     company.assert_equal_to_servers()
 
