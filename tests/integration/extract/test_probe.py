@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +17,7 @@ from etl.extract.http.response_page import moment_of
 from etl.extract.http.retrying_client import Client, Endpoint
 from etl.extract.probe.find_capabilities import ProbeResult, probe
 from etl.extract.probe.probe_session import MOST_REQUESTS
-from etl.sandbox import Sandbox
+from etl.sandbox import Options, Sandbox
 
 DAY = timedelta(days=1)
 COMMON = {
@@ -35,20 +37,27 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def mid_minute() -> float:
+    return time.time() // 60 * 60 + 30.5
+
+
 @pytest.fixture
-def examine(sandbox) -> Iterator[Callable[..., tuple[ProbeResult, Sandbox, Client]]]:
-    """Start a sandbox and probe it: ``examine(cap=10)``, ``examine({"granularity": SECOND}, tasks=5)``."""
-    clients: list[Client] = []
+def examine() -> Iterator[Callable[..., tuple[ProbeResult, Sandbox, Client]]]:
+    """Start a sandbox and probe it: ``examine(cap=10)``, ``examine({"granularity": SECOND}, tasks=5)``.
 
-    def examined(known: dict[str, Any] | None = None, **options: Any) -> tuple[ProbeResult, Sandbox, Client]:
-        server = sandbox(**{"tasks": 400, **options})
-        probed, client = probe_server(server, ServerCapabilities(**(known or {})))
-        clients.append(client)
-        return probed, server, client
+    Where dates are cut, its clock shows the middle of the minute: a task in the last second of a minute tells less.
+    """
+    with ExitStack() as started:
 
-    yield examined
-    for client in clients:
-        client.close()
+        def examined(known: dict[str, Any] | None = None, **options: Any) -> tuple[ProbeResult, Sandbox, Client]:
+            given = Options(**{"tasks": 400, "requests_per_minute": 0, **options})
+            clock = mid_minute if "granularity" in options else time.time
+            server = started.enter_context(Sandbox(given, clock=clock))
+            probed, client = probe_server(server, ServerCapabilities(**(known or {})))
+            started.callback(client.close)
+            return probed, server, client
+
+        yield examined
 
 
 def probe_server(server: Sandbox, known: ServerCapabilities) -> tuple[ProbeResult, Client]:
