@@ -17,8 +17,9 @@ from etl.cli.notify.run_outcomes import Notifier
 from etl.cli.run_job_on_sources import Work, work_on_source
 from etl.cli.worker_windows import WindowWork
 from etl.errors import ConfigError, ExitCode
-from etl.jobs.distributed_backfill import FIRST, sync_with_workers
+from etl.jobs.distributed_backfill import FIRST
 from etl.jobs.schedule_sources import due_accounts, due_sources, make_broken_off_due
+from etl.jobs.sync import sync
 from etl.load.database.engine import reading
 from etl.load.ledger import claims, schedules
 from etl.stop_request import Terminated
@@ -49,7 +50,7 @@ class AccountSyncs(AbstractContextManager["AccountSyncs"]):
         self._engine = engine
         self._now = partial(schedules.now, engine)
         self._stop = stop
-        self._work = Work("sync", sync_with_workers)
+        self._work = Work("sync", partial(sync, is_shared=True))
         self._notifier = Notifier(settings, "sync", {stream for _, _, stream in loaded.names})
         self._builder = Builder(settings, engine, stop)
         for several in self._sources.values():  # now, because threads would make two budgets for one account

@@ -76,11 +76,11 @@ class WindowWork:
         try:
             with logs.bound(run=claim.run_id):
                 ending = work_on_claim(join_run(self._engine, spec, row, claim, clock=self._builder.clock), claim)
-                if ending is Ending.RUN_ENDED:
+                if ending is Ending.RUN_ENDED and claim.job == FIRST:  # the sync reads on
+                    with self._engine.begin() as connection:
+                        schedules.make_due(connection, source.identity, schedules.now(self._engine))
+                if ending in {Ending.RUN_ENDED, Ending.RUN_FAILED}:
                     self._tell(source, claim)
-                    if claim.job == FIRST:  # the sync reads on
-                        with self._engine.begin() as connection:
-                            schedules.make_due(connection, source.identity, schedules.now(self._engine))
                 return ending
         finally:
             self._at_work.discard(claim)

@@ -33,7 +33,6 @@ from etl.jobs.run.lifecycle import exit_code_of, outcome_of
 from etl.jobs.run.options import ADDED_UP
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.run.source_lease import share_lease
-from etl.jobs.sync import sync
 from etl.load.database.engine import reading
 from etl.load.ledger import claims, runs, schedules, sources, watermarks, windows
 from etl.load.ledger.claims import Claim
@@ -65,7 +64,8 @@ class Ending(StrEnum):
     LOST = "lost"
     """Another worker has claimed it, or the run has ended."""
     RUN_ENDED = "run_ended"
-    """It was the last one, or the run failed."""
+    """It was the last one."""
+    RUN_FAILED = "run_failed"
 
 
 def distribute(run: RunContext, period: Period, *, restart: bool = False) -> int:
@@ -84,39 +84,35 @@ def distribute(run: RunContext, period: Period, *, restart: bool = False) -> int
     until = min(period.until or run.server_clock.earliest_start(), run.server_clock.earliest_start())
     end = max(since, until.replace(microsecond=0))
     left = run.store.read(windows.uncovered, job, strategy.field, since, end)
-    planned = _plan(run, job, strategy, left, end, least=1) if left else []
+    planned = _plan(run, job, strategy, left[0][0], end, least=1) if left else []
     ranges = [*_within(left, planned)]
     _hand_over(run, job, strategy, ranges, end)
     return len(ranges)
 
 
-def sync_with_workers(run: RunContext) -> None:
-    """Sync; leave the windows of a large first sync to workers."""
-    run.capabilities.ensure_known()
-    if run.store.watermark() is not None or not _distribute_first(run):
-        sync(run)
-
-
-def _distribute_first(run: RunContext) -> bool:
-    """Plan the windows of history that are not read yet, and leave the run to workers; False if they are few."""
+def distribute_first(run: RunContext) -> bool:
+    """Plan the windows of a large history and leave the run to workers; False once any of it was read."""
     strategy, probed = choose_strategy(run.capabilities.current), run.capabilities.probed
     large = _LARGE * PAGES * run.capabilities.current.limit()
-    is_small = probed is not None and probed.total is not None and probed.total < large
-    if is_small or not run.server_clock.is_known:
+    is_large = probed is not None and probed.total is not None and probed.total >= large
+    if not is_large or not run.server_clock.is_known or run.store.read(windows.of_job, FIRST):
         return False
     start = history_start(run, strategy.field)
     end = max(start, run.server_clock.earliest_start().replace(microsecond=0))
-    left = run.store.read(windows.uncovered, FIRST, strategy.field, start, end)
-    planned = _plan(run, FIRST, strategy, left, end, least=_LARGE) if left else []
+    try:
+        planned = _plan(run, FIRST, strategy, start, end, least=_LARGE)
+    except (RefusedError, SlowAnswerError) as error:
+        log.warning("workers.not_used", reason=str(error))
+        return False
     if planned:
-        _hand_over(run, FIRST, strategy, [*_within(left, planned)], end)
+        _hand_over(run, FIRST, strategy, planned, end)
     return bool(planned)
 
 
 def _plan(
-    run: RunContext, job: str, strategy: ReadStrategy, left: Ranges, end: datetime, *, least: int
+    run: RunContext, job: str, strategy: ReadStrategy, start: datetime, end: datetime, *, least: int
 ) -> Ranges:  # fmt: skip
-    time_range = TimeRange(job, strategy.field, strategy.history, left[0][0], end)
+    time_range = TimeRange(job, strategy.field, strategy.history, start, end)
     return [(each.start, each.end) for each in plan_windows(run, time_range, most=_MOST_WINDOWS, least=least)]
 
 
@@ -228,7 +224,8 @@ def _finish(run: RunContext, claim: Claim) -> Ending:
     left = run.store.read(windows.uncovered, claim.job, strategy.field, period.since, claim.end)
     if left:
         row = {"run_id": run.id, "job": claim.job, "field": strategy.field, "strategy": strategy.history}
-        run.store.write(claims.add, left, **row, opened_at=run.clock())
+        opened_at = min(each.opened_at for each in run.store.read(windows.of_job, claim.job, run_id=run.id))
+        run.store.write(claims.add, left, **row, opened_at=opened_at)
         return _release(run, claim, "windows are left")
     if claim.job == FIRST:
         with run.store.writing() as connection:
@@ -279,7 +276,7 @@ def _fail(run: RunContext, claim: Claim, error: Exception) -> Ending:
         return Ending.LOST
     if not isinstance(error, EtlError):
         log.error("window.failed", window=claim.window_id, exc_info=error)
-    return Ending.RUN_ENDED
+    return Ending.RUN_FAILED
 
 
 def _close(

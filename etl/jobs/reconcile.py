@@ -148,8 +148,8 @@ def _read_window(run: RunContext, candidates: DeletionCandidates, window: Window
         here = candidates.keep(page)
         ids |= here
         unproven = unproven or candidates.unproven(page)
-        if not page.verified:
-            problem = page.reason
+        if not page.verified or (unproven and latest):
+            problem = page.reason or unproven
             candidates.clear(latest)  # the problem may be about the piece before
         if page.checkpoint is None:
             continue

@@ -22,10 +22,11 @@ from etl.logs import get_logger
 log = get_logger()
 
 
-def sync(run: RunContext, *, full: bool = False, workers: int | None = None) -> None:
+def sync(run: RunContext, *, full: bool = False, workers: int | None = None, is_shared: bool = False) -> None:
     """Read what is new or changed since the watermark, all of history at first or if ``full``, and store it.
 
-    ``workers`` read history; None is as many as the request budget keeps busy. Where the server behaves differently
+    ``workers`` read history; None is as many as the request budget keeps busy. If it ``is_shared``, the windows of a
+    large first sync are left to other processes, and the next sync reads on. Where the server behaves differently
     from its known capabilities, the run corrects them and goes on. Where it refuses to show all changes, the run reads
     all of history.
 
@@ -33,6 +34,11 @@ def sync(run: RunContext, *, full: bool = False, workers: int | None = None) -> 
         EtlError: as the client and the database raise it, or where the server contradicts itself.
     """
     run.capabilities.ensure_known()
+    if is_shared and run.store.watermark() is None:
+        from etl.jobs.distributed_backfill import distribute_first
+
+        if distribute_first(run):
+            return None
     while True:
         strategy = choose_strategy(run.capabilities.current)
         try:
@@ -56,8 +62,8 @@ def sync(run: RunContext, *, full: bool = False, workers: int | None = None) -> 
 def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: int | None) -> None:
     """Read all of history, then what changed meanwhile; a first sync that was cut off goes on at its checkpoint."""
     require_plausible(run)
-    if job == "first":
-        run.store.write(claims.take_over, job, run.clock())
+    if run.store.watermark() is None:
+        run.store.write(claims.take_over, "first", run.clock())
     start = history_start(run, strategy.field, look_before=job == "full")
     done = run.store.read(windows.progress, job, strategy.field, start) if job == "first" else None
     shown = ShownVersions() if job == "full" else None

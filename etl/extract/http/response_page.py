@@ -24,8 +24,8 @@ class Page:
 
     ``total`` counts all rows that match the query, not only those from ``skip`` on. The paging adds ``checkpoint``:
     once the page is stored, its window is complete up to there; None changes nothing. ``verified`` is False if rows
-    may be missing, and ``reason`` says why. ``is_withheld`` tells that places were asked for which the total counts,
-    and which the page does not show.
+    may be missing, and ``reason`` says why. ``is_withheld`` tells that a total counts rows of the window, up to here,
+    that no page showed.
     """
 
     records: list[Any]
@@ -63,9 +63,10 @@ class Page:
         """Return the date of each record, None if unreadable."""
         return self.updated if field == "updatedAt" else self.created
 
-    def covering(self, checkpoint: datetime, *, unverified: str = "") -> Page:
+    def covering(self, checkpoint: datetime, *, unverified: str = "", is_withheld: bool = False) -> Page:
         """Return this page with the ``checkpoint`` that it completes, and the reason if that is not proven."""
-        return replace(self, checkpoint=checkpoint, verified=not unverified, reason=unverified)
+        is_withheld = is_withheld or self.is_withheld
+        return replace(self, checkpoint=checkpoint, verified=not unverified, reason=unverified, is_withheld=is_withheld)
 
     def distinct(self) -> list[Any]:
         """Return the records without repeats; records without an id never count as repeats."""

@@ -21,9 +21,13 @@ _MOST_REPEATS = 2  # of a request that an empty page answered
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of a query's rows; ``unverified`` tells why it is not proven."""
+    """The end of a query's rows; ``unverified`` tells why it is not proven.
+
+    ``is_withheld`` tells that the total counts rows that no page showed, although every place was asked for.
+    """
 
     unverified: str = ""
+    is_withheld: bool = False
 
 
 def fetch_rows(fetch: Fetch, query: Query, capabilities: ServerCapabilities) -> tuple[Query, Page]:
@@ -33,8 +37,8 @@ def fetch_rows(fetch: Fetch, query: Query, capabilities: ServerCapabilities) -> 
     """
     first = query.skip
     query, page = _skip_empty(fetch, query, capabilities)
-    expected = min(page.total or 0, query.skip + rows_asked(query, page, capabilities)) - first
-    return query, replace(page, is_withheld=True) if len(page) < expected else page
+    is_withheld = not page.records and _counts_more(page, first)
+    return query, replace(page, is_withheld=True) if is_withheld else page
 
 
 def _skip_empty(fetch: Fetch, query: Query, capabilities: ServerCapabilities) -> tuple[Query, Page]:
@@ -71,19 +75,19 @@ def find_end(
     say so, it is believed or not.
     """
     if not page.records:
-        return End(page.reason)
+        return End(page.reason, page.is_withheld)
     is_full = capabilities.is_full(len(page))
     if page.is_last(query.skip):
         if page.has_more is False or not is_full:
             return End()
     elif page.has_more is False and not _counts_more(page, query.skip + rows_asked(query, page, capabilities)):
-        return End()  # the total counts rows that are withheld, and every place was asked for
+        return End(is_withheld=_counts_more(page, query.skip + len(page)))  # every place was asked for
     elif is_full or (believes_more and page.has_more is True and _counts_more(page, query.skip + len(page))):
         return None
     behind = replace(query, skip=query.skip + len(page))
     found, following = fetch_rows(fetch, behind, capabilities)
     if not following.records:
-        return End(following.reason)
+        return End(following.reason, following.is_withheld)
     is_repeated = found == behind and set(following.ids) == set(page.ids)
     return End() if is_repeated and _is_all_that_comes(fetch, query, page) else None
 

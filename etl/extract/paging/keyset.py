@@ -38,12 +38,14 @@ def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) 
         if anchor is not None:
             _check_ends(fetch, window, capabilities, page, (anchor, start))
         if expected is not None and page.total is not None and page.total < expected.total:
-            page = yield from expected.look_again(fetch, capabilities, query)
+            page, expected = yield from expected.look_again(fetch, capabilities, query)
             if not page.records:  # an empty page is no end by itself
                 query, page = fetch_rows(fetch, query, capabilities)
             _check(page, window, query, capabilities)
-        if (last_page := find_end(fetch, query, page, capabilities)) is not None:
-            yield page.covering(window.end, unverified=last_page.unverified)
+        if expected is not None and page.total is not None and page.total < expected.if_all_shown:
+            page = replace(page, is_withheld=True)
+        if (found := find_end(fetch, query, page, capabilities)) is not None:
+            yield page.covering(window.end, unverified=found.unverified, is_withheld=found.is_withheld)
             return
         last = _latest(moments(page, window.field), window.field)
         if window.stop_after is not None and last > window.stop_after():
@@ -67,13 +69,17 @@ def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) 
 
 
 class _Expectation:
-    """The least total that the next page must have: a smaller one means that rows left or were withheld."""
+    """The least total that the next page must have: a smaller one means that rows left or were withheld.
 
-    def __init__(self, window: Window, start: datetime, last: datetime, total: int) -> None:
+    ``if_all_shown`` is the total if the page before showed all rows up to its last one.
+    """
+
+    def __init__(self, window: Window, start: datetime, last: datetime, total: int, if_all_shown: int) -> None:
         self._window = window
         self._start = start
         self._last = last
         self.total = total
+        self.if_all_shown = if_all_shown
 
     @classmethod
     def after(
@@ -81,19 +87,23 @@ class _Expectation:
     ) -> _Expectation | None:
         if page.total is None or capabilities.ends_inclusive is not True:
             return None  # it is unknown which rows exactly the next request leaves out
-        return cls(window, start, last, page.total - _counted_before(page, window.field, last, capabilities))
+        if_all_shown = page.total - _shown_before(page, window.field, last)
+        return cls(window, start, last, if_all_shown - _withheld_at_most(page, capabilities), if_all_shown)
 
-    def look_again(self, fetch: Fetch, capabilities: ServerCapabilities, query: Query) -> Generator[Page, None, Page]:
+    def look_again(
+        self, fetch: Fetch, capabilities: ServerCapabilities, query: Query
+    ) -> Generator[Page, None, tuple[Page, _Expectation | None]]:
         """Read both pages again: either rows left, which explains the smaller total, or rows were withheld.
 
-        Yield the rows of both, and return the second page: the first answer to it may have been cut short.
+        Yield the rows of both, and return the second page and what the first one expects of it: the first answers may
+        have been cut short.
         """
         for _ in range(_MOST_SECOND_LOOKS):
             page, following = fetch(_query(self._window, capabilities, self._start)), fetch(query)
             yield Page(page.records + following.records)
-            before = _counted_before(page, self._window.field, self._last, capabilities)
-            if page.total is None or following.total is None or page.total - before <= following.total:
-                return following
+            expected = self.after(page, self._window, capabilities, self._start, self._last)
+            if expected is None or following.total is None or expected.total <= following.total:
+                return following, expected
         self._check_field(fetch, capabilities)
         evidence = f"rows are missing before {self._last}: the totals do not add up"
         raise CapabilityDriftError("ends_inclusive", answer=False, evidence=evidence)
@@ -154,10 +164,12 @@ def _query(window: Window, capabilities: ServerCapabilities, start: datetime) ->
     return replace(window_query(window, capabilities, start), sort_by=(window.field, "asc"))
 
 
-def _counted_before(page: Page, field: Field, moment: datetime, capabilities: ServerCapabilities) -> int:
-    """Return how many rows the total counts before a moment at most: a short page may withhold some."""
-    withheld = max(0, capabilities.limit() - len(page))
-    return withheld + sum(1 for value in moments(page, field) if value < moment)
+def _withheld_at_most(page: Page, capabilities: ServerCapabilities) -> int:
+    return max(0, capabilities.limit() - len(page))
+
+
+def _shown_before(page: Page, field: Field, moment: datetime) -> int:
+    return sum(1 for value in moments(page, field) if value < moment)
 
 
 def _instant(moment: datetime, capabilities: ServerCapabilities) -> datetime:

@@ -30,8 +30,8 @@ def read_split_windows(fetch: Fetch, window: Window, capabilities: ServerCapabil
         check_dates(page, window.field, query.start or start, query.end or end, capabilities)
         check_granularity(page, window.field, query.start or start, capabilities)
         # A halved window takes more requests than a look behind a short page.
-        if (last := find_end(fetch, query, page, capabilities, believes_more=False)) is not None:
-            yield page.covering(end, unverified=last.unverified)
+        if (found := find_end(fetch, query, page, capabilities, believes_more=False)) is not None:
+            yield page.covering(end, unverified=found.unverified, is_withheld=found.is_withheld)
             size = (end - start) * _growth(len(page), capabilities)
             start = end
         elif end - start > capabilities.smallest():

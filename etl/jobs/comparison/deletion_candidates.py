@@ -97,9 +97,13 @@ class DeletionCandidates:
         Where the account has hidden rows, they may be what is counted and not shown. A total of all tasks may ignore
         the dates.
         """
-        if page.is_withheld and not self.hidden and page.total != self.run.fetch.undated_total:
-            return f"a page showed {len(page)} rows, although {page.total} are counted"
-        return ""
+        if not page.is_withheld or page.total is None or self.hidden:
+            return ""
+        if self.run.fetch.undated_total is None:
+            self.run.fetch(Query(limit=1))
+        if page.total >= (self.run.fetch.undated_total or 0):
+            return ""
+        return f"the server counts {page.total} rows, of which pages did not show all"
 
     def lacks(self, start: datetime, end: datetime, present: Collection[str]) -> bool:
         """Tell whether some of the tasks in ``[start, end)`` are not among those that a reading of it found."""

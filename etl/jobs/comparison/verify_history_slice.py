@@ -73,6 +73,7 @@ class Slice(DeletionCandidates):
         """Read up to ``end`` or as far as it may go; return the checkpoint."""
         self._end, start, problem = end, self._begin, ""
         ids: set[str] = set()
+        latest: set[str] = set()
         window = Window(self.field, start, end)
         canary = self._canary(start)
         for page in READERS[self._strategy.history](self.run.fetch, window, self.run.capabilities.current):
@@ -81,12 +82,14 @@ class Slice(DeletionCandidates):
                 canary = None
             here = self.keep(replace(page, total=None))
             ids |= here
-            problem = problem or page.reason or self.unproven(page)
+            if reason := page.reason or self.unproven(page):
+                problem = problem or reason
+                self.clear(latest)  # it may be about the piece before
             if page.checkpoint is None:
                 continue
             reached = min(page.checkpoint, end)
             if not problem:
-                self.judge(start, reached, ids)
+                latest = self.judge(start, reached, ids)
             self._found.tasks += self.count(start, reached)
             start, problem, ids = reached, "", here
             if reached < end and not may_go_on():

@@ -60,7 +60,8 @@ def test_a_worker_killed_in_a_first_sync_loses_nothing(company, serve):
     assert_exact(company)
 
 
-def test_a_sync_by_hand_takes_over_a_first_sync(company, serve):
+@pytest.mark.parametrize("arguments", [["sync"], ["sync", "--full"]], ids=" ".join)
+def test_a_sync_by_hand_takes_over_a_first_sync(company, serve, arguments):
     server = serve(1, 1, tasks=3200, shape="eight", latency_ms=100)
     company.add(server)
     company.schedule()
@@ -70,7 +71,7 @@ def test_a_sync_by_hand_takes_over_a_first_sync(company, serve):
     read = company.rows("select count(*) from tasks")[0][0]
     server.configure(latency_ms=0)
     before = server.request_count
-    done = company.command("sync").wait()
+    done = company.command(*arguments).wait()
     assert done.returncode == 0, done.stderr
     assert company.rows(RUNS) == [("backfill", "abandoned", None), ("sync", "finished", 0)]
     assert company.rows("select error from sync_runs where id = 1") == [("another run took over",)]
@@ -79,8 +80,23 @@ def test_a_sync_by_hand_takes_over_a_first_sync(company, serve):
     assert server.request_count - before < 3200 / 49 + 12
 
 
-def test_a_small_first_sync_is_not_shared(company, serve):
-    servers = [serve(1, 1, tasks=400, shape="eight"), serve(2, 1, tasks=400, shape="eight")]
+def test_a_failed_first_sync_is_read_on_by_a_sync(company, serve):
+    server = serve(1, 1, tasks=3200, shape="eight", latency_ms=100)
+    company.add(server)
+    company.schedule()
+    company.start()
+    company.until("select count(*) > 500 from tasks", [(True,)])
+    server.configure(scope="missing")
+    company.until(RUNS, [("backfill", "failed", 4)])
+    server.configure(scope="granted", latency_ms=0)
+    company.make_due()
+    company.until(RUNS, [("backfill", "failed", 4), ("sync", "finished", 0)])
+    assert_exact(company)
+
+
+@pytest.mark.parametrize("options", [{"tasks": 400}, {"tasks": 100, "totals": "missing"}, {"tasks": 0}])
+def test_a_small_first_sync_is_not_shared(company, serve, options):
+    servers = [serve(account, 1, shape="eight", **options) for account in (1, 2)]
     for server in servers:
         company.add(server)
     assert company.command("sync", "--source", "source-0").wait().returncode == 0

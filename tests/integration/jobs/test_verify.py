@@ -285,3 +285,13 @@ def test_what_is_counted_and_not_shown_is_not_deleted(timed_sqlite, options):
 
 def live_on(mirrored: Mirror) -> set[str]:
     return {task["_id"] for task in mirrored.server.tasks()}
+
+
+@pytest.mark.parametrize("options", [{"short_pages": 1.0}, {"totals": "all"}, {"totals": "all", "sort": "ignored"}])
+def test_deletions_are_found_where_totals_tell_little(timed_sqlite, options):
+    mirrored = timed_sqlite(**options)
+    mirrored.sync()
+    gone = {task["_id"] for task in mirrored.server.tasks()[100:250:30]}
+    mirrored.server.remove(gone)
+    assert mirrored.work("verify", verify).exit_code == 0
+    assert {row[0] for row in mirrored.rows("select _id from tasks where deleted_at is not null")} == gone

@@ -46,7 +46,7 @@ def page(rows, *, more=None, total=None, first=0):
         pytest.param(page(2, more=False), None, End(), 0, id="hasMore false"),
         pytest.param(page(2, total=2), None, End(), 0, id="the total is reached"),
         pytest.param(page(2, more=True, total=9), None, None, 0, id="a short page, both tell more"),
-        pytest.param(page(2, more=False, total=4), None, End(), 0, id="withheld rows on the last page"),
+        pytest.param(page(2, more=False, total=4), None, End(is_withheld=True), 0, id="withheld rows on the last page"),
         pytest.param(page(5, total=5), page(0, total=5), End(), 1, id="a full page and only a total"),
         pytest.param(page(2, more=True), page(1, first=2), None, 1, id="a short page and only hasMore"),
         pytest.param(page(2), page(0), End(), 1, id="neither is told"),
@@ -75,7 +75,7 @@ def test_a_page_that_is_empty_once_is_asked_for_again():
 
 def test_a_short_page_that_both_call_unfinished_may_be_doubted():
     fetch = Pages(page(0, more=True, total=9))
-    assert find_end(fetch, QUERY, page(2, more=True, total=9), KNOWN, believes_more=False) == End()
+    assert find_end(fetch, QUERY, page(2, more=True, total=9), KNOWN, believes_more=False) == End(is_withheld=True)
     assert fetch.asked == [2, 2, 2, 7, 12, 10_012]  # on to the total, then far behind it
 
 
@@ -90,7 +90,7 @@ def test_empty_pages_without_end_are_unverified():
     query, found = fetch_rows(fetch, QUERY, KNOWN)
     assert not found.verified
     assert "although the server tells that more rows follow" in found.reason
-    assert find_end(fetch, query, found, KNOWN) == End(found.reason)
+    assert find_end(fetch, query, found, KNOWN) == End(found.reason, found.is_withheld)
 
 
 def test_a_refused_skip_leaves_the_end_unverified():
