@@ -25,7 +25,7 @@ from etl.load.ledger.sources import is_source
 from etl.load.schema.ledger_tables import sources, sync_runs, sync_windows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import timedelta
 
     from sqlalchemy import ColumnElement, Connection, Row
@@ -203,16 +203,18 @@ def claimable_sources(connection: Connection) -> list[tuple[str, str, str]]:
 
 def is_distributed(connection: Connection, source: tuple[str, str, str], job: str) -> bool:
     """Tell whether workers read the windows of a source's job."""
-    mine = is_source(*source) & (_WINDOW.job == job) & (_RUN.state == DISTRIBUTED)
-    query = select(_RUN.id).join(sync_windows, _WINDOW.run_id == _RUN.id).join(sources, sources.c.id == _RUN.source_id)
-    return connection.execute(query.where(mine).limit(1)).first() is not None
+    return bool(_distributed_runs(connection, is_source(*source), job))
 
 
 def take_over(connection: Connection, source_id: int, job: str, now: datetime) -> None:
     """Take the windows of a job from the workers, whose run ends here."""
-    mine = (_RUN.source_id == source_id) & (_RUN.state == DISTRIBUTED)
-    query = select(_RUN.id).join(sync_windows, _WINDOW.run_id == _RUN.id).where(mine, _WINDOW.job == job).distinct()
-    runs.abandon(connection, connection.execute(query).scalars().all(), now)
+    runs.abandon(connection, _distributed_runs(connection, sources.c.id == source_id, job), now)
+
+
+def _distributed_runs(connection: Connection, source: ColumnElement[bool], job: str) -> Sequence[int]:
+    mine = source & (_RUN.state == DISTRIBUTED) & (_WINDOW.job == job)
+    query = select(_RUN.id).join(sources, sources.c.id == _RUN.source_id).join(sync_windows, _WINDOW.run_id == _RUN.id)
+    return connection.execute(query.where(mine).distinct()).scalars().all()
 
 
 def distributed(connection: Connection, source_id: int) -> Distributed | None:

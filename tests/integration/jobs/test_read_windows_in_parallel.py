@@ -54,25 +54,23 @@ def test_a_backfill_by_many_workers_reads_all_of_its_period(mirror, sort):
     assert (outcome.exit_code, mirrored.differences()) == (0, NONE)
 
 
-def test_windows_without_a_task_are_finished(mirror):
+def crowded(mirror, created):
+    """Mirror a server on which all but ten tasks were created when ``created`` says, by their place."""
     mirrored = mirror(tasks=2000, shape="eight", window_field="createdAt", latency_ms=20.0)
-    late = [
-        {**task, "createdAt": f"2026-03-01T00:00:00.{place % 1000:03}Z"}
-        for place, task in enumerate(mirrored.server.tasks()[10:])
-    ]
-    mirrored.server.put(late)
+    crowd = enumerate(mirrored.server.tasks()[10:])
+    mirrored.server.put([{**task, "createdAt": created(place)} for place, task in crowd])
+    return mirrored
+
+
+def test_windows_without_a_task_are_finished(mirror):
+    mirrored = crowded(mirror, lambda place: f"2026-03-01T00:00:00.{place % 1000:03}Z")
     outcome = mirrored.work("sync", lambda run: sync(run, workers=4))
     assert (outcome.exit_code, mirrored.differences(), mirrored.gaps()) == (0, NONE, [])
     assert mirrored.rows("select distinct state from sync_windows where rows = 0 and job = 'first'") == [("verified",)]
 
 
 def test_a_window_with_nearly_all_is_shared_by_idle_workers(mirror):
-    mirrored = mirror(tasks=2000, shape="eight", window_field="createdAt", latency_ms=20.0)
-    crowd = [
-        {**task, "createdAt": f"2026-03-01T{place // 60 % 24:02}:{place % 60:02}:00.{place % 1000:03}Z"}
-        for place, task in enumerate(mirrored.server.tasks()[10:])
-    ]
-    mirrored.server.put(crowd)
+    mirrored = crowded(mirror, lambda place: f"2026-03-01T{place // 60 % 24:02}:{place % 60:02}:00.{place % 1000:03}Z")
     outcome = mirrored.work("sync", lambda run: sync(run, workers=4))
     (begun,) = [event["windows"] for event in outcome.log if event["event"] == "workers.started"]
     assert (outcome.exit_code, mirrored.differences(), mirrored.gaps(), mirrored.value(OPEN)) == (0, NONE, [], 0)
