@@ -70,6 +70,12 @@ def execute(mirror: Mirror, *statements: str) -> None:
     engine.dispose()
 
 
+def midnight(mirror: Mirror, day: str) -> str:
+    """The beginning of a day in the database's SQL."""
+    zone = "" if "sqlite" in mirror.database_url else "+00"
+    return f"'{day} 00:00:00.000{zone}'"
+
+
 def test_tells_the_row_the_history_the_run_and_the_windows(why, mirror):
     mirror.server.put([{**TASK, "status": DONE, "updatedAt": "2025-06-01T00:00:00.000Z"}])
     mirror.sync(full=True)
@@ -101,8 +107,7 @@ def test_lists_the_tasks_of_a_case(why, asked):
 
 
 def test_says_that_a_task_is_gone_and_how_to_ask_the_server(why, mirror):
-    zone = "" if "sqlite" in mirror.database_url else "+00"
-    execute(mirror, f"update tasks set deleted_at = '2025-07-01 00:00:00.000{zone}' where _id = 'ti-mine'")
+    execute(mirror, f"update tasks set deleted_at = {midnight(mirror, '2025-07-01')} where _id = 'ti-mine'")
     assert why("ti-mine").stdout.startswith("ti-mine is here, and is gone from the server.")
     told = hints(why, "ti-mine")
     assert "ti-mine" in told["ti-mine was found gone from the server at 2025-07-01T00:00:00.000Z"]
@@ -138,7 +143,9 @@ def test_names_a_gap_and_the_backfill_that_closes_it(why, mirror):
 
 
 def test_takes_a_window_for_verified_that_was_read_again(why, mirror):
-    execute(mirror, "update sync_windows set state = 'unverified' where id = 1")
+    # Two syncs of one second may end at the same time, or the second one a little earlier: the server's time is cut.
+    ended = midnight(mirror, "2025-06-01")
+    execute(mirror, f"update sync_windows set state = 'unverified', end_at = {ended} where id = 1")
     assert any("not proved complete" in reason for reason in hints(why, "ti-nobody"))
     mirror.sync(full=True)
     assert not any("not proved complete" in reason for reason in hints(why, "ti-nobody"))
