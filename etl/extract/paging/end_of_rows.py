@@ -81,7 +81,7 @@ def find_end(
         if page.has_more is False or not is_full:
             return End()
     elif page.has_more is False and not _counts_more(page, query.skip + rows_asked(query, page, capabilities)):
-        return End(is_withheld=_counts_more(page, query.skip + len(page)))  # every place was asked for
+        return End(is_withheld=True)  # every place was asked for, and the total counts more than came
     elif is_full or (believes_more and page.has_more is True and _counts_more(page, query.skip + len(page))):
         return None
     behind = replace(query, skip=query.skip + len(page))

@@ -79,13 +79,9 @@ def drop(connection: Connection, window_id: int) -> None:
     connection.execute(delete(sync_windows).where(sync_windows.c.id == window_id))
 
 
-def of_job(
-    connection: Connection, source_id: int, job: str, *, since: datetime | None = None, run_id: int | None = None
-) -> Sequence[WindowRow]:
+def of_job(connection: Connection, source_id: int, job: str, *, run_id: int | None = None) -> Sequence[WindowRow]:
     """Return the windows of a job on a source, earliest first."""
     mine = (_WINDOW.source_id == source_id) & (_WINDOW.job == job)
-    if since is not None:
-        mine &= _WINDOW.opened_at >= since
     if run_id is not None:
         mine &= _WINDOW.run_id == run_id
     return rows(connection, mine)

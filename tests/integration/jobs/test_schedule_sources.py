@@ -85,7 +85,7 @@ def test_an_account_is_busy_while_a_sync_is_due_or_at_work(engine):
     change(engine, 1, next_due_at=NOW)
     assert is_busy(engine)
     assert not is_busy(engine, account="a-2")
-    for hours, busy in ((23, True), (25, False)):  # the latter is that of a source that nobody syncs any more
+    for hours, busy in ((23, True), (24, False)):  # the latter is that of a source that nobody syncs any more
         change(engine, 1, next_due_at=NOW - 60 * hours * MINUTE)
         assert is_busy(engine) is busy
     change(engine, 1, paused=True, next_due_at=NOW)
@@ -95,7 +95,7 @@ def test_an_account_is_busy_while_a_sync_is_due_or_at_work(engine):
     for state, command, hours, busy in (
         ("finished", "sync", 0, False),
         ("running", "backfill", 0, False),
-        ("running", "sync", 25, False),
+        ("running", "sync", 24, False),
         ("running", "sync", 23, True),
     ):
         run = {"state": state, "command": command, "started_at": NOW - 60 * hours * MINUTE}

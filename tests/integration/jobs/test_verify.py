@@ -269,6 +269,21 @@ def test_a_restored_task_is_told_as_restored(timed_sqlite):
     assert (first, second) == ([{"deleted": 1}], [{"restored": 1}])
 
 
+@pytest.mark.parametrize(("options", "kind"), [(SERVERS["unresolved"], "changed since"), ({}, "backdated")])
+def test_a_change_before_the_watermark_is_explained(timed_sqlite, options, kind):
+    """Where nothing sorts, a sync does not see what changes in a closed task. Elsewhere it was dated back."""
+    mirrored = timed_sqlite(**options)
+    mirrored.sync()
+    closed = next(task for task in mirrored.server.tasks() if task["status"]["statusCategory"] == "closed")
+    moment = mirrored.clock.now() + timedelta(hours=1)
+    mirrored.clock.moment += timedelta(hours=2)
+    mirrored.sync()
+    mirrored.server.put([{**closed, "name": "late", "updatedAt": format_time(moment)}])
+    told = []
+    mirrored.work("verify", lambda run: told.append(verify(run)["verify"]["differences"]))
+    assert told == [{kind: 1}]
+
+
 @pytest.mark.parametrize("options", SERVERS.values(), ids=SERVERS)
 def test_what_is_counted_and_not_shown_is_not_deleted(timed_sqlite, options):
     mirrored = timed_sqlite(**options)

@@ -56,6 +56,20 @@ def window(database: Database, window_id: int) -> Mapping[str, Any]:
         return connection.execute(select(sync_windows).where(sync_windows.c.id == window_id)).mappings().one()
 
 
+def test_what_a_job_left_uncovered_is_told(database: Database) -> None:
+    run_id = begin(database)
+    for start, reached in ((0, 10), (5, 15), (20, 20), (30, 40)):  # the third one was opened and committed nothing
+        with database.engine.begin() as connection:
+            windows.open_window(
+                connection, source_id=database.source_id, run_id=run_id, job="backfill", field="createdAt",
+                start=minute(start), end=minute(60), checkpoint_at=minute(reached), strategy="keyset", opened_at=NOW,
+            )  # fmt: skip
+    for end, left in ((60, [(15, 30), (40, 60)]), (25, [(15, 25)]), (10, [])):
+        with reading(database.engine) as connection:
+            found = windows.uncovered(connection, database.source_id, "backfill", "createdAt", minute(0), minute(end))
+        assert found == [(minute(start), minute(until)) for start, until in left]
+
+
 def test_a_run_begins_with_no_counts_and_its_settings(database: Database) -> None:
     run_id = begin(database, overlap="5m", client_secret="***", start=None)
     found = row(database, run_id)

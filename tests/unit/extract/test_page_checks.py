@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from etl.extract.capabilities import CapabilityDriftError, ServerCapabilities
+from etl.extract.capabilities import MILLISECOND, SECOND, CapabilityDriftError, ServerCapabilities
 from etl.extract.http.response_page import Page
-from etl.extract.paging.page_checks import check_dates
+from etl.extract.paging.page_checks import check_dates, check_granularity
 from etl.times import format_time
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -40,6 +40,14 @@ def test_rows_outside_the_dates_tell_the_filtered_field(days, answer):
     with pytest.raises(CapabilityDriftError) as drift:
         check_dates(page(*days), "updatedAt", START, START + HOUR, ServerCapabilities())
     assert (drift.value.question, drift.value.answer) == ("window_field", answer)
+
+
+def test_a_row_of_the_same_second_tells_that_dates_are_cut():
+    begin = START + timedelta(milliseconds=500)
+    with pytest.raises(CapabilityDriftError) as drift:
+        check_granularity(page((0, 0)), "updatedAt", begin, ServerCapabilities(granularity=MILLISECOND))
+    assert (drift.value.question, drift.value.answer) == ("granularity", SECOND)
+    check_granularity(page((0, 1)), "updatedAt", begin, ServerCapabilities(granularity=MILLISECOND))
 
 
 def test_a_few_odd_rows_prove_nothing():

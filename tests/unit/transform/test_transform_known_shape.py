@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from random import Random
 
 import orjson
@@ -81,6 +82,17 @@ def test_odd_values_of_fields_give_the_same_rows(record: dict, data: st.DataObje
         st.dictionaries(st.sampled_from(["d", "D", "fd-1", "e"]), st.dictionaries(names, odd, max_size=4))
     )
     assert_same(record | {"fields": fields} | keyed)
+
+
+@pytest.mark.parametrize(("value", "month"), [("2025-06-01", 6), ("", 7), (None, 7), ("soon", 7), (0, 7)])
+def test_the_due_date_of_a_field_gives_the_same_rows(value: object, month: int) -> None:
+    eta = {"_id": "fd-1", "displayName": "ETA", "selectedValue": value}
+    due = {"_id": "fd-2", "displayName": "Due Date", "selectedValue": "2025-07-01"}
+    record = {"_id": "ti-1", "fields": [eta, due]}
+    typed, _ = both(record)
+    assert typed is not None
+    assert typed.task["due_at"] == datetime(2025, month, 1, tzinfo=UTC)
+    assert_same(record)
 
 
 def test_the_text_stays_as_it_came() -> None:
