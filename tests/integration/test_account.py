@@ -294,6 +294,20 @@ def test_a_new_deletion_hides_no_missing_task(mirror, field):
     assert mirrored.sync().requests == 1
 
 
+@by_field
+def test_a_deletion_beside_known_ones_hides_no_task(mirror, field):
+    mirrored = mirror(window_field=field, tasks=1500)
+    mirrored.sync()
+    ids = [task["_id"] for task in mirrored.server.tasks()[300:1300:100]]
+    mirrored.server.remove(ids[:4])
+    assert mirrored.sync().exit_code == 0
+    mirrored.server.remove(ids[4:6])
+    import_old(mirrored, 1200)
+    assert (mirrored.sync().exit_code, mirrored.differences().missing) == (0, set())
+    mirrored.server.remove([task["_id"] for task in mirrored.server.tasks()[50:1450:50]])
+    assert mirrored.sync().requests <= 2  # so many deletions wait for reconcile
+
+
 def test_a_deleted_task_that_returns_makes_no_alarm(mirror):
     mirrored = mirror(tasks=1500)
     mirrored.sync()

@@ -10,10 +10,12 @@ import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import text
 
+from etl.jobs.diagnostics.check_database import check_file
 from etl.load.database.engine import open_engine
 from etl.load.database.locks import held, named_lock
 from tests.e2e.terminal import on_terminal
@@ -63,6 +65,16 @@ def test_the_free_space_is_told_in_gibibytes(found, tmp_path):
     detail = found()[1]["disk"][1]
     told, unit, *_ = detail.split()
     assert (float(told), unit) == (pytest.approx(shutil.disk_usage(tmp_path).free / 2**30, rel=0.2, abs=0.1), "GiB")
+
+
+@pytest.mark.parametrize(
+    ("free", "state"),
+    [(2**30, "ok"), (2**30 - 1, "warning"), (100 * 2**20, "warning"), (100 * 2**20 - 1, "failed")],
+)
+def test_little_free_space_is_warned_of(monkeypatch, tmp_path, free, state):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    *_, room = check_file(tmp_path / "kore-etl.db")
+    assert (room.what, room.state) == ("disk", state)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +147,12 @@ def test_a_database_that_is_not_there_yet_is_not_made(run_cli, settings, tmp_pat
     assert done.returncode == 0
     assert "does not exist yet; the first sync creates it" in done.stdout
     assert not (tmp_path / "new.db").exists()
+
+
+def test_a_database_without_tables_is_warned_of(found, tmp_path):
+    (tmp_path / "empty.db").touch()
+    code, lines = found(KORE_ETL_DATABASE_URL=f"sqlite:///{tmp_path}/empty.db")
+    assert (code, lines["tables"]) == (0, ("warning", "none yet", "the next sync makes them"))
 
 
 def test_a_read_only_database_fails(run_cli, settings, postgres_url):

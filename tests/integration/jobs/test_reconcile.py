@@ -212,6 +212,16 @@ def test_nothing_is_marked_wrongly_where_totals_lie(sqlite_mirror, totals, has_m
     assert (is_done, mirrored.marked()) in [(False, set()), (totals == "high", gone)]
 
 
+def test_tasks_beyond_the_total_are_told(sqlite_mirror):
+    mirrored = sqlite_mirror(tasks=300, totals="low")
+    mirrored.sync()
+    mirrored.server.change(delete=10)
+    outcome = mirrored.reconcile(deep=True, force=True)
+    total = mirrored.value("select server_total from sync_runs where server_total is not null order by id desc limit 1")
+    (left,) = [event["tasks"] for event in outcome.log if event["event"] == "reconcile.left"]
+    assert (outcome.exit_code, len(mirrored.marked()), left) == (3, 10, 290 - total)
+
+
 @pytest.mark.parametrize("totals", variants(LIES))
 @pytest.mark.parametrize("has_more", ["present", "missing", "always_true"])
 def test_deep_marks_nothing_that_is_there_where_totals_lie(sqlite_mirror, totals, has_more):

@@ -112,6 +112,13 @@ def test_what_the_ledger_tells_stays(database: Database) -> None:
     assert told() == before
 
 
+def test_a_total_that_may_be_capped_proves_no_surplus(database: Database) -> None:
+    put(database, 0, server_total=20, stored_live=25)
+    with reading(database.engine) as connection:
+        told = [runs.last_surplus(connection, database.source_id, at_least=total) for total in (19, 20, 21)]
+    assert told == [5, None, None]
+
+
 def test_a_row_of_several_runs_counts_as_several(database: Database) -> None:
     with database.engine.begin() as connection:
         connection.execute(update(sync_runs).values(state="failed"))
