@@ -83,6 +83,10 @@ def test_only_quiet_syncs_of_one_account_roll_up(database: Database) -> None:
     other = database.another_source("s-2")
     loud = [
         *(put(database, 1, **{name: 1}) for name in ("inserted", "updated", "mended")),
+        *(
+            put(database, 1, **dict.fromkeys(names, 1))
+            for names in 2 * (("inserted", "updated"), ("inserted", "mended"))
+        ),
         put(database, 2, exit_code=3, missing=1),
         put(database, 3, state="failed", exit_code=5, server_total=3),
         put(database, 4, command="backfill"),

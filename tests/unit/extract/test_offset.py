@@ -30,3 +30,19 @@ def test_a_row_withheld_from_one_pass_is_read_by_the_next(total):
     assert {key for page in pages for key in page.ids} == {*rows}
     assert (pages[-1].checkpoint, pages[-1].verified) == (THEN, True)
     assert asked.count(0) == (2 if total else 1)
+
+
+def test_a_read_ends_although_tasks_come_as_fast():
+    """Each request finds as many new rows before the others as the page before it moved on."""
+    rows, requests, limit = [f"old {n}" for n in range(60)], 0, 30
+
+    def fetch(query):
+        nonlocal requests
+        requests += 1
+        assert requests < 1000
+        rows[:0] = [f"new {requests} {n}" for n in range(limit - 1)]
+        return Page([{"_id": key} for key in rows[query.skip :][:limit]], limit, has_more=True)
+
+    *_, last = read_by_offset(fetch, Query(limit=limit), ServerCapabilities(page_rows=limit), THEN)
+    assert "tasks come as fast as they are read" in last.reason
+    assert not last.verified
