@@ -10,7 +10,7 @@ from etl.extract.http.response_page import Page
 from etl.jobs.backfill import Period, backfill
 from etl.jobs.reconcile import reconcile
 from etl.jobs.sync import sync
-from etl.times import format_time, parse_time
+from etl.times import format_time, now, parse_time
 from tests.integration.mirror import NONE, Differences, Mirror
 
 TASKS = 400
@@ -285,6 +285,17 @@ def test_news_behind_the_longest_range_need_no_clock(mirror, options):
     mirrored.sync()
     if options.get("window_field") == "updatedAt":
         assert mirrored.differences() == NONE
+
+
+def test_a_task_that_was_closed_since_is_read_by_its_creation(sandbox, migrated_url):
+    """Where nothing sorts, the server shows the unresolved tasks alone; verification is off."""
+    mirrored = Mirror(sandbox(tasks=300, shape="eight", sort="ignored"), migrated_url, verify_within="0")
+    mirrored.sync()
+    tasks = mirrored.server.tasks()
+    closed = next(task["status"] for task in tasks if task["status"]["statusCategory"] == "closed")
+    left = [task for task in tasks if task["status"]["statusCategory"] == "open"][:3]
+    mirrored.server.put([{**task, "status": closed, "updatedAt": format_time(now())} for task in left])
+    assert_exact(mirrored, mirrored.sync(), what="sync")
 
 
 @variants(NEEDS_FULL)

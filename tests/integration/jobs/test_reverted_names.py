@@ -51,6 +51,10 @@ def test_a_full_sync_takes_a_rename_back(mirror, shown_by):
     assert mirror.server.tasks()[0]["_id"] in mirror.stored()
 
 
+def test_without_a_rename_no_record_is_looked_at_again(mirror):
+    assert not [event for event in mirror.sync(full=True).log if event["event"] == "names.reverted"]
+
+
 @pytest.mark.parametrize("requests", [0, 1], ids=["from the beginning", "from the middle"])
 def test_verification_takes_a_rename_back(mirror, requests):
     before = names(mirror)

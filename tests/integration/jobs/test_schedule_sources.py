@@ -142,6 +142,13 @@ def test_an_interval_that_the_budget_cannot_carry_is_refused(engine):
     put(engine, 2, every=timedelta(seconds=8), rate=1.0)  # its own old interval does not count
 
 
+def test_a_rate_that_only_rounding_exceeds_is_accepted(engine):
+    """Two requests at 2 / 3.0000002 a second take a little more than three seconds: no reason for a fourth one."""
+    put(engine, 0, every=timedelta(seconds=3), rate=2 / 3.0000002)
+    with pytest.raises(ConfigError, match="accepted: 4s or longer"):
+        put(engine, 1, every=timedelta(seconds=3), rate=2 / 3.000002, account="a-2")
+
+
 def test_what_the_latest_syncs_took_decides(engine):
     put(engine, 0)
     run = {"source_id": 1, "command": "sync", "state": "finished", "started_at": NOW, "version": "1", "settings": "{}"}
