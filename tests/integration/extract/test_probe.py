@@ -33,25 +33,21 @@ COMMON = {
 }
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-def mid_minute() -> float:
-    return time.time() // 60 * 60 + 30.5
+def noon() -> float:
+    return time.time() // 86400 * 86400 + 43230.5
 
 
 @pytest.fixture
 def examine() -> Iterator[Callable[..., tuple[ProbeResult, Sandbox, Client]]]:
     """Start a sandbox and probe it: ``examine(cap=10)``, ``examine({"granularity": SECOND}, tasks=5)``.
 
-    Where dates are cut, its clock shows the middle of the minute: a task in the last second of a minute tells less.
+    Where dates are cut, its clock shows noon: a task in the last second, minute or hour of a longer unit tells less.
     """
     with ExitStack() as started:
 
         def examined(known: dict[str, Any] | None = None, **options: Any) -> tuple[ProbeResult, Sandbox, Client]:
             given = Options(**{"tasks": 400, "requests_per_minute": 0, **options})
-            clock = mid_minute if "granularity" in options else time.time
+            clock = noon if "granularity" in options else time.time
             server = started.enter_context(Sandbox(given, clock=clock))
             probed, client = probe_server(server, ServerCapabilities(**(known or {})))
             started.callback(client.close)
@@ -61,10 +57,10 @@ def examine() -> Iterator[Callable[..., tuple[ProbeResult, Sandbox, Client]]]:
 
 
 def probe_server(server: Sandbox, known: ServerCapabilities) -> tuple[ProbeResult, Client]:
-    options = server.options
+    options, clock = server.options, lambda: datetime.fromtimestamp(server.now(), UTC)
     identity = Identity(client_id=options.client_id, secret=options.client_secret)
     endpoint = Endpoint(base_url=server.url, account_id=options.account_id, stream_id=options.stream_id)
-    client = Client(endpoint, Token(identity, now), RateLimiter(6000), clock=now, sleep=lambda _seconds: None)
+    client = Client(endpoint, Token(identity, clock), RateLimiter(6000), clock=clock, sleep=lambda _seconds: None)
     return probe(client.fetch, known), client
 
 
