@@ -49,18 +49,23 @@ def examine() -> Iterator[Callable[..., tuple[ProbeResult, Sandbox, Client]]]:
             given = Options(**{"tasks": 400, "requests_per_minute": 0, **options})
             clock = noon if "granularity" in options else time.time
             server = started.enter_context(Sandbox(given, clock=clock))
-            probed, client = probe_server(server, ServerCapabilities(**(known or {})))
+            probed, client = probe_server(server, ServerCapabilities(**(known or {})), clock)
             started.callback(client.close)
             return probed, server, client
 
         yield examined
 
 
-def probe_server(server: Sandbox, known: ServerCapabilities) -> tuple[ProbeResult, Client]:
-    options, clock = server.options, lambda: datetime.fromtimestamp(server.now(), UTC)
+def probe_server(
+    server: Sandbox, known: ServerCapabilities, clock: Callable[[], float] = time.time
+) -> tuple[ProbeResult, Client]:
+    def now() -> datetime:
+        return datetime.fromtimestamp(clock(), UTC)
+
+    options = server.options
     identity = Identity(client_id=options.client_id, secret=options.client_secret)
     endpoint = Endpoint(base_url=server.url, account_id=options.account_id, stream_id=options.stream_id)
-    client = Client(endpoint, Token(identity, clock), RateLimiter(6000), clock=clock, sleep=lambda _seconds: None)
+    client = Client(endpoint, Token(identity, now), RateLimiter(6000), clock=now, sleep=lambda _seconds: None)
     return probe(client.fetch, known), client
 
 
