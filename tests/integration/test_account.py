@@ -305,7 +305,7 @@ def test_a_deletion_beside_known_ones_hides_no_task(mirror, field):
     import_old(mirrored, 1200)
     assert (mirrored.sync().exit_code, mirrored.differences().missing) == (0, set())
     mirrored.server.remove([task["_id"] for task in mirrored.server.tasks()[50:1450:50]])
-    assert mirrored.sync().requests <= 2  # so many deletions wait for reconcile
+    assert mirrored.sync().requests <= 2  # more deletions than a search tells apart wait for reconcile
 
 
 def test_a_deleted_task_that_returns_makes_no_alarm(mirror):

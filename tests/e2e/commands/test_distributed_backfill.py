@@ -172,7 +172,8 @@ def test_a_worker_that_stood_still_stores_nothing_late(company, serve):
     stopped.send_signal(signal.SIGCONT)
     log = company.stop(stopped)
     events = [each["event"] for each in log if each["event"].startswith("window.")]
-    assert (events[-1], set(events) <= {"window.failed", "window.lost"}) == ("window.lost", True)
+    # Another of its threads may fail to claim a window, because its session was ended.
+    assert [event for event in events if event != "window.failed"] == ["window.lost"]
     assert_exact(company)
     assert sum(read_windows(company.stop(other)).values()) == 1
 

@@ -38,11 +38,11 @@ def finish(database: Database, run_id: int, *, state: str = "finished", exit_cod
         runs.finish(connection, run_id, state=state, exit_code=exit_code, **values)
 
 
-def open_window(database: Database, run_id: int) -> int:
+def open_window(database: Database, run_id: int, *, start: float = 0, reached: float = 0) -> int:
     with database.engine.begin() as connection:
         return windows.open_window(
             connection, source_id=database.source_id, run_id=run_id, job="first", field="updatedAt",
-            start=NOW, end=minute(60), strategy="keyset", opened_at=NOW,
+            start=minute(start), end=minute(60), checkpoint_at=minute(reached), strategy="keyset", opened_at=NOW,
         )  # fmt: skip
 
 
@@ -59,14 +59,10 @@ def window(database: Database, window_id: int) -> Mapping[str, Any]:
 def test_what_a_job_left_uncovered_is_told(database: Database) -> None:
     run_id = begin(database)
     for start, reached in ((0, 10), (5, 15), (20, 20), (30, 40)):  # the third one was opened and committed nothing
-        with database.engine.begin() as connection:
-            windows.open_window(
-                connection, source_id=database.source_id, run_id=run_id, job="backfill", field="createdAt",
-                start=minute(start), end=minute(60), checkpoint_at=minute(reached), strategy="keyset", opened_at=NOW,
-            )  # fmt: skip
+        open_window(database, run_id, start=start, reached=reached)
     for end, left in ((60, [(15, 30), (40, 60)]), (25, [(15, 25)]), (10, [])):
         with reading(database.engine) as connection:
-            found = windows.uncovered(connection, database.source_id, "backfill", "createdAt", minute(0), minute(end))
+            found = windows.uncovered(connection, database.source_id, "first", "updatedAt", minute(0), minute(end))
         assert found == [(minute(start), minute(until)) for start, until in left]
 
 
