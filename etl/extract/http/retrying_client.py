@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from etl.extract.http.rate_limiter import RateLimiter
 
 _LEAST_WAIT = 0.5  # seconds
+_LEAST_LEFT = 1.0  # seconds for a last try: with less its own end would hide why the others failed
 _KNOCK = 20.0  # seconds
 _SPARE = 0.9  # of the budget: up to here requests are left for what is not urgent
 _FIRST_TRIES = 3  # to connect to a server that has not answered yet
@@ -284,7 +285,7 @@ class _Patience(stop_base):
             self._may_ask_for_less and isinstance(error, TooLargeAnswerError)
         )
         self._excessive = self._excessive + 1 if is_excessive else 0
-        return self._excessive >= _EXCESSIVE_ANSWERS or retry_state.upcoming_sleep >= self.left()
+        return self._excessive >= _EXCESSIVE_ANSWERS or retry_state.upcoming_sleep > self.left() - _LEAST_LEFT
 
     def left(self) -> float:
         """Return the seconds that are left."""
