@@ -23,6 +23,8 @@ except SystemExit as end:
 NEVER_IN_A_QUIET_SYNC = {
     *("alembic", "hypothesis", "logging.handlers", "multiprocessing", "prometheus_client"),
     *(
+        "cryptography",
+        "jwt",
         "pyarrow",
         "rich",
         "tomli_w",
@@ -33,7 +35,7 @@ NEVER_IN_A_QUIET_SYNC = {
     ),
 }
 NEVER_AT_ONCE = NEVER_IN_A_QUIET_SYNC | {
-    *("asyncio", "cryptography", "email", "http", "jwt", "orjson", "pydantic", "requests", "sqlalchemy", "ssl"),
+    *("asyncio", "email", "http", "orjson", "pydantic", "requests", "sqlalchemy", "ssl"),
     *("structlog", "tenacity", "tomllib", "urllib3", "etl.extract", "etl.jobs", "etl.load", "etl.settings"),
 }
 

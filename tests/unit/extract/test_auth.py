@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -79,6 +80,13 @@ class TestSignature:
         text = token(algorithm=algorithm).text()
         assert jwt.get_unverified_header(text) == {"alg": algorithm, "typ": "JWT"}
         assert jwt.decode(text, SECRET, algorithms=[algorithm], options={"verify_exp": False, "verify_iat": False})
+
+    @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+    @pytest.mark.parametrize("secret", [SECRET, "x", "ü" * 200, "y" * 129])
+    def test_a_library_signs_the_same_text_with_a_secret(self, token, algorithm, secret):
+        text = token(algorithm=algorithm, secret=secret, jti=True).text()
+        with warnings.catch_warnings(action="ignore"):
+            assert text == jwt.encode(claims(text), secret, algorithm=algorithm)
 
     @pytest.mark.parametrize("algorithm", ["RS256", "RS512", "PS256"])
     def test_a_private_key_signs(self, token, algorithm, rsa_pem):
