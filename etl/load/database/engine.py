@@ -66,15 +66,11 @@ def open_engine(database_url: str, *, sessions: int = 15, session_name: str | No
 
 def _create(url: URL, sessions: int) -> Engine:
     try:
-        # An idle session may have ended, so the pool tests it before each use.
-        is_server = url.get_backend_name() != "sqlite"
         return create_engine(
             url,
             json_serializer=_as_is,
             json_deserializer=exact_json.read,
-            pool_pre_ping=is_server,
-            execution_options={"lock_session": LockSession()} if is_server else {},
-            **({"max_overflow": sessions - 5} if is_server else {}),
+            **({} if url.get_backend_name() == "sqlite" else _server_options(sessions)),
             **_connect_options(url),
         )
     except ModuleNotFoundError as error:
@@ -157,6 +153,16 @@ def _file_of(url: URL) -> Path | None:
 
 def _as_is(value: str) -> str:
     return value
+
+
+def _server_options(sessions: int) -> dict[str, Any]:
+    """Return how PostgreSQL's sessions are kept: an idle one may have ended, so it is tested before each use."""
+    return {
+        "pool_pre_ping": True,
+        "max_overflow": sessions - 5,
+        "execution_options": {"lock_session": LockSession()},
+        "use_native_hstore": False,  # or each run would ask for a type that no table has
+    }
 
 
 def _connect_options(url: URL) -> dict[str, Any]:

@@ -60,8 +60,6 @@ class LockSession:
 
     def _close(self) -> None:
         if self._connection is not None:
-            # An unlocked session of the pool would do, but a lost unlock must never keep a lock.
-            self._connection.invalidate()
             self._connection.close()
             self._connection = None
 
@@ -101,6 +99,7 @@ class AdvisoryLock:
 
 def _connected(engine: Engine) -> Connection:
     connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    connection.detach()  # the pool never gets it back: a lost unlock must not keep a lock
     try:
         with engine.connect() as another:
             refuse_a_shared_session(connection, another)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from etl.errors import DatabaseError, LockedError
 from etl.load.database.engine import open_engine
@@ -251,3 +251,15 @@ def test_locks_can_be_had_again_after_their_session_ended(postgres_url: str) -> 
         with held(named_lock(engine, "sync s-2"), "other"):
             assert named_lock(engine, "sync s-2").is_held()
     engine.dispose()
+
+
+def test_a_released_lock_costs_the_work_no_new_session(postgres_url: str) -> None:
+    engine, sessions = open_engine(postgres_url), []
+    event.listen(engine, "connect", lambda connection, _: sessions.append(connection))
+    with held(named_lock(engine, "sync s-1"), "it"):
+        pass
+    for _ in range(3):
+        with engine.connect():
+            pass
+    engine.dispose()
+    assert len(sessions) == 2  # one for the lock, which ends with it
