@@ -134,14 +134,16 @@ def _load_sorted(
     first, pages = _first_page(run, start)
     may_count = may_be_quiet and first.total is not None and run.options.start is None
     known = _count_known(run, first, complete_to)
-    batch = run.transformer.transform(first)
-    rows, counts = len(batch), run.writer.store(batch).counts
-    if batch.checkpoint is None and may_be_quiet and _nothing_is_new(run, first, counts, known, watermark):
-        return
     if not known and (may_count or strategy.changes != "windows"):
-        for batch in _stored(run, _until_known(run, pages, complete_to)):
+        rows = 0
+        for batch in _stored(run, chain([first], _until_known(run, pages, complete_to))):
             rows += len(batch)
         run.store.hold()
+    else:
+        batch = run.transformer.transform(first)
+        rows, counts = len(batch), run.writer.store(batch).counts
+        if batch.checkpoint is None and may_be_quiet and _nothing_is_new(run, first, counts, known, watermark):
+            return
     is_proven = batch.checkpoint is None and may_count and _is_lookback_stored(run, since)
     problem, is_lookback_read = "", not is_proven
     if not is_proven and (batch.checkpoint is None or not batch.verified):
