@@ -123,7 +123,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     from etl.cli.exit_codes import run
 
     # Hardly anything that importing and starting makes is garbage: to look for it costs more than it frees.
-    gc.set_threshold(100_000, 5, 10)
+    gc.set_threshold(200_000, 5, 10)
     code = run(_dispatch, list(sys.argv[1:] if args is None else args))
     gc.freeze()  # or Python would go through all of it once more at its end
     sys.exit(code)

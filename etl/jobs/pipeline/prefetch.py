@@ -17,7 +17,7 @@ from etl.load.upsert.batch_and_counts import Batch, concatenate
 
 # Bytes of batches that wait or are being stored. More new rows at once are cheaper. Changed rows are scattered over
 # the file, and SQLite holds all pages of a transaction in memory: some twenty for each row.
-OF_NEW, OF_CHANGED = 2**22, 2**20
+OF_NEW, OF_CHANGED = 2**24, 2**20
 
 
 def prefetch(
