@@ -27,6 +27,7 @@ _ALWAYS = {
 }
 # These are set unless database_url, or the environment of libpq, sets them.
 _UNLESS_SET_BY_THE_CLIENT = {
+    "default_toast_compression": "lz4",  # the records take as much room, and a fifth less of the server's time
     "plan_cache_mode": "auto",  # force_custom_plan would plan the check of a foreign key for each row
     # The server notices within two minutes that a client died; until then its session holds the source's lock.
     "tcp_keepalives_idle": "60",
@@ -38,12 +39,13 @@ _UNLESS_SET_BY_THE_CLIENT = {
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
 }
-# A server knows only the settings of its own version.
+# A server knows only the settings of its own version, and the values that it was built with.
 _SET = """
 select set_config(s.name, wanted.value, false)
   from unnest(%s::text[], %s::text[], %s::bool[]) as wanted (name, value, is_forced)
   join pg_settings as s on lower(s.name) = wanted.name
  where s.setting is distinct from wanted.value and (wanted.is_forced or s.source <> 'client')
+   and (s.enumvals is null or wanted.value = any(s.enumvals))
 """
 _OWN_PROCESS = "select pg_backend_pid()"
 POOLED_BY_TRANSACTION = (

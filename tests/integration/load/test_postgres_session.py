@@ -84,6 +84,15 @@ def test_a_date_style_in_the_environment_does_not_reach_it(
     engine.dispose()
 
 
+def test_records_are_compressed_the_cheapest_way_known(postgres_url: str) -> None:
+    engine = open_engine(postgres_url)
+    query = "select setting, 'lz4' = any(enumvals) from pg_settings where name = 'default_toast_compression'"
+    with reading(engine) as connection:
+        setting, has_lz4 = connection.execute(text(query)).one()
+    assert setting == ("lz4" if has_lz4 else "pglz")
+    engine.dispose()
+
+
 def test_what_the_url_says_of_timeouts_and_schemas_counts(postgres_url: str) -> None:
     engine = open_engine(f"{postgres_url}&options=-cstatement_timeout%3D5s%20-csearch_path%3Dsupport")
     assert (shown(engine, "statement_timeout"), shown(engine, "search_path")) == ("5s", "support")
