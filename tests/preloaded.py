@@ -22,7 +22,7 @@ from typing import Any
 SHIFTED = Path(__file__).parent / "faults/shifted"  # changes the clock
 
 LIBRARIES = (
-    *("alembic.command", "alembic.autogenerate", "click", "jwt", "orjson", "psycopg", "pydantic", "requests"),
+    *("alembic.command", "alembic.autogenerate", "click", "jwt", "orjson", "psycopg", "requests"),
     *("rich.console", "rich.progress", "rich.table", "sqlalchemy", "sqlalchemy.dialects.postgresql"),
     *("sqlalchemy.dialects.sqlite", "structlog", "tenacity"),
 )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import MISSING, Field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from pydantic.fields import FieldInfo
-
-from etl.settings.definitions import Settings, SourceSettings, variable
+from etl.settings.definitions import Settings, SourceSettings, declared, variable
 from etl.times import format_duration
 
 _DOCS = Path(__file__).resolve().parent.parent
@@ -36,23 +36,23 @@ def pages() -> dict[Path, str]:
 
 def text() -> str:
     """Return the page."""
-    general = {key: field for key, field in Settings.model_fields.items() if key != "sources"}
     return "\n".join(
         [
             _INTRODUCTION,
             "## For all sources\n",
-            *(_section(key, field) for key, field in general.items()),
+            *(_section(key, field) for key, field in declared(Settings).items()),
             "## For each source\n",
             "Put them at the top of the file for all sources, or into one `[[source]]` table for each.\n",
-            *(_section(key, field) for key, field in SourceSettings.model_fields.items()),
+            *(_section(key, field) for key, field in declared(SourceSettings).items()),
             *(_written(key, "", accepted, None) for key, accepted in _SECRETS.items()),
         ]
     )
 
 
-def _section(key: str, field: FieldInfo) -> str:
-    default = None if field.is_required() else field.default
-    return _written(key, "required" if field.is_required() else "", field.description or "", default)
+def _section(key: str, field: Field[Any]) -> str:
+    is_required = field.default is MISSING
+    default = None if is_required else field.default
+    return _written(key, "required" if is_required else "", field.metadata["accepted"], default)
 
 
 def _written(key: str, note: str, accepted: str, default: object) -> str:

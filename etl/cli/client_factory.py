@@ -63,7 +63,7 @@ class Builder:
         )
         identity = Identity(
             client_id=source.client_id,
-            secret=source.client_secret.get_secret_value(),
+            secret=source.client_secret,
             algorithm=source.algorithm,
             subject=source.subject,
             jti=source.jti,

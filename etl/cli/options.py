@@ -26,7 +26,7 @@ from etl import logs
 from etl.errors import ConfigError
 
 if TYPE_CHECKING:
-    # pydantic is slow to import, and --help does not need it.
+    # --help needs none of these.
     from etl.logs.rotation import LogFile
     from etl.settings import Loaded, Settings
 
@@ -91,7 +91,7 @@ class Common:
 def hide_secrets(settings: Settings) -> None:
     """Hide the secrets of these settings in every later log and error line."""
     for source in settings.sources:
-        logs.hide(source.client_secret.get_secret_value())
+        logs.hide(source.client_secret)
     logs.hide_passwords(settings.database_url)
     for action in (settings.on_failure, settings.on_success):
         if isinstance(action, str):

@@ -5,8 +5,8 @@
 A wrong or missing setting is a ConfigError of one line: the setting, its origin, the problem, and what is accepted. No
 message shows a secret. Nothing is read at import.
 
-pydantic checks the values. pydantic-settings is not used: it keeps no origins, does not combine ``[[source]]`` tables
-of several files, and is slow to import.
+The settings are plain dataclasses, and each field names its reader. pydantic and pydantic-settings are not used: they
+are slow to import, keep no origins, and do not combine ``[[source]]`` tables of several files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Loads Settings from files, environment and options, with the origin of each value; tells all problems at once.
 
 Each place gives a layer: a value and its origin for each key. The layers of a source are merged, the strongest last,
-and pydantic checks the result.
+and then each value is read and checked.
 """
 
 from __future__ import annotations
@@ -9,17 +9,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
-
-from pydantic import BaseModel, ValidationError
 
 from etl.errors import ConfigError
 from etl.logs import MASK, without_password
-from etl.settings.definitions import IDENTITY_KEYS, KNOWN_KEYS, PREFIX, SECRET_KEYS, Settings, SourceSettings, variable
+from etl.settings.definitions import (
+    IDENTITY_KEYS,
+    KNOWN_KEYS,
+    PREFIX,
+    SECRET_KEYS,
+    Settings,
+    SourceSettings,
+    declared,
+    read_values,
+    variable,
+)
 from etl.settings.secrets import file_warnings, with_secret
 from etl.settings.toml_files import Found, Layer, Tables, UnreadableError, find_files, read_files
 
@@ -32,7 +40,7 @@ _IDENTITY = ("base_url", "account_id", "stream_id")
 _OF_A_READER = frozenset({"database_url", "migrate", "log_file", "log_file_size", "log_file_keep", "task_url"})
 _PREFIXES = {"stream_id": "st-", "client_id": "cs-"}  # of the ids that Kore.ai gives
 
-_Model = TypeVar("_Model", bound=BaseModel)
+_Model = TypeVar("_Model", Settings, SourceSettings)
 Identity = tuple[str, str, str]
 """Host, account and stream of a source."""
 
@@ -86,7 +94,7 @@ def load_settings(
         general = {key: found for key, found in general.items() if key in _OF_A_READER}
     with _collected(problems):
         _refuse_doubles(sources)
-        settings = _built(Settings, {**general, "sources": Found(tuple(sources), "")}, "")
+        settings = replace(_built(Settings, general, ""), sources=tuple(sources))
     if problems:
         raise ConfigError(*dict.fromkeys(problems))
     origins |= _origins(Settings, general, "")
@@ -201,34 +209,30 @@ def _refuse_identity(above: Layer, tables: Tables) -> None:
         )
 
 
-def _origins(model: type[BaseModel], layer: Layer, prefix: str) -> dict[str, str]:
-    keys = [key for key in model.model_fields if key != "sources"]
-    return {f"{prefix}{key}": layer[key].origin if key in layer else "default" for key in keys}
+def _origins(model: type[Settings | SourceSettings], layer: Layer, prefix: str) -> dict[str, str]:
+    return {f"{prefix}{key}": layer[key].origin if key in layer else "default" for key in declared(model)}
 
 
 def _built(model: type[_Model], layer: Layer, where: str) -> _Model:
-    values: dict[str, Any] = {key: found.value for key, found in layer.items() if key in model.model_fields}
-    try:
+    values, wrong = read_values(model, {key: found.value for key, found in layer.items()})
+    if not wrong:
         return model(**values)
-    except ValidationError as error:
-        wrong = error.errors(include_url=False, include_input=False)
-    # The default of another setting is unknown after an error, which is no error of its own.
-    problems = [_problem(model, layer, where, each) for each in wrong if each["type"] != "default_factory_not_called"]
+    settings = declared(model)
+    problems = [
+        _problem(key, layer.get(key), reason, where, settings[key].metadata["accepted"])
+        for key, reason in wrong.items()
+    ]
     raise ConfigError(*dict.fromkeys(filter(None, problems)))
 
 
-def _problem(model: type[BaseModel], layer: Layer, where: str, details: Mapping[str, Any]) -> str:
+def _problem(key: str, found: Found | None, reason: str, where: str, accepted: str) -> str:
     """Return a line; an empty one for a secret that could not be found, which was told before."""
-    key = str(details["loc"][0])
-    if key in layer and layer[key].value is None:
-        return ""
-    accepted = model.model_fields[key].description
-    if key not in layer:
+    if found is None:
         return f"{key} (not set): is required; {_how_to_set(key, where)}; accepted: {accepted}"
-    reason = str(details["ctx"]["error"]) if details["type"] == "value_error" else "is not accepted"
-    if key not in _SECRET_VALUES:
-        reason = f"{_shown(layer[key].value)} {reason}"
-    return f"{key} ({layer[key].origin}): {reason}; accepted: {accepted}"
+    if found.value is None:
+        return ""
+    shown = "" if key in _SECRET_VALUES else f"{_shown(found.value)} "
+    return f"{key} ({found.origin}): {shown}{reason}; accepted: {accepted}"
 
 
 def _how_to_set(key: str, where: str) -> str:

@@ -1,7 +1,7 @@
 """Reads settings' values: one reader for each kind, from TOML's or the environment's form to Python's.
 
-A reader raises ValueError with the problem; :mod:`etl.settings.definitions` says what is accepted. Readers are strict
-where they would have to guess: a bare number is no date, true is no count.
+A reader raises ValueError with the problem and never with a secret; :mod:`etl.settings.definitions` says what is
+accepted. Readers are strict where they would have to guess: a bare number is no date, true is no count.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from stat import S_IROTH
-from typing import Annotated
+from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
-
-from pydantic import BeforeValidator
 
 from etl.logs import MASK
 from etl.times import parse_duration, parse_time
@@ -28,6 +27,15 @@ GRANULARITIES = {
     "h": timedelta(hours=1),
     "d": timedelta(days=1),
 }
+_NOT_ACCEPTED = "is not accepted"
+_SWITCHES: dict[str | float, bool] = {
+    **dict.fromkeys((1, "1", "true", "t", "yes", "y", "on"), True),
+    **dict.fromkeys((0, "0", "false", "f", "no", "n", "off"), False),
+}
+# Leading zeros stand apart, because int() counts them as digits and refuses too many. Control characters that Python
+# takes for blanks are none here.
+_WHOLE = re.compile(r"[^\S\x1c-\x1f]*([+-]?)(?>0[0_]*(?=[0-9]))?([0-9]+(?:_[0-9]+)*)(?:\.0+)?[^\S\x1c-\x1f]*")
+_LARGEST_FLOAT = 2.0**63
 _NEEDED = frozenset({"_id", "createdAt", "updatedAt"})
 # The parameters of sqlite3 and of a file's URI: https://www.sqlite.org/uri.html
 _SQLITE_PARAMETERS = frozenset(
@@ -39,21 +47,79 @@ _IDENTIFIER = re.compile(r"[!-~]{1,256}")
 _PORTS = re.compile(r"(?:\[[0-9a-fA-F:.%]+\]|[^:/?#\[\]@,]*)(?::\d{0,5})?(?:,|$)")
 _AMBIGUOUS = re.compile(r"[/?#@\[\]]")
 
+_Bounded = TypeVar("_Bounded", int, timedelta)
 
-def _no_bool(value: object) -> object:
+
+def within(
+    read: Callable[[object], _Bounded], least: _Bounded | None = None, most: _Bounded | None = None
+) -> Callable[[object], _Bounded]:
+    """Return a reader that also refuses what is under the least or over the most."""
+
+    def read_within(value: object) -> _Bounded:
+        found = read(value)
+        if (least is not None and found < least) or (most is not None and found > most):
+            raise ValueError(_NOT_ACCEPTED)
+        return found
+
+    return read_within
+
+
+def one_of(*choices: str) -> Callable[[object], str]:
+    """Return a reader of these texts, which accepts no other spelling."""
+
+    def read_choice(value: object) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise ValueError(_NOT_ACCEPTED)
+        return value
+
+    return read_choice
+
+
+def read_switch(value: object) -> bool:
+    """Read true or false, also as yes and no, on and off, 1 and 0, or a first letter."""
+    text = value.lower() if isinstance(value, str) else value
+    if not isinstance(text, str | int | float) or text not in _SWITCHES:
+        raise ValueError(_NOT_ACCEPTED)
+    return _SWITCHES[text]
+
+
+def read_whole(value: object) -> int:
+    """Read a whole number, also as text such as ``1_000`` or with a fraction of zero."""
     if isinstance(value, bool):
-        raise ValueError("is no number")  # noqa: TRY004 - pydantic collects ValueError
-    return value
+        raise ValueError("is no number")  # noqa: TRY004 - whoever reads collects ValueError
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_FLOAT:
+        return int(value)
+    match = _WHOLE.fullmatch(value) if isinstance(value, str) else None
+    try:
+        if match:
+            return int(match[1] + match[2])
+    except ValueError:  # has thousands of digits
+        pass
+    raise ValueError(_NOT_ACCEPTED)
 
 
-def _name(value: object) -> str:
+def read_secret(value: object) -> str:
+    """Read a secret as it is, but without the byte order mark that some editors write."""
+    if not isinstance(value, str):
+        raise ValueError(_NOT_ACCEPTED)  # noqa: TRY004 - whoever reads collects ValueError
+    text = value.removeprefix("\ufeff")
+    if not text.strip():
+        raise ValueError("is empty")
+    return text
+
+
+def read_name(value: object) -> str:
+    """Read the name of a source."""
     text = _text(value)
     if not _NAME.fullmatch(text):
         raise ValueError("is no usable name")
     return text
 
 
-def _identifier(value: object) -> str:
+def read_identifier(value: object) -> str:
+    """Read an id of the API."""
     text = _text(value)
     if not _IDENTIFIER.fullmatch(text):
         raise ValueError("is empty" if not text else "holds blanks or unusual characters")
@@ -64,18 +130,20 @@ def _text(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise ValueError("is no text")  # noqa: TRY004 - pydantic collects ValueError
+        raise ValueError("is no text")  # noqa: TRY004 - whoever reads collects ValueError
     return value.strip()
 
 
-def _duration(value: object) -> timedelta:
+def read_duration(value: object) -> timedelta:
+    """Read a duration such as ``5m``, or seconds."""
     try:
         return parse_duration(value)
     except (ValueError, OverflowError):
         raise ValueError("is no duration") from None
 
 
-def _granularity(value: object) -> timedelta:
+def read_granularity(value: object) -> timedelta:
+    """Read the unit of the API's times."""
     if isinstance(value, timedelta) and value in GRANULARITIES.values():
         return value
     if not isinstance(value, str) or value.strip() not in GRANULARITIES:
@@ -83,7 +151,8 @@ def _granularity(value: object) -> timedelta:
     return GRANULARITIES[value.strip()]
 
 
-def _moment(value: object) -> datetime:
+def read_moment(value: object) -> datetime:
+    """Read a date or a time."""
     # A number may mean a year, a day or seconds, but hardly a time in 1970.
     text = value.strip() if isinstance(value, str) else value
     if isinstance(text, int | float | dict) or (isinstance(text, str) and not text[4:5] == "-"):
@@ -97,7 +166,8 @@ def _moment(value: object) -> datetime:
     return moment
 
 
-def _existing_path(value: object) -> Path:
+def read_existing_path(value: object) -> Path:
+    """Read the path of a file or a folder that exists."""
     path = expanded(str(value) if isinstance(value, Path) else _text(value))
     try:
         path.stat()
@@ -106,14 +176,15 @@ def _existing_path(value: object) -> Path:
     return path
 
 
-def _output_path(value: object) -> Path:
+def read_output_path(value: object) -> Path:
+    """Read the path of a file to write."""
     text = str(value) if isinstance(value, Path) else _text(value)
     if not text or "\0" in text:
         raise ValueError("names no file")
     return expanded(text)
 
 
-def _on_failure(value: object) -> str | tuple[str, ...]:
+def read_action(value: object) -> str | tuple[str, ...]:
     """Read a webhook's address or a command with arguments; no message repeats it, because it may be a secret."""
     if isinstance(value, str) and value.strip().lower().startswith(("http://", "https://")):
         parts = _split(value.strip())
@@ -144,7 +215,8 @@ def can_be_read_by_all(path: Path) -> bool:
         return False
 
 
-def _base_url(value: object) -> str:
+def read_base_url(value: object) -> str:
+    """Read the address of the API's server."""
     text = _text(value)
     parts = _split(text)
     if parts.scheme not in ("https", "http") or not parts.hostname:
@@ -180,7 +252,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _database_url(value: object) -> str:
+def read_database_url(value: object) -> str:
+    """Read the address of a database, and return it with the driver."""
     text = _text(value)
     scheme, separator, rest = text.partition("://")
     if scheme == "sqlite" and separator:
@@ -211,7 +284,8 @@ def _check_address(rest: str) -> None:
         raise ValueError(f"{problem} (in a password write / ? # @ : as %2F %3F %23 %40 %3A)")
 
 
-def _dropped(value: object) -> tuple[str, ...]:
+def read_dropped_keys(value: object) -> tuple[str, ...]:
+    """Read keys of a record that are left out, from a list or from text with commas."""
     listed = value.split(",") if isinstance(value, str) else value
     if not isinstance(listed, list | tuple) or not all(isinstance(path, str) for path in listed):
         raise ValueError("is no list of keys")
@@ -224,7 +298,8 @@ def _dropped(value: object) -> tuple[str, ...]:
     return paths
 
 
-def _task_url(value: object) -> str:
+def read_task_url(value: object) -> str:
+    """Read the address of a task's page, with a place for its id."""
     text = _text(value)
     if not text.startswith(("https://", "http://")) or any(each.isspace() or each in '<>"' for each in text):
         raise ValueError("is no address")
@@ -233,7 +308,8 @@ def _task_url(value: object) -> str:
     return text
 
 
-def _time_zone(value: object) -> str:
+def read_time_zone(value: object) -> str:
+    """Read the name of a time zone."""
     from zoneinfo import ZoneInfo
 
     try:
@@ -247,19 +323,3 @@ def without_path(url: str) -> str:
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.rpartition("@")[2].partition("/")
     return f"{scheme}://{host.partition('?')[0]}{slash}{MASK if path else ''}"
-
-
-Name = Annotated[str, BeforeValidator(_name)]
-Identifier = Annotated[str, BeforeValidator(_identifier)]
-BaseUrl = Annotated[str, BeforeValidator(_base_url)]
-DatabaseUrl = Annotated[str, BeforeValidator(_database_url)]
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Granularity = Annotated[timedelta, BeforeValidator(_granularity)]
-Moment = Annotated[datetime, BeforeValidator(_moment)]
-ExistingPath = Annotated[Path, BeforeValidator(_existing_path)]
-DroppedKeys = Annotated[tuple[str, ...], BeforeValidator(_dropped)]
-TaskUrl = Annotated[str, BeforeValidator(_task_url)]
-OutputPath = Annotated[Path, BeforeValidator(_output_path)]
-OnFailure = Annotated[str | tuple[str, ...], BeforeValidator(_on_failure)]
-TimeZone = Annotated[str, BeforeValidator(_time_zone)]
-Whole = Annotated[int, BeforeValidator(_no_bool)]

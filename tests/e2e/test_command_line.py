@@ -91,7 +91,7 @@ class TestStart:
             encoding="utf-8",
             check=True,
         )
-        slow = {"alembic", "asyncio", "jwt", "pydantic", "requests", "rich", "sqlalchemy", "structlog", "etl.sandbox"}
+        slow = {"alembic", "asyncio", "jwt", "requests", "rich", "sqlalchemy", "structlog", "etl.sandbox"}
         assert slow & set(done.stderr.split()) == set()
 
     def test_without_arguments_shows_its_help(self, run_cli):

@@ -7,14 +7,15 @@ import re
 import stat
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from etl.errors import ConfigError
 from etl.settings import Loaded, Settings, SourceSettings, describe, load_settings
+from etl.settings.definitions import declared
 
 SECRET = "Zp7+not-to-be-seen/9Q="
 ENVIRON = {
@@ -93,7 +94,7 @@ class TestLayers:
     def test_the_environment_alone_describes_a_source(self):
         source = only(load())
         assert (source.name, source.base_url, source.stream_id) == ("default", "https://platform.kore.ai", "st-1")
-        assert source.client_secret.get_secret_value() == SECRET
+        assert source.client_secret == SECRET
 
     def test_a_file_alone_describes_a_source(self, write):
         write(SOURCE_TOML + f'client_secret = "{SECRET}"\noverlap = "7m"')
@@ -131,11 +132,11 @@ class TestLayers:
         assert (made.name, made.subject) == ("default", "c")
 
     def test_models_made_by_hand_know_their_keys(self):
-        with pytest.raises(ValidationError):
+        with pytest.raises(TypeError, match="overlp"):
             Settings(overlp="5m")
 
     def test_settings_cannot_be_changed(self):
-        with pytest.raises(ValidationError):
+        with pytest.raises(FrozenInstanceError):
             load().settings.overlap = timedelta(0)
 
     def test_a_secret_cannot_come_from_the_command_line(self):
@@ -353,7 +354,7 @@ class TestSecret:
 
     def secret(self, loaded: Loaded) -> tuple[str, str]:
         (source,) = loaded.settings.sources
-        return source.client_secret.get_secret_value(), loaded.origins[f"source.{source.name}.client_secret"]
+        return source.client_secret, loaded.origins[f"source.{source.name}.client_secret"]
 
     def test_is_read_from_a_file_without_its_last_line_end(self, environ, secret_file):
         given = {**environ, "KORE_ETL_CLIENT_SECRET_FILE": str(secret_file)}
@@ -433,11 +434,11 @@ class TestSecret:
     def test_a_byte_order_mark_in_its_file_is_left_out(self, environ, secret_file, end):
         secret_file.write_bytes(f"\ufeff{SECRET}{end}".encode())
         loaded = load({**environ, "KORE_ETL_CLIENT_SECRET_FILE": str(secret_file)})
-        assert only(loaded).client_secret.get_secret_value() == SECRET
+        assert only(loaded).client_secret == SECRET
 
     def test_a_byte_order_mark_in_its_variable_is_left_out(self, environ):
         loaded = load({**environ, "KORE_ETL_CLIENT_SECRET": f"\ufeff{SECRET}"})
-        assert only(loaded).client_secret.get_secret_value() == SECRET
+        assert only(loaded).client_secret == SECRET
 
     def test_a_file_that_anyone_can_read_is_warned_of(self, environ, secret_file):
         given = {**environ, "KORE_ETL_CLIENT_SECRET_FILE": str(secret_file)}
@@ -728,7 +729,7 @@ class TestExample:
 
     def test_names_every_setting(self):
         text = EXAMPLE.read_text()
-        keys = (Settings.model_fields.keys() | SourceSettings.model_fields.keys()) - {"sources"}
+        keys = declared(Settings).keys() | declared(SourceSettings).keys()
         assert [key for key in sorted(keys) if not re.search(rf"^(# )?{key} = ", text, re.MULTILINE)] == []
 
     def test_shows_values_that_are_accepted(self, folder):

@@ -99,7 +99,7 @@ def replay(common: Common, select: tuple[str, ...], numbers: tuple[int, ...], ou
       kore-etl rejected replay
       kore-etl rejected replay 3 4
     """
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from etl.cli.run_job_on_sources import Work, work_on_sources
     from etl.jobs.maintenance.retry_rejected import replay as job
@@ -110,7 +110,7 @@ def replay(common: Common, select: tuple[str, ...], numbers: tuple[int, ...], ou
     if not sources and output == "text":
         common.say("there is no rejected record; there was nothing to do")
         return 0
-    chosen = settings.model_copy(update={"sources": sources})
+    chosen = replace(settings, sources=sources)
     return work_on_sources(chosen, Work("replay", lambda run: asdict(job(run, ids))), output=output)
 
 

@@ -11,7 +11,7 @@ from etl.cli.options import Common, common_options, confirm, output_option
 from etl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from etl.settings import Settings
+    from etl.settings import Settings, SourceSettings
 
 
 @click.command()
@@ -30,6 +30,7 @@ def forget(common: Common, asked: str, yes: bool, output: str) -> int:
     Example:
       kore-etl forget ti-8d9b7f0e-52c1-5b1f-9a5e-1c34b8a9f001 --yes
     """
+    from dataclasses import replace
     from functools import partial
 
     from etl.cli.run_job_on_sources import Work, work_on_sources
@@ -38,7 +39,7 @@ def forget(common: Common, asked: str, yes: bool, output: str) -> int:
     settings = common.start().settings
     task_id = _chosen(settings, asked)
     name = asked if asked == task_id else f"{asked} ({task_id})"
-    chosen = settings.model_copy(update={"sources": _sources_of(settings, task_id)})
+    chosen = replace(settings, sources=_sources_of(settings, task_id))
     if not yes:
         confirm("forget erases a task", f"This erases {name} permanently.")
     code = work_on_sources(chosen, Work("forget", partial(job, task_id=task_id)), output=output)
@@ -64,7 +65,7 @@ def _chosen(settings: Settings, asked: str) -> str:
     return str(click.prompt("Several tasks have this reference; which one", type=click.Choice(found), err=True))
 
 
-def _sources_of(settings: Settings, task_id: str) -> tuple[object, ...]:
+def _sources_of(settings: Settings, task_id: str) -> tuple[SourceSettings, ...]:
     """Return the sources in the settings that hold the task."""
     from etl.cli.open_database import existing_database
     from etl.load.database.engine import reading
