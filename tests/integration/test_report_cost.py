@@ -68,7 +68,7 @@ def refill(engine: Engine, tasks: int) -> None:
             connection.execute(table.delete())
         fill(connection, tasks, NOW)
         refresh_derived.rebuild(connection, source_id=1)
-    count_rows(engine)
+        count_rows(connection)
 
 
 def test_a_report_costs_no_more_than_its_tasks(migrated_url: str) -> None:

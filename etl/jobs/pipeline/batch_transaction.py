@@ -22,7 +22,6 @@ from etl.jobs.run.source_lease import SourceLease
 from etl.load.database.engine import storing
 from etl.load.database.errors import UnstorableError
 from etl.load.ledger import rejected_records, runs, watermarks, windows
-from etl.load.schema.postgres_statistics import count_rows
 from etl.load.upsert import unknown_json_keys
 from etl.load.upsert.batch_and_counts import Batch, Counts, Rejected
 from etl.load.upsert.store_batch import store, store_what_fits
@@ -71,7 +70,6 @@ class BatchWriter:
         self._clock = clock
         self._on_progress = on_progress
         self._seen_keys: set[str] = set()
-        self._is_history_counted = False
 
     def store(
         self,
@@ -92,10 +90,6 @@ class BatchWriter:
             stored = self._transact(batch, window, watermark, partial(_store_all, takes_back=takes_back))
         except UnstorableError:  # rare enough to pay for savepoints only then
             stored = self._transact(batch, window, watermark, partial(store_what_fits, takes_back=takes_back))
-        if stored.counts.changes and not self._is_history_counted:
-            self._is_history_counted = True
-            self._store.commit()  # only committed rows are counted
-            count_rows(self._store.engine, only_uncounted=True)
         if window is not None:
             _warn_if_unverified(window)
         # Newest first has no window yet, and its total does not tell how much is left to read.

@@ -115,7 +115,8 @@ def _make(engine: Engine) -> int:
                         if name not in late():
                             connection.execute(_locking(late_keys()[name]))
                         connection.execute(statement)
-        count_rows(engine)  # the next changes are planned by them
+        with engine.begin() as connection:
+            count_rows(connection)  # the next changes are planned by them
     return len(names)
 
 

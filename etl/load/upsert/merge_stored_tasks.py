@@ -36,7 +36,8 @@ from etl.api_record import Row
 from etl.exact_json import canonical, read
 from etl.load.database.bulk_statements import fill
 from etl.load.database.dialect import by_ids, create_temporary, insert_by
-from etl.load.schema.task_tables import inactive_since, tasks
+from etl.load.schema.postgres_statistics import count_first_rows
+from etl.load.schema.task_tables import inactive_since, task_changes, tasks
 from etl.load.upsert import change_history, children, refresh_derived
 from etl.load.upsert.batch_and_counts import Counts, Details
 
@@ -106,6 +107,8 @@ def _write(
     moved = [row.id for row in staged if row.kind in (_Kind.NEW, _Kind.MOVED)]
     with refresh_derived.refreshed(connection, source_id, moved):
         counts.changes = change_history.record(connection, incoming, run_id=run_id, now=now)
+        if counts.changes:
+            count_first_rows(connection, task_changes)
         connection.execute(_writing(connection.dialect.name), {"now": now, "run": run_id})
     details = {key: of_task for key, (_, of_task) in written.items()}
     before = children.changed(connection, source_id, details)
