@@ -9,13 +9,16 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ARRAY, any_, literal, text
+from sqlalchemy import ARRAY, BigInteger, any_, literal, text
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql.functions import FunctionElement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from sqlalchemy import ColumnElement, Connection, Dialect, MetaData, Table
+    from sqlalchemy.sql.compiler import SQLCompiler
 
 _MOST_PARAMETERS = 500
 
@@ -56,6 +59,24 @@ def by_ids(
     for start in range(0, len(every), _MOST_PARAMETERS):
         some = every[start : start + _MOST_PARAMETERS]
         yield tuple(each.in_(some) for each in columns)
+
+
+class by_no_index(FunctionElement[int]):  # noqa: N801 written like a function of SQL
+    """A column by which SQLite is to use no index: without statistics it takes each value for a rare one."""
+
+    inherit_cache = True
+    type = BigInteger()
+    name = "by_no_index"
+
+
+@compiles(by_no_index)
+def _on_postgresql(element: by_no_index, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+@compiles(by_no_index, "sqlite")
+def _on_sqlite(element: by_no_index, compiler: SQLCompiler, **options: Any) -> str:
+    return f"+{compiler.process(element.clauses, **options)}"  # https://www.sqlite.org/optoverview.html
 
 
 def create_temporary(connection: Connection, table: Table) -> None:

@@ -19,10 +19,9 @@ from sqlalchemy import (
     Text,
     case,
     func,
-    null,
 )
 
-from etl.load.database.dialect import ANY_LENGTH, IS_FORGOTTEN
+from etl.load.database.dialect import ANY_LENGTH, IS_FORGOTTEN, by_no_index
 from etl.load.database.types import Moment
 from etl.load.schema import dimension_tables as dimension_tables  # noqa: PLC0414 the metadata knows all tables from here
 from etl.load.schema import ledger_tables as ledger_tables  # noqa: PLC0414 as above
@@ -248,10 +247,9 @@ CHILDREN = (task_queues, task_participants, task_tags, task_channels, task_field
 def is_of(source_id: int) -> ColumnElement[bool]:
     """Return the condition that a task belongs to a source, for statements whose other conditions select fewer tasks.
 
-    Without statistics SQLite assumes that each value of an index is rare. All tasks may belong to one source, so it
-    would read every task. An expression keeps it from using the index. PostgreSQL has statistics and sees the column.
+    All tasks may belong to one source, so SQLite is not to look for them by it.
     """
-    return func.coalesce(tasks.c.source_id, null()) == source_id
+    return by_no_index(tasks.c.source_id) == source_id
 
 
 def inactive_since(row: FromClause, otherwise: ColumnElement[Any]) -> ColumnElement[Any]:

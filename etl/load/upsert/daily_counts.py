@@ -24,14 +24,13 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    null,
     select,
     table,
 )
 
 from etl.api_record import Row
 from etl.load.database.bulk_statements import write_each
-from etl.load.database.dialect import by_ids, insert_by
+from etl.load.database.dialect import by_ids, by_no_index, insert_by
 from etl.load.schema.dimension_tables import RESOLVED, statuses
 from etl.load.schema.ledger_tables import source_offsets
 from etl.load.schema.task_tables import daily_counts
@@ -114,7 +113,7 @@ def _day(moment: datetime, offsets: Sequence[Any]) -> date:
 def rebuild(connection: Connection, source_id: int) -> None:
     """Count all tasks of a source again."""
     connection.execute(delete(daily_counts).where(daily_counts.c.source_id == source_id))
-    every = _sums(*_KEY).where(func.coalesce(_events.c.source_id, null()) == source_id)  # by no index: they are many
+    every = _sums(*_KEY).where(by_no_index(_events.c.source_id) == source_id)
     connection.execute(insert(daily_counts).from_select([*_KEY, *_COUNTS], every))
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import ColumnElement, Connection, Table, TableClause, column, delete, func, insert, null, select, table
+from sqlalchemy import ColumnElement, Connection, Table, TableClause, column, delete, insert, select, table
 
-from etl.load.database.dialect import by_ids
+from etl.load.database.dialect import by_ids, by_no_index
 from etl.load.schema.task_tables import status_intervals, task_progress
 from etl.load.upsert import daily_counts
 
@@ -36,7 +36,7 @@ def rebuild(connection: Connection, source_id: int) -> None:
     for view, kept in _KEPT:
         connection.execute(delete(kept).where(kept.c.source_id == source_id))
         told = _told(view, kept)
-        _keep(connection, told, kept, func.coalesce(told.c.source_id, null()) == source_id)
+        _keep(connection, told, kept, by_no_index(told.c.source_id) == source_id)
 
 
 def _replace_intervals(connection: Connection, source_id: int, ids: Collection[str]) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from sqlalchemy.dialects import postgresql, sqlite
+
 from etl.load.database.engine import reading
-from etl.load.schema.task_tables import metadata
+from etl.load.schema.task_tables import is_of, metadata
 from tests.e2e.test_readme import QUESTIONS
 from tests.integration.conftest import Database
 
@@ -50,3 +52,8 @@ def test_documented_questions_scan_no_more_tables(sqlite_database: Database) -> 
                 if found - SCANNED.get(question.title, set()):
                     more[question.title] = found
     assert more == {}
+
+
+def test_only_sqlite_is_kept_from_the_index_of_sources() -> None:
+    conditions = [str(is_of(1).compile(dialect=kind.dialect())) for kind in (postgresql, sqlite)]
+    assert [condition.split(" = ")[0] for condition in conditions] == ["tasks.source_id", "+tasks.source_id"]
