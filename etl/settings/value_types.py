@@ -86,7 +86,7 @@ def read_switch(value: object) -> bool:
 def read_whole(value: object) -> int:
     """Read a whole number, also as text such as ``1_000`` or with a fraction of zero."""
     if isinstance(value, bool):
-        raise ValueError("is no number")  # noqa: TRY004 - whoever reads collects ValueError
+        raise ValueError("is no number")  # noqa: TRY004 - every problem is a ValueError
     if isinstance(value, int):
         return value
     if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_FLOAT:
@@ -103,7 +103,7 @@ def read_whole(value: object) -> int:
 def read_secret(value: object) -> str:
     """Read a secret as it is, but without the byte order mark that some editors write."""
     if not isinstance(value, str):
-        raise ValueError(_NOT_ACCEPTED)  # noqa: TRY004 - whoever reads collects ValueError
+        raise ValueError(_NOT_ACCEPTED)  # noqa: TRY004 - every problem is a ValueError
     text = value.removeprefix("\ufeff")
     if not text.strip():
         raise ValueError("is empty")
@@ -130,7 +130,7 @@ def _text(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise ValueError("is no text")  # noqa: TRY004 - whoever reads collects ValueError
+        raise ValueError("is no text")  # noqa: TRY004 - every problem is a ValueError
     return value.strip()
 
 

@@ -70,8 +70,7 @@ def _create(url: URL, sessions: int) -> Engine:
             url,
             json_serializer=_as_is,
             json_deserializer=exact_json.read,
-            **({} if url.get_backend_name() == "sqlite" else _server_options(sessions)),
-            **_connect_options(url),
+            **_options(url, sessions),
         )
     except ModuleNotFoundError as error:
         message = f"database_url: its driver {error.name} is not installed; run: {install_command('postgres')}"
@@ -155,23 +154,19 @@ def _as_is(value: str) -> str:
     return value
 
 
-def _server_options(sessions: int) -> dict[str, Any]:
-    """Return how PostgreSQL's sessions are kept: an idle one may have ended, so it is tested before each use."""
-    return {
-        "pool_pre_ping": True,
-        "max_overflow": sessions - 5,
-        "execution_options": {"lock_session": LockSession()},
-        "use_native_hstore": False,  # or each run would ask for a type that no table has
-    }
-
-
-def _connect_options(url: URL) -> dict[str, Any]:
-    options: dict[str, Any]
-    if url.get_backend_name() == "sqlite":
-        options = {"timeout": _BUSY_TIMEOUT}
-    else:
-        options = {"connect_timeout": _CONNECT_TIMEOUT, "application_name": "kore-etl", "client_encoding": "utf8"}
-    return {"connect_args": {name: value for name, value in options.items() if name not in url.query}}
+def _options(url: URL, sessions: int) -> dict[str, Any]:
+    """Return how the driver connects, and how PostgreSQL's sessions are kept."""
+    options: dict[str, Any] = {}
+    arguments: dict[str, Any] = {"timeout": _BUSY_TIMEOUT}
+    if url.get_backend_name() != "sqlite":
+        options = {
+            "pool_pre_ping": True,  # an idle session may have ended
+            "max_overflow": sessions - 5,
+            "execution_options": {"lock_session": LockSession()},
+            "use_native_hstore": False,  # or each run would ask for a type that no table has
+        }
+        arguments = {"connect_timeout": _CONNECT_TIMEOUT, "application_name": "kore-etl", "client_encoding": "utf8"}
+    return {"connect_args": {name: value for name, value in arguments.items() if name not in url.query}, **options}
 
 
 def _make_private(path: Path) -> None:
