@@ -6,15 +6,18 @@ its parsed ``value`` is read instead.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import DecodeError, Raw, Struct, field
+from msgspec import UNSET, DecodeError, Meta, Raw, Struct, UnsetType, field
 from msgspec.json import Decoder
 
 from etl import exact_json
 
 Row = dict[str, Any]
 """A row of a table: the name of a column to its value."""
+
+Short = Annotated[str, Meta(max_length=500)]
+"""Text that is remembered; a record with a longer one is read in the tolerant way."""
 
 UNTOLD = Raw(b"null")
 _MOST_CONTAINERS = 250  # fewer opening brackets cannot be nested too deeply
@@ -33,6 +36,27 @@ class Field(Struct, gc=False):
     dataType: str | None = None  # noqa: N815
     metaData: Raw = UNTOLD  # noqa: N815
     selectedValue: Raw = UNTOLD  # noqa: N815
+
+
+class Participant(Struct, gc=False):
+    """An entry of ``participants``; what it leaves out differs from what it clears."""
+
+    aId: Short | None = None  # noqa: N815
+    agentId: Short | None = None  # noqa: N815
+    id: Short | None = field(name="_id", default=None)
+    name: Short | UnsetType | None = UNSET
+    pStatus: str | None = None  # noqa: N815
+    assignedAt: str | int | None = None  # noqa: N815
+
+
+class Queue(Struct, gc=False):
+    """An entry of ``queues``; what it leaves out differs from what it clears."""
+
+    id: Short | None = field(name="_id", default=None)
+    name: Short | UnsetType | None = UNSET
+    type: Short | UnsetType | None = UNSET
+    status: str | None = None
+    startTime: str | int | None = None  # noqa: N815
 
 
 class Task(Struct, gc=False):
@@ -56,11 +80,11 @@ class Task(Struct, gc=False):
     userInfo: Raw = UNTOLD  # noqa: N815
     status: Raw = UNTOLD
     priority: Raw = UNTOLD
-    fields: list[Field] | None = None
-    participants: Raw = UNTOLD
+    fields: list[Raw] | None = None
+    participants: list[Participant] | None = None
     assigneeType: str | None = None  # noqa: N815
     currAssignee: Raw = UNTOLD  # noqa: N815
-    queues: Raw = UNTOLD
+    queues: list[Queue] | None = None
     channel: list[str] | None = None
     createdBy: Raw = UNTOLD  # noqa: N815
     updatedBy: Raw = UNTOLD  # noqa: N815
@@ -124,7 +148,7 @@ class Record:
 
     def is_storable(self) -> bool:
         """Tell whether both databases can hold the text as it is."""
-        return _ESCAPED_NUL not in self.text
+        return not _has_escaped_nul(self.text)
 
 
 def read_answer(body: bytes) -> dict[str, Any] | None:
@@ -143,9 +167,13 @@ def plain(record: Any) -> Any:
 
 
 def _task_from(text: bytes) -> Task | None:
-    if _ESCAPED_NUL in text or text.count(b"{") + text.count(b"[") > _MOST_CONTAINERS:
+    if _has_escaped_nul(text) or text.count(b"{") + text.count(b"[") > _MOST_CONTAINERS:
         return None
     try:
         return _task.decode(text)
     except DecodeError:
         return None
+
+
+def _has_escaped_nul(text: bytes) -> bool:
+    return b"\\" in text and _ESCAPED_NUL in text  # one letter is found much faster than several

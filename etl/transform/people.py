@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from etl.api_record import UNTOLD, Row
 from etl.exact_json import read
@@ -21,7 +21,10 @@ Named = tuple[str | None, str | None]
 NOBODY: Named = (None, None)
 EMPTY = ""
 """A value that the record clears; in the database NULL is a value that no record gave."""
+_Mention = tuple[str | None, str | None, Row]
+_Told = str | UnsetType | None
 _KEPT = ("_id", "source_id", "seen_at")
+_REMEMBERED = 2048  # bytes; longer mentions are not remembered
 # An id of an agent, a user or a queue; the part after the prefix is not always a UUID, but it is no word of a name.
 _ID = re.compile(r"(?:a|u|qu)-[0-9a-f]{4,32}-[0-9A-Za-z-]{4,64}")
 
@@ -81,7 +84,15 @@ class Mentions:
         """Return the id and name in an entry given as JSON, which is remembered by its bytes."""
         if value is UNTOLD:
             return NOBODY
-        key, name, told = _met(self._kind, bytes(value), self._stream.source_id, self._stream.stream_id)
+        json = bytes(value)
+        make = _remembered if len(json) <= _REMEMBERED else _met
+        return self._take(*make(self._kind, json, self._stream.source_id, self._stream.stream_id))
+
+    def meet_typed(self, ids: tuple[str | None, ...], name: _Told, more: _Told = UNSET) -> Named:
+        """Return the id and name in an entry given by the values of its keys, the ids in the order of ``id_keys``."""
+        return self._take(*_met_typed(self._kind, ids, name, more, self._stream.source_id, self._stream.stream_id))
+
+    def _take(self, key: str | None, name: str | None, told: Row) -> Named:
         if key is not None:
             row = self._row(key)
             for column, said in told.items():
@@ -99,10 +110,25 @@ class Mentions:
         return tuple(self._rows.values())
 
 
+def _met(kind: Kind, json: bytes, source_id: int, stream_id: str) -> _Mention:
+    return _mention(kind, plain_value(json), Stream(source_id, stream_id))
+
+
 @lru_cache(maxsize=4096)
-def _met(kind: Kind, json: bytes, source_id: int, stream_id: str) -> tuple[str | None, str | None, Row]:
-    mentions = Mentions(kind, Stream(source_id, stream_id), None)
-    key, name = mentions.meet(plain_value(json))
+def _met_typed(
+    kind: Kind, ids: tuple[str | None, ...], name: _Told, more: _Told, source_id: int, stream_id: str
+) -> _Mention:
+    told = {**dict(zip(kind.id_keys, ids, strict=True)), "name": name, kind.key: more}
+    entry = {key: value for key, value in told.items() if value is not UNSET}
+    return _mention(kind, entry, Stream(source_id, stream_id))
+
+
+_remembered = lru_cache(maxsize=4096)(_met)
+
+
+def _mention(kind: Kind, value: object, stream: Stream) -> _Mention:
+    mentions = Mentions(kind, stream, None)
+    key, name = mentions.meet(value)
     rows = mentions.rows()
     told = {column: value for row in rows for column, value in row.items() if column not in _KEPT}
     return key, name, told

@@ -8,7 +8,7 @@ from functools import lru_cache
 from etl.api_record import KNOWN, Row
 from etl.exact_json import canonical, clean, clean_text, is_too_deep, plain_canonical, shown
 from etl.times import parse_time
-from etl.transform.child_rows import participant_rows, queue_rows, word_rows
+from etl.transform.child_rows import met_agents, met_queues, participant_rows, queue_rows, word_rows, words
 from etl.transform.convert_values import LONGEST_ID, boolean, cut, ident, moment, text
 from etl.transform.custom_fields import field_rows, split_keys
 from etl.transform.dimensions import case_row, priority_row, status_row
@@ -55,7 +55,7 @@ def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated
     case = case_row(record, stream, seen_at)
     agents, queues, users = (Mentions(kind, stream, seen_at) for kind in (AGENT, QUEUE, USER))
     named = {"task_id": key, "source_id": stream.source_id}
-    task_queues, current_queue = queue_rows(named, record.get("queues"), queues)
+    task_queues, current_queue = queue_rows(named, met_queues(record.get("queues"), queues))
     task: Row = {
         "_id": key,
         "source_id": stream.source_id,
@@ -72,7 +72,7 @@ def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated
         "queue_id": current_queue[0],
         "queue": current_queue[1],
     }
-    task_participants = participant_rows(named, record.get("participants"), agents)
+    task_participants = participant_rows(named, met_agents(record.get("participants"), agents))
     return TaskRows(
         task,
         status,
@@ -83,8 +83,8 @@ def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated
         users=users.rows(),
         task_queues=task_queues,
         task_participants=task_participants,
-        task_tags=word_rows(named, record.get("tags"), "tag"),
-        task_channels=word_rows(named, record.get("channel"), "channel"),
+        task_tags=word_rows(named, words(record.get("tags")), "tag"),
+        task_channels=word_rows(named, words(record.get("channel")), "channel"),
         task_fields=field_rows(named, record.get("fields"), custom),
         unknown_keys=unknown,
     )

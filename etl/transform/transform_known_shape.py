@@ -7,20 +7,19 @@ None: then ``transform`` reads the record.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from msgspec import DecodeError, Raw
+from msgspec import DecodeError, Raw, Struct
 
-from etl.api_record import UNTOLD, Field, Record, Row, Task, field_from
+from etl.api_record import UNTOLD, Participant, Queue, Record, Row, Task, field_from
 from etl.exact_json import read, shown
 from etl.times import parse_time
-from etl.transform.child_rows import participant_rows, queue_rows, word_rows
+from etl.transform.child_rows import Met, participant_rows, queue_rows, word_rows
 from etl.transform.convert_values import cut, ident, moment, text
 from etl.transform.custom_fields import EXAMPLE, is_field, value_columns
 from etl.transform.dimensions import case_of, priority_row, status_row
-from etl.transform.people import AGENT, QUEUE, USER, Mentions, NotPlainError, plain_value
+from etl.transform.people import AGENT, NOBODY, QUEUE, USER, Mentions, NotPlainError, plain_value
 from etl.transform.transform_any_shape import due_of, is_due_name
 from etl.transform.transform_result import Stream, TaskRows
 
@@ -46,15 +45,19 @@ def _rows(record: Record, task: Task, stream: Stream) -> TaskRows:
         _named("priority", task.priority, stream, seen_at),
     )
     case = case_of(task.caseId, task.caseRefId, stream, seen_at)
-    agents, queues, users = (Mentions(kind, stream, seen_at) for kind in (AGENT, QUEUE, USER))
+    agents, queues, users = (
+        Mentions(AGENT, stream, seen_at),
+        Mentions(QUEUE, stream, seen_at),
+        Mentions(USER, stream, seen_at),
+    )
     key = {"task_id": task.id, "source_id": stream.source_id}
-    task_queues, (queue_id, queue) = queue_rows(key, _parsed(task.queues), queues)
+    task_queues, (queue_id, queue) = queue_rows(key, _met_queues(task.queues, queues)) if task.queues else ((), NOBODY)
     assignee_id, assignee = agents.meet_text(task.currAssignee)
     user_id, user_name = users.meet_text(task.userInfo)
     created_by_id, created_by = users.meet_text(task.createdBy)
     updated_by_id, updated_by = users.meet_text(task.updatedBy)
     custom, unknown = _split(record.other_keys())
-    fields = task.fields or ()
+    fields = [_field(bytes(entry)) for entry in task.fields or ()]
     row: Row = {
         "_id": task.id,
         "source_id": stream.source_id,
@@ -87,7 +90,7 @@ def _rows(record: Record, task: Task, stream: Stream) -> TaskRows:
         "queue_id": queue_id,
         "queue": queue,
     }
-    participants = participant_rows(key, _parsed(task.participants), agents)
+    participants = participant_rows(key, _met_agents(task.participants, agents)) if task.participants else ()
     return TaskRows(
         row,
         status,
@@ -105,9 +108,22 @@ def _rows(record: Record, task: Task, stream: Stream) -> TaskRows:
     )
 
 
-def _parsed(entries: Raw) -> object:
-    json = bytes(entries)
-    return [] if json == b"[]" else plain_value(json)
+def _met_queues(entries: Sequence[Queue], queues: Mentions) -> list[Met]:
+    return [
+        (queues.meet_typed((entry.id,), entry.name, entry.type), entry.status or None, moment(entry.startTime))
+        for entry in entries
+    ]
+
+
+def _met_agents(entries: Sequence[Participant], agents: Mentions) -> list[Met]:
+    return [
+        (
+            agents.meet_typed((entry.aId, entry.agentId, entry.id), entry.name),
+            entry.pStatus or None,
+            moment(entry.assignedAt),
+        )
+        for entry in entries
+    ]
 
 
 def _named(kind: str, value: Raw, stream: Stream, seen_at: datetime | None) -> Row | None:
@@ -125,105 +141,108 @@ def _made(kind: str, json: bytes, source_id: int, stream_id: str) -> Row | None:
 _remembered = lru_cache(maxsize=1024)(_made)
 
 
-def _split(others: Mapping[str, Raw]) -> tuple[dict[str, Field], dict[str, str]]:
+def _split(others: Mapping[str, Raw]) -> tuple[dict[str, _Field], dict[str, str]]:
     """Return the custom fields by their keys, and the unknown keys with an example."""
-    custom: dict[str, Field] = {}
+    custom: dict[str, _Field] = {}
     unknown: dict[str, str] = {}
     for key, value in others.items():
         json = bytes(value)
-        entry = field_from(json) if json[:1] == b"{" else None
-        if entry is not None and (entry.selectedValue is not UNTOLD or is_field(read(json))):
+        entry = _field(json) if json[:1] == b"{" else None
+        if entry is not None and (entry.value is not None or is_field(read(json))):
             custom[key] = entry
         else:
             unknown[cut(key)] = shown(read(json), EXAMPLE)
     return custom, unknown
 
 
-def _due_in(listed: Sequence[Field]) -> datetime | None:
+class _Field(Struct, frozen=True, gc=False):
+    """What one entry says of a field; ``name`` is any of its names, ``label`` the one that it is shown with."""
+
+    field_id: str | None
+    name: str | None
+    label: str | None
+    type: str | None
+    is_due_date: bool
+    value: bytes | None
+
+
+def _field_of(json: bytes) -> _Field:
+    entry = field_from(json)
+    name, data_type, is_due_date = _described(bytes(entry.metaData), entry.name, entry.lname, entry.displayName)
+    return _Field(
+        ident(entry.listed_id or entry.keyed_id),
+        name,
+        entry.displayName or None,
+        entry.dataType or data_type,
+        is_due_date,
+        None if entry.selectedValue is UNTOLD else bytes(entry.selectedValue),
+    )
+
+
+@lru_cache(maxsize=2048)
+def _described(
+    meta: bytes, name: str | None, lname: str | None, label: str | None
+) -> tuple[str | None, str | None, bool]:
+    """Return the name and type that a field's ``metaData`` and names say, and whether it is the due date."""
+    inner = read(meta)
+    known = inner if isinstance(inner, dict) else {}
+    is_due_date = is_due_name(known.get("name"), name, lname, label)
+    return label or lname or text(known.get("name")), text(known.get("type")), is_due_date
+
+
+_remembered_field = lru_cache(maxsize=4096)(_field_of)
+
+
+def _field(json: bytes) -> _Field:
+    return _remembered_field(json) if len(json) <= _REMEMBERED else _field_of(json)
+
+
+def _due_in(listed: Sequence[_Field]) -> datetime | None:
     for entry in listed:
-        if entry.selectedValue is not UNTOLD and _described(entry).is_due_date:
-            value = read(bytes(entry.selectedValue))
+        if entry.is_due_date and entry.value is not None:
+            value = read(entry.value)
             due = moment(value) if value else None
             if due is not None:
                 return due
     return None
 
 
-def _field_rows(key: Row, listed: Sequence[Field], custom: Mapping[str, Field]) -> tuple[Row, ...]:
+def _field_rows(key: Row, listed: Sequence[_Field], custom: Mapping[str, _Field]) -> tuple[Row, ...]:
     """Return the rows of fields that have an id each; a top-level key repeats the field of its id."""
-    spellings = {_id(entry): [entry] for entry in listed}
-    if len(spellings) < len(listed):
+    spellings = {entry.field_id: [entry] for entry in listed}
+    names = {entry.field_id: name for name, entry in custom.items()}
+    if len(spellings) < len(listed) or len(names) < len(custom):
         raise NotPlainError
-    names: dict[str, str] = {}
-    for name, entry in custom.items():
-        field_id = _id(entry)
-        names[field_id] = name
-        spellings.setdefault(field_id, []).append(entry)
-    if len(names) < len(custom):
+    for entry in custom.values():
+        spellings.setdefault(entry.field_id, []).append(entry)
+    if None in spellings:
         raise NotPlainError
     rows: list[Row] = []
     for field_id, entries in spellings.items():
         columns = _columns(entries)
         if columns is not None:
-            name = names.get(field_id) or _described(entries[0]).name or field_id
-            rows.append(
-                {
-                    **key,
-                    "position": len(rows),
-                    "field_id": field_id,
-                    "key": cut(name),
-                    "name": next((entry.displayName for entry in entries if entry.displayName), None),
-                    **columns,
-                }
-            )
+            name = names.get(field_id) or entries[0].name or field_id
+            own = {"position": len(rows), "field_id": field_id, "key": cut(name)}
+            label = entries[0].label or next((entry.label for entry in entries if entry.label), None)
+            rows.append({**key, **own, "name": label, **columns})
     return tuple(rows)
 
 
-def _id(entry: Field) -> str:
-    field_id = ident(entry.listed_id or entry.keyed_id)
-    if field_id is None:
-        raise NotPlainError
-    return field_id
-
-
-def _columns(spellings: Sequence[Field]) -> Row | None:
+def _columns(spellings: Sequence[_Field]) -> Row | None:
     """Return the type and the value's columns, None if no spelling has a value."""
+    data_type = spellings[0].type or next((entry.type for entry in spellings if entry.type), None)
     for entry in spellings:
-        if entry.selectedValue is not UNTOLD:
-            json = bytes(entry.selectedValue)
-            types = (each.dataType or _described(each).type for each in spellings)
-            made = _converted if len(json) <= _REMEMBERED else _convert
-            columns = made(json, next(filter(None, types), None))
+        if entry.value is not None:
+            make = _remembered_columns if len(entry.value) <= _REMEMBERED else _columns_of
+            columns = make(entry.value, data_type)
             if columns is not None:
                 return columns
     return None
 
 
-def _convert(json: bytes, data_type: str | None) -> Row | None:
-    columns = value_columns(json, data_type)
+def _columns_of(value: bytes, data_type: str | None) -> Row | None:
+    columns = value_columns(value, data_type)
     return columns and {"data_type": data_type, **columns}
 
 
-_converted = lru_cache(maxsize=4096)(_convert)
-
-
-def _described(entry: Field) -> _Description:
-    return _description(bytes(entry.metaData), entry.name, entry.lname, entry.displayName)
-
-
-@dataclass(frozen=True, slots=True)
-class _Description:
-    name: str | None
-    type: str | None
-    is_due_date: bool
-
-
-@lru_cache(maxsize=2048)
-def _description(meta: bytes, name: str | None, lname: str | None, label: str | None) -> _Description:
-    """Return what a field's ``metaData`` and names say."""
-    inner = read(meta)
-    known = inner if isinstance(inner, dict) else {}
-    own = text(known.get("name"))
-    return _Description(
-        label or lname or own, text(known.get("type")), is_due_name(known.get("name"), name, lname, label)
-    )
+_remembered_columns = lru_cache(maxsize=4096)(_columns_of)

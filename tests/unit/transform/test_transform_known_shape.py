@@ -84,6 +84,16 @@ def test_odd_values_of_fields_give_the_same_rows(record: dict, data: st.DataObje
     assert_same(record | {"fields": fields} | keyed)
 
 
+@settings(max_examples=800, deadline=None)
+@given(st.sampled_from(SAMPLES["full"]), st.data())
+def test_odd_people_and_queues_give_the_same_rows(record: dict, data: st.DataObject) -> None:
+    names = ["_id", "aId", "agentId", "name", "type", "status", "pStatus", "startTime", "assignedAt"]
+    plain = st.sampled_from([None, "", " ", "q-1", "q-2", "a-1", "x", "2025-05-28T12:05:38.807Z", 1739702333030])
+    value = st.one_of(plain, plain, plain, st.sampled_from(ODD))
+    entries = st.lists(st.dictionaries(st.sampled_from(names), value, max_size=6), max_size=4)
+    assert_same(record | {"queues": data.draw(entries), "participants": data.draw(entries)})
+
+
 @pytest.mark.parametrize(("value", "month"), [("2025-06-01", 6), ("", 7), (None, 7), ("soon", 7), (0, 7)])
 def test_the_due_date_of_a_field_gives_the_same_rows(value: object, month: int) -> None:
     eta = {"_id": "fd-1", "displayName": "ETA", "selectedValue": value}
