@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +55,7 @@ def check(common: Common, select: tuple[str, ...], moved: bool, output: str) -> 
             _print(finding, of_many=len(select) != 1)
     code = worst(found)
     if output == "json":
-        print_json({"findings": [asdict(finding) for finding in found], "exit_code": code})
+        print_json({"findings": found, "exit_code": code})
     return code
 
 

@@ -57,8 +57,8 @@ def status(common: Common, source: str | None, max_age: timedelta | None, output
     is_stale = max_age is not None and (not judged or bool(missing) or any(each.stale for each in found))
     if output == "json":
         stale = None if max_age is None else is_stale
-        told = {"at": moment, "stale": stale, "sources": list(map(asdict, found)), "never_synced": missing}
-        print_json(told if queue is None else {**told, "queue": asdict(queue)})
+        told = {"at": moment, "stale": stale, "sources": found, "never_synced": missing}
+        print_json(told if queue is None else {**told, "queue": queue})
     else:
         _print(found, missing, moment)
         if queue is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -41,7 +40,7 @@ def why(common: Common, asked: str, output: str) -> None:
     with existing_database(common.start(need_sources=False).settings) as engine:
         answer = explain(engine, asked)
     if output == "json":
-        print_json(asdict(answer))
+        print_json(answer)
     else:
         _print(answer)
 

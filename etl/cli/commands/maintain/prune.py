@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -101,7 +100,7 @@ def _tell(done: Sequence[Pruned], *, output: str, dry_run: bool, quiet: bool) ->
     from etl.cli.output import counted, print_json
 
     if output == "json":
-        print_json({"dry_run": dry_run, "sources": [asdict(each) for each in done]})
+        print_json({"dry_run": dry_run, "sources": done})
     elif not quiet:
         would = "would go" if dry_run else "went"
         for each in done:

@@ -96,7 +96,6 @@ def _due(settings: Settings, most: timedelta | None) -> Callable[[Engine], Itera
 
 def _dry_run(settings: Settings, *, full: bool, sample: int, output: str) -> int:
     from contextlib import ExitStack
-    from dataclasses import asdict
 
     from etl.cli.client_factory import Builder
     from etl.cli.open_database import existing_database
@@ -123,7 +122,7 @@ def _dry_run(settings: Settings, *, full: bool, sample: int, output: str) -> int
             stack.callback(spec.client.close)
             found.append(dry_run(engine, spec, full=full, sample=sample))
     if output == "json":
-        print_json({"dry_run": True, "sources": [asdict(each) for each in found]})
+        print_json({"dry_run": True, "sources": found})
         return 0
     for each in found:
         click.echo(f"{each.name}: nothing is stored by this dry run")
