@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from etl.errors import DatabaseError
 from etl.extract.http.auth import Identity, Token
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
 log = get_logger()
 
 
-@dataclass(slots=True)
-class Builder:
+class Builder(Struct):
     """Makes the clients of a run; sources of one account share one budget.
 
     Clients ``in_background`` have the setting ``backfill_percent`` of it while syncs are due. Where they may not wait

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import click
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from etl.api_record import Row
 from etl.logs import clean
@@ -20,9 +22,13 @@ def print_json(value: object) -> None:
     """Print a value as JSON; times are ISO 8601 in UTC."""
     import orjson
 
+    click.echo(orjson.dumps(value, default=_as_json, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z))
+
+
+def _as_json(value: object) -> object:
     from etl.exact_json import fragment
 
-    click.echo(orjson.dumps(value, default=fragment, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z))
+    return asdict(value) if isinstance(value, Struct) else fragment(value)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Row], *, indent: str = "", optional: Sequence[str] = ()) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import Engine
 
 from etl import logs
@@ -33,8 +34,7 @@ log = logs.get_logger()
 Job = Callable[[RunContext], Mapping[str, Any] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """A job's name in the ledger and its function; the JSON output includes what the function returns."""
 
     command: str

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Table
 
 from etl.load.schema.task_tables import metadata
@@ -46,8 +46,7 @@ _START = f"""\
 meanwhile.</p>"""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """A question, and the statement that answers it on SQLite."""
 
     name: str

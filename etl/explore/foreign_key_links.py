@@ -7,13 +7,13 @@ that does not select it, a task's ``_id`` links to all tasks with this id.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from datasette import hookimpl
 from datasette.utils import tilde_encode, urlsafe_components
 from markupsafe import Markup
+from msgspec import Struct
 
 from etl.explore.datasette_metadata import DATABASE, LABELS
 from etl.load.schema.task_tables import metadata
@@ -22,8 +22,7 @@ from etl.load.schema.view_columns import VIEWS
 _SHOWN = ("_id", "task_id")  # the columns of views and queries that name a task
 
 
-@dataclass(frozen=True, slots=True)
-class _Reference:
+class _Reference(Struct, frozen=True):
     """A column that, with the source, refers to a row of another table."""
 
     table: str

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from etl.errors import ApiError
 
@@ -43,8 +45,7 @@ class CapabilityDriftError(ApiError):
         self.evidence = evidence
 
 
-@dataclass(frozen=True, slots=True)
-class ServerCapabilities:
+class ServerCapabilities(Struct, frozen=True):
     """The capabilities; None is unknown and counts as the worse case.
 
     ``longest_range`` None with ``any_range`` True means no limit. ``page_rows`` is the number of rows seen from one
@@ -113,16 +114,17 @@ class ServerCapabilities:
 
     def to_json(self) -> dict[str, Any]:
         """Return them as JSON; durations become seconds."""
-        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         return {
-            name: value.total_seconds() if isinstance(value, timedelta) else value for name, value in values.items()
+            name: value.total_seconds() if isinstance(value, timedelta) else value
+            for name, value in asdict(self).items()
         }
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any] | None) -> ServerCapabilities:
         """Return the capabilities from the JSON of :meth:`to_json`; a missing key is unknown."""
-        known = {entry.name for entry in fields(cls)}
-        values = {name: value for name, value in (kept or {}).items() if name in known and value is not None}
+        values = {
+            name: value for name, value in (kept or {}).items() if name in cls.__struct_fields__ and value is not None
+        }
         for name in ("granularity", "longest_range"):
             if name in values:
                 values[name] = timedelta(seconds=values[name])

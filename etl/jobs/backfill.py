@@ -7,8 +7,10 @@ before the first sync came to its end: most tasks are missing then.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from etl.extract.capabilities import CapabilityDriftError
 from etl.extract.paging.page_checks import Window, window_query
@@ -23,16 +25,14 @@ from etl.load.ledger import windows
 _FILL = 0.7  # how full the pages of verified windows are
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(Struct, frozen=True):
     """``[since, until)`` of the field that dates filter on; None is the beginning of history, or now."""
 
     since: datetime | None = None
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What a backfill would take; None where the server does not count its rows."""
 
     field: str

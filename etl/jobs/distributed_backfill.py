@@ -10,11 +10,12 @@ on. Whoever claims the last window reads what is left, takes the account, and en
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from msgspec.structs import asdict, replace
 
 from etl.errors import DatabaseError, EtlError, ExitCode, LockedError, RefusedError
 from etl.extract.capabilities import CapabilityDriftError

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from etl.api_record import Row, plain
@@ -24,8 +25,7 @@ from etl.transform import Stream, TaskRows, dropper, transform
 _PROBE = "after a probe of at most 12 requests, "
 
 
-@dataclass(slots=True)
-class DryRun:
+class DryRun(Struct):
     """What a sync of a source would do. ``changes`` names the columns that would change, by the task's ``_id``."""
 
     name: str

@@ -10,10 +10,11 @@ second change of a task does not change any count.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
+
+from msgspec.structs import replace
 
 from etl.errors import ApiError, RefusedError, SkipRefusedError
 from etl.extract.capabilities import END_OF_TIME

@@ -8,9 +8,11 @@ In the end the server must not count more tasks than are left here. In doubt no 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from etl.errors import SkipRefusedError
 from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
@@ -33,8 +35,7 @@ from etl.logs import get_logger
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Reconciled:
+class Reconciled(Struct, frozen=True):
     """What a reconciliation did: tasks compared with the server's, and requests spent beyond those of the sync."""
 
     compared: int

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 Source = Any
 """A source as ``kore-etl status`` tells of it: a ``Standing`` of ``etl.jobs``, a layer above this one."""
 _FRESH = timedelta(hours=26)  # a sync a night is fresh
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """What can be said of a source: sentences, and whether something is missing."""
 
     name: str

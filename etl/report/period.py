@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from etl.load.database.types import to_text
 from etl.times import utc_offsets
@@ -49,8 +50,7 @@ _DIALECTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(Struct, frozen=True):
     """What is shown: ``steps`` are the first days of its days or weeks, ``now`` is its end.
 
     ``zones`` are those of the sources, or one ``asked`` for instead.

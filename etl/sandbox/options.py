@@ -54,7 +54,7 @@ def flag(text: str) -> Any:
     return field(default=False, metadata={"help": text})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # no Struct as other values: a Struct's field carries no help text
 class Options:
     """How the sandbox behaves; raises ValueError, naming the option, for a value that is not accepted."""
 

@@ -7,9 +7,10 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from etl.atomic_file import atomic_file
 from etl.errors import ConfigError
@@ -29,8 +30,7 @@ def shipped_file(name: str) -> str:
     return ((installed if installed.is_dir() else package.parent / "config") / name).read_text(encoding="utf-8")
 
 
-@dataclass(frozen=True, slots=True)
-class Installation:
+class Installation(Struct, frozen=True):
     """What is run, with which settings, from where; ``beside`` are the files that the settings name beside themselves.
 
     ``secret`` is the file of the secret where there is a single source.

@@ -84,6 +84,7 @@ def _not_under_the_least(most: timedelta, above: Mapping[str, Any]) -> None:
         raise ValueError("is under window_least")
 
 
+# No Structs as other values: a Struct's field carries no reader, and its repr shows every field.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSettings:
     """One stream of one account, and how to read it."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
+
+from msgspec import Struct, field
 
 from etl.errors import ConfigError
 from etl.logs import MASK, without_password
@@ -45,8 +47,7 @@ Identity = tuple[str, str, str]
 """Host, account and stream of a source."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """The settings, the origin of each by its dotted key, and warnings.
 
     ``warnings`` are about exposed secrets, ``id_warnings`` about values that look like another setting's. ``names`` has

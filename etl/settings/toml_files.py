@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from stat import S_ISDIR
 from typing import Any
+
+from msgspec import Struct, field
 
 from etl.errors import ConfigError
 from etl.logs import MASK, without_password
@@ -35,8 +36,7 @@ class UnreadableError(ConfigError):
         super().__init__(f"{what}: cannot be read: {error.strerror}{f'; {to_do}' if to_do else ''}")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A raw value and its origin: "--overlap", "KORE_ETL_OVERLAP", "config/kore-etl.toml"."""
 
     value: object
@@ -46,8 +46,7 @@ class Found:
 Layer = Mapping[str, Found]
 
 
-@dataclass(slots=True)
-class Tables:
+class Tables(Struct):
     """The content of the files: the top-level keys, and one layer for each [[source]] table.
 
     ``problems`` are unknown keys and keys in the wrong place.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from etl.api_record import KNOWN, Row
 from etl.exact_json import canonical, read, shown
@@ -43,8 +44,7 @@ def is_field(value: Mapping[str, object]) -> bool:
     return "selectedValue" in value or ("displayName" in value and ("id" in value or "_id" in value))
 
 
-@dataclass(slots=True)
-class _Field:
+class _Field(Struct):
     """A field with all its spellings; a later one fills what an earlier one lacks."""
 
     field_id: str | None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from etl.api_record import UNTOLD, Row
 from etl.exact_json import read
@@ -29,8 +28,7 @@ _REMEMBERED = 2048  # bytes; longer mentions are not remembered
 _ID = re.compile(r"(?:a|u|qu)-[0-9a-f]{4,32}-[0-9A-Za-z-]{4,64}")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Kind:
+class Kind(Struct, frozen=True, eq=False):
     """The table of agents, queues or users: how ids are found or made, and its extra column."""
 
     name: str

@@ -6,10 +6,10 @@ and a copy or a backup of the database leaves them out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from sqlalchemy import text
 
 from etl.errors import DatabaseError
@@ -49,8 +49,7 @@ _JOBS = text(f"""
 """)  # noqa: S608 as above
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerState:
+class WorkerState(Struct, frozen=True):
     """A worker as it told of itself, and for how long it has told nothing."""
 
     host: str
@@ -60,8 +59,7 @@ class WorkerState:
     seconds_silent: float
 
 
-@dataclass(frozen=True, slots=True)
-class QueueState:
+class QueueState(Struct, frozen=True):
     """The workers, and the jobs of accounts that wait and that run."""
 
     workers: list[WorkerState]

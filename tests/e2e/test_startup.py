@@ -35,7 +35,7 @@ NEVER_IN_A_QUIET_SYNC = {
     ),
 }
 NEVER_AT_ONCE = NEVER_IN_A_QUIET_SYNC | {
-    *("asyncio", "email", "http", "orjson", "requests", "sqlalchemy", "ssl"),
+    *("asyncio", "email", "http", "msgspec", "orjson", "requests", "sqlalchemy", "ssl"),
     *("structlog", "tenacity", "tomllib", "urllib3", "etl.extract", "etl.jobs", "etl.load", "etl.settings"),
 }
 

@@ -10,11 +10,12 @@ import os
 import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from etl import __version__
 from etl.errors import ExitCode
@@ -41,8 +42,7 @@ _HINTS: dict[int, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """The outcome of a command on one source; ``budget_used`` is the share of the budget used in the last minute."""
 
     name: str

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hmac
 import warnings
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import orjson
+from msgspec import Struct
 
 from etl.errors import ConfigError
 
@@ -25,8 +25,7 @@ _RENEW_BEFORE = timedelta(seconds=30)
 _DIGESTS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(Struct, frozen=True, kw_only=True):
     """The JWT app's id and secret (a PEM key for RS and ES algorithms), and the form of its tokens."""
 
     client_id: str
@@ -38,6 +37,9 @@ class Identity:
 
     def __repr__(self) -> str:
         return f"Identity(client_id={self.client_id!r}, algorithm={self.algorithm!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:  # a Struct's own one shows the secret
+        return [("client_id", self.client_id), ("algorithm", self.algorithm)]
 
 
 class Token:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import orjson
+from msgspec import Struct, field
 
 _SHORTEST_WAIT = 0.001  # seconds: the difference of two times may be rounded to 0
 _MOST_MOMENTS = 200  # that are kept for a span; more are counted together, by at most this part of the span too long
@@ -26,8 +26,7 @@ class Held(NamedTuple):
     slots: int
 
 
-@dataclass(slots=True)
-class Usage:
+class Usage(Struct):
     """What an account's budget is used for at ``now``, by the store's clock.
 
     ``answered`` has (time, requests) of answered requests, ``held`` the slots of each holder. ``background`` has (time,

@@ -9,13 +9,13 @@ from __future__ import annotations
 import socket
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import requests
+from msgspec import Struct
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
@@ -34,8 +34,7 @@ _LEAST_TIMEOUT = 0.001
 _LINES_REMEMBERED = 4  # one is in use at a time
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True, kw_only=True):
     """The address, the timeouts (seconds), and the largest answer (bytes, unpacked).
 
     ``deadline`` bounds one query with all its tries.
@@ -52,8 +51,7 @@ class Endpoint:
     most_bytes: int = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A whole answer, not yet interpreted."""
 
     status: int

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import astuple
 
 from etl.times import format_time
 
@@ -12,12 +14,7 @@ Field = Literal["createdAt", "updatedAt"]
 Direction = Literal["asc", "desc"]
 
 
-def _sent_as(name: str) -> Any:
-    return field(default=None, metadata={"sent_as": name})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(Struct, frozen=True, kw_only=True):
     """The body of one request.
 
     The vendor's page lists ``mycase`` in its table and ``mytask`` in its sample; both can be sent.
@@ -25,27 +22,27 @@ class Query:
 
     skip: int = 0
     limit: int | None = None
-    search_text: str | None = _sent_as("searchText")
+    search_text: str | None = field(default=None, name="searchText")
     unresolved: bool | None = None
     unassigned: bool | None = None
     mytask: bool | None = None
     mycase: bool | None = None
-    selected_columns: tuple[str, ...] | None = _sent_as("selectedColumns")
+    selected_columns: tuple[str, ...] | None = field(default=None, name="selectedColumns")
     priority: tuple[str, ...] | None = None
     agents: tuple[str, ...] | None = None
     status: tuple[str, ...] | None = None
-    custom_fields: tuple[Any, ...] | None = _sent_as("customFields")
-    eta_list: tuple[Any, ...] | None = _sent_as("ETAlist")
+    custom_fields: tuple[Any, ...] | None = field(default=None, name="customFields")
+    eta_list: tuple[Any, ...] | None = field(default=None, name="ETAlist")
     channel: tuple[str, ...] | None = None
     queues: tuple[str, ...] | None = None
-    start: datetime | None = _sent_as("startDate")
-    end: datetime | None = _sent_as("endDate")
-    due_date: datetime | None = _sent_as("dueDate")
-    sort_by: tuple[str, Direction] | None = _sent_as("sortBy")
+    start: datetime | None = field(default=None, name="startDate")
+    end: datetime | None = field(default=None, name="endDate")
+    due_date: datetime | None = field(default=None, name="dueDate")
+    sort_by: tuple[str, Direction] | None = field(default=None, name="sortBy")
 
     def body(self) -> dict[str, Any]:
         """Return the JSON object to send."""
-        values = ((entry.metadata.get("sent_as", entry.name), getattr(self, entry.name)) for entry in fields(self))
+        values = zip(self.__struct_encode_fields__, astuple(self), strict=True)
         return {name: _as_sent(name, value) for name, value in values if value is not None}
 
 

@@ -14,10 +14,11 @@ fails if another request was granted meanwhile. A backfill takes no slots in adv
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
+
+from msgspec import Struct
 
 from etl.extract.http.budget_usage import Held, Span, Usage
 
@@ -66,8 +67,7 @@ class _InMemory:
         return False
 
 
-@dataclass(slots=True, eq=False)
-class _Lease:
+class _Lease(Struct, eq=False):
     """Slots that this process holds until ``until`` by the store's clock, ``expires`` by its own."""
 
     since: float

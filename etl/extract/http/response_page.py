@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from etl.api_record import Record, plain
 from etl.times import parse_time
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
 _MOST_ROWS = 2**31 - 1  # a higher count is a mistake, and no column of the ledger holds it
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(Struct, frozen=True, dict=True):
     """The records of one answer; a value that the server omits is None.
 
     ``total`` counts all rows that match the query, not only those from ``skip`` on. The paging adds ``checkpoint``:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from msgspec import Struct
 from tenacity import RetryCallState, Retrying, wait_random_exponential
 from tenacity.stop import stop_base
 
@@ -47,8 +47,7 @@ _BACKOFF = wait_random_exponential(multiplier=1, min=_LEAST_WAIT, max=30)
 NOTICEABLE_SKEW = timedelta(seconds=5)  # Date has whole seconds, and an answer takes time
 
 
-@dataclass(slots=True)
-class Usage:
+class Usage(Struct):
     """Counts of a client: attempts sent, retries among them, and refusals as too many requests."""
 
     requests: int = 0

@@ -6,7 +6,8 @@ short or empty page is no proof: a server may filter rows after paging. Such a r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from etl.errors import SkipRefusedError
 from etl.extract.capabilities import ServerCapabilities
@@ -19,8 +20,7 @@ _MOST_EMPTY = 40  # pages in a row
 _MOST_REPEATS = 2  # of a request that an empty page answered
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Struct, frozen=True):
     """The end of a query's rows; ``unverified`` tells why it is not proven.
 
     ``is_withheld`` tells that the total counts rows that no page showed, although every place was asked for.

@@ -7,8 +7,9 @@ skip. Every page is checked for its order and for the field that dates filter on
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from etl.extract.capabilities import END_OF_TIME, SECOND, CapabilityDriftError, Question, ServerCapabilities
 from etl.extract.http.query import Field, Query

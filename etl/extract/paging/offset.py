@@ -8,8 +8,10 @@ server withholds from every page. Then two passes in a row must find every ancho
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from etl.errors import SkipRefusedError
 from etl.extract.capabilities import ServerCapabilities
@@ -26,8 +28,7 @@ _MOST_REPEATS = (
 _MOST_THIN = 100  # pages in a row with few new rows
 
 
-@dataclass(slots=True)
-class _Walk:
+class _Walk(Struct):
     """One pass through a query."""
 
     patient: bool  # read to its end although rows shift: all passes together may still find every row

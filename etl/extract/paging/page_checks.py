@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from etl.extract.capabilities import SECOND, CapabilityDriftError, Question, ServerCapabilities
 from etl.extract.http.query import Field, Query
@@ -18,8 +20,7 @@ EVERYTHING = Query()
 _COARSEST = timedelta(minutes=1)  # granularity, where it is unknown
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """The range ``[start, end)`` of a date field.
 
     A read may stop behind ``stop_after``: later changes belong to the next run. It is a function that is called after

@@ -12,9 +12,10 @@ An unknown capability counts as the worse one: dates on createdAt, sortBy not ob
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from etl.extract.paging.keyset import read_keyset
 from etl.extract.paging.newest_first import read_newest_first
@@ -41,8 +42,7 @@ READERS: dict[Paging, Reader] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ReadStrategy:
+class ReadStrategy(Struct, frozen=True):
     """Windows of ``field`` read history by ``history``; ``changes`` finds what later syncs read."""
 
     field: Field

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
+
+from msgspec import Struct
 
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND, SECOND
 from etl.extract.http.query import Field, Query
@@ -25,8 +26,7 @@ _APART = 5 * SECOND
 _FIELDS: tuple[Field, Field] = ("createdAt", "updatedAt")
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
+class _Task(Struct, frozen=True):
     """A task whose two dates are far enough apart to tell which one a server uses."""
 
     created: datetime

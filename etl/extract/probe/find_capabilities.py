@@ -7,8 +7,9 @@ only if both directions come in order and differ.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from etl.extract.capabilities import Question, ServerCapabilities
 from etl.extract.http.query import Field
@@ -20,8 +21,7 @@ from etl.extract.probe.probe_session import OutOfRequests, ProbeSession
 from etl.times import format_time
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
+class ProbeResult(Struct, frozen=True):
     """The result of a probe: the capabilities, the start of history by each field, the number of requests.
 
     ``total`` is how many tasks the server counts, None if it does not.

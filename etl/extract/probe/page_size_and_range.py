@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from etl.extract.capabilities import DEFAULT_PAGE_ROWS, END_OF_TIME, SECOND
 from etl.extract.http.query import Field, Query

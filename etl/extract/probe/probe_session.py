@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import DEFAULT_PAGE_ROWS, Question, ServerCapabilities
@@ -28,8 +30,7 @@ class OutOfRequests(Exception):  # noqa: N818 no error: the probe is at its end
     """The probe has used all its requests."""
 
 
-@dataclass(slots=True)
-class ProbeSession:
+class ProbeSession(Struct):
     """Counts the requests, remembers the records, and collects the capabilities.
 
     ``limit`` is the number of rows for trials that need only some; ``holds_all`` tells that the records are all that

@@ -16,8 +16,10 @@ place was asked for, twice, tells how many rows the server counts and never show
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from etl.errors import SkipRefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
@@ -59,8 +61,7 @@ def plan(here: int, there: int, page: int, *, reach: int, is_sorted: bool) -> tu
     return (count, skip) if skip + page <= reach else (max(page, here // 2), 0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
+class _Range(Struct, frozen=True):
     """``[start, end)``, in which the server counts ``there`` rows; ``halve`` if a page from its middle did not help."""
 
     start: datetime

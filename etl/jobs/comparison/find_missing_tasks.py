@@ -10,8 +10,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from etl.errors import RefusedError, SkipRefusedError
 from etl.extract.capabilities import END_OF_TIME
@@ -30,8 +32,7 @@ from etl.load.queries import stored_tasks
 MOST_REQUESTS = 60  # of a comparison or a walk, where this run did not read all of history
 
 
-@dataclass(frozen=True, slots=True)
-class Differences:
+class Differences(Struct, frozen=True):
     """Why the server counts other than what is stored: it never shows some rows, and no longer has some tasks.
 
     ``absent`` are the ids of those tasks, as far as they are known.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from etl.extract.http.query import Direction, Field, Query
 from etl.extract.http.response_page import Page

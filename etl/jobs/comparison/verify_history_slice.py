@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from etl.errors import EtlError, SkipRefusedError
 from etl.extract.http.query import Query
@@ -39,8 +41,7 @@ class Difference(StrEnum):
     DELETED = "deleted"
 
 
-@dataclass(slots=True)
-class Verified:
+class Verified(Struct):
     """What a run verified; ``position`` is where the next slice begins, None at the beginning of history."""
 
     position: datetime | None

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from etl.errors import EtlError, ExitCode
 
 State = Literal["ok", "warning", "failed", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True):
     """What was checked, its state, and what to do. It is ``unknown`` if an earlier failure prevented the check."""
 
     what: str

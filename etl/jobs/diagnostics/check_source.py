@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from etl.errors import ApiError, AuthError, DatabaseError, EtlError, LockedError, RefusedError

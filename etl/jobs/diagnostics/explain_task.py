@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from msgspec import Struct, field
 from sqlalchemy import Connection, Engine
 
 from etl.api_record import Row
@@ -32,16 +32,14 @@ _OTHERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(Struct, frozen=True):
     """A fact for the reader, and the command that shows or mends it."""
 
     reason: str
     command: str
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """An event in a task's history, with the run that saw it, if one did."""
 
     at: datetime
@@ -49,8 +47,7 @@ class Event:
     run_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
+class Story(Struct, frozen=True):
     """A stored task: its row, its history, the run that wrote its version, and the windows that cover it."""
 
     task: Row
@@ -59,8 +56,7 @@ class Story:
     windows: list[Row]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What is known about an id: its tasks with their stories, the tasks of a case, or hints why there are none."""
 
     id: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec import Struct
 from sqlalchemy import Connection, Engine
 
 from etl.api_record import Row
@@ -23,8 +23,7 @@ Identity = tuple[str, str, str]
 """Host, account and stream of a source."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceStatus:
+class SourceStatus(Struct, frozen=True):
     """The status of a source. All changes before ``complete_until`` are stored; ``age`` is its age in seconds.
 
     A sync that finds nothing new may leave the watermark where it is. ``complete_until`` is then the start of that

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec import Struct
 from sqlalchemy import Connection, Engine
 
 from etl.api_record import Row
@@ -14,8 +14,7 @@ from etl.load.ledger import prune_old_rows, sources
 COMMAND = "prune"
 
 
-@dataclass(frozen=True, slots=True)
-class Ages:
+class Ages(Struct, frozen=True):
     """The age from which on rows are deleted; None keeps all."""
 
     runs: timedelta | None = None
@@ -23,8 +22,7 @@ class Ages:
     rejected: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(Struct, frozen=True):
     """How many rows of a source were deleted."""
 
     source: str

@@ -8,11 +8,11 @@ A new time zone, or new rules of the same zone, rebuild the derived tables.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import orjson
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from etl.exact_json import canonical
@@ -35,8 +35,7 @@ _AT_ONCE = 500
 _TABLES = ("tasks", "task_changes", "task_fields", "agents", "queues", "users", "statuses", "rejected_records")
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """How the rows of a source were made: the transform's number, the dropped keys, the offsets of its days."""
 
     transform: int = TRANSFORM

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from etl.extract.http.response_errors import parse
 from etl.extract.http.response_page import Page
@@ -17,8 +18,7 @@ log = get_logger()
 _AT_ONCE = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
+class Replayed(Struct, frozen=True):
     """How many rejected records were tried, and how many are released because they or a newer version are stored."""
 
     replayed: int

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 from sqlalchemy import Connection
 
 from etl.errors import DatabaseError, LockedError
@@ -35,8 +36,7 @@ Progress = Callable[[RunCounters, int | None], None]
 """Is called after each batch with the counters and the total that the server told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """What became of a batch, and its window's record with the id of its row."""
 
     counts: Counts

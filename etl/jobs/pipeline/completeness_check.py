@@ -9,8 +9,9 @@ them. Missing tasks are read. Deleted ones wait for ``reconcile``.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
 from datetime import timedelta
+
+from msgspec.structs import asdict, replace
 
 from etl.errors import RefusedError
 from etl.extract.http.response_page import Page

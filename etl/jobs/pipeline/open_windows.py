@@ -6,8 +6,9 @@ A read that goes on no faster than time would follow new tasks for ever. It stop
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.response_page import Page
@@ -45,8 +46,7 @@ def read_open(
             return
 
 
-@dataclass(slots=True)
-class _Pace:
+class _Pace(Struct):
     """How far a read was at some time and after which requests, and how many rows came since."""
 
     time: datetime

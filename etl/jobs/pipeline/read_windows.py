@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+
+from msgspec import Struct
 
 from etl.errors import EtlError, RefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
@@ -25,8 +26,7 @@ from etl.times import interval
 _MOST_SLOW = 4  # windows in a row that came too late, before it is the server's fault
 
 
-@dataclass(frozen=True, slots=True)
-class TimeRange:
+class TimeRange(Struct, frozen=True):
     """The range ``[start, end)`` of a field that a job reads; without an end, up to the beginning of the run.
 
     An open range is read on for what changes meanwhile, without counting on it. ``moves_watermark`` lets the watermark
@@ -47,8 +47,7 @@ class TimeRange:
     shown: ShownVersions | None = None
 
 
-@dataclass(slots=True)
-class WindowSizer:
+class WindowSizer(Struct):
     """How long the next window may be."""
 
     size: timedelta | None

@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextvars import copy_context
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from queue import SimpleQueue
 from threading import Condition, Thread
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from etl.errors import RefusedError
@@ -43,8 +44,7 @@ _PAGES_EACH = 2  # that a worker may be ahead
 _PARTS = 32  # of a window, that may become one of their own
 
 
-@dataclass(frozen=True, slots=True)
-class _Message:
+class _Message(Struct, frozen=True):
     """A thread's message about a window: a batch, or its end, with the requests so far; without one, its own end.
 
     A window that ``is_shared`` ends at its checkpoint: its rest is in other windows.

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from etl.extract.http.query import Field
 from etl.extract.paging.read_strategy import Paging
 from etl.load.upsert.batch_and_counts import Batch
 
 
-@dataclass(frozen=True, slots=True)
-class WindowProgress:
+class WindowProgress(Struct, frozen=True):
     """The window ``[start, end)`` that a job reads; all before ``checkpoint`` is stored.
 
     ``end`` is known once the server has answered. ``id`` is None until the ledger has a row.

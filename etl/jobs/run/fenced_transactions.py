@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict
 from datetime import datetime
 from threading import get_ident
 from typing import Concatenate, ParamSpec, TypeVar
 
+from msgspec.structs import asdict
 from sqlalchemy import Connection, Engine
 
 from etl.errors import DatabaseError, LockedError

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import Engine
 
 from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
@@ -36,8 +37,7 @@ log = get_logger()
 _SEPARATE = timedelta(days=1)  # how long each quiet run has a row of its own
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceSpec:
+class SourceSpec(Struct, frozen=True, kw_only=True):
     """A source as the settings describe it, with the clients that reach it."""
 
     name: str

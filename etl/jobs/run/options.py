@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec import Struct
 
-@dataclass(slots=True)
-class RunCounters:
+
+class RunCounters(Struct):
     """What a run counted; the names are those of ``sync_runs``. ``server_total`` to ``missing`` are its account."""
 
     requests: int = 0
@@ -37,8 +37,7 @@ ADDED_UP = (
 """The counters that workers add up; the others are the account of a run."""
 
 
-@dataclass(frozen=True, slots=True)
-class SyncOptions:
+class SyncOptions(Struct, frozen=True):
     """The settings that a run obeys; ``lookback`` is the setting ``overlap``."""
 
     lookback: timedelta = timedelta(minutes=5)

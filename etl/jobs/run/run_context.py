@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from etl.jobs.pipeline.batch_transaction import BatchWriter
 from etl.jobs.pipeline.transform_pages import BatchTransformer
@@ -21,8 +22,7 @@ from etl.logs import get_logger
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class RunContext:
+class RunContext(Struct, frozen=True):
     """One run of a command on one source: fetches through ``fetch``, stores through ``writer``, asks ``store``."""
 
     id: int

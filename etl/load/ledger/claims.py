@@ -9,10 +9,10 @@ The last window of a run is empty. It can be claimed once all others are read. T
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from sqlalchemy import Interval, and_, case, cast, exists, func, insert, or_, select, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -58,8 +58,7 @@ _NOW = _DatabaseClock()
 _IS_CLAIMABLE = (_RUN.state == DISTRIBUTED) & (_WINDOW.claimable_at <= _NOW)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Claim:
+class Claim(Struct, frozen=True, kw_only=True, eq=False):
     """A window ``[start, end)`` that one worker may read; ``counts`` are those of its run so far.
 
     ``latest_run`` is the id of the latest run of any source at the time of the claim.
@@ -88,8 +87,7 @@ class Claim:
         return self.start == self.end
 
 
-@dataclass(frozen=True, slots=True)
-class Distributed:
+class Distributed(Struct, frozen=True):
     """The windows of a distributed run: how many wait, are claimed, and are read."""
 
     run_id: int

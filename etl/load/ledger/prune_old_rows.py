@@ -6,9 +6,9 @@ run whose row is deleted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from sqlalchemy import Connection, Text, cast, delete, func, literal_column, or_, select, update
 
 from etl.errors import ExitCode
@@ -30,8 +30,7 @@ _RUN = sync_runs.c
 _SUMMED = ("requests", "retries", "rate_limited", "windows", "fetched", "unchanged", "stale", "runs")
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(Struct, frozen=True):
     """A window that may be merged with its neighbours."""
 
     id: int

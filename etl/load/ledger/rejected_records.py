@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, exists, func, select, update
 
 from etl.load.database.dialect import insert_into
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 _KEPT = rejected_records.c
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where and when a record was read."""
 
     source_id: int
@@ -28,8 +27,7 @@ class Origin:
     window_id: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class SourceKey:
+class SourceKey(Struct, frozen=True):
     """A source that records are kept of, as the database knows it."""
 
     name: str
@@ -38,8 +36,7 @@ class SourceKey:
     stream_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """A rejected record's text, and when it was seen."""
 
     id: int

@@ -6,12 +6,12 @@ not all due at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from math import ceil, floor
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from sqlalchemy import exists, func, select, update
 
 from etl import times
@@ -28,8 +28,7 @@ _LONGEST_WAIT = timedelta(days=1)  # for the sync of a source
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class Schedule(Struct, frozen=True, kw_only=True):
     """A source that is synced at intervals of ``every``, unless it is paused."""
 
     source_id: int

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from sqlalchemy import BigInteger, ColumnElement, Connection, column, delete, exists, insert, select, table, update
 
 from etl.load.database.types import Moment
@@ -21,8 +21,7 @@ _gaps = table(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class WindowRow:
+class WindowRow(Struct, frozen=True):
     """A row of the ledger: ``[start, end)`` of ``field``, committed from its start up to ``checkpoint``."""
 
     id: int
@@ -96,8 +95,7 @@ def rows(connection: Connection, condition: ColumnElement[bool], *, limit: int |
     return [WindowRow(*row) for row in connection.execute(query.limit(limit))]
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far a job came without a gap, and the server's time when its first window was opened."""
 
     checkpoint: datetime

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from sqlalchemy import (
     Boolean,
     Connection,
@@ -64,8 +64,7 @@ _CHILDREN = {table.name for table in CHILDREN}
 _KEYS = ("_id", "id", "task_id", "source_id", "position", "key")
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """A column and the kind of its values: text, integer, number, boolean, moment or json."""
 
     name: str

@@ -5,10 +5,10 @@ A task with ``isActive: false`` is deleted since that update; the server still c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, and_, func, select, true
 
 from etl.load.database.dialect import by_ids
@@ -195,8 +195,7 @@ def creation_of_open(connection: Connection, source_id: int) -> dict[str, dateti
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-@dataclass(frozen=True, slots=True)
-class Canary:
+class Canary(Struct, frozen=True):
     """A stored task that a page of the server must contain: it was changed long after its creation."""
 
     id: str

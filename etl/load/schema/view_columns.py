@@ -6,7 +6,7 @@ A day is one of the source's time zone: ``source_offsets`` holds the zone's offs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 _STATUS = {"status": "the status's current name", "status_category": "the status's current category"}
 _SOURCE_NAME = {"source": "the source's name in the settings"}
@@ -15,8 +15,7 @@ _DAY = "in the source's time zone"
 _OF_SOURCE = {"stream_id": ""} | _SOURCE_NAME | {"source_id": ""}
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """A view with its purpose; a column's text is empty if its name says everything."""
 
     name: str

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from datetime import datetime
+from operator import add
+
+from msgspec import Struct, field
+from msgspec.structs import astuple
 
 from etl.api_record import Row
 
@@ -15,8 +18,7 @@ Rejected = tuple[str, str | None, str]
 """The reason, the record's id where it has one, and its text."""
 
 
-@dataclass(slots=True)
-class Batch:
+class Batch(Struct):
     """Rows by table; an ``_id`` may stand in it more than once.
 
     ``statuses``, ``priorities`` and ``cases`` hold a row for each task that names one, in the order of ``tasks``.
@@ -59,8 +61,7 @@ class Batch:
         return rows[first:last]
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(Struct):
     """What became of the tasks of a batch; ``repeated`` stood in it more than once."""
 
     inserted: int = 0
@@ -71,7 +72,7 @@ class Counts:
     changes: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(Counts)))
+        return Counts(*map(add, astuple(self), astuple(other)))
 
 
 def concatenate(batches: Sequence[Batch]) -> Batch:

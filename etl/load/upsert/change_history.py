@@ -6,10 +6,10 @@ rows are read before they are replaced, for changed tasks only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from sqlalchemy import (
     CTE,
     Boolean,
@@ -57,8 +57,7 @@ _CHILDREN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Watched:
+class _Watched(Struct, frozen=True):
     """A value whose changes are kept: the columns that tell it apart, and where its readable form stands."""
 
     field: str

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
+from msgspec import Struct
 
 from etl.sandbox.data.timestamps import parse_timestamp
 
@@ -21,8 +21,7 @@ FINISHED = frozenset({"resolved", "closed"})
 MISSING = -(10**15)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Row:
+class Row(Struct, frozen=True, eq=False):
     """One stored record: its text, and what the indexes need to know of it."""
 
     id: str

@@ -7,9 +7,10 @@ import socket
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from random import Random
 from threading import Event
+
+from msgspec.structs import replace
 
 from etl.sandbox.options import Options
 from etl.sandbox.server.requests_and_replies import Refusal, Reply, refuse

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from math import ceil
 from random import Random
 from typing import Any, NamedTuple
 
 import orjson
+from msgspec import Struct, field
 
 from etl.sandbox.data.store import Row
 from etl.sandbox.data.timestamps import DAY_MS, parse_timestamp
@@ -30,8 +30,7 @@ class Refusal(Exception):  # noqa: N818 - the API's answer to the request, not a
         self.headers = dict(headers or {})
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """An answer: its status, its body, what its log line tells, and how it is sent."""
 
     status: int
@@ -48,8 +47,7 @@ def refuse(refusal: Refusal, key: str) -> Reply:
     return Reply(refusal.status, body, headers=refusal.headers)
 
 
-@dataclass(frozen=True, slots=True)
-class PageRequest:
+class PageRequest(Struct, frozen=True):
     """What a request asks for; None stands for a key that was left out."""
 
     skip: int

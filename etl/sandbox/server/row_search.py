@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import Any, NamedTuple
 from zlib import crc32
+
+from msgspec import Struct
 
 from etl.sandbox.data.store import MISSING, VALUES, Index, Row, Store, TieBreak
 from etl.sandbox.data.timestamps import DAY_MS, SECOND_MS, parse_timestamp, round_down
@@ -15,8 +16,7 @@ from etl.sandbox.options import Options
 from etl.sandbox.server.requests_and_replies import Found, PageRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Matches:
+class Matches(Struct, frozen=True):
     """A range of ordered rows; a page of it costs only its own rows."""
 
     rows: Sequence[Row]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from msgspec.structs import asdict
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import make_url
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import orjson
 import pytest
+from msgspec.structs import asdict
 from sqlalchemy import text
 
 from etl.jobs.maintenance.retry_rejected import replay

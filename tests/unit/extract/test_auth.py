@@ -9,6 +9,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from rich.pretty import pretty_repr
 
 from etl.errors import ConfigError
 from etl.extract.http.auth import Identity, Token
@@ -115,7 +116,9 @@ class TestSignature:
             token(algorithm="ES256", secret=rsa_pem[0]).text()
 
     def test_an_identity_does_not_show_its_secret(self):
-        assert SECRET not in repr(Identity(client_id="cs-1", secret=SECRET))
+        identity = Identity(client_id="cs-1", secret=SECRET)
+        assert SECRET not in repr(identity)
+        assert SECRET not in pretty_repr(identity)
 
 
 class TestRenewal:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from etl.transform import Rejection, Stream, TaskRows, transform
 

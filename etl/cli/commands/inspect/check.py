@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,6 +121,8 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[CheckResult]]:
 
 
 def _sources(loaded: Loaded, engine: Engine | None, *, moved: bool, ask: bool) -> Iterator[CheckResult]:
+    from msgspec.structs import replace
+
     from etl.cli.client_factory import Builder
     from etl.jobs.diagnostics.check_result import failed
     from etl.jobs.diagnostics.check_source import check_source

@@ -99,7 +99,9 @@ def replay(common: Common, select: tuple[str, ...], numbers: tuple[int, ...], ou
       kore-etl rejected replay
       kore-etl rejected replay 3 4
     """
-    from dataclasses import asdict, replace
+    from dataclasses import replace
+
+    from msgspec.structs import asdict
 
     from etl.cli.run_job_on_sources import Work, work_on_sources
     from etl.jobs.maintenance.retry_rejected import replay as job

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -88,6 +87,8 @@ def _print(found: list[SourceStatus], missing: list[str], now: datetime) -> None
 
 def _print_queue(queue: QueueState, late: list[float]) -> None:
     from statistics import median
+
+    from msgspec.structs import asdict
 
     from etl.cli.output import counted, print_record, print_table
 

@@ -6,9 +6,8 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -64,8 +63,7 @@ def init(common: Common, client_secret_file: str | None, force: bool, no_probe: 
     return _try(common, paths, probe=not no_probe)
 
 
-@dataclass(frozen=True, slots=True)
-class _Paths:
+class _Paths(NamedTuple):
     """Where the settings and the secret go, and the database where nothing else is said."""
 
     config: Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +70,8 @@ def backfill(
         raise click.UsageError("--since must be before --until.")
     if distribute and (only_plan or workers is not None):
         raise click.UsageError("--distribute goes with neither --plan nor --workers.")
+    from msgspec.structs import asdict
+
     from etl.cli.output import print_text
     from etl.cli.run_job_on_sources import Work, work_on_sources
     from etl.extract.http.rate_limiter import RateLimiter

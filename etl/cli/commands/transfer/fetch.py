@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
+from msgspec import Struct
+from msgspec.structs import replace
 
 from etl.cli.options import Common, MomentOption, common_options, source_option
 from etl.errors import ApiError, ConfigError, ExitCode
@@ -138,8 +139,7 @@ def _only_source(settings: Settings) -> SourceSettings:
     return settings.sources[0]
 
 
-@dataclass(slots=True)
-class _Reading:
+class _Reading(Struct):
     """A read in progress: prints the answers, and a summary at the end."""
 
     client: Client
