@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from etl.errors import DatabaseError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from etl.settings import Settings
 
@@ -59,6 +59,15 @@ def existing_database(
         yield engine
     finally:
         engine.dispose()
+
+
+@contextmanager
+def reading_database(settings: Settings, **options: Any) -> Iterator[Connection]:
+    """Give a connection that only reads; the ``options`` are those of :func:`existing_database`."""
+    from etl.load.database.engine import reading
+
+    with existing_database(settings, **options) as engine, reading(engine) as connection:
+        yield connection
 
 
 def require_file(path: Path, *, advice: str) -> None:

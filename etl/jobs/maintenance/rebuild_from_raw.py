@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from etl.exact_json import canonical
 from etl.extract.http.response_errors import parse
 from etl.load.database.secure_delete import erasing, scrub
+from etl.load.ledger import sources
 from etl.load.schema.dimension_tables import priorities, statuses
 from etl.load.upsert import refresh_derived, replace_rows, unknown_json_keys
 from etl.logs import get_logger
@@ -80,7 +81,7 @@ def rebuild(run: RunContext) -> None:
             replace_rows.use_time_zone(connection, run.source.id, zone, offsets)
         if tasks or before.offsets != today.offsets:
             refresh_derived.rebuild(connection, run.source.id)
-        replace_rows.remember_shape(connection, run.source.id, today.text())
+        sources.put(connection, run.source.id, shape=today.text())
     if dropped:
         scrub(run.store.engine, _TABLES)
     if tasks:
@@ -129,4 +130,4 @@ def _clear_named(run: RunContext, connection: Connection, drop: Callable[[object
             row = (getattr(made, key) if isinstance(made, TaskRows) else None) or {"raw": "null"}
             found = {name: row[name] for name in row if name in {*empty, "raw"}}
             rows.append({**empty, **found, "_id": row_id, "source_id": run.source.id})
-        replace_rows.replace_named(connection, table, rows)
+        replace_rows.update_rows(connection, table, rows)

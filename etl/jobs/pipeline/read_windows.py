@@ -13,7 +13,7 @@ from etl.extract.capabilities import END_OF_TIME, MILLISECOND
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_errors import SlowAnswerError
 from etl.extract.http.response_page import Page
-from etl.extract.paging.page_checks import EVERYTHING, Fetch, Window
+from etl.extract.paging.page_checks import Fetch, Window
 from etl.extract.paging.read_strategy import READERS, Paging
 from etl.jobs.pipeline.open_windows import read_open
 from etl.jobs.pipeline.prefetch import prefetch
@@ -41,7 +41,6 @@ class TimeRange(Struct, frozen=True):
     start: datetime
     end: datetime | None = None
     moves_watermark: bool = False
-    filters: Query = EVERYTHING
     check_first: Callable[[Page], None] | None = None
     takes_back: bool = False
     shown: ShownVersions | None = None
@@ -159,7 +158,7 @@ def _read_window(
     """Read one window to its end and return where the next one starts."""
     asked_end = _open_end(run, start, sizer) if end is None or is_open else end
     stop_after = run.server_clock.latest_start if time_range.end is None else None
-    window = Window(time_range.field, start, asked_end, stop_after, time_range.filters)
+    window = Window(time_range.field, start, asked_end, stop_after)
     record = WindowProgress.begin(time_range.job, time_range.field, time_range.paging, start)
     before = run.fetch.requests
     read = READERS[time_range.paging] if time_range.end is not None else partial(read_open, run, time_range.paging)

@@ -138,7 +138,7 @@ def _split(time_range: TimeRange, end: datetime, size: timedelta) -> Iterator[Wi
     start = time_range.start
     while start < end:
         upto = min(end, start + size)
-        yield Window(time_range.field, start, upto, None, time_range.filters)
+        yield Window(time_range.field, start, upto, None)
         start = upto
 
 
@@ -253,7 +253,7 @@ class _Crew:
 
     def _read_pages(self, fetch: Fetcher, window: WindowRow, before: int) -> bool:
         """Read a window to its end, or until other threads share the rest, and tell whether they do."""
-        asked = Window(self._time_range.field, window.start, window.end, None, self._time_range.filters)
+        asked = Window(self._time_range.field, window.start, window.end, None)
         for page in READERS[self._time_range.paging](fetch, asked, self._run.capabilities.current):
             if not self._room.get():
                 return False  # stopped: nobody listens any more

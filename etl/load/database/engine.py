@@ -98,14 +98,21 @@ def storing(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def sorting_in_files(engine: Engine) -> Iterator[Connection]:
-    """Give a connection on which SQLite sorts in files, so that a large index takes little memory."""
+def with_pragma(engine: Engine, name: str, value: str, afterwards: str) -> Iterator[Connection]:
+    """Give a connection on which a pragma of SQLite has another value than ``afterwards``."""
     with engine.connect() as connection:
-        set_pragma(connection, "temp_store=FILE")  # drops temporary tables
+        set_pragma(connection, f"{name}={value}")
         try:
             yield connection
         finally:
-            set_pragma(connection, "temp_store=MEMORY")
+            set_pragma(connection, f"{name}={afterwards}")
+
+
+@contextmanager
+def sorting_in_files(engine: Engine) -> Iterator[Connection]:
+    """Give a connection on which SQLite sorts in files, so that a large index takes little memory."""
+    with with_pragma(engine, "temp_store", "FILE", "MEMORY") as connection:  # drops temporary tables
+        yield connection
 
 
 def set_pragma(connection: Connection, pragma: str) -> None:

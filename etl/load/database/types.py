@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, Boolean, Date, DateTime, Text
+from sqlalchemy import JSON, Boolean, DateTime, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -91,26 +91,6 @@ def _on_postgresql(element: moment_text, compiler: SQLCompiler, **options: Any) 
 @compiles(moment_text, "sqlite")
 def _on_sqlite(element: moment_text, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(element.clauses, **options)
-
-
-class moment_day(FunctionElement[date]):  # noqa: N801 as above
-    """The day of a time, given with its zone's seconds east of UTC, in the form of a day column."""
-
-    inherit_cache = True
-    type = Date()
-    name = "moment_day"
-
-
-@compiles(moment_day)
-def _day_on_postgresql(element: moment_day, compiler: SQLCompiler, **options: Any) -> str:
-    moment, offset = (compiler.process(each, **options) for each in element.clauses)
-    return f"cast(({moment}) at time zone 'UTC' + make_interval(secs => {offset}) as date)"
-
-
-@compiles(moment_day, "sqlite")
-def _day_on_sqlite(element: moment_day, compiler: SQLCompiler, **options: Any) -> str:
-    moment, offset = (compiler.process(each, **options) for each in element.clauses)
-    return f"date({moment}, {offset} || ' seconds')"
 
 
 class is_one_of(FunctionElement[bool]):  # noqa: N801 as above

@@ -14,11 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from sqlalchemy import Interval, and_, case, cast, exists, func, insert, or_, select, update
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 
 from etl.errors import LockedError
-from etl.load.database.types import Moment
 from etl.load.ledger import runs, windows
 from etl.load.ledger.runs import DISTRIBUTED
 from etl.load.ledger.sources import is_source
@@ -28,8 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import timedelta
 
-    from sqlalchemy import ColumnElement, Connection, Row
-    from sqlalchemy.sql.compiler import SQLCompiler
+    from sqlalchemy import ColumnElement, Connection
 
     from etl.load.ledger.windows import WindowRow
 
@@ -37,28 +33,11 @@ _WINDOW = sync_windows.c
 _RUN = sync_runs.c
 
 
-class _DatabaseClock(FunctionElement[datetime]):
-    """The time by the database's clock."""
-
-    type = Moment()
-    inherit_cache = True
-
-
-@compiles(_DatabaseClock)
-def _on_postgresql(_element: Any, _compiler: SQLCompiler, **_options: Any) -> str:
-    return "clock_timestamp()"
-
-
-@compiles(_DatabaseClock, "sqlite")
-def _on_sqlite(_element: Any, _compiler: SQLCompiler, **_options: Any) -> str:
-    return "strftime('%Y-%m-%d %H:%M:%f', 'now')"
-
-
-_NOW = _DatabaseClock()
+_NOW = func.clock_timestamp()
 _IS_CLAIMABLE = (_RUN.state == DISTRIBUTED) & (_WINDOW.claimable_at <= _NOW)
 
 
-class Claim(Struct, frozen=True, kw_only=True, eq=False):
+class Claim(Struct, frozen=True, eq=False):
     """A window ``[start, end)`` that one worker may read; ``counts`` are those of its run so far.
 
     ``latest_run`` is the id of the latest run of any source at the time of the claim.
@@ -78,8 +57,8 @@ class Claim(Struct, frozen=True, kw_only=True, eq=False):
     requests: int
     total: int | None
     problem: str
-    counts: Mapping[str, int]
     latest_run: int
+    counts: Mapping[str, int]
 
     @property
     def is_last(self) -> bool:
@@ -104,7 +83,7 @@ def add(
         {"start_at": start, "end_at": end, "checkpoint_at": start, "source_id": source_id, "state": "pending", **values}
         for start, end in ranges
     ]
-    connection.execute(insert(sync_windows).values(claimable_at=_NOW), rows)
+    connection.execute(insert(sync_windows).values(claimable_at=func.now()), rows)
 
 
 def claim(
@@ -115,43 +94,29 @@ def claim(
     is_another_left = exists().where(
         other.c.run_id == _WINDOW.run_id, other.c.claimable_at.is_not(None), other.c.end_at > other.c.start_at
     )
-    query = (
-        select(sync_windows, sources.c.account_id, select(func.max(_RUN.id)).scalar_subquery().label("latest_run"))
+    query = (  # in the order of Claim's fields
+        select(
+            _WINDOW.id, _WINDOW.attempts + 1, _WINDOW.run_id, _WINDOW.source_id, sources.c.account_id,
+            _WINDOW.job, _WINDOW.field, _WINDOW.start_at, _WINDOW.end_at, _WINDOW.checkpoint_at, _WINDOW.rows,
+            _WINDOW.requests, _WINDOW.reported_total, func.coalesce(_WINDOW.error, ""),
+            select(func.max(_RUN.id)).scalar_subquery(),
+        )
         .join(sync_runs, _RUN.id == _WINDOW.run_id)
         .join(sources, sources.c.id == _WINDOW.source_id)
         .where(is_source(*source), _IS_CLAIMABLE, or_(_WINDOW.end_at > _WINDOW.start_at, ~is_another_left))
         .order_by(_WINDOW.start_at, _WINDOW.id)
         .limit(1)
         .with_for_update(skip_locked=True, of=sync_windows)
-    )
+    )  # fmt: skip
     row = connection.execute(query).one_or_none()
     if row is None:
         return None
-    values: dict[str, Any] = {"state": "running", "attempts": row.attempts + 1, "claimable_at": _end_of(lease)}
-    connection.execute(update(sync_windows).where(_WINDOW.id == row.id).values(**values))
-    counts = connection.execute(select(*(_RUN[name] for name in counters)).where(_RUN.id == row.run_id)).one()
-    return _claim(row, dict(zip(counters, counts, strict=True)))
-
-
-def _claim(row: Row[Any], counts: Mapping[str, int]) -> Claim:
-    return Claim(
-        window_id=row.id,
-        attempt=row.attempts + 1,
-        run_id=row.run_id,
-        source_id=row.source_id,
-        account_id=row.account_id,
-        job=row.job,
-        field=row.field,
-        start=row.start_at,
-        end=row.end_at,
-        checkpoint=row.checkpoint_at,
-        rows=row.rows,
-        requests=row.requests,
-        total=row.reported_total,
-        problem=row.error or "",
-        counts=counts,
-        latest_run=row.latest_run,
-    )
+    counts = select(*(_RUN[name] for name in counters)).where(_RUN.id == row.run_id)
+    columns: list[Any] = [*row, {**connection.execute(counts).mappings().one()}]
+    claimed = Claim(*columns)
+    values = {"state": "running", "attempts": claimed.attempt, "claimable_at": _end_of(lease)}
+    connection.execute(update(sync_windows).where(_WINDOW.id == claimed.window_id).values(**values))
+    return claimed
 
 
 def claim_own(connection: Connection, source_id: int, /, run_id: int) -> WindowRow | None:
@@ -219,10 +184,8 @@ def distributed(connection: Connection, source_id: int) -> Distributed | None:
     """Return the state of a source's distributed run, None if it has none. The last window does not count."""
     run = select(func.max(_RUN.id)).where(_RUN.source_id == source_id, _RUN.state == DISTRIBUTED)
     run_id = connection.execute(run).scalar()
-    return None if run_id is None else _state_of(connection, run_id)
-
-
-def _state_of(connection: Connection, run_id: int) -> Distributed:
+    if run_id is None:
+        return None
     states = ("pending", "running")
     counts = [func.count(case((_WINDOW.state == state, 1))) for state in states]
     read = func.count(case((_WINDOW.state.not_in(states), 1)))
@@ -241,4 +204,4 @@ def _is_held(claim: Claim) -> ColumnElement[bool]:
 
 
 def _end_of(lease: timedelta) -> ColumnElement[datetime]:
-    return func.clock_timestamp() + cast(lease, Interval)
+    return _NOW + cast(lease, Interval)

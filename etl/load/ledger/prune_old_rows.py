@@ -191,4 +191,4 @@ def _delete_windows(connection: Connection, ids: Sequence[int], heir: int | None
 
 
 def _deleted(connection: Connection, table: Any, *where: ColumnElement[bool]) -> int:
-    return connection.execute(delete(table).where(*where), execution_options={"preserve_rowcount": True}).rowcount
+    return connection.execute(delete(table).where(*where)).rowcount

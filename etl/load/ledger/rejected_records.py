@@ -173,14 +173,12 @@ def settle(connection: Connection, replayed: Sequence[Kept], run_id: int) -> int
 def acknowledge(connection: Connection, ids: Sequence[int] | None, now: datetime) -> int:
     """Acknowledge rejected records, all or those of some ids; return how many were not acknowledged before."""
     statement = update(rejected_records).where(_KEPT.acknowledged_at.is_(None), *_chosen(ids))
-    chosen = statement.values(acknowledged_at=now)
-    return connection.execute(chosen, execution_options={"preserve_rowcount": True}).rowcount
+    return connection.execute(statement.values(acknowledged_at=now)).rowcount
 
 
 def drop(connection: Connection, ids: Sequence[int]) -> int:
     """Delete rejected records and return how many."""
-    statement = delete(rejected_records).where(_KEPT.id.in_(ids))
-    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
+    return connection.execute(delete(rejected_records).where(_KEPT.id.in_(ids))).rowcount
 
 
 def _chosen(ids: Sequence[int] | None, source: str | None = None) -> list[ColumnElement[bool]]:

@@ -43,10 +43,7 @@ def begin(connection: Connection, source_id: int, command: str, *, settings: Map
         "version": __version__,
         "settings": orjson.dumps(settings, default=str).decode(),
     }
-    key = connection.execute(insert(sync_runs).values(**values)).inserted_primary_key
-    if key is None:
-        raise AssertionError
-    return int(key[0])
+    return int(connection.execute(insert(sync_runs).values(**values).returning(sync_runs.c.id)).scalar_one())
 
 
 def abandon(connection: Connection, ids: Sequence[int], now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from sqlalchemy import BigInteger, ColumnElement, Connection, column, delete, exists, insert, select, table, update
@@ -34,38 +34,10 @@ class WindowRow(Struct, frozen=True):
     opened_at: datetime
 
 
-def open_window(  # noqa: PLR0913 a row's columns
-    connection: Connection,
-    *,
-    source_id: int,
-    run_id: int,
-    job: str,
-    field: str,
-    start: datetime,
-    end: datetime,
-    strategy: str,
-    opened_at: datetime,
-    **values: object,
-) -> int:
-    """Add a window, a running one unless ``values`` says more, and return its id."""
-    row: dict[str, Any] = {
-        "source_id": source_id,
-        "run_id": run_id,
-        "job": job,
-        "field": field,
-        "start_at": start,
-        "end_at": end,
-        "checkpoint_at": start,
-        "strategy": strategy,
-        "state": "running",
-        "attempts": 1,
-        "opened_at": opened_at,
-        **values,
-    }
-    key = connection.execute(insert(sync_windows).values(**row)).inserted_primary_key
-    if key is None:
-        raise AssertionError
-    return int(key[0])
+def open_window(connection: Connection, **values: object) -> int:
+    """Add a window, a running one unless ``values``, its columns, say more, and return its id."""
+    row = {"state": "running", "attempts": 1, **values}
+    return int(connection.execute(insert(sync_windows).values(**row).returning(_WINDOW.id)).scalar_one())
 
 
 def note(connection: Connection, window_id: int, **values: object) -> None:

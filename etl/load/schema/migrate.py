@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine, inspect, text
 
 from etl.errors import DatabaseError
-from etl.load.database.engine import reading, set_pragma
+from etl.load.database.engine import reading, with_pragma
 from etl.load.database.errors import place
 
 if TYPE_CHECKING:
@@ -128,17 +128,11 @@ def differences(engine: Engine) -> list[Any]:
 @contextmanager
 def migrating(engine: Engine) -> Iterator[Connection]:
     """Give a connection in a transaction that commits all migrations or none."""
-    with engine.connect() as connection:
-        set_pragma(
-            connection, "foreign_keys=OFF"
-        )  # SQLite changes a table by replacing it; foreign keys would prevent that
-        try:
-            with connection.begin():
-                _wait_for_others(connection)
-                yield connection
-                _refuse_broken_keys(connection)
-        finally:
-            set_pragma(connection, "foreign_keys=ON")
+    # SQLite changes a table by replacing it; foreign keys would prevent that
+    with with_pragma(engine, "foreign_keys", "OFF", "ON") as connection, connection.begin():
+        _wait_for_others(connection)
+        yield connection
+        _refuse_broken_keys(connection)
 
 
 def _make_all(engine: Engine) -> None:

@@ -21,8 +21,7 @@ from etl.load.schema.view_columns import VIEWS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-_FORMER_VIEWS: frozenset[str] = frozenset()  # views that only earlier versions made: a migration drops them
-_OUR_VIEWS = frozenset(view.name for view in VIEWS) | _FORMER_VIEWS
+_OUR_VIEWS = frozenset(view.name for view in VIEWS)
 _IN_THE_WAY = ("2BP01", "0A000")  # other objects depend on it; a view uses the column
 
 _KINDS = {

@@ -70,10 +70,9 @@ def _rejected(source_id: int, task_id: str) -> ColumnElement[bool]:
 def _leave(connection: Connection, row: Mapping[str, Any], now: datetime) -> None:
     """Put the tombstone in the task's place; ``deleted_at`` stays."""
     statement = update(tasks).where(_is(row["source_id"], row["_id"])).values(**row)
-    if not connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount:
+    if not connection.execute(statement).rowcount:
         connection.execute(insert(tasks).values(**row, first_seen_at=now))
 
 
 def _delete(connection: Connection, table: Table, *conditions: ColumnElement[bool]) -> int:
-    statement = delete(table).where(*conditions)
-    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
+    return connection.execute(delete(table).where(*conditions)).rowcount

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Table, Text, bindparam, cast, delete, func, select, update
 
-from etl.api_record import Row
 from etl.load.database.bulk_statements import fill
+from etl.load.ledger import sources
 from etl.load.ledger.rejected_records import digest_of
 from etl.load.schema.dimension_tables import DIMENSIONS
-from etl.load.schema.ledger_tables import rejected_records, source_offsets, sources
+from etl.load.schema.ledger_tables import rejected_records, source_offsets
 from etl.load.schema.task_tables import is_of, task_changes, tasks
 from etl.load.upsert import children, dimensions
 
@@ -31,7 +31,7 @@ def records(connection: Connection, source_id: int, *, after: str, most: int) ->
 def replace(connection: Connection, batch: Batch) -> None:
     """Put these rows in the place of those of the same tasks, with what is behind them; when they were stored stays."""
     dimensions.store_named(connection, batch)
-    _update(connection, tasks, batch.tasks)
+    update_rows(connection, tasks, batch.tasks)
     details = {row["_id"]: behind for row, behind in zip(batch.tasks, batch.details, strict=True)}
     if details:
         source_id = batch.tasks[0]["source_id"]
@@ -44,9 +44,16 @@ def named(connection: Connection, table: Table, source_id: int) -> list[tuple[st
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 
-def replace_named(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Put these rows in the place of the statuses or priorities of the same keys; when they were seen stays."""
-    _update(connection, table, rows)
+def update_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Put these rows in the place of those of the same keys; columns that they leave out stay."""
+    if not rows:
+        return
+    written = [name for name in rows[0] if name not in {"_id", "source_id"}]
+    statement = update(table).where(table.c["_id"] == bindparam("key"), table.c.source_id == bindparam("of_source"))
+    statement = statement.values({name: bindparam(f"new_{name}") for name in written})
+    keys = [{"key": row["_id"], "of_source": row["source_id"]} for row in rows]
+    values = [{f"new_{name}": row[name] for name in written} for row in rows]
+    connection.execute(statement, [key | new for key, new in zip(keys, values, strict=True)])
 
 
 def clear_people(connection: Connection, source_id: int, columns: Mapping[str, Iterable[str]]) -> None:
@@ -91,25 +98,9 @@ def replace_rejected(connection: Connection, source_id: int, number: int, raw: s
         connection.execute(update(rejected_records).where(own.id == number).values(raw=raw, digest=digest))
 
 
-def remember_shape(connection: Connection, source_id: int, shape: str) -> None:
-    """Keep by what the rows of a source were made."""
-    connection.execute(update(sources).where(sources.c.id == source_id).values(shape=shape))
-
-
 def use_time_zone(connection: Connection, source_id: int, name: str, offsets: Sequence[tuple[datetime, int]]) -> None:
     """Let the days of a source be those of a time zone; its derived tables are to be rebuilt afterwards."""
-    connection.execute(update(sources).where(sources.c.id == source_id).values(timezone=name))
+    sources.put(connection, source_id, timezone=name)
     connection.execute(delete(source_offsets).where(source_offsets.c.source_id == source_id))
     rows = [{"source_id": source_id, "starts_at": moment, "seconds": seconds} for moment, seconds in offsets]
     fill(connection, source_offsets, rows)
-
-
-def _update(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    if not rows:
-        return
-    written = [name for name in rows[0] if name not in {"_id", "source_id"}]
-    statement = update(table).where(table.c["_id"] == bindparam("key"), table.c.source_id == bindparam("of_source"))
-    statement = statement.values({name: bindparam(f"new_{name}") for name in written})
-    keys = [{"key": row["_id"], "of_source": row["source_id"]} for row in rows]
-    values = [{f"new_{name}": row[name] for name in written} for row in rows]
-    connection.execute(statement, [key | new for key, new in zip(keys, values, strict=True)])

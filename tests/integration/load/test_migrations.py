@@ -148,7 +148,7 @@ def fill(connection: Connection) -> None:
     run = runs.begin(connection, source.id, "sync", settings={"overlap": "5m"}, now=NOW)
     window = windows.open_window(
         connection, source_id=source.id, run_id=run, job="first", field="updatedAt",
-        start=NOW - timedelta(days=1), end=NOW, strategy="keyset", opened_at=NOW,
+        start_at=NOW - timedelta(days=1), end_at=NOW, checkpoint_at=NOW, strategy="keyset", opened_at=NOW,
     )  # fmt: skip
     task = {
         column.name: None
@@ -360,7 +360,7 @@ def a_window(
 ) -> None:
     window = windows.open_window(
         connection, source_id=source_id, run_id=run_id, job="first", field="updatedAt",
-        start=hour(start), end=hour(end), strategy="keyset", opened_at=NOW,
+        start_at=hour(start), end_at=hour(end), checkpoint_at=hour(start), strategy="keyset", opened_at=NOW,
     )  # fmt: skip
     windows.note(connection, window, checkpoint_at=checkpoint_at or hour(end))
 

@@ -34,7 +34,7 @@ def open_window(database: Database) -> int:
     with database.engine.begin() as connection:
         return windows.open_window(
             connection, source_id=database.source_id, run_id=database.run_id, job="first", field="updatedAt",
-            start=NOW, end=minute(60), strategy="keyset", opened_at=NOW,
+            start_at=NOW, end_at=minute(60), checkpoint_at=NOW, strategy="keyset", opened_at=NOW,
         )  # fmt: skip
 
 

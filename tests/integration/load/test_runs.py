@@ -42,7 +42,7 @@ def open_window(database: Database, run_id: int, *, start: float = 0, reached: f
     with database.engine.begin() as connection:
         return windows.open_window(
             connection, source_id=database.source_id, run_id=run_id, job="first", field="updatedAt",
-            start=minute(start), end=minute(60), checkpoint_at=minute(reached), strategy="keyset", opened_at=NOW,
+            start_at=minute(start), end_at=minute(60), checkpoint_at=minute(reached), strategy="keyset", opened_at=NOW,
         )  # fmt: skip
 
 

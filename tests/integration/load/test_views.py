@@ -416,7 +416,7 @@ def test_sync_freshness_tells_how_a_source_stands(history: Database) -> None:
 def a_window(connection: Connection, database: Database, start: datetime, end: datetime) -> None:
     window = windows.open_window(
         connection, source_id=database.source_id, run_id=database.run_id, job="first", field="updatedAt",
-        start=start, end=end, strategy="split_windows", opened_at=NOW,
+        start_at=start, end_at=end, checkpoint_at=start, strategy="split_windows", opened_at=NOW,
     )  # fmt: skip
     windows.note(connection, window, checkpoint_at=end, state="unverified")
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,10 +42,11 @@ def list_(common: Common, source: str | None, output: str) -> None:
       kore-etl rejected list
       kore-etl rejected list --output json | jq '.[].reason'
     """
+    from etl.cli.open_database import reading_database
     from etl.cli.output import print_json, print_table
     from etl.load.ledger import rejected_records
 
-    with _connected(common.start(need_sources=False).settings) as connection:
+    with reading_database(common.start(need_sources=False).settings) as connection:
         _require_source(connection, source)
         found = rejected_records.entries(connection, source=source)
     if output == "json":
@@ -73,9 +73,10 @@ def show(common: Common, number: int, output: str) -> None:
       kore-etl rejected show 3
       kore-etl rejected show 3 --output json | jq '.raw | fromjson'
     """
+    from etl.cli.open_database import reading_database
     from etl.cli.output import print_json, print_record
 
-    with _connected(common.start(need_sources=False).settings) as connection:
+    with reading_database(common.start(need_sources=False).settings) as connection:
         (found,) = _found(connection, [number], whole=True)
     if output == "json":
         print_json(found)
@@ -177,15 +178,6 @@ def drop(common: Common, numbers: tuple[int, ...], yes: bool, output: str) -> No
         common.say(f"{counted(dropped, 'record')} dropped")
 
 
-@contextmanager
-def _connected(settings: Settings) -> Iterator[Connection]:
-    from etl.cli.open_database import existing_database
-    from etl.load.database.engine import reading
-
-    with existing_database(settings) as engine, reading(engine) as connection:
-        yield connection
-
-
 def _found(connection: Connection, ids: Sequence[int], *, whole: bool = False) -> list[dict[str, Any]]:
     from etl.load.ledger import rejected_records
 
@@ -207,9 +199,10 @@ def _require_source(connection: Connection, name: str | None) -> None:
 
 def _sources_of(settings: Settings, ids: Sequence[int] | None) -> tuple[SourceSettings, ...]:
     """Return the sources of the chosen records, from the settings."""
+    from etl.cli.open_database import reading_database
     from etl.load.ledger import rejected_records
 
-    with _connected(settings) as connection:
+    with reading_database(settings) as connection:
         if ids is not None:
             _found(connection, ids)
         rejecting = rejected_records.sources_of(connection, ids)

@@ -54,16 +54,12 @@ def list_(common: Common, source: str | None, failed: bool, limit: int, output: 
       kore-etl runs --failed
       kore-etl runs --limit 100 --output json | jq 'map(.requests) | add'
     """
-    from etl.cli.open_database import existing_database
+    from etl.cli.open_database import reading_database
     from etl.cli.output import print_json, print_table
     from etl.jobs.diagnostics.status import with_true_state
-    from etl.load.database.engine import reading
     from etl.load.queries import status
 
-    with (
-        existing_database(common.start(need_sources=False).settings, schema="newest") as engine,
-        reading(engine) as connection,
-    ):
+    with reading_database(common.start(need_sources=False).settings, schema="newest") as connection:
         rows = status.run_rows(connection, source=source, failed=failed, limit=limit)
         found = [with_true_state(connection, run) for run in rows]
     if output == "json":
@@ -92,17 +88,13 @@ def show(common: Common, number: int, output: str) -> None:
       kore-etl runs show 12
       kore-etl runs show 12 --output json | jq .settings.overlap
     """
-    from etl.cli.open_database import existing_database
+    from etl.cli.open_database import reading_database
     from etl.cli.output import print_json, print_record, print_table
     from etl.errors import ConfigError
     from etl.jobs.diagnostics.status import with_true_state
-    from etl.load.database.engine import reading
     from etl.load.queries import status
 
-    with (
-        existing_database(common.start(need_sources=False).settings, schema="newest") as engine,
-        reading(engine) as connection,
-    ):
+    with reading_database(common.start(need_sources=False).settings, schema="newest") as connection:
         row = status.run_row(connection, number)
         run = row and with_true_state(connection, row)
         windows = status.windows_of(connection, number)

@@ -33,12 +33,11 @@ def unknown(common: Common, output: str) -> None:
       kore-etl schema unknown --output json | jq '.[].key'
     """
     from etl.api_record import KNOWN
-    from etl.cli.open_database import existing_database
+    from etl.cli.open_database import reading_database
     from etl.cli.output import print_json, print_table
-    from etl.load.database.engine import reading
     from etl.load.upsert import unknown_json_keys as load
 
-    with existing_database(common.start(need_sources=False).settings) as engine, reading(engine) as connection:
+    with reading_database(common.start(need_sources=False).settings) as connection:
         found = [entry for entry in load.entries(connection) if entry["key"] not in KNOWN]
     if output == "json":
         print_json(found)

@@ -39,16 +39,12 @@ def show(common: Common, output: str) -> None:
       kore-etl watermark show
       kore-etl watermark show --output json | jq '.[].watermark'
     """
-    from etl.cli.open_database import existing_database
+    from etl.cli.open_database import reading_database
     from etl.cli.output import ago, print_json, print_table
-    from etl.load.database.engine import reading
     from etl.load.queries import status
     from etl.times import now
 
-    with (
-        existing_database(common.start(need_sources=False).settings, schema="newest") as engine,
-        reading(engine) as connection,
-    ):
+    with reading_database(common.start(need_sources=False).settings, schema="newest") as connection:
         rows = status.source_rows(connection)
     moment = now()
     found = [{**row, "source": row["name"], "age": ago(row["watermark"], moment)} for row in rows]

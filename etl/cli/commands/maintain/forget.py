@@ -50,11 +50,10 @@ def forget(common: Common, asked: str, yes: bool, output: str) -> int:
 
 def _chosen(settings: Settings, asked: str) -> str:
     """Return the _id of the task that is asked for by its _id or its reference."""
-    from etl.cli.open_database import existing_database
-    from etl.load.database.engine import reading
+    from etl.cli.open_database import reading_database
     from etl.load.queries.find_task import task_keys
 
-    with existing_database(settings) as engine, reading(engine) as connection:
+    with reading_database(settings) as connection:
         found = sorted({task_id for task_id, _ in task_keys(connection, asked)})
     if asked in found or not found:
         return asked
@@ -67,11 +66,10 @@ def _chosen(settings: Settings, asked: str) -> str:
 
 def _sources_of(settings: Settings, task_id: str) -> tuple[SourceSettings, ...]:
     """Return the sources in the settings that hold the task."""
-    from etl.cli.open_database import existing_database
-    from etl.load.database.engine import reading
+    from etl.cli.open_database import reading_database
     from etl.load.queries.find_task import sources_of
 
-    with existing_database(settings) as engine, reading(engine) as connection:
+    with reading_database(settings) as connection:
         known = sources_of(connection, task_id)
     if not known:
         raise ConfigError(f"ID {task_id!r}: nothing is stored under this id; see: kore-etl why ID")

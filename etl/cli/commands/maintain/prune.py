@@ -13,12 +13,11 @@ from etl.logs import say
 from etl.times import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Engine
 
     from etl.api_record import Row
-    from etl.jobs.maintenance.prune import Ages, Pruned
 
 _DAY = timedelta(days=1)
 
@@ -59,10 +58,9 @@ def prune(
             problem = f"--{name} {format_duration(age)}: is under a day, and a running command may need such rows"
             raise click.UsageError(f"{problem}; a number alone means seconds, so write 90d for 90 days.")
     from etl.cli.open_database import existing_database
-    from etl.jobs.maintenance.prune import Ages
 
     with existing_database(common.start(need_sources=False).settings) as engine:
-        code, done = _prune_each(engine, _chosen(engine, select), Ages(**ages), dry_run=dry_run)
+        code, done = _prune_each(engine, _chosen(engine, select), ages, dry_run=dry_run)
     _tell(done, output=output, dry_run=dry_run, quiet=common.verbosity < 0)
     return code
 
@@ -82,7 +80,9 @@ def _chosen(engine: Engine, select: Sequence[str]) -> list[Row]:
     return [source for source in known if not select or source["name"] in select]
 
 
-def _prune_each(engine: Engine, sources: Sequence[Row], ages: Ages, *, dry_run: bool) -> tuple[int, list[Pruned]]:
+def _prune_each(
+    engine: Engine, sources: Sequence[Row], ages: Mapping[str, timedelta | None], *, dry_run: bool
+) -> tuple[int, list[Row]]:
     from etl.jobs.maintenance.prune import prune as job
     from etl.times import now
 
@@ -96,7 +96,7 @@ def _prune_each(engine: Engine, sources: Sequence[Row], ages: Ages, *, dry_run: 
     return code, done
 
 
-def _tell(done: Sequence[Pruned], *, output: str, dry_run: bool, quiet: bool) -> None:
+def _tell(done: Sequence[Row], *, output: str, dry_run: bool, quiet: bool) -> None:
     from etl.cli.output import counted, print_json
 
     if output == "json":
@@ -104,6 +104,6 @@ def _tell(done: Sequence[Pruned], *, output: str, dry_run: bool, quiet: bool) ->
     elif not quiet:
         would = "would go" if dry_run else "went"
         for each in done:
-            counts = f"{counted(each.runs, 'run')}, {counted(each.windows, 'window')}"
-            counts += f" and {counted(each.rejected, 'rejected record')}"
-            say(f"{each.source}: {counts} {would}")
+            counts = f"{counted(each['runs'], 'run')}, {counted(each['windows'], 'window')}"
+            counts += f" and {counted(each['rejected'], 'rejected record')}"
+            say(f"{each['source']}: {counts} {would}")

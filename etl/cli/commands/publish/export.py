@@ -69,13 +69,12 @@ def export(
     if form == "parquet" and out is None and sys.stdout.isatty():
         raise click.UsageError("Parquet is binary: use --out FILE.")
     from etl.cli.commands.publish.export_formats import FORMATS, write_csv
-    from etl.cli.open_database import existing_database
-    from etl.load.database.engine import reading
+    from etl.cli.open_database import reading_database
     from etl.load.queries.export import find_view
 
     write = partial(write_csv, spreadsheet_safe=True) if spreadsheet_safe else FORMATS[form]
     settings = common.start(need_sources=False).settings
-    with existing_database(settings) as engine, reading(engine) as connection:
+    with reading_database(settings) as connection:
         chosen = find_view(connection, view)
         if since is not None:
             chosen.since(since)
