@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
@@ -14,6 +15,7 @@ from etl.sandbox.options import Options
 
 #: Begins the name of a record that has no usable id of its own; ``make`` never changes such a record.
 ODD = "?"
+_TOGETHER = 20  # changes of one millisecond, at most about, unless they are to have one instant
 Change = tuple[int, str, Any, bool]
 
 
@@ -26,6 +28,7 @@ class Changes:
         self._random = random
         self._now = now
         self._last = 0
+        self._made = 0
         self._odd = 0
         self._pending: deque[Change] = deque()
         self._latest: dict[str, tuple[Any, bool]] = {}
@@ -154,7 +157,10 @@ class Changes:
             self._store.put(record, row_id, self._now())
 
     def _moment(self, options: Options) -> int:
-        """Now, never before an earlier change."""
+        """Now, never before an earlier change; many changes take their time, as those of people do."""
+        self._made += 1
+        if self._made % _TOGETHER == 0:
+            time.sleep(0.001)
         self._last = max(self._last, self._now())
         return round_down(self._last, int(options.round_to * SECOND_MS) if options.round_changes else 0)
 
