@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from etl.errors import DatabaseError
+from etl.errors import ConfigError, DatabaseError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
+    from etl.api_record import Row
     from etl.settings import Settings
 
 
@@ -68,6 +69,21 @@ def reading_database(settings: Settings, **options: Any) -> Iterator[Connection]
 
     with existing_database(settings, **options) as engine, reading(engine) as connection:
         yield connection
+
+
+def known_source(connection: Connection, name: str) -> Row:
+    """Return the row of the source that ``--source`` names.
+
+    Raises:
+        ConfigError: no source in the database has this name.
+    """
+    from etl.load.ledger.sources import known_sources
+
+    known = {source["name"]: source for source in known_sources(connection)}
+    if name not in known:
+        accepted = ", ".join(known) or "none is synced yet"
+        raise ConfigError(f"--source {name!r}: no such source; accepted: {accepted}")
+    return known[name]
 
 
 def require_file(path: Path, *, advice: str) -> None:

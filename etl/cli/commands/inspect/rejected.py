@@ -42,12 +42,13 @@ def list_(common: Common, source: str | None, output: str) -> None:
       kore-etl rejected list
       kore-etl rejected list --output json | jq '.[].reason'
     """
-    from etl.cli.open_database import reading_database
+    from etl.cli.open_database import known_source, reading_database
     from etl.cli.output import print_json, print_table
     from etl.load.ledger import rejected_records
 
     with reading_database(common.start(need_sources=False).settings) as connection:
-        _require_source(connection, source)
+        if source is not None:
+            known_source(connection, source)
         found = rejected_records.entries(connection, source=source)
     if output == "json":
         print_json(found)
@@ -187,14 +188,6 @@ def _found(connection: Connection, ids: Sequence[int], *, whole: bool = False) -
         numbers = ", ".join(map(str, sorted(missing)))
         raise ConfigError(f"ID {numbers}: no such record is kept; see: kore-etl rejected list")
     return found
-
-
-def _require_source(connection: Connection, name: str | None) -> None:
-    from etl.load.ledger.sources import known_sources
-
-    names = [source["name"] for source in known_sources(connection)]
-    if name is not None and name not in names:
-        raise ConfigError(f"--source {name!r}: no such source; accepted: {', '.join(names) or 'none is synced yet'}")
 
 
 def _sources_of(settings: Settings, ids: Sequence[int] | None) -> tuple[SourceSettings, ...]:

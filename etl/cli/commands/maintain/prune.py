@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etl.cli.options import Common, DurationOption, common_options, output_option, source_option
-from etl.errors import ConfigError, LockedError
+from etl.errors import LockedError
 from etl.logs import say
 from etl.times import format_duration
 
@@ -66,18 +66,14 @@ def prune(
 
 
 def _chosen(engine: Engine, select: Sequence[str]) -> list[Row]:
+    from etl.cli.open_database import known_source
     from etl.load.database.engine import reading
     from etl.load.ledger.sources import known_sources
 
     with reading(engine) as connection:
-        known = known_sources(connection)
-    names = [source["name"] for source in known]
-    for name in select:
-        if name not in names:
-            raise ConfigError(
-                f"--source {name!r}: no such source; accepted: {', '.join(names) or 'none is synced yet'}"
-            )
-    return [source for source in known if not select or source["name"] in select]
+        for name in select:
+            known_source(connection, name)
+        return [source for source in known_sources(connection) if not select or source["name"] in select]
 
 
 def _prune_each(

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from etl.cli.options import Common, common_options
-from etl.errors import ConfigError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -69,7 +68,7 @@ def export(
     if form == "parquet" and out is None and sys.stdout.isatty():
         raise click.UsageError("Parquet is binary: use --out FILE.")
     from etl.cli.commands.publish.export_formats import FORMATS, write_csv
-    from etl.cli.open_database import reading_database
+    from etl.cli.open_database import known_source, reading_database
     from etl.load.queries.export import find_view
 
     write = partial(write_csv, spreadsheet_safe=True) if spreadsheet_safe else FORMATS[form]
@@ -79,22 +78,13 @@ def export(
         if since is not None:
             chosen.since(since)
         if source is not None:
-            _limit_to(connection, chosen, source)
+            row = known_source(connection, source)
+            chosen.of_source(row["id"], row["stream_id"])
         count = _write(connection, chosen, write, out)
     if out is not None:
         from etl.cli.output import counted
 
         common.say(f"{counted(count, 'row')} of {view} written to {out}")
-
-
-def _limit_to(connection: Connection, view: View, name: str) -> None:
-    from etl.load.ledger.sources import known_sources
-
-    known = {source["name"]: source for source in known_sources(connection)}
-    if name not in known:
-        accepted = ", ".join(known) or "none is synced yet"
-        raise ConfigError(f"--source {name!r}: no such source; accepted: {accepted}")
-    view.of_source(known[name]["id"], known[name]["stream_id"])
 
 
 def _write(connection: Connection, view: View, write: Write, out: Path | None) -> int:
