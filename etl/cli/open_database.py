@@ -44,7 +44,7 @@ def existing_database(
     """
     from sqlalchemy.engine import make_url
 
-    from etl.load.database.engine import open_engine
+    from etl.load.database.engine import disposing, open_engine
     from etl.load.schema.migrate import require_newest
 
     url = make_url(settings.database_url)
@@ -53,13 +53,10 @@ def existing_database(
         if settings.database_url == type(settings)().database_url:  # perhaps nothing is set at all
             otherwise = f"init, then: kore-etl {otherwise}"
         require_file(Path(url.database or ""), advice=f"run: kore-etl {otherwise}")
-    engine = open_engine(settings.database_url)
-    try:
+    with disposing(open_engine(settings.database_url)) as engine:
         if schema != "any":
             require_newest(engine, migrate=settings.migrate and schema == "migrated")
         yield engine
-    finally:
-        engine.dispose()
 
 
 @contextmanager

@@ -64,6 +64,15 @@ def open_engine(database_url: str, *, sessions: int = 15, session_name: str | No
     return engine
 
 
+@contextmanager
+def disposing(engine: Engine) -> Iterator[Engine]:
+    """Give an engine, and close its connections at the end."""
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def _create(url: URL, sessions: int) -> Engine:
     try:
         return create_engine(

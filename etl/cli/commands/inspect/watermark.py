@@ -74,7 +74,7 @@ def set_(common: Common, moment: datetime, source: str | None, force: bool, yes:
     """
     from etl.cli.open_database import open_database
     from etl.cli.run_job_on_sources import Work, work_on_sources
-    from etl.load.database.engine import reading
+    from etl.load.database.engine import disposing, reading
     from etl.load.queries import status
     from etl.times import now
 
@@ -82,10 +82,8 @@ def set_(common: Common, moment: datetime, source: str | None, force: bool, yes:
     chosen = _only(loaded.settings.sources)
     if moment > now():
         raise ConfigError(f"{moment:%Y-%m-%d %H:%M} UTC is in the future; a watermark marks what is already stored")
-    engine = open_database(loaded.settings)
-    with reading(engine) as connection:
+    with disposing(open_database(loaded.settings)) as engine, reading(engine) as connection:
         rows = status.source_rows(connection, chosen.name)
-    engine.dispose()
     known = rows[0]["watermark"] if rows else None
     _refuse_ahead(known, moment, force=force)
     if not yes:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,7 +82,7 @@ def restore(common: Common, file: Path | None, yes: bool) -> None:
     """
     from etl.cli.open_database import require_file
     from etl.cli.output import counted
-    from etl.load.database.engine import sqlite_file
+    from etl.load.database.engine import disposing, open_engine, sqlite_file
     from etl.load.database.errors import place
     from etl.load.database.sqlite_backup import copy_pages, require_intact
 
@@ -92,7 +91,7 @@ def restore(common: Common, file: Path | None, yes: bool) -> None:
     require_file(file, advice="name a file that kore-etl backup wrote")
     require_intact(file)
     tasks = counted(_tasks_in(file), "task")
-    with _opened(settings.database_url) as target, ExitStack() as locks:
+    with disposing(open_engine(settings.database_url)) as target, ExitStack() as locks:
         path = sqlite_file(target)
         if path is not None and path.samefile(file):
             raise ConfigError(f"{file} is the database itself")
@@ -144,13 +143,13 @@ def _make_folder(folder: Path) -> None:
 def _write(engine: Engine, file: Path | None, target: Path) -> None:
     """Write the backup under another name first, so that there is never half a one."""
     from etl.jobs.maintenance.copy_database import copy_database
-    from etl.load.database.engine import sqlite_url
+    from etl.load.database.engine import disposing, open_engine, sqlite_url
     from etl.load.database.sqlite_backup import copy_pages, end_log, require_intact
 
     part = target.with_suffix(".part")
     try:
         if file is None:
-            with _opened(sqlite_url(part)) as copy:
+            with disposing(open_engine(sqlite_url(part))) as copy:
                 copy_database(engine, copy, lambda _name, _rows: None)
         else:
             copy_pages(file, part)
@@ -168,17 +167,6 @@ def _dropped(folder: Path, keep: int | None) -> list[Path]:
     for path in dropped:
         path.unlink()
     return dropped
-
-
-@contextmanager
-def _opened(url: str) -> Iterator[Engine]:
-    from etl.load.database.engine import open_engine
-
-    engine = open_engine(url)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _tasks_in(file: Path) -> int:
@@ -201,14 +189,14 @@ def _copy_rows(file: Path, target: Engine) -> None:
     from tempfile import TemporaryDirectory
 
     from etl.jobs.maintenance.copy_database import copy_database
-    from etl.load.database.engine import sqlite_url
+    from etl.load.database.engine import disposing, open_engine, sqlite_url
     from etl.load.database.sqlite_backup import copy_pages
     from etl.load.schema import migrate
 
     with TemporaryDirectory(prefix="kore-etl-") as folder:
         copy = Path(folder) / "copy.db"
         copy_pages(file, copy)
-        with _opened(sqlite_url(copy)) as source:
+        with disposing(open_engine(sqlite_url(copy))) as source:
             migrate.require_newest(source, migrate=True)
             copy_database(source, target, lambda _name, _rows: None, replace=True)
 

@@ -154,18 +154,12 @@ def check(common: Common, deep: bool, output: str) -> None:
 def _opened(common: Common, *, make: bool = False) -> Iterator[Engine]:
     """Open the database of the settings; create a missing SQLite file only with ``make``."""
     from etl.cli.open_database import existing_database
-    from etl.load.database.engine import open_engine
+    from etl.load.database.engine import disposing, open_engine
 
     settings = common.start(need_sources=False).settings
-    if not make:
-        with existing_database(settings, schema="any") as engine:
-            yield engine
-        return
-    engine = open_engine(settings.database_url)
-    try:
+    opened = disposing(open_engine(settings.database_url)) if make else existing_database(settings, schema="any")
+    with opened as engine:
         yield engine
-    finally:
-        engine.dispose()
 
 
 @contextmanager

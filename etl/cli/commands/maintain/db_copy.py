@@ -36,23 +36,18 @@ def copy(common: Common, target_url: str, replace: bool, yes: bool, output: str)
     """
     from etl.cli.open_database import existing_database
     from etl.jobs.maintenance.copy_database import copy_database
-    from etl.load.database.engine import is_same_database, open_engine
+    from etl.load.database.engine import disposing, is_same_database, open_engine
     from etl.load.database.errors import place
 
     settings = common.start(need_sources=False).settings
     target_url = common.load({"database_url": target_url}, need_sources=False).settings.database_url
-    with existing_database(settings, schema="any") as source:
-        target = open_engine(target_url)
-        try:
-            if is_same_database(source, target):
-                raise ConfigError("--to: names the database that is copied; choose another one")
-            if replace and not yes:
-                confirm("--replace deletes rows", f"This deletes all rows of kore-etl in {place(target.url)} first.")
-            told = partial(_tell_table, common)
-            copied = copy_database(source, target, told, replace=replace)
-        finally:
-            target.dispose()
-        _tell(common, source, target, copied, output)
+    with existing_database(settings, schema="any") as source, disposing(open_engine(target_url)) as target:
+        if is_same_database(source, target):
+            raise ConfigError("--to: names the database that is copied; choose another one")
+        if replace and not yes:
+            confirm("--replace deletes rows", f"This deletes all rows of kore-etl in {place(target.url)} first.")
+        copied = copy_database(source, target, partial(_tell_table, common), replace=replace)
+    _tell(common, source, target, copied, output)
 
 
 def _tell_table(common: Common, name: str, rows: int) -> None:

@@ -15,7 +15,7 @@ def store_status_history(database: Path, histories: Mapping[str, StatusHistory])
     """Store the status changes before the first sync, with their derived tables; return their number."""
     from sqlalchemy import insert, select, update
 
-    from etl.load.database.engine import open_engine, sqlite_url
+    from etl.load.database.engine import disposing, open_engine, sqlite_url
     from etl.load.schema.dimension_tables import statuses
     from etl.load.schema.ledger_tables import sources
     from etl.load.schema.task_tables import task_changes, tasks
@@ -24,15 +24,13 @@ def store_status_history(database: Path, histories: Mapping[str, StatusHistory])
     from etl.transform.transform_result import Stream
 
     pairs = [(key, *pair) for key, history in histories.items() for pair in pairwise(history)]
-    engine = open_engine(sqlite_url(database.resolve()))
-    with engine.begin() as connection:
+    with disposing(open_engine(sqlite_url(database.resolve()))) as engine, engine.begin() as connection:
         stream = Stream(*connection.execute(select(sources.c.id, sources.c.stream_id)).one())
         seen = (status_row(status, stream, _moment(at)) for history in histories.values() for at, status in history)
         dimensions.upsert(connection, statuses, [row for row in seen if row is not None])
         connection.execute(insert(task_changes), [_change(stream.source_id, *pair) for pair in pairs])
         connection.execute(update(tasks).values(first_seen_at=tasks.c.created_at))
         refresh_derived.rebuild(connection, stream.source_id)
-    engine.dispose()
     return len(pairs)
 
 

@@ -137,21 +137,18 @@ def set_(common: Common, chosen: tuple[str, ...], every: timedelta) -> None:
     from etl.cli.open_database import open_database
     from etl.cli.output import shown
     from etl.jobs.schedule_sources import put_schedule
+    from etl.load.database.engine import disposing
     from etl.times import format_duration, now
 
     if every % timedelta(seconds=1) or not timedelta(seconds=1) <= every <= timedelta(days=366):
         raise click.UsageError("--every is in whole seconds, such as 30s, 5m or 1h; 366d at most.")
     loaded = common.start(select=chosen)
     budgets = Builder(common.load().settings)
-    engine = open_database(loaded.settings)
-    try:
-        with engine.begin() as connection:
-            due = {
-                source.name: put_schedule(connection, source, every, rate=budgets.budget(source).rate(), now=now())
-                for source in loaded.settings.sources
-            }
-    finally:
-        engine.dispose()
+    with disposing(open_database(loaded.settings)) as engine, engine.begin() as connection:
+        due = {
+            source.name: put_schedule(connection, source, every, rate=budgets.budget(source).rate(), now=now())
+            for source in loaded.settings.sources
+        }
     for name, moment in due.items():
         common.say(f"{name}: every {format_duration(every)}, next at {shown(moment)}")
 

@@ -108,7 +108,7 @@ def _distribute(loaded: Loaded, period: Period, *, restart: bool, wait: timedelt
     from etl.cli.run_job_on_sources import Work, work_on_sources
     from etl.errors import ConfigError
     from etl.jobs.distributed_backfill import distribute
-    from etl.load.database.engine import reading
+    from etl.load.database.engine import disposing, reading
     from etl.workers.queue_schema import read_queue
 
     if not loaded.settings.database_url.startswith("postgres"):
@@ -120,16 +120,13 @@ def _distribute(loaded: Loaded, period: Period, *, restart: bool, wait: timedelt
         windows[run.source.name] = distribute(run, period, restart=restart)
         return {"windows_waiting": windows[run.source.name]}
 
-    engine = open_database(loaded.settings)
-    try:
+    with disposing(open_database(loaded.settings)) as engine:
         work = Work("backfill", plan)
         code = work_on_sources(
             loaded.settings, work, output=output, configured=loaded.names, wait=wait, opened=engine
         )  # fmt: skip
         with reading(engine) as connection:
             queue = read_queue(connection)
-    finally:
-        engine.dispose()
     if output == "text":
         for name, count in windows.items():
             print_text(_waiting(name, count, 0 if queue is None else len(queue.workers)))

@@ -61,6 +61,7 @@ def worker(
     _require_what_it_needs(common.load(need_sources=False).settings)
     from etl.cli.open_database import open_database
     from etl.cli.worker_accounts import AccountSyncs
+    from etl.load.database.engine import disposing
     from etl.stop_request import graceful
     from etl.workers.account_queue import WorkerOptions, run_worker
     from etl.workers.queue_schema import make_queue
@@ -68,14 +69,13 @@ def worker(
     loaded = common.start({"metrics_file": metrics_file})
     with graceful(_DRAIN) as stop:
         name = f"kore-etl worker {uuid4().hex[:12]}"  # by which other workers end its sessions when it stands still
-        engine = open_database(loaded.settings, sessions=5 + _SESSIONS * threads, session_name=name)
-        try:
-            with AccountSyncs(engine, loaded, accounts, stop, lease=stall_after) as work:
-                make_queue(engine, silent_after=stall_after.total_seconds())
-                options = WorkerOptions(accounts=work.accounts, threads=threads, tick=tick, stall_after=stall_after)
-                run_worker(engine, options, work, stop)
-        finally:
-            engine.dispose()
+        with (
+            disposing(open_database(loaded.settings, sessions=5 + _SESSIONS * threads, session_name=name)) as engine,
+            AccountSyncs(engine, loaded, accounts, stop, lease=stall_after) as work,
+        ):
+            make_queue(engine, silent_after=stall_after.total_seconds())
+            options = WorkerOptions(accounts=work.accounts, threads=threads, tick=tick, stall_after=stall_after)
+            run_worker(engine, options, work, stop)
     return 0
 
 
