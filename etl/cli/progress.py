@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from etl.cli.output import counted
 from etl.jobs.run.options import RunCounters
@@ -23,18 +23,8 @@ _SECONDS_BETWEEN_LINES = 30.0
 _NOTICEABLE = 1.0  # seconds
 
 
-class Display(Protocol):
-    """Shows how far a run is."""
-
-    def show(self, counters: RunCounters, total: int | None) -> None:
-        """Show a run's counters and, if known, the number of tasks to expect."""
-
-    def wait(self, seconds: float) -> None:
-        """Show that the run waits so long for the request budget."""
-
-
 @contextmanager
-def progress_display(name: str, budget: RateLimiter, *, alone: bool = True) -> Iterator[Display]:
+def progress_display(name: str, budget: RateLimiter, *, alone: bool = True) -> Iterator[_LogLines | _LiveLine]:
     """Give a display of a source; the time that is left counts the waits for its budget.
 
     A source that is not ``alone`` gets log lines on a terminal, too.
@@ -78,11 +68,13 @@ class _LiveLine:
         self.total: int | None = None
 
     def show(self, counters: RunCounters, total: int | None) -> None:
+        """Show a run's counters and, if known, the number of tasks to expect."""
         self._counters = counters
         self.most = max(self.most, total or 0, counters.fetched)
         self.total = self.most if total is not None else None  # of a total that counts only what is left, the first
 
     def wait(self, seconds: float) -> None:
+        """Show that the run waits so long for the request budget."""
         self._waits_until = time.monotonic() + seconds
 
     def text(self) -> str:
@@ -107,7 +99,7 @@ def _length(seconds: float) -> str:
 
 
 @contextmanager
-def _live_line(name: str, budget: RateLimiter) -> Iterator[Display]:
+def _live_line(name: str, budget: RateLimiter) -> Iterator[_LiveLine]:
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn

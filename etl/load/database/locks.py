@@ -10,7 +10,7 @@ import fcntl
 import os
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 
@@ -21,19 +21,6 @@ from etl.load.database.postgres_locks import AdvisoryLock, share_until_commit
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-class Lock(Protocol):
-    """A lock that one process holds at a time."""
-
-    def acquire(self, *, wait: bool) -> bool:
-        """Acquire the lock and return True; without ``wait`` return False at once if another process holds it."""
-
-    def release(self) -> None:
-        """Release the lock."""
-
-    def is_held(self) -> bool:
-        """Tell whether some process holds the lock; write nothing. It counts as held where that cannot be seen."""
 
 
 def named_lock(engine: Engine, name: str) -> Lock:
@@ -115,6 +102,7 @@ class _FileLock:
             self._close()
 
     def is_held(self) -> bool:
+        """Tell whether some process holds the lock; write nothing. It counts as held where that cannot be seen."""
         try:
             with self._path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -143,3 +131,7 @@ class _FileLock:
             with suppress(OSError):
                 there = self._database.stat()
                 os.fchown(descriptor, there.st_uid, there.st_gid)
+
+
+Lock = AdvisoryLock | _FileLock | _NoLock
+"""A lock that one process holds at a time."""
