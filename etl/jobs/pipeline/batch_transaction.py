@@ -46,10 +46,9 @@ class Stored(Struct, frozen=True):
 class BatchWriter:
     """Writes what a run reads, and counts it."""
 
-    def __init__(  # noqa: PLR0913 - what one transaction needs
+    def __init__(
         self,
         store: SourceStore,
-        counters: RunCounters,
         *,
         fetch: Fetcher,
         lease: SourceLease,
@@ -61,9 +60,9 @@ class BatchWriter:
         self.most_prefetched = OF_CHANGED if is_sqlite else OF_NEW
         self._store = store
         self._run_id = store.run_id
-        self._counters = counters
-        self._spent_before = {name: getattr(counters, name) for name in asdict(fetch.usage())}
-        self._noted = asdict(counters)  # of a run that several workers work on
+        self._counters = store.counters
+        self._spent_before = {name: getattr(store.counters, name) for name in asdict(fetch.usage())}
+        self._noted = asdict(store.counters)  # of a run that several workers work on
         self._fetch = fetch
         self._lease = lease
         self._server_clock = server_clock

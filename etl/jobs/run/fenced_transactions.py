@@ -52,10 +52,10 @@ class SourceStore:
         self.engine = engine
         self.source_id = source_id
         self.run_id = run_id
+        self.counters = counters
         self.claim = claim
         self.is_handed_over = False
         self._source = source
-        self._counters = counters
         self._thread = get_ident()
         self._held = held
         self._is_owner = True
@@ -69,7 +69,7 @@ class SourceStore:
     def hold(self) -> None:
         """Begin a transaction for all that this thread reads and writes until the next request."""
         if self._held is None and self.claim is None:
-            self._held, self._counted, self._is_owner = self.engine.connect(), asdict(self._counters), False
+            self._held, self._counted, self._is_owner = self.engine.connect(), asdict(self.counters), False
 
     def commit(self) -> None:
         """Commit the transaction that this thread holds, if any."""
@@ -139,13 +139,13 @@ class SourceStore:
     def reading(self, begin: Begin = reading) -> Iterator[Connection]:
         """Give a connection in the transaction that this thread holds, or else in one of its own."""
         is_own, held = self._thread == get_ident(), self._held if self.is_holding else None
-        counted = self._counted if held is not None else asdict(self._counters)
+        counted = self._counted if held is not None else asdict(self.counters)
         try:
             with begin(self.engine) if held is None else self._joined(held) as connection:
                 yield connection
         except BaseException:
             for name, value in counted.items() if is_own else ():
-                setattr(self._counters, name, value)
+                setattr(self.counters, name, value)
             raise
 
     @contextmanager

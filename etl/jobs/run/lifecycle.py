@@ -71,7 +71,8 @@ def start_run(
         LockedError: another run works on this source.
     """
     with hold_source(engine, command, source=spec.identity, name=spec.name) as lease:
-        run = _build(engine, spec, command, lease, clock, on_progress)
+        store, source = _open_row(engine, spec, command, clock)
+        run = _context(spec, store, source, lease=lease, clock=clock, on_progress=on_progress)
         try:
             rebuild(run)
             _put_off_indexes(run)
@@ -95,7 +96,7 @@ def join_run(
     """
     counters = RunCounters(**claim.counts)
     store = SourceStore(engine, spec.identity, claim.source_id, claim.run_id, counters, claim=claim)
-    return _context(spec, store, source, counters, lease=SourceLease(), clock=clock)
+    return _context(spec, store, source, lease=SourceLease(), clock=clock)
 
 
 def _put_off_indexes(run: RunContext) -> None:
@@ -136,24 +137,10 @@ def exit_code_of(error: BaseException) -> ExitCode:
     return ExitCode.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ExitCode.TERMINATED
 
 
-def _build(
-    engine: Engine,
-    spec: SourceSpec,
-    command: str,
-    lease: SourceLease,
-    clock: Callable[[], datetime],
-    on_progress: Progress,
-) -> RunContext:
-    counters = RunCounters()
-    store, source = _open_row(engine, spec, command, counters, clock)
-    return _context(spec, store, source, counters, lease=lease, clock=clock, on_progress=on_progress)
-
-
-def _context(  # noqa: PLR0913 - all that a run consists of
+def _context(
     spec: SourceSpec,
     store: SourceStore,
     source: sources.Source,
-    counters: RunCounters,
     *,
     lease: SourceLease,
     clock: Callable[[], datetime],
@@ -173,21 +160,21 @@ def _context(  # noqa: PLR0913 - all that a run consists of
         source=source,
         options=spec.options,
         clock=clock,
-        counters=counters,
+        counters=store.counters,
         store=store,
         capabilities=capabilities,
         fetch=fetch,
         server_clock=server_clock,
         transformer=transformer,
         writer=BatchWriter(
-            store, counters, fetch=fetch, lease=lease, server_clock=server_clock, clock=clock, on_progress=on_progress
+            store, fetch=fetch, lease=lease, server_clock=server_clock, clock=clock, on_progress=on_progress
         ),
         watermark_before=store.watermark(),
     )
 
 
 def _open_row(
-    engine: Engine, spec: SourceSpec, command: str, counters: RunCounters, clock: Callable[[], datetime]
+    engine: Engine, spec: SourceSpec, command: str, clock: Callable[[], datetime]
 ) -> tuple[SourceStore, sources.Source]:
     """Open the run's row; the store holds the transaction that commits it before the first request."""
     ids = {"account_id": spec.account_id, "stream_id": spec.stream_id}
@@ -198,7 +185,7 @@ def _open_row(
         source = sources.register(connection, name=spec.name, base_url=spec.base_url, now=clock(), **ids)
         run_id = runs.begin(connection, source.id, command, settings=spec.settings, now=clock())
         if_it_fails.pop_all()
-    return SourceStore(engine, spec.identity, source.id, run_id, counters, held=connection), source
+    return SourceStore(engine, spec.identity, source.id, run_id, RunCounters(), held=connection), source
 
 
 def _named(error: BaseException) -> str:
