@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from etl.errors import SkipRefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
 from etl.extract.http.query import Direction, Query
-from etl.extract.http.response_page import Page, moment_of, record_id
+from etl.extract.http.response_page import Page, moment_of
 from etl.extract.paging.end_of_rows import End, find_end, rows_asked
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, check_dates, check_order, window_query
@@ -167,18 +167,18 @@ class CountComparison:
         rest = _Range(end, time_range.end, max(0, time_range.there - total))
         read = replace(time_range, end=end, there=total)
         if skip == 0 and asked >= total and self._is_whole(query, page, total):
-            hidden = total - _distinct(page)
+            hidden = total - len(page)
             if hidden and self._candidates.lacks(time_range.start, end, ids):
                 return [replace(read, halve=True), rest]  # is a missing task deleted, or is it what is hidden?
             self.hidden += hidden
             self._candidates.judge(time_range.start, end, ids)
             return [rest]
-        is_withheld = skip + _distinct(page) < min(asked, total)
+        is_withheld = skip + len(page) < min(asked, total)
         return [*self._judge_part(read, skip, page, ids, is_withheld=is_withheld), rest]
 
     def _is_whole(self, query: Query, page: Page, total: int) -> bool:
         """Tell whether a page shows all rows that come for a query; what it withholds it must withhold twice."""
-        if _distinct(page) >= total:
+        if len(page) >= total:
             return find_end(self._run.fetch, query, page, self._run.capabilities.current) == End()
         again = self._run.fetch(query)
         self._candidates.keep(again)
@@ -189,7 +189,7 @@ class CountComparison:
     ) -> list[_Range]:
         """Judge the time for which a page is complete, and return the ranges before and behind it."""
         values = self._values(page)
-        if is_withheld or not self._is_sorted or not values or len(values) < _distinct(page):
+        if is_withheld or not self._is_sorted or not values or len(values) < len(page):
             return [replace(time_range, halve=True)]
         check_order(page, self._field)
         is_last = skip + len(values) >= time_range.there
@@ -204,10 +204,7 @@ class CountComparison:
 
     def _values(self, page: Page) -> list[datetime]:
         """Return when a page's rows were, those that it repeats once, in order."""
-        found = {
-            record_id(record) or place: moment_of(record, self._field) for place, record in enumerate(page.records)
-        }
-        return sorted(value for value in found.values() if value is not None)
+        return sorted(value for each in page.distinct() if (value := moment_of(each, self._field)) is not None)
 
     def _walk(self, time_range: _Range) -> list[_Range]:
         """Read a range that cannot be split, such as one instant with many rows."""
@@ -261,16 +258,11 @@ def _checked_total(page: Page, skip: int, asked: int) -> int:
     """Return a page's total; raise where its own rows contradict it. All places up to ``asked`` were asked for."""
     if page.total is None:
         raise IncompleteError(_contradiction("one answer in between tells no total"))
-    reached = skip + _distinct(page)
+    reached = skip + len(page)
     is_more = bool(page.records) and reached > page.total
     if is_more or (page.has_more is False and reached < page.total > asked):
         raise IncompleteError(_contradiction(f"rows up to the {reached}th, of {page.total} in all"))
     return page.total
-
-
-def _distinct(page: Page) -> int:
-    """Count a page's rows, repeated ones once."""
-    return len({record_id(record) or place for place, record in enumerate(page.records)})
 
 
 def _contradiction(evidence: str) -> str:
