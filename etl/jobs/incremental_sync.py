@@ -118,10 +118,14 @@ def advance(
     All changes up to ``complete_to`` that the server showed are stored, as those up to ``reached``.
     """
     reached = reached or run.server_clock.earliest_start()
-    run.writer.advance(
+    now = run.clock()
+    run.store.write(
+        watermarks.advance,
         reached - run.options.settle,
+        run_id=run.id,
+        now=now,
         complete_to=complete_to or reached,
-        lookback_read_at=run.clock() if is_lookback_read else None,
+        lookback_read_at=now if is_lookback_read else None,
     )
 
 

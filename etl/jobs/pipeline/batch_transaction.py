@@ -116,19 +116,6 @@ class BatchWriter:
         with suppress(DatabaseError, LockedError), self._store.writing() as connection:
             self._write_window(connection, window)
 
-    def advance(
-        self, watermark: datetime, *, complete_to: datetime | None = None, lookback_read_at: datetime | None = None
-    ) -> None:
-        """Move the watermark: everything up to it is stored."""
-        self._store.write(
-            watermarks.advance,
-            watermark,
-            run_id=self._run_id,
-            now=self._clock(),
-            complete_to=complete_to,
-            lookback_read_at=lookback_read_at,
-        )
-
     def count_requests(self) -> None:
         """Bring the counters up to what the run's clients spent."""
         for name, value in asdict(self._fetch.usage()).items():
