@@ -20,12 +20,11 @@ from etl.cli.open_database import open_database
 from etl.cli.output import counted, print_json
 from etl.cli.progress import progress_display
 from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
-from etl.jobs.diagnostics.status import Identity
 from etl.jobs.run.lifecycle import exit_code_of, outcome_of, start_run
 from etl.jobs.run.options import RunCounters, account_text
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger.runs import BACKGROUND
-from etl.settings import Settings, SourceSettings
+from etl.settings import Identity, Settings, SourceSettings
 from etl.stop_request import graceful
 from etl.times import format_time, now
 

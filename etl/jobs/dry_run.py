@@ -17,7 +17,7 @@ from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.run.lifecycle import SourceSpec
 from etl.load.database.engine import reading
-from etl.load.ledger.sources import identity
+from etl.load.ledger.sources import identity, identity_of
 from etl.load.queries import status, stored_tasks
 from etl.times import format_time
 from etl.transform import Stream, TaskRows, dropper, transform
@@ -60,9 +60,7 @@ def _known(engine: Engine | None, spec: SourceSpec) -> Row | None:
         return None
     with reading(engine) as connection:
         rows = status.source_rows(connection)
-    return next(
-        (row for row in rows if identity(row["host"], row["account_id"], row["stream_id"]) == spec.identity), None
-    )
+    return next((row for row in rows if identity(*identity_of(row)) == spec.identity), None)
 
 
 def _planned(spec: SourceSpec, capabilities: ServerCapabilities, source: Row | None, *, full: bool) -> DryRun:

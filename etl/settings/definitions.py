@@ -53,6 +53,8 @@ _MILLISECOND, _TENTH, _SECOND, _HOUR, _YEAR = (
 
 _Value = TypeVar("_Value")
 _REQUIRED: Any = MISSING
+Identity = tuple[str, str, str]
+"""Host, account and stream of a source."""
 
 
 def _setting(
@@ -141,7 +143,7 @@ class SourceSettings:
             object.__setattr__(self, "subject", self.client_id)
 
     @property
-    def identity(self) -> tuple[str, str, str]:
+    def identity(self) -> Identity:
         """Return the host, account and stream, which identify the source in the database."""
         return urlsplit(self.base_url).hostname or "", self.account_id, self.stream_id
 

@@ -24,6 +24,7 @@ from etl.settings.definitions import (
     KNOWN_KEYS,
     PREFIX,
     SECRET_KEYS,
+    Identity,
     Settings,
     SourceSettings,
     declared,
@@ -43,8 +44,6 @@ _OF_A_READER = frozenset({"database_url", "migrate", "log_file", "log_file_size"
 _PREFIXES = {"stream_id": "st-", "client_id": "cs-"}  # of the ids that Kore.ai gives
 
 _Model = TypeVar("_Model", Settings, SourceSettings)
-Identity = tuple[str, str, str]
-"""Host, account and stream of a source."""
 
 
 class Loaded(Struct, frozen=True):

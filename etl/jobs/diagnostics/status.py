@@ -15,12 +15,11 @@ from etl.load.database.engine import reading
 from etl.load.ledger import claims, runs, windows
 from etl.load.ledger.claims import Distributed
 from etl.load.ledger.schedules import seconds_late
-from etl.load.ledger.sources import identity
+from etl.load.ledger.sources import identity, identity_of
 from etl.load.queries import status
+from etl.settings import Identity
 
 TimeRange = tuple[datetime, datetime]
-Identity = tuple[str, str, str]
-"""Host, account and stream of a source."""
 
 
 class SourceStatus(Struct, frozen=True):
@@ -76,7 +75,7 @@ def source_statuses(
     """
     with reading(engine) as connection:
         rows = [
-            {**row, "configured": not configured or _identity(row) in configured}
+            {**row, "configured": not configured or identity_of(row) in configured}
             for row in status.source_rows(connection, source)
         ]
         rows.sort(key=lambda row: not row["configured"])
@@ -90,10 +89,6 @@ def with_true_state(connection: Connection, run: Row) -> Row:
         if not command_lock(connection.engine, run["command"], source).is_held():
             return {**run, "state": "abandoned"}
     return run
-
-
-def _identity(source: Row) -> Identity:
-    return source["host"], source["account_id"], source["stream_id"]
 
 
 def _source_status(connection: Connection, source: Row, now: datetime, most_age: timedelta | None) -> SourceStatus:

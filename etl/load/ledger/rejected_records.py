@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from etl.settings import Identity
+
 _KEPT = rejected_records.c
 
 
@@ -25,15 +27,6 @@ class Origin(Struct, frozen=True):
     source_id: int
     run_id: int
     window_id: int | None
-
-
-class SourceKey(Struct, frozen=True):
-    """A source that records are kept of, as the database knows it."""
-
-    name: str
-    host: str
-    account_id: str
-    stream_id: str
 
 
 class Kept(Struct, frozen=True):
@@ -100,12 +93,12 @@ def entries(
     return [{str(name): value for name, value in row.items()} for row in rows]  # JSON wants plain text for names
 
 
-def sources_of(connection: Connection, ids: Sequence[int] | None = None) -> list[SourceKey]:
-    """Return the sources of the kept records, all or those of some ids."""
+def sources_of(connection: Connection, ids: Sequence[int] | None = None) -> list[tuple[str, Identity]]:
+    """Return the names and identities of the sources of the kept records, all or those of some ids."""
     known = sources.c
     query = select(known.name, known.host, known.account_id, known.stream_id).order_by(known.id)
     kept = select(_KEPT.source_id).where(*_chosen(ids))
-    return [SourceKey(*row) for row in connection.execute(query.where(known.id.in_(kept)))]
+    return [(row[0], (row[1], row[2], row[3])) for row in connection.execute(query.where(known.id.in_(kept)))]
 
 
 def not_stored(connection: Connection, source_id: int) -> list[str]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from etl.settings import Identity
+
 
 class Source(Struct, frozen=True):
     """A stream of tasks as the database knows it.
@@ -85,6 +87,11 @@ def host_of(base_url: str) -> str:
 def identity(host: str, account_id: str, stream_id: str) -> str:
     """Return a source's identity as one text, such as for its lock."""
     return f"{host} {account_id} {stream_id}"
+
+
+def identity_of(source: Row) -> Identity:
+    """Return host, account and stream from a source's row."""
+    return source["host"], source["account_id"], source["stream_id"]
 
 
 def moved_from(connection: Connection, *, name: str, base_url: str, account_id: str, stream_id: str) -> str | None:

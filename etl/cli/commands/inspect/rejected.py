@@ -200,12 +200,12 @@ def _sources_of(settings: Settings, ids: Sequence[int] | None) -> tuple[SourceSe
             _found(connection, ids)
         rejecting = rejected_records.sources_of(connection, ids)
     known = {source.identity: source for source in settings.sources}
-    others = [place.name for place in rejecting if (place.host, place.account_id, place.stream_id) not in known]
+    others = [name for name, identity in rejecting if identity not in known]
     if ids is not None and others:
         raise ConfigError(
             f"records of source {', '.join(others)} were chosen, which is not among the sources to work on"
         )
-    return tuple(known[key] for place in rejecting if (key := (place.host, place.account_id, place.stream_id)) in known)
+    return tuple(known[identity] for _, identity in rejecting if identity in known)
 
 
 def _confirm(ids: Sequence[int]) -> None:

@@ -81,8 +81,8 @@ def rename(common: Common, chosen: str, name: str) -> None:
         with engine.begin() as connection:
             sources.put(connection, row["id"], name=name)
     common.say(f"{row['name']} is {name} now")
-    if row["in_settings"] and loaded.names[_identity(row)] != name:
-        before = loaded.names[_identity(row)]
+    if row["in_settings"] and loaded.names[sources.identity_of(row)] != name:
+        before = loaded.names[sources.identity_of(row)]
         common.say(f'the settings still call it {before}: set name = "{name}" there, or the next sync renames it back')
 
 
@@ -116,7 +116,7 @@ def drop(common: Common, chosen: str, yes: bool, output: str) -> None:
             counts = sources.row_counts(connection, row["id"])
         if not yes:
             _confirm(row, counts)
-        identity = sources.identity(*_identity(row))
+        identity = sources.identity(*sources.identity_of(row))
         with keep_runs_out(engine, source=identity, name=row["name"]), erasing(engine) as connection:
             sources.drop(connection, row["id"])
     if output == "json":
@@ -126,21 +126,18 @@ def drop(common: Common, chosen: str, yes: bool, output: str) -> None:
 
 def _sources(engine: Engine, loaded: Loaded) -> list[Row]:
     from etl.load.database.engine import reading
+    from etl.load.ledger.sources import identity_of
     from etl.load.queries import status
 
     with reading(engine) as connection:
         return [
             {
                 **row,
-                "in_settings": _identity(row) in loaded.names,
+                "in_settings": identity_of(row) in loaded.names,
                 "tasks": status.task_counts(connection, row["id"])[0],
             }
             for row in status.source_rows(connection)
         ]
-
-
-def _identity(row: Row) -> tuple[str, str, str]:
-    return row["host"], row["account_id"], row["stream_id"]
 
 
 def _only(found: list[Row], chosen: str) -> Row:
