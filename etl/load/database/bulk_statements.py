@@ -59,12 +59,28 @@ def _plain(value: Any) -> Any:
 
 def stored_ids(connection: Connection, table: Table, source_id: int, ids: Collection[str]) -> set[str]:
     """Return those ``_id`` of a source that a table has."""
-    is_server = connection.dialect.name == "postgresql"
-    among = "any(%s) and source_id = %s" if is_server else "(select value from json_each(?)) and source_id = ?"
-    query = f"select _id from {table.name} where _id {'=' if is_server else 'in'} {among}"  # noqa: S608 our own names
-    given = [*ids] if is_server else orjson.dumps([*ids]).decode()
-    found = connection.exec_driver_sql(query, (given, source_id))
+    among, given = _among(connection, ids)
+    query = f"select _id from {table.name} where source_id = {source_id:d} and _id {among}"  # noqa: S608 our own names
+    return set(connection.exec_driver_sql(query, (given,)).scalars())
+
+
+def tables_with_rows(connection: Connection, tables: Sequence[Table], source_id: int, ids: Collection[str]) -> set[str]:
+    """Return the names of those tables that have a row behind one of a source's tasks."""
+    among, given = _among(connection, ids)
+    queries = [
+        f"select '{table.name}' where exists"  # noqa: S608 our own names
+        f" (select 1 from {table.name} where source_id = {source_id:d} and task_id {among})"
+        for table in tables
+    ]
+    found = connection.exec_driver_sql(" union all ".join(queries), (given,) * len(tables))
     return set(found.scalars())
+
+
+def _among(connection: Connection, ids: Collection[str]) -> tuple[str, Any]:
+    """Return the condition that a text is one of some ids, and its parameter."""
+    if connection.dialect.name == "postgresql":
+        return "= any(%s)", [*ids]
+    return "in (select value from json_each(?))", orjson.dumps([*ids]).decode()
 
 
 @cache

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, select
 
-from etl.load.database.bulk_statements import fill
+from etl.load.database.bulk_statements import fill, tables_with_rows
 from etl.load.database.dialect import by_ids
-from etl.load.schema.task_tables import CHILDREN
+from etl.load.schema.task_tables import CHILDREN, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -25,7 +25,9 @@ Changed = dict[str, dict[str, list["Row"]]]
 
 def changed(connection: Connection, source_id: int, details: Mapping[str, Details]) -> Changed:
     """Compare the rows behind a source's tasks, given by ``_id``, with what is stored."""
-    return {table.name: _changed(connection, table, source_id, details) for table in CHILDREN}
+    filled = tables_with_rows(connection, CHILDREN, source_id, details)
+    stored = {name: _stored(connection, metadata.tables[name], source_id, details) for name in filled}
+    return {table.name: _changed(table, details, stored.get(table.name, {})) for table in CHILDREN}
 
 
 def replace(connection: Connection, source_id: int, details: Mapping[str, Details], rows_before: Changed) -> None:
@@ -38,10 +40,9 @@ def replace(connection: Connection, source_id: int, details: Mapping[str, Detail
 
 
 def _changed(
-    connection: Connection, table: Table, source_id: int, details: Mapping[str, Details]
+    table: Table, details: Mapping[str, Details], stored: Mapping[str, list[tuple[Any, ...]]]
 ) -> dict[str, list[Row]]:
     names = table.c.keys()
-    stored = _stored(connection, table, source_id, details)
     found = {}
     for key, of_task in details.items():
         new = [tuple(map(row.get, names)) for row in of_task.get(table.name, ())]
