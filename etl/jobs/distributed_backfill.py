@@ -140,7 +140,7 @@ def claim_window(engine: Engine, source: SourceSettings, lease: timedelta) -> tu
         DatabaseError: the database cannot be used.
     """
     with engine.begin() as connection:
-        if not share_lease(connection, sources.identity(*source.identity)):
+        if not share_lease(connection, sources.identity(source.identity)):
             return None
         claim = claims.claim(connection, source.identity, lease, ADDED_UP)
         if claim is None:

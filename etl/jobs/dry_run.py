@@ -60,7 +60,7 @@ def _known(engine: Engine | None, spec: SourceSpec) -> Row | None:
         return None
     with reading(engine) as connection:
         rows = status.source_rows(connection)
-    return next((row for row in rows if identity(*identity_of(row)) == spec.identity), None)
+    return next((row for row in rows if identity(identity_of(row)) == spec.identity), None)
 
 
 def _planned(spec: SourceSpec, capabilities: ServerCapabilities, source: Row | None, *, full: bool) -> DryRun:

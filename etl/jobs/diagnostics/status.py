@@ -85,7 +85,7 @@ def source_statuses(
 def with_true_state(connection: Connection, run: Row) -> Row:
     """Return a run's row; one that says running without its lock is abandoned, as the next run will write."""
     if run["state"] == "running":
-        source = identity(*status.source_of_run(connection, run["id"]))
+        source = identity(status.source_of_run(connection, run["id"]))
         if not command_lock(connection.engine, run["command"], source).is_held():
             return {**run, "state": "abandoned"}
     return run

@@ -29,7 +29,7 @@ def prune(
     Raises:
         LockedError: another run works on the source.
     """
-    identity = sources.identity(*sources.identity_of(source))
+    identity = sources.identity(sources.identity_of(source))
     done: Row = {"source": source["name"]}
     with (
         hold_source(engine, "prune", source=identity, name=source["name"]),

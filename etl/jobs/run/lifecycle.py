@@ -53,7 +53,7 @@ class SourceSpec(Struct, frozen=True, kw_only=True):
     @property
     def identity(self) -> str:
         """Return host, account and stream in one text: what makes it the source that it is."""
-        return sources.identity(sources.host_of(self.base_url), self.account_id, self.stream_id)
+        return sources.identity((sources.host_of(self.base_url), self.account_id, self.stream_id))
 
 
 @contextmanager

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
     from etl.load.ledger.windows import WindowRow
+    from etl.settings import Identity
 
 _WINDOW = sync_windows.c
 _RUN = sync_runs.c
@@ -87,7 +88,7 @@ def add(
 
 
 def claim(
-    connection: Connection, source: tuple[str, str, str], lease: timedelta, counters: Collection[str]
+    connection: Connection, source: Identity, lease: timedelta, counters: Collection[str]
 ) -> Claim | None:  # fmt: skip
     """Claim the earliest window of a source that may be claimed, None if none may; read ``counters`` of its run."""
     other = sync_windows.alias()
@@ -156,7 +157,7 @@ def release(connection: Connection, claim: Claim) -> bool:
     return connection.execute(update(sync_windows).where(_is_held(claim)).values(**values)).rowcount == 1
 
 
-def claimable_sources(connection: Connection) -> list[tuple[str, str, str]]:
+def claimable_sources(connection: Connection) -> list[Identity]:
     """Return the sources, by host, account and stream, that have a window which may be claimed now."""
     own = sources.c
     query = select(own.host, own.account_id, own.stream_id).distinct()
@@ -164,7 +165,7 @@ def claimable_sources(connection: Connection) -> list[tuple[str, str, str]]:
     return [(row[0], row[1], row[2]) for row in connection.execute(query.where(_IS_CLAIMABLE))]
 
 
-def is_distributed(connection: Connection, source: tuple[str, str, str], job: str) -> bool:
+def is_distributed(connection: Connection, source: Identity, job: str) -> bool:
     """Tell whether workers read the windows of a source's job."""
     return bool(_distributed_runs(connection, is_source(*source), job))
 

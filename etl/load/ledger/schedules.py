@@ -22,6 +22,8 @@ from etl.load.schema.ledger_tables import sources, sync_runs
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Engine
 
+    from etl.settings import Identity
+
 _USUAL_REQUESTS = 2  # of a sync, where none has ended yet
 _RUNS = 20  # the latest ones, whose mean counts
 _LONGEST_WAIT = timedelta(days=1)  # for the sync of a source
@@ -33,7 +35,7 @@ class Schedule(Struct, frozen=True, kw_only=True):
 
     source_id: int
     name: str
-    identity: tuple[str, str, str]
+    identity: Identity
     every: timedelta
     paused: bool
     next_due_at: datetime
@@ -50,10 +52,10 @@ def seconds_late(next_due_at: datetime | None, now: datetime, *, paused: bool) -
     return round((now - next_due_at).total_seconds(), 1)
 
 
-def next_due(source: tuple[str, str, str], every: timedelta, after: datetime) -> datetime:
+def next_due(source: Identity, every: timedelta, after: datetime) -> datetime:
     """Return the first time after another one at which a source is due; ``every`` is in whole seconds."""
     seconds = int(every.total_seconds())
-    shift = int.from_bytes(blake2b(identity(*source).encode(), digest_size=8).digest(), "big") % seconds
+    shift = int.from_bytes(blake2b(identity(source).encode(), digest_size=8).digest(), "big") % seconds
     passed = floor(((after - _EPOCH).total_seconds() - shift) / seconds)
     return _EPOCH + timedelta(seconds=(passed + 1) * seconds + shift)
 
@@ -135,15 +137,13 @@ def claim(connection: Connection, schedule: Schedule, now: datetime) -> bool:
     return connection.execute(update(sources).where(mine).values(next_due_at=due)).rowcount == 1
 
 
-def make_due(connection: Connection, source: tuple[str, str, str], now: datetime) -> None:
+def make_due(connection: Connection, source: Identity, now: datetime) -> None:
     """Let a source that has a schedule be due now, if it is due later."""
     is_later = sources.c.next_due_at > now
     connection.execute(update(sources).where(is_source(*source), is_later).values(next_due_at=now))
 
 
-def put(
-    connection: Connection, source_id: int, source: tuple[str, str, str], every: timedelta, now: datetime
-) -> datetime:
+def put(connection: Connection, source_id: int, source: Identity, every: timedelta, now: datetime) -> datetime:
     """Give a source a schedule, and return when it is due first."""
     due = next_due(source, every, now)
     values = {"every": int(every.total_seconds()), "next_due_at": due, "paused": False}

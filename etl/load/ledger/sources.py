@@ -84,9 +84,9 @@ def host_of(base_url: str) -> str:
     return (urlsplit(base_url).hostname or "").lower()
 
 
-def identity(host: str, account_id: str, stream_id: str) -> str:
-    """Return a source's identity as one text, such as for its lock."""
-    return f"{host} {account_id} {stream_id}"
+def identity(source: Identity) -> str:
+    """Return a source's host, account and stream as one text, such as for its lock."""
+    return " ".join(source)
 
 
 def identity_of(source: Row) -> Identity:

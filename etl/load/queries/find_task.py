@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Select, Table
 
+    from etl.settings import Identity
+
 Key = tuple[str, int]
 """An ``_id`` and its source."""
 
@@ -48,7 +50,7 @@ _overview = table(
 )
 
 
-def sources_of(connection: Connection, task_id: str) -> set[tuple[str, str, str]]:
+def sources_of(connection: Connection, task_id: str) -> set[Identity]:
     """Return host, account and stream of each source that has a task of this ``_id`` stored or kept aside."""
     stored = select(tasks.c.source_id).where(tasks.c["_id"] == task_id)
     aside = select(rejected_records.c.source_id).where(rejected_records.c.record_id == task_id)

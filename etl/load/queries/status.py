@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Select
 
+    from etl.settings import Identity
+
 
 _RUN = sync_runs.c
 _WINDOW = sync_windows.c
@@ -92,7 +94,7 @@ def run_row(connection: Connection, run_id: int) -> Row | None:
     return next(iter(_rows(connection, query)), None)
 
 
-def source_of_run(connection: Connection, run_id: int) -> tuple[str, str, str]:
+def source_of_run(connection: Connection, run_id: int) -> Identity:
     """Return host, account and stream of a run's source."""
     query = select(sources.c.host, sources.c.account_id, sources.c.stream_id)
     host, account_id, stream_id = connection.execute(query.join(sync_runs).where(_RUN.id == run_id)).one()

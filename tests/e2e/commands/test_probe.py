@@ -173,7 +173,7 @@ def test_does_not_disturb_a_sync_under_way(run_cli, sandbox, environment, migrat
     server = sandbox(tasks=20)
     env = environment(server, migrated_sqlite_url)
     engine = open_engine(migrated_sqlite_url)
-    source = identity("127.0.0.1", server.options.account_id, server.options.stream_id)
+    source = identity(("127.0.0.1", server.options.account_id, server.options.stream_id))
     with held(named_lock(engine, f"sync {source}"), "source default"):
         done = run_cli("probe", env=env)
     engine.dispose()

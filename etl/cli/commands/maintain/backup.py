@@ -227,5 +227,6 @@ def _lock_all(engine: Engine, locks: ExitStack) -> None:
         return
     with reading(engine) as connection:
         found = connection.execute(text("select name, host, account_id, stream_id from sources")).all()
-    for name, *parts in found:
-        locks.enter_context(keep_runs_out(engine, source=identity(*parts), name=name))
+    for name, host, account_id, stream_id in found:
+        source = identity((host, account_id, stream_id))
+        locks.enter_context(keep_runs_out(engine, source=source, name=name))

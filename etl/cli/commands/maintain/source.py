@@ -116,7 +116,7 @@ def drop(common: Common, chosen: str, yes: bool, output: str) -> None:
             counts = sources.row_counts(connection, row["id"])
         if not yes:
             _confirm(row, counts)
-        identity = sources.identity(*sources.identity_of(row))
+        identity = sources.identity(sources.identity_of(row))
         with keep_runs_out(engine, source=identity, name=row["name"]), erasing(engine) as connection:
             sources.drop(connection, row["id"])
     if output == "json":
