@@ -1,6 +1,6 @@
 """Turns a record of the known shape into the same rows as ``transform``, without parsing what repeats among records.
 
-Statuses, priorities, people and the values of fields are remembered by their own bytes. Whatever is not plain gives
+Statuses, priorities, people and the entries of fields are remembered by their own bytes. Whatever is not plain gives
 None: then ``transform`` reads the record.
 """
 
