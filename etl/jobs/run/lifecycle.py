@@ -24,6 +24,8 @@ from etl.jobs.run.options import RunCounters, SyncOptions
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.run.server_clock import ServerClock
 from etl.jobs.run.source_lease import SourceLease, hold_source
+from etl.load.database.engine import sqlite_file
+from etl.load.database.sqlite_log import flushing_log
 from etl.load.ledger import prune_old_rows, runs, sources, watermarks
 from etl.load.ledger.claims import Claim
 from etl.load.queries import stored_tasks
@@ -75,8 +77,8 @@ def start_run(
         run = _context(spec, store, source, lease=lease, clock=clock, on_progress=on_progress)
         try:
             rebuild(run)
-            _put_off_indexes(run)
-            yield run
+            with _loading_fast(run):
+                yield run
             make_indexes(run)
         except BaseException as error:
             with suppress(DatabaseError, LockedError):  # the first error is told; the next run closes the row
@@ -99,12 +101,20 @@ def join_run(
     return _context(spec, store, source, lease=SourceLease(), clock=clock)
 
 
-def _put_off_indexes(run: RunContext) -> None:
-    """Drop the indexes that a load does not use, if no task is stored and the source was never read."""
-    if run.watermark_before is None:
-        run.store.commit()
+@contextmanager
+def _loading_fast(run: RunContext) -> Iterator[None]:
+    """Make a first load cheap: without indexes, in large batches, and with another thread that flushes SQLite's log."""
+    if run.watermark_before is not None:
+        yield
+        return
+    run.store.commit()
+    with ExitStack() as at_the_end:
         if deferred_indexes.put_off(run.store.engine):
             run.writer.most_prefetched = OF_NEW
+            file = sqlite_file(run.store.engine)
+            if file is not None:
+                at_the_end.enter_context(flushing_log(file))
+        yield
 
 
 def make_indexes(run: RunContext) -> None:

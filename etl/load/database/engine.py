@@ -6,7 +6,6 @@ start and never fails half-way. :func:`reading` gives a transaction without a wr
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from etl.errors import ConfigError, DatabaseError
 from etl.load.database.errors import raise_database_error
 from etl.load.database.postgres_locks import LockSession
 from etl.load.database.postgres_session import prepare_session
+from etl.load.database.sqlite_log import PAGES, turn_to_log
 from etl.optional_packages import install_command
 
 if TYPE_CHECKING:
@@ -28,16 +28,13 @@ if TYPE_CHECKING:
 
 _BUSY_TIMEOUT = 30  # seconds that SQLite waits for another writer
 _CONNECT_TIMEOUT = 10  # seconds, PostgreSQL
-# Many commits change the same pages of the file. A long log avoids copying these pages after every few commits. The
-# cache stays small: a larger one takes memory and saves hardly any time, because ids come in random order.
-_LOG = 4_000  # pages of 4 KB
+# The cache stays small: a larger one takes memory and saves hardly any time, because ids come in random order.
 _PRAGMAS = (
     "synchronous=NORMAL",
     "foreign_keys=ON",
     "temp_store=MEMORY",
-    f"wal_autocheckpoint={_LOG}",
+    f"wal_autocheckpoint={PAGES}",
 )
-_BUSY = 5  # SQLite's code where another connection holds what this one needs
 
 
 def open_engine(database_url: str, *, sessions: int = 15, session_name: str | None = None) -> Engine:
@@ -208,24 +205,10 @@ def _refuse_hard_links(path: Path) -> None:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # _begin_sqlite begins transactions, not the driver
     cursor = connection.cursor()
-    _turn_to_log(cursor)
+    turn_to_log(cursor, patience=_BUSY_TIMEOUT)
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-
-
-def _turn_to_log(cursor: Any) -> None:
-    """Switch to a write-ahead log; retry, because SQLite does not wait for another program that does the same."""
-    last = time.monotonic() + _BUSY_TIMEOUT
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except Exception as error:
-            if getattr(error, "sqlite_errorcode", None) != _BUSY or time.monotonic() > last:
-                raise
-            time.sleep(0.02)
-        else:
-            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
