@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from etl.errors import DatabaseError
-from etl.extract.http.auth import Identity, Token
+from etl.extract.http.auth import JwtApp, Token
 from etl.extract.http.connection import Endpoint
 from etl.extract.http.rate_limiter import RateLimiter
 from etl.extract.http.retrying_client import Client
@@ -61,7 +61,7 @@ class Builder(Struct):
             deadline=settings.deadline.total_seconds(),
             ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
         )
-        identity = Identity(
+        app = JwtApp(
             client_id=source.client_id,
             secret=source.client_secret,
             algorithm=source.algorithm,
@@ -71,7 +71,7 @@ class Builder(Struct):
         )
         return Client(
             endpoint,
-            Token(identity, self.clock),
+            Token(app, self.clock),
             self.budget(source),
             clock=self.clock,
             on_retry=_log_retry,

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import orjson
 from sqlalchemy import event
 
-from etl.extract.http.auth import Identity, Token
+from etl.extract.http.auth import JwtApp, Token
 from etl.extract.http.connection import Endpoint
 from etl.extract.http.query import Query
 from etl.extract.http.rate_limiter import RateLimiter
@@ -49,7 +49,7 @@ def main() -> None:
     answered = []
 
     def send() -> None:
-        token = Token(Identity(client_id=given.client_id, secret=given.client_secret), now)
+        token = Token(JwtApp(client_id=given.client_id, secret=given.client_secret), now)
         client = Client(endpoint, token, budget, clock=now)
         while not over.is_set():
             client.fetch(Query(limit=1))

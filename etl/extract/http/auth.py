@@ -25,7 +25,7 @@ _RENEW_BEFORE = timedelta(seconds=30)
 _DIGESTS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 
 
-class Identity(Struct, frozen=True, kw_only=True):
+class JwtApp(Struct, frozen=True, kw_only=True):
     """The JWT app's id and secret (a PEM key for RS and ES algorithms), and the form of its tokens."""
 
     client_id: str
@@ -36,7 +36,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     lifetime: timedelta = timedelta(minutes=5)
 
     def __repr__(self) -> str:
-        return f"Identity(client_id={self.client_id!r}, algorithm={self.algorithm!r})"
+        return f"JwtApp(client_id={self.client_id!r}, algorithm={self.algorithm!r})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:  # a Struct's own one shows the secret
         return [("client_id", self.client_id), ("algorithm", self.algorithm)]
@@ -48,9 +48,9 @@ class Token:
     Times come from ``clock``, plus ``ahead`` if the server's clock differs.
     """
 
-    def __init__(self, identity: Identity, clock: Callable[[], datetime]) -> None:
+    def __init__(self, app: JwtApp, clock: Callable[[], datetime]) -> None:
         self.ahead = timedelta()
-        self._identity = identity
+        self._app = app
         self._clock = clock
         self._text = ""
         self._good_until: datetime | None = None
@@ -58,7 +58,7 @@ class Token:
     def text(self) -> str:
         """Return a valid token for the next request."""
         now = self._clock() + self.ahead
-        if self._identity.jti or self._good_until is None or now >= self._good_until:
+        if self._app.jti or self._good_until is None or now >= self._good_until:
             self._mint(now)
         return self._text
 
@@ -72,44 +72,44 @@ class Token:
         self.discard()
 
     def _mint(self, now: datetime) -> None:
-        identity = self._identity
+        app = self._app
         issued = int(now.timestamp())
         claims: dict[str, object] = {
-            "appId": identity.client_id,
-            "sub": identity.subject or identity.client_id,
+            "appId": app.client_id,
+            "sub": app.subject or app.client_id,
             "iat": issued,
-            "exp": issued + int(identity.lifetime.total_seconds()),
+            "exp": issued + int(app.lifetime.total_seconds()),
         }
-        if identity.jti:
+        if app.jti:
             claims["jti"] = str(uuid4())
-        self._text = _signed(claims, identity)
-        self._good_until = max(now, now + identity.lifetime - _RENEW_BEFORE)
+        self._text = _signed(claims, app)
+        self._good_until = max(now, now + app.lifetime - _RENEW_BEFORE)
 
 
-def _signed(claims: dict[str, object], identity: Identity) -> str:
-    digest = _DIGESTS.get(identity.algorithm)
-    return _signed_by_key(claims, identity) if digest is None else _signed_by_secret(claims, identity, digest)
+def _signed(claims: dict[str, object], app: JwtApp) -> str:
+    digest = _DIGESTS.get(app.algorithm)
+    return _signed_by_key(claims, app) if digest is None else _signed_by_secret(claims, app, digest)
 
 
-def _signed_by_secret(claims: dict[str, object], identity: Identity, digest: str) -> str:
+def _signed_by_secret(claims: dict[str, object], app: JwtApp, digest: str) -> str:
     """Return the compact form of RFC 7515, without PyJWT: it imports cryptography, which no secret needs."""
-    header = {"alg": identity.algorithm, "typ": "JWT"}
+    header = {"alg": app.algorithm, "typ": "JWT"}
     content = b".".join(_base64url(orjson.dumps(part)) for part in (header, claims))
-    return b".".join((content, _base64url(hmac.digest(identity.secret.encode(), content, digest)))).decode()
+    return b".".join((content, _base64url(hmac.digest(app.secret.encode(), content, digest)))).decode()
 
 
 def _base64url(data: bytes) -> bytes:
     return urlsafe_b64encode(data).rstrip(b"=")
 
 
-def _signed_by_key(claims: dict[str, object], identity: Identity) -> str:
+def _signed_by_key(claims: dict[str, object], app: JwtApp) -> str:
     import jwt
 
     # The user chose the key, so a warning about a short one does not help.
     warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
     try:
-        return jwt.encode(claims, identity.secret, algorithm=identity.algorithm)
+        return jwt.encode(claims, app.secret, algorithm=app.algorithm)
     except (jwt.PyJWTError, AttributeError, ValueError, TypeError, NotImplementedError) as error:
         kind = type(error).__name__
-        message = f"client_secret: cannot sign with {identity.algorithm} ({kind}); RS, ES and PS take a PEM key"
+        message = f"client_secret: cannot sign with {app.algorithm} ({kind}); RS, ES and PS take a PEM key"
         raise ConfigError(message) from None

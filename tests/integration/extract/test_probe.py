@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from etl.extract.capabilities import MILLISECOND, SECOND, ServerCapabilities
-from etl.extract.http.auth import Identity, Token
+from etl.extract.http.auth import JwtApp, Token
 from etl.extract.http.rate_limiter import RateLimiter
 from etl.extract.http.response_page import moment_of
 from etl.extract.http.retrying_client import Client, Endpoint
@@ -63,9 +63,9 @@ def probe_server(
         return datetime.fromtimestamp(clock(), UTC)
 
     options = server.options
-    identity = Identity(client_id=options.client_id, secret=options.client_secret)
+    app = JwtApp(client_id=options.client_id, secret=options.client_secret)
     endpoint = Endpoint(base_url=server.url, account_id=options.account_id, stream_id=options.stream_id)
-    client = Client(endpoint, Token(identity, now), RateLimiter(6000), clock=now, sleep=lambda _seconds: None)
+    client = Client(endpoint, Token(app, now), RateLimiter(6000), clock=now, sleep=lambda _seconds: None)
     return probe(client.fetch, known), client
 
 

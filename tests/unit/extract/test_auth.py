@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from rich.pretty import pretty_repr
 
 from etl.errors import ConfigError
-from etl.extract.http.auth import Identity, Token
+from etl.extract.http.auth import JwtApp, Token
 
 START = datetime(2026, 3, 1, 12, 0, 0, 750_000, tzinfo=UTC)
 SECRET = "a secret of the tests, long enough for HS512 and in no way a real one"
@@ -33,8 +33,8 @@ def clock():
 
 @pytest.fixture
 def token(clock):
-    def make(**identity):
-        return Token(Identity(**{"client_id": "cs-1", "secret": SECRET, **identity}), clock)
+    def make(**app):
+        return Token(JwtApp(**{"client_id": "cs-1", "secret": SECRET, **app}), clock)
 
     return make
 
@@ -115,10 +115,10 @@ class TestSignature:
         with pytest.raises(ConfigError, match="client_secret"):
             token(algorithm="ES256", secret=rsa_pem[0]).text()
 
-    def test_an_identity_does_not_show_its_secret(self):
-        identity = Identity(client_id="cs-1", secret=SECRET)
-        assert SECRET not in repr(identity)
-        assert SECRET not in pretty_repr(identity)
+    def test_a_jwt_app_does_not_show_its_secret(self):
+        app = JwtApp(client_id="cs-1", secret=SECRET)
+        assert SECRET not in repr(app)
+        assert SECRET not in pretty_repr(app)
 
 
 class TestRenewal:
