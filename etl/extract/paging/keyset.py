@@ -6,7 +6,7 @@ skip. Every page is checked for its order and for the field that dates filter on
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -39,7 +39,7 @@ def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) 
         if anchor is not None:
             _check_ends(fetch, window, capabilities, page, (anchor, start))
         if expected is not None and page.total is not None and page.total < expected.total:
-            page, expected = yield from expected.look_again(fetch, capabilities, query)
+            page, expected = expected.look_again(fetch, capabilities, query)
             if not page.records:  # an empty page is no end by itself
                 query, page = fetch_rows(fetch, query, capabilities)
             _check(page, window, query, capabilities)
@@ -93,15 +93,13 @@ class _Expectation:
 
     def look_again(
         self, fetch: Fetch, capabilities: ServerCapabilities, query: Query
-    ) -> Generator[Page, None, tuple[Page, _Expectation | None]]:
+    ) -> tuple[Page, _Expectation | None]:
         """Read both pages again: either rows left, which explains the smaller total, or rows were withheld.
 
-        Yield the rows of both, and return the second page and what the first one expects of it: the first answers may
-        have been cut short.
+        Return the second page, and what the first one expects of it: the first answers may have been cut short.
         """
         for _ in range(_MOST_SECOND_LOOKS):
             page, following = fetch(_query(self._window, capabilities, self._start)), fetch(query)
-            yield Page(page.records + following.records)
             expected = self.after(page, self._window, capabilities, self._start, self._last)
             if expected is None or following.total is None or expected.total <= following.total:
                 return following, expected

@@ -13,18 +13,23 @@ An unknown capability counts as the worse one: dates on createdAt, sortBy not ob
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from etl.extract.http.response_page import Page
 from etl.extract.paging.keyset import read_keyset
 from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.split_windows import read_split_windows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from etl.extract.capabilities import ServerCapabilities
-    from etl.extract.http.query import Field
-    from etl.extract.paging.page_checks import Reader
+    from etl.extract.http.query import Field, Query
+    from etl.extract.paging.page_checks import Fetch, Reader, Window
 
 
 class Paging(StrEnum):
@@ -35,10 +40,32 @@ class Paging(StrEnum):
     SPLIT_WINDOWS = "split_windows"
 
 
+def read_all_shown(
+    reader: Reader, fetch: Fetch, window: Window, capabilities: ServerCapabilities
+) -> Iterator[Page]:  # fmt: skip
+    """Yield the pages of a reader; each also holds the rows that the reader only looked at before it.
+
+    A server that leaves out rows may show one of them in no other answer.
+    """
+    answers: list[list[Any]] = []
+
+    def noted(query: Query) -> Page:
+        page = fetch(query)
+        answers.append(page.records)
+        return page
+
+    for page in reader(noted, window, capabilities):
+        looked_at = [record for records in answers if records is not page.records for record in records]
+        answers.clear()
+        yield replace(page, records=[*page.records, *looked_at]) if looked_at else page
+    if looked_at := [record for records in answers for record in records]:
+        yield Page(looked_at)
+
+
 READERS: dict[Paging, Reader] = {
-    Paging.KEYSET: read_keyset,
+    Paging.KEYSET: partial(read_all_shown, read_keyset),
     Paging.NEWEST_FIRST: read_newest_first,
-    Paging.SPLIT_WINDOWS: read_split_windows,
+    Paging.SPLIT_WINDOWS: partial(read_all_shown, read_split_windows),
 }
 
 

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any
 
 from etl.extract.capabilities import ServerCapabilities
-from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
 from etl.extract.paging.end_of_rows import fetch_rows, find_end
 from etl.extract.paging.offset import read_by_offset
@@ -29,28 +26,20 @@ def read_split_windows(fetch: Fetch, window: Window, capabilities: ServerCapabil
         if start > window.start and window.stop_after is not None and start > window.stop_after():
             return
         end = _end(window, capabilities, start, size)
-        shown: list[Any] = []
-        look = partial(_noting, fetch, shown)
-        query, page = fetch_rows(look, window_query(window, capabilities, start, end), capabilities)
+        query, page = fetch_rows(fetch, window_query(window, capabilities, start, end), capabilities)
         check_dates(page, window.field, query.start or start, query.end or end, capabilities)
         check_granularity(page, window.field, query.start or start, capabilities)
         # A halved window takes more requests than a look behind a short page.
-        if (found := find_end(look, query, page, capabilities, believes_more=False)) is not None:
+        if (found := find_end(fetch, query, page, capabilities, believes_more=False)) is not None:
             yield page.covering(end, unverified=found.unverified, is_withheld=found.is_withheld)
             size = (end - start) * _growth(len(page), capabilities)
             start = end
         elif end - start > capabilities.smallest():
-            yield Page(shown)  # with those behind the page: a server may withhold them from the halves
+            yield Page(page.records)
             size = (end - start) * _shrinkage(page, capabilities)
         else:
             yield from read_by_offset(fetch, query, capabilities, end)
             start = end
-
-
-def _noting(fetch: Fetch, shown: list[Any], query: Query) -> Page:
-    page = fetch(query)
-    shown += page.records
-    return page
 
 
 def _end(window: Window, capabilities: ServerCapabilities, start: datetime, size: timedelta) -> datetime:

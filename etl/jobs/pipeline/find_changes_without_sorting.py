@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from etl.extract.http.query import Query
 from etl.extract.paging.page_checks import Window
-from etl.extract.paging.read_strategy import Paging, ReadStrategy
-from etl.extract.paging.split_windows import read_split_windows
+from etl.extract.paging.read_strategy import READERS, Paging, ReadStrategy
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.run.ensure_capabilities import history_start
 from etl.jobs.run.run_context import RunContext
@@ -35,7 +34,7 @@ def read_unresolved_tasks(run: RunContext, strategy: ReadStrategy) -> None:
     while start < end:
         stop = min(end, run.capabilities.current.latest_end(start))
         window = Window(strategy.field, start, stop, filters=Query(unresolved=True))
-        for page in read_split_windows(run.fetch, window, run.capabilities.current):
+        for page in READERS[Paging.SPLIT_WINDOWS](run.fetch, window, run.capabilities.current):
             seen.update(key for key in page.ids if key)
             run.writer.store(run.transformer.transform(page))
             run.note_unverified(page.reason)
