@@ -177,17 +177,18 @@ class _Session(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """Knows the sockets of its connections, so that another thread can cut them."""
+    """Serves one endpoint, and knows the sockets of its connections, so that another thread can cut them."""
 
     def __init__(self) -> None:
         self.lines: deque[Any] = deque(maxlen=_LINES_REMEMBERED)
+        self._pool: Any = None
         super().__init__()
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        if not hasattr(pool.ConnectionCls, "lines"):
-            pool.ConnectionCls = _remembering(pool.ConnectionCls, self.lines)
-        return pool
+        if self._pool is None:
+            self._pool = super().get_connection_with_tls_context(*args, **kwargs)
+            self._pool.ConnectionCls = _remembering(self._pool.ConnectionCls, self.lines)
+        return self._pool
 
     def cut(self) -> None:
         """Shut down every open connection; its reader gets an error."""
