@@ -14,6 +14,7 @@ from decimal import Decimal
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 _LEAST_MILLISECONDS = (_FIRST - _EPOCH) // _MILLISECOND
 _MOST_MILLISECONDS = (_LAST - _EPOCH) // _MILLISECOND
@@ -220,7 +221,8 @@ def _not_negative(duration: timedelta) -> timedelta:
 def utc_offsets(name: str) -> list[tuple[datetime, int]]:
     """Return from when on a time zone is how many seconds east of UTC; empty for UTC.
 
-    The first offset holds for all times before 1990, too, and the last for all times after 2060.
+    The first offset holds for all times before 1990, too, and the last for all times after 2060. The first and the last
+    day of the calendar have none, because their times would lie outside of it.
     """
     if name == "UTC":
         return []
@@ -228,7 +230,7 @@ def utc_offsets(name: str) -> list[tuple[datetime, int]]:
 
     zone, week, minute = ZoneInfo(name), timedelta(days=7), timedelta(minutes=1)
     moment = datetime(1990, 1, 1, tzinfo=UTC)
-    found = [(_FIRST, _seconds_east(moment, zone))]
+    found = [(_FIRST, 0), (_FIRST + timedelta(days=1), _seconds_east(moment, zone))]
     while moment.year < 2061:
         before, moment = moment, moment + week
         if _seconds_east(moment, zone) != found[-1][1]:
@@ -238,7 +240,7 @@ def utc_offsets(name: str) -> list[tuple[datetime, int]]:
                 is_old = _seconds_east(middle, zone) == found[-1][1]
                 before, after = (middle, after) if is_old else (before, middle)
             found.append((after, _seconds_east(after, zone)))
-    return found
+    return [*found, (_LAST_DAY, 0)]
 
 
 def _seconds_east(moment: datetime, zone: tzinfo) -> int:

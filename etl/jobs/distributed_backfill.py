@@ -190,7 +190,9 @@ def _read(run: RunContext, claim: Claim) -> Ending:
             batch = run.transformer.transform(page)
             record = record.extended(batch, end=claim.end, requests=run.fetch.requests - before)
             run.writer.store(batch, record, takes_back=True)
-            if record.is_open and _is_sync_due(run, claim):
+            # Inside a piece there is no checkpoint to go on from: whoever claimed the window would begin it again.
+            run.fetch.client.may_wait = page.checkpoint is None
+            if record.is_open and page.checkpoint is not None and _is_sync_due(run, claim):
                 return _release(run, claim, "a sync of the account is due")
     except CapabilityDriftError as drift:
         run.capabilities.correct(drift)
@@ -214,7 +216,7 @@ def _drop(connection: Connection, _source_id: int, claim: Claim) -> None:
 def _is_sync_due(run: RunContext, claim: Claim) -> bool:
     now = schedules.now(run.store.engine)
     with reading(run.store.engine) as connection:
-        return bool(schedules.read_due(connection, now, claim.account_id))
+        return schedules.is_sync_due(connection, claim.account_id, now)
 
 
 def _finish(run: RunContext, claim: Claim) -> Ending:

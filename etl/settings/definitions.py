@@ -43,12 +43,13 @@ _ALGORITHMS = (
     *("HS256", "HS384", "HS512", "RS256", "RS384", "RS512"),
     *("ES256", "ES384", "ES512", "PS256", "PS384", "PS512"),
 )
-_MILLISECOND, _TENTH, _SECOND, _HOUR, _YEAR = (
+_MILLISECOND, _TENTH, _SECOND, _HOUR, _YEAR, _CENTURY = (
     timedelta(milliseconds=1),
     timedelta(milliseconds=100),
     timedelta(seconds=1),
     timedelta(hours=1),
     timedelta(days=366),
+    timedelta(days=36_500),
 )
 
 _Value = TypeVar("_Value")
@@ -134,7 +135,7 @@ class SourceSettings:
     ends_inclusive: bool | None = _setting(read_switch, "true or false; not set: probed", None)
     granularity: timedelta | None = _setting(read_granularity, "ms, s, m, h or d; not set: probed", None)
     longest_range: timedelta | None = _setting(
-        within(read_duration, _SECOND), "a duration such as 31d; not set: probed", None
+        within(read_duration, _SECOND, _CENTURY), "a duration up to 36500d, such as 31d; not set: probed", None
     )
 
     def __post_init__(self) -> None:
@@ -177,11 +178,11 @@ class Settings:
     )
     migrate: bool = _setting(read_switch, "true or false", default=True)
     window_least: timedelta | None = _setting(
-        within(read_duration, _SECOND), "a duration such as 1h, at least 1s", None
+        within(read_duration, _SECOND, _CENTURY), "a duration from 1s to 36500d, such as 1h", None
     )
     window_most: timedelta | None = _setting(
-        within(read_duration, _SECOND),
-        "a duration such as 90d, not under window_least",
+        within(read_duration, _SECOND, _CENTURY),
+        "a duration up to 36500d, such as 90d, not under window_least",
         None,
         check=_not_under_the_least,
     )

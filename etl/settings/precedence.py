@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -136,9 +136,10 @@ def _names(tables: Tables, above: Layer) -> dict[Identity, str]:
     found = {}
     for layer in (_merged(tables.top, each, above) for each in tables.sources or [{}]):
         url, *ids = (str(layer[key].value).strip() if key in layer else "" for key in _IDENTITY)
-        host = (urlsplit(url).hostname or "").lower() if "://" in url else ""
-        if host and all(ids):
-            found[(host, ids[0], ids[1])] = str(layer["name"].value).strip() if "name" in layer else "default"
+        with suppress(ValueError):  # an address that cannot be read is told where the source is used
+            host = (urlsplit(url).hostname or "").lower() if "://" in url else ""
+            if host and all(ids):
+                found[(host, ids[0], ids[1])] = str(layer["name"].value).strip() if "name" in layer else "default"
     return found
 
 
@@ -161,6 +162,9 @@ def _from_environment(environ: Mapping[str, str]) -> Layer:
         near = get_close_matches(key.upper(), known, n=1, cutoff=_SLIP)
         if near and not key.startswith(_OTHERS):
             raise ConfigError(f"{PREFIX}{key} (environment): no such variable; did you mean {PREFIX}{near[0]}?")
+    for name in names:
+        if any("\ud800" <= letter <= "\udfff" for letter in environ.get(name, "")):  # what Python makes of other bytes
+            raise ConfigError(f"{name} (environment): it is not UTF-8 text")
     return {key: Found(environ[name], name) for name, key in names.items() if environ.get(name)}
 
 

@@ -118,7 +118,8 @@ def _add_listed(fields: list[_Field], entry: Mapping[str, object]) -> None:
     if key is None:
         return
     for field in fields:
-        if (field.key == key or field_id == field.field_id) and field.may_be(field_id) and field.agrees(entry):
+        is_same = field.key == key or (field_id is not None and field_id == field.field_id)
+        if is_same and field.may_be(field_id) and field.agrees(entry):
             field.take(field_id, entry)
             return
     fields.append(_Field(field_id, key, [entry]))

@@ -129,15 +129,21 @@ class _Connector(PsycopgConnector):  # type: ignore[misc]  # an extra, whose typ
 
 
 async def _work(address: str, options: WorkerOptions, work: AccountWork, stop: Stop) -> None:
-    connector = _Connector(conninfo=address, configure=prepare, min_size=1, max_size=6)
-    accounts, ticks = App(connector=connector), App(connector=connector)
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     loop.set_default_executor(ThreadPoolExecutor(options.threads + 2))  # for the tick and the sign of life, too
     loop.set_exception_handler(_tell_of_lost_job)
     interrupt = partial(loop.call_soon_threadsafe, stopped.set)
     stop.interrupts.append(interrupt)
-    if stop.is_set():
-        return
+    try:
+        if not stop.is_set():
+            await _share_work(address, options, work, stopped)
+    finally:
+        stop.interrupts.remove(interrupt)
+
+
+async def _share_work(address: str, options: WorkerOptions, work: AccountWork, stopped: asyncio.Event) -> None:
+    connector = _Connector(conninfo=address, configure=prepare, min_size=1, max_size=6)
+    accounts, ticks = App(connector=connector), App(connector=connector)
     sync = accounts.task(name="sync")(work.sync)
     queue = f"tick-{_hash(' '.join(sorted(options.accounts)))}"
     tick = ticks.task(name="tick", queue=queue, queueing_lock=queue)(Tick(accounts, sync, options, work).run)
@@ -162,7 +168,6 @@ async def _work(address: str, options: WorkerOptions, work: AccountWork, stop: S
         for each in (of_accounts, of_ticks):
             each.stop()
         await asyncio.wait(runs)
-        stop.interrupts.remove(interrupt)
         for each in ends[2:]:
             each.cancel()
         await asyncio.gather(*runs)

@@ -228,6 +228,19 @@ class TestFiles:
         (folder / "config/kore-etl.toml").write_bytes(b'name = "\xff"')
         assert problem() == "config/kore-etl.toml: is not UTF-8 text"
 
+    def test_a_variable_that_is_not_utf_8_is_told(self):
+        odd = {**ENVIRON, "KORE_ETL_CLIENT_SECRET": b"\xff".decode("utf-8", "surrogateescape") * 40}
+        assert problem(odd) == "KORE_ETL_CLIENT_SECRET (environment): it is not UTF-8 text"
+
+    def test_an_address_that_cannot_be_read_is_told_with_its_source(self, write):
+        write(f'{TWO_SOURCES}\n[[source]]\nname = "odd"\nbase_url = "https://[abc"\nstream_id = "st-odd"')
+        assert len(load_settings(None, {}, {}, need_sources=False).names) == 2
+        assert "base_url" in problem({})
+
+    @pytest.mark.parametrize("key", ["WINDOW_MOST", "WINDOW_LEAST", "LONGEST_RANGE"])
+    def test_a_range_beyond_the_calendar_is_refused(self, key):
+        assert "36500d" in problem({**ENVIRON, f"KORE_ETL_{key}": "9999999d"})
+
     def test_a_file_that_is_not_there_is_told(self):
         assert problem(config=Path("gone.toml")).startswith("gone.toml (--config): cannot be read: No such file")
         assert "(KORE_ETL_CONFIG)" in problem({"KORE_ETL_CONFIG": "gone.toml"})

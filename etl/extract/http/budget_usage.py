@@ -8,6 +8,7 @@ import orjson
 from msgspec import Struct, field
 
 _SHORTEST_WAIT = 0.001  # seconds: the difference of two times may be rounded to 0
+_KEPT = 3600.0  # seconds at least: another process may count by the hour
 _MOST_MOMENTS = 200  # that are kept for a span; more are counted together, by at most this part of the span too long
 
 
@@ -64,7 +65,7 @@ class Usage(Struct):
 
     def text(self, spans: list[Span]) -> str:
         """Return the text to store, without what no span counts any more."""
-        longest = self.now - max(span.seconds for span in spans)
+        longest = self.now - max(_KEPT, *(span.seconds for span in spans))
         held = {
             holder: [tuple(each) for each in several if each.until > longest] for holder, several in self.held.items()
         }
@@ -135,7 +136,7 @@ def _summed(answered: list[tuple[float, int]], now: float, spans: list[Span]) ->
     """Count moments together, at the end of a short step, where there are many: never too early."""
     if len(answered) <= _MOST_MOMENTS:
         return answered
-    shortest, longest = (most(span.seconds for span in spans) for most in (min, max))
+    shortest, longest = min(span.seconds for span in spans), max(_KEPT, *(span.seconds for span in spans))
     summed: dict[float, int] = {}
     for moment, requests in answered:
         is_recent = moment > now - shortest

@@ -87,7 +87,7 @@ class Client:
         self._token = token
         self._budget = budget
         self._percent = percent
-        self._may_wait = may_wait
+        self.may_wait = may_wait
         self._clock = clock
         self._on_retry = on_retry
         self._sleep = sleep
@@ -219,8 +219,8 @@ class Client:
         self._stop.check()
         before, left = self._monotonic(), patience.left()
         within, longest = self._transport.longest(left), max(MINUTE, left)
-        if wait := self._budget.acquire(within, longest=longest if self._may_wait else 0.0, percent=self._percent):
-            if not self._may_wait:
+        if wait := self._budget.acquire(within, longest=longest if self.may_wait else 0.0, percent=self._percent):
+            if not self.may_wait:
                 raise BudgetUsedError("the account's request budget is used up for now")
             full = f"the {self._budget.per_hour or 0:,} requests of this hour are used up"
             raise self._hour_is_full("the API wants no requests" if self._budget.is_paused else full, wait)

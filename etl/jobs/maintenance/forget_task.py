@@ -7,10 +7,9 @@ from typing import Any
 from etl.errors import ConfigError
 from etl.jobs.run.run_context import RunContext
 from etl.load.database.secure_delete import erasing, scrub
+from etl.load.schema.metadata import metadata
 from etl.load.upsert import forget_task_rows
 from etl.transform import TaskRows, tombstone, transform
-
-_TABLES = ("tasks", "task_changes", "rejected_records", "users", "cases", "task_fields", "task_tags", "unknown_keys")
 
 
 def forget(run: RunContext, task_id: str) -> dict[str, Any]:
@@ -27,5 +26,5 @@ def forget(run: RunContext, task_id: str) -> dict[str, Any]:
     run.store.commit()
     with run.store.writing(erasing) as connection:
         counts = forget_task_rows.erase(connection, made.task, run_id=run.id, now=run.clock())
-    scrub(run.store.engine, _TABLES)
+    scrub(run.store.engine, metadata.tables)
     return {"forgotten": task_id, "erased": counts}

@@ -20,6 +20,7 @@ from etl.extract.http.response_errors import parse
 from etl.load.database.secure_delete import erasing, scrub
 from etl.load.ledger import sources
 from etl.load.schema.dimension_tables import priorities, statuses
+from etl.load.schema.metadata import metadata
 from etl.load.upsert import refresh_derived, replace_rows, unknown_json_keys
 from etl.logs import get_logger
 from etl.times import utc_offsets
@@ -31,9 +32,8 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-TRANSFORM = 3  # raise it where transform makes other rows of the same record
+TRANSFORM = 4  # raise it where transform makes other rows of the same record
 _AT_ONCE = 500
-_TABLES = ("tasks", "task_changes", "task_fields", "agents", "queues", "users", "statuses", "rejected_records")
 
 
 class Shape(Struct, frozen=True):
@@ -83,7 +83,7 @@ def rebuild(run: RunContext) -> None:
             refresh_derived.rebuild(connection, run.source.id)
         sources.put(connection, run.source.id, shape=today.text())
     if dropped:
-        scrub(run.store.engine, _TABLES)
+        scrub(run.store.engine, metadata.tables)
     if tasks:
         log.info("tasks.refreshed", tasks=tasks, dropped=sorted(dropped), transform=today.transform)
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from etl.load.database.engine import set_pragma, with_pragma
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def erasing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def scrub(engine: Engine, tables: Sequence[str]) -> None:
+def scrub(engine: Engine, tables: Iterable[str]) -> None:
     """Remove old versions of rows: empty SQLite's log, vacuum PostgreSQL's tables."""
     with engine.connect() as connection:
         if connection.dialect.name == "sqlite":

@@ -64,7 +64,7 @@ class StoredBudgets:
         """Tell whether a scheduled sync of an account is due or at work."""
         now = schedules.now(self._database)
         with reading(self._database) as connection:
-            return schedules.is_account_busy(connection, account_id, now)
+            return schedules.is_sync_due(connection, account_id, now, or_at_work=True)
 
     def close(self) -> None:
         """Close the file."""

@@ -99,20 +99,20 @@ def _read(connection: Connection, *conditions: ColumnElement[bool]) -> list[Sche
     ]
 
 
-def is_account_busy(connection: Connection, account_id: str, now: datetime) -> bool:
-    """Tell whether the sync of a source that has a schedule and is not paused is due or at work, for a day at most.
+def is_sync_due(connection: Connection, account_id: str, now: datetime, *, or_at_work: bool = False) -> bool:
+    """Tell whether the sync of a source that has a schedule and is not paused is due, for a day at most.
 
-    The row of a run that died says that it works, until the next run of its source. A source that left the settings
-    stays due.
+    A source that left the settings stays due. The row of a run that died says that it is ``at_work``, until the next
+    run of its source.
     """
     own, run = sources.c, sync_runs.c
     since = now - _LONGEST_WAIT
-    latest = (run.source_id == own.id) & (run.started_at > since)
-    works = exists().where(latest, run.state == "running", run.command == "sync")
     scheduled = (own.account_id == account_id) & own.every.is_not(None) & ~own.paused
     is_due = (own.next_due_at > since) & (own.next_due_at <= now)
-    query = select(own.id).where(scheduled, is_due | works).limit(1)
-    return connection.execute(query).first() is not None
+    if or_at_work:
+        latest = (run.source_id == own.id) & (run.started_at > since)
+        is_due |= exists().where(latest, run.state == "running", run.command == "sync")
+    return connection.execute(select(own.id).where(scheduled, is_due).limit(1)).first() is not None
 
 
 def usual_requests(connection: Connection, source_id: int) -> int:

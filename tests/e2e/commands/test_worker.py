@@ -24,6 +24,7 @@ from etl.load.ledger import schedules
 from etl.load.ledger.request_budgets import StoredBudgets
 from etl.settings import SourceSettings, load_settings
 from etl.stop_request import Stop
+from etl.workers import account_queue
 from etl.workers.account_queue import Tick, WorkerOptions, prepare
 from etl.workers.queue_schema import QueueState, make_queue, read_queue
 from tests.conftest import CHECKOUT
@@ -228,6 +229,16 @@ async def tick_at_once(url: str, work: Any, times: int) -> None:
     tick = Tick(app, app.task(name="sync")(work.sync), options, work)
     async with app.open_async():
         await asyncio.gather(*(tick.run(0) for _ in range(times)))
+
+
+def test_no_interrupt_is_left_of_a_queue_that_ended(company):
+    """Else the next SIGTERM calls it, and nothing behind it."""
+    stop = Stop()
+    stop.set()
+    second = timedelta(seconds=1)
+    options = WorkerOptions(accounts=["a-1"], threads=1, tick=second, stall_after=second)
+    asyncio.run(account_queue._work("", options, None, stop))
+    assert stop.interrupts == []
 
 
 def test_the_queue_is_made_anew_for_another_version(company, serve):

@@ -70,3 +70,16 @@ def test_touched_inactive_tasks_stay_deleted_on_their_day(mirror):
     assert mirror.sync().exit_code == 0
     assert mirror.differences() == NONE
     assert days(mirror) == before
+
+
+@pytest.mark.parametrize(("zone", "date"), [("America/New_York", "0001-01-01"), ("Europe/Berlin", "9999-12-31")])
+def test_a_date_at_the_end_of_the_calendar_stops_no_sync(sandbox, migrated_url, zone, date):
+    """Other languages' zero time is such a date; in another time zone it would be outside of the calendar."""
+    mirror = Mirror(sandbox(tasks=5, shape="eight", seed=3), migrated_url, timezone=zone)
+    moment = {"createdAt": f"{date}T00:00:00.000Z" if date < "1" else f"{date}T23:59:59.999Z"}
+    mirror.server.put([mirror.server.tasks()[0] | {"_id": "ti-odd", **moment}])
+    for status in ("Open", "Closed"):
+        mirror.server.put([task | {"status": status} for task in touched(mirror.server.tasks())])
+        assert mirror.sync().exit_code == 0
+        assert mirror.differences() == NONE
+    assert mirror.rows(f"select created from daily_counts where day = '{date}'") == [(1,)]

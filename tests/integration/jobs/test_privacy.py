@@ -200,6 +200,11 @@ class TestForget:
         mirror = forgetful(server, sqlite_url)
         assert SECRET.encode() not in files(mirror)
 
+    def test_leaves_no_dead_row_in_postgresql(self, server, migrated_postgres_url):
+        mirror = forgetful(server, migrated_postgres_url)
+        own = "select relname from pg_stat_user_tables where relname in ('tasks', 'task_channels', 'task_participants')"
+        assert sorted(mirror.rows(f"{own} and vacuum_count = 2")) == sorted(mirror.rows(own))
+
     def test_erases_rejected_records_of_a_task_never_stored(self, server, migrated_url):
         mirror = Mirror(server, migrated_url)
         mirror.sync()

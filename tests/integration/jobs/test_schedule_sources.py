@@ -106,7 +106,7 @@ def test_an_account_is_busy_while_a_sync_is_due_or_at_work(engine):
 
 def is_busy(engine: Engine, account: str = "a-1") -> bool:
     with reading(engine) as connection:
-        return schedules.is_account_busy(connection, account, NOW)
+        return schedules.is_sync_due(connection, account, NOW, or_at_work=True)
 
 
 def test_two_processes_share_what_is_due(engine):

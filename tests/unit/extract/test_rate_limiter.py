@@ -358,3 +358,17 @@ def test_a_backfill_has_its_part_also_of_a_full_account():
 def test_a_pause_is_over_at_its_end():
     usage = Usage(now=70.0, pause=(10.0, 70.0))
     assert usage.free([Span(50, 60.0)]) == 50
+
+
+def test_the_hour_holds_after_a_process_that_does_not_know_it():
+    clock = Clock()
+    store = Store(clock)
+    by_hour = clock.budget(50, 100, store=store)
+    for _ in range(100):
+        clock.ask(by_hour)
+    by_hour.give_back()
+    clock.now += 120
+    other = clock.budget(50, store=store)
+    clock.ask(other)
+    other.give_back()
+    assert clock.budget(50, 100, store=store).wait() > 1000

@@ -278,3 +278,10 @@ def test_unknown_keys_are_told_once_each_in_their_order():
 )
 def test_a_custom_field_is_no_unknown_key(named):
     assert rows(x=named).unknown_keys == ()
+
+
+def test_listed_fields_without_an_id_are_told_apart():
+    names = [{"displayName": "Middle name", "selectedValue": ""}, {"displayName": "City", "selectedValue": "Rome"}]
+    assert short(fields(*names)) == [(None, "City", "Rome")]
+    same = [{"displayName": name, "selectedValue": "yes"} for name in ("Consent", "Newsletter")]
+    assert short(fields(*same)) == [(None, "Consent", "yes"), (None, "Newsletter", "yes")]
