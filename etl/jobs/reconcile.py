@@ -20,7 +20,12 @@ from etl.extract.http.query import Query
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, choose_strategy
-from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError, confirm_deletions
+from etl.jobs.comparison.deletion_candidates import (
+    DeletionCandidates,
+    IncompleteError,
+    confirm_deletions,
+    of_source,
+)
 from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison
 from etl.jobs.comparison.undated_tasks import undated_pages
 from etl.jobs.pipeline.completeness_check import note_reconciled, take_account
@@ -88,7 +93,7 @@ def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandid
 
 
 def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: bool) -> int:
-    total = run.fetch(Query(limit=1)).total
+    total = run.fetch(replace(of_source(run), limit=1)).total
     if deep or (total is not None and not _are_counts_exact(run, candidates)):
         _read_everything(run, candidates)
         restart_verification(run)
@@ -107,9 +112,12 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
     if candidates.gone:
         confirm_deletions(run, candidates)
     marked = run.store.write(mark_deleted_tasks.mark, candidates.gone, run_id=run.id, now=run.clock())
-    if total is not None and candidates.live - marked > total:
+    run.counted.clear()
+    latest = total if candidates.start is not None else run.fetch.undated_total
+    left = 0 if latest is None else candidates.count_live() - latest
+    if left > 0:
         run.counters.unverified += 1
-        log.warning("reconcile.left", tasks=candidates.live - marked - total, hint="kore-etl reconcile --deep")
+        log.warning("reconcile.left", tasks=left, hint="kore-etl reconcile --deep")
     return marked
 
 
@@ -123,7 +131,7 @@ def _read_everything(run: RunContext, candidates: DeletionCandidates) -> None:
     for window in _windows(run, candidates):
         _read_window(run, candidates, window)
     undated = candidates.unplaced | run.store.read(stored_tasks.versions_without, candidates.field)
-    if undated:
+    if undated and candidates.start is None:
         _look_for(run, candidates, undated)
 
 
@@ -135,6 +143,8 @@ def _windows(run: RunContext, candidates: DeletionCandidates) -> Iterator[Window
     while (end := capabilities.latest_end(ends[-1])) < last:
         ends.append(end)
     around = ([], []) if capabilities.latest_end(first) < END_OF_TIME else ([BEGINNING_OF_TIME], [END_OF_TIME])
+    if candidates.start is not None:
+        around[0].clear()
     for start, end in pairwise([*around[0], *ends, last, *around[1]]):
         if start < end:
             yield Window(candidates.field, start, end)

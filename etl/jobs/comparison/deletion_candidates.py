@@ -10,6 +10,8 @@ from bisect import bisect_left
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from etl import exact_json
 from etl.errors import EtlError, ExitCode
 from etl.exact_json import clean_text
@@ -37,7 +39,8 @@ class IncompleteError(EtlError):
 class DeletionCandidates:
     """Collects the candidates of a run; more of them than is likely need ``force``.
 
-    If it ``takes_back``, pages are stored even where the server went back to an older version.
+    Where the setting ``start`` is set, tasks from there on are compared, and those without a date are not. If it
+    ``takes_back``, pages are stored even where the server went back to an older version.
     """
 
     def __init__(self, run: RunContext, field: Field, *, force: bool, takes_back: bool = False) -> None:
@@ -47,23 +50,37 @@ class DeletionCandidates:
         self.added = 0
         self.run = run
         self.field: Field = field
-        self.live = run.count_stored()
+        self.start = run.options.start
+        self.live = self.count_live()
         self.hidden = run.store.read(runs.hidden)
         self._takes_back = takes_back
         self._most = self.live if force else max(int(self.live * MOST_AT_ONCE), min(FEW, self.live - 1))
         moments = [_moment_of_text(raw, field) for raw in run.store.read(rejected_records.not_stored)]
+        if self.start is not None:
+            moments = [moment for moment in moments if moment is not None and moment >= self.start]
         self.quarantined = len(moments)
         self._quarantined_at = sorted(moment for moment in moments if moment is not None)
         self.undated_rejected = moments.count(None)
-        self.undated = run.store.read(stored_tasks.count_without, field) + self.undated_rejected
+        undated = 0 if self.start is not None else run.store.read(stored_tasks.count_without, field)
+        self.undated = undated + self.undated_rejected
 
     def keep(self, page: Page) -> set[str]:
         """Store a page, clear its tasks, and return their ids."""
         batch = self.run.transformer.transform(page)
         self.added += self.run.writer.store(batch, takes_back=self._takes_back).counts.inserted
+        return self.clear_shown(page)
+
+    def clear_shown(self, page: Page) -> set[str]:
+        """Clear the tasks of a page, also those whose records are rejected, and return their ids."""
         ids = {clean_text(key) for record in page.records if (key := record_id(record)) is not None}
         self.clear(ids)
         return ids
+
+    def count_live(self) -> int:
+        """Count the stored tasks that are compared."""
+        if self.start is None:
+            return self.run.count_stored()
+        return self.run.store.read(stored_tasks.count_since, self.field, self.start)
 
     def count(self, start: datetime, end: datetime) -> int:
         """Count what the server should have in ``[start, end)``: stored tasks and rejected records."""
@@ -75,7 +92,7 @@ class DeletionCandidates:
         first, last = self.run.store.read(stored_tasks.reach, self.field)
         now = self.run.server_clock.earliest_start()
         whole = timedelta(seconds=1)
-        return (first or now).replace(microsecond=0), (last or now).replace(microsecond=0) + whole
+        return self.start or (first or now).replace(microsecond=0), (last or now).replace(microsecond=0) + whole
 
     def judge(self, start: datetime, end: datetime, present: Collection[str]) -> set[str]:
         """Make candidates of the tasks in ``[start, end)`` that a whole reading of it did not find; return them.
@@ -126,8 +143,8 @@ class DeletionCandidates:
 
     def left(self) -> int:
         """Return how many rows the server can count at most, if all candidates are deleted."""
-        others = self.run.count_quarantined() + self.hidden
-        return self.run.count_stored() - self._count_counted(self.gone) + others
+        quarantined = self.run.count_quarantined() if self.start is None else self.quarantined
+        return self.count_live() - self._count_counted(self.gone) + quarantined + self.hidden
 
     def _count_counted(self, ids: Collection[str]) -> int:
         """Return how many of some tasks the server counts as long as it has them."""
@@ -150,6 +167,12 @@ class DeletionCandidates:
             raise IncompleteError(message)
 
 
+def of_source(run: RunContext) -> Query:
+    """Return the query for every task of the source, from ``start`` on where that is set."""
+    start = run.options.start
+    return Query() if start is None else Query(start=run.capabilities.current.first_date(start))
+
+
 def _moment_of_text(raw: str, field: Field) -> datetime | None:
     try:
         return moment_of(exact_json.read(raw), field)
@@ -169,7 +192,7 @@ def confirm_deletions(run: RunContext, candidates: DeletionCandidates) -> None:
             _read_latest(run, candidates)
         capabilities = run.capabilities.current
         sort_by: tuple[str, Direction] | None = ("updatedAt", "desc") if capabilities.sorts("updatedAt") else None
-        page = run.fetch(Query(limit=capabilities.limit(), sort_by=sort_by))
+        page = run.fetch(replace(of_source(run), limit=capabilities.limit(), sort_by=sort_by))
         candidates.keep(page)
         expected = candidates.left()
         if page.total is None or page.total <= expected:

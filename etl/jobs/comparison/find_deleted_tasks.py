@@ -112,7 +112,7 @@ class CountComparison:
     def _ends(self) -> tuple[datetime, datetime]:
         """Return all of time, or as much as there are tasks in where long ranges are refused."""
         if self._run.capabilities.current.any_range is True:
-            return BEGINNING_OF_TIME, END_OF_TIME
+            return self._candidates.start or BEGINNING_OF_TIME, END_OF_TIME
         return self._candidates.reach()
 
     def _most_requests(self, total: int, start: datetime, end: datetime) -> int:

@@ -22,7 +22,7 @@ from etl.extract.http.response_page import Page, is_inactive, moment_of
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import choose_strategy
-from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
+from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError, of_source
 from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison, TooManyDifferencesError
 from etl.jobs.comparison.undated_tasks import DIRECTIONS, undated_pages
 from etl.jobs.pipeline.open_windows import read_recent
@@ -45,12 +45,6 @@ class Differences(Struct, frozen=True):
 
 class ContradictoryTotalsError(Exception):
     """The server's totals do not fit its rows: they are estimates."""
-
-
-def of_source(run: RunContext) -> Query:
-    """Return the query for every task of the source, from ``start`` on where that is set."""
-    start = run.options.start
-    return Query() if start is None else Query(start=run.capabilities.current.first_date(start))
 
 
 def read_latest(run: RunContext, order: Field = "createdAt") -> int | None:

@@ -126,11 +126,9 @@ class Slice(DeletionCandidates):
         stored = self.run.writer.store(batch, after, takes_back=True)
         if self._progress is not None:
             self._progress = stored.window or after
-        ids = {task["_id"] for task in batch.tasks}
-        self.clear(ids)
         if stored.counts.inserted or stored.counts.updated:
             self._explain(before, self.run.store.read(stored_tasks.states_of, known))
-        return ids
+        return self.clear_shown(page)
 
     def read_undated(self) -> None:
         """Verify the tasks without the date that the server filters on, where its order shows them."""

@@ -17,11 +17,11 @@ from etl.errors import RefusedError
 from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import choose_strategy
+from etl.jobs.comparison.deletion_candidates import of_source
 from etl.jobs.comparison.find_missing_tasks import (
     ContradictoryTotalsError,
     Differences,
     compare,
-    of_source,
     read_latest,
     read_undated,
     search,
@@ -58,7 +58,7 @@ def take_account(run: RunContext, *, is_full: bool = False, again: bool = False)
         require_still_shown(run)
         return
     require_plausible(run, Page([], total=total))
-    if _missing(run, total, known) < 0:
+    if _missing(run, total, known) < 0 or run.counters.inserted or run.counters.updated:
         _learn_inactive(run)
     if not _is_explained(run, total, known):  # they may have come while this run was reading
         total = read_latest(run)

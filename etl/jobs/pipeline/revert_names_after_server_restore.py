@@ -12,9 +12,12 @@ from datetime import datetime
 
 from sqlalchemy import Table
 
-from etl.api_record import Row
+from etl.api_record import Record, Row
+from etl.extract.http.response_page import moment_of
+from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.maintenance.rebuild_from_raw import stored_records
 from etl.jobs.run.run_context import RunContext
+from etl.load.ledger import rejected_records
 from etl.load.queries import mark_deleted_tasks
 from etl.load.schema.dimension_tables import DIMENSIONS, priorities, statuses
 from etl.load.upsert import dimensions
@@ -64,9 +67,10 @@ def revert_to_stored(run: RunContext) -> None:
 
 def revert_names(run: RunContext, read: ShownVersions) -> None:
     """Replace each version that is newer than what the run read by the newest one that it read."""
-    outdated = {table: run.store.read(dimensions.newer_than, table, read.of(table)) for table in _TABLES}
-    if not any(outdated.values()):
+    if not any(_outdated(run, read).values()):
         return
+    _add_unread(run, read)
+    outdated = _outdated(run, read)
     found: dict[Table, list[Row]] = defaultdict(list)
     for records in stored_records(run):
         batch = run.transformer.transform_stored(text for _, text in records)
@@ -79,3 +83,22 @@ def revert_names(run: RunContext, read: ShownVersions) -> None:
         for table, rows in found.items():
             dimensions.put_back(connection, table, rows)
     log.info("names.reverted", names=sum(map(len, outdated.values())))
+
+
+def _outdated(run: RunContext, read: ShownVersions) -> dict[Table, frozenset[str]]:
+    return {table: run.store.read(dimensions.newer_than, table, read.of(table)) for table in _TABLES}
+
+
+def _add_unread(run: RunContext, read: ShownVersions) -> None:
+    """Add the stored tasks that the reading left out: those before ``start``, and those that are rejected now."""
+    start, field = run.options.start, choose_strategy(run.capabilities.current).field
+    gone, rejected = run.store.read(mark_deleted_tasks.gone_ids), run.store.read(rejected_records.task_ids)
+    for records in stored_records(run):
+        others = [(key, Record(text.encode())) for key, text in records if key not in gone]
+        read.add(
+            run.transformer.transform_stored(
+                record.raw
+                for key, record in others
+                if key in rejected or (start is not None and (moment_of(record, field) or start) < start)
+            )
+        )

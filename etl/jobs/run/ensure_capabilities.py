@@ -16,7 +16,7 @@ from etl.extract.paging.page_checks import moments
 from etl.extract.probe.find_capabilities import ProbeResult, probe
 from etl.extract.probe.probe_session import EARLY, WITHOUT_ROWS
 from etl.jobs.run.fenced_transactions import SourceStore
-from etl.load.ledger import runs, sources
+from etl.load.ledger import runs, sources, windows
 from etl.load.ledger.sources import Source
 from etl.load.queries import stored_tasks
 from etl.logs import get_logger
@@ -138,20 +138,23 @@ class CapabilityTracker:
 
 
 def has_beginning(run: RunContext) -> bool:
-    """Tell whether the beginning of history is known: not as long as no task was ever seen."""
-    return run.options.start is not None or run.source.history_start is not None
+    """Tell whether the beginning of history was read: not where no task was seen, or ``start`` lies before it."""
+    if run.options.start is None:
+        return run.source.history_start is not None
+    read_from = run.store.read(windows.beginning)
+    return read_from is None or run.options.start >= read_from
 
 
 def history_start(run: RunContext, field: Field, *, look_before: bool = False) -> datetime:
     """Return where history begins: as set, as kept, as the probe saw it, or as a few more requests tell.
 
-    ``look_before`` begins with the oldest stored task, and asks whether there are tasks before the beginning that was
-    kept, as after an import.
+    An import may have brought tasks from before the beginning that was kept. History begins with the oldest stored
+    one. ``look_before`` asks whether there are others before it.
     """
     if run.options.start is not None:
         return run.options.start
     known = run.source.history_start
-    oldest = run.store.read(stored_tasks.reach, field)[0] if look_before else None
+    oldest = None if known is None else run.store.read(stored_tasks.reach, field)[0]
     if known is not None and oldest is not None:
         known = min(known, max(EARLY, oldest.replace(microsecond=0)))
     if known is not None and not (look_before and _has_rows_before(run, known)):

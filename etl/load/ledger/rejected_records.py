@@ -117,6 +117,12 @@ def count_not_stored(connection: Connection, source_id: int) -> int:
     return int(connection.execute(select(func.count(key.distinct())).where(is_counted(source_id))).scalar_one())
 
 
+def task_ids(connection: Connection, source_id: int) -> frozenset[str]:
+    """Return the ids of a source's tasks whose record was rejected when the server last showed it."""
+    query = select(_KEPT.record_id).where(_KEPT.source_id == source_id, _KEPT.vanished_at.is_(None))
+    return frozenset(connection.execute(query.where(_KEPT.record_id.is_not(None))).scalars())
+
+
 def is_counted(source_id: int) -> ColumnElement[bool]:
     """Return the condition that the server counts a source's rejected record beside the stored tasks."""
     stored = exists().where(tasks.c["_id"] == _KEPT.record_id, tasks.c.source_id == source_id)

@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from sqlalchemy import BigInteger, ColumnElement, Connection, column, delete, exists, insert, select, table, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    column,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    table,
+    update,
+)
 
 from etl.load.database.types import Moment
 from etl.load.schema.ledger_tables import sync_windows
@@ -86,6 +98,13 @@ def progress(
     if reached <= start:
         return None
     return Progress(reached, min(entry.opened_at for entry in found))
+
+
+def beginning(connection: Connection, source_id: int) -> datetime | None:
+    """Return from when on first and full syncs of a source have read its history, None if no window tells."""
+    mine = (_WINDOW.source_id == source_id) & _WINDOW.job.in_(("first", "full"))
+    query = select(func.min(_WINDOW.start_at)).where(mine, _WINDOW.checkpoint_at > _WINDOW.start_at)
+    return connection.execute(query).scalar()
 
 
 def uncovered(
