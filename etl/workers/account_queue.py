@@ -47,8 +47,8 @@ select set_config(name, '0', false) from pg_settings
  where name in ('statement_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout')
 """
 _REGISTER = """
-insert into workers (id, host, pid, threads, accounts, session_name)
-values (%(id)s, %(host)s, %(pid)s, %(threads)s, %(accounts)s, current_setting('application_name'))
+insert into workers (id, host, pid, threads, accounts, session_name, stall_after)
+values (%(id)s, %(host)s, %(pid)s, %(threads)s, %(accounts)s, current_setting('application_name'), %(stall_after)s)
 """
 # A worker that stands still keeps its locks and transactions. They end with its sessions; each takes 5 seconds at most.
 # A worker that continues opens new sessions, which are left alone.
@@ -189,9 +189,10 @@ async def prepare(connection: Any) -> None:
 async def _give_signs_of_life(worker: Any, connector: Any, options: WorkerOptions, work: AccountWork) -> None:
     while worker.worker_id is None:  # noqa: ASYNC110 the library has no event for it
         await asyncio.sleep(0.02)
-    own = {"host": socket.gethostname(), "pid": os.getpid(), "threads": options.threads}
-    await connector.execute_query_async(_REGISTER, id=worker.worker_id, accounts=len(options.accounts), **own)
+    own: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "threads": options.threads}
     stall = options.stall_after.total_seconds()
+    own |= {"accounts": len(options.accounts), "stall_after": stall}
+    await connector.execute_query_async(_REGISTER, id=worker.worker_id, **own)
     while True:
         await _end_silent_sessions(connector, stall)
         await asyncio.to_thread(work.tell)

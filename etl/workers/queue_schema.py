@@ -27,7 +27,8 @@ create table workers (
     pid integer not null,
     threads integer not null,
     accounts integer not null,
-    session_name text not null
+    session_name text not null,
+    stall_after double precision not null
 );
 """
 _LOCK = text("select pg_advisory_xact_lock(hashtext(:name))")
@@ -39,7 +40,8 @@ _CAN_READ = text("""
 """)
 _STATE = text(f"""
     select w.host, w.pid, w.threads, w.accounts,
-           round(extract(epoch from now() - p.last_heartbeat), 1)::float as seconds_silent
+           round(extract(epoch from now() - p.last_heartbeat), 1)::float as seconds_silent,
+           p.last_heartbeat > now() - make_interval(secs => w.stall_after) as is_alive
       from {SCHEMA}.workers as w join {SCHEMA}.procrastinate_workers as p using (id)
      order by w.host, w.pid
 """)  # noqa: S608 the name is a constant
@@ -50,13 +52,14 @@ _JOBS = text(f"""
 
 
 class WorkerState(Struct, frozen=True):
-    """A worker as it told of itself, and for how long it has told nothing."""
+    """A worker as it told of itself, and for how long it has told nothing; too long, and others take over."""
 
     host: str
     pid: int
     threads: int
     accounts: int
     seconds_silent: float
+    is_alive: bool
 
 
 class QueueState(Struct, frozen=True):

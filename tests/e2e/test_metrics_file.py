@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import subprocess
 import sys
@@ -160,3 +161,15 @@ def test_there_is_an_alert_for_all_that_may_go_wrong():
     assert {
         PREFIX + name for name in (*needed, "gaps", "unverified_windows", "account_missing", "last_run_rate_limited")
     } <= looked_at
+
+
+def test_a_source_that_had_the_same_name_changes_no_figure(sandbox, environment, sqlite_url, run_cli, file):
+    """A sync with a mistyped stream leaves such a source behind."""
+    server = sandbox(tasks=30, shape="eight")
+    good = environment(server, sqlite_url)
+    assert run_cli("sync", "--metrics-file", str(file), env=good).returncode == 0
+    assert run_cli("sync", env={**good, "KORE_ETL_STREAM_ID": "st-wrong"}).returncode == 4
+    assert run_cli("sync", "--metrics-file", str(file), env=good).returncode == 0
+    text = file.read_text()
+    assert re.search(r"^kore_etl_tasks\{.*\} 30.0$", text, re.MULTILINE)
+    assert "kore_etl_watermark_timestamp_seconds{" in text

@@ -193,6 +193,8 @@ def _of_source(ending: Outcome, engine: Engine) -> dict[str, float]:
 
     values: dict[str, float | None] = {}
     for standing in source_statuses(engine, now=ending.ended, source=ending.name):
+        if standing.stream_id != ending.stream_id:
+            continue  # another source that had this name
         moments = {"complete_until": standing.complete_until, "watermark": standing.watermark}
         moments["verified_since"] = standing.oldest_reading
         values = {
@@ -214,7 +216,10 @@ def _last_success(command: str, ending: Outcome, engine: Engine) -> datetime | N
     from etl.load.queries import status
 
     with reading(engine) as connection:
-        for source in status.source_rows(connection, ending.name):
-            run = status.latest_run(connection, source["id"], commands=(command,), state="finished")
-            return run["finished_at"] if run else None
-    return None
+        ended = [
+            run["finished_at"]
+            for source in status.source_rows(connection, ending.name)
+            if source["stream_id"] == ending.stream_id
+            and (run := status.latest_run(connection, source["id"], commands=(command,), state="finished"))
+        ]
+    return max(ended, default=None)

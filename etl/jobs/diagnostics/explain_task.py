@@ -12,10 +12,12 @@ from sqlalchemy import Connection, Engine
 
 from etl.api_record import Row
 from etl.exact_json import clean_text
+from etl.jobs.diagnostics.status import complete_until
 from etl.load.database.engine import reading
+from etl.load.ledger.runs import SYNCS
 from etl.load.ledger.sources import known_sources
 from etl.load.ledger.windows import gaps, unverified
-from etl.load.queries import find_task
+from etl.load.queries import find_task, status
 from etl.load.queries.find_task import Key
 from etl.times import format_time
 
@@ -159,12 +161,17 @@ def _staleness_hints(connection: Connection, story: Story) -> Iterator[Hint]:
     if task["deleted_at"] is not None:
         reason = f"{task['_id']} was found gone from the server at {format_time(task['deleted_at'])}"
         yield Hint(reason, _fetch(task["_id"]))
-    marks = [each["watermark"] for each in known_sources(connection) if each["id"] == task["source_id"]]
-    if None in marks:
-        yield Hint(f"the first sync of source {name} has not come to its end", f"kore-etl sync --source {name}")
-    for mark in filter(None, marks):
-        reason = f"what changed after {format_time(mark)} is not here yet"
-        yield Hint(reason, f"kore-etl sync --source {name}")
+    (source,) = (each for each in known_sources(connection) if each["id"] == task["source_id"])
+    until = _complete_until(connection, source)
+    reason = f"the first sync of source {name} has not come to its end"
+    if until is not None:
+        reason = f"what changed after {format_time(until)} is not here yet"
+    yield Hint(reason, f"kore-etl sync --source {name}")
+
+
+def _complete_until(connection: Connection, source: Row) -> datetime | None:
+    last_sync = status.latest_run(connection, source["id"], commands=SYNCS, state="finished")
+    return complete_until(source["watermark"], last_sync)
 
 
 def _rejected(kept: list[Row]) -> Iterator[Hint]:
@@ -184,9 +191,9 @@ def _other_kind(asked: str) -> Iterator[Hint]:
 
 def _not_covered(connection: Connection, source: Row) -> Iterator[Hint]:
     """Yield the time ranges that a source does not cover. The task may have been created or changed in one of them."""
-    name, mark = source["name"], source["watermark"]
+    name, until = source["name"], _complete_until(connection, source)
     again = f"kore-etl sync --source {name}"
-    if mark is None:
+    if until is None:
         yield Hint(f"source {name}: the first sync has not come to its end", again)
     for start, end in gaps(connection, source["id"]):
         yield Hint(f"source {name}: {_range_text(start, end)} was not read", _backfill(name, start, end))
@@ -196,8 +203,8 @@ def _not_covered(connection: Connection, source: Row) -> Iterator[Hint]:
     if source["history_start"] is not None:
         reason = f"source {name}: nothing before {format_time(source['history_start'])} was read"
         yield Hint(reason, _backfill(name, _EARLIEST, source["history_start"]))
-    if mark is not None:
-        yield Hint(f"source {name}: nothing after {format_time(mark)} was read", again)
+    if until is not None:
+        yield Hint(f"source {name}: nothing after {format_time(until)} was read", again)
 
 
 def _elsewhere(asked: str, sources: list[Row]) -> Hint:

@@ -94,7 +94,7 @@ def with_true_state(connection: Connection, run: Row) -> Row:
 def _source_status(connection: Connection, source: Row, now: datetime, most_age: timedelta | None) -> SourceStatus:
     key, watermark = source["id"], source["watermark"]
     last_sync = status.latest_run(connection, key, commands=runs.SYNCS, state="finished")
-    complete = _complete_until(watermark, last_sync)
+    complete = complete_until(watermark, last_sync)
     age = _seconds(now, complete)
     capabilities = ServerCapabilities.from_json(source["capabilities"])
     live, deleted = status.task_counts(connection, key)
@@ -140,7 +140,8 @@ def _is_stale(age: float | None, most_age: timedelta | None) -> bool | None:
     return None if most_age is None else age is None or age > most_age.total_seconds()
 
 
-def _complete_until(watermark: datetime | None, last_sync: Row | None) -> datetime | None:
+def complete_until(watermark: datetime | None, last_sync: Row | None) -> datetime | None:
+    """Return the time before which all changes are stored: the watermark, or the start of a sync that ended later."""
     known = [watermark, last_sync["started_at"] if last_sync and watermark else None]
     return max((moment for moment in known if moment is not None), default=None)
 

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 import orjson
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, or_, select, update
 
 from etl.api_record import Row
 from etl.errors import ConfigError
-from etl.load.schema.ledger_tables import sources, watermarks
+from etl.load.schema.ledger_tables import sources, sync_windows, watermarks
 from etl.load.schema.task_tables import metadata
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.settings import Identity
+
+
+_WAS_READ = or_(sources.c.probed_at.is_not(None), exists().where(sync_windows.c.source_id == sources.c.id))
 
 
 class Source(Struct, frozen=True):
@@ -47,6 +50,8 @@ def register(
 ) -> Source:
     """Return the source of this host, account and stream; add or rename its row if needed.
 
+    A source that was never read takes the new host: the old one may have been mistyped.
+
     Raises:
         ConfigError: the source of this name has another host, and nobody confirmed a move.
     """
@@ -56,6 +61,9 @@ def register(
         raise unsettled_move(name, before, base_url)
     same = is_source(host, account_id, stream_id)
     row = connection.execute(select(sources).where(same)).one_or_none()
+    unread = (sources.c.name == name) & is_stream(account_id, stream_id) & ~_WAS_READ
+    if row is None and connection.execute(update(sources).where(unread).values(base_url=base_url, host=host)).rowcount:
+        row = connection.execute(select(sources).where(same)).one()
     if row is None:
         values = {"name": name, "base_url": base_url, "host": host, "account_id": account_id, "stream_id": stream_id}
         connection.execute(insert(sources).values(**values, created_at=now))
@@ -97,11 +105,11 @@ def identity_of(source: Row) -> Identity:
 def moved_from(connection: Connection, *, name: str, base_url: str, account_id: str, stream_id: str) -> str | None:
     """Return the old base_url of a source of this name, account and stream if its host differs, else None."""
     own = sources.c
-    query = select(own.host, own.name, own.base_url).where(is_stream(account_id, stream_id))
-    known = {row.host: row for row in connection.execute(query)}
+    query = select(own.host, own.name, own.base_url, _WAS_READ.label("was_read"))
+    known = {row.host: row for row in connection.execute(query.where(is_stream(account_id, stream_id)))}
     if host_of(base_url) in known:
         return None
-    return next((row.base_url for row in known.values() if row.name == name), None)
+    return next((row.base_url for row in known.values() if row.name == name and row.was_read), None)
 
 
 def unsettled_move(name: str, before: str, base_url: str) -> ConfigError:

@@ -38,15 +38,16 @@ def source_rows(connection: Connection, name: str | None = None) -> list[Row]:
             watermarks.c.value.label("watermark"), watermarks.c.moved_at, watermarks.c.run_id,
         )
         .select_from(sources.outerjoin(watermarks, watermarks.c.source_id == columns.id))
-        .order_by(columns.name)
+        .order_by(columns.name, columns.id)
     )  # fmt: skip
     return _rows(connection, query if name is None else query.where(columns.name == name))
 
 
 def task_counts(connection: Connection, source_id: int) -> tuple[int, int]:
-    """Return how many tasks of a source are stored, and how many are marked as deleted."""
+    """Return how many tasks of a source are stored, and how many are marked as deleted; erased ones are left out."""
     gone = func.sum(case((tasks.c.deleted_at.is_not(None), 1), else_=0))
-    count, deleted = connection.execute(select(func.count(), gone).where(tasks.c.source_id == source_id)).one()
+    of_source = (tasks.c.source_id == source_id) & tasks.c.forgotten_at.is_(None)
+    count, deleted = connection.execute(select(func.count(), gone).where(of_source)).one()
     return int(count) - int(deleted or 0), int(deleted or 0)
 
 

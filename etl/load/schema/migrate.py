@@ -39,10 +39,11 @@ def migrations_folder() -> Path:
 
 def newest() -> str:
     """Return the number of this version's newest migration."""
-    return max(_known())
+    return max(known())
 
 
-def _known() -> set[str]:
+def known() -> set[str]:
+    """Return the numbers of the versions that tables can be brought to."""
     return {path.name[:4] for path in (migrations_folder() / "versions").glob("[0-9]*.py")}
 
 
@@ -72,7 +73,7 @@ def require_newest(engine: Engine, *, migrate: bool) -> None:
 
 def can_be_migrated(at: str | None) -> bool:
     """Tell whether migrations lead from a schema to this version's."""
-    return at is None or at in _known()
+    return at is None or at in known()
 
 
 def advice(at: str | None) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.engine import make_url
 
 from etl.load.schema import migrate
 from tests.conftest import clean_environment
@@ -66,7 +67,7 @@ class TestUpgrade:
         done = db("upgrade", revision)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"kore-etl: error: revision {revision}: ")
-        assert done.stderr.endswith(f"accepted: a number up to {NEWEST}, head or base\n")
+        assert done.stderr.endswith(f"accepted: {NEWEST}, head, base\n")
 
     def test_leaves_tables_of_a_newer_version_alone(self, db, database_url):
         db("upgrade")
@@ -226,3 +227,20 @@ def test_hides_the_password_of_the_database(run_cli):
     done = run_cli("db", "upgrade", env={"KORE_ETL_DATABASE_URL": url})
     assert done.returncode == 6
     assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize("words", ["export", "why ti-1", "rejected list", "rejected show 1", "schema unknown"])
+def test_a_command_that_reads_makes_no_table(run_cli, sqlite_url, words):
+    path = Path(make_url(sqlite_url).database)
+    path.touch()
+    done = run_cli(*words.split(), env={"KORE_ETL_DATABASE_URL": sqlite_url})
+    assert done.returncode == 6
+    assert "there are no tables yet" in done.stderr
+    assert path.stat().st_size < 10_000
+
+
+def test_a_downgrade_to_a_version_that_is_not_there_asks_nothing(run_cli, sqlite_url):
+    env = {"KORE_ETL_DATABASE_URL": sqlite_url}
+    run_cli("db", "upgrade", env=env)
+    done = run_cli("db", "downgrade", "0001", env=env)
+    assert (done.returncode, "accepted: 0006, head, base" in done.stderr) == (2, True)

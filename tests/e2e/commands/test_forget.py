@@ -104,3 +104,12 @@ def test_unknown_says_so_where_there_is_none(run, mirror):
     done = run("schema", "unknown")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "kore-etl: no record has an unknown key\n"
+
+
+def test_every_count_leaves_an_erased_task_out(sandbox, environment, sqlite_url, run_cli):
+    server = sandbox(tasks=20)
+    env = environment(server, sqlite_url)
+    run_cli("sync", env=env)
+    assert run_cli("forget", server.tasks()[0]["_id"], "--yes", env=env).returncode == 0
+    (told,) = json.loads(run_cli("status", "--output", "json", env=env).stdout)["sources"]
+    assert (told["tasks"], told["deleted"]) == (19, 0)

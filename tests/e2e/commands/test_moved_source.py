@@ -80,3 +80,11 @@ def test_check_asks_on_a_terminal(
     assert process.returncode == code
     assert "Is http://localhost:" in said
     assert hosts(database_url) == [("default", host)]
+
+
+def test_a_mistyped_host_that_was_never_read_is_no_move(sandbox, environment, sqlite_url, run_cli):
+    server = sandbox(tasks=5, shape="eight")
+    good = environment(server, sqlite_url)
+    assert run_cli("sync", env={**good, "KORE_ETL_BASE_URL": "https://platfrm.kore.invalid"}).returncode == 5
+    assert run_cli("sync", env=good).returncode == 0
+    assert run_cli("source", "list", env=good).stdout.count("default") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -184,3 +185,15 @@ def test_makes_no_database_where_there_is_none(run_cli, sqlite_url, tmp_path):
 
 def test_help_has_an_example(run_cli):
     assert "  Example:\n    kore-etl why TS000105" in run_cli("why", "--help").stdout
+
+
+def test_what_a_quiet_sync_covers_is_here(run_cli, sandbox, environment, sqlite_url):
+    """The watermark stays behind while syncs find nothing new."""
+    server = sandbox(tasks=20, shape="eight")
+    env = environment(server, sqlite_url)
+    for _ in range(2):
+        run_cli("sync", env=env)
+    until = json.loads(run_cli("status", "--output", "json", env=env).stdout)["sources"][0]["complete_until"]
+    for asked in (server.tasks()[0]["_id"], "ti-nobody"):
+        told = run_cli("why", asked, env=env).stdout
+        assert re.search(rf"after {until[:23]}\d*Z", told), told

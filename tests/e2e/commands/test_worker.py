@@ -20,6 +20,7 @@ from etl.cli.worker_accounts import AccountSyncs
 from etl.errors import DatabaseError
 from etl.extract.http.rate_limiter import RateLimiter
 from etl.jobs.schedule_sources import due_accounts
+from etl.load.database.engine import reading
 from etl.load.ledger import schedules
 from etl.load.ledger.request_budgets import StoredBudgets
 from etl.settings import SourceSettings, load_settings
@@ -248,7 +249,7 @@ def test_the_queue_is_made_anew_for_another_version(company, serve):
         connection.execute(text("comment on schema kore_etl_workers is 'another'"))
         connection.execute(text("set local search_path to kore_etl_workers"))
         connection.execute(text("insert into procrastinate_workers default values"))
-        connection.execute(text("insert into workers select id, 'here', 1, 1, 1, 'it' from procrastinate_workers"))
+        connection.execute(text("insert into workers select id, 'here', 1, 1, 1, 'it', 30 from procrastinate_workers"))
     with pytest.raises(DatabaseError, match="workers of another version are at work"):
         make_queue(company.engine, silent_after=60)
     make_queue(company.engine, silent_after=0)
@@ -276,3 +277,18 @@ def test_the_compose_file_runs_workers_that_exist():
     assert command.worker.make_context("worker", words[1:]).params["threads"] == 4
     assert (services["worker"]["deploy"]["replicas"], kind) == (2, "CMD-SHELL")
     assert words[-1] in check
+
+
+def test_a_worker_that_is_silent_too_long_is_not_counted(company, serve):
+    company.add(serve(1, 1))
+    make_queue(company.engine, silent_after=1)
+    register = "insert into workers select id, 'here', id, 1, 1, 'it', 30 from procrastinate_workers"
+    with company.engine.begin() as connection:
+        connection.execute(text("set local search_path to kore_etl_workers"))
+        beats = "(now()), (now() - interval '31 seconds')"
+        connection.execute(text(f"insert into procrastinate_workers (last_heartbeat) values {beats}"))
+        connection.execute(text(register))
+    with reading(company.engine) as connection:
+        queue = read_queue(connection)
+    assert [each.is_alive for each in queue.workers] == [True, False]
+    assert "1 worker will read them" in company.command("backfill", "--distribute").wait().stdout

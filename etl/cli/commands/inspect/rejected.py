@@ -46,7 +46,7 @@ def list_(common: Common, source: str | None, output: str) -> None:
     from etl.cli.output import print_json, print_table
     from etl.load.ledger import rejected_records
 
-    with reading_database(common.start(need_sources=False).settings) as connection:
+    with reading_database(common.start(need_sources=False).settings, schema="newest") as connection:
         if source is not None:
             known_source(connection, source)
         found = rejected_records.entries(connection, source=source)
@@ -77,7 +77,7 @@ def show(common: Common, number: int, output: str) -> None:
     from etl.cli.open_database import reading_database
     from etl.cli.output import print_json, print_record
 
-    with reading_database(common.start(need_sources=False).settings) as connection:
+    with reading_database(common.start(need_sources=False).settings, schema="newest") as connection:
         (found,) = _found(connection, [number], whole=True)
     if output == "json":
         print_json(found)
@@ -195,7 +195,7 @@ def _sources_of(settings: Settings, ids: Sequence[int] | None) -> tuple[SourceSe
     from etl.cli.open_database import reading_database
     from etl.load.ledger import rejected_records
 
-    with reading_database(settings) as connection:
+    with reading_database(settings, schema="newest") as connection:
         if ids is not None:
             _found(connection, ids)
         rejecting = rejected_records.sources_of(connection, ids)

@@ -37,7 +37,7 @@ def unknown(common: Common, output: str) -> None:
     from etl.cli.output import print_json, print_table
     from etl.load.upsert import unknown_json_keys as load
 
-    with reading_database(common.start(need_sources=False).settings) as connection:
+    with reading_database(common.start(need_sources=False).settings, schema="newest") as connection:
         found = [entry for entry in load.entries(connection) if entry["key"] not in KNOWN]
     if output == "json":
         print_json(found)

@@ -96,8 +96,9 @@ def _print_queue(queue: QueueState, late: list[float]) -> None:
     rows = [asdict(each) for each in queue.workers]
     if rows:
         print_table(tuple(rows[0]), rows, indent="  ", optional=("pid", "accounts"))
+    threads = sum(each.threads for each in queue.workers if each.is_alive)
     lines = {
-        "at work": f"{queue.running} of {counted(sum(each.threads for each in queue.workers), 'thread')}",
+        "at work": f"{queue.running} of {counted(threads, 'thread')}",
         "waiting": counted(queue.waiting, "account"),
         "late": counted(len(late), "source"),
     }

@@ -37,7 +37,7 @@ def why(common: Common, asked: str, output: str) -> None:
     from etl.cli.output import print_json
     from etl.jobs.diagnostics.explain_task import explain
 
-    with existing_database(common.start(need_sources=False).settings) as engine:
+    with existing_database(common.start(need_sources=False).settings, schema="newest") as engine:
         answer = explain(engine, asked)
     if output == "json":
         print_json(answer)

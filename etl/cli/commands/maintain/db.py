@@ -78,6 +78,8 @@ def downgrade(common: Common, revision: str, yes: bool, output: str) -> None:
 
     with _opened(common) as engine, _readable(revision):
         before = migrate.current(engine)
+        if _number(revision) not in {*migrate.known(), "head", EMPTY}:
+            raise _no_such_version(revision)
         if before is not None and not yes:
             _confirm(engine, revision)
         migrate.downgrade(engine, _number(revision))
@@ -167,14 +169,17 @@ def _readable(revision: str) -> Iterator[None]:
     """Turn alembic's error about an unknown revision into ours."""
     from alembic.util.exc import CommandError
 
-    from etl.load.schema import migrate
-
     try:
         yield
     except CommandError as error:
-        raise ConfigError(
-            f"revision {revision}: {error}; accepted: a number up to {migrate.newest()}, head or {EMPTY}"
-        ) from error
+        raise _no_such_version(revision) from error
+
+
+def _no_such_version(revision: str) -> ConfigError:
+    from etl.load.schema import migrate
+
+    accepted = ", ".join(sorted(migrate.known()))
+    return ConfigError(f"revision {revision}: there are no tables of this version; accepted: {accepted}, head, {EMPTY}")
 
 
 def _number(revision: str) -> str:

@@ -64,7 +64,9 @@ def _server() -> ModuleType:
     try:
         from etl.explore import server
     except ModuleNotFoundError as error:
-        raise ConfigError(f"explore needs {error.name}; run: {install_command('explore')}") from error
+        raise ConfigError(
+            f"explore: the package {error.name} is not installed; run: {install_command('explore')}"
+        ) from error
     return server
 
 

@@ -73,7 +73,7 @@ def export(
 
     write = partial(write_csv, spreadsheet_safe=True) if spreadsheet_safe else FORMATS[form]
     settings = common.start(need_sources=False).settings
-    with reading_database(settings) as connection:
+    with reading_database(settings, schema="newest") as connection:
         chosen = find_view(connection, view)
         if since is not None:
             chosen.since(since)

@@ -129,7 +129,7 @@ def _distribute(loaded: Loaded, period: Period, *, restart: bool, wait: timedelt
             queue = read_queue(connection)
     if output == "text":
         for name, count in windows.items():
-            print_text(_waiting(name, count, 0 if queue is None else len(queue.workers)))
+            print_text(_waiting(name, count, 0 if queue is None else sum(each.is_alive for each in queue.workers)))
     return code
 
 
