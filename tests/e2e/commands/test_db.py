@@ -239,7 +239,7 @@ def test_a_command_that_reads_makes_no_table(run_cli, sqlite_url, words):
     assert path.stat().st_size < 10_000
 
 
-def test_a_downgrade_to_a_version_that_is_not_there_asks_nothing(run_cli, sqlite_url):
+def test_a_downgrade_to_an_unknown_version_asks_nothing(run_cli, sqlite_url):
     env = {"KORE_ETL_DATABASE_URL": sqlite_url}
     run_cli("db", "upgrade", env=env)
     done = run_cli("db", "downgrade", "0001", env=env)
