@@ -94,7 +94,8 @@ def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandid
 
 def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: bool) -> int:
     total = run.fetch(replace(of_source(run), limit=1)).total
-    if deep or (total is not None and not _are_counts_exact(run, candidates)):
+    reads_all = deep or (total is not None and not _are_counts_exact(run, candidates))
+    if reads_all:
         _read_everything(run, candidates)
         restart_verification(run)
     elif total is None:
@@ -106,9 +107,9 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
         else:
             comparison = CountComparison(run, candidates)
             comparison.find(total)
-            if candidates.gone and candidates.undated:
-                _clear_undated(run, candidates)
             candidates.hidden = max(candidates.hidden, comparison.hidden)
+    if candidates.gone and candidates.may_be_undated and (candidates.start is not None or not reads_all):
+        _clear_undated(run, candidates)
     if candidates.gone:
         confirm_deletions(run, candidates)
     marked = run.store.write(mark_deleted_tasks.mark, candidates.gone, run_id=run.id, now=run.clock())
@@ -175,7 +176,8 @@ def _read_window(run: RunContext, candidates: DeletionCandidates, window: Window
 def _clear_undated(run: RunContext, candidates: DeletionCandidates) -> None:
     """Clear the candidates that lost their dates: in the total they make up for deleted tasks without a date."""
     if not run.capabilities.current.sorts(candidates.field):
-        _look_for(run, candidates, run.store.read(stored_tasks.versions_without, candidates.field))
+        undated = run.store.read(stored_tasks.versions_without, candidates.field) if candidates.start is None else {}
+        _look_for(run, candidates, undated)
         return
     try:
         for page in undated_pages(run, Query(), candidates.field):
@@ -185,14 +187,19 @@ def _clear_undated(run: RunContext, candidates: DeletionCandidates) -> None:
 
 
 def _look_for(run: RunContext, candidates: DeletionCandidates, undated: stored_tasks.Versions) -> None:
-    """Read without dates, to judge the tasks that are in no window because they have none."""
-    left = dict(undated)
+    """Read without dates, to judge the tasks that are in no window because they have none.
+
+    Where ``start`` is set, nothing of it is stored, because most tasks are from before it.
+    """
+    left, is_whole = dict(undated), candidates.start is None
     capabilities = run.capabilities.current
     for page in read_by_offset(run.fetch, Query(limit=capabilities.limit()), capabilities, END_OF_TIME):
-        for key in candidates.keep(page):
+        for key in candidates.keep(page) if is_whole else candidates.clear_shown(page):
             left.pop(key, None)
         if not page.verified or (page.is_withheld and not candidates.hidden):
             reason = page.reason or "rows are counted and not shown"
+            if not is_whole:
+                raise IncompleteError(f"tasks may have lost their dates, so none is marked as deleted: {reason}")
             candidates.mark_unverified(BEGINNING_OF_TIME, END_OF_TIME, reason)
             return
     candidates.add(left)

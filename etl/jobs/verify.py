@@ -176,7 +176,7 @@ def _read(
         if longest is not None:
             run.capabilities.learn_longest_range(longest)
         found.slices += reached >= stop
-        if slice_.undated and (reached >= end or slice_.gone):
+        if slice_.may_be_undated and (reached >= end or slice_.gone):
             slice_.read_undated()
         if slice_.gone:
             found.differences[Difference.DELETED] += _mark(run, slice_)

@@ -39,7 +39,7 @@ class IncompleteError(EtlError):
 class DeletionCandidates:
     """Collects the candidates of a run; more of them than is likely need ``force``.
 
-    Where the setting ``start`` is set, tasks from there on are compared, and those without a date are not. If it
+    Where the setting ``start`` is set, tasks from there on are compared, and those without a date. If it
     ``takes_back``, pages are stored even where the server went back to an older version.
     """
 
@@ -57,12 +57,16 @@ class DeletionCandidates:
         self._most = self.live if force else max(int(self.live * MOST_AT_ONCE), min(FEW, self.live - 1))
         moments = [_moment_of_text(raw, field) for raw in run.store.read(rejected_records.not_stored)]
         if self.start is not None:
-            moments = [moment for moment in moments if moment is not None and moment >= self.start]
+            moments = [moment for moment in moments if moment is None or moment >= self.start]
         self.quarantined = len(moments)
         self._quarantined_at = sorted(moment for moment in moments if moment is not None)
         self.undated_rejected = moments.count(None)
-        undated = 0 if self.start is not None else run.store.read(stored_tasks.count_without, field)
-        self.undated = undated + self.undated_rejected
+        self.undated = run.store.read(stored_tasks.count_without, field) + self.undated_rejected
+
+    @property
+    def may_be_undated(self) -> bool:
+        """Whether a candidate may have lost its date: a total from ``start`` on does not count it any more."""
+        return self.start is not None or self.undated > 0
 
     def keep(self, page: Page) -> set[str]:
         """Store a page, clear its tasks, and return their ids."""
@@ -80,7 +84,8 @@ class DeletionCandidates:
         """Count the stored tasks that are compared."""
         if self.start is None:
             return self.run.count_stored()
-        return self.run.store.read(stored_tasks.count_since, self.field, self.start)
+        since = self.run.store.read(stored_tasks.count_since, self.field, self.start)
+        return since + self.run.store.read(stored_tasks.count_without, self.field)
 
     def count(self, start: datetime, end: datetime) -> int:
         """Count what the server should have in ``[start, end)``: stored tasks and rejected records."""

@@ -112,7 +112,7 @@ class Slice(DeletionCandidates):
     def check(self, gone: int) -> None:
         """Raise as a candidate's check does, and where candidates may have lost their dates."""
         super().check(gone)
-        if self.undated and not self.is_undated_read:
+        if self.may_be_undated and not self.is_undated_read:
             raise IncompleteError("they may have lost their dates, and the server did not show all tasks without one")
 
     def keep(self, page: Page) -> set[str]:

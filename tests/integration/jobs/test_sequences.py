@@ -27,7 +27,7 @@ def days_ago(days: float) -> str:
 
 
 def by_creation(mirrored: Mirror):
-    return sorted(mirrored.server.tasks(), key=lambda task: task["createdAt"])
+    return sorted(mirrored.server.tasks(), key=lambda task: task["createdAt"] or "")
 
 
 def test_verify_marks_no_task_whose_record_is_rejected(mirror):
@@ -55,6 +55,24 @@ def test_reconcile_compares_from_the_start_on(mirror, field):
         assert mirrored.work("reconcile", partial(reconcile, force=False, deep=deep)).exit_code == 0
         assert len(mirrored.stored()) < 60, "only what is from the start on, or changed lately"
         assert mirrored.rows("select _id from tasks where gone_at is not null") == [(deleted,)]
+
+
+@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
+@pytest.mark.parametrize("command", ["reconcile", "verify"])
+def test_a_task_that_lost_its_date_is_not_marked(mirror, sort, command):
+    """From the start on, neither rows nor totals show it any more."""
+    mirrored = mirror(days=5.0, sort=sort)
+    mirrored.settings["KORE_ETL_START"] = days_ago(50)
+    mirrored.sync()
+    task = by_creation(mirrored)[3]
+    mirrored.server.put([task | {"createdAt": None}])
+    mirrored.server.remove([by_creation(mirrored)[9]["_id"]])
+    do = partial(reconcile, force=False) if command == "reconcile" else verify
+    mirrored.work(command, do)
+    gone = mirrored.rows("select _id from tasks where gone_at is not null")
+    assert (task["_id"],) not in gone
+    assert len(gone) == 1 or (command, sort) == ("verify", "ignored")
+    assert len(mirrored.stored()) == 40
 
 
 @pytest.mark.parametrize("sort", ["obeyed", "ignored"])
