@@ -201,7 +201,7 @@ def fill(connection: Connection) -> None:
     seen = {"key": "new", "example": "1", "task_id": "t-1", "first_seen_at": NOW, "run_id": run}
     connection.execute(insert(unknown_keys).values(source_id=source.id, **seen))
     watermarks.advance(connection, source.id, NOW, run_id=run, now=NOW)
-    use_time_zone(connection, source.id, "Asia/Kolkata", utc_offsets("Asia/Kolkata"))
+    use_time_zone(connection, source.id, "Asia/Kolkata", utc_offsets("Asia/Kolkata")[1:2])
     connection.execute(insert(request_budgets).values(account_id="a-1", version=1, usage=""))
 
 
