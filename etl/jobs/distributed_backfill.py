@@ -190,7 +190,7 @@ def _read(run: RunContext, claim: Claim) -> Ending:
             batch = run.transformer.transform(page)
             record = record.extended(batch, end=claim.end, requests=run.fetch.requests - before)
             run.writer.store(batch, record, takes_back=True)
-            # Inside a piece there is no checkpoint to go on from: whoever claimed the window would begin it again.
+            # Inside a piece there is no checkpoint to go on from: the next claim would begin the piece again.
             run.fetch.client.may_wait = page.checkpoint is None
             if record.is_open and page.checkpoint is not None and _is_sync_due(run, claim):
                 return _release(run, claim, "a sync of the account is due")

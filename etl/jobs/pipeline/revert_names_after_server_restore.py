@@ -93,12 +93,12 @@ def _add_unread(run: RunContext, read: ShownVersions) -> None:
     """Add the stored tasks that the reading left out: those before ``start``, and those that are rejected now."""
     start, field = run.options.start, choose_strategy(run.capabilities.current).field
     gone, rejected = run.store.read(mark_deleted_tasks.gone_ids), run.store.read(rejected_records.task_ids)
+    if start is None and not rejected:
+        return
+
+    def is_unread(key: str, text: str) -> bool:
+        is_before = start is not None and (moment_of(Record(text.encode()), field) or start) < start
+        return key not in gone and (is_before or key in rejected)
+
     for records in stored_records(run):
-        others = [(key, Record(text.encode())) for key, text in records if key not in gone]
-        read.add(
-            run.transformer.transform_stored(
-                record.raw
-                for key, record in others
-                if key in rejected or (start is not None and (moment_of(record, field) or start) < start)
-            )
-        )
+        read.add(run.transformer.transform_stored(text for key, text in records if is_unread(key, text)))

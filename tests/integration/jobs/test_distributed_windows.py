@@ -45,7 +45,7 @@ def read_all(mirrored: Mirror, budget: RateLimiter) -> None:
 
 
 def test_a_piece_of_more_requests_than_a_minute_has_ends(mirror):
-    """Rows of one day cannot be split. Whoever begins them reads on, although the budget is used up meanwhile."""
+    """Rows of one day cannot be split. The worker that begins them reads on, also once the budget is used up."""
     mirrored = mirror(tasks=600, days=2, granularity="day", sort="ignored")
     read_all(mirrored, RateLimiter(5, minute=0.5))
     assert mirrored.value(STATE) == "finished"
