@@ -6,7 +6,9 @@ the database is slow it stores more rows in each transaction.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
 from math import inf
 from queue import Empty, SimpleQueue
@@ -18,6 +20,21 @@ from etl.load.upsert.batch_and_counts import Batch, concatenate
 # Bytes of batches that wait or are being stored. More new rows at once are cheaper. Changed rows are scattered over
 # the file, and SQLite holds all pages of a transaction in memory: some twenty for each row.
 OF_NEW, OF_CHANGED = 2**24, 2**20
+_PATIENCE = 0.00005  # seconds; a statement of SQLite is often shorter than the 5 ms that are usual
+_USUAL_PATIENCE = sys.getswitchinterval()
+
+
+@contextmanager
+def taking_turns_often() -> Iterator[None]:
+    """Let a thread wait only shortly for the other's Python code, which costs some switches.
+
+    After each statement of SQLite the storing thread needs Python's lock again. The reading thread may hold it.
+    """
+    sys.setswitchinterval(_PATIENCE)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(_USUAL_PATIENCE)
 
 
 def prefetch(

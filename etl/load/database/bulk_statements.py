@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Dialect, Table
 
 
-_ROWS_AT_ONCE = (25, 5, 1)  # rows of one insert: few sizes, so that each statement is prepared once
+_ROWS_AT_ONCE = (100, 25, 5, 1)  # rows of one insert: few sizes, so that each statement is prepared once
 
 
 def fill(connection: Connection, table: Table, rows: Sequence[Row]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import JSON, Boolean, DateTime, Text
@@ -119,6 +120,7 @@ def _one_of_on_sqlite(element: is_one_of, compiler: SQLCompiler, **options: Any)
     return f"lower(coalesce({column}, {otherwise}, '')) in ({', '.join(map(repr, words))})"
 
 
+@lru_cache(maxsize=4096)  # a task's times stand in many rows
 def to_text(value: datetime) -> str:
     """Return a time as text that both databases accept: UTC, without a zone."""
     return (value if value.tzinfo is UTC else _in_milliseconds(value)).isoformat(" ", "milliseconds")[:23]
