@@ -17,7 +17,8 @@ from etl.extract.http.response_page import Page
 Fetch = Callable[[Query], Page]
 
 EVERYTHING = Query()
-_COARSEST = timedelta(minutes=1)  # granularity, where it is unknown
+_USUALLY_COARSEST = timedelta(minutes=1)  # granularity, where it is unknown
+_COARSER = (timedelta(hours=1), timedelta(days=1))
 
 
 class Window(Struct, frozen=True):
@@ -78,17 +79,22 @@ def check_order(page: Page, field: Field, *, descending: bool = False) -> None:
 def check_dates(page: Page, field: Field, start: datetime, end: datetime, capabilities: ServerCapabilities) -> None:
     """Raise :class:`CapabilityDriftError` if a query's dates filter on another field, or not at all.
 
-    A few odd rows do not prove that: most of the page must be outside. A server may cut dates to its granularity.
+    A few odd rows do not prove that: most of the page must be outside. A server may cut dates to its granularity,
+    which the rows tell where it is unknown.
     """
     values = moments(page, field)
-    cut = max(SECOND, capabilities.granularity or _COARSEST)
+    cut = max(SECOND, capabilities.granularity or _USUALLY_COARSEST)
     outside = [value for value in values if not _is_within(value, start, end, cut)]
     if len(outside) * 2 <= len(values):
         return
     other: Field = "createdAt" if field == "updatedAt" else "updatedAt"
-    fits = all(_is_within(value, start, end, cut) for value in moments(page, other))
     evidence = f"rows with {field} {outside[0]} although the dates were {start} to {end}"
-    raise CapabilityDriftError("window_field", answer=other if fits else "neither", evidence=evidence)
+    if _are_within(moments(page, other), start, end, cut):
+        raise CapabilityDriftError("window_field", answer=other, evidence=evidence)
+    for coarser in _COARSER if capabilities.granularity is None else ():
+        if _are_within(values, start, end, coarser):
+            raise CapabilityDriftError("granularity", answer=coarser, evidence=evidence)
+    raise CapabilityDriftError("window_field", answer="neither", evidence=evidence)
 
 
 def check_granularity(page: Page, field: Field, start: datetime, capabilities: ServerCapabilities) -> None:
@@ -101,6 +107,10 @@ def check_granularity(page: Page, field: Field, start: datetime, capabilities: S
         raise CapabilityDriftError(
             "granularity", SECOND, f"a row with {field} {early[0]} although the dates began {start}"
         )
+
+
+def _are_within(values: list[datetime], start: datetime, end: datetime, cut: timedelta) -> bool:
+    return all(_is_within(value, start, end, cut) for value in values)
 
 
 def _is_within(value: datetime, start: datetime, end: datetime, cut: timedelta) -> bool:

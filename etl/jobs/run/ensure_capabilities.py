@@ -138,11 +138,12 @@ class CapabilityTracker:
 
 
 def has_beginning(run: RunContext) -> bool:
-    """Tell whether the beginning of history was read: not where no task was seen, or ``start`` lies before it."""
-    if run.options.start is None:
-        return run.source.history_start is not None
+    """Tell whether history was read from its beginning on, which is unknown where no task was seen yet."""
+    beginning = run.options.start or run.source.history_start
+    if beginning is None:
+        return False
     read_from = run.store.read(windows.beginning)
-    return read_from is None or run.options.start >= read_from
+    return read_from is None or beginning >= read_from
 
 
 def history_start(run: RunContext, field: Field, *, look_before: bool = False) -> datetime:

@@ -101,10 +101,18 @@ def progress(
 
 
 def beginning(connection: Connection, source_id: int) -> datetime | None:
-    """Return from when on first and full syncs of a source have read its history, None if no window tells."""
+    """Return from when on first and full syncs have read a source's history without a gap, None if no window tells.
+
+    One that was cut off on its way from an earlier beginning leaves a gap behind.
+    """
     mine = (_WINDOW.source_id == source_id) & _WINDOW.job.in_(("first", "full"))
-    query = select(func.min(_WINDOW.start_at)).where(mine, _WINDOW.checkpoint_at > _WINDOW.start_at)
-    return connection.execute(query).scalar()
+    start: datetime | None = None
+    reached: datetime | None = None
+    for entry in rows(connection, mine & (_WINDOW.checkpoint_at > _WINDOW.start_at)):
+        if reached is None or entry.start > reached:
+            start = reached = entry.start
+        reached = max(reached, entry.checkpoint)
+    return start
 
 
 def uncovered(

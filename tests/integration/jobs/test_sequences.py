@@ -118,3 +118,36 @@ def test_a_task_that_becomes_inactive_hides_no_missing_one(mirror):
     mirrored.server.put([by_creation(mirrored)[5] | {"isActive": False, "updatedAt": format_time(now())}])
     assert mirrored.sync().exit_code == 0
     assert mirrored.differences() == NONE
+
+
+@pytest.mark.parametrize("totals", ["present", "missing"])
+@pytest.mark.parametrize("later", [50.0, None])
+def test_an_earlier_start_is_read_on_after_an_outage(mirror, later, totals):
+    """The first run from it on ends in the middle, with a window that begins at the new start."""
+    mirrored = mirror(tasks=200, days=100.0, totals=totals)
+    mirrored.settings |= {"KORE_ETL_START": days_ago(10), "KORE_ETL_DEADLINE": "1s"}
+    mirrored.sync()
+    del mirrored.settings["KORE_ETL_START"]
+    if later is not None:
+        mirrored.settings["KORE_ETL_START"] = days_ago(later)
+    mirrored.server.configure(outage="503", outage_after=mirrored.server.request_count + 6, outage_seconds=1e6)
+    assert mirrored.sync().exit_code == 5
+    mirrored.server.configure(outage_after=0)
+    assert mirrored.sync().exit_code == 0
+    since = mirrored.settings.get("KORE_ETL_START", "")
+    assert {task["_id"] for task in mirrored.server.tasks() if task["createdAt"] >= since} <= mirrored.stored().keys()
+    assert mirrored.rows("select gap_start, gap_end from coverage_gaps") == []
+    assert mirrored.sync().requests <= 2
+
+
+def test_a_full_sync_of_older_tasks_is_read_on_after_an_outage(mirror):
+    mirrored = mirror(tasks=60, days=10.0, totals="missing")
+    mirrored.settings["KORE_ETL_DEADLINE"] = "1s"
+    mirrored.sync()
+    for days in range(20, 60):
+        mirrored.server.change(insert=1, days_ago=days)
+    mirrored.server.configure(outage="503", outage_after=mirrored.server.request_count + 5, outage_seconds=1e6)
+    assert mirrored.sync(full=True).exit_code == 5
+    mirrored.server.configure(outage_after=0)
+    assert mirrored.sync().exit_code == 0
+    assert mirrored.differences() == NONE

@@ -42,6 +42,22 @@ def test_rows_outside_the_dates_tell_the_filtered_field(days, answer):
     assert (drift.value.question, drift.value.answer) == ("window_field", answer)
 
 
+@pytest.mark.parametrize(
+    ("hours", "answer"),
+    [
+        pytest.param([1.5, 2], HOUR, id="within the hour"),
+        pytest.param([1.5, 20], timedelta(days=1), id="within the day"),
+    ],
+)
+def test_rows_near_the_dates_tell_an_unknown_granularity(hours, answer):
+    rows = page(*((500, each / 24) for each in hours))
+    with pytest.raises(CapabilityDriftError) as drift:
+        check_dates(rows, "updatedAt", START, START + HOUR, ServerCapabilities())
+    assert (drift.value.question, drift.value.answer) == ("granularity", answer)
+    with pytest.raises(CapabilityDriftError, match="window_field"):
+        check_dates(rows, "updatedAt", START, START + HOUR, ServerCapabilities(granularity=SECOND))
+
+
 def test_a_row_of_the_same_second_tells_that_dates_are_cut():
     begin = START + timedelta(milliseconds=500)
     with pytest.raises(CapabilityDriftError) as drift:
