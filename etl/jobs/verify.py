@@ -19,7 +19,7 @@ from etl.jobs.comparison.deletion_candidates import IncompleteError, confirm_del
 from etl.jobs.comparison.verify_history_slice import Difference, Slice, Verified
 from etl.jobs.pipeline.completeness_check import note_again
 from etl.jobs.pipeline.revert_names_after_server_restore import revert_to_stored
-from etl.jobs.run.ensure_capabilities import has_beginning, history_start
+from etl.jobs.run.ensure_capabilities import history_start
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import sources
 from etl.load.queries import mark_deleted_tasks
@@ -65,7 +65,7 @@ def verify(
 def verify_due(run: RunContext) -> None:
     """Verify what is due, out of the requests that the minute has left; a failure of it leaves the sync as it is."""
     within, source = run.options.verify_within, run.source
-    if not within or not has_beginning(run) or not run.count_stored():
+    if not within or not run.count_stored():
         return
     if source.verified_until is None:
         restart_verification(run)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    or_,
     select,
     table,
     update,
@@ -106,13 +107,11 @@ def beginning(connection: Connection, source_id: int) -> datetime | None:
     One that was cut off on its way from an earlier beginning leaves a gap behind.
     """
     mine = (_WINDOW.source_id == source_id) & _WINDOW.job.in_(("first", "full"))
-    start: datetime | None = None
-    reached: datetime | None = None
-    for entry in rows(connection, mine & (_WINDOW.checkpoint_at > _WINDOW.start_at)):
-        if reached is None or entry.start > reached:
-            start = reached = entry.start
-        reached = max(reached, entry.checkpoint)
-    return start
+    before = func.max(_WINDOW.checkpoint_at).over(order_by=(_WINDOW.start_at, _WINDOW.id), rows=(None, -1))
+    read = select(_WINDOW.start_at, before.label("reached")).where(mine, _WINDOW.checkpoint_at > _WINDOW.start_at)
+    part = read.subquery().c
+    query = select(func.max(part.start_at)).where(or_(part.reached.is_(None), part.start_at > part.reached))
+    return connection.execute(query).scalar()
 
 
 def uncovered(
