@@ -179,17 +179,23 @@ def _read(
         if slice_.may_be_undated and (reached >= end or slice_.gone):
             slice_.read_undated()
         if slice_.gone:
-            found.differences[Difference.DELETED] += _mark(run, slice_)
+            found.differences[Difference.DELETED] += _mark(run, slice_, found)
         return reached if reached < end else None
     return None
 
 
-def _mark(run: RunContext, slice_: Slice) -> int:
-    """Mark the tasks that are deleted for certain; the others wait for the next round or for ``reconcile``."""
+def _mark(run: RunContext, slice_: Slice, found: Verified) -> int:
+    """Mark the tasks that are deleted for certain; the others wait for the next round or for ``reconcile``.
+
+    They may stand before the beginning of history now.
+    """
     try:
         slice_.check(len(slice_.gone))
         confirm_deletions(run, slice_)
     except IncompleteError as error:
         log.warning("verify.not_marked", tasks=len(slice_.gone), reason=str(error))
+        begin = _beginning(run)
+        earlier = history_start(run, slice_.field, look_before=True)
+        _read_all(run, found, earlier, begin, lambda: True)
         return 0
     return run.store.write(mark_deleted_tasks.mark, slice_.gone, run_id=run.id, now=run.clock())

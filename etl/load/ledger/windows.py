@@ -102,11 +102,11 @@ def progress(
 
 
 def beginning(connection: Connection, source_id: int) -> datetime | None:
-    """Return from when on first and full syncs have read a source's history without a gap, None if no window tells.
+    """Return from when on a source's history was read whole without a gap, None if no window tells.
 
-    One that was cut off on its way from an earlier beginning leaves a gap behind.
+    A full sync that was cut off on its way from an earlier beginning leaves a gap behind.
     """
-    mine = (_WINDOW.source_id == source_id) & _WINDOW.job.in_(("first", "full"))
+    mine = (_WINDOW.source_id == source_id) & _WINDOW.job.in_(("first", "full", "verify"))
     before = func.max(_WINDOW.checkpoint_at).over(order_by=(_WINDOW.start_at, _WINDOW.id), rows=(None, -1))
     read = select(_WINDOW.start_at, before.label("reached")).where(mine, _WINDOW.checkpoint_at > _WINDOW.start_at)
     part = read.subquery().c

@@ -151,3 +151,15 @@ def test_a_full_sync_of_older_tasks_is_read_on_after_an_outage(mirror):
     mirrored.server.configure(outage_after=0)
     assert mirrored.sync().exit_code == 0
     assert mirrored.differences() == NONE
+
+
+@pytest.mark.parametrize("field", STARTS)
+def test_verify_finds_a_task_that_moved_before_all_others(mirror, field):
+    mirrored = mirror(window_field=field, days=50.0)
+    mirrored.sync()
+    moved = by_creation(mirrored)[20] | {"createdAt": days_ago(300), "updatedAt": days_ago(299), "name": "moved"}
+    mirrored.server.put([moved])
+    mirrored.work("verify", verify)
+    assert mirrored.differences() == NONE
+    assert mirrored.rows("select gap_start, gap_end from coverage_gaps") == []
+    assert mirrored.sync().requests <= 2

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from threading import Event
 
+import pytest
+
 from etl.extract.http.response_page import Page
-from etl.jobs.pipeline.prefetch import prefetch
+from etl.jobs.pipeline.prefetch import prefetch, taking_turns_often
 from etl.load.upsert.batch_and_counts import Batch
 
 LONG, SHORT = 30.0, 0.001  # seconds
@@ -43,3 +46,11 @@ def test_a_slow_page_holds_up_no_earlier_page() -> None:
     first = next(batches)
     is_stored.set()
     assert stored(iter([first, *batches])) == [["a"], ["b"]]
+
+
+def test_threads_take_turns_often_only_meanwhile() -> None:
+    usual = sys.getswitchinterval()
+    with pytest.raises(KeyError), taking_turns_often():
+        assert sys.getswitchinterval() < usual / 10
+        raise KeyError
+    assert sys.getswitchinterval() == usual
