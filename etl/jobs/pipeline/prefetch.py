@@ -25,7 +25,7 @@ _USUAL_PATIENCE = sys.getswitchinterval()
 
 
 @contextmanager
-def taking_turns_often() -> Iterator[None]:
+def switching_threads_often() -> Iterator[None]:
     """Let a thread wait only shortly for the other's Python code, which costs some switches.
 
     After each statement of SQLite the storing thread needs Python's lock again. The reading thread may hold it.

@@ -15,7 +15,7 @@ from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
 from etl.extract.http.retrying_client import Client
 from etl.jobs.maintenance.rebuild_from_raw import rebuild
 from etl.jobs.pipeline.batch_transaction import BatchWriter, Progress
-from etl.jobs.pipeline.prefetch import OF_NEW, taking_turns_often
+from etl.jobs.pipeline.prefetch import OF_NEW, switching_threads_often
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.jobs.run.ensure_capabilities import CapabilityTracker
 from etl.jobs.run.fenced_transactions import SourceStore
@@ -114,7 +114,7 @@ def _loading_fast(run: RunContext) -> Iterator[None]:
             file = sqlite_file(run.store.engine)
             if file is not None:
                 at_the_end.enter_context(flushing_log(file))
-                at_the_end.enter_context(taking_turns_often())
+                at_the_end.enter_context(switching_threads_often())
         yield
 
 
