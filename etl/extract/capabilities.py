@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MILLISECOND = timedelta(milliseconds=1)
 SECOND = timedelta(seconds=1)
+#: What servers cut dates to, the finest first.
+GRANULARITIES = (MILLISECOND, SECOND, timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
 DEFAULT_PAGE_ROWS = 50
 _USUAL_RANGE = timedelta(days=7)  # if the server limits ranges and the longest one is unknown
 END_OF_TIME = datetime.fromisoformat("9999-12-31T23:59:59.999+00:00")

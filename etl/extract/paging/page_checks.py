@@ -10,7 +10,7 @@ from itertools import pairwise
 from msgspec import Struct
 from msgspec.structs import replace
 
-from etl.extract.capabilities import SECOND, CapabilityDriftError, Question, ServerCapabilities
+from etl.extract.capabilities import GRANULARITIES, SECOND, CapabilityDriftError, Question, ServerCapabilities
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_page import Page
 
@@ -18,7 +18,6 @@ Fetch = Callable[[Query], Page]
 
 EVERYTHING = Query()
 _USUALLY_COARSEST = timedelta(minutes=1)  # granularity, where it is unknown
-_COARSER = (timedelta(hours=1), timedelta(days=1))
 
 
 class Window(Struct, frozen=True):
@@ -91,8 +90,8 @@ def check_dates(page: Page, field: Field, start: datetime, end: datetime, capabi
     evidence = f"rows with {field} {outside[0]} although the dates were {start} to {end}"
     if _are_within(moments(page, other), start, end, cut):
         raise CapabilityDriftError("window_field", answer=other, evidence=evidence)
-    for coarser in _COARSER if capabilities.granularity is None else ():
-        if _are_within(values, start, end, coarser):
+    for coarser in GRANULARITIES if capabilities.granularity is None else ():
+        if coarser > cut and _are_within(values, start, end, coarser):
             raise CapabilityDriftError("granularity", answer=coarser, evidence=evidence)
     raise CapabilityDriftError("window_field", answer="neither", evidence=evidence)
 

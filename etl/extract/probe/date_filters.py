@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from etl.extract.capabilities import END_OF_TIME, MILLISECOND, SECOND
+from etl.extract.capabilities import END_OF_TIME, GRANULARITIES, SECOND
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_page import Page, moment_of
 from etl.extract.paging.page_checks import moments
@@ -18,10 +18,9 @@ from etl.extract.probe.probe_session import EARLY, ProbeSession
 from etl.times import format_time
 
 _DAY = timedelta(days=1)
-_GRANULARITIES = (MILLISECOND, SECOND, timedelta(minutes=1), timedelta(hours=1), _DAY)
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 #: How far around a task to ask, and whether its instant came: a server may cut what is asked to any granularity.
-_MARGINS = ((timedelta(), True), *((granularity, False) for granularity in _GRANULARITIES[1:]))
+_MARGINS = ((timedelta(), True), *((granularity, False) for granularity in GRANULARITIES[1:]))
 _APART = 5 * SECOND
 _FIELDS: tuple[Field, Field] = ("createdAt", "updatedAt")
 
@@ -156,7 +155,7 @@ def _learn_granularity(session: ProbeSession, field: Field) -> None:
 
 def _granularity_of_included(session: ProbeSession, field: Field, moment: datetime) -> timedelta | None:
     """Ask for later and later instants after a task's, until the task no longer comes."""
-    for granularity, coarser in pairwise(_GRANULARITIES):
+    for granularity, coarser in pairwise(GRANULARITIES):
         after = moment - _past(moment, granularity) + granularity
         page = _around(session, after, timedelta())
         if page is None:
@@ -165,12 +164,12 @@ def _granularity_of_included(session: ProbeSession, field: Field, moment: dateti
             is_empty = not page.records and (page.total == 0 or page.has_more is False)
             is_clear = (is_empty or page.is_last(0)) and _past(after, coarser)
             return granularity if is_clear else None
-    return _GRANULARITIES[-1]
+    return GRANULARITIES[-1]
 
 
 def _granularity_of_excluded(session: ProbeSession, field: Field, moment: datetime) -> timedelta | None:
     """Ask for wider and wider ranges around a task, until it comes."""
-    for granularity in _GRANULARITIES:
+    for granularity in GRANULARITIES:
         page = _around(session, moment, granularity)
         if page is None:
             return None
@@ -185,7 +184,7 @@ def _past(moment: datetime, granularity: timedelta) -> timedelta:
 
 def _is_edge(moment: datetime) -> bool:
     """Tell whether a granularity and a coarser one end together after a time, so that it cannot distinguish them."""
-    return any(_past(moment, coarser) >= coarser - granularity for granularity, coarser in pairwise(_GRANULARITIES))
+    return any(_past(moment, coarser) >= coarser - granularity for granularity, coarser in pairwise(GRANULARITIES))
 
 
 def _lonely_moment(records: Iterable[Any], field: Field) -> datetime | None:
