@@ -14,6 +14,7 @@ from typing import Any
 
 from etl.errors import ApiError, EtlError, RefusedError
 from etl.extract.capabilities import CapabilityDriftError
+from etl.extract.http.query import Field
 from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.comparison.deletion_candidates import IncompleteError, confirm_deletions
 from etl.jobs.comparison.verify_history_slice import Difference, Slice, Verified
@@ -185,17 +186,18 @@ def _read(
 
 
 def _mark(run: RunContext, slice_: Slice, found: Verified) -> int:
-    """Mark the tasks that are deleted for certain; the others wait for the next round or for ``reconcile``.
-
-    They may stand before the beginning of history now.
-    """
+    """Mark the tasks that are deleted for certain; the others wait for the next round or for ``reconcile``."""
     try:
         slice_.check(len(slice_.gone))
         confirm_deletions(run, slice_)
     except IncompleteError as error:
         log.warning("verify.not_marked", tasks=len(slice_.gone), reason=str(error))
-        begin = _beginning(run)
-        earlier = history_start(run, slice_.field, look_before=True)
-        _read_all(run, found, earlier, begin, lambda: True)
+        _look_before(run, found, slice_.field)
         return 0
     return run.store.write(mark_deleted_tasks.mark, slice_.gone, run_id=run.id, now=run.clock())
+
+
+def _look_before(run: RunContext, found: Verified, field: Field) -> None:
+    """Verify what stands before the beginning of history now: a task may have moved there."""
+    begin = history_start(run, field)
+    _read_all(run, found, history_start(run, field, look_before=True), begin, lambda: True)
