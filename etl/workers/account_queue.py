@@ -189,10 +189,16 @@ async def prepare(connection: Any) -> None:
 async def _give_signs_of_life(worker: Any, connector: Any, options: WorkerOptions, work: AccountWork) -> None:
     while worker.worker_id is None:  # noqa: ASYNC110 the library has no event for it
         await asyncio.sleep(0.02)
-    own: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "threads": options.threads}
     stall = options.stall_after.total_seconds()
-    own |= {"accounts": len(options.accounts), "stall_after": stall}
-    await connector.execute_query_async(_REGISTER, id=worker.worker_id, **own)
+    own = {
+        "id": worker.worker_id,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "threads": options.threads,
+        "accounts": len(options.accounts),
+        "stall_after": stall,
+    }
+    await connector.execute_query_async(_REGISTER, **own)
     while True:
         await _end_silent_sessions(connector, stall)
         await asyncio.to_thread(work.tell)
