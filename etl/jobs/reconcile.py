@@ -108,8 +108,8 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
             comparison = CountComparison(run, candidates)
             comparison.find(total)
             candidates.hidden = max(candidates.hidden, comparison.hidden)
-    if candidates.gone and candidates.may_be_undated and (candidates.start is not None or not reads_all):
-        _clear_undated(run, candidates)
+    if candidates.gone:
+        _clear_undated(run, candidates, is_all_read=reads_all and candidates.start is None)
     if candidates.gone:
         confirm_deletions(run, candidates)
     marked = run.store.write(mark_deleted_tasks.mark, candidates.gone, run_id=run.id, now=run.clock())
@@ -173,9 +173,14 @@ def _read_window(run: RunContext, candidates: DeletionCandidates, window: Window
         start, problem, unproven, ids = end, "", "", here  # the next piece begins with this one's last row
 
 
-def _clear_undated(run: RunContext, candidates: DeletionCandidates) -> None:
-    """Clear the candidates that lost their dates: in the total they make up for deleted tasks without a date."""
+def _clear_undated(run: RunContext, candidates: DeletionCandidates, *, is_all_read: bool) -> None:
+    """Clear the candidates that lost their dates: in the total they make up for tasks that are deleted unseen.
+
+    Where the server does not sort, a candidate is taken to have its date, unless other tasks have none.
+    """
     if not run.capabilities.current.sorts(candidates.field):
+        if is_all_read or not candidates.may_be_undated:
+            return
         undated = run.store.read(stored_tasks.versions_without, candidates.field) if candidates.start is None else {}
         _look_for(run, candidates, undated)
         return

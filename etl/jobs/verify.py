@@ -177,7 +177,7 @@ def _read(
         if longest is not None:
             run.capabilities.learn_longest_range(longest)
         found.slices += reached >= stop
-        if slice_.may_be_undated and (reached >= end or slice_.gone):
+        if slice_.gone or (slice_.may_be_undated and reached >= end):
             slice_.read_undated()
         if slice_.gone:
             found.differences[Difference.DELETED] += _mark(run, slice_, found)

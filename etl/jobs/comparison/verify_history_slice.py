@@ -112,7 +112,7 @@ class Slice(DeletionCandidates):
     def check(self, gone: int) -> None:
         """Raise as a candidate's check does, and where candidates may have lost their dates."""
         super().check(gone)
-        if self.may_be_undated and not self.is_undated_read:
+        if not self.is_undated_read and (self.may_be_undated or self.run.capabilities.current.sorts(self.field)):
             raise IncompleteError("they may have lost their dates, and the server did not show all tasks without one")
 
     def keep(self, page: Page) -> set[str]:

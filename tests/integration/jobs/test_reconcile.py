@@ -84,6 +84,32 @@ def test_a_task_that_lost_its_date_is_not_marked(mirror, options, command):
     assert lost["_id"] not in mirrored.marked()
 
 
+@pytest.mark.parametrize("after", [1, 2, 16])
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_lost_date_marks_nothing_while_others_are_deleted(sqlite_mirror, deep, after):
+    """In the total the task makes up for one that is deleted once its time was read."""
+    mirrored = sqlite_mirror(null_dates="unmatched", cap=20, **UPDATED)
+    mirrored.sync()
+    lost = mirrored.server.tasks()[500]
+    mirrored.server.change(delete=1)
+    mirrored.server.put([{**lost, "updatedAt": None}])
+    mirrored.server.configure(churn_every=mirrored.server.request_count + after, churn_delete=20)
+    mirrored.reconcile(deep=deep)
+    assert lost["_id"] not in mirrored.marked()
+
+
+@pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
+def test_a_part_of_history_marks_no_task_that_lost_its_date(sqlite_mirror, field):
+    """In the total it makes up for a deleted task of the part that is not read."""
+    mirrored = sqlite_mirror(null_dates="unmatched", window_field=field)
+    mirrored.sync()
+    tasks = sorted(mirrored.server.tasks(), key=lambda task: task[field])
+    mirrored.server.put([{**tasks[100], field: None}])
+    mirrored.server.remove([tasks[50]["_id"], tasks[600]["_id"]])
+    mirrored.work("verify", lambda run: verify(run, until=datetime.fromisoformat(tasks[300][field])))
+    assert mirrored.marked() == {tasks[50]["_id"]}
+
+
 def test_marks_60_of_5000_tasks_in_under_80_requests(mirror):
     mirrored = mirror(tasks=5000, shape="full")
     mirrored.sync()
