@@ -45,12 +45,15 @@ def fill(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     insert(connection, table.name, tuple(values), [*zip(*values.values(), strict=True)])
 
 
-def write_each(connection: Connection, statement: Any, rows: Sequence[Row]) -> None:
-    """Run a statement for each row; it is kept as text, so it is to be the same object each time."""
+def write_rows(connection: Connection, statement: Any, rows: Sequence[Row]) -> None:
+    """Run a statement of ``insert_rows`` for rows; it is kept as text, so it is to be the same object each time."""
     kind: Any = type(connection.dialect)
     sql, names = _compiled(statement, kind)
     plain: list[Any] = [{name: _plain(value) for name, value in row.items()} for row in rows]
-    connection.exec_driver_sql(sql, [*map(itemgetter(*names), plain)] if names else plain)
+    if names:
+        connection.exec_driver_sql(sql, [*map(itemgetter(*names), plain)])
+    else:
+        connection.exec_driver_sql(sql, {name: [row[name] for row in plain] for name in plain[0]})
 
 
 def _plain(value: Any) -> Any:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ARRAY, BigInteger, any_, literal, text
+from sqlalchemy import ARRAY, BigInteger, Text, any_, bindparam, cast, func, literal, select, text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.functions import FunctionElement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sqlalchemy import ColumnElement, Connection, Dialect, MetaData, Table
     from sqlalchemy.sql.compiler import SQLCompiler
@@ -42,6 +42,19 @@ def insert_by(dialect: str, table: Table) -> Any:
     from sqlalchemy.dialects import sqlite
 
     return sqlite.insert(table)
+
+
+def insert_rows(dialect: str, table: Table, names: Sequence[str]) -> Any:
+    """Return the insert of rows that ``write_rows`` gives: on SQLite one after the other, on PostgreSQL all at once.
+
+    PostgreSQL gets a list of texts for each column: it plans a statement anew for each row.
+    """
+    insert = insert_by(dialect, table)
+    if dialect != "postgresql":
+        return insert.values({name: bindparam(name) for name in names})
+    lists = [cast(bindparam(name), ARRAY(Text)) for name in names]
+    given = func.unnest(*lists).table_valued(*names, name="given").render_derived()
+    return insert.from_select(list(names), select(*(cast(given.c[name], table.c[name].type) for name in names)))
 
 
 def by_ids(

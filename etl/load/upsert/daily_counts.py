@@ -29,8 +29,8 @@ from sqlalchemy import (
 )
 
 from etl.api_record import Row
-from etl.load.database.bulk_statements import write_each
-from etl.load.database.dialect import by_ids, by_no_index, insert_by
+from etl.load.database.bulk_statements import write_rows
+from etl.load.database.dialect import by_ids, by_no_index, insert_rows
 from etl.load.schema.dimension_tables import RESOLVED, statuses
 from etl.load.schema.ledger_tables import source_offsets
 from etl.load.schema.task_tables import daily_counts
@@ -100,7 +100,7 @@ def add(connection: Connection, source_id: int, counts: DayCounts) -> None:
         if number:
             sums.setdefault((stream_id, day), own)[kind] = number
     if sums:
-        write_each(connection, _adding(connection.dialect.name), [sums[key] for key in sorted(sums)])
+        write_rows(connection, _adding(connection.dialect.name), [sums[key] for key in sorted(sums)])
 
 
 def _day(moment: datetime, offsets: Sequence[Any]) -> date:
@@ -124,7 +124,7 @@ def _sums(*by: str) -> Select[Any]:
 
 @cache
 def _adding(dialect: str) -> Any:
-    statement = insert_by(dialect, daily_counts).values({name: bindparam(name) for name in (*_KEY, *_COUNTS)})
+    statement = insert_rows(dialect, daily_counts, (*_KEY, *_COUNTS))
     added = {name: daily_counts.c[name] + statement.excluded[name] for name in _COUNTS}
     return statement.on_conflict_do_update(index_elements=_KEY, set_=added)
 

@@ -17,7 +17,6 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
-    bindparam,
     case,
     cast,
     false,
@@ -29,8 +28,8 @@ from sqlalchemy import (
 )
 
 from etl.api_record import Row
-from etl.load.database.bulk_statements import fill, stored_ids, write_each
-from etl.load.database.dialect import create_temporary, insert_by
+from etl.load.database.bulk_statements import fill, stored_ids, write_rows
+from etl.load.database.dialect import create_temporary, insert_by, insert_rows
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
 from etl.load.upsert import daily_counts, refresh_derived
 from etl.load.upsert.batch_and_counts import Batch, Details
@@ -63,7 +62,7 @@ def store_people_and_queues(connection: Connection, details: Iterable[Details]) 
         rows = _insert_new(connection, table, rows)
         for names in sorted({tuple(row) for row in rows}):
             some = [row for row in rows if tuple(row) == names]
-            write_each(connection, _upsert_mention(connection.dialect.name, table, names), some)
+            write_rows(connection, _upsert_mention(connection.dialect.name, table, names), some)
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -77,7 +76,7 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         fill(connection, _incoming_cases, latest)
         connection.execute(_merge_of_cases(dialect, names))
     else:
-        write_each(connection, _upsert_of(dialect, table, names), latest)
+        write_rows(connection, _upsert_of(dialect, table, names), latest)
 
 
 def _insert_new(connection: Connection, table: Table, rows: list[Row]) -> list[Row]:
@@ -121,7 +120,7 @@ def put_back(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
 
 @cache
 def _upsert_of(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
-    statement = insert_by(dialect, table).values({name: bindparam(name) for name in names})
+    statement = insert_rows(dialect, table, names)
     return _keeping_the_newest(statement, table, names)
 
 
@@ -191,7 +190,7 @@ def _age(row: Row) -> datetime:
 @cache
 def _upsert_mention(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
     told = [name for name in names if name not in KEY]
-    statement = insert_by(dialect, table).values({name: bindparam(name) for name in names})
+    statement = insert_rows(dialect, table, names)
     new, old = statement.excluded, table.c
     later = and_(new.seen_at.is_not(None), or_(old.seen_at.is_(None), new.seen_at > old.seen_at))
     is_same_instant = new.seen_at.is_not_distinct_from(old.seen_at)  # then the mention that was read last wins
