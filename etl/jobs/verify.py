@@ -178,7 +178,7 @@ def _read(
             run.capabilities.learn_longest_range(longest)
         found.slices += reached >= stop
         if slice_.gone or (slice_.may_be_undated and reached >= end):
-            slice_.read_undated()
+            slice_.read_undated(is_all_read=begin <= _beginning(run) and reached >= _newest(run))
         if slice_.gone:
             found.differences[Difference.DELETED] += _mark(run, slice_, found)
         return reached if reached < end else None

@@ -1,4 +1,4 @@
-"""Reads the tasks without the date that the server filters on: no window of dates holds them."""
+"""Reads the tasks without the date that the server filters on, which no window of dates holds."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from etl.extract.capabilities import END_OF_TIME
 from etl.extract.http.query import Direction, Field, Query
 from etl.extract.http.response_page import Page
+from etl.extract.probe.probe_session import EARLY, WITHOUT_ROWS
 from etl.jobs.run.run_context import RunContext
 
 DIRECTIONS: tuple[Direction, ...] = ("asc", "desc")
@@ -30,3 +32,12 @@ def undated_pages(run: RunContext, everything: Query, field: Field) -> Iterator[
             yield page
             query = replace(query, skip=query.skip + len(page))
             page = run.fetch(query)
+
+
+def all_are_dated(run: RunContext) -> bool:
+    """Tell whether totals prove it: the server counts by dates, and as many with any date as in all."""
+    if run.capabilities.current.any_range is not True:
+        return False
+    queries = (WITHOUT_ROWS, Query(limit=1, start=EARLY, end=END_OF_TIME), Query(limit=1))
+    nowhere, dated, every = [run.fetch(query).total for query in queries]
+    return nowhere == 0 and dated is not None and dated == every

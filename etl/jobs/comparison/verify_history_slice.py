@@ -17,7 +17,7 @@ from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, ReadStrategy
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
-from etl.jobs.comparison.undated_tasks import undated_pages
+from etl.jobs.comparison.undated_tasks import all_are_dated, undated_pages
 from etl.jobs.pipeline.capability_drift import check_filter
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
@@ -68,7 +68,7 @@ class Slice(DeletionCandidates):
         self._progress: WindowProgress | None = WindowProgress.begin("verify", strategy.field, strategy.history, begin)
         self._requests = run.fetch.requests
         self._end = begin
-        self.is_undated_read = False
+        self._has_no_lost_date = False
 
     def read(self, end: datetime, may_go_on: Callable[[], bool]) -> datetime:
         """Read up to ``end`` or as far as it may go; return the checkpoint."""
@@ -112,7 +112,7 @@ class Slice(DeletionCandidates):
     def check(self, gone: int) -> None:
         """Raise as a candidate's check does, and where candidates may have lost their dates."""
         super().check(gone)
-        if not self.is_undated_read and (self.may_be_undated or self.run.capabilities.current.sorts(self.field)):
+        if not self._has_no_lost_date:
             raise IncompleteError("they may have lost their dates, and the server did not show all tasks without one")
 
     def keep(self, page: Page) -> set[str]:
@@ -130,12 +130,19 @@ class Slice(DeletionCandidates):
             self._explain(before, self.run.store.read(stored_tasks.states_of, known))
         return self.clear_shown(page)
 
-    def read_undated(self) -> None:
-        """Verify the tasks without the date that the server filters on, where its order shows them."""
+    def read_undated(self, *, is_all_read: bool) -> None:
+        """Verify the tasks without the date that the server filters on, where its order shows them.
+
+        Else no candidate may be without one: ``is_all_read`` if the slice is all of history, of which totals tell.
+        """
+        if not self.run.capabilities.current.sorts(self.field):
+            is_proven = bool(self.gone) and not self.may_be_undated
+            self._has_no_lost_date = is_proven and (is_all_read or all_are_dated(self.run))
+            return
         with suppress(SkipRefusedError):  # the first and full syncs tell that
             for page in undated_pages(self.run, Query(), self.field):
                 self.keep(page)
-            self.is_undated_read = self.run.capabilities.current.sorts(self.field)
+            self._has_no_lost_date = True
 
     def fail(self, error: EtlError) -> None:
         """Close the window that could not be read."""

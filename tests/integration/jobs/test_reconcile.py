@@ -98,15 +98,20 @@ def test_a_lost_date_marks_nothing_while_others_are_deleted(sqlite_mirror, deep,
     assert lost["_id"] not in mirrored.marked()
 
 
+@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
 @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
-def test_a_part_of_history_marks_no_task_that_lost_its_date(sqlite_mirror, field):
+def test_a_part_of_history_marks_no_task_that_lost_its_date(sqlite_mirror, field, sort):
     """In the total it makes up for a deleted task of the part that is not read."""
-    mirrored = sqlite_mirror(null_dates="unmatched", window_field=field)
+    mirrored = sqlite_mirror(null_dates="unmatched", window_field=field, sort=sort)
     mirrored.sync()
     tasks = sorted(mirrored.server.tasks(), key=lambda task: task[field])
+    middle = datetime.fromisoformat(tasks[300][field])
     mirrored.server.put([{**tasks[100], field: None}])
     mirrored.server.remove([tasks[50]["_id"], tasks[600]["_id"]])
-    mirrored.work("verify", lambda run: verify(run, until=datetime.fromisoformat(tasks[300][field])))
+    mirrored.work("verify", lambda run: verify(run, until=middle))
+    assert mirrored.marked() == ({tasks[50]["_id"]} if sort == "obeyed" else set())
+    mirrored.server.put([tasks[100]])
+    mirrored.work("verify", lambda run: verify(run, until=middle))
     assert mirrored.marked() == {tasks[50]["_id"]}
 
 
