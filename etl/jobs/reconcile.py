@@ -27,7 +27,7 @@ from etl.jobs.comparison.deletion_candidates import (
     of_source,
 )
 from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison
-from etl.jobs.comparison.undated_tasks import undated_pages
+from etl.jobs.comparison.undated_tasks import all_are_dated, undated_pages
 from etl.jobs.pipeline.completeness_check import note_reconciled, take_account
 from etl.jobs.run.lifecycle import make_indexes
 from etl.jobs.run.run_context import RunContext
@@ -95,8 +95,9 @@ def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandid
 def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: bool) -> int:
     total = run.fetch(replace(of_source(run), limit=1)).total
     reads_all = deep or (total is not None and not _are_counts_exact(run, candidates))
+    is_looked_for = False
     if reads_all:
-        _read_everything(run, candidates)
+        is_looked_for = _read_everything(run, candidates)
         restart_verification(run)
     elif total is None:
         raise IncompleteError("the server does not count its tasks: finding deletions takes kore-etl reconcile --deep")
@@ -108,8 +109,8 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
             comparison = CountComparison(run, candidates)
             comparison.find(total)
             candidates.hidden = max(candidates.hidden, comparison.hidden)
-    if candidates.gone:
-        _clear_undated(run, candidates, is_all_read=reads_all and candidates.start is None)
+    if candidates.gone and not is_looked_for:
+        _clear_undated(run, candidates)
     if candidates.gone:
         confirm_deletions(run, candidates)
     marked = run.store.write(mark_deleted_tasks.mark, candidates.gone, run_id=run.id, now=run.clock())
@@ -127,13 +128,18 @@ def _are_counts_exact(run: RunContext, candidates: DeletionCandidates) -> bool:
     return run.capabilities.current.counts_inactive is not False and not candidates.hidden
 
 
-def _read_everything(run: RunContext, candidates: DeletionCandidates) -> None:
-    """Make candidates of all tasks that a reading of the whole history does not find."""
+def _read_everything(run: RunContext, candidates: DeletionCandidates) -> bool:
+    """Make candidates of all tasks that a reading of the whole history does not find.
+
+    Tell whether those without a date were looked for as well.
+    """
     for window in _windows(run, candidates):
         _read_window(run, candidates, window)
     undated = candidates.unplaced | run.store.read(stored_tasks.versions_without, candidates.field)
-    if undated and candidates.start is None:
-        _look_for(run, candidates, undated)
+    is_looked_for = bool(undated) and candidates.start is None
+    if is_looked_for:
+        _look_for(run, candidates, undated, insists=False)
+    return is_looked_for
 
 
 def _windows(run: RunContext, candidates: DeletionCandidates) -> Iterator[Window]:
@@ -173,16 +179,17 @@ def _read_window(run: RunContext, candidates: DeletionCandidates, window: Window
         start, problem, unproven, ids = end, "", "", here  # the next piece begins with this one's last row
 
 
-def _clear_undated(run: RunContext, candidates: DeletionCandidates, *, is_all_read: bool) -> None:
+def _clear_undated(run: RunContext, candidates: DeletionCandidates) -> None:
     """Clear the candidates that lost their dates: in the total they make up for tasks that are deleted unseen.
 
-    Where the server does not sort, a candidate is taken to have its date, unless other tasks have none.
+    Where the server neither sorts nor takes any range, they are looked for only if others are known without a date.
     """
     if not run.capabilities.current.sorts(candidates.field):
-        if is_all_read or not candidates.may_be_undated:
-            return
-        undated = run.store.read(stored_tasks.versions_without, candidates.field) if candidates.start is None else {}
-        _look_for(run, candidates, undated)
+        is_likely = run.capabilities.current.any_range is True and not all_are_dated(run)
+        if candidates.may_be_undated or is_likely:
+            is_whole = candidates.start is None
+            undated = run.store.read(stored_tasks.versions_without, candidates.field) if is_whole else {}
+            _look_for(run, candidates, undated, insists=True)
         return
     try:
         for page in undated_pages(run, Query(), candidates.field):
@@ -191,10 +198,15 @@ def _clear_undated(run: RunContext, candidates: DeletionCandidates, *, is_all_re
         raise IncompleteError(f"tasks may have lost their dates, so none is marked as deleted: {error}") from error
 
 
-def _look_for(run: RunContext, candidates: DeletionCandidates, undated: stored_tasks.Versions) -> None:
+def _look_for(
+    run: RunContext, candidates: DeletionCandidates, undated: stored_tasks.Versions, *, insists: bool
+) -> None:
     """Read without dates, to judge the tasks that are in no window because they have none.
 
     Where ``start`` is set, nothing of it is stored, because most tasks are from before it.
+
+    Raises:
+        IncompleteError: not all was shown, and it ``insists``.
     """
     left, is_whole = dict(undated), candidates.start is None
     capabilities = run.capabilities.current
@@ -203,7 +215,7 @@ def _look_for(run: RunContext, candidates: DeletionCandidates, undated: stored_t
             left.pop(key, None)
         if not page.verified or (page.is_withheld and not candidates.hidden):
             reason = page.reason or "rows are counted and not shown"
-            if not is_whole:
+            if insists:
                 raise IncompleteError(f"tasks may have lost their dates, so none is marked as deleted: {reason}")
             candidates.mark_unverified(BEGINNING_OF_TIME, END_OF_TIME, reason)
             return

@@ -85,10 +85,11 @@ def test_a_task_that_lost_its_date_is_not_marked(mirror, options, command):
 
 
 @pytest.mark.parametrize("after", [1, 2, 16])
+@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
 @pytest.mark.parametrize("deep", [False, True])
-def test_a_lost_date_marks_nothing_while_others_are_deleted(sqlite_mirror, deep, after):
+def test_a_lost_date_marks_nothing_while_others_are_deleted(sqlite_mirror, deep, sort, after):
     """In the total the task makes up for one that is deleted once its time was read."""
-    mirrored = sqlite_mirror(null_dates="unmatched", cap=20, **UPDATED)
+    mirrored = sqlite_mirror(null_dates="unmatched", cap=20, sort=sort, **UPDATED)
     mirrored.sync()
     lost = mirrored.server.tasks()[500]
     mirrored.server.change(delete=1)
