@@ -119,7 +119,7 @@ VIEWS = (
         "one row for each day: tasks created, resolved and reopened, and tasks open at its end",
         _OF_SOURCE
         | {
-            "day": f"{_DAY}; every day from the first task to today",
+            "day": f"{_DAY}; every day from the first task to today; earlier ones than 1970-01-01 count on it",
             "created": "",
             "resolved": "a task first seen as resolved counts on the day of its last update before that",
             "reopened": "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -387,6 +387,14 @@ def test_a_date_in_the_future_counts_today(history: Database) -> None:
     add_task(history, "t-0", "Open", noon(3))
     add_task(history, "t-1", "Open", noon(-3))
     assert flow(history) == {3: (1, 0, 0, 0, 1), 0: (1, 0, 0, 0, 2)}
+
+
+def test_a_date_before_1970_counts_on_its_first_day(history: Database) -> None:
+    """Programs write their earliest date, such as that of the year 1, where they have none."""
+    add_task(history, "t-0", "Open", datetime(1, 1, 1, tzinfo=UTC))
+    add_task(history, "t-1", "Open", noon(3))
+    first = (TODAY.date() - date(1970, 1, 1)).days
+    assert flow(history) == {first: (1, 0, 0, 0, 1), 3: (1, 0, 0, 0, 2), 0: (0, 0, 0, 0, 2)}
 
 
 def test_each_stream_has_its_own_days(history: Database) -> None:

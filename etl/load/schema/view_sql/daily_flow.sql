@@ -2,7 +2,11 @@ with recursive totals as (
     select
         stream_id,
         source_id,
-        case when day > {today:daily_counts} then {today:daily_counts} else day end as day,
+        case
+            when day > {today:daily_counts} then {today:daily_counts}
+            when day < '1970-01-01' then '1970-01-01'
+            else day
+        end as day,
         sum(created) as created, sum(resolved) as resolved, sum(reopened) as reopened, sum(deleted) as deleted
     from daily_counts
     where created <> 0 or resolved <> 0 or reopened <> 0 or deleted <> 0
