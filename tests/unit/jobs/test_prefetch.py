@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from threading import Event
 
+import pytest
+
 from etl.extract.http.response_page import Page
 from etl.jobs.pipeline.prefetch import prefetch, switching_threads_often
 from etl.load.upsert.batch_and_counts import Batch
@@ -48,6 +50,12 @@ def test_a_slow_page_holds_up_no_earlier_page() -> None:
 
 def test_threads_switch_often_only_meanwhile() -> None:
     usual = sys.getswitchinterval()
-    with switching_threads_often():
-        assert sys.getswitchinterval() < usual / 10
+
+    def fail_meanwhile() -> None:
+        with switching_threads_often():
+            assert sys.getswitchinterval() < usual / 10
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_meanwhile()
     assert sys.getswitchinterval() == usual
