@@ -185,8 +185,8 @@ def _clear_undated(run: RunContext, candidates: DeletionCandidates) -> None:
     Where the server neither sorts nor takes any range, they are looked for only if others are known without a date.
     """
     if not run.capabilities.current.sorts(candidates.field):
-        is_likely = run.capabilities.current.any_range is True and not all_are_dated(run)
-        if candidates.may_be_undated or is_likely:
+        takes_any_range = run.capabilities.current.any_range is True
+        if candidates.may_be_undated or (takes_any_range and not all_are_dated(run)):
             is_whole = candidates.start is None
             undated = run.store.read(stored_tasks.versions_without, candidates.field) if is_whole else {}
             _look_for(run, candidates, undated, insists=True)

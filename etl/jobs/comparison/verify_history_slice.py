@@ -133,11 +133,11 @@ class Slice(DeletionCandidates):
     def read_undated(self, *, is_all_read: bool) -> None:
         """Verify the tasks without the date that the server filters on, where its order shows them.
 
-        Else no candidate may be without one: ``is_all_read`` if the slice is all of history, of which totals tell.
+        Where there is no order, totals must prove that all have it. Once all of history ``is_all_read``, the total that
+        confirms deletions does.
         """
         if not self.run.capabilities.current.sorts(self.field):
-            is_proven = bool(self.gone) and not self.may_be_undated
-            self._has_no_lost_date = is_proven and (is_all_read or all_are_dated(self.run))
+            self._has_no_lost_date = not self.may_be_undated and (is_all_read or all_are_dated(self.run))
             return
         with suppress(SkipRefusedError):  # the first and full syncs tell that
             for page in undated_pages(self.run, Query(), self.field):

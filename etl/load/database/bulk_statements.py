@@ -49,11 +49,10 @@ def write_rows(connection: Connection, statement: Any, rows: Sequence[Row]) -> N
     """Run a statement of ``insert_rows`` for rows; it is kept as text, so it is to be the same object each time."""
     kind: Any = type(connection.dialect)
     sql, names = _compiled(statement, kind)
-    plain: list[Any] = [{name: _plain(value) for name, value in row.items()} for row in rows]
     if names:
-        connection.exec_driver_sql(sql, [*map(itemgetter(*names), plain)])
+        connection.exec_driver_sql(sql, [tuple([_plain(row[name]) for name in names]) for row in rows])
     else:
-        connection.exec_driver_sql(sql, {name: [row[name] for row in plain] for name in plain[0]})
+        connection.exec_driver_sql(sql, {name: [_plain(row[name]) for row in rows] for name in rows[0]})
 
 
 def _plain(value: Any) -> Any:

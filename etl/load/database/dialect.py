@@ -47,7 +47,7 @@ def insert_by(dialect: str, table: Table) -> Any:
 def insert_rows(dialect: str, table: Table, names: Sequence[str]) -> Any:
     """Return the insert of rows that ``write_rows`` gives: on SQLite one after the other, on PostgreSQL all at once.
 
-    PostgreSQL gets a list of texts for each column: it plans a statement anew for each row.
+    PostgreSQL gets a list of texts for each column. It would plan a statement again for each row.
     """
     insert = insert_by(dialect, table)
     if dialect != "postgresql":
