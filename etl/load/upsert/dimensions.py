@@ -11,9 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
-    Column,
     Connection,
-    MetaData,
     Table,
     Text,
     and_,
@@ -23,13 +21,12 @@ from sqlalchemy import (
     func,
     or_,
     select,
-    true,
     update,
 )
 
 from etl.api_record import Row
 from etl.load.database.bulk_statements import fill, stored_ids, write_rows
-from etl.load.database.dialect import create_temporary, insert_by, insert_rows
+from etl.load.database.dialect import insert_rows
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
 from etl.load.upsert import daily_counts, refresh_derived
 from etl.load.upsert.batch_and_counts import Batch, Details
@@ -38,9 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
-_incoming_cases = Table(
-    "incoming_cases", MetaData(), *(Column(own.name, own.type) for own in cases.columns), prefixes=["TEMPORARY"]
-)
 _IDS_AT_ONCE = 500
 _MANY = 20  # rows: fewer are not worth a question
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -68,15 +62,8 @@ def store_people_and_queues(connection: Connection, details: Iterable[Details]) 
 def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Keep the version that the newest task showed; of two at one instant the one that was read last."""
     latest = _insert_new(connection, table, _latest_versions(rows))
-    if not latest:
-        return
-    dialect, names = connection.dialect.name, tuple(latest[0])
-    if table is cases:  # there are about as many as tasks
-        create_temporary(connection, _incoming_cases)
-        fill(connection, _incoming_cases, latest)
-        connection.execute(_merge_of_cases(dialect, names))
-    else:
-        write_rows(connection, _upsert_of(dialect, table, names), latest)
+    if latest:
+        write_rows(connection, _upsert_of(connection.dialect.name, table, tuple(latest[0])), latest)
 
 
 def _insert_new(connection: Connection, table: Table, rows: list[Row]) -> list[Row]:
@@ -122,13 +109,6 @@ def put_back(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
 def _upsert_of(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
     statement = insert_rows(dialect, table, names)
     return _keeping_the_newest(statement, table, names)
-
-
-@cache
-def _merge_of_cases(dialect: str, names: tuple[str, ...]) -> Any:
-    own = _incoming_cases.c
-    rows = select(*(own[name] for name in names)).where(true()).order_by(own["_id"])
-    return _keeping_the_newest(insert_by(dialect, cases).from_select(names, rows), cases, names)
 
 
 def _keeping_the_newest(statement: Any, table: Table, names: tuple[str, ...]) -> Any:
