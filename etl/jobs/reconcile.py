@@ -27,6 +27,7 @@ from etl.jobs.comparison.deletion_candidates import (
     of_source,
 )
 from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison
+from etl.jobs.comparison.look_up_by_creation import look_up_by_creation
 from etl.jobs.comparison.undated_tasks import all_are_dated, undated_pages
 from etl.jobs.pipeline.completeness_check import note_reconciled, take_account
 from etl.jobs.run.lifecycle import make_indexes
@@ -95,7 +96,7 @@ def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandid
 def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: bool) -> int:
     total = run.fetch(replace(of_source(run), limit=1)).total
     reads_all = deep or (total is not None and not _are_counts_exact(run, candidates))
-    is_looked_for = False
+    is_looked_for = False  # those that no range holds any more
     if reads_all:
         is_looked_for = _read_everything(run, candidates)
         restart_verification(run)
@@ -106,9 +107,7 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
         if total == candidates.live + candidates.quarantined:
             candidates.compared = candidates.live
         else:
-            comparison = CountComparison(run, candidates)
-            comparison.find(total)
-            candidates.hidden = max(candidates.hidden, comparison.hidden)
+            is_looked_for = _compare(run, candidates, total)
     if candidates.gone and not is_looked_for:
         _clear_undated(run, candidates)
     if candidates.gone:
@@ -121,6 +120,19 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
         run.counters.unverified += 1
         log.warning("reconcile.left", tasks=left, hint="kore-etl reconcile --deep")
     return marked
+
+
+def _compare(run: RunContext, candidates: DeletionCandidates, total: int) -> bool:
+    """Compare counts, again once a candidate was found elsewhere; tell whether each was looked for everywhere."""
+    while True:
+        comparison = CountComparison(run, candidates)
+        comparison.find(total)
+        candidates.hidden = max(candidates.hidden, comparison.hidden)
+        found = set(candidates.gone)
+        is_looked_for = look_up_by_creation(candidates)
+        if candidates.gone.keys() == found:
+            return is_looked_for
+        candidates.compared = 0
 
 
 def _are_counts_exact(run: RunContext, candidates: DeletionCandidates) -> bool:

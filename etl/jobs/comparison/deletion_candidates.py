@@ -68,10 +68,10 @@ class DeletionCandidates:
         """Whether a candidate may have lost its date: a total from ``start`` on does not count it any more."""
         return self.start is not None or self.undated > 0
 
-    def keep(self, page: Page) -> set[str]:
+    def keep(self, page: Page, *, takes_back: bool = False) -> set[str]:
         """Store a page, clear its tasks, and return their ids."""
         batch = self.run.transformer.transform(page)
-        self.added += self.run.writer.store(batch, takes_back=self._takes_back).counts.inserted
+        self.added += self.run.writer.store(batch, takes_back=takes_back or self._takes_back).counts.inserted
         return self.clear_shown(page)
 
     def clear_shown(self, page: Page) -> set[str]:

@@ -17,6 +17,7 @@ from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, ReadStrategy
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
+from etl.jobs.comparison.look_up_by_creation import look_up_by_creation
 from etl.jobs.comparison.undated_tasks import all_are_dated, undated_pages
 from etl.jobs.pipeline.capability_drift import check_filter
 from etl.jobs.pipeline.window_progress import WindowProgress
@@ -115,7 +116,7 @@ class Slice(DeletionCandidates):
         if not self._has_no_lost_date:
             raise IncompleteError("they may have lost their dates, and the server did not show all tasks without one")
 
-    def keep(self, page: Page) -> set[str]:
+    def keep(self, page: Page, *, takes_back: bool = True) -> set[str]:
         """Store a page, explain its differences, and return the ids of its tasks."""
         known = {key for key in page.ids if key}
         before = self.run.store.read(stored_tasks.states_of, known)
@@ -123,7 +124,7 @@ class Slice(DeletionCandidates):
         after = None
         if self._progress is not None:
             after = self._progress.extended(batch, end=self._end, requests=self.run.fetch.requests - self._requests)
-        stored = self.run.writer.store(batch, after, takes_back=True)
+        stored = self.run.writer.store(batch, after, takes_back=takes_back)
         if self._progress is not None:
             self._progress = stored.window or after
         if stored.counts.inserted or stored.counts.updated:
@@ -136,8 +137,10 @@ class Slice(DeletionCandidates):
         Where there is no order, totals must prove that all have it. Once all of history ``is_all_read``, the total that
         confirms deletions does.
         """
+        is_proven = bool(self.gone) and not is_all_read and look_up_by_creation(self)
         if not self.run.capabilities.current.sorts(self.field):
-            self._has_no_lost_date = not self.may_be_undated and (is_all_read or all_are_dated(self.run))
+            no_totals_differ = not self.may_be_undated and (is_all_read or all_are_dated(self.run))
+            self._has_no_lost_date = is_proven or no_totals_differ
             return
         with suppress(SkipRefusedError):  # the first and full syncs tell that
             for page in undated_pages(self.run, Query(), self.field):
