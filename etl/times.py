@@ -13,11 +13,11 @@ from decimal import Decimal
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_FIRST = datetime.min.replace(tzinfo=UTC)
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 _LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
-_LAST = datetime.max.replace(tzinfo=UTC)
-_LEAST_MILLISECONDS = (_FIRST - _EPOCH) // _MILLISECOND
-_MOST_MILLISECONDS = (_LAST - _EPOCH) // _MILLISECOND
+_LEAST_MILLISECONDS = (EARLIEST - _EPOCH) // _MILLISECOND
+_MOST_MILLISECONDS = (LATEST - _EPOCH) // _MILLISECOND
 # A smaller number counts seconds, a larger one milliseconds: in milliseconds this is March 1973, in seconds the
 # year 5138.
 _SECONDS_BELOW = 10**11
@@ -62,6 +62,14 @@ def parse_time(value: object) -> datetime | None:
     if isinstance(value, date):
         return _from_date(value)
     raise ValueError(f"a {type(value).__name__} is not a date")
+
+
+def shifted(moment: datetime, by: timedelta) -> datetime:
+    """Return the time that is so much later, or the earliest or latest one if there is none."""
+    try:
+        return min(moment + by, LATEST)
+    except OverflowError:
+        return EARLIEST if by < timedelta() else LATEST
 
 
 def interval(start: datetime, end: datetime | None) -> str:
@@ -230,7 +238,7 @@ def utc_offsets(name: str) -> list[tuple[datetime, int]]:
 
     zone, week, minute = ZoneInfo(name), timedelta(days=7), timedelta(minutes=1)
     moment = datetime(1990, 1, 1, tzinfo=UTC)
-    found = [(_FIRST, 0), (_FIRST + timedelta(days=1), _seconds_east(moment, zone))]
+    found = [(EARLIEST, 0), (EARLIEST + timedelta(days=1), _seconds_east(moment, zone))]
     while moment.year < 2061:
         before, moment = moment, moment + week
         if _seconds_east(moment, zone) != found[-1][1]:

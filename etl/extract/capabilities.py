@@ -9,6 +9,7 @@ from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
 from etl.errors import ApiError
+from etl.times import LATEST, shifted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ SECOND = timedelta(seconds=1)
 GRANULARITIES = (MILLISECOND, SECOND, timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
 DEFAULT_PAGE_ROWS = 50
 _USUAL_RANGE = timedelta(days=7)  # if the server limits ranges and the longest one is unknown
-END_OF_TIME = datetime.fromisoformat("9999-12-31T23:59:59.999+00:00")
+END_OF_TIME = LATEST
 
 Question = Literal[
     "window_field",
@@ -84,21 +85,21 @@ class ServerCapabilities(Struct, frozen=True):
 
     def first_date(self, start: datetime) -> datetime:
         """Return the startDate that selects every row from ``start`` on."""
-        return start if self.ends_inclusive else start - self.smallest()
+        return start if self.ends_inclusive else shifted(start, -self.smallest())
 
     def last_date(self, end: datetime) -> datetime:
         """Return the endDate that selects every row before ``end``, and perhaps more."""
         if END_OF_TIME - end <= self.smallest():
             return END_OF_TIME
         exact = self.ends_inclusive and self.smallest() == MILLISECOND
-        return end - MILLISECOND if exact else end - MILLISECOND + self.smallest()
+        return shifted(end, -MILLISECOND if exact else self.smallest() - MILLISECOND)
 
     def latest_end(self, start: datetime) -> datetime:
         """Return the end of the longest window from ``start`` on that one request may ask for."""
         longest = self.longest_range or (_USUAL_RANGE if self.any_range is False else None)
         if longest is None:
             return END_OF_TIME
-        return start + max(self.smallest(), longest - 2 * self.smallest())  # a query may add a step at each end
+        return shifted(start, max(self.smallest(), longest - 2 * self.smallest()))  # a query may add a step at each end
 
     @staticmethod
     def questions() -> list[Question]:

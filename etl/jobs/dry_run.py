@@ -19,7 +19,7 @@ from etl.jobs.run.lifecycle import SourceSpec
 from etl.load.database.engine import reading
 from etl.load.ledger.sources import identity, identity_of
 from etl.load.queries import status, stored_tasks
-from etl.times import format_time
+from etl.times import format_time, shifted
 from etl.transform import Stream, TaskRows, dropper, transform
 
 _PROBE = "after a probe of at most 12 requests, "
@@ -74,11 +74,11 @@ def _planned(spec: SourceSpec, capabilities: ServerCapabilities, source: Row | N
         since = format_time(start) if start else "its beginning"
         reads = f"{probe}all of history by {strategy.field} from {since} on, {limit} tasks a request"
         return DryRun(spec.name, reads, first.body(), f"one for each {limit} tasks")
-    since = format_time(watermark - spec.options.lookback)
+    since = format_time(shifted(watermark, -spec.options.lookback))
     quiet = "1 or 2 if nothing changed, else one more for each page of changes"
     if strategy.changes == "newest_first":
         return DryRun(spec.name, f"{probe}what changed, newest first, down to {since}", newest.body(), quiet)
-    first = _window(strategy.field, watermark - spec.options.lookback, capabilities)
+    first = _window(strategy.field, shifted(watermark, -spec.options.lookback), capabilities)
     if strategy.changes == "windows":
         return DryRun(spec.name, f"{probe}windows of {strategy.field} from {since} on", first.body(), quiet)
     reads = f"{probe}windows of {strategy.field} from {since} on, unresolved tasks, and a slice of older history"

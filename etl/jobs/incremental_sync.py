@@ -37,7 +37,7 @@ from etl.load.queries import stored_tasks
 from etl.load.queries.stored_tasks import find_canary
 from etl.load.upsert.batch_and_counts import Batch, Counts
 from etl.logs import bound
-from etl.times import interval
+from etl.times import interval, shifted
 
 _HOUR = timedelta(hours=1)
 _WAIT = 0.2  # seconds that changes wait for the next page, to be stored with it
@@ -53,7 +53,7 @@ def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -
         SkipRefusedError: the server refuses to show all changes in their order, and no dates show them.
     """
     rounding = run.store.read(stored_tasks.rounding)  # what the server rounds dates to
-    since = (watermark - run.options.lookback - rounding).replace(microsecond=0)
+    since = shifted(watermark, -run.options.lookback - rounding).replace(microsecond=0)
     if run.capabilities.current.sorts("updatedAt"):
         try:
             _load_sorted(run, strategy, since, watermark, may_be_quiet=not rounding)
@@ -80,8 +80,8 @@ def load_newest_first(run: RunContext, start: datetime, shown: ShownVersions | N
     Raises:
         SkipRefusedError: the server refuses to show all changes since ``start``.
     """
-    before, since, oldest = run.fetch.requests, start - run.options.lookback, END_OF_TIME
-    must_reach = start - run.store.read(stored_tasks.rounding)
+    before, since, oldest = run.fetch.requests, shifted(start, -run.options.lookback), END_OF_TIME
+    must_reach = shifted(start, -run.store.read(stored_tasks.rounding))
     with bound(window=interval(since, None)):
         progress = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since)
         pages = _newest_first(run, since)
@@ -135,7 +135,7 @@ def _load_sorted(
     start, before = since, run.fetch.requests
     last, complete_to = run.store.read(watermarks.around)
     if last is None or abs(run.clock() - last) > _HOUR:
-        start, may_be_quiet = min(since, (last or since) - run.options.lookback), False
+        start, may_be_quiet = min(since, shifted(last or since, -run.options.lookback)), False
     first, pages = _first_page(run, start)
     may_count = may_be_quiet and first.total is not None and run.options.start is None
     known = _count_known(run, first, complete_to)

@@ -40,6 +40,8 @@ from etl.logs import get_logger
 
 log = get_logger()
 
+_MOST_COMPARISONS = 5
+
 
 class Reconciled(Struct, frozen=True):
     """What a reconciliation did: tasks compared with the server's, and requests spent beyond those of the sync."""
@@ -96,7 +98,7 @@ def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandid
 def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: bool) -> int:
     total = run.fetch(replace(of_source(run), limit=1)).total
     reads_all = deep or (total is not None and not _are_counts_exact(run, candidates))
-    is_looked_for = False  # those that no range holds any more
+    is_looked_for = False
     if reads_all:
         is_looked_for = _read_everything(run, candidates)
         restart_verification(run)
@@ -107,7 +109,7 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
         if total == candidates.live + candidates.quarantined:
             candidates.compared = candidates.live
         else:
-            is_looked_for = _compare(run, candidates, total)
+            _compare(run, candidates, total)
     if candidates.gone and not is_looked_for:
         _clear_undated(run, candidates)
     if candidates.gone:
@@ -122,17 +124,27 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
     return marked
 
 
-def _compare(run: RunContext, candidates: DeletionCandidates, total: int) -> bool:
-    """Compare counts, again once a candidate was found elsewhere; tell whether each was looked for everywhere."""
-    while True:
+def _compare(run: RunContext, candidates: DeletionCandidates, total: int) -> None:
+    """Compare counts, again as long as candidates are found elsewhere.
+
+    A task that is found may still be stored by another date: its record is rejected now, or it moved only just now.
+
+    Raises:
+        IncompleteError: the server's totals contradict its rows, or there are more deletions than are believed.
+    """
+    elsewhere = set[str]()
+    for _ in range(_MOST_COMPARISONS):
+        candidates.compared = 0
         comparison = CountComparison(run, candidates)
         comparison.find(total)
         candidates.hidden = max(candidates.hidden, comparison.hidden)
-        found = set(candidates.gone)
-        is_looked_for = look_up_by_creation(candidates)
-        if candidates.gone.keys() == found:
-            return is_looked_for
-        candidates.compared = 0
+        missing = set(candidates.gone)
+        look_up_by_creation(candidates)
+        found = missing - candidates.gone.keys()
+        if found <= elsewhere:
+            return
+        elsewhere |= found
+    raise IncompleteError("too many dates go back while they are compared, so no task is marked as deleted")
 
 
 def _are_counts_exact(run: RunContext, candidates: DeletionCandidates) -> bool:

@@ -18,6 +18,7 @@ from etl.jobs.run.run_context import RunContext
 from etl.jobs.verify import restart_verification, verify_due
 from etl.load.ledger import claims, rejected_records, windows
 from etl.logs import get_logger
+from etl.times import shifted
 
 log = get_logger()
 
@@ -94,6 +95,6 @@ def _load_what_changed(
     """Read and store what changed since the start of this run, up to the latest change that an answer showed."""
     newest = run.server_clock.newest_past([run.fetch.client.newest_update])
     if newest > start:
-        end = newest + MILLISECOND
+        end = shifted(newest, MILLISECOND)
         read_windows(run, TimeRange("sync", strategy.field, strategy.history, start, end, shown=shown))
     return newest

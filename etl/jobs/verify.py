@@ -17,6 +17,7 @@ from etl.extract.capabilities import CapabilityDriftError
 from etl.extract.http.query import Field
 from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.comparison.deletion_candidates import IncompleteError, confirm_deletions
+from etl.jobs.comparison.look_up_by_creation import look_up_by_creation
 from etl.jobs.comparison.verify_history_slice import Difference, Slice, Verified
 from etl.jobs.pipeline.completeness_check import note_again
 from etl.jobs.pipeline.revert_names_after_server_restore import revert_to_stored
@@ -68,10 +69,10 @@ def verify_due(run: RunContext) -> None:
     within, source = run.options.verify_within, run.source
     if not within or not run.count_stored():
         return
-    if source.verified_until is None:
+    now, before = run.clock(), run.fetch.requests
+    if source.verified_until is None or source.verified_until > now:  # a clock was ahead
         restart_verification(run)
         return
-    now, before = run.clock(), run.fetch.requests
     limit = run.capabilities.current.limit()
     pace = within / (run.count_stored() + (_count_slices(run) + 1) * limit)  # a little faster than once around
     paced = max(source.verified_until, now - within)
@@ -189,6 +190,7 @@ def _mark(run: RunContext, slice_: Slice, found: Verified) -> int:
     """Mark the tasks that are deleted for certain; the others wait for the next round or for ``reconcile``."""
     try:
         slice_.check(len(slice_.gone))
+        look_up_by_creation(slice_)
         confirm_deletions(run, slice_)
     except IncompleteError as error:
         log.warning("verify.not_marked", tasks=len(slice_.gone), reason=str(error))

@@ -25,6 +25,7 @@ from etl.extract.paging.page_checks import (
     moments,
     window_query,
 )
+from etl.times import shifted
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _MOST_SECOND_LOOKS = 3
@@ -116,7 +117,7 @@ class _Expectation:
             if moment is None or other_moment is None or abs(moment - other_moment) <= 2 * SECOND:
                 continue
             query = window_query(self._window, capabilities)
-            around = fetch(replace(query, start=other_moment - SECOND, end=other_moment + SECOND))
+            around = fetch(replace(query, start=shifted(other_moment, -SECOND), end=shifted(other_moment, SECOND)))
             if key in around.ids:
                 evidence = f"{key}, {field} {moment}, came for its {other} {other_moment}"
                 raise CapabilityDriftError("window_field", answer=other, evidence=evidence)

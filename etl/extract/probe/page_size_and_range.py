@@ -10,6 +10,7 @@ from etl.extract.capabilities import DEFAULT_PAGE_ROWS, END_OF_TIME, SECOND
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_page import Page, moment_of, record_id
 from etl.extract.probe.probe_session import EARLY, ProbeSession, largest_accepted
+from etl.times import shifted
 
 _MANY = 1000
 _LIMITS = (10, 50, 100, 200, 500)
@@ -122,7 +123,7 @@ def _of_all_time(session: ProbeSession, query: Query) -> Page | None:
 
 def _longest_range(session: ProbeSession) -> timedelta | None:
     field = session.known.window_field
-    end = _latest(session, field) + SECOND
+    end = shifted(_latest(session, field), SECOND)
 
     def is_accepted(days: int) -> bool:
         query = Query(limit=1, start=end - timedelta(days=days), end=end)

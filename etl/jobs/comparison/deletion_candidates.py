@@ -22,6 +22,7 @@ from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records, runs
 from etl.load.queries import stored_tasks
 from etl.logs import get_logger
+from etl.times import shifted
 
 log = get_logger()
 
@@ -97,7 +98,8 @@ class DeletionCandidates:
         first, last = self.run.store.read(stored_tasks.reach, self.field)
         now = self.run.server_clock.earliest_start()
         whole = timedelta(seconds=1)
-        return self.start or (first or now).replace(microsecond=0), (last or now).replace(microsecond=0) + whole
+        end = shifted((last or now).replace(microsecond=0), whole)
+        return self.start or (first or now).replace(microsecond=0), end
 
     def judge(self, start: datetime, end: datetime, present: Collection[str]) -> set[str]:
         """Make candidates of the tasks in ``[start, end)`` that a whole reading of it did not find; return them.
@@ -213,7 +215,7 @@ def confirm_deletions(run: RunContext, candidates: DeletionCandidates) -> None:
 def _read_latest(run: RunContext, candidates: DeletionCandidates) -> None:
     """Read what changed since before the sync, on to the very end: a task may have moved there since it was missed."""
     start, watermark = run.server_clock.earliest_start(), run.store.watermark()
-    since = (min(start, watermark or start) - run.options.lookback).replace(microsecond=0)
+    since = shifted(min(start, watermark or start), -run.options.lookback).replace(microsecond=0)
     for page in read_recent(run, since):
         candidates.keep(page)
         if not page.verified:

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from etl.errors import SkipRefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
-from etl.extract.http.query import Direction, Query
+from etl.extract.http.query import Direction, Field, Query
 from etl.extract.http.response_page import Page, moment_of
 from etl.extract.paging.end_of_rows import End, find_end, rows_asked
 from etl.extract.paging.offset import read_by_offset
@@ -31,6 +31,7 @@ from etl.extract.paging.page_checks import Window, check_dates, check_order, win
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
+from etl.times import shifted
 
 BEGINNING_OF_TIME = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -59,6 +60,12 @@ def plan(here: int, there: int, page: int, *, reach: int, is_sorted: bool) -> tu
         count = min(here - 1, (2 * part + 1) * page - 2)
     skip = part * page - 1
     return (count, skip) if skip + page <= reach else (max(page, here // 2), 0)
+
+
+def beginning(run: RunContext, field: Field) -> datetime:
+    """Return a time before which there are no tasks: 1970, or the oldest task that is stored."""
+    first, _ = run.store.read(stored_tasks.reach, field)
+    return min(BEGINNING_OF_TIME, first or BEGINNING_OF_TIME)
 
 
 class _Range(Struct, frozen=True):
@@ -112,7 +119,7 @@ class CountComparison:
     def _ends(self) -> tuple[datetime, datetime]:
         """Return all of time, or as much as there are tasks in where long ranges are refused."""
         if self._run.capabilities.current.any_range is True:
-            return self._candidates.start or BEGINNING_OF_TIME, END_OF_TIME
+            return self._candidates.start or beginning(self._run, self._field), END_OF_TIME
         return self._candidates.reach()
 
     def _most_requests(self, total: int, start: datetime, end: datetime) -> int:
@@ -251,7 +258,7 @@ class CountComparison:
         return moment - (moment - BEGINNING_OF_TIME) % self._run.capabilities.current.smallest()
 
     def _next_instant(self, moment: datetime) -> datetime:
-        return self._floor(moment) + self._run.capabilities.current.smallest()
+        return shifted(self._floor(moment), self._run.capabilities.current.smallest())
 
 
 def _checked_total(page: Page, skip: int, asked: int) -> int:

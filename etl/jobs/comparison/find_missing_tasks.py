@@ -23,7 +23,7 @@ from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError, of_source
-from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison, TooManyDifferencesError
+from etl.jobs.comparison.find_deleted_tasks import CountComparison, TooManyDifferencesError, beginning
 from etl.jobs.comparison.undated_tasks import DIRECTIONS, undated_pages
 from etl.jobs.pipeline.open_windows import read_recent
 from etl.jobs.run.run_context import RunContext
@@ -187,7 +187,7 @@ def _count_dated(run: RunContext, field: Field) -> int | None:
     capabilities = run.capabilities.current
     if capabilities.any_range is not True:
         return None
-    everything = window_query(Window(field, BEGINNING_OF_TIME, END_OF_TIME), capabilities)
+    everything = window_query(Window(field, beginning(run, field), END_OF_TIME), capabilities)
     return run.fetch(replace(everything, limit=1)).total
 
 

@@ -17,7 +17,6 @@ from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, ReadStrategy
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
-from etl.jobs.comparison.look_up_by_creation import look_up_by_creation
 from etl.jobs.comparison.undated_tasks import all_are_dated, undated_pages
 from etl.jobs.pipeline.capability_drift import check_filter
 from etl.jobs.pipeline.window_progress import WindowProgress
@@ -137,10 +136,8 @@ class Slice(DeletionCandidates):
         Where there is no order, totals must prove that all have it. Once all of history ``is_all_read``, the total that
         confirms deletions does.
         """
-        is_proven = bool(self.gone) and not is_all_read and look_up_by_creation(self)
         if not self.run.capabilities.current.sorts(self.field):
-            no_totals_differ = not self.may_be_undated and (is_all_read or all_are_dated(self.run))
-            self._has_no_lost_date = is_proven or no_totals_differ
+            self._has_no_lost_date = not self.may_be_undated and (is_all_read or all_are_dated(self.run))
             return
         with suppress(SkipRefusedError):  # the first and full syncs tell that
             for page in undated_pages(self.run, Query(), self.field):

@@ -14,6 +14,7 @@ from etl.extract.http.response_page import Page, moment_of, record_id
 from etl.extract.paging.page_checks import moments
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries.stored_tasks import Canary
+from etl.times import shifted
 
 
 def check_filter(run: RunContext, canary: Canary, page: Page) -> None:
@@ -48,7 +49,7 @@ def check_newest(run: RunContext, canary: Canary, page: Page) -> None:
 
 
 def _created_then(run: RunContext, canary: Canary) -> Page:
-    start, end = canary.created - SECOND, canary.created + SECOND
+    start, end = shifted(canary.created, -SECOND), shifted(canary.created, SECOND)
     return run.fetch(Query(limit=run.capabilities.current.limit(), start=start, end=end))
 
 

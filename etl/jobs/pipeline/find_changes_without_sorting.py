@@ -13,6 +13,7 @@ from etl.jobs.run.ensure_capabilities import history_start
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
 from etl.logs import get_logger
+from etl.times import shifted
 
 log = get_logger()
 
@@ -42,4 +43,4 @@ def read_unresolved_tasks(run: RunContext, strategy: ReadStrategy) -> None:
     left = sorted({created for key, created in open_before.items() if key not in seen})
     step = run.capabilities.current.smallest()
     for created in left[:_MOST_LEFT]:
-        read_windows(run, TimeRange("left", strategy.field, Paging.SPLIT_WINDOWS, created, created + step))
+        read_windows(run, TimeRange("left", strategy.field, Paging.SPLIT_WINDOWS, created, shifted(created, step)))

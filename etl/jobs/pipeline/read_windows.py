@@ -21,7 +21,7 @@ from etl.jobs.pipeline.revert_names_after_server_restore import ShownVersions
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
 from etl.logs import bound
-from etl.times import interval
+from etl.times import interval, shifted
 
 _MOST_SLOW = 4  # windows in a row that came too late, before it is the server's fault
 
@@ -212,7 +212,7 @@ def _watermark(run: RunContext, time_range: TimeRange, checkpoint: datetime | No
     if not time_range.moves_watermark or checkpoint is None:
         return None
     # The next page may hold more rows of the checkpoint's own moment; all rows of the watermark's moment are stored.
-    return min(checkpoint - MILLISECOND, run.server_clock.earliest_start() - run.options.settle)
+    return min(shifted(checkpoint, -MILLISECOND), run.server_clock.earliest_start() - run.options.settle)
 
 
 def _open_end(run: RunContext, start: datetime, sizer: WindowSizer) -> datetime:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from etl.api_record import Record, plain
-from etl.exact_json import canonical, read
+from etl.exact_json import canonical, clean_text, read
 from etl.extract.http.response_page import Page, record_id
 from etl.load.schema.dimension_tables import DIMENSIONS
 from etl.load.schema.task_tables import CHILDREN
@@ -50,7 +50,7 @@ class BatchTransformer:
         return rows, [(rejection.reason, rejection.record_id, rejection.raw) for rejection in bad]
 
     def _transform(self, record: Any) -> TaskRows | Rejection:
-        is_erased = bool(self._erased) and record_id(record) in self._erased
+        is_erased = bool(self._erased) and clean_text(record_id(record) or "") in self._erased
         if not isinstance(record, Record):
             return transform(self._storable(record, is_erased=is_erased), self.stream)
         typed = None if is_erased or self._drops else transform_typed(record, self.stream)

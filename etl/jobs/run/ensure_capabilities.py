@@ -20,6 +20,7 @@ from etl.load.ledger import runs, sources, windows
 from etl.load.ledger.sources import Source
 from etl.load.queries import stored_tasks
 from etl.logs import get_logger
+from etl.times import shifted
 
 if TYPE_CHECKING:
     from etl.jobs.run.run_context import RunContext
@@ -175,7 +176,7 @@ def history_start(run: RunContext, field: Field, *, look_before: bool = False) -
 
 def _has_rows_before(run: RunContext, moment: datetime) -> bool:
     try:
-        return _counts_rows(run.fetch(Query(limit=1, end=moment - MILLISECOND)))
+        return _counts_rows(run.fetch(Query(limit=1, end=shifted(moment, -MILLISECOND))))
     except RefusedError:
         return False
 

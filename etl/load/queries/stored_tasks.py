@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select, true
 from etl.load.database.dialect import by_ids
 from etl.load.schema.dimension_tables import statuses
 from etl.load.schema.task_tables import is_of, is_present, tasks
+from etl.times import LATEST, shifted
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -73,7 +74,7 @@ def _number(connection: Connection, *conditions: ColumnElement[bool]) -> int:
 
 
 def _between(field: Field, start: datetime, end: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return _COLUMNS[field] >= start, _COLUMNS[field] < end
+    return _COLUMNS[field] >= start, _COLUMNS[field] < end if end < LATEST else true()
 
 
 def reach(connection: Connection, source_id: int, field: Field) -> tuple[datetime | None, datetime | None]:
@@ -205,7 +206,7 @@ class Canary(Struct, frozen=True):
 
 def find_canary(connection: Connection, source_id: int, *, created_before: datetime | None = None) -> Canary | None:
     """Return the latest changed task whose change and creation are far apart."""
-    old = true() if created_before is None else tasks.c.created_at < created_before - _APART
+    old = true() if created_before is None else tasks.c.created_at < shifted(created_before, -_APART)
     query = (
         select(tasks.c["_id"], tasks.c.created_at, tasks.c.updated_at)
         .where(is_of(source_id), tasks.c.deleted_at.is_(None), tasks.c.created_at < tasks.c.updated_at, old)
@@ -226,4 +227,4 @@ def find_canary_from(connection: Connection, source_id: int, start: datetime, *,
         .limit(among)
     )
     found = (Canary(*row) for row in connection.execute(query) if row.created_at is not None)
-    return next((task for task in found if task.created < start - _APART), None)
+    return next((task for task in found if task.created < shifted(start, -_APART)), None)

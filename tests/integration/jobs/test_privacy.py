@@ -14,6 +14,7 @@ from sqlalchemy import inspect, text
 from sqlalchemy.engine import make_url
 
 from etl.errors import ConfigError
+from etl.exact_json import clean_text
 from etl.jobs.maintenance.forget_task import forget
 from etl.jobs.maintenance.retry_rejected import replay
 from etl.jobs.reconcile import reconcile
@@ -189,6 +190,16 @@ class TestForget:
         assert mirror.sync(full=True).exit_code == 0
         assert SECRET not in everything(mirror)
         assert mirror.stored()["ti-told-1"]["updatedAt"] == "2025-06-01T00:00:00.000Z"
+
+    @pytest.mark.parametrize("key", ["ti-\x00nul", "ti-\ud800half"])
+    def test_holds_for_an_id_that_is_not_stored_as_it_came(self, server, migrated_sqlite_url, key):
+        server.put([told(1, _id=key)])
+        mirror = Mirror(server, migrated_sqlite_url)
+        mirror.sync()
+        mirror.work("forget", partial(forget, task_id=clean_text(key)))
+        mirror.sync(full=True)
+        assert mirror.value("select count(*) from tasks where name is not null and forgotten_at is not null") == 0
+        assert mirror.value("select count(*) from tasks where forgotten_at is not null") == 1
 
     def test_leaves_the_next_sync_quiet_and_reconcile_content(self, server, migrated_url):
         mirror = forgetful(server, migrated_url)

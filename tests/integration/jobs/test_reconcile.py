@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -135,6 +135,85 @@ def test_a_task_whose_date_went_back_is_not_marked(sqlite_mirror, options, comma
         mirrored.work("verify", lambda run: verify(run, since=middle))
         assert mirrored.marked() == ({deleted["_id"]} if place == 698 else set())
     assert mirrored.stored()[moved["_id"]]["updatedAt"] == deleted["updatedAt"]
+
+
+def test_a_date_that_became_unreadable_hides_no_deletion(sqlite_mirror):
+    """The task is found by its creation, but its record is rejected, so it stays stored by its old date."""
+    mirrored = sqlite_mirror(null_dates="unmatched", **UPDATED)
+    mirrored.sync()
+    odd, deleted = mirrored.server.tasks()[100:300:199]
+    mirrored.server.put([{**odd, "updatedAt": "soon"}])
+    mirrored.server.remove([deleted["_id"]])
+    mirrored.reconcile()
+    assert mirrored.marked() == {deleted["_id"]}
+
+
+def test_a_date_that_went_back_is_found_beside_a_large_tie(sqlite_mirror):
+    """Imported tasks share one time of creation, more than a page holds, and some of them are deleted."""
+    mirrored = sqlite_mirror(tasks=200, cap=10, **UPDATED)
+    tasks = sorted(mirrored.server.tasks(), key=lambda task: task["updatedAt"])
+    created = tasks[50]["createdAt"]
+    imported = [{**task, "_id": f"ti-import-{place}", "createdAt": created} for place, task in enumerate(tasks[:30])]
+    mirrored.server.put(imported)
+    mirrored.sync()
+    moved, deleted = imported[25], [tasks[10]["_id"], "ti-import-7", "ti-import-20"]
+    mirrored.server.put([{**moved, "updatedAt": tasks[10]["updatedAt"]}])
+    mirrored.server.remove(deleted)
+    assert (mirrored.reconcile().exit_code, mirrored.marked()) == (0, set(deleted))
+
+
+@pytest.mark.parametrize("created", [None, "2001-01-01T00:00:00.000Z"])
+def test_a_task_that_lost_both_dates_is_not_marked(sqlite_mirror, created):
+    """A deleted task that never had a date makes up for it, and it does not stand where it was created."""
+    mirrored = sqlite_mirror(tasks=200, null_dates="unmatched", **UPDATED)
+    lost = mirrored.server.tasks()[100]
+    mirrored.server.put([{**lost, "_id": "ti-undated", "updatedAt": None}])
+    mirrored.sync()
+    mirrored.server.remove(["ti-undated"])
+    mirrored.server.put([{**lost, "updatedAt": None, "createdAt": created}])
+    mirrored.reconcile()
+    assert mirrored.marked() <= {"ti-undated"}
+
+
+@pytest.mark.parametrize("place", [2, 4])
+def test_a_task_without_createdat_ends_no_order(sqlite_mirror, place):
+    """It stands in the middle, at the beginning of a page: what comes before it was not read."""
+    mirrored = sqlite_mirror(tasks=200, cap=10, null_dates="now", **UPDATED)
+    old = sorted(mirrored.server.tasks(), key=lambda task: task["updatedAt"])
+    now = datetime.now(UTC)
+    new = [
+        {
+            **old[number % 200],
+            "_id": f"ti-new-{number}",
+            "createdAt": format_time(now + timedelta(seconds=number + 1)),
+            "updatedAt": format_time(now - timedelta(seconds=60 - number / 10)),
+        }
+        for number in range(280)
+    ]
+    mirrored.server.put([{**old[30], "_id": "ti-null", "createdAt": None, "timestampValue": None}, *new])
+    mirrored.sync()
+    deleted = [old[10]["_id"], new[place]["_id"]]
+    moved = min(old[100:180], key=lambda task: task["createdAt"])
+    mirrored.server.put([{**moved, "updatedAt": old[10]["updatedAt"]}])
+    mirrored.server.remove(deleted)
+    mirrored.reconcile()
+    assert mirrored.marked() == set(deleted)
+
+
+@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
+@pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00.000Z", "1969-12-31T00:00:00Z", "9999-12-31T23:59:59.999Z"])
+def test_a_task_of_any_time_stops_no_command(sqlite_mirror, moment, field, sort):
+    """Programs write the first or the last time that there is for none."""
+    mirrored = sqlite_mirror(tasks=60, window_field=field, sort=sort)
+    mirrored.server.put([{**mirrored.server.tasks()[30], "_id": "ti-odd", field: moment}])
+    codes = [mirrored.sync().exit_code, mirrored.sync(full=True).exit_code, mirrored.sync(full=True).exit_code]
+    gone = [mirrored.server.tasks()[5]["_id"], "ti-odd"]
+    for key in gone:
+        mirrored.server.remove([key])
+        codes.append(mirrored.reconcile().exit_code)
+    codes += [mirrored.work("verify", verify).exit_code, mirrored.reconcile(deep=True).exit_code]
+    assert (codes, mirrored.marked()) == ([0] * 7, set(gone))
 
 
 def test_marks_60_of_5000_tasks_in_under_80_requests(mirror):

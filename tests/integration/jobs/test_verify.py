@@ -233,6 +233,16 @@ def test_a_full_sync_counts_as_verified(timed_sqlite):
     assert mirrored.sync().requests == 1
 
 
+def test_a_clock_that_was_ahead_does_not_stop_verification(timed_sqlite):
+    mirrored = timed_sqlite()
+    mirrored.clock.moment += timedelta(days=365)
+    mirrored.sync()
+    mirrored.clock.moment -= timedelta(days=365)
+    mirrored.server.put([{**mirrored.server.tasks()[40], "name": "altered"}])
+    mirrored.pass_time(timedelta(days=8), every=timedelta(hours=6))
+    assert is_equal(mirrored)
+
+
 def test_a_range_is_verified_without_moving_the_position(timed_sqlite):
     mirrored = timed_sqlite()
     mirrored.sync()
