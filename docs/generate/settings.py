@@ -85,7 +85,7 @@ def _explanations() -> dict[str, str]:
     for block in _EXAMPLE.read_text("utf-8").split("\n\n"):
         comment = [line[2:] for line in block.splitlines() if line.startswith("# ")]
         keys = [match[1] for line in block.splitlines() if (match := re.match(r"(?:# )?([a-z_]+) = ", line))]
-        prose = [line for line in comment if not re.match(r"[a-z_]+ = ", line)]
+        prose = [line for line in comment if not re.match(r"[a-z_]+ = |\[\[", line)]
         if prose and keys and not prose[0].startswith("---"):
             found |= dict.fromkeys(keys, " ".join(prose))
     return found

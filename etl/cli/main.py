@@ -122,6 +122,9 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with the exit code of what happened."""
     from etl.cli.exit_codes import run
 
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # whoever started the command closed it
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     # Hardly anything that importing and starting makes is garbage: to look for it costs more than it frees.
     gc.set_threshold(200_000, 5, 10)
     code = run(_dispatch, list(sys.argv[1:] if args is None else args))

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import tomllib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from stat import S_IROTH
 from typing import TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from etl.logs import MASK
 from etl.times import parse_duration, parse_time
@@ -191,12 +192,25 @@ def read_action(value: object) -> str | tuple[str, ...]:
         if not parts.hostname or (parts.scheme.lower() == "http" and not is_loopback(parts.hostname)):
             raise ValueError("is no https address")
         return value.strip()
-    words = shlex.split(value) if isinstance(value, str) else value
+    words = (_listed(value) or shlex.split(value)) if isinstance(value, str) else value
     if not isinstance(words, list | tuple) or not words or not all(isinstance(word, str) for word in words):
         raise ValueError("is no command and no address")
     if not words[0].strip() or any("\0" in word for word in words):
         raise ValueError("names no command")
     return tuple(words)
+
+
+def _listed(text: str) -> list[object] | None:
+    """Return the list that a variable holds as a file of settings would, None where it holds no list."""
+    if not text.lstrip().startswith("["):
+        return None
+    try:
+        found = tomllib.loads(f"listed = {text}")
+    except tomllib.TOMLDecodeError:
+        found = {}
+    if len(found) != 1:
+        raise ValueError("is no list")
+    return list(found["listed"])
 
 
 def expanded(path: str) -> Path:
@@ -265,7 +279,7 @@ def read_database_url(value: object) -> str:
 
 
 def _database_file(rest: str) -> str:
-    if not rest.startswith("/") or rest in ("/", "/:memory:"):
+    if not rest.startswith("/") or rest in ("/", "/:memory:") or "\0" in unquote(rest):
         raise ValueError("names no database file")
     _, question_mark, parameters = rest.partition("?")
     if question_mark and not {pair.partition("=")[0] for pair in parameters.split("&")} <= _SQLITE_PARAMETERS:
@@ -286,7 +300,7 @@ def _check_address(rest: str) -> None:
 
 def read_dropped_keys(value: object) -> tuple[str, ...]:
     """Read keys of a record that are left out, from a list or from text with commas."""
-    listed = value.split(",") if isinstance(value, str) else value
+    listed = (_listed(value) or value.split(",")) if isinstance(value, str) else value
     if not isinstance(listed, list | tuple) or not all(isinstance(path, str) for path in listed):
         raise ValueError("is no list of keys")
     paths = tuple(dict.fromkeys(path.strip() for path in listed))

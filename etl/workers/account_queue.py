@@ -44,7 +44,9 @@ _FORGOTTEN = 10  # times the stall time: then a dead worker leaves the list
 _PREPARE = """
 select set_config('search_path', %s, false) union all
 select set_config(name, '0', false) from pg_settings
- where name in ('statement_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout')
+ where name in ('statement_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout',
+                'transaction_timeout', 'lock_timeout') union all
+select set_config('default_transaction_isolation', 'read committed', false)
 """
 _REGISTER = """
 insert into workers (id, host, pid, threads, accounts, session_name, stall_after)

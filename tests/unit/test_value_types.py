@@ -6,7 +6,23 @@ from datetime import date, timedelta
 
 import pytest
 
-from etl.settings.value_types import one_of, read_switch, read_whole, within
+from etl.settings.value_types import one_of, read_action, read_dropped_keys, read_switch, read_whole, within
+
+
+class TestLists:
+    @pytest.mark.parametrize("read", [read_dropped_keys, read_action])
+    @pytest.mark.parametrize("text", ['["first", "second"]', "['first','second']", ' [\n"first", "second",\n]'])
+    def test_are_read_from_a_variable_as_from_a_file(self, read, text):
+        assert read(text) == ("first", "second")
+
+    @pytest.mark.parametrize("read", [read_dropped_keys, read_action])
+    @pytest.mark.parametrize("text", ['["first"', "[first]", "[", '["first"]\nx = 1', "[1]"])
+    def test_that_are_none_are_refused(self, read, text):
+        with pytest.raises(ValueError, match="is no"):
+            read(text)
+
+    def test_of_keys_are_also_read_from_text_with_commas(self):
+        assert read_dropped_keys("userInfo.emailId, size [cm]") == ("userInfo.emailId", "size [cm]")
 
 
 class TestWholeNumbers:

@@ -9,14 +9,18 @@ The workers that read the windows of a distributed backfill share the lease, eac
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from threading import Lock as Mutex
+from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
+from etl.load.database.engine import reading
 from etl.load.database.locks import Lock, held, named_lock, share_lock
 from etl.load.ledger.runs import BACKGROUND
+from etl.load.ledger.sources import identity
+from etl.load.schema import migrate
 
 _KEPT = 1.0  # seconds that a backfill keeps the lease
 _COURTESY = 0.02  # seconds in which a waiting sync can take it
@@ -83,6 +87,23 @@ def keep_runs_out(engine: Engine, *, source: str, name: str) -> Iterator[None]:
             locks.enter_context(held(command_lock(engine, command, source), f"source {name}"))
         lease = SourceLease(named_lock(engine, _lease(source)))
         locks.callback(lease.release)
+        yield
+
+
+@contextmanager
+def keep_all_runs_out(engine: Engine) -> Iterator[None]:
+    """Let no run begin on any source of a database, and no worker store for one.
+
+    Raises:
+        LockedError: a run is under way.
+    """
+    found: Sequence[Any] = ()
+    if migrate.current(engine) is not None:
+        with reading(engine) as connection:
+            found = connection.execute(text("select name, host, account_id, stream_id from sources")).all()
+    with ExitStack() as locks:
+        for name, host, account_id, stream_id in found:
+            locks.enter_context(keep_runs_out(engine, source=identity((host, account_id, stream_id)), name=name))
         yield
 
 

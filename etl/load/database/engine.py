@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from etl import exact_json
 from etl.errors import ConfigError, DatabaseError
@@ -81,6 +82,9 @@ def _create(url: URL, sessions: int) -> Engine:
     except ModuleNotFoundError as error:
         message = f"database_url: its driver {error.name} is not installed; run: {install_command('postgres')}"
         raise ConfigError(message) from error
+    except (ValueError, TypeError, ArgumentError) as error:
+        names = ", ".join(url.query)
+        raise ConfigError(f"database_url: a value of its options ({names}) is not accepted") from error
 
 
 @contextmanager

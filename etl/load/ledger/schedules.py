@@ -131,10 +131,10 @@ def usual_requests(connection: Connection, source_id: int) -> int:
 
 
 def claim(connection: Connection, schedule: Schedule, now: datetime) -> bool:
-    """Move a source to the next time at which it is due; False if another process has just done that."""
+    """Move a source to the next time at which it is due; False if another process did that, or it is paused now."""
     due = next_due(schedule.identity, schedule.every, now)
     mine = (sources.c.id == schedule.source_id) & (sources.c.next_due_at == schedule.next_due_at)
-    return connection.execute(update(sources).where(mine).values(next_due_at=due)).rowcount == 1
+    return connection.execute(update(sources).where(mine, ~sources.c.paused).values(next_due_at=due)).rowcount == 1
 
 
 def make_due(connection: Connection, source: Identity, now: datetime) -> None:

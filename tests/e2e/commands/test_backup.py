@@ -110,6 +110,20 @@ def test_is_made_while_a_sync_holds_the_lock(run_cli, synced, server, folder, da
     engine.dispose()
 
 
+def test_what_replaces_all_tables_waits_for_no_run(run_cli, synced, server, database_url, tmp_path):
+    """A run that goes on would store into tables that are gone, or into another source that now has its number."""
+    engine = open_engine(database_url)
+    other = {"KORE_ETL_DATABASE_URL": f"sqlite:///{tmp_path}/other.db"}
+    assert run_cli("db", "upgrade", env=other).returncode == 0
+    known = server.options
+    with held(named_lock(engine, f"sync 127.0.0.1 {known.account_id} {known.stream_id}"), "it"):
+        for arguments in (("downgrade", "base"), ("copy", "--to", database_url, "--replace")):
+            done = run_cli("db", *arguments, "--yes", env=synced if "base" in arguments else other)
+            assert done.returncode == 75
+    engine.dispose()
+    assert run_cli("db", "check", env=synced).returncode == 0
+
+
 @pytest.mark.parametrize("content", [b"no database", b"", None], ids=["text", "empty", "missing"])
 def test_a_file_that_is_no_backup_changes_nothing(run_cli, migrated_sqlite_url, tmp_path, content):
     if content is not None:

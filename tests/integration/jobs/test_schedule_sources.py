@@ -80,6 +80,16 @@ def test_paused_and_unknown_sources_are_left_out(engine):
     assert due(engine, range(2)) == ["source-0"]
 
 
+def test_a_source_that_is_paused_meanwhile_is_left_out(engine):
+    for number in range(2):
+        put(engine, number)
+        change(engine, number, next_due_at=NOW - (2 - number) * MINUTE)
+    found = due_sources(engine, [source(0), source(1)], clock=lambda: NOW)
+    assert next(found).name == "source-0"
+    change(engine, 1, paused=True)
+    assert list(found) == []
+
+
 def test_an_account_is_busy_while_a_sync_is_due_or_at_work(engine):
     put(engine, 1)
     change(engine, 1, next_due_at=NOW)

@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import Engine, event, select, text
 from sqlalchemy.engine import make_url
 
-from etl.errors import DatabaseError, EtlError
+from etl.errors import ConfigError, DatabaseError, EtlError
 from etl.load.database.engine import open_engine, reading
 from etl.load.schema import migrate
 from etl.load.schema.task_tables import tasks
@@ -479,3 +479,18 @@ def test_a_bug_is_not_reported_as_a_failing_database(database: Database) -> None
     with pytest.raises(Exception, match="missing") as raised:
         slip()
     assert not isinstance(raised.value, EtlError)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///k.db?timeout=soon",
+        "sqlite:///k.db?timeout=1&timeout=2",
+        "sqlite:///k.db?detect_types=x",
+        "postgresql+psycopg://127.0.0.1:1/x?port=2&port=3",
+    ],
+)
+def test_options_without_a_meaning_are_refused(url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="a value of its options"):
+        open_engine(url)

@@ -82,6 +82,7 @@ def restore(common: Common, file: Path | None, yes: bool) -> None:
     """
     from etl.cli.open_database import require_file
     from etl.cli.output import counted
+    from etl.jobs.run.source_lease import keep_all_runs_out
     from etl.load.database.engine import disposing, open_engine, sqlite_file
     from etl.load.database.errors import place
     from etl.load.database.sqlite_backup import copy_pages, require_intact
@@ -91,14 +92,15 @@ def restore(common: Common, file: Path | None, yes: bool) -> None:
     require_file(file, advice="name a file that kore-etl backup wrote")
     require_intact(file)
     tasks = counted(_tasks_in(file), "task")
-    with disposing(open_engine(settings.database_url)) as target, ExitStack() as locks:
+    with ExitStack() as opened:
+        target = opened.enter_context(disposing(open_engine(settings.database_url)))
         path = sqlite_file(target)
         if path is not None and path.samefile(file):
             raise ConfigError(f"{file} is the database itself")
         if not yes:
             question = f"This replaces {_content(target)} in {place(target.url)} by {tasks} of {file}."
             confirm("restore replaces the database", question)
-        _lock_all(target, locks)
+        opened.enter_context(keep_all_runs_out(target))
         if path is None:
             _copy_rows(file, target)
         else:
@@ -212,21 +214,3 @@ def _content(engine: Engine) -> str:
         return "nothing"
     with reading(engine) as connection:
         return counted(int(connection.execute(text("select count(*) from tasks")).scalar_one()), "task")
-
-
-def _lock_all(engine: Engine, locks: ExitStack) -> None:
-    """Hold the locks of all sources in the database, so that no run works on it."""
-    from sqlalchemy import text
-
-    from etl.jobs.run.source_lease import keep_runs_out
-    from etl.load.database.engine import reading
-    from etl.load.ledger.sources import identity
-    from etl.load.schema import migrate
-
-    if migrate.current(engine) is None:
-        return
-    with reading(engine) as connection:
-        found = connection.execute(text("select name, host, account_id, stream_id from sources")).all()
-    for name, host, account_id, stream_id in found:
-        source = identity((host, account_id, stream_id))
-        locks.enter_context(keep_runs_out(engine, source=source, name=name))

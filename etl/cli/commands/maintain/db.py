@@ -68,12 +68,13 @@ def upgrade(common: Common, revision: str, output: str) -> None:
 def downgrade(common: Common, revision: str, yes: bool, output: str) -> None:
     """Downgrade the tables to REVISION; "base" drops them. It does all or nothing.
 
-    It drops the data that the older version cannot hold, so it asks first.
+    It drops the data that the older version cannot hold, so it asks first. Exits 75 while a run works.
 
     \b
     Example:
       kore-etl db downgrade base --yes
     """
+    from etl.jobs.run.source_lease import keep_all_runs_out
     from etl.load.schema import migrate
 
     with _opened(common) as engine, _readable(revision):
@@ -82,7 +83,8 @@ def downgrade(common: Common, revision: str, yes: bool, output: str) -> None:
             raise _no_such_version(revision)
         if before is not None and not yes:
             _confirm(engine, revision)
-        migrate.downgrade(engine, _number(revision))
+        with keep_all_runs_out(engine):
+            migrate.downgrade(engine, _number(revision))
         _tell_move(common, engine, before, output)
 
 

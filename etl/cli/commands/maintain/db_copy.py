@@ -36,6 +36,7 @@ def copy(common: Common, target_url: str, replace: bool, yes: bool, output: str)
     """
     from etl.cli.open_database import existing_database
     from etl.jobs.maintenance.copy_database import copy_database
+    from etl.jobs.run.source_lease import keep_all_runs_out
     from etl.load.database.engine import disposing, is_same_database, open_engine
     from etl.load.database.errors import place
 
@@ -46,7 +47,8 @@ def copy(common: Common, target_url: str, replace: bool, yes: bool, output: str)
             raise ConfigError("--to: names the database that is copied; choose another one")
         if replace and not yes:
             confirm("--replace deletes rows", f"This deletes all rows of kore-etl in {place(target.url)} first.")
-        copied = copy_database(source, target, partial(_tell_table, common), replace=replace)
+        with keep_all_runs_out(target):
+            copied = copy_database(source, target, partial(_tell_table, common), replace=replace)
     _tell(common, source, target, copied, output)
 
 

@@ -150,7 +150,7 @@ def _report(environment: Mapping[str, str], page: Path) -> str:
     done = _run(environment, "report", "--quiet", "--out", str(page))
     if done.returncode == _MISSING_EXTRA:
         return _last_line(done.stderr).removeprefix("kore-etl: error: ")
-    _require_success(done, "report")
+    _require_success(done)
     return f"{page} (open it in a browser)"
 
 
@@ -180,7 +180,7 @@ def _sync(environment: Mapping[str, str]) -> tuple[dict[str, Any], float]:
     """Run ``kore-etl sync``; return its report on the source and the seconds it took."""
     began = time.monotonic()
     done = _run(environment, "sync", "--output", "json")
-    _require_success(done, "sync")
+    _require_success(done)
     return json.loads(done.stdout)["sources"][0], time.monotonic() - began
 
 
@@ -188,10 +188,10 @@ def _run(environment: Mapping[str, str], *arguments: str) -> subprocess.Complete
     return subprocess.run(_command(*arguments), env=environment, capture_output=True, encoding="utf-8", check=False)  # noqa: S603 - our own
 
 
-def _require_success(done: subprocess.CompletedProcess[str], what: str) -> None:
+def _require_success(done: subprocess.CompletedProcess[str]) -> None:
     if done.returncode != 0:
         click.echo(done.stderr, err=True, nl=False)
-        raise EtlError(f"the {what} ended with {done.returncode}")
+        raise click.exceptions.Exit(done.returncode)
 
 
 def _last_line(text: str) -> str:

@@ -138,17 +138,20 @@ def set_(common: Common, chosen: tuple[str, ...], every: timedelta) -> None:
     from etl.cli.output import shown
     from etl.jobs.schedule_sources import put_schedule
     from etl.load.database.engine import disposing
-    from etl.times import format_duration, now
+    from etl.load.ledger import schedules
+    from etl.times import format_duration
 
     if every % timedelta(seconds=1) or not timedelta(seconds=1) <= every <= timedelta(days=366):
         raise click.UsageError("--every is in whole seconds, such as 30s, 5m or 1h; 366d at most.")
     loaded = common.start(select=chosen)
     budgets = Builder(common.load().settings)
-    with disposing(open_database(loaded.settings)) as engine, engine.begin() as connection:
-        due = {
-            source.name: put_schedule(connection, source, every, rate=budgets.budget(source).rate(), now=now())
-            for source in loaded.settings.sources
-        }
+    with disposing(open_database(loaded.settings)) as engine:
+        moment = schedules.now(engine)
+        with engine.begin() as connection:
+            due = {
+                source.name: put_schedule(connection, source, every, rate=budgets.budget(source).rate(), now=moment)
+                for source in loaded.settings.sources
+            }
     for name, moment in due.items():
         common.say(f"{name}: every {format_duration(every)}, next at {shown(moment)}")
 
@@ -165,10 +168,11 @@ def list_(common: Common, output: str) -> None:
       kore-etl schedule list --output json | jq '.[] | select(.seconds_late > 60)'
     """
     from etl.cli.output import print_json, print_table
-    from etl.times import format_duration, now
+    from etl.load.ledger import schedules
+    from etl.times import format_duration
 
-    moment = now()
-    with _schedules(common) as (_, found, loaded):
+    with _schedules(common) as (engine, found, loaded):
+        moment = schedules.now(engine)
         rows: list[Row] = [
             {
                 "name": each.name,

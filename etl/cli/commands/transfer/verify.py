@@ -66,5 +66,5 @@ def verify(
 
 
 def _sentence(name: str, found: dict[str, Any]) -> str:
-    differences = ", ".join(f"{number} {kind}" for kind, number in found["differences"].items() if number)
+    differences = ", ".join(f"{number:,} {kind}" for kind, number in found["differences"].items() if number)
     return f"{name}: {found['tasks']:,} tasks verified; differences: {differences or 'none'}"
