@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import asdict, replace
 
 from etl.errors import DatabaseError, EtlError, ExitCode, LockedError, RefusedError
-from etl.extract.capabilities import CapabilityDriftError
+from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
 from etl.extract.http.query import Query
 from etl.extract.http.response_errors import BudgetUsedError, HourlyLimitError, SlowAnswerError
 from etl.extract.paging.page_checks import Window
@@ -235,8 +235,10 @@ def _finish(run: RunContext, claim: Claim) -> Ending:
             _end(run, connection, claim)
         return Ending.RUN_ENDED
     try:
-        if period.until is None or period.until > claim.end:
-            time_range = TimeRange(claim.job, strategy.field, strategy.history, claim.end, period.until)
+        until = period.until or END_OF_TIME
+        left = run.store.read(windows.uncovered, claim.job, strategy.field, claim.end, until)
+        if left:  # another attempt may have read a part of it
+            time_range = TimeRange(claim.job, strategy.field, strategy.history, left[0][0], period.until)
             read_windows(run, replace(time_range, takes_back=True))
     except CapabilityDriftError as drift:
         run.capabilities.correct(drift)

@@ -238,6 +238,23 @@ def test_due_syncs_of_the_account_go_before_windows(company, serve):
     company.assert_equal_to_servers()
 
 
+def test_the_end_is_reached_although_syncs_break_it_off(company, serve):
+    """The end reads what came since the plan, and takes longer than the interval of the syncs."""
+    server = serve(1, 1, tasks=200, shape="eight", latency_ms=200)
+    name = company.add(server)
+    assert company.command("sync").wait().returncode == 0
+    assert company.command("schedule", "set", name, "--every", "2s").wait().returncode == 0
+    distribute(company)
+    windows = "select count(*) from sync_windows where run_id = 2"
+    ((planned,),) = company.rows(windows)
+    server.change(insert=700)
+    company.start()
+    company.until(BACKFILLS, FINISHED, seconds=60)
+    assert company.rows(windows)[0][0] > planned  # the last one is dropped, and each attempt adds one
+    assert company.rows(OPEN) == [(0,)]
+    company.assert_equal_to_servers()
+
+
 def test_a_sync_of_the_same_source_goes_first(company, serve):
     server = serve(1, 1, tasks=3000, shape="eight", window_field="updatedAt")
     company.add(server)

@@ -35,6 +35,9 @@ FINISHED = "select count(*) from sync_runs where state = 'finished'"
 
 
 def test_two_workers_sync_six_sources_of_three_accounts(company, serve):
+    with company.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        name = connection.execute(text("select current_database()")).scalar_one()
+        connection.execute(text(f"alter database {name} set default_transaction_isolation = 'serializable'"))
     for number in range(6):
         company.add(serve(number // 2, number % 2))
     company.schedule()
@@ -50,10 +53,9 @@ def test_two_workers_sync_six_sources_of_three_accounts(company, serve):
     company.make_due()
     company.until(FINISHED, [(12,)])
     company.assert_equal_to_servers()
-    ends = [
-        [each["source"] for each in company.stop(worker) if each["event"] == "run.finished"]
-        for worker in (first, second)
-    ]
+    logs = [company.stop(worker) for worker in (first, second)]
+    assert "worker.queue_lost" not in {each["event"] for log in logs for each in log}
+    ends = [[each["source"] for each in log if each["event"] == "run.finished"] for log in logs]
     assert sorted([*ends[0], *ends[1]]) == sorted([*company.servers] * 2)
     assert company.rows("select * from kore_etl_workers.workers") == []
     figures = (company.folder / "worker.prom").read_text()
