@@ -105,9 +105,11 @@ class AccountSyncs(AbstractContextManager["AccountSyncs"]):
             if source is None:
                 return
             self._count("running")
-            with logs.bound(source=source.name):
-                self._sync(source)
-            self._count("running", -1)
+            try:
+                with logs.bound(source=source.name):
+                    self._sync(source)
+            finally:
+                self._count("running", -1)
 
     def tell(self) -> None:
         """Renew the leases of the windows at work, and write this worker's figures into the metrics file."""

@@ -101,6 +101,17 @@ def test_without_a_file_the_latest_backup_is_restored(run_cli, migrated_sqlite_u
     assert (refused.returncode, "name the FILE" in refused.stderr) == (2, True)
 
 
+def test_two_databases_of_a_folder_keep_their_own(run_cli, migrated_sqlite_url, tmp_path):
+    folder = tmp_path / "backups"
+    urls = [f"sqlite:///{tmp_path}/{name}.db" for name in ("one", "two")]
+    for url in urls:
+        assert run_cli("db", "upgrade", "--database-url", url).returncode == 0
+        assert run_cli("backup", "--keep", "1", "--database-url", url).returncode == 0
+    assert sorted(path.name.split("-")[0] for path in folder.iterdir()) == ["one", "two"]
+    done = run_cli("restore", "--yes", "--database-url", urls[0])
+    assert (done.returncode, "backups/one-" in done.stderr) == (0, True)
+
+
 def test_is_made_while_a_sync_holds_the_lock(run_cli, synced, server, folder, database_url):
     engine = open_engine(database_url)
     known = server.options

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 _FOLDER = "backups"
-_NAME = re.compile(r"kore-etl-\d{8}T\d{6}Z\.db")
+_TIME = r"-\d{8}T\d{6}Z\.db"
 
 
 @click.command()
@@ -28,13 +28,18 @@ _NAME = re.compile(r"kore-etl-\d{8}T\d{6}Z\.db")
     metavar="DIR",
     help="The folder. Default: backups, beside the SQLite file.",
 )
-@click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Delete all but the N latest backups in DIR.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Delete all but the N latest backups of it in DIR.",
+)
 @output_option
 def backup(common: Common, folder: Path | None, keep: int | None, output: str) -> None:
     """Write everything in the database to a new SQLite file, also while a sync runs.
 
-    The file's name is kore-etl- and the time. It holds all data, so only its owner can read it. A PostgreSQL database
-    is copied row by row; pg_dump is faster for a large one.
+    The file's name is that of the database and the time. It holds all data, so only its owner can read it. A PostgreSQL
+    database is copied row by row; pg_dump is faster for a large one.
 
     \b
     Example:
@@ -51,10 +56,11 @@ def backup(common: Common, folder: Path | None, keep: int | None, output: str) -
         if folder is None and file is None:
             raise ConfigError("the database is no file, so its backups have no default folder; add --to DIR")
         folder = folder or (file or Path()).parent / _FOLDER
-        target = folder / f"kore-etl-{now():%Y%m%dT%H%M%SZ}.db"
+        name = str(engine.url.database) if file is None else file.stem
+        target = folder / f"{name}-{now():%Y%m%dT%H%M%SZ}.db"
         _make_folder(folder)
         _write(engine, file, target)
-    dropped = _dropped(folder, keep)
+    dropped = _dropped(folder, name, keep)
     if output == "json":
         print_json({"file": str(target), "size": target.stat().st_size, "deleted": [str(path) for path in dropped]})
     common.say(f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
@@ -69,7 +75,7 @@ def backup(common: Common, folder: Path | None, keep: int | None, output: str) -
 def restore(common: Common, file: Path | None, yes: bool) -> None:
     """Replace everything in the database by a backup, all or nothing.
 
-    Without FILE it takes the latest backup in the folder backups, beside the SQLite file.
+    Without FILE it takes the database's latest backup in the folder backups, beside the SQLite file.
 
     It checks that the file is undamaged and of a version that this program can use. A SQLite file keeps its owner and
     its mode. The next sync reads what changed since the backup. Tasks that were forgotten since then come back: forget
@@ -120,15 +126,15 @@ def _latest(database_url: str) -> Path:
     if database is None:
         raise ConfigError("the database is no file, so its backups have no default folder; name the FILE")
     try:
-        return _backups(database.parent / _FOLDER)[-1]
+        return _backups(database.parent / _FOLDER, database.stem)[-1]
     except (OSError, IndexError) as error:
         reason = getattr(error, "strerror", None) or "holds no backup"
         raise ConfigError(f"{database.parent / _FOLDER}: {reason}; name the FILE, or use sudo") from error
 
 
-def _backups(folder: Path) -> list[Path]:
-    """Return the backups of a folder, the latest last."""
-    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+def _backups(folder: Path, name: str) -> list[Path]:
+    """Return the backups of a database in a folder, the latest last."""
+    return sorted(path for path in folder.iterdir() if re.fullmatch(re.escape(name) + _TIME, path.name))
 
 
 def _make_folder(folder: Path) -> None:
@@ -163,9 +169,9 @@ def _write(engine: Engine, file: Path | None, target: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _dropped(folder: Path, keep: int | None) -> list[Path]:
-    """Delete all but the latest backups, and return what was deleted."""
-    dropped = _backups(folder)[:-keep] if keep else []
+def _dropped(folder: Path, name: str, keep: int | None) -> list[Path]:
+    """Delete all but the latest backups of a database, and return what was deleted."""
+    dropped = _backups(folder, name)[:-keep] if keep else []
     for path in dropped:
         path.unlink()
     return dropped
