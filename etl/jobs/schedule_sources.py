@@ -63,15 +63,22 @@ def due_accounts(engine: Engine, configured: Collection[SourceSettings], *, now:
 
 
 def make_broken_off_due(engine: Engine, accounts: Collection[str], *, now: datetime) -> None:
-    """Let sources of some accounts be due now whose sync died."""
+    """Let sources of some accounts be due now whose sync died, or was claimed and never began."""
     with reading(engine) as connection:
         mine = [each for each in schedules.read_all(connection) if each.identity[1] in accounts]
-        runs = [status.latest_run(connection, each.source_id, commands=["sync"], state="running") for each in mine]
-        states = [run and with_true_state(connection, run)["state"] for run in runs]
+        broken_off = [each.identity for each in mine if _is_broken_off(connection, each)]
     with engine.begin() as connection:
-        for each, state in zip(mine, states, strict=True):
-            if state == "abandoned":
-                schedules.make_due(connection, each.identity, now)
+        for identity in broken_off:
+            schedules.make_due(connection, identity, now)
+
+
+def _is_broken_off(connection: Connection, schedule: schedules.Schedule) -> bool:
+    running = status.latest_run(connection, schedule.source_id, commands=["sync"], state="running")
+    if running is not None:
+        return bool(with_true_state(connection, running)["state"] == "abandoned")
+    latest = status.latest_run(connection, schedule.source_id, commands=["sync"])
+    claimed_since = schedule.next_due_at - schedule.every
+    return latest is None or (latest["finished_at"] or latest["started_at"]) < claimed_since
 
 
 def put_schedule(

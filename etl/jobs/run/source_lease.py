@@ -11,7 +11,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from contextvars import copy_context
 from threading import Lock as Mutex
+from threading import Timer
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
@@ -21,9 +23,13 @@ from etl.load.database.locks import Lock, held, named_lock, share_lock
 from etl.load.ledger.runs import BACKGROUND
 from etl.load.ledger.sources import identity
 from etl.load.schema import migrate
+from etl.logs import get_logger
+
+log = get_logger()
 
 _KEPT = 1.0  # seconds that a backfill keeps the lease
 _COURTESY = 0.02  # seconds in which a waiting sync can take it
+_LONG = 10.0  # seconds: a wait that is told
 
 
 class SourceLease:
@@ -57,8 +63,22 @@ class SourceLease:
 
     def _take(self) -> None:
         if self._lock is not None:
-            self._lock.acquire(wait=True)
+            with _telling_of_a_long_wait():
+                self._lock.acquire(wait=True)
         self._since = time.monotonic()
+
+
+@contextmanager
+def _telling_of_a_long_wait() -> Iterator[None]:
+    """Log once that a run waits; the other one may stand still."""
+    hint = "another run of this source is at work and does not make way; see: kore-etl runs"
+    told = Timer(_LONG, copy_context().run, [log.warning, "lease.waiting"], {"hint": hint})
+    told.daemon = True
+    told.start()
+    try:
+        yield
+    finally:
+        told.cancel()
 
 
 def command_lock(engine: Engine, command: str, source: str) -> Lock:

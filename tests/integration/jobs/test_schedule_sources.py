@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, insert, update
 
 from etl.errors import ConfigError
-from etl.jobs.schedule_sources import due_sources, put_schedule
+from etl.jobs.schedule_sources import due_sources, make_broken_off_due, put_schedule
 from etl.load.database.engine import open_engine, reading
 from etl.load.ledger import schedules
 from etl.load.schema.ledger_tables import sources, sync_runs
@@ -88,6 +88,22 @@ def test_a_source_that_is_paused_meanwhile_is_left_out(engine):
     assert next(found).name == "source-0"
     change(engine, 1, paused=True)
     assert list(found) == []
+
+
+@pytest.mark.parametrize(("minutes_ago", "is_due"), [(None, True), (4, True), (2, False)])
+def test_a_sync_that_was_claimed_and_never_began_is_due(engine, minutes_ago, is_due):
+    """The worker died between the claim and the first row of the run; its job tells of which account it was."""
+    put(engine, 1)
+    change(engine, 1, next_due_at=NOW + 2 * MINUTE)
+    if minutes_ago is not None:
+        began = NOW - minutes_ago * MINUTE
+        run = {"state": "finished", "command": "sync", "started_at": began, "finished_at": began}
+        with engine.begin() as connection:
+            connection.execute(insert(sync_runs).values(source_id=1, version="1", settings="{}", **run))
+    make_broken_off_due(engine, ["a-2"], now=NOW)
+    assert due(engine, range(2)) == []
+    make_broken_off_due(engine, ["a-1"], now=NOW)
+    assert due(engine, range(2)) == (["source-1"] if is_due else [])
 
 
 def test_an_account_is_busy_while_a_sync_is_due_or_at_work(engine):

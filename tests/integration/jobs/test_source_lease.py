@@ -9,7 +9,9 @@ from threading import Event, Thread
 
 import pytest
 from sqlalchemy import Engine
+from structlog.testing import capture_logs
 
+from etl.jobs.run import source_lease
 from etl.jobs.run.source_lease import hold_source
 from etl.load.database.engine import open_engine
 
@@ -41,3 +43,20 @@ def test_only_a_backfill_makes_way_for_the_other(engine: Engine, command: str, o
         assert got_it.is_set() is makes_way
     waiting.join(30)
     assert got_it.is_set()
+
+
+def test_a_long_wait_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other run may stand still, and nothing else shows why this one does nothing."""
+    monkeypatch.setattr(source_lease, "_LONG", 0.2)
+
+    def wait_for_lease() -> None:
+        with hold_source(engine, "sync", source="s-1", name="main"):
+            pass
+
+    with capture_logs() as told:
+        waiting = Thread(target=wait_for_lease)
+        with hold_source(engine, "backfill", source="s-1", name="main"):
+            waiting.start()
+            time.sleep(1)
+        waiting.join(30)
+    assert [each["event"] for each in told] == ["lease.waiting"]
