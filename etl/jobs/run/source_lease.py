@@ -63,13 +63,13 @@ class SourceLease:
 
     def _take(self) -> None:
         if self._lock is not None:
-            with _telling_of_a_long_wait():
+            with _warning_of_a_long_wait():
                 self._lock.acquire(wait=True)
         self._since = time.monotonic()
 
 
 @contextmanager
-def _telling_of_a_long_wait() -> Iterator[None]:
+def _warning_of_a_long_wait() -> Iterator[None]:
     """Log once that a run waits; the other one may stand still."""
     hint = "another run of this source is at work and does not make way; see: kore-etl runs"
     told = Timer(_LONG, copy_context().run, [log.warning, "lease.waiting"], {"hint": hint})
