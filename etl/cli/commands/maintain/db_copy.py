@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ def copy(common: Common, target_url: str, replace: bool, yes: bool, output: str)
             raise ConfigError("--to: names the database that is copied; choose another one")
         if replace and not yes:
             confirm("--replace deletes rows", f"This deletes all rows of kore-etl in {place(target.url)} first.")
-        with keep_all_runs_out(target):
+        with keep_all_runs_out(target) if replace else nullcontext():  # without, it holds no source
             copied = copy_database(source, target, partial(_tell_table, common), replace=replace)
     _tell(common, source, target, copied, output)
 
