@@ -62,7 +62,7 @@ class SourceLease:
             self._lock.release()
 
     def _take(self) -> None:
-        if self._lock is not None:
+        if self._lock is not None and not self._lock.acquire(wait=False):
             with _warning_of_a_long_wait():
                 self._lock.acquire(wait=True)
         self._since = time.monotonic()
