@@ -6,17 +6,16 @@ The functions that make rows take the columns of a row that name the task.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from etl.api_record import Row
 from etl.exact_json import canonical
+from etl.times import EARLIEST
 from etl.transform.convert_values import cut, moment, text
 from etl.transform.people import NOBODY, Mentions, Named
 
 Met = tuple[Named, str | None, datetime | None]
 """What an entry tells of one queue or agent: its id and name, its status, and since when."""
-
-_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 def entries(value: object) -> Sequence[object]:
@@ -47,10 +46,10 @@ def queue_rows(task: Row, met: Sequence[Met]) -> tuple[tuple[Row, ...], Named]:
     The latest start decides; among equal or unreadable ones, the last in the list.
     """
     rows: list[Row] = []
-    current, latest = NOBODY, _BEFORE_ALL
+    current, latest = NOBODY, EARLIEST
     for found, status, started_at in met:
-        if found != NOBODY and (started_at or _BEFORE_ALL) >= latest:
-            current, latest = found, started_at or _BEFORE_ALL
+        if found != NOBODY and (started_at or EARLIEST) >= latest:
+            current, latest = found, started_at or EARLIEST
         if found[0] is not None:
             own = {"position": len(rows), "queue_id": found[0], "status": status, "started_at": started_at}
             rows.append({**task, **own})

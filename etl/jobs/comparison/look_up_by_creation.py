@@ -16,6 +16,7 @@ from etl.extract.http.response_page import Page, moment_of
 from etl.extract.paging.end_of_rows import rows_asked
 from etl.extract.paging.page_checks import check_order, moments
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates
+from etl.jobs.comparison.undated_tasks import DIRECTIONS
 from etl.load.queries import stored_tasks
 from etl.times import EARLIEST, shifted
 
@@ -46,9 +47,8 @@ def _read_around(candidates: DeletionCandidates, created: datetime) -> tuple[dat
     Pages are taken from the nearer end of the order. Tasks of one instant may stand on several.
     """
     run, limit = candidates.run, candidates.run.capabilities.current.limit()
-    direction: Direction = min("asc", "desc", key=lambda order: _count_before(candidates, created, order))
+    before, direction = min((_count_before(candidates, created, order), order) for order in DIRECTIONS)
     begin, end, is_before = (EARLIEST, END_OF_TIME, lt) if direction == "asc" else (END_OF_TIME, EARLIEST, gt)
-    before = _count_before(candidates, created, direction)
     alike = run.store.read(stored_tasks.count_between, "createdAt", created, shifted(created, MILLISECOND))
     skip, near, anchor = max(0, before - limit // 2), created, None
     for _ in range(_MOST_PAGES + alike // limit):

@@ -6,7 +6,7 @@ Each task has its own version of them. The version of the newest task is kept.
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from etl.load.database.dialect import insert_rows
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
 from etl.load.upsert import daily_counts, refresh_derived
 from etl.load.upsert.batch_and_counts import Batch, Details
+from etl.times import EARLIEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 _IDS_AT_ONCE = 500
 _MANY = 20  # rows: fewer are not worth a question
-_NEVER = datetime.min.replace(tzinfo=UTC)
 KEY = ("_id", "source_id", "seen_at")
 
 
@@ -135,7 +135,7 @@ def _latest_versions(rows: Iterable[Row]) -> list[Row]:
     newest: dict[str, Row] = {}
     for row in rows:
         known = newest.get(row["_id"])
-        if known is None or (row["seen_at"] or _NEVER) >= (known["seen_at"] or _NEVER):
+        if known is None or (row["seen_at"] or EARLIEST) >= (known["seen_at"] or EARLIEST):
             newest[row["_id"]] = row
     return [newest[key] for key in sorted(newest)]
 
@@ -164,7 +164,7 @@ def _distinct(rows: Iterable[Row]) -> Iterable[Row]:
 
 
 def _age(row: Row) -> datetime:
-    return row["seen_at"] or _NEVER
+    return row["seen_at"] or EARLIEST
 
 
 @cache
