@@ -123,7 +123,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     from etl.cli.exit_codes import run
 
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # whoever started the command closed it
+        if getattr(sys, name) is None:  # it was closed before the command started
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     # Hardly anything that importing and starting makes is garbage: to look for it costs more than it frees.
     gc.set_threshold(200_000, 5, 10)

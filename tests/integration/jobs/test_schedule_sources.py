@@ -92,7 +92,7 @@ def test_a_source_that_is_paused_meanwhile_is_left_out(engine):
 
 @pytest.mark.parametrize(("minutes_ago", "is_due"), [(None, True), (4, True), (2, False)])
 def test_a_sync_that_was_claimed_and_never_began_is_due(engine, minutes_ago, is_due):
-    """The worker died between the claim and the first row of the run; its job tells of which account it was."""
+    """The worker died between the claim and the first row of the run; its job names the account."""
     put(engine, 1)
     change(engine, 1, next_due_at=NOW + 2 * MINUTE)
     if minutes_ago is not None:

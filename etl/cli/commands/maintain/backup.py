@@ -28,12 +28,7 @@ _TIME = r"-\d{8}T\d{6}Z\.db"
     metavar="DIR",
     help="The folder. Default: backups, beside the SQLite file.",
 )
-@click.option(
-    "--keep",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Delete all but the N latest backups of it in DIR.",
-)
+@click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Delete all but its N latest backups in DIR.")
 @output_option
 def backup(common: Common, folder: Path | None, keep: int | None, output: str) -> None:
     """Write everything in the database to a new SQLite file, also while a sync runs.
