@@ -169,10 +169,18 @@ async def _share_work(address: str, options: WorkerOptions, work: AccountWork, s
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for each in (of_accounts, of_ticks):
             each.stop()
-        await asyncio.wait(runs)
+        await _drain(of_accounts, runs, options)
         for each in ends[2:]:
             each.cancel()
         await asyncio.gather(*runs)
+
+
+async def _drain(worker: Any, runs: Collection[asyncio.Task[None]], options: WorkerOptions) -> None:
+    """Wait for the jobs at work, and give their signs of life, which the library no longer does."""
+    every = options.stall_after.total_seconds() / 3
+    while (await asyncio.wait(runs, timeout=every))[1]:
+        with suppress(ConnectorException, PoolTimeout):
+            await worker.app.job_manager.update_heartbeat(worker.worker_id)
 
 
 def _tell_of_lost_job(_loop: object, context: dict[str, Any]) -> None:

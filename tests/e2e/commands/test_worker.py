@@ -7,6 +7,7 @@ import json
 import signal
 from collections.abc import Collection
 from datetime import timedelta
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -24,11 +25,12 @@ from etl.load.database.engine import reading
 from etl.load.ledger import schedules
 from etl.load.ledger.request_budgets import StoredBudgets
 from etl.settings import SourceSettings, load_settings
-from etl.stop_request import Stop
+from etl.stop_request import Stop, Terminated
 from etl.workers import account_queue
-from etl.workers.account_queue import Tick, WorkerOptions, prepare
+from etl.workers.account_queue import Tick, WorkerOptions, prepare, run_worker
 from etl.workers.queue_schema import QueueState, make_queue, read_queue
 from tests.conftest import CHECKOUT
+from tests.e2e.commands.company import SECONDS
 
 JOBS = "select status from kore_etl_workers.procrastinate_jobs where queue_name like 'account-%'"
 FINISHED = "select count(*) from sync_runs where state = 'finished'"
@@ -242,6 +244,42 @@ def test_no_interrupt_is_left_of_a_queue_that_ended(company):
     options = WorkerOptions(accounts=["a-1"], threads=1, tick=second, stall_after=second)
     asyncio.run(account_queue._work("", options, None, stop))
     assert stop.interrupts == []
+
+
+class LongWork(DueAccounts):
+    """A job that ends when a test says so."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.began, self.end = Event(), Event()
+
+    def due(self, _stalled: Collection[str]) -> list[str]:
+        return [] if self.began.is_set() else ["a-1"]
+
+    def sync(self, account: str) -> None:
+        assert account == "a-1"
+        self.began.set()
+        self.end.wait(SECONDS)
+
+
+def test_a_job_at_work_lives_on_after_its_queue_is_lost(company):
+    make_queue(company.engine, silent_after=1)
+    work, stop, second = LongWork(company.engine), Stop(), timedelta(seconds=1)
+    options = WorkerOptions(accounts=work.accounts, threads=1, tick=second, stall_after=second)
+    worker = Thread(target=run_worker, args=(company.engine, options, work, stop))
+    worker.start()
+    assert work.began.wait(SECONDS)
+    with company.engine.begin() as connection:
+        connection.execute(text("alter table kore_etl_workers.procrastinate_jobs rename to elsewhere"))
+        ((lost_at,),) = connection.execute(text("select now()"))
+    alive = "select count(*) from kore_etl_workers.workers join kore_etl_workers.procrastinate_workers using (id)"
+    company.until(f"{alive} where last_heartbeat > timestamptz '{lost_at}' + interval '5 s'", [(1,)])
+    with company.engine.begin() as connection:
+        connection.execute(text("alter table kore_etl_workers.elsewhere rename to procrastinate_jobs"))
+    stop.request(Terminated)
+    work.end.set()
+    worker.join(SECONDS)
+    assert not worker.is_alive()
 
 
 def test_the_queue_is_made_anew_for_another_version(company, serve):
