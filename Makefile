@@ -18,7 +18,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install venv demo docs references screenshots quick test browser-test cover faults drawn mutate lint format format-check types check check-migrations wheel-check bench bench-quick scale lock clean
+.PHONY: help install venv demo docs references screenshots quick test test-all browser-test cover faults drawn mutate lint format format-check types check check-migrations wheel-check bench bench-quick scale lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,15 +52,18 @@ quick: venv ## Run the quick tests, in under a minute: the units, and what SQLit
 	@$(RUN) pytest -n logical --maxprocesses 4 --dist worksteal -m "not slow and not browser" \
 		$(or $(ARGS),tests/unit tests/integration/load)
 
-test: venv ## Run every test but browser-test, on real SQLite and real PostgreSQL
-	@echo "the tests in a real browser are left out: make browser-test"
+test: venv ## Run the tests, on real SQLite and real PostgreSQL
+	@echo "left out are what repeats a test on the other database (make test-all) and the browser (make browser-test)"
 	@$(RUN) pytest -n 4 --dist worksteal $(ARGS)
+
+test-all: venv ## Run every test but browser-test, each on both databases (twice as long)
+	@$(RUN) pytest -n 4 --dist worksteal -m "not browser" $(ARGS)
 
 browser-test: venv ## See the report in a real browser (needs chromium on the system)
 	@$(RUN) pytest -m browser tests/browser $(ARGS)
 
 cover: venv ## Run every test and say which branches none of them takes
-	@$(RUN) pytest -n logical --maxprocesses 4 --dist worksteal --cov --cov-report term --cov-report html $(ARGS)
+	@$(RUN) pytest -n logical --maxprocesses 4 --dist worksteal -m "not browser" --cov --cov-report term --cov-report html $(ARGS)
 
 screenshots: venv ## Make the pictures of docs/images from the demo's data (needs chromium): look at each
 	@$(RUN) docs.screenshots

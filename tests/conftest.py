@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -38,6 +40,8 @@ hypothesis.settings.load_profile("same")
 MEMORY = Path("/dev/shm")  # noqa: S108
 ENOUGH_MEMORY = 2**30
 
+ABOUT_DATABASES = ("tests/integration/load/", "tests/faults/")
+
 
 def pytest_configure() -> None:
     """Keep the settings of whoever runs the tests out of them, and their files in memory where that is possible."""
@@ -54,12 +58,26 @@ def keep_files_in_memory() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs PostgreSQL as slow."""
+    """Mark what needs PostgreSQL as slow, and as long one of each two tests that differ in the database alone."""
     for item in items:
         case = getattr(item, "callspec", None)
         databases = case.params.values() if case else ()
         if "pg_server" in getattr(item, "fixturenames", ()) or "postgresql" in databases:
             item.add_marker(pytest.mark.slow)
+    for item in left_out(items):
+        item.add_marker(pytest.mark.long)
+
+
+def left_out(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """Yield one of each two tests that differ in the database alone; a checksum of the name decides which.
+
+    How a database stores is tested on both each time.
+    """
+    pairs: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if not item.nodeid.startswith(ABOUT_DATABASES):
+            pairs.setdefault(re.sub("sqlite|postgres(ql)?", "database", item.nodeid), []).append(item)
+    yield from (pair[zlib.crc32(name.encode()) % 2] for name, pair in pairs.items() if len(pair) == 2)
 
 
 def _is_fit_for_files(folder: Path) -> bool:

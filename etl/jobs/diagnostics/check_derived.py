@@ -88,7 +88,9 @@ def _of_records(connection: Connection, stream: Stream) -> Iterator[str]:
         yield from _of_tasks(connection, batch)
         for kept in CHILDREN:
             yield from _of_children(connection, kept, batch)
-        live = transformer.transform_stored(text for key, text in found if key not in erased | gone)
+        live = batch
+        if any(key in gone for key, _ in found):
+            live = transformer.transform_stored(text for key, text in found if key not in erased | gone)
         yield from _of_mentions(connection, cases, live.cases)
         for kept in (statuses, priorities, *DIMENSIONS) if is_whole else ():
             yield from _of_mentions(connection, kept, list(versions(live, kept)))
@@ -169,8 +171,8 @@ def _stored_of(connection: Connection, kept: Table, key: str, batch: Batch) -> I
 
 
 def _stored(connection: Connection, kept: Table, *where: ColumnElement[bool]) -> list[Row]:
-    found = connection.execute(select(kept).where(*where)).mappings()
-    return [{str(name): value for name, value in row.items()} for row in found]
+    names = [str(name) for name in kept.c.keys()]  # noqa: SIM118 - no dict
+    return [dict(zip(names, row, strict=True)) for row in connection.execute(select(kept).where(*where))]
 
 
 def _values(row: Row, names: Sequence[str]) -> tuple[Any, ...]:
