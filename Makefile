@@ -78,7 +78,7 @@ references: venv ## Write the pages of docs that are made from the program
 faults: venv ## Break things hundreds of times around the command, and write docs/reliability.md
 	@rm -f faults.jsonl
 	@FAULTS=long FAULTS_LEDGER=$(CURDIR)/faults.jsonl \
-		$(RUN) pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS) tests/faults
+		$(RUN) pytest -n logical --maxprocesses 4 --dist worksteal -m "" $(ARGS) tests/faults
 	@$(VENV)/bin/python tests/faults/table.py faults.jsonl docs/reliability.md
 
 drawn: venv ## Draw 2,000 servers with a history each, and check what exit 0 says of them (within an hour)

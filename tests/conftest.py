@@ -40,7 +40,7 @@ hypothesis.settings.load_profile("same")
 MEMORY = Path("/dev/shm")  # noqa: S108
 ENOUGH_MEMORY = 2**30
 
-ABOUT_DATABASES = ("tests/integration/load/", "tests/faults/")
+ABOUT_STORING = "tests/integration/load/"
 
 
 def pytest_configure() -> None:
@@ -58,7 +58,7 @@ def keep_files_in_memory() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs PostgreSQL as slow, and as long one of each two tests that differ in the database alone."""
+    """Mark what needs PostgreSQL as slow, and as long what only make test-all runs."""
     for item in items:
         case = getattr(item, "callspec", None)
         databases = case.params.values() if case else ()
@@ -69,15 +69,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def left_out(items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    """Yield one of each two tests that differ in the database alone; a checksum of the name decides which.
+    """Yield half of the cases of a test marked ``every_other``, and one of each two that differ in the database alone.
 
-    How a database stores is tested on both each time.
+    A checksum of the name decides which. What is about storing is tested on both databases each time.
     """
-    pairs: dict[str, list[pytest.Item]] = {}
+    groups: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if not item.nodeid.startswith(ABOUT_DATABASES):
-            pairs.setdefault(re.sub("sqlite|postgres(ql)?", "database", item.nodeid), []).append(item)
-    yield from (pair[zlib.crc32(name.encode()) % 2] for name, pair in pairs.items() if len(pair) == 2)
+        if item.get_closest_marker("every_other"):
+            groups.setdefault(item.nodeid.partition("[")[0], []).append(item)
+        elif not item.nodeid.startswith(ABOUT_STORING):
+            groups.setdefault(re.sub("sqlite|postgres(ql)?", "database", item.nodeid), []).append(item)
+    for cases in groups.values():
+        yield from sorted(cases, key=lambda item: zlib.crc32(item.nodeid.encode()))[(len(cases) + 1) // 2 :]
 
 
 def _is_fit_for_files(folder: Path) -> bool:

@@ -175,6 +175,7 @@ def test_an_empty_start_leaves_no_gap(mirror, field, sort):
     assert (mirrored.differences(), mirrored.gaps()) == (NONE, [])
 
 
+@pytest.mark.every_other
 @swept(sort=SORTS, full=(False, True))
 def test_a_server_that_shows_nothing_has_an_outage(mirror, field, sort, full):
     mirrored = mirror(window_field=field, sort=sort)

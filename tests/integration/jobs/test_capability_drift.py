@@ -54,6 +54,7 @@ OVERNIGHT = {
 }
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize(("before", "after", "told"), OVERNIGHT.values(), ids=OVERNIGHT)
 def test_a_server_that_changed_overnight_is_still_mirrored(mirror, before, after, told):
     mirrored = mirror(**before)
@@ -124,6 +125,7 @@ def test_a_changed_task_deleted_since_is_no_drift(mirror):
     assert outcome.requests <= 8  # the deleted task is told from a missing one at once
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("lie", ["high", "low", "lying"])
 @pytest.mark.parametrize("has_more", ["present", "missing"])
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ def mirror(sandbox, migrated_sqlite_url):
     return lambda **options: Mirror(sandbox(**{"tasks": 120, "shape": "eight", **options}), migrated_sqlite_url)
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("ends", ["inclusive", "exclusive"])
 @by_order
 @by_field

@@ -364,6 +364,7 @@ READINGS = {
 }
 
 
+@pytest.mark.every_other
 @variants(
     {
         f"{name}, {read}": {**options, "date_offset": offset, "date_header": header}
@@ -419,6 +420,7 @@ def test_a_renamed_status_has_its_new_name_after_a_full_sync(mirror, options, ne
 CHURN = {"churn_every": 7, "churn_add": 2, "churn_change": 6, "churn_delete": 1}
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("moment", ["before", "after"])
 @variants(
     {

@@ -40,6 +40,7 @@ def mirror(sandbox, migrated_sqlite_url):
     return lambda **options: Mirror(sandbox(**{"tasks": 600, "shape": "eight", **options}), migrated_sqlite_url)
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize(("withheld", "told", "strategy"), CASES)
 def test_withheld_rows_end_no_reading(mirror, withheld, told, strategy):
     mirrored = mirror(round_to=3600.0, **withheld, **told, **strategy)

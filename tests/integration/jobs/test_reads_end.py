@@ -22,6 +22,7 @@ SERVERS = [
 ]
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("date_header", ["present", "missing"])
 @pytest.mark.parametrize(("window_field", "sort_fields", "told"), SERVERS)
 def test_a_read_ends_although_tasks_keep_coming(migrated_sqlite_url, window_field, sort_fields, told, date_header):

@@ -84,6 +84,7 @@ def test_a_task_that_lost_its_date_is_not_marked(mirror, options, command):
     assert lost["_id"] not in mirrored.marked()
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("after", [1, 2, 16])
 @pytest.mark.parametrize("sort", ["obeyed", "ignored"])
 @pytest.mark.parametrize("deep", [False, True])
@@ -116,6 +117,7 @@ def test_a_part_of_history_marks_no_task_that_lost_its_date(sqlite_mirror, field
     assert mirrored.marked() == {tasks[50]["_id"]}
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("command", ["reconcile", "verify"])
 @pytest.mark.parametrize("place", [0, 50, 300, 698])
 @pytest.mark.parametrize("options", variants({"": {}, "skip+limit over 400 refused": {"max_skip": 400}}))
@@ -200,6 +202,7 @@ def test_a_task_without_createdat_ends_no_order(sqlite_mirror, place):
     assert mirrored.marked() == set(deleted)
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("sort", ["obeyed", "ignored"])
 @pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00.000Z", "1969-12-31T00:00:00Z", "9999-12-31T23:59:59.999Z"])
@@ -250,6 +253,7 @@ def test_a_cluster_of_deletions_is_found_in_few_requests(sqlite_mirror, field, r
     assert outcome.requests <= requests
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("options", variants(SERVERS))
 def test_marks_exactly_what_is_gone_on_any_server(sqlite_mirror, options):
     mirrored = sqlite_mirror(**options)
@@ -261,6 +265,7 @@ def test_marks_exactly_what_is_gone_on_any_server(sqlite_mirror, options):
     assert len(mirrored.deletions()) == 30
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize(
     "options",
     variants({**SERVERS, "no totals": {"totals": "missing"}, "neither": {"totals": "null", "has_more": "null"}}),
@@ -333,6 +338,7 @@ def test_a_tenth_is_marked_without_force(sqlite_mirror):
 LIES = {"always too high": "high", "always too low": "low", "now too high, now too low": "lying"}
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("totals", variants(LIES))
 @pytest.mark.parametrize("has_more", ["present", "missing", "always_true"])
 def test_nothing_is_marked_wrongly_where_totals_lie(sqlite_mirror, totals, has_more):
@@ -354,6 +360,7 @@ def test_tasks_beyond_the_total_are_told(sqlite_mirror):
     assert (outcome.exit_code, len(mirrored.marked()), left) == (3, 10, 290 - total)
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("totals", variants(LIES))
 @pytest.mark.parametrize("has_more", ["present", "missing", "always_true"])
 def test_deep_marks_nothing_that_is_there_where_totals_lie(sqlite_mirror, totals, has_more):
@@ -403,6 +410,7 @@ def test_tasks_that_move_behind_are_found_by_the_second_look(sqlite_mirror, requ
 CHURN = {"churn_every": 5, "churn_add": 1, "churn_change": 2, "churn_delete": 1}
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(

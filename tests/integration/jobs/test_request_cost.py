@@ -34,6 +34,7 @@ def test_twenty_thousand_tasks_take_few_requests_more(mirror, field):
     assert mirrored.sync().requests == 1
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("has_more", ["present", "missing", "always_true"])
 @pytest.mark.parametrize("sort", ["obeyed", "ignored"])
 @pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
@@ -85,6 +86,7 @@ def test_a_syncs_database_time_does_not_grow_with_its_tasks(sandbox, tmp_path, s
     assert steps[4500] < 1.25 * steps[500] + 5 * 4000, steps
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
 @pytest.mark.parametrize(
     "options",
