@@ -200,7 +200,7 @@ def _selected(tables: Tables, above: Layer, select: Sequence[str]) -> list[tuple
             raise ConfigError(f"name ({label}): {name!r} stands for two sources; accepted: a name for each")
     for name in select:
         if name not in names:
-            raise ConfigError(f"--source {name!r}: no such source; accepted: {', '.join(names)}")
+            raise ConfigError(f"source {name!r}: no such source; accepted: {', '.join(names)}")
     found = zip(names, layers, labels, strict=True)
     return [(name, layer, label) for name, layer, label in found if not select or name in select]
 
