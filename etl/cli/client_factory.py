@@ -5,28 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct, field
+from sqlalchemy import Engine
 
 from etl.errors import DatabaseError
 from etl.extract.http.auth import JwtApp, Token
 from etl.extract.http.connection import Endpoint
-from etl.extract.http.rate_limiter import RateLimiter
+from etl.extract.http.rate_limiter import BudgetStore, RateLimiter
 from etl.extract.http.retrying_client import Client
 from etl.jobs.run.lifecycle import SourceSpec
 from etl.jobs.run.options import SyncOptions
 from etl.load.ledger.request_budgets import StoredBudgets
 from etl.logs import get_logger
-from etl.settings import describe
+from etl.settings import Settings, SourceSettings, describe
 from etl.stop_request import Stop
 from etl.times import now
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from etl.extract.http.rate_limiter import BudgetStore
-    from etl.settings import Settings, SourceSettings
 
 log = get_logger()
 

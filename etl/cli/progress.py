@@ -7,15 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from etl.cli.output import counted
+from etl.extract.http.rate_limiter import RateLimiter
 from etl.jobs.run.options import RunCounters
 from etl.logs import get_logger, is_quiet
 from etl.times import format_duration
-
-if TYPE_CHECKING:
-    from etl.extract.http.rate_limiter import RateLimiter
 
 log = get_logger()
 

@@ -9,7 +9,9 @@ from fnmatch import fnmatchcase
 from functools import partial
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
+
+from sqlalchemy import Engine
 
 from etl import logs
 from etl.cli.client_factory import Builder
@@ -22,13 +24,8 @@ from etl.jobs.schedule_sources import due_accounts, due_sources, make_broken_off
 from etl.jobs.sync import sync
 from etl.load.database.engine import reading
 from etl.load.ledger import claims, schedules
-from etl.stop_request import Terminated
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from etl.settings import Loaded, SourceSettings
-    from etl.stop_request import Stop
+from etl.settings import Loaded, SourceSettings
+from etl.stop_request import Stop, Terminated
 
 log = logs.get_logger()
 

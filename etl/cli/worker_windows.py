@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
 from msgspec.structs import replace
+from sqlalchemy import Engine
 
 from etl import logs
+from etl.cli.client_factory import Builder
 from etl.cli.notify.run_outcomes import Notifier, Outcome
 from etl.errors import DatabaseError, EtlError
 from etl.jobs.distributed_backfill import FIRST, Ending, claim_window, work_on_claim
 from etl.jobs.run.lifecycle import join_run
 from etl.load.database.engine import reading
 from etl.load.ledger import claims, schedules
+from etl.load.ledger.claims import Claim
+from etl.load.ledger.sources import Source
 from etl.load.queries import status
+from etl.settings import Settings, SourceSettings
 from etl.stop_request import Terminated
-
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from sqlalchemy import Engine
-
-    from etl.cli.client_factory import Builder
-    from etl.load.ledger.claims import Claim
-    from etl.load.ledger.sources import Source
-    from etl.settings import Settings, SourceSettings
 
 log = logs.get_logger()
 

@@ -9,13 +9,14 @@ on. Whoever claims the last window reads what is left, takes the account, and en
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict, replace
+from sqlalchemy import Connection, Engine
 
 from etl.errors import DatabaseError, EtlError, ExitCode, LockedError, RefusedError
 from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
@@ -38,18 +39,12 @@ from etl.load.database.engine import reading
 from etl.load.ledger import claims, runs, schedules, sources, watermarks, windows
 from etl.load.ledger.claims import Claim
 from etl.logs import bound, get_logger
+from etl.settings import SourceSettings
 from etl.times import interval
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from sqlalchemy import Connection, Engine
-
-    from etl.settings import SourceSettings
-
-    Ranges = list[tuple[datetime, datetime]]
-
 log = get_logger()
+
+Ranges = list[tuple[datetime, datetime]]
 
 _MOST_WINDOWS = 64
 _LARGE = 12  # windows of a first sync: more requests than the minute allows, about

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable, Collection, Iterator
+from datetime import datetime, timedelta
 from math import ceil
-from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Engine
 
 from etl.errors import ConfigError
 from etl.jobs.diagnostics.status import with_true_state
 from etl.load.database.engine import reading
 from etl.load.ledger import schedules, sources
 from etl.load.queries import status
+from etl.settings import SourceSettings
 from etl.times import format_duration
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
-    from datetime import datetime
-
-    from sqlalchemy import Connection, Engine
-
-    from etl.settings import SourceSettings
 
 
 def due_sources(

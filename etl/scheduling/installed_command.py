@@ -8,16 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from etl.atomic_file import atomic_file
 from etl.errors import ConfigError
 from etl.logs import say
-
-if TYPE_CHECKING:
-    from etl.settings import Loaded
+from etl.settings import Loaded
 
 STATE = Path("/var/lib/kore-etl")
 PROGRAM = "kore-etl"

@@ -16,7 +16,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 from procrastinate import App, PsycopgConnector
@@ -25,15 +25,12 @@ from procrastinate.jobs import Status
 from procrastinate.worker import Worker
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import PoolTimeout
+from sqlalchemy import Engine
 
 from etl.errors import DatabaseError
 from etl.logs import get_logger
+from etl.stop_request import Stop
 from etl.workers.queue_schema import ACCOUNT_QUEUE, SCHEMA
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from etl.stop_request import Stop
 
 log = get_logger()
 

@@ -7,15 +7,11 @@ and a copy or a backup of the database leaves them out.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from sqlalchemy import text
+from sqlalchemy import Connection, Engine, text
 
 from etl.errors import DatabaseError
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
 
 SCHEMA = "kore_etl_workers"
 ACCOUNT_QUEUE = "account-"  # the beginning of the queues' names; a hash of the account follows

@@ -13,19 +13,16 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct, field
+from sqlalchemy import Engine
 
 from etl import __version__
 from etl.errors import ExitCode
 from etl.logs import get_logger, redact
+from etl.settings import Settings
 from etl.times import format_time
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from etl.settings import Settings
 
 log = get_logger()
 

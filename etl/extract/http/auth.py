@@ -9,17 +9,15 @@ from __future__ import annotations
 import hmac
 import warnings
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import orjson
 from msgspec import Struct
 
 from etl.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _RENEW_BEFORE = timedelta(seconds=30)
 _DIGESTS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}

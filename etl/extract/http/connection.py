@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import socket
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import requests
@@ -24,9 +25,6 @@ from etl.errors import ConfigError
 from etl.extract.http.connection_errors import connection_error, no_answer_in_time
 from etl.extract.http.deadline import Deadline
 from etl.extract.http.response_errors import TooLargeAnswerError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PATH = "/caseManagement/api/public/analytics/{stream_id}/getTasks"
 _CHUNK = 256 * 1024

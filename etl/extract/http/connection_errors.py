@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import requests
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError
@@ -15,9 +15,6 @@ from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 from etl.errors import ApiError, ConfigError, EtlError, TransientApiError
 from etl.extract.http.response_errors import NoConnectionError, SlowAnswerError
 from etl.optional_packages import install_packages_command
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def connection_error(error: Exception, base_url: str, *, is_late: bool) -> EtlError:

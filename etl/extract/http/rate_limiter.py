@@ -14,16 +14,14 @@ fails if another request was granted meanwhile. A backfill takes no slots in adv
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from threading import Lock, get_ident
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from uuid import uuid4
 
 from msgspec import Struct
 
 from etl.extract.http.budget_usage import Held, Span, Usage
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MINUTE = 60.0
 HOUR = 3600.0

@@ -7,17 +7,15 @@ The vendor documents neither the status nor the shape of its errors for this cal
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from etl import exact_json
 from etl.api_record import read_answer
 from etl.errors import ApiError, AuthError, RefusedError, TransientApiError
 from etl.logs import redact
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _PAGES = {200, 201, 203}
 _BAD_TOKEN_CODES = {401, 403, 4002}

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from etl.api_record import Record, plain
+from etl.extract.http.query import Field
 from etl.times import parse_time
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from etl.extract.http.query import Field
 
 _MOST_ROWS = 2**31 - 1  # a higher count is a mistake, and no column of the ledger holds it
 

@@ -12,24 +12,21 @@ An unknown capability counts as the worse one: dates on createdAt, sortBy not ob
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from etl.extract.capabilities import ServerCapabilities
+from etl.extract.http.query import Field, Query
 from etl.extract.http.response_page import Page
 from etl.extract.paging.keyset import read_keyset
 from etl.extract.paging.newest_first import read_newest_first
+from etl.extract.paging.page_checks import Fetch, Reader, Window
 from etl.extract.paging.split_windows import read_split_windows
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from etl.extract.capabilities import ServerCapabilities
-    from etl.extract.http.query import Field, Query
-    from etl.extract.paging.page_checks import Fetch, Reader, Window
 
 
 class Paging(StrEnum):

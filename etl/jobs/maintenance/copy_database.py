@@ -6,8 +6,9 @@ or none.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Date, Engine, Table, Text, cast, delete, select
 
@@ -19,9 +20,6 @@ from etl.load.database.types import JsonText
 from etl.load.schema import migrate, postgres_sequences
 from etl.load.schema.ledger_tables import request_budgets
 from etl.load.schema.task_tables import metadata
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _AT_ONCE = 500  # rows that are held at a time
 # The requests that count are those of the database that is used, by its clock.

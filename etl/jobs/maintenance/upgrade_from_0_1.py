@@ -6,7 +6,8 @@ gets a row of its own. Derived tables are not read: they are computed again from
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -29,9 +30,6 @@ from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, stat
 from etl.load.schema.ledger_tables import source_offsets, sources
 from etl.load.schema.task_tables import daily_counts, metadata, status_intervals, task_progress
 from etl.load.upsert import refresh_derived
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 DERIVED = (status_intervals, task_progress, daily_counts, source_offsets)
 _NAMED = {each.name for each in (statuses, priorities, cases, *DIMENSIONS)}

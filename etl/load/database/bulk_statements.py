@@ -6,24 +6,20 @@ run meanwhile. Row after row, the two threads would wait for each other.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing
 from datetime import datetime
 from functools import cache
 from itertools import chain
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
+from sqlalchemy import Connection, Dialect, Table
 
 from etl.api_record import Row
 from etl.load.database.errors import mapped
 from etl.load.database.types import Moment, to_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
-
-    from sqlalchemy import Connection, Dialect, Table
-
 
 _ROWS_AT_ONCE = (100, 25, 5, 1)  # rows of one insert: few sizes, so that each statement is prepared once
 

@@ -6,12 +6,13 @@ start and never fails half-way. :func:`reading` gives a transaction without a wr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from etl import exact_json
@@ -21,11 +22,6 @@ from etl.load.database.postgres_locks import LockSession
 from etl.load.database.postgres_session import prepare_session
 from etl.load.database.sqlite_log import PAGES, turn_to_log
 from etl.optional_packages import install_command
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sqlalchemy.engine import URL
 
 _BUSY_TIMEOUT = 30  # seconds that SQLite waits for another writer
 _CONNECT_TIMEOUT = 10  # seconds, PostgreSQL

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
+
+from sqlalchemy import Connection
+from sqlalchemy.engine import URL, ExceptionContext
 
 from etl.errors import DatabaseError
 from etl.load.database.postgres_session import POOLED_BY_TRANSACTION
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sqlalchemy import Connection
-    from sqlalchemy.engine import URL, ExceptionContext
 
 _MOST_SAID = 300
 _SHORT = 80

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
 from etl.errors import DatabaseError, LockedError
 from etl.load.database.engine import sqlite_file
 from etl.load.database.postgres_locks import AdvisoryLock, share_until_commit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 def named_lock(engine: Engine, name: str) -> Lock:

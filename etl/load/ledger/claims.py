@@ -9,26 +9,20 @@ The last window of a run is empty. It can be claimed once all others are read. T
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Interval, and_, case, cast, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Interval, and_, case, cast, exists, func, insert, or_, select, update
 
 from etl.errors import LockedError
 from etl.load.ledger import runs, windows
 from etl.load.ledger.runs import DISTRIBUTED
 from etl.load.ledger.sources import is_source
+from etl.load.ledger.windows import WindowRow
 from etl.load.schema.ledger_tables import sources, sync_runs, sync_windows
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-    from datetime import timedelta
-
-    from sqlalchemy import ColumnElement, Connection
-
-    from etl.load.ledger.windows import WindowRow
-    from etl.settings import Identity
+from etl.settings import Identity
 
 _WINDOW = sync_windows.c
 _RUN = sync_runs.c

@@ -6,22 +6,18 @@ run whose row is deleted.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Text, cast, delete, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Text, cast, delete, func, literal_column, or_, select, update
 
 from etl.errors import ExitCode
 from etl.load.database.dialect import by_ids
 from etl.load.ledger.rejected_records import is_counted
 from etl.load.ledger.windows import is_read_again
 from etl.load.schema.ledger_tables import rejected_records, sync_runs, sync_windows, watermarks
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
-
-    from sqlalchemy import ColumnElement
 
 # The jobs whose windows count as coverage; an unfinished backfill has its range in its name and continues.
 _MERGED_JOBS = ("first", "sync", "full", "backfill", "verify")

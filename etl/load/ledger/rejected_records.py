@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, exists, func, select, update
@@ -11,12 +13,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, exist
 from etl.load.database.dialect import insert_into
 from etl.load.schema.ledger_tables import rejected_records, sources
 from etl.load.schema.task_tables import tasks
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
-
-    from etl.settings import Identity
+from etl.settings import Identity
 
 _KEPT = rejected_records.c
 

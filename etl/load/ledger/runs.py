@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, insert, or_, select, update
@@ -11,9 +12,6 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, inse
 from etl import __version__
 from etl.errors import ExitCode, LockedError
 from etl.load.schema.ledger_tables import sync_runs, sync_windows
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 BACKGROUND = frozenset({"backfill"})  # the commands that run beside the others and let them go first
 DISTRIBUTED = "distributed"  # the state of a run whose windows workers read

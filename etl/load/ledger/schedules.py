@@ -9,20 +9,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from math import ceil, floor
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, exists, func, select, update
 
 from etl import times
 from etl.load.database.engine import reading
 from etl.load.ledger.sources import identity, is_source
 from etl.load.schema.ledger_tables import sources, sync_runs
-
-if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, Engine
-
-    from etl.settings import Identity
+from etl.settings import Identity
 
 _USUAL_REQUESTS = 2  # of a sync, where none has ended yet
 _RUNS = 20  # the latest ones, whose mean counts

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -13,13 +15,7 @@ from etl.api_record import Row
 from etl.errors import ConfigError
 from etl.load.schema.ledger_tables import sources, sync_windows, watermarks
 from etl.load.schema.task_tables import metadata
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from etl.settings import Identity
-
+from etl.settings import Identity
 
 _WAS_READ = or_(sources.c.probed_at.is_not(None), exists().where(sync_windows.c.source_id == sources.c.id))
 

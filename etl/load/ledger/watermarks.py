@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
 
 from etl.load.schema.ledger_tables import watermarks
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 def read(connection: Connection, source_id: int) -> datetime | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import datetime
 
 from msgspec import Struct
 from sqlalchemy import (
@@ -22,11 +23,6 @@ from sqlalchemy import (
 
 from etl.load.database.types import Moment
 from etl.load.schema.ledger_tables import sync_windows
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
 
 _WINDOW = sync_windows.c
 _gaps = table(

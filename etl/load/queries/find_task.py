@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Select,
+    Table,
     Text,
     and_,
     column,
@@ -23,14 +27,7 @@ from etl.load.database.types import Moment
 from etl.load.schema.dimension_tables import cases
 from etl.load.schema.ledger_tables import rejected_records, sources, sync_runs, sync_windows
 from etl.load.schema.task_tables import task_changes, tasks
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from sqlalchemy import Select, Table
-
-    from etl.settings import Identity
+from etl.settings import Identity
 
 Key = tuple[str, int]
 """An ``_id`` and its source."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from datetime import datetime
 
 from sqlalchemy import Column, Connection, MetaData, Table, Text, exists, func, insert, literal, not_, select, update
 
@@ -10,10 +11,6 @@ from etl.load.database.dialect import create_temporary
 from etl.load.database.types import Moment, moment_text
 from etl.load.schema.task_tables import is_of, is_present, task_changes, tasks
 from etl.load.upsert import refresh_derived
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
 
 _gone = Table(
     "gone_tasks",

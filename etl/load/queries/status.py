@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, Select, case, func, select
 
 from etl.api_record import Row
 from etl.load.schema.ledger_tables import rejected_records, sources, sync_runs, sync_windows, watermarks
 from etl.load.schema.task_tables import tasks
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from sqlalchemy import Select
-
-    from etl.settings import Identity
-
+from etl.settings import Identity
 
 _RUN = sync_runs.c
 _WINDOW = sync_windows.c

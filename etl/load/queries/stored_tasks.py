@@ -5,8 +5,9 @@ A task with ``isActive: false`` is deleted since that update; the server still c
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, and_, func, select, true
@@ -15,9 +16,6 @@ from etl.load.database.dialect import by_ids
 from etl.load.schema.dimension_tables import statuses
 from etl.load.schema.task_tables import is_of, is_present, tasks
 from etl.times import LATEST, shifted
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 Field = Literal["createdAt", "updatedAt"]
 Versions = dict[str, datetime | None]  # updated_at by _id: the version of each task

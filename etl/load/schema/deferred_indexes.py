@@ -7,9 +7,9 @@ keys wait, too, because a check of each row costs as much as the rows. Primary k
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, Executable, ForeignKeyConstraint, Index, bindparam, select, text
 from sqlalchemy.schema import CreateIndex, DropIndex
@@ -21,9 +21,6 @@ from etl.load.database.locks import held, named_lock
 from etl.load.schema.dimension_tables import cases
 from etl.load.schema.postgres_statistics import count_rows
 from etl.load.schema.task_tables import CHILDREN, metadata, tasks
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _EACH_RUN_ASKS_BY = {"ix_tasks_forgotten_at"}
 # In all less than the second after which PostgreSQL ends a deadlock: so it never ends a run that stores meanwhile.

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from etl.load.schema.task_tables import metadata
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 
 def catch_up(connection: Connection) -> None:

@@ -8,8 +8,9 @@ rolled back.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
@@ -17,9 +18,6 @@ from etl.errors import DatabaseError
 from etl.load.database.errors import place
 from etl.load.schema.task_tables import metadata
 from etl.load.schema.view_columns import VIEWS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
 
 _OUR_VIEWS = frozenset(view.name for view in VIEWS)
 _IN_THE_WAY = ("2BP01", "0A000")  # other objects depend on it; a view uses the column

@@ -8,15 +8,12 @@ query asks for.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib.resources import files
-from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
 
 from etl.load.schema.view_columns import VIEWS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sqlalchemy import Connection
 
 _PIECES = {
     "resolved": "coalesce({0}.is_resolved, false)",

@@ -6,8 +6,10 @@ rows are read before they are replaced, for changed tasks only.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import (
@@ -38,10 +40,6 @@ from etl.load.schema.dimension_tables import priorities, statuses
 from etl.load.schema.task_tables import inactive_since, task_changes, task_channels, task_fields, task_tags, tasks
 from etl.load.upsert.batch_and_counts import Details
 from etl.load.upsert.children import Changed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import datetime
 
 _COLUMNS = (
     *("task_id", "source_id", "field", "old_id", "new_id", "old_value", "new_value"),

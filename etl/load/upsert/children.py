@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, Table, delete, select
 
+from etl.api_record import Row
 from etl.load.database.bulk_statements import fill, tables_with_rows
 from etl.load.database.dialect import by_ids
 from etl.load.schema.task_tables import CHILDREN, metadata
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from sqlalchemy import Connection, Table
-
-    from etl.api_record import Row
-    from etl.load.upsert.batch_and_counts import Details
+from etl.load.upsert.batch_and_counts import Details
 
 Changed = dict[str, dict[str, list["Row"]]]
 """By table: the stored rows of each task whose rows differ from the new ones."""

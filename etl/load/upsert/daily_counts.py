@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from datetime import UTC, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -34,10 +35,6 @@ from etl.load.database.dialect import by_ids, by_no_index, insert_rows
 from etl.load.schema.dimension_tables import RESOLVED, statuses
 from etl.load.schema.ledger_tables import source_offsets
 from etl.load.schema.task_tables import daily_counts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import date, datetime
 
 _NEW = frozenset({"open", "new"})  # as the views say it
 

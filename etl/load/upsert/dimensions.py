@@ -6,9 +6,10 @@ Each task has its own version of them. The version of the newest task is kept.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import (
     Connection,
@@ -31,10 +32,6 @@ from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, stat
 from etl.load.upsert import daily_counts, refresh_derived
 from etl.load.upsert.batch_and_counts import Batch, Details
 from etl.times import EARLIEST
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
 
 _IDS_AT_ONCE = 500
 _MANY = 20  # rows: fewer are not worth a question

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert, or_, select, update
 
@@ -10,10 +12,6 @@ from etl.load.schema.dimension_tables import cases, users
 from etl.load.schema.ledger_tables import rejected_records, unknown_keys
 from etl.load.schema.task_tables import CHILDREN, is_of, task_changes, tasks
 from etl.load.upsert import refresh_derived
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
 
 _PERSONS = (tasks.c.user_id, tasks.c.created_by_id, tasks.c.updated_by_id)
 

@@ -8,9 +8,11 @@ also stores an older version, in the place of one that an earlier run stored.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import (
     Column,
@@ -40,11 +42,6 @@ from etl.load.schema.postgres_statistics import count_first_rows
 from etl.load.schema.task_tables import inactive_since, task_changes, tasks
 from etl.load.upsert import change_history, children, refresh_derived
 from etl.load.upsert.batch_and_counts import Counts, Details
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-
 
 _OWN = (  # written here, not by the API
     *("first_seen_at", "first_updated_at", "stored_at", "run_id", "deleted_at", "gone_at", "forgotten_at"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Table, Text, bindparam, cast, delete, func, select, update
 
@@ -13,12 +15,7 @@ from etl.load.schema.dimension_tables import DIMENSIONS
 from etl.load.schema.ledger_tables import rejected_records, source_offsets
 from etl.load.schema.task_tables import is_of, task_changes, tasks
 from etl.load.upsert import children, dimensions
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime
-
-    from etl.load.upsert.batch_and_counts import Batch
+from etl.load.upsert.batch_and_counts import Batch
 
 
 def records(connection: Connection, source_id: int, *, after: str, most: int) -> list[tuple[str, str]]:
