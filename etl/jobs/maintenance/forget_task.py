@@ -6,7 +6,7 @@ from typing import Any
 
 from etl.errors import ConfigError
 from etl.jobs.run.run_context import RunContext
-from etl.load.database.secure_delete import erasing, scrub
+from etl.load.database.engine import erasing, scrub
 from etl.load.schema.metadata import metadata
 from etl.load.upsert import forget_task_rows
 from etl.transform import TaskRows, tombstone, transform

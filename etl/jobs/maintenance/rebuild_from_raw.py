@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from etl.exact_json import canonical
 from etl.extract.http.response_errors import parse
-from etl.load.database.secure_delete import erasing, scrub
+from etl.load.database.engine import erasing, scrub
 from etl.load.ledger import sources
 from etl.load.schema.dimension_tables import priorities, statuses
 from etl.load.schema.metadata import metadata

@@ -6,7 +6,7 @@ start and never fails half-way. :func:`reading` gives a transaction without a wr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,23 @@ def sorting_in_files(engine: Engine) -> Iterator[Connection]:
     """Give a connection on which SQLite sorts in files, so that a large index takes little memory."""
     with with_pragma(engine, "temp_store", "FILE", "MEMORY") as connection:  # drops temporary tables
         yield connection
+
+
+@contextmanager
+def erasing(engine: Engine) -> Iterator[Connection]:
+    """Give a connection in a writing transaction that overwrites deleted rows in a SQLite file."""
+    with with_pragma(engine, "secure_delete", "ON", "OFF") as connection, connection.begin():
+        yield connection
+
+
+def scrub(engine: Engine, tables: Iterable[str]) -> None:
+    """Remove old versions of rows: empty SQLite's log, vacuum PostgreSQL's tables."""
+    with engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            set_pragma(connection, "wal_checkpoint(TRUNCATE)")
+            return
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"vacuum {', '.join(tables)}")
 
 
 def set_pragma(connection: Connection, pragma: str) -> None:

@@ -105,8 +105,7 @@ def drop(common: Common, chosen: str, yes: bool, output: str) -> None:
     from etl.cli.open_database import existing_database
     from etl.cli.output import print_json
     from etl.jobs.run.source_lease import keep_runs_out
-    from etl.load.database.engine import reading
-    from etl.load.database.secure_delete import erasing
+    from etl.load.database.engine import erasing, reading
     from etl.load.ledger import sources
 
     loaded = common.start(need_sources=False)
