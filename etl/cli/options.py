@@ -125,37 +125,27 @@ def _opened_log(loaded: Loaded) -> LogFile:
         ) from None
 
 
-class MomentOption(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
-    """A date or time; without a zone it is UTC."""
+def date(value: str) -> datetime:
+    """Read an option's date or time; without a zone it is UTC."""
+    from etl.times import parse_time
 
-    name = "date"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read the option's text."""
-        from etl.times import parse_time
-
-        try:
-            moment = parse_time(value)
-        except ValueError:
-            moment = None
-        if moment is None or (isinstance(value, str) and value.isdecimal()):
-            self.fail(f"'{value}' is no date or time such as 2024-01-31 or 2024-01-31T08:00:00Z.", param, ctx)
-        return moment
+    try:
+        moment = parse_time(value)
+    except ValueError:
+        moment = None
+    if moment is None or value.isdecimal():
+        raise click.BadParameter(f"'{value}' is no date or time such as 2024-01-31 or 2024-01-31T08:00:00Z.")
+    return moment
 
 
-class DurationOption(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
-    """A length of time such as ``15m``; a number alone is seconds."""
+def duration(value: str) -> timedelta:
+    """Read an option's length of time such as ``15m``; a number alone is seconds."""
+    from etl.times import parse_duration
 
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Read the option's text."""
-        from etl.times import parse_duration
-
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            self.fail(f"'{value}': {error}.", param, ctx)
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(f"'{value}': {error}.") from error
 
 
 source_option = click.option(
@@ -165,7 +155,7 @@ metrics_option = click.option(
     "--metrics-file", type=click.Path(path_type=Path), help="Write a metrics file for Prometheus's textfile collector."
 )
 wait_option = click.option(
-    "--wait", type=DurationOption(), metavar="TIME", help="Wait so long for another run to end, such as 10m."
+    "--wait", type=duration, metavar="TIME", help="Wait so long for another run to end, such as 10m."
 )
 workers_option = click.option(
     "--workers",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl.cli.options import Common, DurationOption, common_options, output_option
+from etl.cli.options import Common, common_options, duration, output_option
 from etl.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @common_options
 @click.option("--source", metavar="NAME", help="Only this source.")
-@click.option("--max-age", type=DurationOption(), metavar="TIME", help="Exit 3 if a source is older, such as 15m.")
+@click.option("--max-age", type=duration, metavar="TIME", help="Exit 3 if a source is older, such as 15m.")
 @output_option
 def status(common: Common, source: str | None, max_age: timedelta | None, output: str) -> int:
     """Show the state of each source: freshness, number of tasks, gaps, and its last run.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl.cli.options import Common, DefaultGroup, MomentOption, common_options, confirm, output_option
+from etl.cli.options import Common, DefaultGroup, common_options, confirm, date, output_option
 from etl.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def show(common: Common, output: str) -> None:
 
 @watermark.command("set", short_help="Move the watermark of a source.")
 @common_options
-@click.argument("moment", metavar="TIME", type=MomentOption())
+@click.argument("moment", metavar="TIME", type=date)
 @click.option("--source", metavar="NAME", help="The source; needed if there are several.")
 @click.option("--force", is_flag=True, help="Allow a later watermark: the next syncs skip the changes in between.")
 @click.option("--yes", is_flag=True, help="Do not ask.")

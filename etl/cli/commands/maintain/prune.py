@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etl.cli.options import Common, DurationOption, common_options, output_option, source_option
+from etl.cli.options import Common, common_options, duration, output_option, source_option
 from etl.errors import LockedError
 from etl.logs import say
 from etl.times import format_duration
@@ -25,9 +25,9 @@ _DAY = timedelta(days=1)
 @click.command()
 @common_options
 @source_option
-@click.option("--runs", type=DurationOption(), metavar="AGE", help="Delete runs that ended longer ago, such as 90d.")
-@click.option("--windows", type=DurationOption(), metavar="AGE", help="Merge windows that were read longer ago.")
-@click.option("--rejected", type=DurationOption(), metavar="AGE", help="Delete rejected records last seen longer ago.")
+@click.option("--runs", type=duration, metavar="AGE", help="Delete runs that ended longer ago, such as 90d.")
+@click.option("--windows", type=duration, metavar="AGE", help="Merge windows that were read longer ago.")
+@click.option("--rejected", type=duration, metavar="AGE", help="Delete rejected records last seen longer ago.")
 @click.option("--dry-run", is_flag=True, help="Count what would be deleted, and delete nothing.")
 @output_option
 def prune(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etl.cli.options import Common, common_options
+from etl.cli.options import Common, common_options, date
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -19,27 +19,21 @@ if TYPE_CHECKING:
     from etl.load.queries.export import View
 
 
-class SinceOption(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
-    """A date, or how long ago."""
+def _since(value: str) -> datetime:
+    """Read a date, or how long ago."""
+    from etl.times import now, parse_duration
 
-    name = "since"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read the option's text."""
-        from etl.cli.options import MomentOption
-        from etl.times import now, parse_duration
-
-        try:
-            return now() - parse_duration(value)
-        except (ValueError, OverflowError):
-            return MomentOption().convert(value, param, ctx)
+    try:
+        return now() - parse_duration(value)
+    except (ValueError, OverflowError):
+        return date(value)
 
 
 @click.command()
 @common_options
 @click.option("--view", default="task_overview", show_default=True, metavar="NAME", help="Any table or view.")
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True)
-@click.option("--since", type=SinceOption(), metavar="DATE|AGE", help="Only rows changed since then, such as 7d.")
+@click.option("--since", type=_since, metavar="DATE|AGE", help="Only rows changed since then, such as 7d.")
 @click.option("--source", metavar="NAME", help="Only the rows of this source.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file, put in place once it is whole.")
 @click.option("--spreadsheet-safe", is_flag=True, help="CSV: write no text that a spreadsheet reads as a formula.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etl.cli.options import Common, DurationOption, common_options
+from etl.cli.options import Common, common_options, duration
 from etl.errors import ConfigError
 from etl.logs import say
 from etl.optional_packages import install_command
@@ -20,19 +20,14 @@ if TYPE_CHECKING:
 _LONGEST = timedelta(days=3660)
 
 
-class ZoneOption(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
-    """A time zone by its name."""
+def _zone(value: str) -> ZoneInfo:
+    """Look up a time zone by its name."""
+    from zoneinfo import ZoneInfo
 
-    name = "zone"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> ZoneInfo:
-        """Look the name up."""
-        from zoneinfo import ZoneInfo
-
-        try:
-            return value if isinstance(value, ZoneInfo) else ZoneInfo(str(value))
-        except (KeyError, ValueError, OSError):
-            self.fail(f"'{value}' is no time zone such as UTC or Europe/Berlin.", param, ctx)
+    try:
+        return ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:
+        raise click.BadParameter(f"'{value}' is no time zone such as UTC or Europe/Berlin.") from error
 
 
 @click.command()
@@ -46,13 +41,13 @@ class ZoneOption(click.ParamType):  # type: ignore[type-arg]  # generic for the 
 )
 @click.option(
     "--since",
-    type=DurationOption(),
+    type=duration,
     default="90d",
     show_default=True,
     metavar="TIME",
     help="How far back the report goes.",
 )
-@click.option("--timezone", type=ZoneOption(), metavar="NAME", help="Whose days. Default: each source's setting.")
+@click.option("--timezone", type=_zone, metavar="NAME", help="Whose days. Default: each source's setting.")
 @click.option("--title", default="Support tasks", show_default=True, help="The report's title.")
 @click.option("--open", "open_it", is_flag=True, help="Open it in the browser.")
 def report(common: Common, out: Path, since: timedelta, timezone: ZoneInfo | None, title: str, open_it: bool) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl.cli.options import Common, DurationOption, common_options, output_option
+from etl.cli.options import Common, common_options, duration, output_option
 from etl.errors import ConfigError
 from etl.logs import say
 
@@ -121,7 +121,7 @@ def cron(common: Common, every: str | None, install: bool, user: bool, root: Pat
 @schedule.command("set", short_help="Sync sources at an interval, with kore-etl sync --due.")
 @common_options
 @click.argument("chosen", metavar="SOURCE...", nargs=-1, required=True)
-@click.option("--every", type=DurationOption(), required=True, metavar="TIME", help="The interval, such as 5m.")
+@click.option("--every", type=duration, required=True, metavar="TIME", help="The interval, such as 5m.")
 def set_(common: Common, chosen: tuple[str, ...], every: timedelta) -> None:
     """Sync sources at an interval. SOURCE is a name in the settings.
 

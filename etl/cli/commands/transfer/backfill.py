@@ -10,8 +10,8 @@ import click
 
 from etl.cli.options import (
     Common,
-    MomentOption,
     common_options,
+    date,
     metrics_option,
     output_option,
     source_option,
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 @click.command()
 @common_options
 @source_option
-@click.option("--since", type=MomentOption(), help="Start of the range. Default: the beginning of history.")
-@click.option("--until", type=MomentOption(), help="End of the range, not included. Default: now.")
+@click.option("--since", type=date, help="Start of the range. Default: the beginning of history.")
+@click.option("--until", type=date, help="End of the range, not included. Default: now.")
 @click.option("--restart", is_flag=True, help="Start over instead of continuing an earlier backfill of the range.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print windows, requests and time; read and store no tasks.")
 @click.option(

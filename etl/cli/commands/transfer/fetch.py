@@ -11,7 +11,7 @@ import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
-from etl.cli.options import Common, MomentOption, common_options, source_option
+from etl.cli.options import Common, common_options, date, source_option
 from etl.errors import ApiError, ConfigError, ExitCode
 from etl.exact_json import fragment
 from etl.logs import say
@@ -36,32 +36,22 @@ Example:
 """
 
 
-class SortOption(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
-    """FIELD, FIELD:asc or FIELD:desc."""
-
-    name = "sort"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Split at the last colon."""
-        field, colon, direction = value.rpartition(":")
-        if not colon:
-            field, direction = value, "asc"
-        if not field or direction not in ("asc", "desc"):
-            self.fail(f"Invalid sort '{value}': use FIELD, FIELD:asc or FIELD:desc.", param, ctx)
-        return field, direction
+def _sort(value: str) -> tuple[str, str]:
+    """Split FIELD:asc or FIELD:desc at the last colon; FIELD alone is ascending."""
+    field, colon, direction = value.rpartition(":")
+    if not colon:
+        field, direction = value, "asc"
+    if not field or direction not in ("asc", "desc"):
+        raise click.BadParameter(f"Invalid sort '{value}': use FIELD, FIELD:asc or FIELD:desc.")
+    return field, direction
 
 
-class JsonOption(click.ParamType):  # type: ignore[type-arg]  # as above
-    """A JSON value."""
-
-    name = "json"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read the text."""
-        try:
-            return orjson.loads(value)
-        except orjson.JSONDecodeError as error:
-            self.fail(f"'{value}' is not JSON ({error}); a plain name needs quotes too: '\"Region\"'.", param, ctx)
+def _json(value: str) -> Any:
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        message = f"'{value}' is not JSON ({error}); a plain name needs quotes too: '\"Region\"'."
+        raise click.BadParameter(message) from error
 
 
 _PARAMETERS = (
@@ -74,14 +64,14 @@ _PARAMETERS = (
     click.option("--channel", multiple=True, metavar="NAME", help="From this channel, such as rtm."),
     click.option("--queue", "queues", multiple=True, metavar="NAME", help="In this queue."),
     click.option("--agent", "agents", multiple=True, metavar="NAME", help="Of this agent."),
-    click.option("--start", type=MomentOption(), help="Not before this date; kore-etl probe shows which date."),
-    click.option("--end", type=MomentOption(), help="Not after."),
-    click.option("--due", "due_date", type=MomentOption(), help="Due at exactly this time."),
+    click.option("--start", type=date, help="Not before this date; kore-etl probe shows which date."),
+    click.option("--end", type=date, help="Not after."),
+    click.option("--due", "due_date", type=date, help="Due at exactly this time."),
     click.option(
-        "--custom-field", "custom_fields", multiple=True, type=JsonOption(), help="An element of customFields."
+        "--custom-field", "custom_fields", multiple=True, type=_json, metavar="JSON", help="An element of customFields."
     ),
     click.option("--eta", "eta_list", multiple=True, metavar="TEXT", help="An element of ETAlist."),
-    click.option("--sort", "sort_by", type=SortOption(), metavar="FIELD[:asc|desc]", help="Order of the tasks."),
+    click.option("--sort", "sort_by", type=_sort, metavar="FIELD[:asc|desc]", help="Order of the tasks."),
     click.option(
         "--column", "selected_columns", multiple=True, metavar="NAME", help="Return only this key; may be repeated."
     ),

@@ -10,8 +10,8 @@ import click
 
 from etl.cli.options import (
     Common,
-    DurationOption,
     common_options,
+    duration,
     metrics_option,
     output_option,
     source_option,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--full", is_flag=True, help="Read all history again, not only the changes.")
 @click.option("--reconcile", is_flag=True, help="Then mark deleted tasks, like kore-etl reconcile.")
 @click.option("--due", is_flag=True, help="Only sources that are due by their interval; see kore-etl schedule set.")
-@click.option("--for", "most", type=DurationOption(), metavar="TIME", help="With --due: begin no sync after this time.")
+@click.option("--for", "most", type=duration, metavar="TIME", help="With --due: begin no sync after this time.")
 @click.option("--dry-run", is_flag=True, help="Say what would be requested; store nothing.")
 @click.option("--sample", type=click.IntRange(1, 1000), metavar="N", help="With --dry-run: compare the N newest tasks.")
 @workers_option

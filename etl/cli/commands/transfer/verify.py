@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl.cli.options import Common, MomentOption, common_options, metrics_option, output_option, source_option
+from etl.cli.options import Common, common_options, date, metrics_option, output_option, source_option
 
 if TYPE_CHECKING:
     from etl.jobs.run.run_context import RunContext
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @common_options
 @source_option
 @click.option("--requests", type=click.IntRange(min=1), help="Stop after this many requests. Default: once around.")
-@click.option("--since", type=MomentOption(), help="Start of a range to verify, instead of going on.")
-@click.option("--until", type=MomentOption(), help="End of the range, not included. Default: the watermark.")
+@click.option("--since", type=date, help="Start of a range to verify, instead of going on.")
+@click.option("--until", type=date, help="End of the range, not included. Default: the watermark.")
 @metrics_option
 @output_option
 def verify(

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import click
 
-from etl.cli.options import Common, DurationOption, common_options, metrics_option
+from etl.cli.options import Common, common_options, duration, metrics_option
 
 if TYPE_CHECKING:
     from etl.settings import Settings
@@ -23,11 +23,11 @@ _DRAIN = 25.0  # seconds for the syncs at work to end
 @click.option("--threads", type=click.IntRange(1, 64), default=4, show_default=True, help="Syncs at once.")
 @click.option("--accounts", multiple=True, metavar="GLOB", help="Only accounts with such an id; may be repeated.")
 @click.option(
-    "--tick", type=DurationOption(), default="5s", show_default=True, metavar="TIME", help="Look so often what is due."
+    "--tick", type=duration, default="5s", show_default=True, metavar="TIME", help="Look so often what is due."
 )
 @click.option(
     "--stall-after",
-    type=DurationOption(),
+    type=duration,
     default="30s",
     show_default=True,
     metavar="TIME",
