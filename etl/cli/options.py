@@ -46,14 +46,13 @@ class Common(NamedTuple):  # --help shall not wait for msgspec
         *,
         need_sources: bool = True,
         select: Sequence[str] = (),
-        environ: Mapping[str, str] = os.environ,
     ) -> Loaded:
         """Set up the logs, load the settings, hide their secrets, and log warnings.
 
         ``options`` are settings from the command line, under the settings' own keys.
         """
         logs.configure(self.verbosity)
-        loaded = self.load(options, need_sources=need_sources, select=select, environ=environ)
+        loaded = self.load(options, need_sources=need_sources, select=select)
         if loaded.settings.log_file is not None:
             logs.configure(self.verbosity, file=_opened_log(loaded))
         for warning in loaded.warnings:
@@ -73,15 +72,14 @@ class Common(NamedTuple):  # --help shall not wait for msgspec
         *,
         need_sources: bool = True,
         select: Sequence[str] = (),
-        environ: Mapping[str, str] = os.environ,
     ) -> Loaded:
         """Load the settings and hide their secrets, without any log."""
         from etl.settings import load_settings
 
-        for url in (self.database_url, environ.get("KORE_ETL_DATABASE_URL")):
+        for url in (self.database_url, os.environ.get("KORE_ETL_DATABASE_URL")):
             logs.hide_passwords(url or "")
         given = {"database_url": self.database_url, "log_file": self.log_file, **(options or {})}
-        loaded = load_settings(self.config, environ, given, need_sources=need_sources, select=select)
+        loaded = load_settings(self.config, os.environ, given, need_sources=need_sources, select=select)
         hide_secrets(loaded.settings)
         return loaded
 
