@@ -80,13 +80,9 @@ class Token:
         }
         if app.jti:
             claims["jti"] = str(uuid4())
-        self._text = _signed(claims, app)
+        digest = _DIGESTS.get(app.algorithm)
+        self._text = _signed_by_key(claims, app) if digest is None else _signed_by_secret(claims, app, digest)
         self._good_until = max(now, now + app.lifetime - _RENEW_BEFORE)
-
-
-def _signed(claims: dict[str, object], app: JwtApp) -> str:
-    digest = _DIGESTS.get(app.algorithm)
-    return _signed_by_key(claims, app) if digest is None else _signed_by_secret(claims, app, digest)
 
 
 def _signed_by_secret(claims: dict[str, object], app: JwtApp, digest: str) -> str:

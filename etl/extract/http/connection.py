@@ -126,7 +126,8 @@ class Transport:
     def _way(self) -> Mapping[str, Any]:
         """Proxies and certificates from the settings and the environment, read once."""
         endpoint = self._endpoint
-        proxies = _proxies(endpoint.base_url)
+        # Plain http stays on this machine, so no proxy of the environment is used.
+        proxies: dict[str, Any] = {"http": None, "all": None} if endpoint.base_url.startswith("http://") else {}
         way: Mapping[str, Any] = self._session.merge_environment_settings(
             self._url, proxies, stream=True, verify=endpoint.ca_bundle, cert=None
         )
@@ -230,8 +231,3 @@ def _session(endpoint: Endpoint, adapter: HTTPAdapter) -> requests.Session:
 def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Keep requests from sending the credentials of a ``.netrc`` beside the token."""
     return request
-
-
-def _proxies(base_url: str) -> dict[str, Any]:
-    """Return the overrides of the environment's proxies: plain http stays on this machine and needs none."""
-    return {"http": None, "all": None} if base_url.startswith("http://") else {}

@@ -56,7 +56,7 @@ def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) 
         if _instant(last, capabilities) > _instant(start, capabilities):
             yield page.covering(last)
             expected = _Expectation.after(page, window, capabilities, start, last)
-            start, anchor = last, _anchor(page, window.field, last)
+            start, anchor = last, page.ids[page.moments(window.field).index(last)]
         else:
             yield Page(page.records)
             instant = _instant(start, capabilities)
@@ -89,8 +89,9 @@ class _Expectation:
     ) -> _Expectation | None:
         if page.total is None or capabilities.ends_inclusive is not True:
             return None  # it is unknown which rows exactly the next request leaves out
-        if_all_shown = page.total - _shown_before(page, window.field, last)
-        return cls(window, start, last, if_all_shown - _withheld_at_most(page, capabilities), if_all_shown)
+        if_all_shown = page.total - sum(value < last for value in moments(page, window.field))
+        withheld_at_most = max(0, capabilities.limit() - len(page))
+        return cls(window, start, last, if_all_shown - withheld_at_most, if_all_shown)
 
     def look_again(
         self, fetch: Fetch, capabilities: ServerCapabilities, query: Query
@@ -139,10 +140,6 @@ def _latest(values: list[datetime], field: Field) -> datetime:
     return max(values)
 
 
-def _anchor(page: Page, field: Field, last: datetime) -> str | None:
-    return page.ids[page.moments(field).index(last)]
-
-
 def _check_ends(
     fetch: Fetch, window: Window, capabilities: ServerCapabilities, page: Page, anchor: tuple[str, datetime]
 ) -> None:
@@ -162,14 +159,6 @@ def _check_ends(
 
 def _query(window: Window, capabilities: ServerCapabilities, start: datetime) -> Query:
     return replace(window_query(window, capabilities, start), sort_by=(window.field, "asc"))
-
-
-def _withheld_at_most(page: Page, capabilities: ServerCapabilities) -> int:
-    return max(0, capabilities.limit() - len(page))
-
-
-def _shown_before(page: Page, field: Field, moment: datetime) -> int:
-    return sum(1 for value in moments(page, field) if value < moment)
 
 
 def _instant(moment: datetime, capabilities: ServerCapabilities) -> datetime:

@@ -132,14 +132,11 @@ def _learn_ends(session: ProbeSession, field: Field) -> None:
 
 def _learn_from_margin(session: ProbeSession, moment: datetime, margin: timedelta, *, inclusive: bool) -> None:
     """Learn from the smallest margin with which a task came; a second tells nothing of a shorter granularity."""
-    session.learn("ends_inclusive", inclusive, _ends_evidence(moment, inclusive=inclusive))
+    words = "came" if inclusive else "came with some time around it, but not"
+    evidence = f"a task of {format_time(moment)} {words} when that instant was both dates"
+    session.learn("ends_inclusive", inclusive, evidence)
     if margin > SECOND and not _is_edge(moment):
         session.learn("granularity", margin, f"a task of {format_time(moment)} came with it as margin, not with less")
-
-
-def _ends_evidence(moment: datetime, *, inclusive: bool) -> str:
-    words = "came" if inclusive else "came with some time around it, but not"
-    return f"a task of {format_time(moment)} {words} when that instant was both dates"
 
 
 def _learn_granularity(session: ProbeSession, field: Field) -> None:
