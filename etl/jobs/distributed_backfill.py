@@ -172,7 +172,9 @@ def work_on_claim(run: RunContext, claim: Claim) -> Ending:
 def _read(run: RunContext, claim: Claim) -> Ending:
     strategy = choose_strategy(run.capabilities.current)
     if strategy.field != claim.field:  # the last window plans the range again
-        run.store.write(_drop, claim)
+        with run.store.writing() as connection:
+            error = "dates filter on another field"
+            windows.note(connection, claim.window_id, state="failed", claimable_at=None, error=error)
         return Ending.READ
     window = Window(strategy.field, claim.checkpoint, claim.end)
     record = WindowProgress(
@@ -202,10 +204,6 @@ def _read(run: RunContext, claim: Claim) -> Ending:
         run.writer.close_window(record.finished(claim.end, requests=run.fetch.requests - before))
     log.info("window.read", window=claim.window_id, rows=record.rows, requests=record.requests)
     return Ending.READ
-
-
-def _drop(connection: Connection, _source_id: int, claim: Claim) -> None:
-    windows.note(connection, claim.window_id, state="failed", claimable_at=None, error="dates filter on another field")
 
 
 def _is_sync_due(run: RunContext, claim: Claim) -> bool:

@@ -118,12 +118,12 @@ def _finish(run: RunContext, found: Verified, requests_before: int) -> dict[str,
     run.counters.mended += found.mended
     if found.mended:
         note_again(run, marked=found.differences[Difference.DELETED])
-    found.requests = run.fetch.requests - requests_before
+    requests = run.fetch.requests - requests_before
     differences = {kind.value: number for kind, number in found.differences.items()}
     tell = log.warning if found.mended else log.info
-    tell("verify.finished", requests=found.requests, tasks=found.tasks, mended=found.mended, **differences)
+    tell("verify.finished", requests=requests, tasks=found.tasks, mended=found.mended, **differences)
     return {
-        "requests": found.requests, "tasks": found.tasks, "mended": found.mended, "differences": differences,
+        "requests": requests, "tasks": found.tasks, "mended": found.mended, "differences": differences,
         "position": found.position,
     }  # fmt: skip
 

@@ -45,7 +45,6 @@ class Verified(Struct):
     """What a run verified; ``position`` is where the next slice begins, None at the beginning of history."""
 
     position: datetime | None
-    requests: int = 0
     tasks: int = 0
     slices: int = 0  # read to their ends
     differences: Counter[Difference] = field(default_factory=Counter)

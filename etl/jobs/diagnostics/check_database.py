@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 from etl.errors import DatabaseError, EtlError
-from etl.jobs.diagnostics.check_result import CheckResult, failed, ok, unknown, warning
+from etl.jobs.diagnostics.check_result import CheckResult, failed, ok, warning
 from etl.load.database.engine import reading
 from etl.load.schema import migrate as schema
 
@@ -59,11 +59,6 @@ def check_schema(engine: Engine, *, migrate: bool) -> CheckResult:
     if at is None:
         return warning("tables", "none yet", "the next sync makes them")
     return warning("tables", f"at {at}, needed is {newest}", "the next sync migrates them")
-
-
-def unseen(detail: str) -> CheckResult:
-    """Return the result for tables that could not be checked."""
-    return unknown("tables", detail)
 
 
 def _writable(path: Path) -> CheckResult | None:

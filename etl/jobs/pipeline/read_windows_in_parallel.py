@@ -16,7 +16,6 @@ from threading import Condition, Thread
 
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import Connection
 
 from etl.errors import RefusedError
 from etl.extract.http.response_errors import SlowAnswerError
@@ -96,12 +95,9 @@ def _read(run: RunContext, time_range: TimeRange, planned: list[Window], workers
     finally:
         crew.stop()
     reached = run.store.read(windows.progress, time_range.job, time_range.field, time_range.start, run_id=run.id)
-    run.store.write(_close_windows, run.id)
+    with run.store.writing() as connection:
+        runs.close_windows(connection, [run.id])
     return time_range if reached is None else replace(time_range, start=reached.checkpoint)
-
-
-def _close_windows(connection: Connection, _source_id: int, run_id: int) -> None:
-    runs.close_windows(connection, [run_id])
 
 
 def plan_windows(run: RunContext, time_range: TimeRange, *, most: int, least: int) -> list[Window]:

@@ -97,7 +97,7 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[CheckResult]]:
     from sqlalchemy.engine import make_url
 
     from etl.jobs.diagnostics import check_database as checks
-    from etl.jobs.diagnostics.check_result import failed
+    from etl.jobs.diagnostics.check_result import failed, unknown
     from etl.load.database.engine import open_engine
 
     settings = loaded.settings
@@ -107,7 +107,8 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[CheckResult]]:
         path = Path(url.database or "").resolve()
         findings += checks.check_file(path)
         if not path.is_file() or any(each.state == "failed" for each in findings):
-            return None, [*findings, checks.unseen("the database cannot be opened" if path.exists() else "none yet")]
+            reason = "the database cannot be opened" if path.exists() else "none yet"
+            return None, [*findings, unknown("tables", reason)]
     try:
         engine = open_engine(settings.database_url)
     except EtlError as error:
@@ -115,7 +116,7 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[CheckResult]]:
     if url.get_backend_name() != "sqlite":
         findings.append(checks.check_server(engine))
     if findings[0].state == "failed":
-        return None, [*findings, checks.unseen("the database cannot be opened")]
+        return None, [*findings, unknown("tables", "the database cannot be opened")]
     findings.append(checks.check_schema(engine, migrate=settings.migrate))
     return (engine if findings[-1].state == "ok" else None), findings
 
