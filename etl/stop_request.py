@@ -8,7 +8,7 @@ exception. It does not get it at once, because an exception inside a library can
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event, Thread
 from types import FrameType
@@ -74,11 +74,19 @@ def graceful(patience: float = _PATIENCE) -> Iterator[Stop]:
     def late(_number: int, _frame: FrameType | None) -> None:
         raise stop.kind
 
-    handlers = {signal.SIGTERM: first, signal.SIGINT: first, signal.SIGALRM: late}
+    with handling({signal.SIGTERM: first, signal.SIGINT: first, signal.SIGALRM: late}):
+        try:
+            yield stop
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@contextmanager
+def handling(handlers: Mapping[signal.Signals, Callable[[int, FrameType | None], object]]) -> Iterator[None]:
+    """Let these functions handle the signals during a block."""
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        yield stop
+        yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)

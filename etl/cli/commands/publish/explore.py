@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import webbrowser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import ModuleType
 
 import click
@@ -14,6 +12,7 @@ from etl.cli.options import Common, common_options
 from etl.errors import ConfigError
 from etl.logs import say
 from etl.optional_packages import install_command
+from etl.stop_request import handling
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
@@ -43,7 +42,8 @@ def explore(common: Common, port: int, open_it: bool) -> None:
     with existing_database(settings, schema="newest") as engine:
         file = sqlite_file(engine)
     app = server.make_app(file)
-    with server.listen(port) as listening, _until_stopped():
+    # Ctrl-C and SIGTERM end only the server, which raises them again afterwards.
+    with server.listen(port) as listening, handling(dict.fromkeys(_STOPS, lambda *_: None)):
         address = f"http://{server.HOST}:{listening.getsockname()[1]}/"
         click.echo(address)
         common.say(f"{file} is shown at {address}; Ctrl-C ends it")
@@ -68,14 +68,3 @@ def _server() -> ModuleType:
             f"explore: the package {error.name} is not installed; run: {install_command('explore')}"
         ) from error
     return server
-
-
-@contextmanager
-def _until_stopped() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end only the server; it raises them again afterwards."""
-    before = {number: signal.signal(number, lambda *_: None) for number in _STOPS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import Field, fields
 from pathlib import Path
 from threading import Event
@@ -17,6 +16,7 @@ import click
 from etl.errors import ConfigError
 from etl.sandbox import Options, Sandbox
 from etl.sandbox.options import FAULT_KINDS, option_types
+from etl.stop_request import handling
 
 HELP = """Serve getTasks with made-up tasks, to try things out without an account.
 
@@ -106,21 +106,11 @@ def sandbox(env_file: Path | None, **given: Any) -> None:
         options = Options(**given)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    with _until_signalled() as ended, _listening(options) as server:
+    ended = Event()
+    stops = (signal.SIGINT, signal.SIGTERM)
+    with handling(dict.fromkeys(stops, lambda *_: ended.set())), _listening(options) as server:
         _announce(server, env_file)
         ended.wait()
-
-
-@contextmanager
-def _until_signalled() -> Iterator[Event]:
-    """Return an event that Ctrl-C and SIGTERM set; they do nothing else."""
-    ended = Event()
-    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield ended
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _listening(options: Options) -> Sandbox:
