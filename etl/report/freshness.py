@@ -46,7 +46,8 @@ def told(source: Source, now: datetime, zone: ZoneInfo) -> Told:
     if source.last_run and source.last_run["state"] in {"failed", "abandoned", "interrupted"}:
         said.append("The latest run did not end well; the numbers are as the last complete one left them.")
     found = _missing(source, zone)
-    said += found or [f"{_balance(source.account)}There are no gaps, rejected records or unverified windows."]
+    balance = "" if source.account is None else "Nothing is missing: every task that the server shows is here. "
+    said += found or [f"{balance}There are no gaps, rejected records or unverified windows."]
     if source.oldest_reading is not None:
         since = clock(source.oldest_reading, zone)
         mended = f"that mended {source.mended:,} difference{'' if source.mended == 1 else 's'}"
@@ -54,10 +55,6 @@ def told(source: Source, now: datetime, zone: ZoneInfo) -> Told:
             f"Every task was verified with the server since {since}; {mended if source.mended else 'none differed'}."
         )
     return Told(source.name, said, is_incomplete=bool(found))
-
-
-def _balance(account: Any) -> str:
-    return "" if account is None else "Nothing is missing: every task that the server shows is here. "
 
 
 def _missing(source: Source, zone: ZoneInfo) -> list[str]:

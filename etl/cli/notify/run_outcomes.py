@@ -66,7 +66,9 @@ class Notifier:
     def tell(self, ending: Outcome, engine: Engine | None) -> None:
         """Write the metrics file, and send a notice of a failure or a success."""
         if self._settings.metrics_file is not None and ending.exit_code != ExitCode.LOCKED:
-            self._write_metrics(ending, engine)
+            from etl.cli.notify.metrics_file import write_metrics
+
+            self._write(lambda path: write_metrics(path, self._command, ending, engine, self._streams))
         action = self._action(ending.exit_code)
         if action:
             give_notice(self._settings, action, self._command, ending)
@@ -84,11 +86,6 @@ class Notifier:
         if exit_code == ExitCode.DONE or is_good:
             return self._settings.on_success if self._command in _SYNCS else None
         return self._settings.on_failure if exit_code in _TOLD_OF else None
-
-    def _write_metrics(self, ending: Outcome, engine: Engine | None) -> None:
-        from etl.cli.notify.metrics_file import write_metrics
-
-        self._write(lambda path: write_metrics(path, self._command, ending, engine, self._streams))
 
     def _write(self, write: Callable[[Path], None]) -> None:
         path = self._settings.metrics_file

@@ -13,11 +13,11 @@ from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
 from etl.errors import DatabaseError, LockedError
 from etl.load.database.engine import sqlite_file
-from etl.load.database.postgres_locks import AdvisoryLock, share_until_commit
+from etl.load.database.postgres_locks import AdvisoryLock
 
 
 def named_lock(engine: Engine, name: str) -> Lock:
@@ -31,7 +31,8 @@ def named_lock(engine: Engine, name: str) -> Lock:
 
 def share_lock(connection: Connection, name: str) -> bool:
     """Hold a lock of PostgreSQL with all that share it until the transaction ends; False if a session holds it."""
-    return share_until_commit(connection, _number(name))
+    query = text("select pg_try_advisory_xact_lock_shared(:number)")
+    return bool(connection.execute(query, {"number": _number(name)}).scalar())
 
 
 @contextmanager

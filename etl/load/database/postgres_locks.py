@@ -107,9 +107,3 @@ def _connected(engine: Engine) -> Connection:
         connection.close()
         raise
     return connection
-
-
-def share_until_commit(connection: Connection, number: int) -> bool:
-    """Hold a lock with all that share it until the transaction ends; False if a session holds it."""
-    query = text("select pg_try_advisory_xact_lock_shared(:number)")
-    return bool(connection.execute(query, {"number": number}).scalar())

@@ -128,13 +128,11 @@ class View:
     def _query(self) -> Select[Any]:
         columns = self._table.c
         order = [columns[key] for key in _KEYS if key in columns] or list(columns)[:1]
-        read = [_as_text(columns[field.name]) if field.kind == "json" else columns[field.name] for field in self.fields]
+        read = [
+            cast(columns[field.name], Text).label(field.name) if field.kind == "json" else columns[field.name]
+            for field in self.fields
+        ]
         return select(*read).where(*self._where).order_by(*order)
-
-
-def _as_text(value: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Read JSON as text."""
-    return cast(value, Text).label(str(value.key))
 
 
 def find_view(connection: Connection, name: str) -> View:

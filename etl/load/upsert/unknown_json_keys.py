@@ -33,14 +33,12 @@ def keep(
     return list(connection.execute(statement.on_conflict_do_nothing().returning(unknown_keys.c.key)).scalars())
 
 
-def entries(connection: Connection, source: str | None = None) -> list[dict[str, Any]]:
-    """Return what is kept, of all sources or of one, by source and key."""
+def entries(connection: Connection) -> list[dict[str, Any]]:
+    """Return what is kept of all sources, by source and key."""
     own = unknown_keys.c
     query = select(
         sources.c.name.label("source"), own.key, own.example, own.task_id, own.first_seen_at, own.run_id
     ).join(sources, sources.c.id == own.source_id)
-    if source is not None:
-        query = query.where(sources.c.name == source)
     rows = connection.execute(query.order_by(sources.c.id, own.key)).mappings()
     return [{str(name): value for name, value in row.items()} for row in rows]
 

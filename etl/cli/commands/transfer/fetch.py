@@ -148,7 +148,7 @@ class _Reading(Struct):
         for answer in self._answers(read_on=read_on):
             ids = [record_id(record) for record in answer["results"]]
             if any(ids) and ids == before:
-                self._warn("the server ignores skip and repeats the page: later pages cannot be read")
+                say("the server ignores skip and repeats the page: later pages cannot be read", "warning")
                 code = ExitCode.INCOMPLETE
                 break
             before = ids
@@ -170,7 +170,8 @@ class _Reading(Struct):
             if not read_on or not len(page) or page.is_last(query.skip):
                 return
             if query == self.query:
-                self._warn("paging by skip may miss or repeat rows that change meanwhile; kore-etl sync reads exactly")
+                advice = "kore-etl sync reads exactly"
+                say(f"paging by skip may miss or repeat rows that change meanwhile; {advice}", "warning")
             query = replace(query, skip=query.skip + len(page))
 
     def _print(self, answer: dict[str, Any]) -> None:
@@ -188,9 +189,6 @@ class _Reading(Struct):
         more = self.total is not None and self.query.skip + self.rows < self.total and not read_on
         hint = "; --all reads on" if more else ""
         say(f"{counted(self.rows, 'task')}, {counted(requests, 'request')}; {of}{hint}")
-
-    def _warn(self, text: str) -> None:
-        say(text, "warning")
 
 
 def _line(value: Any) -> bytes:
