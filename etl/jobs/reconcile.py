@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from msgspec import Struct
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from etl.errors import SkipRefusedError
 from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
@@ -43,20 +42,11 @@ log = get_logger()
 _MOST_COMPARISONS = 5
 
 
-class Reconciled(Struct, frozen=True):
-    """What a reconciliation did: tasks compared with the server's, and requests spent beyond those of the sync."""
-
-    compared: int
-    marked: int
-    returned: int
-    added: int
-    requests: int
-
-
 def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full: bool = False) -> Mapping[str, Any]:
     """Sync, then mark the tasks that the server no longer has; return the counts.
 
-    ``deep`` reads every id, instead of comparing totals. ``force`` believes any number of deletions.
+    ``deep`` reads every id, instead of comparing totals. ``force`` believes any number of deletions. The requests that
+    are counted are those beyond the sync's.
 
     Raises:
         IncompleteError: the sync is done, but nothing is marked, for the reason that it tells.
@@ -79,9 +69,12 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
     if run.options.start is None:
         note_reconciled(run, run.fetch.undated_total, candidates.hidden)
     spent = run.fetch.requests - requests
-    done = Reconciled(candidates.compared, marked, returned, candidates.added, spent)
-    log.info("reconcile.finished", **asdict(done))
-    return {"reconcile": asdict(done)}
+    done = {
+        "compared": candidates.compared, "marked": marked, "returned": returned, "added": candidates.added,
+        "requests": spent,
+    }  # fmt: skip
+    log.info("reconcile.finished", **done)
+    return {"reconcile": done}
 
 
 def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandidates, int]:

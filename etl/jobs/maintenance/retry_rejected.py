@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import Struct
-
 from etl.extract.http.response_errors import parse
 from etl.extract.http.response_page import Page
 from etl.jobs.run.run_context import RunContext
@@ -18,17 +16,11 @@ log = get_logger()
 _AT_ONCE = 100
 
 
-class Replayed(Struct, frozen=True):
-    """How many rejected records were tried, and how many are released because they or a newer version are stored."""
-
-    replayed: int
-    released: int
-
-
-def replay(run: RunContext, ids: Sequence[int] | None = None) -> Replayed:
+def replay(run: RunContext, ids: Sequence[int] | None = None) -> dict[str, int]:
     """Transform and store rejected records, all of the source or some, and release those that are good now.
 
-    A stored row is never replaced by an older version. What is still bad stays, with today's reason.
+    A stored row is never replaced by an older version. What is still bad stays, with today's reason. Return how many
+    were tried, and how many are released because they or a newer version are stored.
     """
     waiting = run.store.read(rejected_records.replayable, ids)
     released = 0
@@ -37,7 +29,7 @@ def replay(run: RunContext, ids: Sequence[int] | None = None) -> Replayed:
         with reading(run.store.engine) as connection:
             records = rejected_records.read(connection, waiting[start : start + _AT_ONCE])
         released += _replay(run, records)
-    return Replayed(len(waiting), released)
+    return {"replayed": len(waiting), "released": released}
 
 
 def _replay(run: RunContext, records: Sequence[rejected_records.Kept]) -> int:

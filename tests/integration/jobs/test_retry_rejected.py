@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from msgspec.structs import asdict
 from sqlalchemy import text
 
 from etl.jobs.maintenance.retry_rejected import replay
@@ -69,7 +68,7 @@ def mirror(begin):
 
 
 def replay_all(mirrored: Mirror, *ids: int) -> Outcome:
-    return mirrored.work("replay", lambda run: asdict(replay(run, ids or None)))
+    return mirrored.work("replay", lambda run: replay(run, ids or None))
 
 
 def execute(mirrored: Mirror, statement: str, **values: object) -> None:

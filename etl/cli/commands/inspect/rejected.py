@@ -103,8 +103,6 @@ def replay(common: Common, select: tuple[str, ...], numbers: tuple[int, ...], ou
     """
     from dataclasses import replace
 
-    from msgspec.structs import asdict
-
     from etl.cli.run_job_on_sources import Work, work_on_sources
     from etl.jobs.maintenance.retry_rejected import replay as job
 
@@ -115,7 +113,7 @@ def replay(common: Common, select: tuple[str, ...], numbers: tuple[int, ...], ou
         common.say("there is no rejected record; there was nothing to do")
         return 0
     chosen = replace(settings, sources=sources)
-    return work_on_sources(chosen, Work("replay", lambda run: asdict(job(run, ids))), output=output)
+    return work_on_sources(chosen, Work("replay", lambda run: job(run, ids)), output=output)
 
 
 @rejected.command(short_help="Mark records as known, so that syncs no longer exit 3.")
