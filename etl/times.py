@@ -11,13 +11,13 @@ import re
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 _LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
-_LEAST_MILLISECONDS = (EARLIEST - _EPOCH) // _MILLISECOND
-_MOST_MILLISECONDS = (LATEST - _EPOCH) // _MILLISECOND
+_LEAST_MILLISECONDS = (EARLIEST - EPOCH) // _MILLISECOND
+_MOST_MILLISECONDS = (LATEST - EPOCH) // _MILLISECOND
 # A smaller number counts seconds, a larger one milliseconds: in milliseconds this is March 1973, in seconds the
 # year 5138.
 _SECONDS_BELOW = 10**11
@@ -186,7 +186,7 @@ def _from_epoch(value: int | Decimal) -> datetime:
     milliseconds = math.floor(value * 1000) if in_seconds else math.floor(value)
     if not _LEAST_MILLISECONDS <= milliseconds <= _MOST_MILLISECONDS:
         raise ValueError("the number is out of the range of dates")
-    return _EPOCH + milliseconds * _MILLISECOND
+    return EPOCH + milliseconds * _MILLISECOND
 
 
 def _from_date(value: date) -> datetime:

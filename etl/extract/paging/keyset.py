@@ -25,9 +25,8 @@ from etl.extract.paging.page_checks import (
     moments,
     window_query,
 )
-from etl.times import shifted
+from etl.times import EPOCH, shifted
 
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _MOST_SECOND_LOOKS = 3
 
 
@@ -163,4 +162,4 @@ def _query(window: Window, capabilities: ServerCapabilities, start: datetime) ->
 
 def _instant(moment: datetime, capabilities: ServerCapabilities) -> datetime:
     """Return the start of the instant, in the server's granularity."""
-    return moment - (moment - _EPOCH) % capabilities.smallest()
+    return moment - (moment - EPOCH) % capabilities.smallest()

@@ -15,10 +15,9 @@ from etl.extract.http.query import Field, Query
 from etl.extract.http.response_page import Page, moment_of
 from etl.extract.paging.page_checks import moments
 from etl.extract.probe.probe_session import EARLY, ProbeSession
-from etl.times import format_time
+from etl.times import EPOCH, format_time
 
 _DAY = timedelta(days=1)
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 #: How far around a task to ask, and whether its instant came: a server may cut what is asked to any granularity.
 _MARGINS = ((timedelta(), True), *((granularity, False) for granularity in GRANULARITIES[1:]))
 _APART = 5 * SECOND
@@ -176,7 +175,7 @@ def _granularity_of_excluded(session: ProbeSession, field: Field, moment: dateti
 
 
 def _past(moment: datetime, granularity: timedelta) -> timedelta:
-    return (moment - _EPOCH) % granularity
+    return (moment - EPOCH) % granularity
 
 
 def _is_edge(moment: datetime) -> bool:

@@ -6,7 +6,7 @@ not all due at once.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from math import ceil, floor
 
@@ -18,11 +18,11 @@ from etl.load.database.engine import reading
 from etl.load.ledger.sources import identity, is_source
 from etl.load.schema.ledger_tables import sources, sync_runs
 from etl.settings import Identity
+from etl.times import EPOCH
 
 _USUAL_REQUESTS = 2  # of a sync, where none has ended yet
 _RUNS = 20  # the latest ones, whose mean counts
 _LONGEST_WAIT = timedelta(days=1)  # for the sync of a source
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Schedule(Struct, frozen=True, kw_only=True):
@@ -51,8 +51,8 @@ def next_due(source: Identity, every: timedelta, after: datetime) -> datetime:
     """Return the first time after another one at which a source is due; ``every`` is in whole seconds."""
     seconds = int(every.total_seconds())
     shift = int.from_bytes(blake2b(identity(source).encode(), digest_size=8).digest(), "big") % seconds
-    passed = floor(((after - _EPOCH).total_seconds() - shift) / seconds)
-    return _EPOCH + timedelta(seconds=(passed + 1) * seconds + shift)
+    passed = floor(((after - EPOCH).total_seconds() - shift) / seconds)
+    return EPOCH + timedelta(seconds=(passed + 1) * seconds + shift)
 
 
 def now(engine: Engine) -> datetime:

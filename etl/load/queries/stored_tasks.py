@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select, true
 from etl.load.database.dialect import by_ids
 from etl.load.schema.dimension_tables import statuses
 from etl.load.schema.task_tables import is_of, is_present, tasks
-from etl.times import LATEST, shifted
+from etl.times import EPOCH, LATEST, shifted
 
 Field = Literal["createdAt", "updatedAt"]
 Versions = dict[str, datetime | None]  # updated_at by _id: the version of each task
@@ -23,7 +23,6 @@ Versions = dict[str, datetime | None]  # updated_at by _id: the version of each 
 _ROUNDINGS = (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1))
 _LOOKED_AT = 50
 _APART = timedelta(seconds=5)
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _COLUMNS = {"createdAt": tasks.c.created_at, "updatedAt": tasks.c.updated_at}
 
 
@@ -160,7 +159,7 @@ def rounding(connection: Connection, source_id: int) -> timedelta:
     moments = list(connection.execute(query).scalars())
     if not moments:
         return timedelta()
-    return next((size for size in _ROUNDINGS if all(not (m - _EPOCH) % size for m in moments)), timedelta())
+    return next((size for size in _ROUNDINGS if all(not (m - EPOCH) % size for m in moments)), timedelta())
 
 
 def newest_update(connection: Connection, source_id: int, *, not_after: datetime | None = None) -> datetime | None:
