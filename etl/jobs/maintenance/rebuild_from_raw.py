@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-import orjson
 from msgspec import Struct
+from msgspec.json import decode, encode
 from sqlalchemy import Connection
 
 from etl.exact_json import canonical
@@ -45,16 +45,12 @@ class Shape(Struct, frozen=True):
 
     def text(self) -> str:
         """Return the form in which it is kept."""
-        kept = {"transform": self.transform, "dropped": sorted(self.dropped), "offsets": self.offsets}
-        return orjson.dumps(kept).decode()
+        return encode(self, order="deterministic").decode()
 
 
 def shape_from(text: str | None) -> Shape:
     """Read what is kept; where nothing is kept, the first transform made the rows."""
-    if not text:
-        return Shape(1)
-    kept = orjson.loads(text)
-    return Shape(kept["transform"], frozenset(kept["dropped"]), kept.get("offsets", ""))
+    return decode(text, type=Shape) if text else Shape(1)
 
 
 def rebuild(run: RunContext) -> None:
