@@ -22,28 +22,25 @@ from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
 from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.page_checks import Window, check_order, moments
-from etl.extract.paging.read_strategy import READERS, Paging, ReadStrategy
+from etl.extract.paging.read_strategy import Paging, ReadStrategy
 from etl.jobs.comparison.find_missing_tasks import read_created
 from etl.jobs.pipeline.capability_drift import check_filter, check_newest
+from etl.jobs.pipeline.find_changes_without_sorting import read_unresolved_tasks
 from etl.jobs.pipeline.implausible_answers import require_plausible
 from etl.jobs.pipeline.prefetch import prefetch
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.revert_names_after_server_restore import ShownVersions
 from etl.jobs.pipeline.window_progress import WindowProgress
-from etl.jobs.run.ensure_capabilities import history_start
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, watermarks
 from etl.load.queries import stored_tasks
 from etl.load.queries.stored_tasks import find_canary
 from etl.load.upsert.batch_and_counts import Batch, Counts
-from etl.logs import bound, get_logger
+from etl.logs import bound
 from etl.times import interval, shifted
-
-log = get_logger()
 
 _HOUR = timedelta(hours=1)
 _WAIT = 0.2  # seconds that changes wait for the next page, to be stored with it
-_MOST_LEFT = 20  # moments of creation that are looked up one by one in a run
 
 
 def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -> None:
@@ -71,7 +68,7 @@ def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -
         _load_windows(run, strategy, since)
     else:
         read_windows(run, TimeRange("sync", strategy.field, Paging.SPLIT_WINDOWS, since))
-        _read_unresolved_tasks(run, strategy)
+        read_unresolved_tasks(run, strategy)
     advance(run)
 
 
@@ -333,32 +330,3 @@ def _load_windows(run: RunContext, strategy: ReadStrategy, since: datetime) -> N
     check = None if canary is None else partial(check_filter, run, canary)
     time_range = TimeRange("sync", strategy.field, strategy.history, since, moves_watermark=True, check_first=check)
     read_windows(run, time_range)
-
-
-def _read_unresolved_tasks(run: RunContext, strategy: ReadStrategy) -> None:
-    """Read and store the unresolved tasks, and those that were unresolved here and are no longer among them.
-
-    Most changes happen to them. Rolling verification finds the changes of the others.
-    """
-    open_before = run.store.read(stored_tasks.creation_of_open)
-    stored = run.store.read(stored_tasks.count)
-    first = run.fetch(Query(unresolved=True, limit=1))
-    if first.total is not None and first.total >= stored and len(open_before) < stored:
-        log.info("unresolved.ignored", total=first.total, known=stored)
-        return
-    start, end = history_start(run, strategy.field), run.server_clock.earliest_start()
-    if run.capabilities.current.any_range is False:  # long empty ranges before the oldest task take many requests
-        start = run.store.read(stored_tasks.value_at, strategy.field, start, end) or end
-    seen: set[str] = set()
-    while start < end:
-        stop = min(end, run.capabilities.current.latest_end(start))
-        window = Window(strategy.field, start, stop, filters=Query(unresolved=True))
-        for page in READERS[Paging.SPLIT_WINDOWS](run.fetch, window, run.capabilities.current):
-            seen.update(key for key in page.ids if key)
-            run.writer.store(run.transformer.transform(page))
-            run.note_unverified(page.reason)
-        start = stop
-    left = sorted({created for key, created in open_before.items() if key not in seen})
-    step = run.capabilities.current.smallest()
-    for created in left[:_MOST_LEFT]:
-        read_windows(run, TimeRange("left", strategy.field, Paging.SPLIT_WINDOWS, created, shifted(created, step)))

@@ -1,4 +1,4 @@
-"""What a schedule runs, and how often: what systemd and cron share."""
+"""What a schedule runs: this installation's command, settings and files. systemd and cron share it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 from msgspec import Struct
@@ -16,12 +15,9 @@ from etl.atomic_file import atomic_file
 from etl.errors import ConfigError
 from etl.logs import say
 from etl.settings import Loaded
-from etl.times import parse_duration
 
 STATE = Path("/var/lib/kore-etl")
 PROGRAM = "kore-etl"
-_HOUR = timedelta(hours=1)
-_DAY = timedelta(days=1)
 
 
 def shipped_file(name: str) -> str:
@@ -136,26 +132,3 @@ def run(command: list[str], text: str | None = None) -> None:
     if done.returncode:
         said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
         raise ConfigError(f"{' '.join(command)} failed: {said}")
-
-
-def minutes_and_hours(every: str) -> tuple[int, int]:
-    """Return how often a schedule runs, in minutes or in hours; the other one is 0.
-
-    Raises:
-        ConfigError: it does not divide an hour or a day evenly, which systemd and cron could not write.
-    """
-    try:
-        length = parse_duration(every)
-    except ValueError:
-        length = timedelta()
-    minute = timedelta(minutes=1)
-    if length >= minute and not length % minute:
-        if length < _HOUR and not _HOUR % length:
-            return length // minute, 0
-        if not length % _HOUR and not _DAY % length:
-            return 0, length // _HOUR
-    seconds = " (a number alone means seconds)" if every.strip().isdecimal() else ""
-    raise ConfigError(
-        f"--every {every}{seconds}: does not divide an hour or a day evenly; "
-        "accepted: 1m, 5m, 15m, 30m, 1h, 6h, 24h ..."
-    )

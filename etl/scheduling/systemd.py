@@ -10,7 +10,8 @@ from pathlib import Path
 
 from etl.errors import ConfigError
 from etl.logs import say
-from etl.scheduling.installed_command import Installation, install_file, minutes_and_hours, run, shipped_file
+from etl.scheduling.installed_command import Installation, install_file, run, shipped_file
+from etl.scheduling.interval import calendar
 from etl.settings.toml_files import config_home
 
 SERVICE, TIMER, FAILED = "kore-etl.service", "kore-etl.timer", "kore-etl-failed@.service"
@@ -61,14 +62,6 @@ def _sync(here: Installation, every: str, *, user: bool) -> dict[str, str]:
         SERVICE: _service(service, here, _SYNC, user=user),
         TIMER: _replaced(_without_heading(timer), times),
     }
-
-
-def calendar(every: str) -> str:
-    """Return the value for OnCalendar=."""
-    minutes, hours = minutes_and_hours(every)
-    if hours:
-        return f"0/{hours}:00" if hours < 24 else "daily"
-    return f"*:0/{minutes}"
 
 
 def unit_folder(*, user: bool) -> Path:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etl.errors import ConfigError
-from etl.scheduling.cron import crontab_times
-from etl.scheduling.systemd import calendar
+from etl.scheduling.interval import calendar, crontab_times
 
 
 @pytest.mark.parametrize(

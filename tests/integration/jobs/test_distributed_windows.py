@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert
 
 from etl.cli.client_factory import Builder
-from etl.cli.worker_accounts import WindowWork
+from etl.cli.worker_windows import WindowWork
 from etl.extract.http.rate_limiter import RateLimiter
 from etl.jobs.backfill import Period
 from etl.jobs.distributed_backfill import distribute

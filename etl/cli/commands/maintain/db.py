@@ -1,18 +1,20 @@
-"""``kore-etl db``: create, migrate, check and copy the tables, and let other users read them."""
+"""``kore-etl db``: create, migrate and check the schema of the database."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from etl.cli.commands.maintain.db_copy import copy
+from etl.cli.commands.maintain.db_reader import reader
 from etl.cli.options import Common, common_options, confirm, output_option
 from etl.errors import ConfigError, DatabaseError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Engine
 
 EMPTY = "base"  # alembic's word for a database without tables
 _MOST_SHOWN = 3
@@ -26,6 +28,10 @@ def db() -> None:
     Example:
       kore-etl db upgrade
     """
+
+
+db.add_command(copy)
+db.add_command(reader)
 
 
 @db.command(short_help="Upgrade the tables to the newest version.")
@@ -148,83 +154,6 @@ def check(common: Common, deep: bool, output: str) -> None:
     common.say(f"{where}: the tables are at {newest}, as needed{recomputed}")
 
 
-@db.command(short_help="Copy the whole database into another one.")
-@common_options
-@click.option("--to", "target_url", required=True, metavar="URL", help="An empty database, or a new file.")
-@click.option("--replace", is_flag=True, help="Delete the rows of the target first; it asks.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@output_option
-def copy(common: Common, target_url: str, replace: bool, yes: bool, output: str) -> None:
-    """Copy everything, with history and watermarks, into an empty database. It copies all or nothing.
-
-    This also carries over a database of kore-etl 0.1.0: the copy has this version's tables, the original stays as it
-    is. On PostgreSQL the target may be another schema of the same database: add ?options=-csearch_path%3DNAME to the
-    URL.
-
-    Stop the timer first: the copy lacks whatever a sync writes during the copy. The next sync into the copy continues
-    where the last sync ended. Keep a password in ~/.pgpass or PGPASSWORD rather than in --to.
-
-    \b
-    Example:
-      kore-etl db copy --to postgresql://kore@db.example.com/kore
-    """
-    from etl.cli.open_database import existing_database
-    from etl.cli.output import print_json
-    from etl.jobs.maintenance.copy_database import copy_database
-    from etl.jobs.run.source_lease import keep_all_runs_out
-    from etl.load.database.engine import disposing, is_same_database, open_engine
-
-    settings = common.start(need_sources=False).settings
-    target_url = common.load({"database_url": target_url}, need_sources=False).settings.database_url
-    with existing_database(settings, schema="any") as source, disposing(open_engine(target_url)) as target:
-        if is_same_database(source, target):
-            raise ConfigError("--to: names the database that is copied; choose another one")
-        if replace and not yes:
-            confirm("--replace deletes rows", f"This deletes all rows of kore-etl in {_where(target)} first.")
-        with keep_all_runs_out(target) if replace else nullcontext():  # without, it holds no source
-            copied = copy_database(source, target, lambda name, rows: common.say(f"{name}: {rows:,}"), replace=replace)
-    if output == "json":
-        print_json({"rows": copied})
-    rows = sum(copied.values())
-    common.say(f"{_where(target)}: holds the {rows:,} rows of {_where(source)}; now set database_url to it")
-
-
-@db.command(short_help="Let other users of PostgreSQL read the tables.")
-@common_options
-@click.option("--role", default="kore_etl_reader", show_default=True, metavar="NAME", help="The role's name.")
-@click.option("--print", "print_it", is_flag=True, help="Print the statements for an administrator; change nothing.")
-def reader(common: Common, role: str, print_it: bool) -> None:
-    """Make a role that may read all tables and views, and change nothing. It may also read tables of later versions.
-
-    The role has no login. Make its members of the users of other tools. Repeating the command changes nothing. It needs
-    the right to create roles; without it, give what --print prints to an administrator.
-
-    \b
-    Example:
-      kore-etl db reader
-      psql -c "create role ana login password '...' in role kore_etl_reader"
-    """
-    from etl.cli.open_database import existing_database
-
-    settings = common.start(need_sources=False).settings
-    with existing_database(settings) as engine:
-        if engine.dialect.name != "postgresql":
-            message = "db reader makes a role of PostgreSQL, and the database is a SQLite file; its readers need"
-            raise ConfigError(f"{message} rights on the file: see docs/how-to/other-tools.md")
-        if print_it:
-            with engine.connect() as connection:
-                for statement in _statements(connection, role):
-                    click.echo(f"{statement};")
-            return
-        try:
-            with engine.begin() as connection:
-                for statement in _statements(connection, role):
-                    connection.exec_driver_sql(statement)
-        except DatabaseError as error:
-            raise DatabaseError(f"{error}; for an administrator: kore-etl db reader --print") from error
-    common.say(f"members of {role} may read {_where(engine)}")
-
-
 @contextmanager
 def _opened(common: Common, *, make: bool = False) -> Iterator[Engine]:
     """Open the database of the settings; create a missing SQLite file only with ``make``."""
@@ -307,23 +236,6 @@ def _described(difference: Sequence[Any]) -> str:
 def _first(found: Sequence[str]) -> str:
     more = len(found) - _MOST_SHOWN
     return ", ".join(found[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _statements(connection: Connection, role: str) -> list[str]:
-    """Return what makes the role, or completes its rights if it is there."""
-    from sqlalchemy import text
-
-    quote = connection.dialect.identifier_preparer.quote_identifier
-    names = connection.execute(text("select current_database(), current_schema()")).one()
-    database, schema, reader = (quote(each) for each in (*names, role))
-    exists = connection.execute(text("select 1 from pg_roles where rolname = :role"), {"role": role}).first()
-    return [
-        *([] if exists else [f"create role {reader} nologin"]),
-        f"grant connect on database {database} to {reader}",
-        f"grant usage on schema {schema} to {reader}",
-        f"grant select on all tables in schema {schema} to {reader}",
-        f"alter default privileges in schema {schema} grant select on tables to {reader}",
-    ]
 
 
 def _where(engine: Engine) -> str:

@@ -14,8 +14,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +24,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from etl.cli.commands.setup.demo_history import store_status_history
 from etl.cli.output import print_record
 from etl.errors import ConfigError, EtlError
 from etl.stop_request import graceful
@@ -57,7 +56,6 @@ _CHANGES = {"update": 120, "insert": 12}
 _DAYS = 200  # of history
 _PATIENCE = 60  # seconds for the server to start, or to answer
 _MISSING_EXTRA = 2  # exit code of a report without its libraries
-_StatusHistory = list[tuple[int, dict[str, Any]]]  # since when in milliseconds, and the status
 
 
 @click.command(short_help="Run two syncs against a sandbox and show the tables.")
@@ -82,7 +80,7 @@ def demo(tasks: int, keep: Path | None) -> None:
         url = settings["KORE_ETL_BASE_URL"]
         console.print(f"A server with {tasks:,} made-up tasks listens at {url}.\n")
         _show("First sync:", _told(*_sync(environment)))
-        number = _store_status_history(database, _call(url, "GET", "status-histories"))
+        number = store_status_history(database, _call(url, "GET", "status-histories"))
         _show("History:", f"{number:,} changes of status were added, as the syncs of earlier months would have stored.")
         _call(url, "POST", "change", _CHANGES)
         _show("On the server:", f"{_CHANGES['update']} tasks were changed and {_CHANGES['insert']} were added.")
@@ -210,42 +208,6 @@ def _call(url: str, method: str, act: str, arguments: Mapping[str, int] | None =
     answer = requests.request(method, f"{url}/_sandbox/{act}", json=arguments, timeout=_PATIENCE)
     answer.raise_for_status()
     return answer.json()
-
-
-def _store_status_history(database: Path, histories: Mapping[str, _StatusHistory]) -> int:
-    """Store the status changes before the first sync, with their derived tables; return their number."""
-    from sqlalchemy import insert, select, update
-
-    from etl.load.database.engine import disposing, open_engine, sqlite_url
-    from etl.load.schema.dimension_tables import statuses
-    from etl.load.schema.ledger_tables import sources
-    from etl.load.schema.task_tables import task_changes, tasks
-    from etl.load.upsert import dimensions, refresh_derived
-    from etl.transform.dimensions import status_row
-    from etl.transform.transform_result import Stream
-
-    pairs = [(key, *pair) for key, history in histories.items() for pair in pairwise(history)]
-    with disposing(open_engine(sqlite_url(database.resolve()))) as engine, engine.begin() as connection:
-        stream = Stream(*connection.execute(select(sources.c.id, sources.c.stream_id)).one())
-        seen = (status_row(status, stream, _moment(at)) for history in histories.values() for at, status in history)
-        dimensions.upsert(connection, statuses, [row for row in seen if row is not None])
-        connection.execute(insert(task_changes), [_change(stream.source_id, *pair) for pair in pairs])
-        connection.execute(update(tasks).values(first_seen_at=tasks.c.created_at))
-        refresh_derived.rebuild(connection, stream.source_id)
-    return len(pairs)
-
-
-def _change(
-    source_id: int, key: str, before: tuple[int, dict[str, Any]], after: tuple[int, dict[str, Any]]
-) -> dict[str, Any]:
-    (_, old), (at, new) = before, after
-    named = {"old_id": old["_id"], "new_id": new["_id"], "old_value": old["name"], "new_value": new["name"]}
-    task = {"task_id": key, "source_id": source_id, "field": "status"}
-    return {**task, **named, "changed_at": _moment(at), "seen_at": _moment(at), "run_id": 1}
-
-
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _compared(database: Path, served: list[dict[str, Any]]) -> str:

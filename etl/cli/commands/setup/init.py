@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
 from collections.abc import Mapping
 from contextlib import closing, suppress
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from etl import logs
-from etl.atomic_file import atomic_file
+from etl.cli.commands.setup.write_settings import write
 from etl.cli.options import Common, common_options
 from etl.errors import ConfigError, DatabaseError, EtlError
 
@@ -61,7 +59,7 @@ def init(common: Common, client_secret_file: str | None, force: bool, no_probe: 
     values["database_url"] = _answer("database_url", common.database_url, place)
     values["client_secret_file"] = _SECRET_NAME
     secret = _secret(client_secret_file, present=paths.secret)
-    _write(paths.config, paths.secret, values, secret, is_change=bool(present))
+    write(paths.config, paths.secret, values, secret, is_change=bool(present))
     return _try(common, paths, probe=not no_probe)
 
 
@@ -176,62 +174,6 @@ def _secret(file: str | None, *, present: Path) -> str:
         raise ConfigError("the Client Secret is empty; give what the JWT app shows")
     logs.hide(text)
     return text.strip() + "\n"
-
-
-def _write(config: Path, secret_file: Path, values: Mapping[str, str], secret: str, *, is_change: bool) -> None:
-    """Write the example with these values, or change them in the present file and keep the rest."""
-    from etl.load.database.engine import file_of
-    from etl.scheduling.installed_command import shipped_file
-
-    if is_change:
-        text = re.sub(r"^client_secret(_env)?\s*=.*\n", "", config.read_text(encoding="utf-8-sig"), flags=re.MULTILINE)
-    else:
-        text = shipped_file("kore-etl.example.toml")
-        start = text.index("# Files are searched in this order")
-        text = f"# Settings of kore-etl, written by kore-etl init.\n#\n{text[start:]}"
-    for key, value in values.items():
-        text = _with(text, key, value)
-    database = file_of(values["database_url"])
-    if database is not None:
-        _make_folder(database.parent)
-    _make_folder(config.parent)
-    _write_private(secret_file, secret)
-    _write_private(config, text)
-
-
-def _with(text: str, key: str, value: str) -> str:
-    """Replace the line of the key, else the first that is commented out; put it on top where there is none."""
-    line = f"{key} = {_as_toml(value)}"
-    for pattern in (rf"^{key}\s*=.*$", rf"^# {key} = .*$"):
-        changed, count = re.subn(pattern, lambda _: line, text, count=1, flags=re.MULTILINE)
-        if count:
-            return changed
-    return f"{line}\n{text}"
-
-
-def _as_toml(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file atomically; only its owner can read it."""
-    try:
-        with atomic_file(path, mode=0o600) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    logs.say(f"wrote {path}")
-
-
-def _unwritable(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"{path}: cannot be written: {error.strerror}; choose another place with --config, or use sudo")
 
 
 def _try(common: Common, paths: _Paths, *, probe: bool) -> int:
