@@ -126,7 +126,8 @@ def test_the_start_page_finds_a_task(show: Show, database: Path) -> None:
     ref_id, name = asked(database, "select ref_id, name from task_overview where source_id = 1 limit 1")
     page = show()
     page.fill("#words", ref_id)
-    page.press("#words", "Enter")
+    with page.expect_navigation():
+        page.press("#words", "Enter")
     assert name in page.inner_text("table")
 
 
@@ -138,6 +139,7 @@ def test_a_task_shows_its_state_and_its_timeline(show: Show, database: Path) -> 
     page = show(f"tasks/tasks/{key},{source}")
     assert page.inner_text("h1") == f"{ref_id}: {name}"
     assert page.locator(".timeline li").count() == changes + 1
-    page.locator(".facts").get_by_role("link", name=status, exact=True).click()
+    with page.expect_navigation():
+        page.locator(".facts").get_by_role("link", name=status, exact=True).click()
     assert "/tasks/statuses/" in page.url
     assert status in page.inner_text(".content")
