@@ -53,10 +53,10 @@ quick: venv ## Run the quick tests, in under a minute: the units, and what SQLit
 		$(or $(ARGS),tests/unit tests/integration/load)
 
 test: venv ## Run the tests, on real SQLite and real PostgreSQL
-	@echo "left out are what repeats a test on the other database (make test-all) and the browser (make browser-test)"
+	@echo "left out are tests that mostly repeat others (make test-all), and those in a real browser (make browser-test)"
 	@$(RUN) pytest -n 4 --dist worksteal $(ARGS)
 
-test-all: venv ## Run every test but browser-test, each on both databases (twice as long)
+test-all: venv ## Run every test but browser-test, each case, on both databases
 	@$(RUN) pytest -n 4 --dist worksteal -m "not browser" $(ARGS)
 
 browser-test: venv ## See the report in a real browser (needs chromium on the system)

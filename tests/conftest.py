@@ -75,10 +75,11 @@ def left_out(items: list[pytest.Item]) -> Iterator[pytest.Item]:
     """
     groups: dict[str, list[pytest.Item]] = {}
     for item in items:
+        test, _, case = item.nodeid.partition("[")
         if item.get_closest_marker("every_other"):
-            groups.setdefault(item.nodeid.partition("[")[0], []).append(item)
+            groups.setdefault(test, []).append(item)
         elif not item.nodeid.startswith(ABOUT_STORING):
-            groups.setdefault(re.sub("sqlite|postgres(ql)?", "database", item.nodeid), []).append(item)
+            groups.setdefault(f"{test}[{re.sub('sqlite|postgres(ql)?', 'database', case)}", []).append(item)
     for cases in groups.values():
         yield from sorted(cases, key=lambda item: zlib.crc32(item.nodeid.encode()))[(len(cases) + 1) // 2 :]
 

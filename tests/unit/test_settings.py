@@ -326,7 +326,7 @@ class TestSources:
 
     def test_an_unknown_source_is_told_with_the_known_ones(self, write):
         write(TWO_SOURCES)
-        with pytest.raises(ConfigError, match="source 'apca': no such source; accepted: emea, apac"):
+        with pytest.raises(ConfigError, match=r"^source 'apca': no such source; accepted: emea, apac"):
             load_settings(None, {}, {}, select=["apca"])
 
     @pytest.mark.parametrize("second", ["emea", None], ids=["the same", "none"])

@@ -20,6 +20,7 @@ FAILED_ONCE = (
     *(26, 62, 151, 190, 233, 309, 312, 313, 397, 511, 550, 772, 927),
     *(1137, 1160, 1342, 1364, 1594, 1683, 1760, 1986, 2143, 2246, 2312),
 )
+# One in four of them each time, and all of them in make test-all.
 AGAIN = [pytest.param(seed, marks=pytest.mark.long if place % 4 else ()) for place, seed in enumerate(FAILED_ONCE)]
 SEEDS = [*range(FIRST, FIRST + int(os.environ.get("DRAWN", "4"))), *(() if "DRAWN" in os.environ else AGAIN)]
 ON_POSTGRESQL = 12  # of so many servers one
