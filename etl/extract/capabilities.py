@@ -21,6 +21,7 @@ SECOND = timedelta(seconds=1)
 #: What servers cut dates to, the finest first.
 GRANULARITIES = (MILLISECOND, SECOND, timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
 DEFAULT_PAGE_ROWS = 50
+BY_HAND = "set by hand"  # the evidence of what the settings answer
 _USUAL_RANGE = timedelta(days=7)  # if the server limits ranges and the longest one is unknown
 END_OF_TIME = LATEST
 
@@ -134,9 +135,13 @@ class ServerCapabilities(Struct, frozen=True):
         return cls(**values)
 
     def with_overrides(self, answers: Mapping[str, Any]) -> ServerCapabilities:
-        """Return these capabilities with the answers from the settings; None there is no answer."""
+        """Return these capabilities with the answers from the settings; None there is no answer.
+
+        What earlier settings answered, and these do not, is unknown: it was never asked.
+        """
         given = {name: value for name, value in answers.items() if value is not None}
         if "longest_range" in given:
             given["any_range"] = False
-        said = dict.fromkeys(given, "set by hand")
-        return replace(self, **given, evidence={**self.evidence, **said})
+        found = {name: said for name, said in self.evidence.items() if said != BY_HAND}
+        forgotten = dict.fromkeys(self.evidence.keys() - found.keys() - given.keys())
+        return replace(self, **forgotten, **given, evidence={**found, **dict.fromkeys(given, BY_HAND)})

@@ -46,9 +46,8 @@ def dry_run(engine: Engine | None, spec: SourceSpec, *, full: bool, sample: int)
         EtlError: as the client and the database raise it.
     """
     source = _known(engine, spec)
-    capabilities = ServerCapabilities.from_json(source["capabilities"] if source else None)
-    by_hand = {name: value for name, value in spec.overrides.items() if value is not None}
-    capabilities = replace(capabilities, **by_hand)
+    kept = ServerCapabilities.from_json(source["capabilities"] if source else None)
+    capabilities = kept.with_overrides(spec.overrides)
     planned = _planned(spec, capabilities, source, full=full)
     if sample:
         _sample(engine, spec, capabilities, source, planned, sample)

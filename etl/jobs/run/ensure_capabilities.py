@@ -41,12 +41,13 @@ class CapabilityTracker:
         overrides: Mapping[str, Any],
         clock: Callable[[], datetime],
     ) -> None:
-        self.current = ServerCapabilities.from_json(source.capabilities).with_overrides(overrides)
+        kept = ServerCapabilities.from_json(source.capabilities)
+        self.current = kept.with_overrides(overrides)
         self.probed: ProbeResult | None = None
         self._client = client
         self._store = store
         self._clock = clock
-        self._probed_at = source.probed_at
+        self._probed_at = source.probed_at if set(self.current.unknown()) <= set(kept.unknown()) else None
         self._overrides = dict(overrides)
         self._corrected: set[str] = set()
         self._accepted_rows: int | None = None
@@ -84,8 +85,8 @@ class CapabilityTracker:
                 "probe.changed",
                 question=question,
                 before=getattr(before, question),
-                now=getattr(self.current, question),
-                evidence=self.current.evidence.get(question),
+                now=getattr(capabilities, question),
+                evidence=capabilities.evidence.get(question),
             )
         self._store.write(sources.remember, capabilities.to_json(), self._clock() if is_certain else None)
 

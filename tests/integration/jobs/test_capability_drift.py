@@ -238,6 +238,27 @@ def reading_no_more_than(most_bytes: int) -> Callable[[Any], Any]:
     return work
 
 
+BY_HAND = {
+    "granularity": ("ms", {"granularity": 60.0}),
+    "longest_range": ("10d", {"any_range": True, "longest_range": None}),
+    "page_size": ("20", {"page_rows": 50}),
+    "sort_updated": ("false", {"sort_updated": True}),
+    "ends_inclusive": ("false", {"ends_inclusive": True}),
+}
+
+
+@pytest.mark.parametrize(("setting", "by_hand", "true"), [(name, *each) for name, each in BY_HAND.items()], ids=BY_HAND)
+def test_what_was_set_by_hand_is_asked_for_once_it_is_no_longer_set(mirror, setting, by_hand, true):
+    mirrored = mirror({setting: by_hand}, window_field="updatedAt", granularity="minute")
+    assert mirrored.sync().exit_code == 0
+    del mirrored.settings[f"KORE_ETL_{setting.upper()}"]
+    outcome = mirrored.sync()
+    kept = orjson.loads(mirrored.value("select cast(capabilities as text) from sources"))
+    assert {name: kept[name] for name in true} == true
+    assert (outcome.exit_code, outcome.changed(), mirrored.differences()) == (0, [], NONE)
+    assert mirrored.sync().requests == 1  # nothing is asked for twice
+
+
 @pytest.mark.parametrize("settings", [{}, {"page_size": "50"}], ids=["size learnt", "size set by hand"])
 def test_pages_that_became_too_large_are_read_in_fewer_rows(mirror, settings):
     mirrored = mirror(settings, window_field="updatedAt", tasks=120)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from etl.cli.options import Common, common_options, output_option, source_option
+from etl.extract.capabilities import BY_HAND
 from etl.logs import clean
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from etl.jobs.run.run_context import RunContext
     from etl.settings import Settings
 
-BY_HAND = "set by hand"
 _NEGLIGIBLE = timedelta(seconds=2)  # the Date header has whole seconds, and an answer takes time
 _GRANULARITIES = {
     timedelta(milliseconds=1): "millisecond",
