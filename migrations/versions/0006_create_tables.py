@@ -595,7 +595,11 @@ def create_tables() -> None:
         sa.Column("new_id", sa.Text(), comment="id of the new one"),
         sa.Column("old_value", sa.Text(), comment="name of the old one at that time, or the old value as text"),
         sa.Column("new_value", sa.Text(), comment="name of the new one at that time, or the new value as text"),
-        sa.Column("changed_at", moment, comment="updatedAt of the version with the change"),
+        sa.Column(
+            "changed_at",
+            moment,
+            comment="updatedAt of the version with the change, at most seen_at; null if it is not newer",
+        ),
         sa.Column("seen_at", moment, nullable=False, comment="when a run first read that version"),
         sa.Column("run_id", row_id, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_task_changes"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import (
     Boolean,
     Column,
@@ -12,13 +10,10 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     ForeignKeyConstraint,
-    FromClause,
     Index,
     Integer,
     Table,
     Text,
-    case,
-    func,
 )
 
 from etl.load.database.dialect import ANY_LENGTH, IS_FORGOTTEN, by_no_index
@@ -133,7 +128,11 @@ task_changes = Table(
     Column("new_id", Text, comment="id of the new one"),
     Column("old_value", Text, comment="name of the old one at that time, or the old value as text"),
     Column("new_value", Text, comment="name of the new one at that time, or the new value as text"),
-    Column("changed_at", Moment, comment="updatedAt of the version with the change"),
+    Column(
+        "changed_at",
+        Moment,
+        comment="updatedAt of the version with the change, at most seen_at; null if it is not newer",
+    ),
     Column("seen_at", Moment, nullable=False, comment="when a run first read that version"),
     Column("run_id", RowId, nullable=False),
     reference("task_id", "tasks"),
@@ -250,11 +249,6 @@ def is_of(source_id: int) -> ColumnElement[bool]:
     All tasks may belong to one source, so SQLite is not to look for them by it.
     """
     return by_no_index(tasks.c.source_id) == source_id
-
-
-def inactive_since(row: FromClause, otherwise: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return when a task became inactive by its own record, ``otherwise`` if it has no dates; NULL if it is active."""
-    return case((row.c.is_active.is_(False), func.coalesce(row.c.updated_at, row.c.created_at, otherwise)))
 
 
 def is_present() -> ColumnElement[bool]:

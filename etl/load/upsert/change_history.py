@@ -25,6 +25,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    func,
     insert,
     literal,
     null,
@@ -37,7 +38,7 @@ from etl.api_record import Row
 from etl.load.database.bulk_statements import fill
 from etl.load.database.types import Moment, moment_text
 from etl.load.schema.dimension_tables import priorities, statuses
-from etl.load.schema.task_tables import inactive_since, task_changes, task_channels, task_fields, task_tags, tasks
+from etl.load.schema.task_tables import task_changes, task_channels, task_fields, task_tags, tasks
 from etl.load.upsert.batch_and_counts import Details
 from etl.load.upsert.children import Changed
 
@@ -84,13 +85,21 @@ _NOW = bindparam("now", type_=task_changes.c.seen_at.type)
 def record(connection: Connection, incoming: Table, *, run_id: int, now: datetime) -> int:
     """Write a row for each watched value that differs between a stored task and its version in ``incoming``.
 
-    Return how many changes there were. When the server went back to an older version no date tells: ``changed_at`` is
-    NULL.
+    Return how many changes there were. Where the new version has no newer date, ``changed_at`` is NULL: see
+    :func:`told_date`.
     """
     result = connection.execute(
         _recording(incoming), {"run": run_id, "now": now}, execution_options={"preserve_rowcount": True}
     )
     return result.rowcount
+
+
+def told_date(new: ColumnElement[Any], old: ColumnElement[Any], now: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return when a version's own date says that it began, at most ``now``; NULL where that is not newer than ``old``.
+
+    A change that a run finds now, with the date of what was there before, would change what was said about that day.
+    """
+    return case((or_(old.is_(None), new > old), case((new > now, now), else_=new)))
 
 
 @cache
@@ -123,8 +132,9 @@ def record_children(  # noqa: PLR0913 - both versions of the tasks, and what eac
         if key not in stored or not old:
             continue
         new = {name: details.get(name, ()) for name in old}
-        went_back = task["updated_at"] and stored[key] and task["updated_at"] < stored[key]
-        common = {"changed_at": None if went_back else task["updated_at"], "seen_at": now, "run_id": run_id}
+        date, old_date = task["updated_at"], stored[key]
+        is_told = date is not None and (old_date is None or date > old_date)
+        common = {"changed_at": min(date, now) if is_told else None, "seen_at": now, "run_id": run_id}
         rows += [
             {"task_id": key, "source_id": source_id, **told, **common}
             for told in _child_changes(_values(old), _values(new))
@@ -186,19 +196,18 @@ def _returned(pairs: CTE) -> Select[Any]:
 
 def _deleted(pairs: CTE) -> Select[Any]:
     """Give the tasks that come as inactive from now on."""
-    since = moment_text(inactive_since(pairs, _NOW))
-    values = (cast(null(), Text), cast(null(), Text), cast(null(), Text), since)
+    since = func.coalesce(told_date(pairs.c.updated_at, pairs.c.old_updated_at, _NOW), _NOW)
+    values = (cast(null(), Text), cast(null(), Text), cast(null(), Text), moment_text(since))
     return _change("deletion", values, pairs).where(pairs.c.old_deleted_at.is_(None), pairs.c.is_active.is_(False))
 
 
 def _change(field: str, values: tuple[Any, ...], pairs: CTE) -> Select[Any]:
-    went_back = pairs.c.updated_at < pairs.c.old_updated_at
     return select(
         pairs.c["_id"],
         pairs.c.source_id,
         literal(field, String),
         *values,
-        case((went_back, null()), else_=pairs.c.updated_at),
+        told_date(pairs.c.updated_at, pairs.c.old_updated_at, _NOW),
         _NOW,
         bindparam("run", type_=task_changes.c.run_id.type),
     )

@@ -39,7 +39,7 @@ from etl.exact_json import canonical, read
 from etl.load.database.bulk_statements import fill
 from etl.load.database.dialect import by_ids, create_temporary, insert_by
 from etl.load.schema.postgres_statistics import count_first_rows
-from etl.load.schema.task_tables import inactive_since, task_changes, tasks
+from etl.load.schema.task_tables import task_changes, tasks
 from etl.load.upsert import change_history, children, refresh_derived
 from etl.load.upsert.batch_and_counts import Counts, Details
 
@@ -179,8 +179,9 @@ def _writing(dialect: str) -> Any:
     first = {"first_seen_at": now, "first_updated_at": incoming.c.updated_at}
     own = {**first, "stored_at": now, "run_id": bindparam("run", type_=tasks.c.run_id.type)}
     # An inactive task that is updated again stays deleted since the day that was told.
-    since = inactive_since(incoming, now)
-    deleted_at = case((since.is_not(None), func.coalesce(tasks.c.deleted_at, since)))
+    date = func.coalesce(incoming.c.updated_at, case((tasks.c["_id"].is_(None), incoming.c.created_at)))
+    told = change_history.told_date(date, tasks.c.updated_at, now)
+    deleted_at = case((incoming.c.is_active.is_(False), func.coalesce(tasks.c.deleted_at, told, now)))
     source = (
         select(*(incoming.c[name] for name in _FROM_API), *own.values(), deleted_at, null())
         .select_from(incoming.outerjoin(tasks, _KEY))

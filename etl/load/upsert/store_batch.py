@@ -71,8 +71,8 @@ def insert_new_tasks(
 
 
 def inactive_since(task: Row, now: datetime) -> datetime | None:
-    """Return when a task became inactive by its own record, ``now`` if it has no dates; None if it is active."""
-    return (task["updated_at"] or task["created_at"] or now) if task["is_active"] is False else None
+    """Return when a new task became inactive by its own record, at most ``now``; None if it is active."""
+    return min(task["updated_at"] or task["created_at"] or now, now) if task["is_active"] is False else None
 
 
 def newest_of_each(batch: Batch) -> dict[str, tuple[Row, Details]]:

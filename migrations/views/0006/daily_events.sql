@@ -25,7 +25,6 @@ union all
 select
     tasks._id, tasks.stream_id, {source_of:tasks}, tasks.source_id,
     {day:case
-        when {at:task_changes} > tasks.deleted_at then tasks.deleted_at
         when {at:task_changes} < coalesce(tasks.created_at, tasks.first_seen_at)
             then coalesce(tasks.created_at, tasks.first_seen_at)
         else {at:task_changes}
@@ -37,7 +36,16 @@ select
 from tasks
 join task_changes on {change}
 where tasks.forgotten_at is null and {step:task_changes} <> 0
+and (tasks.deleted_at is null or {at:task_changes} <= tasks.deleted_at)
 union all
 select _id, stream_id, {source_of:tasks}, source_id, {day:deleted_at to tasks.source_id}, 0, 0, 0, 1
 from tasks
 where forgotten_at is null and deleted_at is not null and (coalesce(status_id, ''), +source_id) not in ({done})
+union all
+-- A later change of a deleted task: what it was when it was deleted still counts.
+select
+    tasks._id, tasks.stream_id, {source_of:tasks}, tasks.source_id, {day:tasks.deleted_at to tasks.source_id},
+    0, 0, 0, {step:task_changes}
+from tasks
+join task_changes on {change}
+where tasks.forgotten_at is null and {step:task_changes} <> 0 and {at:task_changes} > tasks.deleted_at

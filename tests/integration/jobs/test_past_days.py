@@ -72,6 +72,53 @@ def test_touched_inactive_tasks_stay_deleted_on_their_day(mirror):
     assert days(mirror) == before
 
 
+def test_deleted_tasks_count_as_what_they_were_then(mirror):
+    opened, done = ({"_id": f"sts-{name}", "name": name, "statusCategory": name} for name in ("open", "closed"))
+    records = closed(mirror, 20, isActive=False)
+    records = [record | {"status": (opened, done)[place % 2]} for place, record in enumerate(records)]
+    mirror.server.put(records)
+    mirror.sync()
+    before = days(mirror)
+    swapped = [record | {"status": (done, opened)[place % 2]} for place, record in enumerate(touched(records))]
+    mirror.server.put(swapped)
+    assert mirror.sync().exit_code == 0
+    assert mirror.differences() == NONE
+    assert days(mirror) == before
+
+
+UNDATED = {
+    "closed": {"status": {"_id": "sts-done", "name": "Closed", "statusCategory": "closed"}},
+    "inactive": {"isActive": False},
+    "tagged": {"tags": ["new"]},
+}
+
+
+@pytest.mark.parametrize("edit", UNDATED.values(), ids=UNDATED)
+def test_a_change_without_a_new_date_counts_on_the_day_it_is_seen(mirror, edit):
+    (record,) = closed(mirror, 1, status={"_id": "sts-open", "name": "Open", "statusCategory": "open"})
+    mirror.sync()
+    flow, *_ = days(mirror)
+    mirror.server.put([record | edit])
+    assert mirror.sync(full=True).exit_code == 0
+    assert mirror.differences() == NONE
+    assert days(mirror)[0][:-1] == flow[:-1]
+    changes = "select changed_at from task_changes where task_id = 'ti-old-0'"
+    assert mirror.rows(changes) == [(None,)]
+
+
+def test_a_change_dated_ahead_happened_when_it_was_seen(mirror):
+    (record,) = closed(mirror, 1, status={"_id": "sts-open", "name": "Open", "statusCategory": "open"})
+    mirror.sync()
+    for days_ahead, name in ((2, "Pending"), (0, "Closed")):
+        at = datetime.now(UTC) + timedelta(days=days_ahead)
+        mirror.server.put([record | {"status": name, "updatedAt": format_time(at)}])
+        assert mirror.sync(full=True).exit_code == 0
+    assert mirror.differences() == NONE
+    statuses = mirror.rows("select status from task_status_intervals where task_id = 'ti-old-0' order by started_at")
+    assert [name for (name,) in statuses] == ["Open", "Pending", "Closed"]
+    assert mirror.rows("select count(*) from task_changes where changed_at > seen_at") == [(0,)]
+
+
 @pytest.mark.parametrize(("zone", "date"), [("America/New_York", "0001-01-01"), ("Europe/Berlin", "9999-12-31")])
 def test_a_date_at_the_end_of_the_calendar_stops_no_sync(sandbox, migrated_url, zone, date):
     """Other languages' zero time is such a date; in another time zone it would be outside of the calendar."""

@@ -467,11 +467,14 @@ def test_changes_of_one_version_have_their_own_times(database: Database) -> None
     assert {(row["changed_at"], row["seen_at"], row["run_id"]) for row in found} == {(minute(1), minute(9), run_id)}
 
 
-def test_a_change_without_a_date_has_that_of_its_version(database: Database) -> None:
+@pytest.mark.parametrize(("at", "told"), [(0, None), (1, None), (2, 2), (9, 9), (10, 9)])
+def test_a_change_has_the_date_of_its_version_if_that_is_newer(database: Database, at: int, told: int | None) -> None:
+    """It is no later than the change was seen."""
     stored(database, task(at=1, name="a"))
-    stored(database, task(at=1, name="b"), now=minute(9), run_id=database.another_run())
+    stored(database, task(at=at, name="b"), now=minute(9), run_id=database.another_run(), takes_back=True)
     with reading(database.engine) as connection:
-        assert connection.execute(select(task_changes.c.changed_at)).scalars().all() == [minute(1)]
+        found = connection.execute(select(task_changes.c.changed_at)).scalars().all()
+    assert found == [told and minute(told)]
 
 
 def test_repeating_a_change_adds_nothing(database: Database) -> None:
