@@ -82,7 +82,8 @@ class Period(Struct, frozen=True):
 
     def pieces(self, dialect: str) -> dict[str, str]:
         """The pieces of SQL that depend on the period."""
-        shown = min(datetime.combine(self.steps[0], time(), zone) for zone in (self.asked or self.zone, *self.zones))
+        zones = self.zones if self.asked is None else (self.asked,)
+        shown = min(datetime.combine(self.steps[0], time(), zone) for zone in zones)
         since = min(shown, self.now - _TWO_WEEKS)
         in_period = "{0} >= {shown}"
         if self.asked is None and len(self.zones) > 1:  # the first step begins at another moment in each zone

@@ -150,6 +150,8 @@ def test_each_day_is_counted_as_the_view_counts_it(desk: Database, seed: int) ->
     change(desk, "after", "Open", "Solved", ago(3))
     add(desk, "before", "Solved", ago(10))
     change(desk, "before", "Open", "Solved", ago(12))
+    add(desk, "created anew", "Solved", ago(10))
+    change(desk, "created anew", "Open", "Solved", ago(40))
     found = shown(desk)
     flows, opened = flow(found), backlog(found)
     counted = {day: (opened[day], *flows.get(day, (0, 0, 0, 0))) for day in found["steps"]}
@@ -423,6 +425,17 @@ def test_days_are_those_of_each_source_unless_asked_otherwise(desk: Database) ->
     assert flow(figures(desk.engine, asked)) == {"2026-11-18": (1, 0, 0, 0)}
     assert [row[1] for row in figures(desk.engine, own)["arrivals"]] == [3 * 24 + 5]
     assert (own.days_of, asked.days_of) == ("Asia/Tokyo", "UTC")
+
+
+def test_a_period_begins_at_midnight_of_the_zone_asked_for(desk: Database) -> None:
+    with storing(desk.engine) as connection:
+        use_time_zone(connection, desk.source_id, "Asia/Tokyo", utc_offsets("Asia/Tokyo"))
+    now = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    asked = period_until(now, timedelta(days=3), zones(desk.engine), ZoneInfo("America/Los_Angeles"))
+    midnight = datetime.combine(asked.steps[0], time(), ZoneInfo("America/Los_Angeles"))
+    for hours in (-1, 1):
+        add(desk, f"t{hours}", "Open", midnight + timedelta(hours=hours))
+    assert sum(row[2] for row in figures(desk.engine, asked)["arrivals"]) == 1
 
 
 def test_a_period_begins_at_midnight_of_each_source(desk: Database) -> None:

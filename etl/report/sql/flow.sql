@@ -15,22 +15,26 @@ from (
     union all
     select
         tasks.source_id, queue_id, priority_id,
-        case
-            when {at:task_changes} > deleted_at then deleted_at
-            when {at:task_changes} < {created:tasks} then {created:tasks}
-            else {at:task_changes}
-        end,
+        case when {at:task_changes} < {created:tasks} then {created:tasks} else {at:task_changes} end,
         0,
         case when {step:task_changes} > 0 then 1 else 0 end,
         case when {step:task_changes} < 0 then 1 else 0 end,
         0
     from task_changes
     join tasks on {change}
-    where {at:task_changes} >= {since} and {step:task_changes} <> 0 and forgotten_at is null
+    where {step:task_changes} <> 0 and forgotten_at is null
+    and ({at:task_changes} >= {since} or {created:tasks} >= {since})
+    and (deleted_at is null or {at:task_changes} <= deleted_at)
     union all
     select source_id, queue_id, priority_id, deleted_at, 0, 0, 0, 1
     from tasks
     where forgotten_at is null and deleted_at >= {since} and not {resolved_now:tasks}
+    union all
+    select tasks.source_id, queue_id, priority_id, deleted_at, 0, 0, 0, {step:task_changes}
+    from task_changes
+    join tasks on {change}
+    where deleted_at >= {since} and {at:task_changes} > deleted_at
+    and {step:task_changes} <> 0 and forgotten_at is null
 ) as events
 where at >= {since}
 group by 1, 2, 3, 4, 5
