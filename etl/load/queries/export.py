@@ -28,6 +28,7 @@ from sqlalchemy.types import JSON, NullType, TypeEngine
 from etl.errors import ConfigError
 from etl.load.database.types import JsonText, Moment
 from etl.load.schema.task_tables import CHILDREN, task_changes, tasks
+from etl.load.schema.view_columns import VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,6 +60,12 @@ _DATED = (  # a row of something else counts as changed by any of them
     ),
     *("first_seen_at", "last_seen_at", "last_started_at", "last_finished_at", "created_at", "due_at", "starts_at"),
     *("first_response_at", "first_resolved_at", "last_resolved_at", "resolved_at", "probed_at", "gap_end"),
+)
+_COUNTED = frozenset(  # by the project's views
+    (
+        *("position", "created", "resolved", "reopened", "deleted", "backlog", "age_from", "tasks", "overdue"),
+        *("open_tasks", "rejected", "gaps", "unverified_windows"),
+    )
 )
 _CHILDREN = {table.name for table in CHILDREN}
 _KEYS = ("_id", "id", "task_id", "source_id", "position", "key")
@@ -147,10 +154,20 @@ def find_view(connection: Connection, name: str) -> View:
         near = get_close_matches(name.lower(), known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(known)}"
         raise ConfigError(f"--view {name!r}: no such table or view; {hint}")
-    return View(name, [Field(each["name"], _kind(each["name"], each["type"])) for each in inspector.get_columns(name)])
+    is_own = name in {view.name for view in VIEWS}
+    fields = [
+        Field(each["name"], _kind(each["name"], each["type"], is_own=is_own)) for each in inspector.get_columns(name)
+    ]
+    return View(name, fields)
 
 
-def _kind(name: str, found: TypeEngine[Any]) -> str:
+def _kind(name: str, found: TypeEngine[Any], *, is_own: bool) -> str:
     if isinstance(found, NullType):  # SQLite gives no type for a view's computed columns
-        return "boolean" if name.startswith("is_") else "moment" if name.endswith("_at") else "text"
+        if name.startswith("is_"):
+            return "boolean"
+        if name.endswith("_at") or (is_own and name in {"gap_start", "gap_end"}):
+            return "moment"
+        if is_own and (name in _COUNTED or name.endswith("seconds")):
+            return "integer" if name in _COUNTED else "number"
+        return "text"
     return next((kind for known, kind in _KINDS if isinstance(found, known)), "text")

@@ -21,6 +21,7 @@ from etl.errors import ConfigError
 from etl.load.database.engine import open_engine, reading
 from etl.load.queries.export import find_view
 from etl.load.schema.task_tables import task_tags, tasks
+from etl.load.schema.view_columns import VIEWS
 from tests.conftest import clean_environment
 from tests.integration.mirror import Mirror
 
@@ -130,6 +131,16 @@ def test_any_table_or_view_can_be_written(engine):
             count = write_parquet(file, view.fields, view.read(connection))
             stored = connection.execute(text(f"select count(*) from {name}")).scalar_one()
             assert (name, count, parquet.read_table(file).num_rows) == (name, stored, stored)
+
+
+def test_columns_of_views_have_the_same_types_on_both_databases(migrated_sqlite_url, migrated_postgres_url):
+    found = []
+    for url in (migrated_sqlite_url, migrated_postgres_url):
+        engine = open_engine(url)
+        with reading(engine) as connection:
+            found.append({view.name: find_view(connection, view.name).fields for view in VIEWS})
+        engine.dispose()
+    assert found[0] == found[1]
 
 
 def test_since_works_for_every_table_with_a_time(engine):
