@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import uuid
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import overload
 
@@ -22,6 +23,7 @@ LONGEST_WORD = 500
 
 # A date is much shorter; a number of 300,000 digits would take seconds to read.
 _LONGEST_TIME = 100
+_MOST_DIGITS = 131_072  # of a numeric of PostgreSQL, before its point
 # Made once for this project. A change would give a new id to everything without one.
 _NAMESPACE = uuid.UUID("b7c2f0d4-5d0e-4a57-9a53-0c8f1f6d2e91")
 # Longer names are not cached: a few hundred of them could take a few hundred megabytes.
@@ -30,7 +32,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 def text(value: object) -> str | None:
-    """Return text as it is, a number or boolean as in JSON, None for empty text and anything else."""
+    """Return text as it is, a boolean as in JSON, a number in digits, None for empty text and anything else."""
     if value is None or isinstance(value, str):
         return value or None
     if isinstance(value, bool):
@@ -38,8 +40,15 @@ def text(value: object) -> str | None:
     if isinstance(value, int):
         return digits(value)
     if isinstance(value, float) and (math.isfinite(value) or isinstance(value, Number)):
-        return repr(value)
+        return _in_digits(Decimal(repr(value)))
     return None
+
+
+def _in_digits(value: Decimal) -> str:
+    """Return a number without an exponent, as PostgreSQL writes it; it keeps one that PostgreSQL cannot hold."""
+    if not value:
+        value = Decimal((0, (0,), min(int(value.as_tuple().exponent), 0)))  # 0 has no sign
+    return format(value, "f") if abs(value.adjusted()) <= _MOST_DIGITS else str(value)
 
 
 @overload

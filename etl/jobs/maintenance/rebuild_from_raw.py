@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-TRANSFORM = 4  # raise it where transform makes other rows of the same record
+TRANSFORM = 5  # raise it where transform makes other rows of the same record
 _AT_ONCE = 500
 
 
