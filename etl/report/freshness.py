@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -46,8 +46,7 @@ def told(source: Source, now: datetime, zone: ZoneInfo) -> Told:
     if source.last_run and source.last_run["state"] in {"failed", "abandoned", "interrupted"}:
         said.append("The latest run did not end well; the numbers are as the last complete one left them.")
     found = _missing(source, zone)
-    balance = "" if source.account is None else "Nothing is missing: every task that the server shows is here. "
-    said += found or [f"{balance}There are no gaps, rejected records or unverified windows."]
+    said += found or [f"{_balance(source.account)}There are no gaps, new rejected records or unverified windows."]
     if source.oldest_reading is not None:
         since = clock(source.oldest_reading, zone)
         mended = f"that mended {source.mended:,} difference{'' if source.mended == 1 else 's'}"
@@ -55,6 +54,14 @@ def told(source: Source, now: datetime, zone: ZoneInfo) -> Told:
             f"Every task was verified with the server since {since}; {mended if source.mended else 'none differed'}."
         )
     return Told(source.name, said, is_incomplete=bool(found))
+
+
+def _balance(account: Mapping[str, int] | None) -> str:
+    if account is None:
+        return ""
+    if not account["quarantined"]:
+        return "Nothing is missing: every task that the server shows is here. "
+    return f"Every task that the server shows is here but {tasks(account['quarantined'])}, known as not storable. "
 
 
 def _missing(source: Source, zone: ZoneInfo) -> list[str]:

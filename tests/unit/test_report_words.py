@@ -50,7 +50,7 @@ def source(complete_until: datetime | None, **changes: Any) -> Any:
     known |= {
         "unverified": [],
         "oldest_reading": None,
-        "account": {"missing": 0},
+        "account": {"missing": 0, "quarantined": 0},
         "mended": 0,
         "configured": True,
         "complete_until": complete_until,
@@ -88,3 +88,9 @@ def test_what_is_missing_is_told_with_what_mends_it(changes: dict[str, Any], sai
     assert told.is_incomplete
     assert said in told.sentences[2]
     assert "kore-etl " in told.sentences[2]
+
+
+def test_what_is_not_stored_is_told_although_it_is_acknowledged() -> None:
+    told = freshness.told(source(NOW, account={"missing": 0, "quarantined": 2}), NOW, ZoneInfo("UTC"))
+    assert not told.is_incomplete
+    assert told.sentences[2].startswith("Every task that the server shows is here but 2 tasks, known as not storable.")

@@ -164,7 +164,7 @@ VIEWS = (
             "last_finished_at": "null while the run works",
             "tasks": "number of stored tasks that are not deleted",
             "deleted": "number of tasks marked as deleted",
-            "rejected": "number of rejected records",
+            "rejected": "number of rejected records that are not acknowledged",
             "gaps": "number of gaps, as in coverage_gaps",
             "unverified_windows": "number of unverified windows",
             "server_total": "the account: what the server counts; null if it never told a total",

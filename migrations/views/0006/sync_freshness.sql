@@ -12,7 +12,8 @@ select
      where source_id = sources.id and deleted_at is null and forgotten_at is null) as tasks,
     (select count(*) from tasks
      where source_id = sources.id and deleted_at is not null and forgotten_at is null) as deleted,
-    (select count(*) from rejected_records where source_id = sources.id) as rejected,
+    (select count(*) from rejected_records
+     where source_id = sources.id and acknowledged_at is null) as rejected,
     coalesce(gap_counts.gaps, 0) as gaps,
     (select count(*) from sync_windows where source_id = sources.id and state = 'unverified') as unverified_windows,
     account.server_total,

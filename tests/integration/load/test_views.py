@@ -17,7 +17,7 @@ from sqlalchemy import Connection, delete, insert, inspect, select, text, update
 from etl.load.database.engine import reading
 from etl.load.database.types import Moment
 from etl.load.ledger import watermarks, windows
-from etl.load.ledger.rejected_records import Origin, keep
+from etl.load.ledger.rejected_records import Origin, acknowledge, keep
 from etl.load.schema.dimension_tables import agents, priorities, queues, statuses
 from etl.load.schema.ledger_tables import sources
 from etl.load.schema.task_tables import status_intervals as intervals_table
@@ -417,6 +417,9 @@ def test_sync_freshness_tells_how_a_source_stands(history: Database) -> None:
     (row,) = rows(history, f"select {columns} from sync_freshness")
     assert row == ("main", "s-1", "sync", "running", 7, 1, 1, 1, 1)
     ((watermark, age),) = rows(history, "select watermark, age_seconds from sync_freshness")
+    with history.engine.begin() as connection:
+        acknowledge(connection, None, NOW)
+    assert rows(history, "select rejected from sync_freshness") == [(0,)]
     assert abs(age - DAY) < 600
     assert abs((watermark - days_ago(1)).total_seconds()) < 600
 
