@@ -135,11 +135,13 @@ def mark_vanished(connection: Connection, source_id: int, *, run_id: int, now: d
 def replayable(connection: Connection, source_id: int, ids: Sequence[int] | None = None) -> list[int]:
     """Return the ids of a source's rejected records, of all or of some ids, that a replay may store.
 
-    A record last seen before its task was deleted is left out: it would bring the task back.
+    A record that the server no longer has is left out, and one last seen before its task was deleted: a replay would
+    bring the task back.
     """
     of_record = (tasks.c["_id"] == _KEPT.record_id) & (tasks.c.source_id == _KEPT.source_id)
     gone = exists().where(of_record, tasks.c.deleted_at >= _KEPT.last_seen_at)
-    query = select(_KEPT.id).where(_KEPT.source_id == source_id, *_chosen(ids), ~gone)
+    there = (_KEPT.source_id == source_id) & _KEPT.vanished_at.is_(None) & ~gone
+    query = select(_KEPT.id).where(there, *_chosen(ids))
     return list(connection.execute(query.order_by(_KEPT.id)).scalars())
 
 

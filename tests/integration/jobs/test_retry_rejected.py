@@ -158,6 +158,15 @@ def test_a_replay_brings_no_task_back_that_was_found_gone_since(mirror):
     assert number in kept(mirror)
 
 
+def test_a_replay_leaves_a_record_that_the_server_no_longer_has(mirror):
+    mirror.server.remove(["ti-bad-date"])
+    mirror.sync(full=True)
+    number = mend(mirror, task(20, name="mended"))
+    replay_all(mirror)
+    assert "ti-odd-20" not in mirror.stored()
+    assert number in kept(mirror)
+
+
 def test_a_text_that_cannot_be_read_is_kept(mirror):
     ((number,),) = mirror.rows("select id from rejected_records where raw = '\"no object\"'")
     execute(mirror, "update rejected_records set raw = '{half' where id = :id", id=number)

@@ -94,7 +94,8 @@ def replay(common: Common, select: tuple[str, ...], numbers: tuple[int, ...], ou
     """Check all or some rejected records again and store the valid ones.
 
     It makes no request. An older version never replaces a stored row. A stored record leaves the list. A record that is
-    still bad stays with the new reason, and the command exits 3. Replay is a run and exits 75 while another run works.
+    still bad stays with the new reason, and the command exits 3. A record that the server no longer has stays as it is.
+    Replay is a run and exits 75 while another run works.
 
     \b
     Example:
