@@ -22,9 +22,9 @@ from etl.settings.value_types import (
     read_existing_path,
     read_granularity,
     read_identifier,
-    read_moment,
     read_name,
     read_output_path,
+    read_past_moment,
     read_secret,
     read_switch,
     read_task_url,
@@ -116,7 +116,9 @@ class SourceSettings:
         within(read_duration, _SECOND, _HOUR), "a duration from 1s to 1h, such as 5m", timedelta(minutes=5)
     )
     timezone: str = _setting(read_time_zone, "the name of a time zone such as UTC or Europe/Berlin", "UTC")
-    start: datetime | None = _setting(read_moment, "a date or time such as 2024-01-31 or 2024-01-31T08:00:00Z", None)
+    start: datetime | None = _setting(
+        read_past_moment, "a date or time such as 2024-01-31 or 2024-01-31T08:00:00Z", None
+    )
     page_size: int | None = _setting(
         within(read_whole, 1, 10_000), "a whole number from 1 to 10000; not set: negotiated", None
     )

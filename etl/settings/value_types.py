@@ -19,7 +19,7 @@ from typing import TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from etl.logs import MASK
-from etl.times import parse_duration, parse_time
+from etl.times import now, parse_duration, parse_time
 
 GRANULARITIES = {
     "ms": timedelta(milliseconds=1),
@@ -164,6 +164,14 @@ def read_moment(value: object) -> datetime:
         raise ValueError("is no date") from None
     if moment is None:
         raise ValueError("is no date")
+    return moment
+
+
+def read_past_moment(value: object) -> datetime:
+    """Read a date or a time that is not in the future."""
+    moment = read_moment(value)
+    if moment > now():
+        raise ValueError("is in the future")
     return moment
 
 

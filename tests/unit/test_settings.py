@@ -604,6 +604,7 @@ class TestValues:
             ("token_lifetime", "0", "1s"),
             ("start", "1735689600", "is no date"),
             ("start", "20240131", "is no date"),
+            ("start", "2999-01-01", "is in the future"),
             ("start", "2024-13-01", "is no date"),
             ("start", "0001-01-01T00:00+14:00", "is no date"),
             ("page_size", "0", "from 1 to 10000"),

@@ -36,10 +36,14 @@ def copy(common: Common, target_url: str, replace: bool, yes: bool, output: str)
     from etl.jobs.run.source_lease import keep_all_runs_out
     from etl.load.database.engine import disposing, is_same_database, open_engine
     from etl.load.database.errors import place
+    from etl.settings.value_types import read_database_url
 
     settings = common.start(need_sources=False).settings
-    target_url = common.load({"database_url": target_url}, need_sources=False).settings.database_url
-    with existing_database(settings, schema="any") as source, disposing(open_engine(target_url)) as target:
+    try:
+        url = read_database_url(target_url)
+    except ValueError as error:
+        raise ConfigError(f"--to: {error}; accepted: sqlite:///FILE or postgresql://USER@HOST/DATABASE") from None
+    with existing_database(settings, schema="any") as source, disposing(open_engine(url)) as target:
         if is_same_database(source, target):
             raise ConfigError("--to: names the database that is copied; choose another one")
         if replace and not yes:
