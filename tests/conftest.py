@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -227,7 +228,11 @@ def sandbox() -> Iterator[Callable[..., Sandbox]]:
     from etl.sandbox import Options, Sandbox
 
     with ExitStack() as started:
-        yield lambda **options: started.enter_context(Sandbox(Options(**{"requests_per_minute": 0, **options})))
+
+        def start(clock: Callable[[], float] = time.time, **options: Any) -> Sandbox:
+            return started.enter_context(Sandbox(Options(**{"requests_per_minute": 0, **options}), clock=clock))
+
+        yield start
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
+from itertools import count
 
 import pytest
 
@@ -157,15 +159,19 @@ def test_a_first_sync_asks_for_dates_without_an_end(mirror_sqlite):
     assert {end is None or end.startswith("9999") for end in ends} == {True}
 
 
-def test_a_first_sync_is_complete_up_to_what_changed_meanwhile(mirror_sqlite):
-    mirrored = mirror_sqlite(window_field="updatedAt", sort="ignored", churn_every=3, churn_change=2, churn_add=1)
-    time.sleep(1 - time.time() % 1)  # the server tells whole seconds: what is dated within the next one is surely past
+def test_a_first_sync_is_complete_up_to_what_changed_meanwhile(sandbox, migrated_sqlite_url):
+    looks = count(
+        1_772_443_800_000
+    )  # milliseconds: the run takes less than a second, and later dates are not surely past
+    options = {"window_field": "updatedAt", "sort": "ignored", "churn_every": 3, "churn_change": 2, "churn_add": 1}
+    server = sandbox(tasks=TASKS, shape="eight", clock=lambda: next(looks) / 1000, **options)
+    mirrored = Mirror(server, migrated_sqlite_url, clock=lambda: datetime.fromtimestamp(next(looks) / 1000, UTC))
     assert mirrored.sync().exit_code == 0
-    mirrored.server.configure(churn_every=0)
+    server.configure(churn_every=0)
     ((started, complete_to),) = mirrored.rows("select started_at, complete_to from sync_runs, watermarks")
     assert complete_to > started
     stored = mirrored.stored()
-    until = [task for task in mirrored.server.tasks() if task["updatedAt"] <= complete_to.replace(" ", "T") + "Z"]
+    until = [task for task in server.tasks() if task["updatedAt"] <= complete_to.replace(" ", "T") + "Z"]
     assert [task["_id"] for task in until if stored.get(task["_id"]) != task] == []
 
 
