@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -12,8 +13,6 @@ from etl.errors import ApiError
 from etl.times import LATEST, shifted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from etl.extract.http.query import Field
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -36,6 +35,11 @@ Question = Literal[
     "any_range",
     "counts_inactive",
 ]
+#: What the probe finds by way of another answer.
+_FOUND_BY: Mapping[str, tuple[Question, ...]] = {
+    "window_field": ("ends_inclusive", "granularity"),
+    "ends_inclusive": ("granularity",),
+}
 _LEARNT_LATER: frozenset[Question] = frozenset({"longest_range", "counts_inactive"})
 
 
@@ -137,11 +141,18 @@ class ServerCapabilities(Struct, frozen=True):
     def with_overrides(self, answers: Mapping[str, Any]) -> ServerCapabilities:
         """Return these capabilities with the answers from the settings; None there is no answer.
 
-        What earlier settings answered, and these do not, is unknown: it was never asked.
+        What earlier settings answered, and these do not, is unknown: it was never asked. So is what was found by way of
+        an answer that is another one now.
         """
         given = {name: value for name, value in answers.items() if value is not None}
         if "longest_range" in given:
             given["any_range"] = False
-        found = {name: said for name, said in self.evidence.items() if said != BY_HAND}
-        forgotten = dict.fromkeys(self.evidence.keys() - found.keys() - given.keys())
-        return replace(self, **forgotten, **given, evidence={**found, **dict.fromkeys(given, BY_HAND)})
+        by_hand = {name for name, said in self.evidence.items() if said == BY_HAND}
+        others = [name for name in by_hand | given.keys() if getattr(self, name) not in (None, given.get(name))]
+        unknown = {*by_hand, *(follower for name in others for follower in _FOUND_BY.get(name, ()))} - given.keys()
+        evidence = {name: said for name, said in self.evidence.items() if name not in unknown}
+        return replace(self, **dict.fromkeys(unknown), **given, evidence=evidence | dict.fromkeys(given, BY_HAND))
+
+    def knows_less_than(self, other: ServerCapabilities) -> bool:
+        """Tell whether a probe may answer a question here that had its answer there."""
+        return not set(self.unknown()) <= set(other.unknown())

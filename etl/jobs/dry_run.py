@@ -48,7 +48,8 @@ def dry_run(engine: Engine | None, spec: SourceSpec, *, full: bool, sample: int)
     source = _known(engine, spec)
     kept = ServerCapabilities.from_json(source["capabilities"] if source else None)
     capabilities = kept.with_overrides(spec.overrides)
-    planned = _planned(spec, capabilities, source, full=full)
+    is_probed = bool(source and source["probed_at"]) and not capabilities.knows_less_than(kept)
+    planned = _planned(spec, capabilities, source, full=full, is_probed=is_probed)
     if sample:
         _sample(engine, spec, capabilities, source, planned, sample)
     return planned
@@ -62,9 +63,11 @@ def _known(engine: Engine | None, spec: SourceSpec) -> Row | None:
     return next((row for row in rows if identity(identity_of(row)) == spec.identity), None)
 
 
-def _planned(spec: SourceSpec, capabilities: ServerCapabilities, source: Row | None, *, full: bool) -> DryRun:
+def _planned(
+    spec: SourceSpec, capabilities: ServerCapabilities, source: Row | None, *, full: bool, is_probed: bool
+) -> DryRun:
     strategy, limit = choose_strategy(capabilities), capabilities.limit()
-    probe = _PROBE if capabilities.unknown() and not (source and source["probed_at"]) else ""
+    probe = _PROBE if capabilities.unknown() and not is_probed else ""
     newest = Query(limit=limit, sort_by=("updatedAt", "desc"))
     watermark: datetime | None = source["watermark"] if source else None
     if full or watermark is None:

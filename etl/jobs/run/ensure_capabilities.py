@@ -47,7 +47,7 @@ class CapabilityTracker:
         self._client = client
         self._store = store
         self._clock = clock
-        self._probed_at = source.probed_at if set(self.current.unknown()) <= set(kept.unknown()) else None
+        self._probed_at = None if self.current.knows_less_than(kept) else source.probed_at
         self._overrides = dict(overrides)
         self._corrected: set[str] = set()
         self._accepted_rows: int | None = None

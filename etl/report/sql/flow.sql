@@ -22,8 +22,18 @@ from (
         0
     from task_changes
     join tasks on {change}
-    where {step:task_changes} <> 0 and forgotten_at is null
-    and ({at:task_changes} >= {since} or {created:tasks} >= {since})
+    where {at:task_changes} >= {since} and {step:task_changes} <> 0 and forgotten_at is null
+    and (deleted_at is null or {at:task_changes} <= deleted_at)
+    union all
+    select
+        tasks.source_id, queue_id, priority_id, {created:tasks}, 0,
+        case when {step:task_changes} > 0 then 1 else 0 end,
+        case when {step:task_changes} < 0 then 1 else 0 end,
+        0
+    from tasks
+    cross join task_changes
+    where {created:tasks} >= {since} and {change} and {at:task_changes} < {since}
+    and {step:task_changes} <> 0 and forgotten_at is null
     and (deleted_at is null or {at:task_changes} <= deleted_at)
     union all
     select source_id, queue_id, priority_id, deleted_at, 0, 0, 0, 1
@@ -31,9 +41,9 @@ from (
     where forgotten_at is null and deleted_at >= {since} and not {resolved_now:tasks}
     union all
     select tasks.source_id, queue_id, priority_id, deleted_at, 0, 0, 0, {step:task_changes}
-    from task_changes
-    join tasks on {change}
-    where deleted_at >= {since} and {at:task_changes} > deleted_at
+    from tasks
+    cross join task_changes
+    where deleted_at >= {since} and {change} and {at:task_changes} > deleted_at
     and {step:task_changes} <> 0 and forgotten_at is null
 ) as events
 where at >= {since}

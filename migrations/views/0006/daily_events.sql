@@ -47,5 +47,5 @@ select
     tasks._id, tasks.stream_id, {source_of:tasks}, tasks.source_id, {day:tasks.deleted_at to tasks.source_id},
     0, 0, 0, {step:task_changes}
 from tasks
-join task_changes on {change}
-where tasks.forgotten_at is null and {step:task_changes} <> 0 and {at:task_changes} > tasks.deleted_at
+cross join task_changes
+where {change} and {at:task_changes} > tasks.deleted_at and {step:task_changes} <> 0 and tasks.forgotten_at is null

@@ -588,6 +588,14 @@ def test_a_dry_run_says_what_would_change_and_stores_nothing(sandbox, environmen
     )
 
 
+def test_a_dry_run_tells_of_the_probe_of_what_is_no_longer_set(sandbox, environment, sqlite_url, run_cli):
+    env = environment(sandbox(tasks=60), sqlite_url)
+    by_hand = {"KORE_ETL_SORT_UPDATED": "false"}
+    assert run_cli("sync", env=env | by_hand).returncode == 0
+    assert "a probe" not in dry(run_cli, env | by_hand)["reads"]
+    assert dry(run_cli, env)["reads"].startswith("after a probe of at most 12 requests, ")
+
+
 def test_a_sample_goes_with_a_dry_run(run_cli):
     done = run_cli("sync", "--sample", "5")
     assert (done.returncode, "--sample goes with --dry-run" in done.stderr) == (2, True)

@@ -243,7 +243,7 @@ BY_HAND = {
     "longest_range": ("10d", {"any_range": True, "longest_range": None}),
     "page_size": ("20", {"page_rows": 50}),
     "sort_updated": ("false", {"sort_updated": True}),
-    "ends_inclusive": ("false", {"ends_inclusive": True}),
+    "ends_inclusive": ("false", {"ends_inclusive": True, "granularity": 60.0}),
 }
 
 
