@@ -490,7 +490,11 @@ def create_tables() -> None:
         sa.Column("deleted_at", moment, comment="since when it is inactive or gone from the server"),
         sa.Column("gone_at", moment, comment="when a run found that the server no longer has it"),
         sa.Column("first_seen_at", moment, nullable=False, comment="when a sync first stored it"),
-        sa.Column("first_updated_at", moment, comment="updatedAt of the version that a sync first stored"),
+        sa.Column(
+            "first_updated_at",
+            moment,
+            comment="updatedAt of the version stored first, not before its creation",
+        ),
         sa.Column("stored_at", moment, nullable=False, comment="when this version was stored"),
         sa.Column("run_id", row_id, nullable=False, comment="the run that wrote this version"),
         sa.Column("forgotten_at", moment, comment="when its content was erased on request"),

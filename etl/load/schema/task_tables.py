@@ -72,7 +72,7 @@ tasks = Table(
     Column("deleted_at", Moment, comment="since when it is inactive or gone from the server"),
     Column("gone_at", Moment, comment="when a run found that the server no longer has it"),
     Column("first_seen_at", Moment, nullable=False, comment="when a sync first stored it"),
-    Column("first_updated_at", Moment, comment="updatedAt of the version that a sync first stored"),
+    Column("first_updated_at", Moment, comment="updatedAt of the version stored first, not before its creation"),
     Column("stored_at", Moment, nullable=False, comment="when this version was stored"),
     Column("run_id", RowId, nullable=False, comment="the run that wrote this version"),
     Column("forgotten_at", Moment, comment="when its content was erased on request"),

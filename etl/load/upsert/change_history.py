@@ -94,12 +94,26 @@ def record(connection: Connection, incoming: Table, *, run_id: int, now: datetim
     return result.rowcount
 
 
-def told_date(new: ColumnElement[Any], old: ColumnElement[Any], now: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return when a version's own date says that it began, at most ``now``; NULL where that is not newer than ``old``.
+def told_date(new: ColumnElement[Any], until: ColumnElement[Any], now: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return when a version's own date says that it began, at most ``now``; NULL where it is not after ``until``.
 
     A change that a run finds now, with the date of what was there before, would change what was said about that day.
     """
-    return case((or_(old.is_(None), new > old), case((new > now, now), else_=new)))
+    return case((or_(until.is_(None), new > until), case((new > now, now), else_=new)))
+
+
+def told_until(now: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return up to when the past of a stored task was told: its version's date, or its latest change if that is later.
+
+    A version's date may go back or be lost, and the change to it still happened when it was seen. Changes seen ``now``
+    do not count: they are those of the version that is being written.
+    """
+    own = task_changes.c
+    before = and_(own.task_id == tasks.c["_id"], own.source_id == tasks.c.source_id, own.seen_at < now)
+    happened = func.max(func.coalesce(own.changed_at, own.seen_at))
+    latest = select(happened).where(before).correlate(tasks).scalar_subquery()
+    date = func.coalesce(tasks.c.updated_at, tasks.c.stored_at)
+    return case((latest > date, latest), else_=date)
 
 
 @cache
@@ -113,9 +127,9 @@ def _recording(incoming: Table) -> Any:
 def _pairs(incoming: Table) -> CTE:
     """Join each incoming version to the stored one; the stored columns are ``old_...``."""
     same = and_(incoming.c["_id"] == tasks.c["_id"], incoming.c.source_id == tasks.c.source_id)
-    old = (tasks.c[name].label(f"old_{name}") for name in ("updated_at", "deleted_at", *_VALUES))
+    old = (tasks.c[name].label(f"old_{name}") for name in ("deleted_at", *_VALUES))
     new = (incoming.c[name] for name in ("_id", "source_id", "is_active", "created_at", "updated_at", *_VALUES))
-    return select(*new, *old).select_from(incoming.join(tasks, same)).cte("pairs")
+    return select(*new, *old, told_until(_NOW).label("told_until")).select_from(incoming.join(tasks, same)).cte("pairs")
 
 
 def record_children(  # noqa: PLR0913 - both versions of the tasks, and what each change tells
@@ -196,7 +210,7 @@ def _returned(pairs: CTE) -> Select[Any]:
 
 def _deleted(pairs: CTE) -> Select[Any]:
     """Give the tasks that come as inactive from now on."""
-    since = func.coalesce(told_date(pairs.c.updated_at, pairs.c.old_updated_at, _NOW), _NOW)
+    since = func.coalesce(told_date(pairs.c.updated_at, pairs.c.told_until, _NOW), _NOW)
     values = (cast(null(), Text), cast(null(), Text), cast(null(), Text), moment_text(since))
     return _change("deletion", values, pairs).where(pairs.c.old_deleted_at.is_(None), pairs.c.is_active.is_(False))
 
@@ -207,7 +221,7 @@ def _change(field: str, values: tuple[Any, ...], pairs: CTE) -> Select[Any]:
         pairs.c.source_id,
         literal(field, String),
         *values,
-        told_date(pairs.c.updated_at, pairs.c.old_updated_at, _NOW),
+        told_date(pairs.c.updated_at, pairs.c.told_until, _NOW),
         _NOW,
         bindparam("run", type_=task_changes.c.run_id.type),
     )

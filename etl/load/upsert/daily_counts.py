@@ -79,7 +79,7 @@ def add_new(connection: Connection, source_id: int, rows: Iterable[Row], *, now:
     offsets = connection.execute(_OFFSETS, {"source": source_id}).all()
     counts: DayCounts = Counter()
     for row in rows:
-        stream_id, updated_at = row["stream_id"], row["updated_at"]
+        stream_id, updated_at = row["stream_id"], row["first_updated_at"]
         counts[stream_id, _day(row["created_at"] or now, offsets), "created"] += 1
         if row["status_id"] in done:
             known_at = updated_at if updated_at is not None and updated_at < now else now

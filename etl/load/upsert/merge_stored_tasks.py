@@ -176,12 +176,14 @@ def _is_respelled() -> ColumnElement[bool]:
 @cache
 def _writing(dialect: str) -> Any:
     now = bindparam("now", type_=tasks.c.stored_at.type)
-    first = {"first_seen_at": now, "first_updated_at": incoming.c.updated_at}
+    new, born = incoming.c, func.coalesce(incoming.c.created_at, now)
+    first_update = case((new.updated_at < born, born), else_=new.updated_at)
+    first = {"first_seen_at": now, "first_updated_at": first_update}
     own = {**first, "stored_at": now, "run_id": bindparam("run", type_=tasks.c.run_id.type)}
     # An inactive task that is updated again stays deleted since the day that was told.
-    date = func.coalesce(incoming.c.updated_at, case((tasks.c["_id"].is_(None), incoming.c.created_at)))
-    told = change_history.told_date(date, tasks.c.updated_at, now)
-    deleted_at = case((incoming.c.is_active.is_(False), func.coalesce(tasks.c.deleted_at, told, now)))
+    date = case((tasks.c["_id"].is_(None), func.coalesce(first_update, born)), else_=new.updated_at)
+    told = change_history.told_date(date, change_history.told_until(now), now)
+    deleted_at = case((new.is_active.is_(False), func.coalesce(tasks.c.deleted_at, told, now)))
     source = (
         select(*(incoming.c[name] for name in _FROM_API), *own.values(), deleted_at, null())
         .select_from(incoming.outerjoin(tasks, _KEY))

@@ -60,19 +60,21 @@ def insert_new_tasks(
 ) -> None:
     """Insert tasks of a source that are not stored yet, by ``_id``, and add them to the daily counts."""
     own = {"first_seen_at": now, "stored_at": now, "run_id": run_id}
-    rows = [
-        {**task, **own, "first_updated_at": task["updated_at"], "deleted_at": inactive_since(task, now)}
-        for task, _ in new.values()
-    ]
+    rows = [{**task, **own, **first_dates(task, now)} for task, _ in new.values()]
     fill(connection, tasks, rows)
     for table in CHILDREN:
         fill(connection, table, [row for _, details in new.values() for row in details.get(table.name, ())])
     daily_counts.add_new(connection, source_id, rows, now=now)
 
 
-def inactive_since(task: Row, now: datetime) -> datetime | None:
-    """Return when a new task became inactive by its own record, at most ``now``; None if it is active."""
-    return min(task["updated_at"] or task["created_at"] or now, now) if task["is_active"] is False else None
+def first_dates(task: Row, now: datetime) -> Row:
+    """Return when a new task was first updated and, if it is inactive, deleted: by its own record, at most ``now``.
+
+    Neither is before its creation.
+    """
+    born, updated_at = task["created_at"] or now, task["updated_at"]
+    first = updated_at if updated_at is None or updated_at > born else born
+    return {"first_updated_at": first, "deleted_at": min(first or born, now) if task["is_active"] is False else None}
 
 
 def newest_of_each(batch: Batch) -> dict[str, tuple[Row, Details]]:

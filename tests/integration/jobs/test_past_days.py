@@ -106,6 +106,36 @@ def test_a_change_without_a_new_date_counts_on_the_day_it_is_seen(mirror, edit):
     assert mirror.rows(changes) == [(None,)]
 
 
+def test_a_version_told_twice_changes_nothing_that_was_told(mirror):
+    """A full sync meets a copy that lags behind, and the next sync the version from before again."""
+    (record,) = closed(mirror, 1, status={"_id": "sts-open", "name": "Open", "statusCategory": "open"})
+    mirror.sync()
+    shut = {"status": UNDATED["closed"]["status"], "updatedAt": format_time(NOW - timedelta(days=5))}
+    mirror.server.put([record | shut])
+    mirror.sync()
+    flow, *_ = days(mirror)
+    for version in (record, record | shut):
+        mirror.server.put([version])
+        assert mirror.sync(full=True).exit_code == 0
+        assert days(mirror)[0][:-1] == flow[:-1]
+    assert mirror.differences() == NONE
+    statuses = mirror.rows("select status from task_status_intervals where task_id = 'ti-old-0' order by started_at")
+    assert [name for (name,) in statuses] == ["Open", "Closed", "Open", "Closed"]
+
+
+@pytest.mark.parametrize("created", [None, 3], ids=["no creation", "created after its update"])
+@pytest.mark.parametrize("edit", [UNDATED["closed"], UNDATED["inactive"]], ids=["closed", "inactive"])
+def test_nothing_happens_to_a_task_before_its_creation(mirror, edit, created):
+    record = mirror.server.tasks()[0] | {"_id": "ti-odd", "updatedAt": format_time(NOW - timedelta(days=9))}
+    at = created and format_time(NOW - timedelta(days=created))
+    only = record | {"status": {"_id": "sts-open", "name": "Open", "statusCategory": "open"}, "createdAt": at} | edit
+    mirror.server.remove([task["_id"] for task in mirror.server.tasks()])
+    mirror.server.put([only])
+    assert mirror.sync().exit_code == 0
+    told = mirror.rows("select created, resolved + deleted, backlog from daily_flow")
+    assert {row for row in told if row != (0, 0, 0)} == {(1, 1, 0)}
+
+
 def test_a_change_dated_ahead_happened_when_it_was_seen(mirror):
     (record,) = closed(mirror, 1, status={"_id": "sts-open", "name": "Open", "statusCategory": "open"})
     mirror.sync()
