@@ -248,7 +248,7 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize(("setting", "by_hand", "true"), [(name, *each) for name, each in BY_HAND.items()], ids=BY_HAND)
-def test_what_was_set_by_hand_is_asked_for_once_it_is_no_longer_set(mirror, setting, by_hand, true):
+def test_what_is_no_longer_set_by_hand_is_asked_for(mirror, setting, by_hand, true):
     mirrored = mirror({setting: by_hand}, window_field="updatedAt", granularity="minute")
     assert mirrored.sync().exit_code == 0
     del mirrored.settings[f"KORE_ETL_{setting.upper()}"]

@@ -94,7 +94,7 @@ UNDATED = {
 
 
 @pytest.mark.parametrize("edit", UNDATED.values(), ids=UNDATED)
-def test_a_change_without_a_new_date_counts_on_the_day_it_is_seen(mirror, edit):
+def test_a_change_without_a_new_date_counts_when_it_is_seen(mirror, edit):
     (record,) = closed(mirror, 1, status={"_id": "sts-open", "name": "Open", "statusCategory": "open"})
     mirror.sync()
     flow, *_ = days(mirror)

@@ -26,7 +26,7 @@ def test_what_the_settings_answer_is_kept_as_long_as_they_do() -> None:
     assert not by_hand.knows_less_than(FOUND)
 
 
-def test_what_was_found_by_way_of_another_answer_is_asked_for_again() -> None:
+def test_what_follows_from_another_answer_is_asked_for_again() -> None:
     for answers, unknown in (
         ({"window_field": "updatedAt"}, {"ends_inclusive", "granularity"}),
         ({"ends_inclusive": False}, {"granularity"}),
