@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from etl.errors import ConfigError
 from etl.logs import MASK, without_password
 from etl.settings.value_types import (
+    DATABASE_URLS,
     GRANULARITIES,
     one_of,
     read_action,
@@ -156,9 +157,7 @@ class Settings:
     """The settings of a run, and its sources."""
 
     sources: tuple[SourceSettings, ...] = ()
-    database_url: str = _setting(
-        read_database_url, "sqlite:///FILE or postgresql://USER@HOST/DATABASE", "sqlite:///kore-etl.db", is_shown=False
-    )
+    database_url: str = _setting(read_database_url, DATABASE_URLS, "sqlite:///kore-etl.db", is_shown=False)
     overlap: timedelta = _setting(
         within(read_duration, most=_YEAR), "a duration such as 5m, or seconds, at most 366d", timedelta(minutes=5)
     )

@@ -274,6 +274,9 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+DATABASE_URLS = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+
+
 def read_database_url(value: object) -> str:
     """Read the address of a database, and return it with the driver."""
     text = _text(value)

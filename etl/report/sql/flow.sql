@@ -25,6 +25,7 @@ from (
     where {at:task_changes} >= {since} and {step:task_changes} <> 0 and forgotten_at is null
     and (deleted_at is null or {at:task_changes} <= deleted_at)
     union all
+    -- An earlier change counts on the day of a creation that was moved behind it. These are found by their tasks.
     select
         tasks.source_id, queue_id, priority_id, {created:tasks}, 0,
         case when {step:task_changes} > 0 then 1 else 0 end,
@@ -40,6 +41,7 @@ from (
     from tasks
     where forgotten_at is null and deleted_at >= {since} and not {resolved_now:tasks}
     union all
+    -- A later change of a deleted task: what it was when it was deleted still counts.
     select tasks.source_id, queue_id, priority_id, deleted_at, 0, 0, 0, {step:task_changes}
     from tasks
     cross join task_changes

@@ -14,6 +14,8 @@ from etl.times import format_time
 from tests.integration.mirror import NONE, Mirror
 
 NOW = datetime.now(UTC)
+OPEN = {"_id": "sts-open", "name": "Open", "statusCategory": "open"}
+CLOSED = {"_id": "sts-done", "name": "Closed", "statusCategory": "closed"}
 
 
 @pytest.fixture(params=["createdAt", "updatedAt"])
@@ -29,10 +31,9 @@ def touched(records):
 def closed(mirror, number, **columns):
     """Put tasks on the server that were closed long ago, and return their records."""
     model = mirror.server.tasks()[0]
-    status = {"_id": "sts-done", "name": "Closed", "statusCategory": "closed"}
     moments = [NOW - timedelta(days=30 + place % 60) for place in range(number)]
     records = [
-        {**model, "_id": f"ti-old-{place}", "status": status, "createdAt": format_time(at - timedelta(days=2))}
+        {**model, "_id": f"ti-old-{place}", "status": CLOSED, "createdAt": format_time(at - timedelta(days=2))}
         | {"updatedAt": format_time(at), **columns}
         for place, at in enumerate(moments)
     ]
@@ -63,7 +64,7 @@ def test_touched_closed_tasks_stay_resolved_on_their_day(mirror):
 
 
 def test_touched_inactive_tasks_stay_deleted_on_their_day(mirror):
-    records = closed(mirror, 30, status={"_id": "sts-open", "name": "Open", "statusCategory": "open"}, isActive=False)
+    records = closed(mirror, 30, status=OPEN, isActive=False)
     mirror.sync()
     before = days(mirror)
     mirror.server.put(touched(records))
@@ -73,13 +74,12 @@ def test_touched_inactive_tasks_stay_deleted_on_their_day(mirror):
 
 
 def test_deleted_tasks_count_as_what_they_were_then(mirror):
-    opened, done = ({"_id": f"sts-{name}", "name": name, "statusCategory": name} for name in ("open", "closed"))
     records = closed(mirror, 20, isActive=False)
-    records = [record | {"status": (opened, done)[place % 2]} for place, record in enumerate(records)]
+    records = [record | {"status": (OPEN, CLOSED)[place % 2]} for place, record in enumerate(records)]
     mirror.server.put(records)
     mirror.sync()
     before = days(mirror)
-    swapped = [record | {"status": (done, opened)[place % 2]} for place, record in enumerate(touched(records))]
+    swapped = [record | {"status": (CLOSED, OPEN)[place % 2]} for place, record in enumerate(touched(records))]
     mirror.server.put(swapped)
     assert mirror.sync().exit_code == 0
     assert mirror.differences() == NONE
@@ -87,7 +87,7 @@ def test_deleted_tasks_count_as_what_they_were_then(mirror):
 
 
 UNDATED = {
-    "closed": {"status": {"_id": "sts-done", "name": "Closed", "statusCategory": "closed"}},
+    "closed": {"status": CLOSED},
     "inactive": {"isActive": False},
     "tagged": {"tags": ["new"]},
 }
@@ -95,7 +95,7 @@ UNDATED = {
 
 @pytest.mark.parametrize("edit", UNDATED.values(), ids=UNDATED)
 def test_a_change_without_a_new_date_counts_when_it_is_seen(mirror, edit):
-    (record,) = closed(mirror, 1, status={"_id": "sts-open", "name": "Open", "statusCategory": "open"})
+    (record,) = closed(mirror, 1, status=OPEN)
     mirror.sync()
     flow, *_ = days(mirror)
     mirror.server.put([record | edit])
@@ -108,9 +108,9 @@ def test_a_change_without_a_new_date_counts_when_it_is_seen(mirror, edit):
 
 def test_a_version_told_twice_changes_nothing_that_was_told(mirror):
     """A full sync meets a copy that lags behind, and the next sync the version from before again."""
-    (record,) = closed(mirror, 1, status={"_id": "sts-open", "name": "Open", "statusCategory": "open"})
+    (record,) = closed(mirror, 1, status=OPEN)
     mirror.sync()
-    shut = {"status": UNDATED["closed"]["status"], "updatedAt": format_time(NOW - timedelta(days=5))}
+    shut = {"status": CLOSED, "updatedAt": format_time(NOW - timedelta(days=5))}
     mirror.server.put([record | shut])
     mirror.sync()
     flow, *_ = days(mirror)
@@ -128,7 +128,7 @@ def test_a_version_told_twice_changes_nothing_that_was_told(mirror):
 def test_nothing_happens_to_a_task_before_its_creation(mirror, edit, created):
     record = mirror.server.tasks()[0] | {"_id": "ti-odd", "updatedAt": format_time(NOW - timedelta(days=9))}
     at = created and format_time(NOW - timedelta(days=created))
-    only = record | {"status": {"_id": "sts-open", "name": "Open", "statusCategory": "open"}, "createdAt": at} | edit
+    only = record | {"status": OPEN, "createdAt": at} | edit
     mirror.server.remove([task["_id"] for task in mirror.server.tasks()])
     mirror.server.put([only])
     assert mirror.sync().exit_code == 0
@@ -137,7 +137,7 @@ def test_nothing_happens_to_a_task_before_its_creation(mirror, edit, created):
 
 
 def test_a_change_dated_ahead_happened_when_it_was_seen(mirror):
-    (record,) = closed(mirror, 1, status={"_id": "sts-open", "name": "Open", "statusCategory": "open"})
+    (record,) = closed(mirror, 1, status=OPEN)
     mirror.sync()
     for days_ahead, name in ((2, "Pending"), (0, "Closed")):
         at = datetime.now(UTC) + timedelta(days=days_ahead)

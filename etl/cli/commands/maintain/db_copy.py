@@ -36,13 +36,13 @@ def copy(common: Common, target_url: str, replace: bool, yes: bool, output: str)
     from etl.jobs.run.source_lease import keep_all_runs_out
     from etl.load.database.engine import disposing, is_same_database, open_engine
     from etl.load.database.errors import place
-    from etl.settings.value_types import read_database_url
+    from etl.settings.value_types import DATABASE_URLS, read_database_url
 
     settings = common.start(need_sources=False).settings
     try:
         url = read_database_url(target_url)
     except ValueError as error:
-        raise ConfigError(f"--to: {error}; accepted: sqlite:///FILE or postgresql://USER@HOST/DATABASE") from None
+        raise ConfigError(f"--to: {error}; accepted: {DATABASE_URLS}") from None
     with existing_database(settings, schema="any") as source, disposing(open_engine(url)) as target:
         if is_same_database(source, target):
             raise ConfigError("--to: names the database that is copied; choose another one")
