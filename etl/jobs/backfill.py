@@ -18,7 +18,7 @@ from etl.extract.paging.read_strategy import Paging, ReadStrategy, choose_strate
 from etl.jobs.pipeline.completeness_check import take_account
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.read_windows_in_parallel import read_in_parallel
-from etl.jobs.run.ensure_capabilities import history_start
+from etl.jobs.run.history_start import history_start
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import windows
 

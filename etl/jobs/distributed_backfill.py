@@ -29,8 +29,8 @@ from etl.jobs.pipeline.completeness_check import take_account
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.read_windows_in_parallel import PAGES, plan_windows
 from etl.jobs.pipeline.window_progress import WindowProgress
-from etl.jobs.run.ensure_capabilities import history_start
 from etl.jobs.run.fenced_transactions import MadeWayError
+from etl.jobs.run.history_start import history_start
 from etl.jobs.run.lifecycle import exit_code_of, outcome_of
 from etl.jobs.run.options import ADDED_UP
 from etl.jobs.run.run_context import RunContext

@@ -13,7 +13,7 @@ from etl.jobs.pipeline.implausible_answers import require_plausible
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.read_windows_in_parallel import read_in_parallel
 from etl.jobs.pipeline.revert_names_after_server_restore import ShownVersions, revert_names
-from etl.jobs.run.ensure_capabilities import has_beginning, history_start
+from etl.jobs.run.history_start import has_beginning, history_start
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.verify import restart_verification, verify_due
 from etl.load.ledger import claims, rejected_records, windows

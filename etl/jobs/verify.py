@@ -21,7 +21,7 @@ from etl.jobs.comparison.look_up_by_creation import look_up_by_creation
 from etl.jobs.comparison.verify_history_slice import Difference, Slice, Verified
 from etl.jobs.pipeline.completeness_check import note_again
 from etl.jobs.pipeline.revert_names_after_server_restore import revert_to_stored
-from etl.jobs.run.ensure_capabilities import history_start
+from etl.jobs.run.history_start import history_start
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import sources
 from etl.load.queries import mark_deleted_tasks

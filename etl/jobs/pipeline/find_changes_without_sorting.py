@@ -9,7 +9,7 @@ from etl.extract.http.query import Query
 from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, Paging, ReadStrategy
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
-from etl.jobs.run.ensure_capabilities import history_start
+from etl.jobs.run.history_start import history_start
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
 from etl.logs import get_logger

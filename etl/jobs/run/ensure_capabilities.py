@@ -4,30 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from etl.errors import ApiError, RefusedError
-from etl.extract.capabilities import MILLISECOND, SECOND, CapabilityDriftError, ServerCapabilities
-from etl.extract.http.query import Field, Query
-from etl.extract.http.response_page import Page
+from etl.extract.capabilities import CapabilityDriftError, ServerCapabilities
 from etl.extract.http.retrying_client import Client
-from etl.extract.paging.end_of_rows import fetch_rows
-from etl.extract.paging.page_checks import moments
 from etl.extract.probe.find_capabilities import ProbeResult, probe
-from etl.extract.probe.probe_session import EARLY, WITHOUT_ROWS
+from etl.extract.probe.probe_session import WITHOUT_ROWS
 from etl.jobs.run.fenced_transactions import SourceStore
-from etl.load.ledger import runs, sources, windows
+from etl.load.ledger import runs, sources
 from etl.load.ledger.sources import Source
-from etl.load.queries import stored_tasks
 from etl.logs import get_logger
-from etl.times import shifted
-
-if TYPE_CHECKING:
-    from etl.jobs.run.run_context import RunContext
 
 log = get_logger()
-
-_NEAR_ENOUGH = timedelta(days=31)
 
 
 class CapabilityTracker:
@@ -137,81 +126,3 @@ class CapabilityTracker:
     def _may_tell_more(self) -> bool:
         """Tell whether any task was stored since the last probe: the same rows would show no more."""
         return self._probed_at is None or self._store.read(runs.have_stored_since, self._probed_at)
-
-
-def has_beginning(run: RunContext) -> bool:
-    """Tell whether history was read from its beginning on, which is unknown where no task was seen yet."""
-    beginning = run.options.start or run.source.history_start
-    if beginning is None:
-        return False
-    read_from = run.store.read(windows.beginning)
-    return read_from is None or beginning >= read_from
-
-
-def history_start(run: RunContext, field: Field, *, look_before: bool = False) -> datetime:
-    """Return where history begins: as set, as kept, as the probe saw it, or as a few more requests tell.
-
-    An import may have brought tasks from before the beginning that was kept. History begins with the oldest stored
-    one. ``look_before`` asks whether there are others before it.
-    """
-    if run.options.start is not None:
-        return run.options.start
-    known = run.source.history_start
-    oldest = None if known is None else run.store.read(stored_tasks.reach, field)[0]
-    if known is not None and oldest is not None:
-        known = min(known, max(EARLY, oldest.replace(microsecond=0)))
-    if known is not None and not (look_before and _has_rows_before(run, known)):
-        # Where the server's time is uncertain, the run may begin before history as far as that is certain.
-        return min(known, run.server_clock.earliest_start() - SECOND) if run.server_clock.is_known else known
-    probed = run.capabilities.probed
-    found = probed.earliest.get(field) if probed is not None else None
-    start = found or _search_start(run, field)
-    if known is not None and start is not None:
-        start = min(start, known)
-    if start is None:
-        return run.server_clock.earliest_start() - _NEAR_ENOUGH
-    start = min(start, run.server_clock.earliest_start()).replace(microsecond=0)  # a task may be younger than this run
-    run.store.write(sources.put, history_start=start)
-    return start
-
-
-def _has_rows_before(run: RunContext, moment: datetime) -> bool:
-    try:
-        return _counts_rows(run.fetch(Query(limit=1, end=shifted(moment, -MILLISECOND))))
-    except RefusedError:
-        return False
-
-
-def _counts_rows(page: Page) -> bool:
-    """Tell whether there are rows, also where the server withholds them from the page."""
-    return bool(page.records or page.total or (page.total is None and page.has_more))
-
-
-def _search_start(run: RunContext, field: Field) -> datetime | None:
-    """Ask for the oldest row; a server that does not sort is searched by halving the time before its rows.
-
-    None where there are no rows at all yet: then history has no beginning to be kept.
-    """
-    capabilities = run.capabilities.current
-    is_sorted = capabilities.sorts(field)
-    query = Query(limit=capabilities.limit(), sort_by=(field, "asc") if is_sorted else None)
-    query, page = fetch_rows(run.fetch, query, capabilities)
-    if not page.records:
-        return None
-    if is_sorted or page.is_last(query.skip):
-        return min(moments(page, field), default=EARLY)
-    return _halve(run, EARLY, run.server_clock.earliest_start())
-
-
-def _halve(run: RunContext, empty_before: datetime, latest: datetime) -> datetime:
-    while latest - empty_before > _NEAR_ENOUGH:
-        middle = empty_before + (latest - empty_before) / 2
-        try:
-            page = run.fetch(Query(limit=1, end=middle.replace(microsecond=0)))
-        except RefusedError:
-            return empty_before
-        if _counts_rows(page):
-            latest = middle
-        else:
-            empty_before = middle
-    return empty_before
