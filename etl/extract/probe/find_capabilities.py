@@ -12,7 +12,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from etl.extract.capabilities import Question, ServerCapabilities
-from etl.extract.http.query import Field
+from etl.extract.http.query import Direction, Field, Query
 from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Fetch, is_sorted, moments
 from etl.extract.probe.date_filters import learn_dates
@@ -82,3 +82,19 @@ def _learn_sorting(session: ProbeSession, field: Field, question: Question, firs
         evidence = f"ascending begins {format_time(oldest)}, descending {format_time(newest)}"
         session.learn(question, answer=True, evidence=evidence)
         session.earliest[field] = oldest
+    elif len(firsts) == 1 and _differ_in_dates(session, field):
+        evidence = "rows without a date stand at one end of the order, rows with dates at the other"
+        session.learn(question, answer=True, evidence=evidence)
+
+
+def _differ_in_dates(session: ProbeSession, field: Field) -> bool:
+    """Tell whether one direction begins with a page without dates, and the other with dates in their order.
+
+    Both are asked for without dates, which would leave out such rows.
+    """
+    directions: tuple[Direction, Direction] = ("asc", "desc")
+    pages = [session.ask(Query(limit=session.limit, sort_by=(field, direction))) for direction in directions]
+    ascending, descending = [[] if page is None else moments(page, field) for page in pages]
+    is_in_order = is_sorted(ascending) and is_sorted(descending, descending=True)
+    dated = {*ascending, *descending}
+    return is_in_order and all(pages) and not (ascending and descending) and len(dated) > 1

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import MILLISECOND, SECOND
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_page import Page
 from etl.extract.paging.end_of_rows import fetch_rows
-from etl.extract.paging.page_checks import moments
+from etl.extract.paging.page_checks import Window, moments, window_query
 from etl.extract.probe.probe_session import EARLY
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import sources, windows
@@ -17,6 +20,7 @@ from etl.load.queries import stored_tasks
 from etl.times import shifted
 
 _NEAR_ENOUGH = timedelta(days=31)
+_LONG_GAP = timedelta(days=366)
 
 
 def has_beginning(run: RunContext) -> bool:
@@ -68,7 +72,7 @@ def _counts_rows(page: Page) -> bool:
 
 
 def _search_start(run: RunContext, field: Field) -> datetime | None:
-    """Ask for the oldest row; a server that does not sort is searched by halving the time before its rows.
+    """Ask for the oldest row; a server that does not sort is searched by the time before its rows.
 
     None where there are no rows at all yet: then history has no beginning to be kept.
     """
@@ -78,9 +82,53 @@ def _search_start(run: RunContext, field: Field) -> datetime | None:
     query, page = fetch_rows(run.fetch, query, capabilities)
     if not page.records:
         return None
-    if is_sorted or page.is_last(query.skip):
+    if is_sorted:
+        return min(moments(_behind_undated(run, query, page, field), field), default=EARLY)
+    if page.is_last(query.skip):
         return min(moments(page, field), default=EARLY)
+    if capabilities.any_range is False:
+        return _count_back(run, field)
     return _halve(run, EARLY, run.server_clock.earliest_start())
+
+
+def _behind_undated(run: RunContext, query: Query, page: Page, field: Field) -> Page:
+    """Return the first page of an order that has a row with a date; rows without one may stand before it."""
+    shown = set[str | None]()
+    while not moments(page, field) and not shown.issuperset(page.ids):  # else the server ignores skip
+        shown.update(page.ids)
+        query = replace(query, skip=query.skip + len(page))
+        page = run.fetch(query)
+    return page
+
+
+def _count_back(run: RunContext, field: Field) -> datetime:
+    """Return the beginning of the longest ranges, back from now, in which the server has as many rows as in all.
+
+    EARLY where rows do not prove that, or a whole year has none: others may be older than the gap, or undated.
+    """
+    capabilities, found = run.capabilities.current, 0
+    end = newest = run.server_clock.earliest_start()
+    length = capabilities.latest_end(EARLY) - EARLY
+    with suppress(RefusedError):
+        total = _count(run, Query(limit=capabilities.limit()))
+        while total and end - EARLY > length and newest - end < _LONG_GAP:
+            window = Window(field, end - length, end)
+            counted = _count(run, window_query(window, capabilities))
+            if counted is None:
+                break
+            found, end = found + counted, window.start
+            newest = end if counted else newest
+            if found == total:
+                return end
+    return EARLY
+
+
+def _count(run: RunContext, query: Query) -> int | None:
+    """Return a query's total; None where there is none, or its last row does not stand in that place."""
+    page = run.fetch(query)
+    if not page.total or len(page) == page.total < (query.limit or 0):
+        return page.total
+    return page.total if len(run.fetch(replace(query, skip=page.total - 1, limit=2))) == 1 else None
 
 
 def _halve(run: RunContext, empty_before: datetime, latest: datetime) -> datetime:

@@ -227,6 +227,16 @@ def test_does_not_guess_between_tasks_that_share_each_moment(sandbox):
     assert probed.capabilities.window_field is None
 
 
+@pytest.mark.parametrize("sort", ["obeyed", "ignored"])
+def test_tells_an_order_that_begins_with_a_page_without_dates(sandbox, sort):
+    """Asked with dates, a server leaves such rows out: its fixed order then looks like one by date."""
+    undated = [{"_id": f"ti-0{number:02}", "createdAt": None, "updatedAt": None} for number in range(60)]
+    dated = [a_task(f"ti-{number}", at(number), at(number + 50)) for number in range(100, 200)]
+    probed = examine_only(sandbox(tasks=0, null_dates="unmatched", sort=sort), *undated, *dated).capabilities
+    found = (probed.sort_updated, probed.sort_created)
+    assert found == ((True, True) if sort == "obeyed" else (None, None))
+
+
 def test_finds_the_tick_where_every_time_is_a_whole_hour(examine):
     probed, _, _ = examine(tasks=8000, round_to=3600.0, granularity="second", window_field="updatedAt")
     assert answers(probed) == {**COMMON, "granularity": SECOND, "window_field": "updatedAt"}

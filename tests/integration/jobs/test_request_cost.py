@@ -224,3 +224,22 @@ def test_the_beginning_of_history_is_found_without_being_set(mirror):
     outcome = mirrored.sync()
     assert (outcome.exit_code, mirrored.differences(), mirrored.gaps()) == (0, NONE, [])
     assert outcome.requests <= 45
+
+
+@pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
+def test_short_ranges_are_not_read_from_1970_on(mirror, field):
+    mirrored = mirror(tasks=300, window_field=field, sort="ignored", max_range_days=30.0)
+    outcome = mirrored.sync()
+    assert (outcome.exit_code, mirrored.differences(), mirrored.gaps()) == (0, NONE, [])
+    assert outcome.requests <= 75  # two years are 25 ranges, counted once and read once
+
+
+@pytest.mark.parametrize("longest", [0.0, 30.0], ids=["any range", "ranges over 30 days refused"])
+@pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
+def test_more_than_a_page_without_dates_costs_few_requests(mirror, field, longest):
+    share = {"null_created" if field == "createdAt" else "null_updated": 0.3}
+    mirrored = mirror(tasks=300, window_field=field, null_dates="unmatched", max_range_days=longest, **share)
+    outcome = mirrored.sync()
+    assert (outcome.exit_code, mirrored.differences()) == (0, NONE)
+    assert outcome.requests <= 55
+    assert mirrored.sync().requests <= 2
