@@ -23,7 +23,7 @@ from etl.jobs.comparison.deletion_candidates import (
     DeletionCandidates,
     IncompleteError,
     confirm_deletions,
-    of_source,
+    count_source,
 )
 from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison
 from etl.jobs.comparison.look_up_by_creation import look_up_by_creation
@@ -89,7 +89,7 @@ def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandid
 
 
 def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: bool) -> int:
-    total = run.fetch(replace(of_source(run), limit=1)).total
+    total = count_source(run)
     reads_all = deep or (total is not None and not _are_counts_exact(run, candidates))
     is_looked_for = False
     if reads_all:
@@ -209,7 +209,7 @@ def _clear_undated(run: RunContext, candidates: DeletionCandidates) -> None:
             _look_for(run, candidates, undated, insists=True)
         return
     try:
-        for page in undated_pages(run, Query(), candidates.field):
+        for page in undated_pages(run, candidates.field):
             candidates.keep(page)
     except SkipRefusedError as error:
         raise IncompleteError(f"tasks may have lost their dates, so none is marked as deleted: {error}") from error

@@ -165,6 +165,23 @@ def test_a_small_source_reconciles(mirror, tasks):
     assert [row[0] for row in mirrored.rows("select _id from tasks where deleted_at is not null")] == gone
 
 
+@pytest.mark.every_other
+@swept(sort=SORTS, nulls=("now", "unmatched"))
+def test_tasks_without_a_date_belong_to_any_part_of_history(mirror, field, nulls, sort):
+    """Whether a range from ``start`` on counts them or not."""
+    start = f"{datetime.now(UTC) - timedelta(days=300):%Y-%m-%d}"
+    share = {"null_created" if field == "createdAt" else "null_updated": 0.05}
+    mirrored = mirror(set_start=start, window_field=field, null_dates=nulls, sort=sort, **share)
+    assert mirrored.sync().exit_code == 0
+    expected = {task["_id"] for task in mirrored.server.tasks() if task[field] is None or task[field] >= start}
+    assert expected <= mirrored.stored().keys()
+    gone = expected & set(mirrored.server.change(delete=6)["deleted"])
+    assert mirrored.sync().exit_code == 0
+    assert mirrored.work("reconcile", reconcile).exit_code == 0
+    assert {key for (key,) in mirrored.rows("select _id from tasks where deleted_at is not null")} == gone
+    assert mirrored.value("select missing from sync_runs order by id desc limit 1") == 0
+
+
 @swept(sort=SORTS)
 def test_an_empty_start_leaves_no_gap(mirror, field, sort):
     mirrored = mirror(tasks=0, window_field=field, sort=sort)

@@ -17,6 +17,7 @@ from etl.errors import EtlError, ExitCode
 from etl.exact_json import clean_text
 from etl.extract.http.query import Direction, Field, Query
 from etl.extract.http.response_page import Page, moment_of, record_id
+from etl.extract.probe.probe_session import WITHOUT_ROWS
 from etl.jobs.pipeline.open_windows import read_recent
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records, runs
@@ -180,6 +181,28 @@ def of_source(run: RunContext) -> Query:
     return Query() if start is None else Query(start=run.capabilities.current.first_date(start))
 
 
+def count_source(run: RunContext, every: int | None = None) -> int | None:
+    """Ask how many tasks the server counts, but for those before ``start`` where that is set; None if it cannot tell.
+
+    A range from ``start`` on may leave out the tasks without a date, so the others are counted and taken from
+    ``every``, the total of all tasks where an answer has told it.
+
+    Raises:
+        RefusedError: the server takes no range that begins or ends at ``start``.
+    """
+    start = run.options.start
+    every = run.fetch(Query(limit=1)).total if every is None else every
+    if start is None or every is None:
+        return every
+    capabilities = run.capabilities.current
+    if capabilities.any_range is False:  # the range of all before start is too long
+        return run.fetch(replace(of_source(run), limit=1)).total
+    before = run.fetch(Query(limit=1, end=capabilities.last_date(start))).total
+    if before is None or (before == every and run.fetch(WITHOUT_ROWS).total):
+        return None  # its totals do not go by dates
+    return every - before
+
+
 def _moment_of_text(raw: str, field: Field) -> datetime | None:
     try:
         return moment_of(exact_json.read(raw), field)
@@ -201,10 +224,10 @@ def confirm_deletions(run: RunContext, candidates: DeletionCandidates) -> None:
         sort_by: tuple[str, Direction] | None = ("updatedAt", "desc") if capabilities.sorts("updatedAt") else None
         page = run.fetch(replace(of_source(run), limit=capabilities.limit(), sort_by=sort_by))
         candidates.keep(page)
-        expected = candidates.left()
-        if page.total is None or page.total <= expected:
+        total, expected = page.total if candidates.start is None else count_source(run), candidates.left()
+        if total is None or total <= expected:
             return
-        evidence = f"it counts {page.total}, and not {expected}"
+        evidence = f"it counts {total}, and not {expected}"
     message = (
         f"{len(candidates.gone)} tasks were not found on the server, but {evidence}: none is marked as deleted; "
         "try again when fewer tasks change"

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import datetime
+from itertools import islice
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,9 +23,9 @@ from etl.extract.http.response_page import Page, is_inactive, moment_of
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import choose_strategy
-from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError, of_source
+from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError, count_source, of_source
 from etl.jobs.comparison.find_deleted_tasks import CountComparison, TooManyDifferencesError, beginning
-from etl.jobs.comparison.undated_tasks import DIRECTIONS, undated_pages
+from etl.jobs.comparison.undated_tasks import DIRECTIONS, of_history, undated_pages
 from etl.jobs.pipeline.open_windows import read_recent
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
@@ -56,11 +57,13 @@ def read_latest(run: RunContext, order: Field = "createdAt") -> int | None:
     fields: tuple[Field, ...] = (order, "createdAt", "updatedAt")
     field = next((name for name in fields if capabilities.sorts(name)), None)
     if field is None:
-        total = run.fetch(replace(of_source(run), limit=1)).total  # before: what comes meanwhile is read as well
+        total = count_source(run)  # before: what comes meanwhile is read as well
         _read_since(run, run.server_clock.earliest_start() - run.options.settle)
         return total
+    total = None if run.options.start is None else count_source(run)
     pages = _read_while_new(run, field, "desc")
-    total = next(pages).total
+    first = next(pages)
+    total = first.total if run.options.start is None else total
     if field == "updatedAt":
         with suppress(SkipRefusedError):  # the total tells what is missing
             for _ in pages:
@@ -115,6 +118,11 @@ def search(run: RunContext, known: Differences, *, to_the_end: bool) -> Iterator
         ContradictoryTotalsError: no number of missing tasks can be told.
     """
     most = None if to_the_end else MOST_REQUESTS
+    if run.options.start is not None:  # no range from there on may show them
+        with suppress(SkipRefusedError):
+            for page in islice(_undated_or_all_pages(run, choose_strategy(run.capabilities.current).field), most):
+                _keep(run, page)
+        yield None
     yield from _read_ends(run)
     contradiction: ContradictoryTotalsError | None = None
     try:
@@ -138,28 +146,36 @@ def _read_ends(run: RunContext) -> Iterator[None]:
                 yield None
 
 
-def read_undated(run: RunContext, *, again: bool) -> None:
+def read_undated(run: RunContext, total: int | None, *, again: bool) -> None:
     """Read the tasks without the date that the server filters on: no window holds them.
 
-    Where a total tells whether any is missing, only ``again`` reads those that are stored: with or without the date,
-    which the server may have cleared since.
+    Where a ``total`` tells whether any is missing, only ``again`` reads those that are stored: with or without the
+    date, which the server may have cleared since.
     """
-    capabilities = run.capabilities.current
-    field = choose_strategy(capabilities).field
-    is_told = run.fetch.tells_totals is not False and not _is_capped(run)
+    field = choose_strategy(run.capabilities.current).field
+    is_told = total is not None and not _is_capped(run)
     if is_told and not (again and _may_be_undated(run, field)):
         return
-    if not capabilities.sorts(field):
-        query = replace(of_source(run), limit=capabilities.limit())
-        for page in read_by_offset(run.fetch, query, capabilities, END_OF_TIME):
+    try:
+        for page in _undated_or_all_pages(run, field):
             _keep(run, page, takes_back=True)
             run.note_unverified(page.reason)
-        return
-    try:
-        for page in undated_pages(run, of_source(run), field):
-            _keep(run, page, takes_back=True)
     except SkipRefusedError as error:
         run.note_unverified(str(error))
+
+
+def _undated_or_all_pages(run: RunContext, field: Field) -> Iterator[Page]:
+    """Yield the pages with tasks without a date, all pages where the server does not sort.
+
+    Raises:
+        SkipRefusedError: the server refuses one of them.
+    """
+    capabilities = run.capabilities.current
+    if capabilities.sorts(field):
+        yield from undated_pages(run, field)
+        return
+    for page in read_by_offset(run.fetch, Query(limit=capabilities.limit()), capabilities, END_OF_TIME):
+        yield of_history(run, page, field)
 
 
 def _is_capped(run: RunContext) -> bool:
@@ -231,7 +247,7 @@ def compare(run: RunContext, known: Differences, *, most: int | None) -> Differe
 def _count_more_undated(run: RunContext, field: Field, counted: int) -> int:
     """Return how many more tasks without a date the server counts than are stored, once those that it shows are."""
     if counted > run.store.read(stored_tasks.count_without, field):
-        for page in undated_pages(run, Query(), field):
+        for page in undated_pages(run, field):
             _keep(run, page)
     return counted - run.store.read(stored_tasks.count_without, field)
 

@@ -15,7 +15,7 @@ from etl.jobs.run.run_context import RunContext
 DIRECTIONS: tuple[Direction, ...] = ("asc", "desc")
 
 
-def undated_pages(run: RunContext, everything: Query, field: Field) -> Iterator[Page]:
+def undated_pages(run: RunContext, field: Field) -> Iterator[Page]:
     """Yield the pages with tasks without a date, from both ends of its order; none where the server does not sort.
 
     A page that holds nothing new ends an order: the server ignores skip.
@@ -25,13 +25,22 @@ def undated_pages(run: RunContext, everything: Query, field: Field) -> Iterator[
     """
     capabilities = run.capabilities.current
     for direction in DIRECTIONS if capabilities.sorts(field) else ():
-        query = replace(everything, limit=capabilities.limit(), sort_by=(field, direction))
+        query = Query(limit=capabilities.limit(), sort_by=(field, direction))
         page, shown = run.fetch(query), set[str | None]()
         while None in page.moments(field) and not shown.issuperset(page.ids):
             shown.update(page.ids)
-            yield page
+            yield of_history(run, page, field)
             query = replace(query, skip=query.skip + len(page))
             page = run.fetch(query)
+
+
+def of_history(run: RunContext, page: Page, field: Field) -> Page:
+    """Return a page without the tasks from before ``start``."""
+    start = run.options.start
+    if start is None:
+        return page
+    rows = zip(page.records, page.moments(field), strict=True)
+    return replace(page, records=[record for record, moment in rows if moment is None or moment >= start])
 
 
 def all_are_dated(run: RunContext) -> bool:

@@ -12,7 +12,6 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from etl.errors import EtlError, SkipRefusedError
-from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, ReadStrategy
@@ -139,7 +138,7 @@ class Slice(DeletionCandidates):
             self._has_no_lost_date = not self.may_be_undated and (is_all_read or all_are_dated(self.run))
             return
         with suppress(SkipRefusedError):  # the first and full syncs tell that
-            for page in undated_pages(self.run, Query(), self.field):
+            for page in undated_pages(self.run, self.field):
                 self.keep(page)
             self._has_no_lost_date = True
 

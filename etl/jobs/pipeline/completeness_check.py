@@ -17,7 +17,7 @@ from etl.errors import RefusedError
 from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import choose_strategy
-from etl.jobs.comparison.deletion_candidates import of_source
+from etl.jobs.comparison.deletion_candidates import count_source
 from etl.jobs.comparison.find_missing_tasks import (
     ContradictoryTotalsError,
     Differences,
@@ -48,11 +48,11 @@ def take_account(run: RunContext, *, is_full: bool = False, again: bool = False)
     """
     run.store.hold()
     known = _known(run)
-    total = _latest_total(run, None)
+    total = count_on_server(run, run.fetch.undated_total)
     if total is None or _missing(run, total, known) < 0 or not _is_explained(run, total, known):
         total = count_on_server(run)
     if is_full:
-        read_undated(run, again=again)
+        read_undated(run, total, again=again)
     if total is None:
         log.info("account.not_told", reason="the server tells no total")
         require_still_shown(run)
@@ -194,12 +194,12 @@ def _judge_collapse(run: RunContext) -> None:
     log.warning("server.collapsed", server=total, stored=stored, see="kore-etl reconcile --force")
 
 
-def count_on_server(run: RunContext) -> int | None:
-    """Ask how many tasks the server counts, from ``start`` on where that is set; None where it does not tell."""
+def count_on_server(run: RunContext, every: int | None = None) -> int | None:
+    """Ask how many tasks the server counts, as :func:`count_source` does; None also where it does not tell."""
     if run.fetch.tells_totals is False:
         return None
     try:
-        return run.fetch(replace(of_source(run), limit=1)).total
+        return count_source(run, every)
     except RefusedError:  # so long a range
         return None
 
