@@ -162,8 +162,9 @@ def test_a_first_sync_asks_for_dates_without_an_end(mirror_sqlite):
 def test_a_first_sync_is_complete_up_to_what_changed_meanwhile(sandbox, migrated_sqlite_url):
     # Each look at the clock takes a millisecond. So the run takes less than a second, and what it shows is surely past.
     looks = count(1_772_443_800_000)
-    options = {"window_field": "updatedAt", "sort": "ignored", "churn_every": 3, "churn_change": 2, "churn_add": 1}
-    server = sandbox(tasks=TASKS, shape="eight", clock=lambda: next(looks) / 1000, **options)
+    options = {"window_field": "updatedAt", "sort": "ignored", "default_order": "newest"}
+    churn = {"churn_every": 3, "churn_change": 5, "churn_add": 1}
+    server = sandbox(tasks=300, shape="eight", clock=lambda: next(looks) / 1000, **options, **churn)
     mirrored = Mirror(server, migrated_sqlite_url, clock=lambda: datetime.fromtimestamp(next(looks) / 1000, UTC))
     assert mirrored.sync().exit_code == 0
     server.configure(churn_every=0)
