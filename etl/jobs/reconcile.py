@@ -23,10 +23,10 @@ from etl.jobs.comparison.deletion_candidates import (
     DeletionCandidates,
     IncompleteError,
     confirm_deletions,
-    count_source,
 )
 from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison
 from etl.jobs.comparison.look_up_by_creation import look_up_by_creation
+from etl.jobs.comparison.part_from_start import count_source
 from etl.jobs.comparison.undated_tasks import all_are_dated, undated_pages
 from etl.jobs.pipeline.completeness_check import note_reconciled, take_account
 from etl.jobs.run.lifecycle import make_indexes
@@ -96,7 +96,7 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
         is_looked_for = _read_everything(run, candidates)
         restart_verification(run)
     elif total is None:
-        raise IncompleteError("the server does not count its tasks: finding deletions takes kore-etl reconcile --deep")
+        raise IncompleteError("the server does not count the tasks: finding deletions takes kore-etl reconcile --deep")
     else:
         candidates.check(candidates.live - total)
         if total == candidates.live + candidates.quarantined:
@@ -153,10 +153,9 @@ def _read_everything(run: RunContext, candidates: DeletionCandidates) -> bool:
     for window in _windows(run, candidates):
         _read_window(run, candidates, window)
     undated = candidates.unplaced | run.store.read(stored_tasks.versions_without, candidates.field)
-    is_looked_for = bool(undated) and candidates.start is None
-    if is_looked_for:
+    if undated:
         _look_for(run, candidates, undated, insists=False)
-    return is_looked_for
+    return bool(undated)
 
 
 def _windows(run: RunContext, candidates: DeletionCandidates) -> Iterator[Window]:
@@ -204,8 +203,7 @@ def _clear_undated(run: RunContext, candidates: DeletionCandidates) -> None:
     if not run.capabilities.current.sorts(candidates.field):
         takes_any_range = run.capabilities.current.any_range is True
         if candidates.may_be_undated or (takes_any_range and not all_are_dated(run)):
-            is_whole = candidates.start is None
-            undated = run.store.read(stored_tasks.versions_without, candidates.field) if is_whole else {}
+            undated = run.store.read(stored_tasks.versions_without, candidates.field)
             _look_for(run, candidates, undated, insists=True)
         return
     try:
@@ -220,15 +218,13 @@ def _look_for(
 ) -> None:
     """Read without dates, to judge the tasks that are in no window because they have none.
 
-    Where ``start`` is set, nothing of it is stored, because most tasks are from before it.
-
     Raises:
         IncompleteError: not all was shown, and it ``insists``.
     """
-    left, is_whole = dict(undated), candidates.start is None
+    left = dict(undated)
     capabilities = run.capabilities.current
     for page in read_by_offset(run.fetch, Query(limit=capabilities.limit()), capabilities, END_OF_TIME):
-        for key in candidates.keep(page) if is_whole else candidates.clear_shown(page):
+        for key in candidates.keep(page):
             left.pop(key, None)
         if not page.verified or (page.is_withheld and not candidates.hidden):
             reason = page.reason or "rows are counted and not shown"

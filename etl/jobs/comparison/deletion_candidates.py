@@ -17,7 +17,7 @@ from etl.errors import EtlError, ExitCode
 from etl.exact_json import clean_text
 from etl.extract.http.query import Direction, Field, Query
 from etl.extract.http.response_page import Page, moment_of, record_id
-from etl.extract.probe.probe_session import WITHOUT_ROWS
+from etl.jobs.comparison.part_from_start import count_source, of_source, without_earlier
 from etl.jobs.pipeline.open_windows import read_recent
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records, runs
@@ -72,7 +72,7 @@ class DeletionCandidates:
 
     def keep(self, page: Page, *, takes_back: bool = False) -> set[str]:
         """Store a page, clear its tasks, and return their ids."""
-        batch = self.run.transformer.transform(page)
+        batch = self.run.transformer.transform(without_earlier(self.run, page, self.field))
         self.added += self.run.writer.store(batch, takes_back=takes_back or self._takes_back).counts.inserted
         return self.clear_shown(page)
 
@@ -173,34 +173,6 @@ class DeletionCandidates:
                 "none is marked as deleted; if they are to be, run kore-etl reconcile --force"
             )
             raise IncompleteError(message)
-
-
-def of_source(run: RunContext) -> Query:
-    """Return the query for every task of the source, from ``start`` on where that is set."""
-    start = run.options.start
-    return Query() if start is None else Query(start=run.capabilities.current.first_date(start))
-
-
-def count_source(run: RunContext, every: int | None = None) -> int | None:
-    """Ask how many tasks the server counts, but for those before ``start`` where that is set; None if it cannot tell.
-
-    A range from ``start`` on may leave out the tasks without a date, so the others are counted and taken from
-    ``every``, the total of all tasks where an answer has told it.
-
-    Raises:
-        RefusedError: the server takes no range that begins or ends at ``start``.
-    """
-    start = run.options.start
-    every = run.fetch(Query(limit=1)).total if every is None else every
-    if start is None or every is None:
-        return every
-    capabilities = run.capabilities.current
-    if capabilities.any_range is False:  # the range of all before start is too long
-        return run.fetch(replace(of_source(run), limit=1)).total
-    before = run.fetch(Query(limit=1, end=capabilities.last_date(start))).total
-    if before is None or (before == every and run.fetch(WITHOUT_ROWS).total):
-        return None  # its totals do not go by dates
-    return every - before
 
 
 def _moment_of_text(raw: str, field: Field) -> datetime | None:

@@ -23,9 +23,10 @@ from etl.extract.http.response_page import Page, is_inactive, moment_of
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import choose_strategy
-from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError, count_source, of_source
+from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.comparison.find_deleted_tasks import CountComparison, TooManyDifferencesError, beginning
-from etl.jobs.comparison.undated_tasks import DIRECTIONS, of_history, undated_pages
+from etl.jobs.comparison.part_from_start import count_source, of_source, without_earlier
+from etl.jobs.comparison.undated_tasks import DIRECTIONS, undated_pages
 from etl.jobs.pipeline.open_windows import read_recent
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
@@ -165,17 +166,15 @@ def read_undated(run: RunContext, total: int | None, *, again: bool) -> None:
 
 
 def _undated_or_all_pages(run: RunContext, field: Field) -> Iterator[Page]:
-    """Yield the pages with tasks without a date, all pages where the server does not sort.
+    """Return the pages with tasks without a date, all pages where the server does not sort.
 
     Raises:
         SkipRefusedError: the server refuses one of them.
     """
     capabilities = run.capabilities.current
     if capabilities.sorts(field):
-        yield from undated_pages(run, field)
-        return
-    for page in read_by_offset(run.fetch, Query(limit=capabilities.limit()), capabilities, END_OF_TIME):
-        yield of_history(run, page, field)
+        return undated_pages(run, field)
+    return read_by_offset(run.fetch, Query(limit=capabilities.limit()), capabilities, END_OF_TIME)
 
 
 def _is_capped(run: RunContext) -> bool:
@@ -300,6 +299,7 @@ def _left(run: RunContext, total: int, shown: Collection[str], uncounted: Collec
 
 def _keep(run: RunContext, page: Page, *, takes_back: bool = False) -> int:
     """Store a page and return how many of its tasks were new or had changed."""
+    page = without_earlier(run, page, choose_strategy(run.capabilities.current).field)
     counts = run.writer.store(run.transformer.transform(page), takes_back=takes_back).counts
     return counts.inserted + counts.updated
 

@@ -29,18 +29,9 @@ def undated_pages(run: RunContext, field: Field) -> Iterator[Page]:
         page, shown = run.fetch(query), set[str | None]()
         while None in page.moments(field) and not shown.issuperset(page.ids):
             shown.update(page.ids)
-            yield of_history(run, page, field)
+            yield page
             query = replace(query, skip=query.skip + len(page))
             page = run.fetch(query)
-
-
-def of_history(run: RunContext, page: Page, field: Field) -> Page:
-    """Return a page without the tasks from before ``start``."""
-    start = run.options.start
-    if start is None:
-        return page
-    rows = zip(page.records, page.moments(field), strict=True)
-    return replace(page, records=[record for record, moment in rows if moment is None or moment >= start])
 
 
 def all_are_dated(run: RunContext) -> bool:

@@ -17,7 +17,6 @@ from etl.errors import RefusedError
 from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import choose_strategy
-from etl.jobs.comparison.deletion_candidates import count_source
 from etl.jobs.comparison.find_missing_tasks import (
     ContradictoryTotalsError,
     Differences,
@@ -26,6 +25,7 @@ from etl.jobs.comparison.find_missing_tasks import (
     read_undated,
     search,
 )
+from etl.jobs.comparison.part_from_start import count_source
 from etl.jobs.pipeline.implausible_answers import require_plausible, require_still_shown
 from etl.jobs.run.options import not_marked
 from etl.jobs.run.run_context import RunContext

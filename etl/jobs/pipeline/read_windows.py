@@ -89,7 +89,7 @@ def read_windows(run: RunContext, time_range: TimeRange) -> None:
     run.store.commit()  # another thread sends the requests
     sizer = _window_sizer(run)
     start, last = time_range.start, None
-    while (last := last or _last(run, time_range)) is None or start < last:
+    while (last := last or _last(run, time_range, sizer)) is None or start < last:
         end = sizer.next_end(start, last)
         try:
             with bound(window=interval(start, end)):
@@ -97,7 +97,7 @@ def read_windows(run: RunContext, time_range: TimeRange) -> None:
                 reached = _read_window(run, time_range, start, end, sizer, is_open=is_open)
                 start = reached if end is None else max(reached, end)
         except _WindowFailed as failure:
-            start = failure.checkpoint
+            start, last = failure.checkpoint, None
             if failure.was_open and isinstance(failure.error, RefusedError):
                 sizer.closed = str(failure.error)
             else:
@@ -117,7 +117,7 @@ def _remember(run: RunContext, sizer: WindowSizer) -> None:
         run.capabilities.learn_longest_range(sizer.most)
 
 
-def _last(run: RunContext, time_range: TimeRange) -> datetime | None:
+def _last(run: RunContext, time_range: TimeRange, sizer: WindowSizer) -> datetime | None:
     """Return the end of the range, None as long as the server's time is not known.
 
     Where this time is uncertain, its latest changes may be dated behind the longest range that the server takes.
@@ -126,7 +126,8 @@ def _last(run: RunContext, time_range: TimeRange) -> datetime | None:
         return time_range.end
     if not run.server_clock.is_known:
         return None
-    is_certain = run.capabilities.current.any_range is not False or run.server_clock.latest_start() < END_OF_TIME
+    is_long = run.capabilities.current.any_range is not False and not sizer.closed
+    is_certain = is_long or run.server_clock.latest_start() < END_OF_TIME
     return run.server_clock.earliest_start() if is_certain else run.server_clock.horizon()
 
 

@@ -82,23 +82,23 @@ def _search_start(run: RunContext, field: Field) -> datetime | None:
     query, page = fetch_rows(run.fetch, query, capabilities)
     if not page.records:
         return None
-    if is_sorted:
-        return min(moments(_behind_undated(run, query, page, field), field), default=EARLY)
-    if page.is_last(query.skip):
+    if page.is_last(query.skip) or (is_sorted and moments(page, field)):
         return min(moments(page, field), default=EARLY)
-    if capabilities.any_range is False:
-        return _count_back(run, field)
-    return _halve(run, EARLY, run.server_clock.earliest_start())
+    if capabilities.any_range is not False:
+        return _halve(run, EARLY, run.server_clock.earliest_start())
+    return _behind_undated(run, query, field) if is_sorted else _count_back(run, field)
 
 
-def _behind_undated(run: RunContext, query: Query, page: Page, field: Field) -> Page:
-    """Return the first page of an order that has a row with a date; rows without one may stand before it."""
+def _behind_undated(run: RunContext, query: Query, field: Field) -> datetime:
+    """Return the oldest date of an order that begins with rows without one; EARLY if the server does not show it."""
     shown = set[str | None]()
-    while not moments(page, field) and not shown.issuperset(page.ids):  # else the server ignores skip
-        shown.update(page.ids)
-        query = replace(query, skip=query.skip + len(page))
-        page = run.fetch(query)
-    return page
+    with suppress(RefusedError):
+        while not shown.issuperset((page := run.fetch(query)).ids):  # else the server ignores skip
+            if found := moments(page, field):
+                return min(found)
+            shown.update(page.ids)
+            query = replace(query, skip=query.skip + len(page))
+    return EARLY
 
 
 def _count_back(run: RunContext, field: Field) -> datetime:

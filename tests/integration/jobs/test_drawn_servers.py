@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import pytest
 
 from etl.sandbox import Options, Sandbox
+from etl.times import format_time
 from tests.integration.jobs.drawn_server import DrawnClock, Play, draw
 from tests.integration.mirror import Mirror
 
@@ -34,3 +36,16 @@ def test_exit_0_is_true_of_a_drawn_server(request, seed):
     settings = {"deadline": "1s", "timeout": "1s", "jti": str(drawn.options["jti_required"]).lower()}
     with Sandbox(Options(**drawn.options), clock=clock.seconds) as server:
         Play(drawn, Mirror(server, url, clock=clock.now, **settings), server, clock).run()
+
+
+HONEST = [seed * 3 for seed in SEEDS if isinstance(seed, int)]
+
+
+@pytest.mark.parametrize("seed", [seed for seed in HONEST if draw(seed).options["tasks"] > 1])
+def test_exit_0_is_true_of_a_part_of_history(migrated_sqlite_url, seed):
+    """A single task does not tell by which of its dates the server tells parts apart."""
+    drawn, clock = draw(seed), DrawnClock(seed)
+    start = (clock.now() - timedelta(days=0.4 * drawn.options["days"])).replace(microsecond=0)
+    settings = {"jti": str(drawn.options["jti_required"]).lower(), "start": format_time(start)}
+    with Sandbox(Options(**drawn.options), clock=clock.seconds) as server:
+        Play(drawn, Mirror(server, migrated_sqlite_url, clock=clock.now, **settings), server, clock, start).run()

@@ -273,6 +273,15 @@ def test_counts_of_hidden_tasks_settle_no_refused_skip(mirror):
     assert unread == [("sync", "newest_first", "failed")]
 
 
+def test_a_range_that_is_refused_only_later_hides_no_news(mirror_sqlite):
+    """The probe has no request left to ask for a long range, and nothing but the tasks tells the time."""
+    mirrored = mirror_sqlite(
+        tasks=120, days=90.0, quiet_seconds=86_400.0, round_changes=True, window_field="updatedAt", ends="half_open",
+        cap=10, cap_mode="refuse", max_range_days=31.0, date_header="missing", totals="missing",
+    )  # fmt: skip
+    assert_exact(mirrored, mirrored.sync(), what="first sync")
+
+
 @variants(
     {
         "dates on createdAt": {"sort": "ignored"},

@@ -1,0 +1,48 @@
+"""What counts where the setting ``start`` is set: the tasks from there on, and those without a date."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from etl.extract.http.query import Field, Query
+from etl.extract.http.response_page import Page
+from etl.extract.probe.probe_session import WITHOUT_ROWS
+from etl.jobs.run.run_context import RunContext
+from etl.load.queries import stored_tasks
+
+
+def of_source(run: RunContext) -> Query:
+    """Return the query for every task that counts; for all tasks where the server takes no range from ``start`` on."""
+    start, capabilities = run.options.start, run.capabilities.current
+    if start is None or capabilities.any_range is False:
+        return Query()
+    return Query(start=capabilities.first_date(start))
+
+
+def without_earlier(run: RunContext, page: Page, field: Field) -> Page:
+    """Return a page without the tasks from before ``start``, but for stored ones: their date went back."""
+    start = run.options.start
+    if start is None:
+        return page
+    rows = [*zip(page.ids, page.records, page.moments(field), strict=True)]
+    earlier = {key for key, _, moment in rows if key is not None and moment is not None and moment < start}
+    earlier -= run.store.read(stored_tasks.versions_of, earlier).keys()
+    return replace(page, records=[record for key, record, _ in rows if key not in earlier])
+
+
+def count_source(run: RunContext, every: int | None = None) -> int | None:
+    """Ask how many tasks the server counts of those that count here; None where it cannot tell.
+
+    A range from ``start`` on may leave out the tasks without a date, so those before it are counted and taken from
+    ``every``, the total of all tasks where an answer has told it.
+    """
+    start, capabilities = run.options.start, run.capabilities.current
+    if start is not None and capabilities.any_range is False:  # the range of all before it is too long
+        return None
+    every = run.fetch(Query(limit=1)).total if every is None else every
+    if start is None or every is None:
+        return every
+    before = run.fetch(Query(limit=1, end=capabilities.last_date(start))).total
+    if before is None or (before == every and run.fetch(WITHOUT_ROWS).total):
+        return None  # its totals do not go by dates
+    return every - before
