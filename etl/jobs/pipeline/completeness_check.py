@@ -48,8 +48,9 @@ def take_account(run: RunContext, *, is_full: bool = False, again: bool = False)
     """
     run.store.hold()
     known = _known(run)
-    total = count_on_server(run, run.fetch.undated_total)
-    if total is None or _missing(run, total, known) < 0 or not _is_explained(run, total, known):
+    every = run.fetch.undated_total
+    total = None if every is None else count_on_server(run, every)
+    if every is None or _missing(run, total, known) < 0 or not _is_explained(run, total, known):
         total = count_on_server(run)
     if is_full:
         read_undated(run, total, again=again)
@@ -196,7 +197,7 @@ def _judge_collapse(run: RunContext) -> None:
 
 def count_on_server(run: RunContext, every: int | None = None) -> int | None:
     """Ask how many tasks the server counts, as :func:`count_source` does; None also where it does not tell."""
-    if run.fetch.tells_totals is False:
+    if every is None and run.fetch.tells_totals is False:
         return None
     try:
         return count_source(run, every)
