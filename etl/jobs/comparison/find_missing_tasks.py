@@ -151,11 +151,11 @@ def read_undated(run: RunContext, total: int | None, *, again: bool) -> None:
     """Read the tasks without the date that the server filters on: no window holds them.
 
     Where a ``total`` tells whether any is missing, only ``again`` reads those that are stored: with or without the
-    date, which the server may have cleared since. Without an order it takes all pages, of which ``start`` is to spare
+    date, which the server may have cleared since. Without an order that takes all pages, of which ``start`` spares
     most.
     """
     field = choose_strategy(run.capabilities.current).field
-    if run.options.start is not None and not run.capabilities.current.sorts(field):
+    if run.options.start is not None and not again and not run.capabilities.current.sorts(field):
         return
     is_told = total is not None and not _is_capped(run)
     if is_told and not (again and _may_be_undated(run, field)):
