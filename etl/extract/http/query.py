@@ -12,6 +12,7 @@ from etl.times import format_time
 
 Field = Literal["createdAt", "updatedAt"]
 Direction = Literal["asc", "desc"]
+DIRECTIONS: tuple[Direction, Direction] = ("asc", "desc")
 
 
 class Query(Struct, frozen=True, kw_only=True):

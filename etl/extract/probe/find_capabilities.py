@@ -12,7 +12,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from etl.extract.capabilities import Question, ServerCapabilities
-from etl.extract.http.query import Direction, Field, Query
+from etl.extract.http.query import DIRECTIONS, Field, Query
 from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Fetch, is_sorted, moments
 from etl.extract.probe.date_filters import learn_dates
@@ -92,8 +92,7 @@ def _differ_in_dates(session: ProbeSession, field: Field) -> bool:
 
     Both are asked for without dates, which would leave out such rows.
     """
-    directions: tuple[Direction, Direction] = ("asc", "desc")
-    pages = [session.ask(Query(limit=session.limit, sort_by=(field, direction))) for direction in directions]
+    pages = [session.ask(Query(limit=session.limit, sort_by=(field, direction))) for direction in DIRECTIONS]
     ascending, descending = [[] if page is None else moments(page, field) for page in pages]
     is_in_order = is_sorted(ascending) and is_sorted(descending, descending=True)
     dated = {*ascending, *descending}

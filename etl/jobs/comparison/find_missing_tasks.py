@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from etl.errors import RefusedError, SkipRefusedError
 from etl.extract.capabilities import END_OF_TIME
-from etl.extract.http.query import Direction, Field, Query
+from etl.extract.http.query import DIRECTIONS, Direction, Field, Query
 from etl.extract.http.response_page import Page, is_inactive, moment_of
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, window_query
@@ -26,7 +26,7 @@ from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.comparison.find_deleted_tasks import CountComparison, TooManyDifferencesError, beginning
 from etl.jobs.comparison.part_from_start import count_source, of_source, without_earlier
-from etl.jobs.comparison.undated_tasks import DIRECTIONS, undated_pages
+from etl.jobs.comparison.undated_tasks import undated_pages
 from etl.jobs.pipeline.open_windows import read_recent
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
@@ -57,14 +57,14 @@ def read_latest(run: RunContext, order: Field = "createdAt") -> int | None:
     capabilities = run.capabilities.current
     fields: tuple[Field, ...] = (order, "createdAt", "updatedAt")
     field = next((name for name in fields if capabilities.sorts(name)), None)
+    is_told = field is not None and run.options.start is None  # by the page that is read
+    total = None if is_told else count_source(run)  # before: what comes meanwhile is read as well
     if field is None:
-        total = count_source(run)  # before: what comes meanwhile is read as well
         _read_since(run, run.server_clock.earliest_start() - run.options.settle)
         return total
-    total = None if run.options.start is None else count_source(run)
     pages = _read_while_new(run, field, "desc")
     first = next(pages)
-    total = first.total if run.options.start is None else total
+    total = first.total if is_told else total
     if field == "updatedAt":
         with suppress(SkipRefusedError):  # the total tells what is missing
             for _ in pages:
@@ -119,11 +119,8 @@ def search(run: RunContext, known: Differences, *, to_the_end: bool) -> Iterator
         ContradictoryTotalsError: no number of missing tasks can be told.
     """
     most = None if to_the_end else MOST_REQUESTS
-    if run.options.start is not None:  # no range from there on may show them
-        with suppress(SkipRefusedError):
-            for page in islice(_undated_or_all_pages(run, choose_strategy(run.capabilities.current).field), most):
-                _keep(run, page)
-        yield None
+    if run.options.start is not None:
+        yield from _read_outside_ranges(run, most)
     yield from _read_ends(run)
     contradiction: ContradictoryTotalsError | None = None
     try:
@@ -133,6 +130,14 @@ def search(run: RunContext, known: Differences, *, to_the_end: bool) -> Iterator
     yield from _walk(run, most)
     if contradiction is not None:
         raise contradiction
+
+
+def _read_outside_ranges(run: RunContext, most: int | None) -> Iterator[None]:
+    """Read tasks without a date by at most so many requests: no range from ``start`` on may show them."""
+    with suppress(SkipRefusedError):
+        for page in islice(_undated_or_all_pages(run, choose_strategy(run.capabilities.current).field), most):
+            _keep(run, page)
+    yield None
 
 
 def _read_ends(run: RunContext) -> Iterator[None]:

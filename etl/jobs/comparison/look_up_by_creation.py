@@ -11,12 +11,11 @@ from operator import gt, lt
 
 from etl.errors import SkipRefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
-from etl.extract.http.query import Direction, Query
+from etl.extract.http.query import DIRECTIONS, Direction, Query
 from etl.extract.http.response_page import Page, moment_of
 from etl.extract.paging.end_of_rows import rows_asked
 from etl.extract.paging.page_checks import check_order, moments
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates
-from etl.jobs.comparison.undated_tasks import DIRECTIONS
 from etl.load.queries import stored_tasks
 from etl.times import EARLIEST, shifted
 

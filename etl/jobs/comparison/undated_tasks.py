@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from etl.extract.capabilities import END_OF_TIME
-from etl.extract.http.query import Direction, Field, Query
+from etl.extract.http.query import DIRECTIONS, Field, Query
 from etl.extract.http.response_page import Page
 from etl.extract.probe.probe_session import EARLY, WITHOUT_ROWS
 from etl.jobs.run.run_context import RunContext
-
-DIRECTIONS: tuple[Direction, ...] = ("asc", "desc")
 
 
 def undated_pages(run: RunContext, field: Field) -> Iterator[Page]:

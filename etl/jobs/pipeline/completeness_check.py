@@ -25,7 +25,7 @@ from etl.jobs.comparison.find_missing_tasks import (
     read_undated,
     search,
 )
-from etl.jobs.comparison.part_from_start import count_source
+from etl.jobs.comparison.part_from_start import count_source, count_stored
 from etl.jobs.pipeline.implausible_answers import require_plausible, require_still_shown
 from etl.jobs.run.options import not_marked
 from etl.jobs.run.run_context import RunContext
@@ -242,8 +242,4 @@ def _missing(run: RunContext, total: int | None, known: Differences) -> int:
 
 
 def _stored(run: RunContext) -> int:
-    """Count the stored tasks that the server should count, those without a date in any case."""
-    start, field = run.options.start, choose_strategy(run.capabilities.current).field
-    if start is None:
-        return run.count_stored()
-    return run.store.read(stored_tasks.count_since, field, start) + run.store.read(stored_tasks.count_without, field)
+    return count_stored(run, choose_strategy(run.capabilities.current).field)

@@ -86,34 +86,36 @@ def _search_start(run: RunContext, field: Field) -> datetime | None:
         return min(moments(page, field), default=EARLY)
     if capabilities.any_range is not False:
         return _halve(run, EARLY, run.server_clock.earliest_start())
-    return _behind_undated(run, query, field) if is_sorted else _count_back(run, field)
+    return _behind_undated(run, query, page, field) if is_sorted else _count_back(run, query, page, field)
 
 
-def _behind_undated(run: RunContext, query: Query, field: Field) -> datetime:
+def _behind_undated(run: RunContext, query: Query, page: Page, field: Field) -> datetime:
     """Return the oldest date of an order that begins with rows without one; EARLY if the server does not show it."""
     shown = set[str | None]()
     with suppress(RefusedError):
-        while not shown.issuperset((page := run.fetch(query)).ids):  # else the server ignores skip
-            if found := moments(page, field):
-                return min(found)
+        while not moments(page, field) and not shown.issuperset(page.ids):  # else the server ignores skip
             shown.update(page.ids)
             query = replace(query, skip=query.skip + len(page))
+            page = run.fetch(query)
+        return min(moments(page, field), default=EARLY)
     return EARLY
 
 
-def _count_back(run: RunContext, field: Field) -> datetime:
+def _count_back(run: RunContext, query: Query, page: Page, field: Field) -> datetime:
     """Return the beginning of the longest ranges, back from now, in which the server has as many rows as in all.
 
-    EARLY where rows do not prove that, or a whole year has none: others may be older than the gap, or undated.
+    ``page`` answers the ``query`` for all. EARLY where rows do not prove that, or a whole year has none: others may be
+    older than the gap, or undated.
     """
     capabilities, found = run.capabilities.current, 0
     end = newest = run.server_clock.earliest_start()
     length = capabilities.latest_end(EARLY) - EARLY
     with suppress(RefusedError):
-        total = _count(run, Query(limit=capabilities.limit()))
+        total = _proven_total(run, query, page)
         while total and end - EARLY > length and newest - end < _LONG_GAP:
             window = Window(field, end - length, end)
-            counted = _count(run, window_query(window, capabilities))
+            query = window_query(window, capabilities)
+            counted = _proven_total(run, query, run.fetch(query))
             if counted is None:
                 break
             found, end = found + counted, window.start
@@ -123,9 +125,8 @@ def _count_back(run: RunContext, field: Field) -> datetime:
     return EARLY
 
 
-def _count(run: RunContext, query: Query) -> int | None:
-    """Return a query's total; None where there is none, or its last row does not stand in that place."""
-    page = run.fetch(query)
+def _proven_total(run: RunContext, query: Query, page: Page) -> int | None:
+    """Return the total of a page; None where there is none, or its last row does not stand in that place."""
     if not page.total or len(page) == page.total < (query.limit or 0):
         return page.total
     return page.total if len(run.fetch(replace(query, skip=page.total - 1, limit=2))) == 1 else None

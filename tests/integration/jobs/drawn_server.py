@@ -271,10 +271,10 @@ class Play:
             return  # nothing contradicts an empty page
         tells_totals = self.drawn.tells_totals and options.totals not in {"lying", "low", "high"}
         if self.start is not None:  # some servers do not count a part of their tasks
-            tells_totals = tells_totals and self._told("server_total") is not None
+            tells_totals = tells_totals and self._has_account()
         if not full and not tells_totals:  # then nothing tells of rows without a new date
             missing = {key for key in missing if _is_since(there[key], self.drawn.options["window_field"], before)}
-        if len(missing) > (self._told("quarantined") or 0) + (0 if is_calm else self._told("hidden") or 0):
+        if len(missing) > self._told("quarantined") + (0 if is_calm else self._told("hidden")):
             self._fail(f"missing: {_some(missing)}")
         stale = {key for key, task in there.items() if key in here and here[key] != task}
         if not full:  # a server that went back to older versions is believed by a full sync only
@@ -290,12 +290,12 @@ class Play:
         if difference := self.mirror.difference():
             self._fail(f"a derived row differs: {difference}")
 
-    def _told(self, why: str) -> int | None:
-        """Return how many missing tasks the account tells: ``hidden`` on short pages, ``quarantined`` as broken.
+    def _told(self, why: str) -> int:
+        """Return how many missing tasks the account tells: ``hidden`` on short pages, ``quarantined`` as broken."""
+        return self.mirror.value(f"select {why} from sync_runs order by id desc limit 1") or 0
 
-        None where there is no account.
-        """
-        return self.mirror.value(f"select {why} from sync_runs order by id desc limit 1")
+    def _has_account(self) -> bool:
+        return self.mirror.value("select server_total from sync_runs order by id desc limit 1") is not None
 
     def _finds_every_change(self) -> bool:
         """Tell whether a single sync finds each change: rolling verification needs several."""
