@@ -17,16 +17,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from etl.errors import RefusedError, SkipRefusedError
-from etl.extract.capabilities import END_OF_TIME
-from etl.extract.http.query import DIRECTIONS, Direction, Field, Query
+from etl.extract.http.query import DIRECTIONS, Direction, Field
 from etl.extract.http.response_page import Page, is_inactive, moment_of
-from etl.extract.paging.offset import read_by_offset
-from etl.extract.paging.page_checks import Window, window_query
 from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
-from etl.jobs.comparison.find_deleted_tasks import CountComparison, TooManyDifferencesError, beginning
-from etl.jobs.comparison.part_from_start import count_source, of_source, without_earlier
-from etl.jobs.comparison.undated_tasks import undated_pages
+from etl.jobs.comparison.find_deleted_tasks import CountComparison, TooManyDifferencesError
+from etl.jobs.comparison.part_from_start import count_source, of_source, store_page
+from etl.jobs.comparison.undated_tasks import count_dated, undated_or_all_pages, undated_pages
 from etl.jobs.pipeline.open_windows import read_recent
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
@@ -91,7 +88,7 @@ def read_created(run: RunContext, since: datetime) -> None:
 
 def _read_since(run: RunContext, since: datetime) -> None:
     for page in read_recent(run, since):
-        _keep(run, page)
+        store_page(run, page)
         run.note_unverified(page.reason)
 
 
@@ -105,7 +102,7 @@ def _read_while_new(run: RunContext, field: Field, direction: Direction) -> Iter
     query = replace(of_source(run), limit=run.capabilities.current.limit(), sort_by=(field, direction))
     while True:
         page = run.fetch(query)
-        is_new = _keep(run, page) > 0
+        is_new = store_page(run, page) > 0
         yield page
         if not is_new:
             return
@@ -135,8 +132,8 @@ def search(run: RunContext, known: Differences, *, to_the_end: bool) -> Iterator
 def _read_outside_ranges(run: RunContext, most: int | None) -> Iterator[None]:
     """Read tasks without a date by at most so many requests: no range from ``start`` on may show them."""
     with suppress(SkipRefusedError):
-        for page in islice(_undated_or_all_pages(run, choose_strategy(run.capabilities.current).field), most):
-            _keep(run, page)
+        for page in islice(undated_or_all_pages(run, choose_strategy(run.capabilities.current).field), most):
+            store_page(run, page)
     yield None
 
 
@@ -150,68 +147,6 @@ def _read_ends(run: RunContext) -> Iterator[None]:
         with suppress(RefusedError):
             for _ in _read_while_new(run, field, direction):
                 yield None
-
-
-def read_undated(run: RunContext, total: int | None, *, again: bool) -> None:
-    """Read the tasks without the date that the server filters on: no window holds them.
-
-    Where a ``total`` tells whether any is missing, only ``again`` reads those that are stored: with or without the
-    date, which the server may have cleared since. Without an order that takes all pages, of which ``start`` spares
-    most.
-    """
-    field = choose_strategy(run.capabilities.current).field
-    if run.options.start is not None and not again and not run.capabilities.current.sorts(field):
-        return
-    is_told = total is not None and not _is_capped(run)
-    if is_told and not (again and _may_be_undated(run, field)):
-        return
-    try:
-        for page in _undated_or_all_pages(run, field):
-            _keep(run, page, takes_back=True)
-            run.note_unverified(page.reason)
-    except SkipRefusedError as error:
-        run.note_unverified(str(error))
-
-
-def _undated_or_all_pages(run: RunContext, field: Field) -> Iterator[Page]:
-    """Return the pages with tasks without a date, all pages where the server does not sort.
-
-    Raises:
-        SkipRefusedError: the server refuses one of them.
-    """
-    capabilities = run.capabilities.current
-    if capabilities.sorts(field):
-        return undated_pages(run, field)
-    return read_by_offset(run.fetch, Query(limit=capabilities.limit()), capabilities, END_OF_TIME)
-
-
-def _is_capped(run: RunContext) -> bool:
-    """Tell whether the server has tasks beyond its total: then it tells of none that is missing."""
-    total = run.fetch.undated_total
-    if total is None or run.count_stored() <= total:
-        return False
-    try:
-        return len(run.fetch(replace(of_source(run), skip=total, limit=1))) > 0
-    except SkipRefusedError:
-        return True
-
-
-def _may_be_undated(run: RunContext, field: Field) -> bool:
-    """Tell whether a task without the date is stored, or the server counts more tasks than it counts by dates."""
-    total = run.fetch.undated_total
-    if total is None or run.options.start is not None or run.store.read(stored_tasks.count_without, field):
-        return True
-    dated = _count_dated(run, field)
-    return dated is None or dated < total
-
-
-def _count_dated(run: RunContext, field: Field) -> int | None:
-    """Ask how many tasks the server counts by dates; None where it takes no range of all time."""
-    capabilities = run.capabilities.current
-    if capabilities.any_range is not True:
-        return None
-    everything = window_query(Window(field, beginning(run, field), END_OF_TIME), capabilities)
-    return run.fetch(replace(everything, limit=1)).total
 
 
 def compare(run: RunContext, known: Differences, *, most: int | None) -> Differences | None:
@@ -229,7 +164,7 @@ def compare(run: RunContext, known: Differences, *, most: int | None) -> Differe
         return None
     field = choose_strategy(capabilities).field
     candidates = _Search(run, field, known.absent)
-    dated = _count_dated(run, field)
+    dated = count_dated(run, field)
     if dated is None and capabilities.any_range is True:
         return None
     undated = 0 if dated in (None, total) else total - (dated or 0)
@@ -255,7 +190,7 @@ def _count_more_undated(run: RunContext, field: Field, counted: int) -> int:
     """Return how many more tasks without a date the server counts than are stored, once those that it shows are."""
     if counted > run.store.read(stored_tasks.count_without, field):
         for page in undated_pages(run, field):
-            _keep(run, page)
+            store_page(run, page)
     return counted - run.store.read(stored_tasks.count_without, field)
 
 
@@ -276,7 +211,7 @@ def _walk(run: RunContext, most: int | None) -> Iterator[Differences | None]:
             page = run.fetch(query)
         except RefusedError:
             return
-        _keep(run, page)
+        store_page(run, page)
         totals.add(page.total)
         for place, (key, record) in enumerate(zip(page.ids, page.records, strict=True)):
             is_left_out = capabilities.counts_inactive is False and is_inactive(record)
@@ -303,13 +238,6 @@ def _left(run: RunContext, total: int, shown: Collection[str], uncounted: Collec
         return None
     absent = run.store.read(stored_tasks.ids).difference(shown, uncounted) if deleted else frozenset()
     return Differences(hidden, deleted, absent if len(absent) == deleted else frozenset())
-
-
-def _keep(run: RunContext, page: Page, *, takes_back: bool = False) -> int:
-    """Store a page and return how many of its tasks were new or had changed."""
-    page = without_earlier(run, page, choose_strategy(run.capabilities.current).field)
-    counts = run.writer.store(run.transformer.transform(page), takes_back=takes_back).counts
-    return counts.inserted + counts.updated
 
 
 class _Search(DeletionCandidates):

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_page import Page
+from etl.extract.paging.read_strategy import choose_strategy
 from etl.extract.probe.probe_session import WITHOUT_ROWS
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
@@ -36,6 +37,13 @@ def without_earlier(run: RunContext, page: Page, field: Field) -> Page:
     earlier = {key for key, _, moment in rows if key is not None and moment is not None and moment < start}
     earlier -= run.store.read(stored_tasks.versions_of, earlier).keys()
     return replace(page, records=[record for key, record, _ in rows if key not in earlier])
+
+
+def store_page(run: RunContext, page: Page, *, takes_back: bool = False) -> int:
+    """Store a page and return how many of its tasks were new or had changed."""
+    page = without_earlier(run, page, choose_strategy(run.capabilities.current).field)
+    counts = run.writer.store(run.transformer.transform(page), takes_back=takes_back).counts
+    return counts.inserted + counts.updated
 
 
 def count_source(run: RunContext, every: int | None = None) -> int | None:

@@ -6,11 +6,18 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from etl.errors import SkipRefusedError
 from etl.extract.capabilities import END_OF_TIME
 from etl.extract.http.query import DIRECTIONS, Field, Query
 from etl.extract.http.response_page import Page
+from etl.extract.paging.offset import read_by_offset
+from etl.extract.paging.page_checks import Window, window_query
+from etl.extract.paging.read_strategy import choose_strategy
 from etl.extract.probe.probe_session import EARLY, WITHOUT_ROWS
+from etl.jobs.comparison.find_deleted_tasks import beginning
+from etl.jobs.comparison.part_from_start import of_source, store_page
 from etl.jobs.run.run_context import RunContext
+from etl.load.queries import stored_tasks
 
 
 def undated_pages(run: RunContext, field: Field) -> Iterator[Page]:
@@ -30,6 +37,68 @@ def undated_pages(run: RunContext, field: Field) -> Iterator[Page]:
             yield page
             query = replace(query, skip=query.skip + len(page))
             page = run.fetch(query)
+
+
+def undated_or_all_pages(run: RunContext, field: Field) -> Iterator[Page]:
+    """Return the pages with tasks without a date, all pages where the server does not sort.
+
+    Raises:
+        SkipRefusedError: the server refuses one of them.
+    """
+    capabilities = run.capabilities.current
+    if capabilities.sorts(field):
+        return undated_pages(run, field)
+    return read_by_offset(run.fetch, Query(limit=capabilities.limit()), capabilities, END_OF_TIME)
+
+
+def read_undated(run: RunContext, total: int | None, *, again: bool) -> None:
+    """Read the tasks without the date that the server filters on: no window holds them.
+
+    Where a ``total`` tells whether any is missing, only ``again`` reads those that are stored: with or without the
+    date, which the server may have cleared since. Without an order that takes all pages, of which ``start`` spares
+    most.
+    """
+    field = choose_strategy(run.capabilities.current).field
+    if run.options.start is not None and not again and not run.capabilities.current.sorts(field):
+        return
+    is_told = total is not None and not _is_capped(run)
+    if is_told and not (again and _may_be_undated(run, field)):
+        return
+    try:
+        for page in undated_or_all_pages(run, field):
+            store_page(run, page, takes_back=True)
+            run.note_unverified(page.reason)
+    except SkipRefusedError as error:
+        run.note_unverified(str(error))
+
+
+def _is_capped(run: RunContext) -> bool:
+    """Tell whether the server has tasks beyond its total: then it tells of none that is missing."""
+    total = run.fetch.undated_total
+    if total is None or run.count_stored() <= total:
+        return False
+    try:
+        return len(run.fetch(replace(of_source(run), skip=total, limit=1))) > 0
+    except SkipRefusedError:
+        return True
+
+
+def _may_be_undated(run: RunContext, field: Field) -> bool:
+    """Tell whether a task without the date is stored, or the server counts more tasks than it counts by dates."""
+    total = run.fetch.undated_total
+    if total is None or run.options.start is not None or run.store.read(stored_tasks.count_without, field):
+        return True
+    dated = count_dated(run, field)
+    return dated is None or dated < total
+
+
+def count_dated(run: RunContext, field: Field) -> int | None:
+    """Ask how many tasks the server counts by dates; None where it takes no range of all time."""
+    capabilities = run.capabilities.current
+    if capabilities.any_range is not True:
+        return None
+    everything = window_query(Window(field, beginning(run, field), END_OF_TIME), capabilities)
+    return run.fetch(replace(everything, limit=1)).total
 
 
 def all_are_dated(run: RunContext) -> bool:

@@ -22,10 +22,10 @@ from etl.jobs.comparison.find_missing_tasks import (
     Differences,
     compare,
     read_latest,
-    read_undated,
     search,
 )
 from etl.jobs.comparison.part_from_start import count_source, count_stored
+from etl.jobs.comparison.undated_tasks import read_undated
 from etl.jobs.pipeline.implausible_answers import require_plausible, require_still_shown
 from etl.jobs.run.options import not_marked
 from etl.jobs.run.run_context import RunContext
