@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from etl.extract.capabilities import CapabilityDriftError
 from etl.extract.paging.page_checks import Window, window_query
-from etl.extract.paging.read_strategy import Paging, ReadStrategy, choose_strategy
+from etl.extract.paging.read_strategy import Paging, ReadStrategy
 from etl.jobs.pipeline.completeness_check import take_account
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.read_windows_in_parallel import read_in_parallel
@@ -51,12 +51,12 @@ def backfill(run: RunContext, period: Period, *, restart: bool = False, workers:
     The server's version replaces what an earlier run stored, even an older one. ``workers`` is as for a sync.
     """
     run.capabilities.ensure_known()
-    since = period.since or history_start(run, choose_strategy(run.capabilities.current).field)
+    since = period.since or history_start(run)
     job = job_name(since, period.until)
     if restart:
         run.store.write(windows.rename_job, job, "backfill")
     while True:
-        strategy = choose_strategy(run.capabilities.current)
+        strategy = run.strategy
         begin = _checkpoint(run, strategy, job, since) or since
         try:
             time_range = TimeRange(job, strategy.field, strategy.history, begin, period.until, takes_back=True)
@@ -74,8 +74,8 @@ def plan(run: RunContext, period: Period) -> Plan:
     """Tell what a backfill of a period would take, for a request or two."""
     run.capabilities.ensure_known()
     capabilities = run.capabilities.current
-    strategy = choose_strategy(capabilities)
-    since = period.since or history_start(run, strategy.field)
+    strategy = run.strategy
+    since = period.since or history_start(run)
     done = _checkpoint(run, strategy, job_name(since, period.until), since)
     begin = done or since
     longest = capabilities.longest_range

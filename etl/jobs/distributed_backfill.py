@@ -23,7 +23,7 @@ from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
 from etl.extract.http.query import Query
 from etl.extract.http.response_errors import BudgetUsedError, HourlyLimitError, SlowAnswerError
 from etl.extract.paging.page_checks import Window
-from etl.extract.paging.read_strategy import READERS, ReadStrategy, choose_strategy
+from etl.extract.paging.read_strategy import READERS, ReadStrategy
 from etl.jobs.backfill import Period, job_name, period_of
 from etl.jobs.pipeline.completeness_check import take_account
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
@@ -70,8 +70,8 @@ def distribute(run: RunContext, period: Period, *, restart: bool = False) -> int
     A backfill of the same period that was cut off goes on, unless ``restart``.
     """
     run.capabilities.ensure_known()
-    strategy = choose_strategy(run.capabilities.current)
-    since = period.since or history_start(run, strategy.field)
+    strategy = run.strategy
+    since = period.since or history_start(run)
     job = job_name(since, period.until)
     if restart:
         run.store.write(windows.rename_job, job, "backfill")
@@ -88,12 +88,12 @@ def distribute(run: RunContext, period: Period, *, restart: bool = False) -> int
 
 def distribute_first(run: RunContext) -> bool:
     """Plan the windows of a large history and leave the run to workers; False once any of it was read."""
-    strategy, probed = choose_strategy(run.capabilities.current), run.capabilities.probed
+    strategy, probed = run.strategy, run.capabilities.probed
     large = _LARGE * PAGES * run.capabilities.current.limit()
     is_large = probed is not None and probed.total is not None and probed.total >= large
     if not is_large or not run.server_clock.is_known or run.store.read(windows.of_job, FIRST):
         return False
-    start = history_start(run, strategy.field)
+    start = history_start(run)
     end = max(start, run.server_clock.earliest_start().replace(microsecond=0))
     try:
         planned = _plan(run, FIRST, strategy, start, end, least=_LARGE)
@@ -170,7 +170,7 @@ def work_on_claim(run: RunContext, claim: Claim) -> Ending:
 
 
 def _read(run: RunContext, claim: Claim) -> Ending:
-    strategy = choose_strategy(run.capabilities.current)
+    strategy = run.strategy
     if strategy.field != claim.field:  # the last window plans the range again
         with run.store.writing() as connection:
             error = "dates filter on another field"
@@ -214,8 +214,8 @@ def _is_sync_due(run: RunContext, claim: Claim) -> bool:
 
 def _finish(run: RunContext, claim: Claim) -> Ending:
     """Read what the other windows left, take the account, and end the run; plan again what is not covered yet."""
-    strategy = choose_strategy(run.capabilities.current)
-    period = Period(history_start(run, strategy.field)) if claim.job == FIRST else period_of(claim.job)
+    strategy = run.strategy
+    period = Period(history_start(run)) if claim.job == FIRST else period_of(claim.job)
     assert period.since is not None  # noqa: S101 - the name of a job has it
     left = run.store.read(windows.uncovered, claim.job, strategy.field, period.since, claim.end)
     if left:

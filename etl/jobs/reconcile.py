@@ -18,7 +18,7 @@ from etl.extract.capabilities import END_OF_TIME, CapabilityDriftError
 from etl.extract.http.query import Query
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window
-from etl.extract.paging.read_strategy import READERS, choose_strategy
+from etl.extract.paging.read_strategy import READERS
 from etl.jobs.comparison.deletion_candidates import (
     DeletionCandidates,
     IncompleteError,
@@ -80,7 +80,7 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
 def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandidates, int]:
     """Find and mark; start again on capability drift."""
     while True:
-        field = choose_strategy(run.capabilities.current).field
+        field = run.strategy.field
         candidates = DeletionCandidates(run, field, force=force, takes_back=deep)
         try:
             return candidates, _find_and_mark(run, candidates, deep=deep)
@@ -178,7 +178,7 @@ def _read_window(run: RunContext, candidates: DeletionCandidates, window: Window
     start, problem, unproven = window.start, "", ""
     ids: set[str] = set()
     latest: set[str] = set()
-    for page in READERS[choose_strategy(run.capabilities.current).history](run.fetch, window, run.capabilities.current):
+    for page in READERS[run.strategy.history](run.fetch, window, run.capabilities.current):
         here = candidates.keep(page)
         ids |= here
         unproven = unproven or candidates.unproven(page)
@@ -207,7 +207,7 @@ def _clear_undated(run: RunContext, candidates: DeletionCandidates) -> None:
             _look_for(run, candidates, undated, insists=True)
         return
     try:
-        for page in undated_pages(run, candidates.field):
+        for page in undated_pages(run):
             candidates.keep(page)
     except SkipRefusedError as error:
         raise IncompleteError(f"tasks may have lost their dates, so none is marked as deleted: {error}") from error

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from etl.errors import SkipRefusedError
 from etl.extract.capabilities import MILLISECOND, CapabilityDriftError
-from etl.extract.paging.read_strategy import ReadStrategy, choose_strategy
+from etl.extract.paging.read_strategy import ReadStrategy
 from etl.jobs.incremental_sync import advance, load_changes, load_newest_first
 from etl.jobs.pipeline.completeness_check import take_account
 from etl.jobs.pipeline.implausible_answers import require_plausible
@@ -41,7 +41,7 @@ def sync(run: RunContext, *, full: bool = False, workers: int | None = None, is_
         if distribute_first(run):
             return None
     while True:
-        strategy = choose_strategy(run.capabilities.current)
+        strategy = run.strategy
         try:
             watermark = run.store.watermark()
             if full or watermark is None or not has_beginning(run):
@@ -65,7 +65,7 @@ def load_history(run: RunContext, strategy: ReadStrategy, *, job: str, workers: 
     require_plausible(run)
     if run.store.watermark() is None:
         run.store.write(claims.take_over, "first", run.clock())
-    start = history_start(run, strategy.field, look_before=job == "full")
+    start = history_start(run, look_before=job == "full")
     done = run.store.read(windows.progress, job, strategy.field, start) if job == "first" else None
     shown = ShownVersions() if job == "full" else None
     time_range = TimeRange(

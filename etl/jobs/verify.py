@@ -14,8 +14,6 @@ from typing import Any
 
 from etl.errors import ApiError, EtlError, RefusedError
 from etl.extract.capabilities import CapabilityDriftError
-from etl.extract.http.query import Field
-from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.comparison.deletion_candidates import IncompleteError, confirm_deletions
 from etl.jobs.comparison.look_up_by_creation import look_up_by_creation
 from etl.jobs.comparison.verify_history_slice import Difference, Slice, Verified
@@ -51,13 +49,13 @@ def verify(
 
     end = min(until or _newest(run), _newest(run))
     if since is not None or until is not None:
-        _read_all(run, found, since or _beginning(run), end, may_go_on)
+        _read_all(run, found, since or history_start(run), end, may_go_on)
     else:
         middle = found.position or end
-        found.position = _read_all(run, found, found.position or _beginning(run), end, may_go_on)
+        found.position = _read_all(run, found, found.position or history_start(run), end, may_go_on)
         is_at_end = found.position is None
         if is_at_end and middle < end:
-            found.position = _read_all(run, found, _beginning(run), middle, may_go_on) or middle
+            found.position = _read_all(run, found, history_start(run), middle, may_go_on) or middle
         if found.position is None or (is_at_end and found.position == middle):
             revert_to_stored(run)
         _remember(run, found, run.clock())
@@ -77,7 +75,7 @@ def verify_due(run: RunContext) -> None:
     pace = within / (run.count_stored() + (_count_slices(run) + 1) * limit)  # a little faster than once around
     paced = max(source.verified_until, now - within)
     page = min(limit - 1, run.count_stored())
-    least = _UNSORTED_REQUESTS if choose_strategy(run.capabilities.current).changes == "unresolved" else 0
+    least = _UNSORTED_REQUESTS if run.strategy.changes == "unresolved" else 0
     found = Verified(source.verify_position)
 
     def done() -> timedelta:
@@ -92,7 +90,7 @@ def verify_due(run: RunContext) -> None:
     rounds = 0
     try:
         while may_go_on() and rounds < 2:
-            begin = found.position or _beginning(run)
+            begin = found.position or history_start(run)
             found.position = _read(run, found, begin, _newest(run), may_go_on)
             rounds += found.position is None
     except CapabilityDriftError as drift:
@@ -130,12 +128,8 @@ def _finish(run: RunContext, found: Verified, requests_before: int) -> dict[str,
 
 def _count_slices(run: RunContext) -> int:
     """Return how many slices all of history takes at least: more than one where the server limits ranges."""
-    begin = _beginning(run)
+    begin = history_start(run)
     return max(1, math.ceil((_newest(run) - begin) / (run.capabilities.current.latest_end(begin) - begin)))
-
-
-def _beginning(run: RunContext) -> datetime:
-    return history_start(run, choose_strategy(run.capabilities.current).field)
 
 
 def _newest(run: RunContext) -> datetime:
@@ -163,7 +157,7 @@ def _read(
     longest: timedelta | None = None  # once longer ranges were refused
     while begin < end:
         stop = min(end, run.capabilities.current.latest_end(begin) if longest is None else begin + longest)
-        slice_ = Slice(run, choose_strategy(run.capabilities.current), found, begin)
+        slice_ = Slice(run, run.strategy, found, begin)
         try:
             reached = slice_.read(stop, may_go_on)
         except RefusedError as error:
@@ -179,7 +173,7 @@ def _read(
             run.capabilities.learn_longest_range(longest)
         found.slices += reached >= stop
         if slice_.gone or (slice_.may_be_undated and reached >= end):
-            slice_.read_undated(is_all_read=begin <= _beginning(run) and reached >= _newest(run))
+            slice_.read_undated(is_all_read=begin <= history_start(run) and reached >= _newest(run))
         if slice_.gone:
             found.differences[Difference.DELETED] += _mark(run, slice_, found)
         return reached if reached < end else None
@@ -194,12 +188,12 @@ def _mark(run: RunContext, slice_: Slice, found: Verified) -> int:
         confirm_deletions(run, slice_)
     except IncompleteError as error:
         log.warning("verify.not_marked", tasks=len(slice_.gone), reason=str(error))
-        _look_before(run, found, slice_.field)
+        _look_before(run, found)
         return 0
     return run.store.write(mark_deleted_tasks.mark, slice_.gone, run_id=run.id, now=run.clock())
 
 
-def _look_before(run: RunContext, found: Verified, field: Field) -> None:
+def _look_before(run: RunContext, found: Verified) -> None:
     """Verify what stands before the beginning of history now: a task may have moved there."""
-    begin = history_start(run, field)
-    _read_all(run, found, history_start(run, field, look_before=True), begin, lambda: True)
+    begin = history_start(run)
+    _read_all(run, found, history_start(run, look_before=True), begin, lambda: True)

@@ -72,7 +72,7 @@ class DeletionCandidates:
 
     def keep(self, page: Page, *, takes_back: bool = False) -> set[str]:
         """Store a page, clear its tasks, and return their ids."""
-        batch = self.run.transformer.transform(without_earlier(self.run, page, self.field))
+        batch = self.run.transformer.transform(without_earlier(self.run, page))
         self.added += self.run.writer.store(batch, takes_back=takes_back or self._takes_back).counts.inserted
         return self.clear_shown(page)
 
@@ -84,7 +84,7 @@ class DeletionCandidates:
 
     def count_live(self) -> int:
         """Count the stored tasks that are compared."""
-        return count_stored(self.run, self.field)
+        return count_stored(self.run)
 
     def count(self, start: datetime, end: datetime) -> int:
         """Count what the server should have in ``[start, end)``: stored tasks and rejected records."""

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from etl.errors import SkipRefusedError
 from etl.extract.capabilities import END_OF_TIME, MILLISECOND
-from etl.extract.http.query import Direction, Field, Query
+from etl.extract.http.query import Direction, Query
 from etl.extract.http.response_page import Page, moment_of
 from etl.extract.paging.end_of_rows import End, find_end, rows_asked
 from etl.extract.paging.offset import read_by_offset
@@ -62,9 +62,9 @@ def plan(here: int, there: int, page: int, *, reach: int, is_sorted: bool) -> tu
     return (count, skip) if skip + page <= reach else (max(page, here // 2), 0)
 
 
-def beginning(run: RunContext, field: Field) -> datetime:
+def beginning(run: RunContext) -> datetime:
     """Return a time before which there are no tasks: 1970, or the oldest task that is stored."""
-    first, _ = run.store.read(stored_tasks.reach, field)
+    first, _ = run.store.read(stored_tasks.reach, run.strategy.field)
     return min(BEGINNING_OF_TIME, first or BEGINNING_OF_TIME)
 
 
@@ -119,7 +119,7 @@ class CountComparison:
     def _ends(self) -> tuple[datetime, datetime]:
         """Return all of time, or as much as there are tasks in where long ranges are refused."""
         if self._run.capabilities.current.any_range is True:
-            return self._candidates.start or beginning(self._run, self._field), END_OF_TIME
+            return self._candidates.start or beginning(self._run), END_OF_TIME
         return self._candidates.reach()
 
     def _most_requests(self, total: int, start: datetime, end: datetime) -> int:

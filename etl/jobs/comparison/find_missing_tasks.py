@@ -19,7 +19,6 @@ from msgspec.structs import replace
 from etl.errors import RefusedError, SkipRefusedError
 from etl.extract.http.query import DIRECTIONS, Direction, Field
 from etl.extract.http.response_page import Page, is_inactive, moment_of
-from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.comparison.find_deleted_tasks import CountComparison, TooManyDifferencesError
 from etl.jobs.comparison.part_from_start import count_source, of_source, store_page
@@ -71,7 +70,7 @@ def read_latest(run: RunContext, order: Field = "createdAt") -> int | None:
 
 def read_created(run: RunContext, since: datetime) -> None:
     """Read and store the tasks created since a time: those without updatedAt stand in no order of changes."""
-    has_dates, problem = choose_strategy(run.capabilities.current).field == "createdAt", ""
+    has_dates, problem = run.strategy.field == "createdAt", ""
     if run.capabilities.current.sorts("createdAt"):
         try:
             for _ in _read_while_new(run, "createdAt", "desc"):
@@ -132,7 +131,7 @@ def search(run: RunContext, known: Differences, *, to_the_end: bool) -> Iterator
 def _read_outside_ranges(run: RunContext, most: int | None) -> Iterator[None]:
     """Read tasks without a date by at most so many requests: no range from ``start`` on may show them."""
     with suppress(SkipRefusedError):
-        for page in islice(undated_or_all_pages(run, choose_strategy(run.capabilities.current).field), most):
+        for page in islice(undated_or_all_pages(run), most):
             store_page(run, page)
     yield None
 
@@ -140,7 +139,7 @@ def _read_outside_ranges(run: RunContext, most: int | None) -> Iterator[None]:
 def _read_ends(run: RunContext) -> Iterator[None]:
     """Read the first and the last rows in the order of the date that the server filters on, as long as they are new."""
     capabilities = run.capabilities.current
-    field = choose_strategy(capabilities).field
+    field = run.strategy.field
     if not capabilities.sorts(field):
         return
     for direction in DIRECTIONS:
@@ -162,9 +161,9 @@ def compare(run: RunContext, known: Differences, *, most: int | None) -> Differe
     total = run.fetch.undated_total
     if run.options.start is not None or total is None or capabilities.counts_inactive is False:
         return None
-    field = choose_strategy(capabilities).field
+    field = run.strategy.field
     candidates = _Search(run, field, known.absent)
-    dated = count_dated(run, field)
+    dated = count_dated(run)
     if dated is None and capabilities.any_range is True:
         return None
     undated = 0 if dated in (None, total) else total - (dated or 0)
@@ -173,7 +172,7 @@ def compare(run: RunContext, known: Differences, *, most: int | None) -> Differe
         comparison.find(total if dated in (None, total) else total - undated + candidates.undated)
         if dated is None or not candidates.is_complete:
             return None
-        more = 0 if dated == total else _count_more_undated(run, field, undated - candidates.undated_rejected)
+        more = 0 if dated == total else _count_more_undated(run, undated - candidates.undated_rejected)
     except (TooManyDifferencesError, RefusedError):
         return None
     except IncompleteError as error:
@@ -186,12 +185,12 @@ def compare(run: RunContext, known: Differences, *, most: int | None) -> Differe
     return Differences(hidden, deleted, frozenset(candidates.gone))
 
 
-def _count_more_undated(run: RunContext, field: Field, counted: int) -> int:
+def _count_more_undated(run: RunContext, counted: int) -> int:
     """Return how many more tasks without a date the server counts than are stored, once those that it shows are."""
-    if counted > run.store.read(stored_tasks.count_without, field):
-        for page in undated_pages(run, field):
+    if counted > run.store.read(stored_tasks.count_without, run.strategy.field):
+        for page in undated_pages(run):
             store_page(run, page)
-    return counted - run.store.read(stored_tasks.count_without, field)
+    return counted - run.store.read(stored_tasks.count_without, run.strategy.field)
 
 
 def _walk(run: RunContext, most: int | None) -> Iterator[Differences | None]:

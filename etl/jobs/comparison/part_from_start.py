@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from etl.extract.http.query import Field, Query
+from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
-from etl.extract.paging.read_strategy import choose_strategy
 from etl.extract.probe.probe_session import WITHOUT_ROWS
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
@@ -20,20 +19,20 @@ def of_source(run: RunContext) -> Query:
     return Query(start=capabilities.first_date(start))
 
 
-def count_stored(run: RunContext, field: Field) -> int:
+def count_stored(run: RunContext) -> int:
     """Count the stored tasks that the server should count, those without a date in any case."""
-    start = run.options.start
+    start, field = run.options.start, run.strategy.field
     if start is None:
         return run.count_stored()
     return run.store.read(stored_tasks.count_since, field, start) + run.store.read(stored_tasks.count_without, field)
 
 
-def without_earlier(run: RunContext, page: Page, field: Field) -> Page:
+def without_earlier(run: RunContext, page: Page) -> Page:
     """Return a page without the tasks from before ``start``, but for stored ones: their date went back."""
     start = run.options.start
     if start is None:
         return page
-    rows = [*zip(page.ids, page.records, page.moments(field), strict=True)]
+    rows = [*zip(page.ids, page.records, page.moments(run.strategy.field), strict=True)]
     earlier = {key for key, _, moment in rows if key is not None and moment is not None and moment < start}
     earlier -= run.store.read(stored_tasks.versions_of, earlier).keys()
     return replace(page, records=[record for key, record, _ in rows if key not in earlier])
@@ -41,8 +40,8 @@ def without_earlier(run: RunContext, page: Page, field: Field) -> Page:
 
 def store_page(run: RunContext, page: Page, *, takes_back: bool = False) -> int:
     """Store a page and return how many of its tasks were new or had changed."""
-    page = without_earlier(run, page, choose_strategy(run.capabilities.current).field)
-    counts = run.writer.store(run.transformer.transform(page), takes_back=takes_back).counts
+    batch = run.transformer.transform(without_earlier(run, page))
+    counts = run.writer.store(batch, takes_back=takes_back).counts
     return counts.inserted + counts.updated
 
 

@@ -8,11 +8,10 @@ from msgspec.structs import replace
 
 from etl.errors import SkipRefusedError
 from etl.extract.capabilities import END_OF_TIME
-from etl.extract.http.query import DIRECTIONS, Field, Query
+from etl.extract.http.query import DIRECTIONS, Query
 from etl.extract.http.response_page import Page
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, window_query
-from etl.extract.paging.read_strategy import choose_strategy
 from etl.extract.probe.probe_session import EARLY, WITHOUT_ROWS
 from etl.jobs.comparison.find_deleted_tasks import beginning
 from etl.jobs.comparison.part_from_start import of_source, store_page
@@ -20,7 +19,7 @@ from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
 
 
-def undated_pages(run: RunContext, field: Field) -> Iterator[Page]:
+def undated_pages(run: RunContext) -> Iterator[Page]:
     """Yield the pages with tasks without a date, from both ends of its order; none where the server does not sort.
 
     A page that holds nothing new ends an order: the server ignores skip.
@@ -28,7 +27,7 @@ def undated_pages(run: RunContext, field: Field) -> Iterator[Page]:
     Raises:
         SkipRefusedError: the server refuses a page behind tasks without a date.
     """
-    capabilities = run.capabilities.current
+    capabilities, field = run.capabilities.current, run.strategy.field
     for direction in DIRECTIONS if capabilities.sorts(field) else ():
         query = Query(limit=capabilities.limit(), sort_by=(field, direction))
         page, shown = run.fetch(query), set[str | None]()
@@ -39,15 +38,15 @@ def undated_pages(run: RunContext, field: Field) -> Iterator[Page]:
             page = run.fetch(query)
 
 
-def undated_or_all_pages(run: RunContext, field: Field) -> Iterator[Page]:
+def undated_or_all_pages(run: RunContext) -> Iterator[Page]:
     """Return the pages with tasks without a date, all pages where the server does not sort.
 
     Raises:
         SkipRefusedError: the server refuses one of them.
     """
     capabilities = run.capabilities.current
-    if capabilities.sorts(field):
-        return undated_pages(run, field)
+    if capabilities.sorts(run.strategy.field):
+        return undated_pages(run)
     return read_by_offset(run.fetch, Query(limit=capabilities.limit()), capabilities, END_OF_TIME)
 
 
@@ -58,14 +57,14 @@ def read_undated(run: RunContext, total: int | None, *, again: bool) -> None:
     date, which the server may have cleared since. Without an order that takes all pages, of which ``start`` spares
     most.
     """
-    field = choose_strategy(run.capabilities.current).field
-    if run.options.start is not None and not again and not run.capabilities.current.sorts(field):
+    is_sorted = run.capabilities.current.sorts(run.strategy.field)
+    if run.options.start is not None and not again and not is_sorted:
         return
     is_told = total is not None and not _is_capped(run)
-    if is_told and not (again and _may_be_undated(run, field)):
+    if is_told and not (again and _may_be_undated(run)):
         return
     try:
-        for page in undated_or_all_pages(run, field):
+        for page in undated_or_all_pages(run):
             store_page(run, page, takes_back=True)
             run.note_unverified(page.reason)
     except SkipRefusedError as error:
@@ -83,21 +82,21 @@ def _is_capped(run: RunContext) -> bool:
         return True
 
 
-def _may_be_undated(run: RunContext, field: Field) -> bool:
+def _may_be_undated(run: RunContext) -> bool:
     """Tell whether a task without the date is stored, or the server counts more tasks than it counts by dates."""
-    total = run.fetch.undated_total
+    total, field = run.fetch.undated_total, run.strategy.field
     if total is None or run.options.start is not None or run.store.read(stored_tasks.count_without, field):
         return True
-    dated = count_dated(run, field)
+    dated = count_dated(run)
     return dated is None or dated < total
 
 
-def count_dated(run: RunContext, field: Field) -> int | None:
+def count_dated(run: RunContext) -> int | None:
     """Ask how many tasks the server counts by dates; None where it takes no range of all time."""
     capabilities = run.capabilities.current
     if capabilities.any_range is not True:
         return None
-    everything = window_query(Window(field, beginning(run, field), END_OF_TIME), capabilities)
+    everything = window_query(Window(run.strategy.field, beginning(run), END_OF_TIME), capabilities)
     return run.fetch(replace(everything, limit=1)).total
 
 

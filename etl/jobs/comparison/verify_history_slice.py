@@ -138,7 +138,7 @@ class Slice(DeletionCandidates):
             self._has_no_lost_date = not self.may_be_undated and (is_all_read or all_are_dated(self.run))
             return
         with suppress(SkipRefusedError):  # the first and full syncs tell that
-            for page in undated_pages(self.run, self.field):
+            for page in undated_pages(self.run):
                 self.keep(page)
             self._has_no_lost_date = True
 

@@ -16,7 +16,6 @@ from msgspec.structs import asdict, replace
 from etl.errors import RefusedError
 from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window, window_query
-from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.comparison.find_missing_tasks import (
     ContradictoryTotalsError,
     Differences,
@@ -173,7 +172,7 @@ def _compare_deleted(run: RunContext, total: int, known: Differences) -> Differe
 def _learn_inactive(run: RunContext) -> None:
     """Ask for an inactive task by its date, where it is not known whether totals count such tasks."""
     capabilities = run.capabilities.current
-    field = choose_strategy(capabilities).field
+    field = run.strategy.field
     if capabilities.counts_inactive is not None:
         return
     moment = run.store.read(stored_tasks.newest_inactive, field)
@@ -242,4 +241,4 @@ def _missing(run: RunContext, total: int | None, known: Differences) -> int:
 
 
 def _stored(run: RunContext) -> int:
-    return count_stored(run, choose_strategy(run.capabilities.current).field)
+    return count_stored(run)

@@ -28,7 +28,7 @@ def read_unresolved_tasks(run: RunContext, strategy: ReadStrategy) -> None:
     if first.total is not None and first.total >= stored and len(open_before) < stored:
         log.info("unresolved.ignored", total=first.total, known=stored)
         return
-    start, end = history_start(run, strategy.field), run.server_clock.earliest_start()
+    start, end = history_start(run), run.server_clock.earliest_start()
     if run.capabilities.current.any_range is False:  # long empty ranges before the oldest task take many requests
         start = run.store.read(stored_tasks.value_at, strategy.field, start, end) or end
     seen: set[str] = set()

@@ -13,7 +13,7 @@ from msgspec import Struct
 from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Fetch, Window
-from etl.extract.paging.read_strategy import READERS, Paging, choose_strategy
+from etl.extract.paging.read_strategy import READERS, Paging
 from etl.jobs.run.run_context import RunContext
 
 _LOST = 200  # requests in which a read that comes nearer to the present would show it
@@ -22,7 +22,7 @@ _LOST = 200  # requests in which a read that comes nearer to the present would s
 def read_recent(run: RunContext, since: datetime) -> Iterator[Page]:
     """Yield the pages of all that is dated from a time on, by several windows where the server limits ranges."""
     capabilities, horizon = run.capabilities.current, run.server_clock.horizon()
-    strategy = choose_strategy(capabilities)
+    strategy = run.strategy
     while since < horizon:
         end = capabilities.latest_end(since)
         yield from read_open(run, strategy.history, run.fetch, Window(strategy.field, since, end), capabilities)

@@ -14,7 +14,6 @@ from sqlalchemy import Table
 
 from etl.api_record import Record, Row
 from etl.extract.http.response_page import moment_of
-from etl.extract.paging.read_strategy import choose_strategy
 from etl.jobs.maintenance.rebuild_from_raw import stored_records
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records
@@ -91,7 +90,7 @@ def _outdated(run: RunContext, read: ShownVersions) -> dict[Table, frozenset[str
 
 def _add_unread(run: RunContext, read: ShownVersions) -> None:
     """Add the stored tasks that the reading left out: those before ``start``, and those that are rejected now."""
-    start, field = run.options.start, choose_strategy(run.capabilities.current).field
+    start, field = run.options.start, run.strategy.field
     gone, rejected = run.store.read(mark_deleted_tasks.gone_ids), run.store.read(rejected_records.task_ids)
     if start is None and not rejected:
         return

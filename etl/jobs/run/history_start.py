@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from etl.errors import RefusedError
 from etl.extract.capabilities import MILLISECOND, SECOND
-from etl.extract.http.query import Field, Query
+from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
 from etl.extract.paging.end_of_rows import fetch_rows
 from etl.extract.paging.page_checks import Window, moments, window_query
@@ -32,7 +32,7 @@ def has_beginning(run: RunContext) -> bool:
     return read_from is None or beginning >= read_from
 
 
-def history_start(run: RunContext, field: Field, *, look_before: bool = False) -> datetime:
+def history_start(run: RunContext, *, look_before: bool = False) -> datetime:
     """Return where history begins: as set, as kept, as the probe saw it, or as a few more requests tell.
 
     An import may have brought tasks from before the beginning that was kept. History begins with the oldest stored
@@ -40,7 +40,7 @@ def history_start(run: RunContext, field: Field, *, look_before: bool = False) -
     """
     if run.options.start is not None:
         return run.options.start
-    known = run.source.history_start
+    known, field = run.source.history_start, run.strategy.field
     oldest = None if known is None else run.store.read(stored_tasks.reach, field)[0]
     if known is not None and oldest is not None:
         known = min(known, max(EARLY, oldest.replace(microsecond=0)))
@@ -49,7 +49,7 @@ def history_start(run: RunContext, field: Field, *, look_before: bool = False) -
         return min(known, run.server_clock.earliest_start() - SECOND) if run.server_clock.is_known else known
     probed = run.capabilities.probed
     found = probed.earliest.get(field) if probed is not None else None
-    start = found or _search_start(run, field)
+    start = found or _search_start(run)
     if known is not None and start is not None:
         start = min(start, known)
     if start is None:
@@ -71,12 +71,12 @@ def _counts_rows(page: Page) -> bool:
     return bool(page.records or page.total or (page.total is None and page.has_more))
 
 
-def _search_start(run: RunContext, field: Field) -> datetime | None:
+def _search_start(run: RunContext) -> datetime | None:
     """Ask for the oldest row; a server that does not sort is searched by the time before its rows.
 
     None where there are no rows at all yet: then history has no beginning to be kept.
     """
-    capabilities = run.capabilities.current
+    capabilities, field = run.capabilities.current, run.strategy.field
     is_sorted = capabilities.sorts(field)
     query = Query(limit=capabilities.limit(), sort_by=(field, "asc") if is_sorted else None)
     query, page = fetch_rows(run.fetch, query, capabilities)
@@ -86,12 +86,12 @@ def _search_start(run: RunContext, field: Field) -> datetime | None:
         return min(moments(page, field), default=EARLY)
     if capabilities.any_range is not False:
         return _halve(run, EARLY, run.server_clock.earliest_start())
-    return _behind_undated(run, query, page, field) if is_sorted else _count_back(run, query, page, field)
+    return _behind_undated(run, query, page) if is_sorted else _count_back(run, query, page)
 
 
-def _behind_undated(run: RunContext, query: Query, page: Page, field: Field) -> datetime:
+def _behind_undated(run: RunContext, query: Query, page: Page) -> datetime:
     """Return the oldest date of an order that begins with rows without one; EARLY if the server does not show it."""
-    shown = set[str | None]()
+    field, shown = run.strategy.field, set[str | None]()
     with suppress(RefusedError):
         while not moments(page, field) and not shown.issuperset(page.ids):  # else the server ignores skip
             shown.update(page.ids)
@@ -101,7 +101,7 @@ def _behind_undated(run: RunContext, query: Query, page: Page, field: Field) -> 
     return EARLY
 
 
-def _count_back(run: RunContext, query: Query, page: Page, field: Field) -> datetime:
+def _count_back(run: RunContext, query: Query, page: Page) -> datetime:
     """Return the beginning of the longest ranges, back from now, in which the server has as many rows as in all.
 
     ``page`` answers the ``query`` for all. EARLY where rows do not prove that, or a whole year has none: others may be
@@ -113,7 +113,7 @@ def _count_back(run: RunContext, query: Query, page: Page, field: Field) -> date
     with suppress(RefusedError):
         total = _proven_total(run, query, page)
         while total and end - EARLY > length and newest - end < _LONG_GAP:
-            window = Window(field, end - length, end)
+            window = Window(run.strategy.field, end - length, end)
             query = window_query(window, capabilities)
             counted = _proven_total(run, query, run.fetch(query))
             if counted is None:

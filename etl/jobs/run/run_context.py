@@ -7,6 +7,7 @@ from datetime import datetime
 
 from msgspec import Struct, field
 
+from etl.extract.paging.read_strategy import ReadStrategy, choose_strategy
 from etl.jobs.pipeline.batch_transaction import BatchWriter
 from etl.jobs.pipeline.transform_pages import BatchTransformer
 from etl.jobs.run.ensure_capabilities import CapabilityTracker
@@ -39,6 +40,11 @@ class RunContext(Struct, frozen=True):
     watermark_before: datetime | None
     counted: dict[tuple[str, int, int, int], int] = field(default_factory=dict)
     confirms_collapse: bool = False
+
+    @property
+    def strategy(self) -> ReadStrategy:
+        """How the source is read, as far as its server is known now."""
+        return choose_strategy(self.capabilities.current)
 
     def note_unverified(self, problem: str) -> None:
         """Let the run end with exit code 3 because rows may be missing, unless ``problem`` is empty."""
