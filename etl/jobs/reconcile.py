@@ -28,7 +28,7 @@ from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountCompa
 from etl.jobs.comparison.look_up_by_creation import look_up_by_creation
 from etl.jobs.comparison.part_from_start import count_source
 from etl.jobs.comparison.undated_tasks import all_are_dated, undated_pages
-from etl.jobs.pipeline.completeness_check import note_reconciled, take_account
+from etl.jobs.pipeline.completeness_check import count_on_server, note_reconciled, take_account
 from etl.jobs.run.lifecycle import make_indexes
 from etl.jobs.run.run_context import RunContext
 from etl.jobs.sync import sync
@@ -62,12 +62,16 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
     if run.counters.unverified:
         raise IncompleteError("the sync left unverified windows, so no task is taken for deleted; sync again")
     candidates, marked = _insist(run, deep=deep, force=force)
+    total = run.fetch.undated_total if run.options.start is None else count_on_server(run)
+    left = 0 if total is None else candidates.count_live() - total
+    if left > 0:
+        run.counters.unverified += 1
+        log.warning("reconcile.left", tasks=left, hint="kore-etl reconcile --deep")
     if force:
         run.store.write(sources.put, collapse_accepted_at=None)
     returned = marked_before + marked - run.store.read(mark_deleted_tasks.count_marked)
     run.store.write(sources.remember_absent, ())
-    if run.options.start is None:
-        note_reconciled(run, run.fetch.undated_total, candidates.hidden)
+    note_reconciled(run, total, candidates.hidden)
     spent = run.fetch.requests - requests
     done = {
         "compared": candidates.compared, "marked": marked, "returned": returned, "added": candidates.added,
@@ -109,11 +113,6 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
         confirm_deletions(run, candidates)
     marked = run.store.write(mark_deleted_tasks.mark, candidates.gone, run_id=run.id, now=run.clock())
     run.counted.clear()
-    latest = total if candidates.start is not None else run.fetch.undated_total
-    left = 0 if latest is None else candidates.count_live() - latest
-    if left > 0:
-        run.counters.unverified += 1
-        log.warning("reconcile.left", tasks=left, hint="kore-etl reconcile --deep")
     return marked
 
 

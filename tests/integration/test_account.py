@@ -300,6 +300,26 @@ def test_deletions_that_wait_hide_no_missing_task(mirror, field, sort):
     assert account(mirrored) == (299, 299, 0, 0, 0)
 
 
+@swept(sort=SORTS)
+def test_where_a_part_of_history_counts_they_hide_none_either(mirror, field, sort):
+    start = f"{datetime.now(UTC) - timedelta(days=300):%Y-%m-%d}"
+    mirrored = mirror(set_start=start, window_field=field, sort=sort)
+    mirrored.sync()
+    tasks = [task for task in mirrored.server.tasks() if task[field] >= start]
+    gone = {task["_id"] for task in tasks[10:16:2]}
+    mirrored.server.remove(gone)
+    assert mirrored.sync().exit_code == 0
+    imported = mirrored.server.put([{**tasks[place], "_id": f"ti-old-{place}"} for place in (40, 100)])
+    assert mirrored.sync().exit_code == 0
+    assert set(imported) <= mirrored.stored().keys()
+    assert mirrored.work("reconcile", reconcile).exit_code == 0
+    assert {key for (key,) in mirrored.rows("select _id from tasks where deleted_at is not null")} == gone
+    count = len(tasks) - 1
+    assert account(mirrored) == (count, count, 0, 0, 0)
+    searched = mirrored.sync()
+    assert (account(mirrored), searched.exit_code) == ((count, count, 0, 0, 0), 0)
+
+
 @by_field
 def test_a_new_deletion_hides_no_missing_task(mirror, field):
     mirrored = mirror(window_field=field, tasks=1500)

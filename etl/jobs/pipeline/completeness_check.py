@@ -71,11 +71,11 @@ def take_account(run: RunContext, *, is_full: bool = False, again: bool = False)
 
 
 def _known(run: RunContext) -> Differences:
-    """Return the differences that the last account left; none are known to be deleted where only a part counts."""
+    """Return the differences that the last account left; none where it was that of another part of history."""
     last = run.store.read(runs.last_account)
-    if last is None:
+    if last is None or last.start != run.options.start:
         return Differences(0, 0)
-    deleted = 0 if run.options.start is not None else not_marked(last.account)
+    deleted = not_marked(last.account)
     if deleted > 0:  # some may have been marked since, by kore-etl verify
         deleted -= run.store.read(mark_deleted_tasks.count_marked, since=last.ended_at)
     absent = run.store.read(stored_tasks.versions_of, run.source.absent_ids or ()) if deleted > 0 else ()

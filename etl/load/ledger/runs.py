@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, inse
 from etl import __version__
 from etl.errors import ExitCode, LockedError
 from etl.load.schema.ledger_tables import sync_runs, sync_windows
+from etl.times import parse_time
 
 BACKGROUND = frozenset({"backfill"})  # the commands that run beside the others and let them go first
 DISTRIBUTED = "distributed"  # the state of a run whose windows workers read
@@ -103,22 +104,24 @@ def last_total(connection: Connection, source_id: int) -> int | None:
 
 
 class LastAccount(NamedTuple):
-    """The latest account, by the names of ``sync_runs``, and when its run ended."""
+    """The latest account, by the names of ``sync_runs``, when its run ended, and the setting ``start`` that it had."""
 
     account: dict[str, int]
     ended_at: datetime
+    start: datetime | None
 
 
 def last_account(connection: Connection, source_id: int) -> LastAccount | None:
     """Return the latest account of a run that came to its end; None where the server never told a total."""
     run = sync_runs.c
     columns = (run.server_total, run.stored_live, run.quarantined, run.hidden, run.missing)
-    query = _accounts(source_id, *columns, run.finished_at).where(run.stored_live.is_not(None))
+    query = _accounts(source_id, *columns, run.finished_at, run.settings).where(run.stored_live.is_not(None))
     row = connection.execute(query).one_or_none()
     if row is None:
         return None
-    *values, ended_at = row
-    return LastAccount({str(column.name): value for column, value in zip(columns, values, strict=True)}, ended_at)
+    *values, ended_at, settings = row
+    account = {str(column.name): value for column, value in zip(columns, values, strict=True)}
+    return LastAccount(account, ended_at, parse_time(settings.get("start")))
 
 
 def last_surplus(connection: Connection, source_id: int, *, at_least: int) -> int | None:
