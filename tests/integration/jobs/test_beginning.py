@@ -55,10 +55,10 @@ def test_a_cut_off_first_sync_without_an_order_goes_back(migrated_sqlite_url):
     clock = DrawnClock(1)
     options = Options(tasks=600, shape="eight", sort="ignored", requests_per_minute=0)
     with Sandbox(options, clock=clock.seconds) as server:
-        mirrored = Mirror(server, migrated_sqlite_url, clock=clock.now, deadline="1s", timeout="1s")
+        mirrored = Mirror(server, migrated_sqlite_url, clock=clock.now)
         began = clock.now()
         server.configure(outage="503", outage_after=25, outage_seconds=1e6)
-        assert mirrored.sync().exit_code == 5
+        assert Mirror(server, migrated_sqlite_url, clock=clock.now, deadline="1s").sync().exit_code == 5
         assert mirrored.value("select count(*) from tasks") > 0
         while clock.now() - began < timedelta(hours=1):
             clock.wait()

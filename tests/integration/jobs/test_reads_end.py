@@ -31,7 +31,7 @@ def test_a_read_ends_although_tasks_keep_coming(migrated_sqlite_url, window_fiel
     kind = {"window_field": window_field, "date_header": date_header, **sort, **told}
     options = Options(seed=1, requests_per_minute=0, shape="eight", tasks=240, days=2.0, **kind)
     with Sandbox(options, clock=clock.seconds) as server:
-        mirrored = Mirror(server, migrated_sqlite_url, clock=clock.now, deadline="1s", timeout="1s")
+        mirrored = Mirror(server, migrated_sqlite_url, clock=clock.now)
         server.configure(churn_every=2, churn_change=0, churn_add=1)
         outcome = mirrored.sync()
         assert outcome.requests < MOST
