@@ -248,6 +248,25 @@ def test_a_collapsed_total_exits_3_until_it_is_confirmed(mirror, field):
     assert mirrored.sync().exit_code == 0
 
 
+@swept(sort=SORTS)
+def test_a_part_of_history_collapses_by_its_own_total(mirror, field, sort):
+    mirrored = mirror(tasks=1000, window_field=field, sort=sort)
+    mirrored.sync()
+    start = f"{datetime.now(UTC) - timedelta(days=300):%Y-%m-%d}"
+    mirrored.settings["KORE_ETL_START"] = start
+    assert mirrored.sync().exit_code == 0
+    before = mirrored.stored(), mirrored.rows("select value from watermarks")
+    part = [task["_id"] for task in mirrored.server.tasks() if task[field] >= start]
+    mirrored.server.remove(part[: 2 * len(part) // 3])
+    mirrored.server.change(update=5)
+    assert mirrored.sync().exit_code == 5
+    assert (mirrored.stored(), mirrored.rows("select value from watermarks")) == before
+    mirrored.change("update sync_runs set started_at = '2020-01-01 00:00:00.000' where exit_code = 5")
+    assert [mirrored.sync().exit_code for _ in range(2)] == [3, 3]
+    assert mirrored.work("reconcile", partial(reconcile, force=True)).exit_code == 0
+    assert mirrored.sync().exit_code == 0
+
+
 @by_field
 def test_a_collapse_that_recovers_needs_no_confirmation(mirror, field):
     mirrored = mirror(window_field=field)

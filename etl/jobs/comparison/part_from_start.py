@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from msgspec.structs import replace
 
+from etl.errors import RefusedError
 from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
 from etl.extract.probe.probe_session import WITHOUT_ROWS
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
+
+_BEFORE = ("before start", 0, 0, 0)
 
 
 def of_source(run: RunContext) -> Query:
@@ -46,18 +51,26 @@ def store_page(run: RunContext, page: Page, *, takes_back: bool = False) -> int:
 
 
 def count_source(run: RunContext, every: int | None = None) -> int | None:
-    """Ask how many tasks the server counts of those that count here; None where it cannot tell.
+    """Ask how many tasks the server counts of those that count here; None where it tells none, or refuses to.
 
     A range from ``start`` on may leave out the tasks without a date, so those before it are counted and taken from
-    ``every``, the total of all tasks where an answer has told it.
+    ``every``, the total of all tasks where an answer has told it. Then they are counted only once in a run.
     """
     start, capabilities = run.options.start, run.capabilities.current
-    if start is not None and capabilities.any_range is False:  # the range of all before it is too long
+    is_told = every is not None or run.fetch.tells_totals is not False
+    if not is_told or (start is not None and capabilities.any_range is False):  # all before it is too long a range
         return None
-    every = run.fetch(Query(limit=1)).total if every is None else every
-    if start is None or every is None:
-        return every
-    before = run.fetch(Query(limit=1, end=capabilities.last_date(start))).total
-    if before is None or (before == every and run.fetch(WITHOUT_ROWS).total):
-        return None  # its totals do not go by dates
-    return every - before
+    with suppress(RefusedError):
+        if every is None:
+            every = run.fetch(Query(limit=1)).total
+            run.counted.pop(_BEFORE, None)
+        if start is None or every is None:
+            return every
+        if _BEFORE not in run.counted:
+            run.counted[_BEFORE] = None  # where it refuses, or its totals do not go by dates
+            before = run.fetch(Query(limit=1, end=capabilities.last_date(start))).total
+            if before != every or not run.fetch(WITHOUT_ROWS).total:
+                run.counted[_BEFORE] = before
+        before = run.counted[_BEFORE]
+        return None if before is None else every - before
+    return None

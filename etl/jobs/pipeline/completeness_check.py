@@ -13,8 +13,6 @@ from datetime import timedelta
 
 from msgspec.structs import asdict, replace
 
-from etl.errors import RefusedError
-from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window, window_query
 from etl.jobs.comparison.find_missing_tasks import (
     ContradictoryTotalsError,
@@ -25,7 +23,7 @@ from etl.jobs.comparison.find_missing_tasks import (
 )
 from etl.jobs.comparison.part_from_start import count_source, count_stored
 from etl.jobs.comparison.undated_tasks import read_undated
-from etl.jobs.pipeline.implausible_answers import require_plausible, require_still_shown
+from etl.jobs.pipeline.implausible_answers import require_plausible_total, require_still_shown
 from etl.jobs.run.options import not_marked
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, sources, windows
@@ -48,16 +46,16 @@ def take_account(run: RunContext, *, is_full: bool = False, again: bool = False)
     run.store.hold()
     known = _known(run)
     every = run.fetch.undated_total
-    total = None if every is None else count_on_server(run, every)
+    total = None if every is None else count_source(run, every)
     if every is None or _missing(run, total, known) < 0 or not _is_explained(run, total, known):
-        total = count_on_server(run)
+        total = count_source(run)
     if is_full:
         read_undated(run, total, again=again)
     if total is None:
         log.info("account.not_told", reason="the server tells no total")
         require_still_shown(run)
         return
-    require_plausible(run, Page([], total=total))
+    require_plausible_total(run, total)
     if _missing(run, total, known) < 0 or run.counters.inserted or run.counters.updated:
         _learn_inactive(run)
     if not _is_explained(run, total, known):  # they may have come while this run was reading
@@ -194,23 +192,13 @@ def _judge_collapse(run: RunContext) -> None:
     log.warning("server.collapsed", server=total, stored=stored, see="kore-etl reconcile --force")
 
 
-def count_on_server(run: RunContext, every: int | None = None) -> int | None:
-    """Ask how many tasks the server counts, as :func:`count_source` does; None also where it does not tell."""
-    if every is None and run.fetch.tells_totals is False:
-        return None
-    try:
-        return count_source(run, every)
-    except RefusedError:  # so long a range
-        return None
-
-
 def note(run: RunContext, total: int | None, known: Differences) -> None:
     """Write the account into the run's counters; fewer rows than expected are deletions that wait to be marked."""
     if total is None:
         return
     missing = _missing(run, total, known)
     counters = run.counters
-    counters.server_total, counters.stored_live = total, _stored(run)
+    counters.server_total, counters.stored_live = total, count_stored(run)
     counters.quarantined = run.count_quarantined()
     counters.hidden, counters.missing = known.hidden, max(0, missing)
     if counters.missing:
@@ -237,8 +225,4 @@ def _missing(run: RunContext, total: int | None, known: Differences) -> int:
     """Return how many tasks the server counts that nothing explains; below 0 if it counts fewer than is known."""
     if total is None:
         return 0
-    return total - (_stored(run) + run.count_quarantined() + known.hidden - known.deleted)
-
-
-def _stored(run: RunContext) -> int:
-    return count_stored(run)
+    return total - (count_stored(run) + run.count_quarantined() + known.hidden - known.deleted)

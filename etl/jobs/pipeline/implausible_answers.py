@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from etl.errors import ApiError
 from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
 from etl.extract.paging.end_of_rows import fetch_rows
+from etl.jobs.comparison.part_from_start import count_source
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import runs, sources
 from etl.load.queries import stored_tasks
@@ -32,7 +35,19 @@ def require_plausible(run: RunContext, page: Page | None = None) -> bool:
     Raises:
         ApiError: it shows none, or far fewer than the last account, and has not said so for an hour.
     """
-    return run.store.read(stored_tasks.is_any) and _require_plausible(run, page)
+    if not run.store.read(stored_tasks.is_any):
+        return False
+    return _require_plausible(run, _ask(run) if page is None else _of_part(run, page))
+
+
+def require_plausible_total(run: RunContext, total: int) -> None:
+    """Make sure that a total of the tasks that count is no outage's.
+
+    Raises:
+        ApiError: as :func:`require_plausible` does.
+    """
+    if run.store.read(stored_tasks.is_any):
+        _require_plausible(run, Page([], total=total))
 
 
 def require_still_shown(run: RunContext) -> None:
@@ -43,13 +58,13 @@ def require_still_shown(run: RunContext) -> None:
     """
     was_shown = run.fetch.client.newest_update is not None
     if run.fetch.is_last_empty and (was_shown or run.store.read(stored_tasks.is_any)):
-        _require_plausible(run, None)
+        _require_plausible(run, _ask(run))
 
 
-def _require_plausible(run: RunContext, page: Page | None) -> bool:
-    before, was_accepted = run.store.read(runs.last_total), run.source.collapse_accepted_at is not None
-    query = Query(limit=1)
-    last = run.fetch(query) if page is None else page
+def _require_plausible(run: RunContext, last: Page) -> bool:
+    account, was_accepted = run.store.read(runs.last_account), run.source.collapse_accepted_at is not None
+    # The total of another part of history tells nothing of this one.
+    before = account.account["server_total"] if account is not None and account.start == run.options.start else None
     pauses = iter(_PAUSES)
     was_asked_again = False
     while not _is_plausible(run, last, before):
@@ -61,10 +76,20 @@ def _require_plausible(run: RunContext, page: Page | None) -> bool:
             return False
         run.store.commit()
         run.fetch.client.pause(pause)
-        last, was_asked_again = run.fetch(query), True
+        last, was_asked_again = _ask(run), True
     if was_accepted and last.total is None:
         run.store.write(sources.put, collapse_accepted_at=None)
     return was_asked_again
+
+
+def _ask(run: RunContext) -> Page:
+    return _of_part(run, run.fetch(Query(limit=1)))
+
+
+def _of_part(run: RunContext, page: Page) -> Page:
+    """Return a page with the total of the tasks that count."""
+    is_whole = run.options.start is None or page.total is None
+    return page if is_whole else replace(page, total=count_source(run, page.total))
 
 
 def _are_rows_behind(run: RunContext) -> bool:

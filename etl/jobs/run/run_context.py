@@ -38,7 +38,7 @@ class RunContext(Struct, frozen=True):
     transformer: BatchTransformer
     writer: BatchWriter
     watermark_before: datetime | None
-    counted: dict[tuple[str, int, int, int], int] = field(default_factory=dict)
+    counted: dict[tuple[str, int, int, int], int | None] = field(default_factory=dict)
     confirms_collapse: bool = False
 
     @property
@@ -63,6 +63,6 @@ class RunContext(Struct, frozen=True):
 
     def _count(self, what: str, count: Callable[[], int]) -> int:
         key = (what, self.counters.inserted, self.counters.updated, self.counters.rejected)
-        if key not in self.counted:
-            self.counted[key] = count()
-        return self.counted[key]
+        if (known := self.counted.get(key)) is None:
+            known = self.counted[key] = count()
+        return known

@@ -97,12 +97,6 @@ def hidden(connection: Connection, source_id: int) -> int:
     return int(connection.execute(query.limit(1)).scalar() or 0)
 
 
-def last_total(connection: Connection, source_id: int) -> int | None:
-    """Return what the server counted at the last account of a run that came to its end."""
-    total: int | None = connection.execute(_accounts(source_id, sync_runs.c.server_total)).scalar()
-    return total
-
-
 class LastAccount(NamedTuple):
     """The latest account, by the names of ``sync_runs``, when its run ended, and the setting ``start`` that it had."""
 
