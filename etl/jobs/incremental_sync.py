@@ -24,6 +24,7 @@ from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.page_checks import Window, check_order, moments
 from etl.extract.paging.read_strategy import Paging, ReadStrategy
 from etl.jobs.comparison.find_missing_tasks import read_created
+from etl.jobs.comparison.part_from_start import count_source
 from etl.jobs.pipeline.capability_drift import check_filter, check_newest
 from etl.jobs.pipeline.find_changes_without_sorting import read_unresolved_tasks
 from etl.jobs.pipeline.implausible_answers import require_plausible
@@ -259,17 +260,20 @@ def _nothing_is_new(run: RunContext, page: Page, counts: Counts, known: int, wat
         return False
     if page.total is not None:
         return _surplus_rose(run, page.total) == 0
-    return _ends_at(run, run.count_stored())
+    return run.options.start is None and _ends_at(run, run.count_stored())
 
 
-def _surplus_rose(run: RunContext, total: int) -> int | None:
+def _surplus_rose(run: RunContext, every: int) -> int | None:
     """Return how many more tasks are stored than the server counts, less those of the last account.
 
-    Deleted tasks make it rise, missing ones make it fall. None where totals are not proven up to this one, because
-    they may be capped.
+    ``every`` is the total of all its tasks. Deleted tasks make the surplus rise, missing ones make it fall. None where
+    totals are not proven up to this one, because they may be capped.
     """
+    total = count_source(run, every)
+    if total is None:
+        return None
     surplus = run.count_stored() - total
-    before = run.store.read(runs.last_surplus, at_least=total) if run.options.start is None else None
+    before = run.store.read(runs.last_surplus, run.options.start, at_least=total)
     if before is None:
         return 0 if surplus == 0 else None
     return surplus - before

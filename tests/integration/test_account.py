@@ -451,6 +451,25 @@ def test_totals_may_leave_inactive_tasks_out(mirror, field, sort):
     assert counts_inactive(mirrored) is False
 
 
+@swept(sort=SORTS)
+def test_totals_of_a_part_may_leave_inactive_tasks_out(mirror, field, sort):
+    start = f"{datetime.now(UTC) - timedelta(days=300):%Y-%m-%d}"
+    left_out = {"deletes": "inactive", "inactive_totals": "left_out"}
+    mirrored = mirror(set_start=start, window_field=field, sort=sort, **left_out)
+    mirrored.sync()
+    part = [task for task in mirrored.server.tasks() if task[field] >= start]
+    mirrored.server.change(delete=9)
+    assert mirrored.sync().exit_code == 0
+    mirrored.server.put([{**part[40], "_id": "ti-old-40"}])
+    assert mirrored.sync().exit_code == 0
+    assert "ti-old-40" in mirrored.stored()
+    mirrored.server.remove([part[70]["_id"]])
+    assert mirrored.work("reconcile", reconcile).exit_code == 0
+    assert [key for (key,) in mirrored.rows("select _id from tasks where gone_at is not null")] == [part[70]["_id"]]
+    live = [task for task in mirrored.server.tasks() if task[field] >= start and task.get("isActive") is not False]
+    assert account(mirrored) == (len(live), len(live), 0, 0, 0)
+
+
 def test_totals_that_count_inactive_tasks_are_learned(mirror):
     mirrored = mirror(deletes="inactive", tasks=30)
     mirrored.sync()

@@ -17,7 +17,7 @@ from etl.errors import EtlError, ExitCode
 from etl.exact_json import clean_text
 from etl.extract.http.query import Direction, Field, Query
 from etl.extract.http.response_page import Page, moment_of, record_id
-from etl.jobs.comparison.part_from_start import count_source, count_stored, of_source, without_earlier
+from etl.jobs.comparison.part_from_start import count_source, of_source, without_earlier
 from etl.jobs.pipeline.open_windows import read_recent
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import rejected_records, runs
@@ -84,7 +84,7 @@ class DeletionCandidates:
 
     def count_live(self) -> int:
         """Count the stored tasks that are compared."""
-        return count_stored(self.run)
+        return self.run.count_stored()
 
     def count(self, start: datetime, end: datetime) -> int:
         """Count what the server should have in ``[start, end)``: stored tasks and rejected records."""

@@ -21,7 +21,7 @@ from etl.extract.http.query import DIRECTIONS, Direction, Field
 from etl.extract.http.response_page import Page, is_inactive, moment_of
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.comparison.find_deleted_tasks import CountComparison, TooManyDifferencesError
-from etl.jobs.comparison.part_from_start import count_source, count_stored, of_source, store_page
+from etl.jobs.comparison.part_from_start import count_source, of_source, store_page
 from etl.jobs.comparison.undated_tasks import count_dated, undated_or_all_pages, undated_pages
 from etl.jobs.pipeline.open_windows import read_recent
 from etl.jobs.run.run_context import RunContext
@@ -230,7 +230,7 @@ def _walk(run: RunContext, most: int | None) -> Iterator[Differences | None]:
 
 def _left(run: RunContext, total: int, shown: Collection[str], uncounted: Collection[str]) -> Differences | None:
     """Return the differences once ``shown`` rows came for every place; None where rows moved meanwhile."""
-    stored = count_stored(run) + run.count_quarantined()
+    stored = run.count_stored() + run.count_quarantined()
     hidden = max(0, total - len(shown))
     deleted = stored + hidden - total
     if deleted < 0:

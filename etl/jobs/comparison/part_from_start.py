@@ -24,14 +24,6 @@ def of_source(run: RunContext) -> Query:
     return Query(start=capabilities.first_date(start))
 
 
-def count_stored(run: RunContext) -> int:
-    """Count the stored tasks that the server should count, those without a date in any case."""
-    start, field = run.options.start, run.strategy.field
-    if start is None:
-        return run.count_stored()
-    return run.store.read(stored_tasks.count_since, field, start) + run.store.read(stored_tasks.count_without, field)
-
-
 def without_earlier(run: RunContext, page: Page) -> Page:
     """Return a page without the tasks from before ``start``, but for stored ones: their date went back."""
     start = run.options.start

@@ -21,7 +21,7 @@ from etl.jobs.comparison.find_missing_tasks import (
     read_latest,
     search,
 )
-from etl.jobs.comparison.part_from_start import count_source, count_stored
+from etl.jobs.comparison.part_from_start import count_source
 from etl.jobs.comparison.undated_tasks import read_undated
 from etl.jobs.pipeline.implausible_answers import require_plausible_total, require_still_shown
 from etl.jobs.run.options import not_marked
@@ -158,7 +158,7 @@ def _compare_deleted(run: RunContext, total: int, known: Differences) -> Differe
     """
     unknown = known.deleted - _missing(run, total, known) - len(known.absent)
     is_cheap = unknown <= _FEW and known.hidden <= _FEW and run.fetch.client.has_requests_left()
-    if not is_cheap or run.store.read(runs.last_surplus, at_least=total) is None:
+    if not is_cheap or run.store.read(runs.last_surplus, run.options.start, at_least=total) is None:
         return known
     try:
         found = compare(run, known, most=_FEW_REQUESTS)
@@ -198,7 +198,7 @@ def note(run: RunContext, total: int | None, known: Differences) -> None:
         return
     missing = _missing(run, total, known)
     counters = run.counters
-    counters.server_total, counters.stored_live = total, count_stored(run)
+    counters.server_total, counters.stored_live = total, run.count_stored()
     counters.quarantined = run.count_quarantined()
     counters.hidden, counters.missing = known.hidden, max(0, missing)
     if counters.missing:
@@ -225,4 +225,4 @@ def _missing(run: RunContext, total: int | None, known: Differences) -> int:
     """Return how many tasks the server counts that nothing explains; below 0 if it counts fewer than is known."""
     if total is None:
         return 0
-    return total - (count_stored(run) + run.count_quarantined() + known.hidden - known.deleted)
+    return total - (run.count_stored() + run.count_quarantined() + known.hidden - known.deleted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from msgspec import Struct, field
 
@@ -53,9 +54,14 @@ class RunContext(Struct, frozen=True):
             log.warning("account.unverified", reason=problem, see="kore-etl sync --full")
 
     def count_stored(self) -> int:
-        """Count the tasks that the server should count, and again only after a task was stored or changed."""
+        """Count the tasks that the server should count, and again only after a task was stored or changed.
+
+        Where the setting ``start`` is set, these are the tasks from there on, and those without a date.
+        """
+        field, start = self.strategy.field, self.options.start
         with_inactive = self.capabilities.current.counts_inactive is not False
-        return self._count("stored", lambda: self.store.read(stored_tasks.count, with_inactive=with_inactive))
+        count = partial(self.store.read, stored_tasks.count, field, start, with_inactive=with_inactive)
+        return self._count("stored", count)
 
     def count_quarantined(self) -> int:
         """Count the rejected records that are no task here, and again only after a record was stored or rejected."""

@@ -26,10 +26,16 @@ _APART = timedelta(seconds=5)
 _COLUMNS = {"createdAt": tasks.c.created_at, "updatedAt": tasks.c.updated_at}
 
 
-def count(connection: Connection, source_id: int, *, with_inactive: bool = True) -> int:
-    """Count the tasks of a source that the server should still have."""
+def count(
+    connection: Connection, source_id: int, field: Field = "createdAt", start: datetime | None = None, *,
+    with_inactive: bool = True,
+) -> int:  # fmt: skip
+    """Count the tasks of a source that the server should still have: from ``start`` on, and those without ``field``."""
     shown = is_present() if with_inactive else is_present() & tasks.c.deleted_at.is_(None)
-    return _number(connection, tasks.c.source_id == source_id, shown)
+    if start is None:
+        return _number(connection, tasks.c.source_id == source_id, shown)
+    parts = _COLUMNS[field] >= start, _COLUMNS[field].is_(None)  # each by an index
+    return sum(_number(connection, is_of(source_id), shown, part) for part in parts)
 
 
 def is_any(connection: Connection, source_id: int) -> bool:

@@ -108,7 +108,9 @@ def test_what_the_ledger_tells_stays(database: Database) -> None:
                 query(connection, database.source_id)
                 for query in (runs.last_account, runs.hidden, schedules.usual_requests)
             ]
-            surplus = [runs.last_surplus(connection, database.source_id, at_least=total) for total in (19, 20, 21)]
+            surplus = [
+                runs.last_surplus(connection, database.source_id, None, at_least=total) for total in (19, 20, 21)
+            ]
             return (*found, *surplus)
 
     before = told()
@@ -119,7 +121,7 @@ def test_what_the_ledger_tells_stays(database: Database) -> None:
 def test_a_total_that_may_be_capped_proves_no_surplus(database: Database) -> None:
     put(database, 0, server_total=20, stored_live=25)
     with reading(database.engine) as connection:
-        told = [runs.last_surplus(connection, database.source_id, at_least=total) for total in (19, 20, 21)]
+        told = [runs.last_surplus(connection, database.source_id, None, at_least=total) for total in (19, 20, 21)]
     assert told == [5, None, None]
 
 
