@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
 from etl.errors import ApiError
-from etl.times import LATEST, shifted
+from etl.times import EPOCH, LATEST, shifted
 
 if TYPE_CHECKING:
     from etl.extract.http.query import Field
@@ -84,6 +84,10 @@ class ServerCapabilities(Struct, frozen=True):
         """Return the shortest range that dates can select."""
         return self.granularity or SECOND
 
+    def instant(self, moment: datetime) -> datetime:
+        """Return the beginning of the instant of a time, as dates tell instants apart."""
+        return moment - (moment - EPOCH) % self.smallest()
+
     def sorts(self, name: Field) -> bool:
         """Tell whether sortBy is known to be obeyed for a field."""
         return bool(self.sort_updated if name == "updatedAt" else self.sort_created)
@@ -98,6 +102,12 @@ class ServerCapabilities(Struct, frozen=True):
             return END_OF_TIME
         exact = self.ends_inclusive and self.smallest() == MILLISECOND
         return shifted(end, -MILLISECOND if exact else self.smallest() - MILLISECOND)
+
+    def date_before(self, instant: datetime) -> datetime:
+        """Return the endDate that selects the rows before an instant, and no more if ``ends_inclusive`` is known."""
+        if self.ends_inclusive is None:
+            return self.last_date(instant)
+        return shifted(instant, -MILLISECOND) if self.ends_inclusive else instant
 
     def latest_end(self, start: datetime) -> datetime:
         """Return the end of the longest window from ``start`` on that one request may ask for."""

@@ -236,7 +236,7 @@ def _finish(run: RunContext, claim: Claim) -> Ending:
     except CapabilityDriftError as drift:
         run.capabilities.correct(drift)
         return _release(run, claim, str(drift))
-    begins = run.options.start or run.source.history_start
+    begins = run.start or run.source.history_start
     is_full = period.until is None and begins is not None and period.since <= begins
     if is_full or run.store.watermark() is not None:
         take_account(run, is_full=is_full, again=True)

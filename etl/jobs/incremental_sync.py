@@ -138,7 +138,7 @@ def _load_sorted(
     if last is None or abs(run.clock() - last) > _HOUR:
         start, may_be_quiet = min(since, shifted(last or since, -run.options.lookback)), False
     first, pages = _first_page(run, start)
-    may_count = may_be_quiet and first.total is not None and run.options.start is None
+    may_count = may_be_quiet and first.total is not None and run.start is None
     known = _count_known(run, first, complete_to)
     if not known and (may_count or strategy.changes != "windows"):
         rows = 0
@@ -260,7 +260,7 @@ def _nothing_is_new(run: RunContext, page: Page, counts: Counts, known: int, wat
         return False
     if page.total is not None:
         return _surplus_rose(run, page.total) == 0
-    return run.options.start is None and _ends_at(run, run.count_stored())
+    return run.start is None and _ends_at(run, run.count_stored())
 
 
 def _surplus_rose(run: RunContext, every: int) -> int | None:

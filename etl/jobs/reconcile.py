@@ -52,7 +52,7 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
         IncompleteError: the sync is done, but nothing is marked, for the reason that it tells.
         EtlError: as :func:`sync` does.
     """
-    marked_before = run.store.read(mark_deleted_tasks.count_marked)
+    marked_before, began = run.store.read(mark_deleted_tasks.count_marked), run.clock()
     run = replace(run, confirms_collapse=force)
     sync(run, full=full)
     if run.counters.missing:  # the sync searched for them within a bounded number of requests
@@ -61,14 +61,15 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
     requests = run.fetch.requests
     if run.counters.unverified:
         raise IncompleteError("the sync left unverified windows, so no task is taken for deleted; sync again")
-    candidates, marked = _insist(run, deep=deep, force=force)
-    total = run.fetch.undated_total if run.options.start is None else count_source(run)
+    candidates = _insist(run, deep=deep, force=force)
+    total = run.fetch.undated_total if run.start is None else count_source(run)
     left = 0 if total is None else candidates.count_live() - total
     if left > 0:
         run.counters.unverified += 1
         log.warning("reconcile.left", tasks=left, hint="kore-etl reconcile --deep")
     if force:
         run.store.write(sources.put, collapse_accepted_at=None)
+    marked = run.store.read(mark_deleted_tasks.count_marked, since=began)  # the sync's verification marks, too
     returned = marked_before + marked - run.store.read(mark_deleted_tasks.count_marked)
     run.store.write(sources.remember_absent, ())
     note_reconciled(run, total, candidates.hidden)
@@ -81,18 +82,20 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
     return {"reconcile": done}
 
 
-def _insist(run: RunContext, *, deep: bool, force: bool) -> tuple[DeletionCandidates, int]:
+def _insist(run: RunContext, *, deep: bool, force: bool) -> DeletionCandidates:
     """Find and mark; start again on capability drift."""
     while True:
         field = run.strategy.field
         candidates = DeletionCandidates(run, field, force=force, takes_back=deep)
         try:
-            return candidates, _find_and_mark(run, candidates, deep=deep)
+            _find_and_mark(run, candidates, deep=deep)
         except CapabilityDriftError as drift:
             run.capabilities.correct(drift)
+        else:
+            return candidates
 
 
-def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: bool) -> int:
+def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: bool) -> None:
     total = count_source(run)
     reads_all = deep or (total is not None and not _are_counts_exact(run, candidates))
     is_looked_for = False
@@ -111,9 +114,8 @@ def _find_and_mark(run: RunContext, candidates: DeletionCandidates, *, deep: boo
         _clear_undated(run, candidates)
     if candidates.gone:
         confirm_deletions(run, candidates)
-    marked = run.store.write(mark_deleted_tasks.mark, candidates.gone, run_id=run.id, now=run.clock())
+    run.store.write(mark_deleted_tasks.mark, candidates.gone, run_id=run.id, now=run.clock())
     run.counted.clear()
-    return marked
 
 
 def _compare(run: RunContext, candidates: DeletionCandidates, total: int) -> None:

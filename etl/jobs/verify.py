@@ -49,7 +49,8 @@ def verify(
 
     end = min(until or _newest(run), _newest(run))
     if since is not None or until is not None:
-        _read_all(run, found, since or history_start(run), end, may_go_on)
+        begin = history_start(run) if since is None else since if run.start is None else max(since, run.start)
+        _read_all(run, found, begin, end, may_go_on)
     else:
         middle = found.position or end
         found.position = _read_all(run, found, found.position or history_start(run), end, may_go_on)

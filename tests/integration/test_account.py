@@ -401,6 +401,16 @@ def test_new_hidden_rows_of_a_large_source_are_learned(mirror, field):
     assert mirrored.sync().requests == 1
 
 
+def test_reconcile_keeps_what_its_own_sync_found_hidden(mirror):
+    mirrored = mirror(hidden=0.06)
+    assert mirrored.sync().exit_code == 0
+    known = account(mirrored)[3]
+    mirrored.server.change(insert=60)
+    assert mirrored.work("reconcile", reconcile).exit_code == 0
+    assert account(mirrored)[3] > known
+    assert mirrored.sync().requests == 1
+
+
 def test_new_hidden_rows_without_a_date_are_learned(mirror):
     undated = {"null_updated": 0.02, "null_dates": "unmatched", "window_field": "updatedAt"}
     mirrored = mirror(tasks=4000, hidden=0.001, **undated)

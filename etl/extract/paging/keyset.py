@@ -25,7 +25,7 @@ from etl.extract.paging.page_checks import (
     moments,
     window_query,
 )
-from etl.times import EPOCH, shifted
+from etl.times import shifted
 
 _MOST_SECOND_LOOKS = 3
 
@@ -52,13 +52,13 @@ def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) 
         if window.stop_after is not None and last > window.stop_after():
             yield page.covering(window.stop_after())
             return
-        if _instant(last, capabilities) > _instant(start, capabilities):
+        if capabilities.instant(last) > capabilities.instant(start):
             yield page.covering(last)
             expected = _Expectation.after(page, window, capabilities, start, last)
             start, anchor = last, page.ids[page.moments(window.field).index(last)]
         else:
             yield Page(page.records)
-            instant = _instant(start, capabilities)
+            instant = capabilities.instant(start)
             end = instant + capabilities.smallest()
             yield from read_by_offset(
                 fetch, window_query(window, capabilities, instant, end), capabilities, min(end, window.end)
@@ -158,8 +158,3 @@ def _check_ends(
 
 def _query(window: Window, capabilities: ServerCapabilities, start: datetime) -> Query:
     return replace(window_query(window, capabilities, start), sort_by=(window.field, "asc"))
-
-
-def _instant(moment: datetime, capabilities: ServerCapabilities) -> datetime:
-    """Return the start of the instant, in the server's granularity."""
-    return moment - (moment - EPOCH) % capabilities.smallest()

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from etl import exact_json
 from etl.errors import EtlError, ExitCode
 from etl.exact_json import clean_text
 from etl.extract.http.query import Direction, Field, Query
@@ -20,7 +19,7 @@ from etl.extract.http.response_page import Page, moment_of, record_id
 from etl.jobs.comparison.part_from_start import count_source, of_source, without_earlier
 from etl.jobs.pipeline.open_windows import read_recent
 from etl.jobs.run.run_context import RunContext
-from etl.load.ledger import rejected_records, runs
+from etl.load.ledger import runs
 from etl.load.queries import stored_tasks
 from etl.logs import get_logger
 from etl.times import shifted
@@ -52,14 +51,13 @@ class DeletionCandidates:
         self.added = 0
         self.run = run
         self.field: Field = field
-        self.start = run.options.start
+        self.start = run.start
         self.live = self.count_live()
-        self.hidden = run.store.read(runs.hidden)
+        own = run.counters.hidden
+        self.hidden = run.store.read(runs.hidden) if own is None else own
         self._takes_back = takes_back
         self._most = self.live if force else max(int(self.live * MOST_AT_ONCE), min(FEW, self.live - 1))
-        moments = [_moment_of_text(raw, field) for raw in run.store.read(rejected_records.not_stored)]
-        if self.start is not None:
-            moments = [moment for moment in moments if moment is None or moment >= self.start]
+        moments = run.quarantined_moments()
         self.quarantined = len(moments)
         self._quarantined_at = sorted(moment for moment in moments if moment is not None)
         self.undated_rejected = moments.count(None)
@@ -148,8 +146,7 @@ class DeletionCandidates:
 
     def left(self) -> int:
         """Return how many rows the server can count at most, if all candidates are deleted."""
-        quarantined = self.run.count_quarantined() if self.start is None else self.quarantined
-        return self.count_live() - self._count_counted(self.gone) + quarantined + self.hidden
+        return self.count_live() - self._count_counted(self.gone) + self.run.count_quarantined() + self.hidden
 
     def _count_counted(self, ids: Collection[str]) -> int:
         """Return how many of some tasks the server counts as long as it has them."""
@@ -170,13 +167,6 @@ class DeletionCandidates:
                 "none is marked as deleted; if they are to be, run kore-etl reconcile --force"
             )
             raise IncompleteError(message)
-
-
-def _moment_of_text(raw: str, field: Field) -> datetime | None:
-    try:
-        return moment_of(exact_json.read(raw), field)
-    except (ValueError, RecursionError):
-        return None
 
 
 def confirm_deletions(run: RunContext, candidates: DeletionCandidates) -> None:

@@ -150,7 +150,7 @@ class CountComparison:
             start = self._value_at(time_range.start, time_range.end, 0)
             if start is None:
                 return []
-            time_range = replace(time_range, start=self._floor(start))
+            time_range = replace(time_range, start=self._run.capabilities.current.instant(start))
             end = min(end, capabilities.latest_end(time_range.start))
         return self._read(time_range, end, skip)
 
@@ -201,7 +201,7 @@ class CountComparison:
         check_order(page, self._field)
         is_last = skip + len(values) >= time_range.there
         first = self._next_instant(values[0]) if skip else time_range.start
-        last = time_range.end if is_last else min(self._floor(values[-1]), time_range.end)
+        last = time_range.end if is_last else min(self._run.capabilities.current.instant(values[-1]), time_range.end)
         if not time_range.start <= first < last:
             return [replace(time_range, halve=True)]
         self._candidates.judge(first, last, ids)
@@ -236,10 +236,10 @@ class CountComparison:
         value = self._value_at(time_range.start, time_range.end, place)
         if value is None:
             return None
-        cut = self._floor(value)
+        cut = self._run.capabilities.current.instant(value)
         if not self._candidates.count(time_range.start, cut):
             after = self._value_at(self._next_instant(value), time_range.end, 0)
-            cut = time_range.end if after is None else self._floor(after)
+            cut = time_range.end if after is None else self._run.capabilities.current.instant(after)
         return cut if time_range.start < cut < time_range.end else None
 
     def _isolate(self, time_range: _Range) -> datetime | None:
@@ -247,18 +247,15 @@ class CountComparison:
         value = self._value_at(time_range.start, time_range.end, 0)
         if value is None:
             return None
-        ends = (self._floor(value), self._next_instant(value))
+        ends = (self._run.capabilities.current.instant(value), self._next_instant(value))
         return next((cut for cut in ends if time_range.start < cut < time_range.end), None)
 
     def _value_at(self, start: datetime, end: datetime, place: int) -> datetime | None:
         return self._run.store.read(stored_tasks.value_at, self._field, start, end, place=place)
 
-    def _floor(self, moment: datetime) -> datetime:
-        """Return the beginning of the instant, as the server tells instants apart."""
-        return moment - (moment - BEGINNING_OF_TIME) % self._run.capabilities.current.smallest()
-
     def _next_instant(self, moment: datetime) -> datetime:
-        return shifted(self._floor(moment), self._run.capabilities.current.smallest())
+        capabilities = self._run.capabilities.current
+        return shifted(capabilities.instant(moment), capabilities.smallest())
 
 
 def _checked_total(page: Page, skip: int, asked: int) -> int:

@@ -53,7 +53,7 @@ def read_latest(run: RunContext, order: Field = "createdAt") -> int | None:
     capabilities = run.capabilities.current
     fields: tuple[Field, ...] = (order, "createdAt", "updatedAt")
     field = next((name for name in fields if capabilities.sorts(name)), None)
-    is_told = field is not None and run.options.start is None  # by the page that is read
+    is_told = field is not None and run.start is None  # by the page that is read
     total = None if is_told else count_source(run)  # before: what comes meanwhile is read as well
     if field is None:
         _read_since(run, run.server_clock.earliest_start() - run.options.settle)
@@ -115,7 +115,7 @@ def search(run: RunContext, known: Differences, *, to_the_end: bool) -> Iterator
         ContradictoryTotalsError: no number of missing tasks can be told.
     """
     most = None if to_the_end else MOST_REQUESTS
-    if run.options.start is not None:
+    if run.start is not None:
         yield from _read_outside_ranges(run, most)
     yield from _read_ends(run)
     contradiction: ContradictoryTotalsError | None = None
@@ -158,8 +158,8 @@ def compare(run: RunContext, known: Differences, *, most: int | None) -> Differe
         ContradictoryTotalsError: its totals contradict its rows.
     """
     capabilities = run.capabilities.current
-    total = run.fetch.undated_total
-    if run.options.start is not None or total is None or capabilities.counts_inactive is False:
+    total = run.fetch.undated_total if run.start is None else count_source(run)
+    if total is None or capabilities.counts_inactive is False:
         return None
     field = run.strategy.field
     candidates = _Search(run, field, known.absent)

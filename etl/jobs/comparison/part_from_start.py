@@ -18,7 +18,7 @@ _BEFORE = ("before start", 0, 0, 0)
 
 def of_source(run: RunContext) -> Query:
     """Return the query for every task that counts; for all tasks where the server takes no range from ``start`` on."""
-    start, capabilities = run.options.start, run.capabilities.current
+    start, capabilities = run.start, run.capabilities.current
     if start is None or capabilities.any_range is False:
         return Query()
     return Query(start=capabilities.first_date(start))
@@ -26,7 +26,7 @@ def of_source(run: RunContext) -> Query:
 
 def without_earlier(run: RunContext, page: Page) -> Page:
     """Return a page without the tasks from before ``start``, but for stored ones: their date went back."""
-    start = run.options.start
+    start = run.start
     if start is None:
         return page
     rows = [*zip(page.ids, page.records, page.moments(run.strategy.field), strict=True)]
@@ -48,7 +48,7 @@ def count_source(run: RunContext, every: int | None = None) -> int | None:
     A range from ``start`` on may leave out the tasks without a date, so those before it are counted and taken from
     ``every``, the total of all tasks where an answer has told it. Then they are counted only once in a run.
     """
-    start, capabilities = run.options.start, run.capabilities.current
+    start, capabilities = run.start, run.capabilities.current
     is_told = every is not None or run.fetch.tells_totals is not False
     if not is_told or (start is not None and capabilities.any_range is False):  # all before it is too long a range
         return None
@@ -60,7 +60,7 @@ def count_source(run: RunContext, every: int | None = None) -> int | None:
             return every
         if _BEFORE not in run.counted:
             run.counted[_BEFORE] = None  # where it refuses, or its totals do not go by dates
-            before = run.fetch(Query(limit=1, end=capabilities.last_date(start))).total
+            before = run.fetch(Query(limit=1, end=capabilities.date_before(start))).total
             if before != every or not run.fetch(WITHOUT_ROWS).total:
                 run.counted[_BEFORE] = before
         before = run.counted[_BEFORE]

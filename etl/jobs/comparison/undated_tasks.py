@@ -58,9 +58,9 @@ def read_undated(run: RunContext, total: int | None, *, again: bool) -> None:
     most.
     """
     is_sorted = run.capabilities.current.sorts(run.strategy.field)
-    if run.options.start is not None and not again and not is_sorted:
+    if run.start is not None and not again and not is_sorted:
         return
-    is_told = total is not None and not _is_capped(run)
+    is_told = total is not None and not is_capped(run)
     if is_told and not (again and _may_be_undated(run)):
         return
     try:
@@ -71,8 +71,8 @@ def read_undated(run: RunContext, total: int | None, *, again: bool) -> None:
         run.note_unverified(str(error))
 
 
-def _is_capped(run: RunContext) -> bool:
-    """Tell whether the server has tasks beyond its total: then it tells of none that is missing."""
+def is_capped(run: RunContext) -> bool:
+    """Tell whether the server has tasks beyond its total: then that tells of none that is missing or lost its date."""
     total = run.fetch.undated_total
     if total is None or run.count_stored() <= total:
         return False
@@ -85,19 +85,19 @@ def _is_capped(run: RunContext) -> bool:
 def _may_be_undated(run: RunContext) -> bool:
     """Tell whether a task without the date is stored, or the server counts more tasks than it counts by dates."""
     total, field = run.fetch.undated_total, run.strategy.field
-    if total is None or run.options.start is not None or run.store.read(stored_tasks.count_without, field):
+    if total is None or run.start is not None or run.store.read(stored_tasks.count_without, field):
         return True
     dated = count_dated(run)
     return dated is None or dated < total
 
 
 def count_dated(run: RunContext) -> int | None:
-    """Ask how many tasks the server counts by dates; None where it takes no range of all time."""
+    """Ask how many tasks the server counts by dates, of those that count; None where it takes no range so long."""
     capabilities = run.capabilities.current
     if capabilities.any_range is not True:
         return None
-    everything = window_query(Window(run.strategy.field, beginning(run), END_OF_TIME), capabilities)
-    return run.fetch(replace(everything, limit=1)).total
+    dated = Window(run.strategy.field, run.start or beginning(run), END_OF_TIME)
+    return run.fetch(replace(window_query(dated, capabilities), limit=1)).total
 
 
 def all_are_dated(run: RunContext) -> bool:
@@ -106,4 +106,4 @@ def all_are_dated(run: RunContext) -> bool:
         return False
     queries = (WITHOUT_ROWS, Query(limit=1, start=EARLY, end=END_OF_TIME), Query(limit=1))
     nowhere, dated, every = [run.fetch(query).total for query in queries]
-    return nowhere == 0 and dated is not None and dated == every
+    return nowhere == 0 and dated is not None and dated == every and not is_capped(run)

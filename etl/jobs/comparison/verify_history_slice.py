@@ -16,7 +16,7 @@ from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window
 from etl.extract.paging.read_strategy import READERS, ReadStrategy
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
-from etl.jobs.comparison.undated_tasks import all_are_dated, undated_pages
+from etl.jobs.comparison.undated_tasks import all_are_dated, is_capped, undated_pages
 from etl.jobs.pipeline.capability_drift import check_filter
 from etl.jobs.pipeline.window_progress import WindowProgress
 from etl.jobs.run.run_context import RunContext
@@ -135,7 +135,8 @@ class Slice(DeletionCandidates):
         confirms deletions does.
         """
         if not self.run.capabilities.current.sorts(self.field):
-            self._has_no_lost_date = not self.may_be_undated and (is_all_read or all_are_dated(self.run))
+            is_told = is_all_read and self.run.fetch.undated_total is not None and not is_capped(self.run)
+            self._has_no_lost_date = not self.may_be_undated and (is_told or all_are_dated(self.run))
             return
         with suppress(SkipRefusedError):  # the first and full syncs tell that
             for page in undated_pages(self.run):

@@ -142,7 +142,7 @@ def _latest_total(run: RunContext, total: int | None) -> int | None:
 
     What came meanwhile must not make up for what is missing.
     """
-    return total if run.options.start is not None else run.fetch.undated_total
+    return total if run.start is not None else run.fetch.undated_total
 
 
 def _read_latest(run: RunContext, known: Differences) -> int | None:

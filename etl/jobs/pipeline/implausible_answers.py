@@ -88,7 +88,7 @@ def _ask(run: RunContext) -> Page:
 
 def _of_part(run: RunContext, page: Page) -> Page:
     """Return a page with the total of the tasks that count."""
-    is_whole = run.options.start is None or page.total is None
+    is_whole = run.start is None or page.total is None
     return page if is_whole else replace(page, total=count_source(run, page.total))
 
 

@@ -90,7 +90,7 @@ def _outdated(run: RunContext, read: ShownVersions) -> dict[Table, frozenset[str
 
 def _add_unread(run: RunContext, read: ShownVersions) -> None:
     """Add the stored tasks that the reading left out: those before ``start``, and those that are rejected now."""
-    start, field = run.options.start, run.strategy.field
+    start, field = run.start, run.strategy.field
     gone, rejected = run.store.read(mark_deleted_tasks.gone_ids), run.store.read(rejected_records.task_ids)
     if start is None and not rejected:
         return

@@ -25,7 +25,7 @@ _LONG_GAP = timedelta(days=366)
 
 def has_beginning(run: RunContext) -> bool:
     """Tell whether history was read from its beginning on, which is unknown where no task was seen yet."""
-    beginning = run.options.start or run.source.history_start
+    beginning = run.start or run.source.history_start
     if beginning is None:
         return False
     read_from = run.store.read(windows.beginning)
@@ -38,8 +38,8 @@ def history_start(run: RunContext, *, look_before: bool = False) -> datetime:
     An import may have brought tasks from before the beginning that was kept. History begins with the oldest stored
     one. ``look_before`` asks whether there are others before it.
     """
-    if run.options.start is not None:
-        return run.options.start
+    if run.start is not None:
+        return run.start
     known, field = run.source.history_start, run.strategy.field
     oldest = None if known is None else run.store.read(stored_tasks.reach, field)[0]
     if known is not None and oldest is not None:

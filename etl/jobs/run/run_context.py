@@ -8,6 +8,9 @@ from functools import partial
 
 from msgspec import Struct, field
 
+from etl import exact_json
+from etl.extract.http.query import Field
+from etl.extract.http.response_page import moment_of
 from etl.extract.paging.read_strategy import ReadStrategy, choose_strategy
 from etl.jobs.pipeline.batch_transaction import BatchWriter
 from etl.jobs.pipeline.transform_pages import BatchTransformer
@@ -43,6 +46,12 @@ class RunContext(Struct, frozen=True):
     confirms_collapse: bool = False
 
     @property
+    def start(self) -> datetime | None:
+        """The setting ``start``, as the server's dates can tell it: the tasks from there on count, and undated ones."""
+        start = self.options.start
+        return None if start is None else self.capabilities.current.instant(start)
+
+    @property
     def strategy(self) -> ReadStrategy:
         """How the source is read, as far as its server is known now."""
         return choose_strategy(self.capabilities.current)
@@ -58,17 +67,31 @@ class RunContext(Struct, frozen=True):
 
         Where the setting ``start`` is set, these are the tasks from there on, and those without a date.
         """
-        field, start = self.strategy.field, self.options.start
+        field, start = self.strategy.field, self.start
         with_inactive = self.capabilities.current.counts_inactive is not False
         count = partial(self.store.read, stored_tasks.count, field, start, with_inactive=with_inactive)
         return self._count("stored", count)
 
     def count_quarantined(self) -> int:
         """Count the rejected records that are no task here, and again only after a record was stored or rejected."""
+        if self.start is not None:
+            return self._count("quarantined", lambda: len(self.quarantined_moments()))
         return self._count("quarantined", lambda: self.store.read(rejected_records.count_not_stored))
+
+    def quarantined_moments(self) -> list[datetime | None]:
+        """Return the dates of the rejected records that are no task here, as far as they count."""
+        moments = [_moment_of_text(raw, self.strategy.field) for raw in self.store.read(rejected_records.not_stored)]
+        return [moment for moment in moments if moment is None or self.start is None or moment >= self.start]
 
     def _count(self, what: str, count: Callable[[], int]) -> int:
         key = (what, self.counters.inserted, self.counters.updated, self.counters.rejected)
         if (known := self.counted.get(key)) is None:
             known = self.counted[key] = count()
         return known
+
+
+def _moment_of_text(raw: str, field: Field) -> datetime | None:
+    try:
+        return moment_of(exact_json.read(raw), field)
+    except (ValueError, RecursionError):
+        return None

@@ -541,3 +541,12 @@ def test_deep_marks_no_task_that_is_still_counted(sqlite_mirror, options):
     assert mirrored.reconcile(deep=True).exit_code == 3
     assert mirrored.marked() <= set(gone)
     assert mirrored.marked()
+
+
+def test_what_its_sync_marks_is_told(sandbox, migrated_sqlite_url):
+    server = sandbox(tasks=60, cap=10, sort="ignored")
+    mirrored = Mirror(server, migrated_sqlite_url)
+    mirrored.sync()
+    server.change(delete=2)
+    (told,) = [e for e in mirrored.work("reconcile", reconcile).log if e["event"] == "reconcile.finished"]
+    assert (told["marked"], told["returned"]) == (2, 0)

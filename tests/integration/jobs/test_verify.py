@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from etl.cli.client_factory import Builder
+from etl.jobs.reconcile import reconcile
 from etl.jobs.run.lifecycle import start_run
 from etl.jobs.verify import verify
 from etl.sandbox import Options, Sandbox
@@ -316,3 +317,14 @@ def test_deletions_are_found_where_totals_tell_little(timed_sqlite, options):
     mirrored.server.remove(gone)
     assert mirrored.work("verify", verify).exit_code == 0
     assert {row[0] for row in mirrored.rows("select _id from tasks where deleted_at is not null")} == gone
+
+
+@pytest.mark.parametrize("options", [{"totals": "missing"}, {"total_cap": 30}], ids=["no totals", "capped totals"])
+@pytest.mark.parametrize("command", ["verify", "reconcile --deep"])
+def test_a_lost_date_is_no_deletion_where_no_total_proves_it(sandbox, migrated_sqlite_url, options, command):
+    server = sandbox(tasks=60, shape="eight", sort="ignored", null_dates="unmatched", cap=10, **options)
+    mirrored = Mirror(server, migrated_sqlite_url, verify_within="0s")
+    mirrored.sync()
+    server.put([{**server.tasks()[15], "createdAt": None}])
+    mirrored.work(command, verify if command == "verify" else lambda run: reconcile(run, deep=True))
+    assert mirrored.value("select count(*) from tasks where gone_at is not null") == 0
