@@ -68,19 +68,31 @@ def reading_database(settings: Settings, **options: Any) -> Iterator[Connection]
         yield connection
 
 
-def known_source(connection: Connection, name: str) -> Row:
-    """Return the row of the source that ``--source`` names.
+def require_postgresql(settings: Settings) -> None:
+    """Make sure that workers can share the database.
+
+    Raises:
+        ConfigError: it is SQLite.
+    """
+    if not settings.database_url.startswith("postgres"):
+        message = "workers share a PostgreSQL database; this one is SQLite, where cron runs kore-etl sync --due"
+        raise ConfigError(f"database_url: {message}")
+
+
+def sources_named(connection: Connection, name: str) -> list[Row]:
+    """Return the rows of the sources that ``--source`` names: a former stream or account may have the same name.
 
     Raises:
         ConfigError: no source in the database has this name.
     """
     from etl.load.ledger.sources import known_sources
 
-    known = {source["name"]: source for source in known_sources(connection)}
-    if name not in known:
-        accepted = ", ".join(known) or "none is synced yet"
+    known = known_sources(connection)
+    named = [source for source in known if source["name"] == name]
+    if not named:
+        accepted = ", ".join(dict.fromkeys(source["name"] for source in known)) or "none is synced yet"
         raise ConfigError(f"--source {name!r}: no such source; accepted: {accepted}")
-    return known[name]
+    return named
 
 
 def require_file(path: Path, *, advice: str) -> None:

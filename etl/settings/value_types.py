@@ -330,6 +330,8 @@ def read_task_url(value: object) -> str:
         raise ValueError("is no address")
     if "{_id}" not in text and "{ref_id}" not in text:
         raise ValueError("has neither {_id} nor {ref_id}, where the task's id goes")
+    if "{" in text.replace("{_id}", "").replace("{ref_id}", ""):
+        raise ValueError("has other names in braces than {_id} and {ref_id}")
     return text
 
 

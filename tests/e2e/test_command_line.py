@@ -12,10 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
+import click
 import pytest
 
 from etl import __version__
-from etl.cli.main import COMMANDS
+from etl.cli.main import COMMANDS, cli
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ENVIRON = {
@@ -76,6 +77,16 @@ class TestStart:
         assert done.returncode == 0
         assert re.findall(r"^  ([a-z]+)  ", done.stdout, re.MULTILINE) == list(COMMANDS)
         assert "\n  Example:\n    kore-etl sync" in done.stdout
+
+    def test_no_help_is_wider_than_80_columns(self):
+        commands, texts = [(cli, click.Context(cli, info_name="kore-etl"))], []
+        for command, context in commands:
+            texts += command.get_help(context).splitlines()
+            if isinstance(command, click.Group):
+                found = [(name, command.get_command(context, name)) for name in command.list_commands(context)]
+                commands += [(each, click.Context(each, info_name=name, parent=context)) for name, each in found]
+        assert len(commands) > 40
+        assert [line for line in texts if len(line) > 80] == []
 
     @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["snyc"]], ids=" ".join)
     def test_imports_only_what_it_needs(self, tmp_path, arguments):

@@ -7,7 +7,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -47,6 +47,13 @@ requests_per_minute = 20
 EXAMPLE = Path(__file__).resolve().parents[2] / "config" / "kore-etl.example.toml"
 
 Write = Callable[..., Path]
+
+
+def test_the_example_names_what_holds_for_all_sources():
+    _, _, after = EXAMPLE.read_text().partition("cannot be in a table: ")
+    told, _, _ = after.replace("\n# ", " ").partition(". ")
+    whole, each = ({field.name for field in fields(kind)} for kind in (Settings, SourceSettings))
+    assert set(re.split(r", | and ", told)) == whole - each - {"sources"}
 
 
 @pytest.fixture(autouse=True)

@@ -49,6 +49,9 @@ def check_schema(engine: Engine, *, migrate: bool) -> CheckResult:
     """Check whether the tables are those of this version."""
     try:
         at, newest = schema.current(engine), schema.newest()
+        if at is None:
+            with reading(engine) as connection:
+                schema.refuse_foreign_tables(connection)
     except EtlError as error:
         return failed("tables", error)
     if at == newest:

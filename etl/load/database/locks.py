@@ -39,7 +39,7 @@ def share_lock(connection: Connection, name: str) -> bool:
 def held(lock: Lock, who: str) -> Iterator[None]:
     """Hold a lock, or raise :class:`LockedError` that names the busy ``who``."""
     if not lock.acquire(wait=False):
-        message = f"another run is working on {who}; this one ended at once and changed nothing"
+        message = f"another run is working on {who}; this one changed nothing"
         raise LockedError(message)
     try:
         yield

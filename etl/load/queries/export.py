@@ -31,7 +31,7 @@ from etl.load.schema.task_tables import CHILDREN, task_changes, tasks
 from etl.load.schema.view_columns import VIEWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Row, Select
@@ -111,19 +111,19 @@ class View:
             raise ConfigError(f"--since: {self.name} has no column with the time of a change")
         self._where.append(or_(*dated))
 
-    def of_source(self, source_id: int, stream_id: str) -> None:
-        """Select only the rows of a source.
+    def of_sources(self, chosen: Sequence[Mapping[str, Any]]) -> None:
+        """Select only the rows of some sources, given by their own rows.
 
         Raises:
             ConfigError: no column tells.
         """
-        columns = self._table.c
+        columns, ids = self._table.c, [source["id"] for source in chosen]
         if "source_id" in columns:
-            self._where.append(columns.source_id == source_id)
+            self._where.append(columns.source_id.in_(ids))
         elif "stream_id" in columns:
-            self._where.append(columns.stream_id == stream_id)
+            self._where.append(columns.stream_id.in_([source["stream_id"] for source in chosen]))
         elif "task_id" in columns:
-            mine = select(tasks.c["_id"]).where(tasks.c.source_id == source_id)
+            mine = select(tasks.c["_id"]).where(tasks.c.source_id.in_(ids))
             self._where.append(columns.task_id.in_(mine))
         else:
             raise ConfigError(f"--source: {self.name} has no column with the source of a row")

@@ -66,6 +66,9 @@ def require_newest(engine: Engine, *, migrate: bool) -> None:
         return
     _refuse_unknown(engine, at)
     if not migrate:
+        if at is None:
+            with reading(engine) as connection:
+                refuse_foreign_tables(connection)
         found = f"the tables are at {at}" if at else "there are no tables yet"
         raise DatabaseError(f"{place(engine.url)}: {found}, needed is {newest()}; {advice(at)}")
     upgrade(engine)
@@ -144,7 +147,7 @@ def _make_all(engine: Engine) -> None:
     with migrating(engine) as connection:
         if inspect(connection).has_table("alembic_version"):
             return
-        _refuse_foreign_tables(connection)
+        refuse_foreign_tables(connection)
         metadata.create_all(connection, checkfirst=False)
         make_views(connection)
         connection.exec_driver_sql(_VERSION_TABLE)
@@ -188,7 +191,12 @@ def _refuse_broken_keys(connection: Connection) -> None:
             raise DatabaseError(message)
 
 
-def _refuse_foreign_tables(connection: Connection) -> None:
+def refuse_foreign_tables(connection: Connection) -> None:
+    """Make sure that a database without a version holds no tables of another program.
+
+    Raises:
+        DatabaseError: it does.
+    """
     from etl.load.schema.task_tables import metadata
 
     foreign = sorted(metadata.tables.keys() & {*inspect(connection).get_table_names()})

@@ -79,6 +79,15 @@ def test_keeps_the_latest_only(run_cli, migrated_sqlite_url, folder):
     assert sorted(path.name for path in folder.iterdir()) == [names[-1], file.name, "mine.db"]
 
 
+def test_an_old_backup_that_cannot_be_deleted_is_told(run_cli, migrated_sqlite_url, folder):
+    old = folder / "kore-etl-20260101T000000Z.db"
+    old.mkdir(parents=True)
+    settings = {"KORE_ETL_DATABASE_URL": migrated_sqlite_url}
+    done = run_cli("backup", "--to", str(folder), "--keep", "1", env=settings)
+    assert (done.returncode, f"wrote {folder}" in done.stderr) == (2, True)
+    assert f"{old}: cannot be deleted" in done.stderr
+
+
 def test_without_a_folder_it_is_beside_the_file(run_cli, migrated_sqlite_url, tmp_path, postgres_url):
     assert run_cli("backup", env={"KORE_ETL_DATABASE_URL": migrated_sqlite_url}).returncode == 0
     assert len(list((tmp_path / "backups").glob("kore-etl-*.db"))) == 1

@@ -7,8 +7,10 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -153,6 +155,19 @@ def test_a_database_without_tables_is_warned_of(found, tmp_path):
     (tmp_path / "empty.db").touch()
     code, lines = found(KORE_ETL_DATABASE_URL=f"sqlite:///{tmp_path}/empty.db")
     assert (code, lines["tables"]) == (0, ("warning", "none yet", "the next sync makes them"))
+
+
+def test_a_database_of_another_program_is_told_by_every_command(run_cli, settings, tmp_path):
+    file = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("create table tasks (a)")
+    theirs = {**settings, "KORE_ETL_DATABASE_URL": f"sqlite:///{file}"}
+    for command in (["check"], ["status"], ["runs"], ["db", "upgrade"], ["sync"]):
+        done = run_cli(*command, env=theirs)
+        assert (done.returncode, "it holds tables of something else" in done.stdout + done.stderr) == (6, True)
+    assert run_cli("db", "downgrade", "base", "--yes", env=theirs).returncode == 0
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("select name from sqlite_master").fetchall() == [("tasks",)]
 
 
 def test_a_read_only_database_fails(run_cli, settings, postgres_url):

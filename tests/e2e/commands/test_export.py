@@ -215,6 +215,13 @@ def test_a_source_has_its_rows_alone(export, engine):
         assert list(csv.DictReader(io.StringIO(export("--view", view, "--source", "other")))) == []
 
 
+def test_a_name_that_a_former_stream_had_selects_both(export, engine):
+    with engine.begin() as connection:
+        connection.execute(text(SOURCE), {"id": 2, "name": "default", "stream": "st-typo"})
+    for view, rows in (("task_overview", 21), ("tasks", 21), ("sync_runs", 1)):
+        assert len(list(csv.DictReader(io.StringIO(export("--view", view, "--source", "default"))))) == rows
+
+
 def test_no_text_is_a_formula_where_that_is_asked(export):
     usual, safe = (list(csv.reader(io.StringIO(export(*options)))) for options in ((), ("--spreadsheet-safe",)))
     changed = [(a, b) for one, two in zip(usual, safe, strict=True) for a, b in zip(one, two, strict=True) if a != b]

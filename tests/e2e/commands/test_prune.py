@@ -203,9 +203,10 @@ def test_it_does_not_run_beside_a_sync(run_cli, settings, engine, aged):
         ((), "Choose what to delete"),
         (("--runs", "1h"), "--runs 1h: is under a day"),
         (("--runs", "soon"), "'soon'"),
+        (("--runs", "740000d"), "--runs 740000d: is over 36525 days"),
         (("--runs", "90d", "--source", "elsewhere"), "no such source; accepted: default"),
     ],
-    ids=["nothing", "too young", "no age", "no source"],
+    ids=["nothing", "too young", "no age", "too old", "no source"],
 )
 def test_a_slip_changes_nothing(run_cli, settings, options, told):
     done = run_cli("prune", *options, env=settings)

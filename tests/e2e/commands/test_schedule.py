@@ -97,6 +97,7 @@ class TestSystemd:
     @pytest.mark.usefixtures("config")
     def test_a_worker_takes_the_place_of_the_sync(self, run_cli):
         done = run_cli("schedule", "systemd", "--worker")
+        assert "database_url: workers share a PostgreSQL database" in done.stderr
         assert done.returncode == 0, done.stderr
         units = printed_units(done.stdout)
         names = ["kore-etl-worker.service", *UNITS[2:]]

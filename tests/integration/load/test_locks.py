@@ -56,7 +56,7 @@ def holder(engine: Engine, database_url: str, tmp_path: Path) -> Iterator[subpro
 
 def test_a_second_process_is_refused_at_once(engine: Engine, holder: subprocess.Popen[str]) -> None:
     with (
-        pytest.raises(LockedError, match="another run is working on source main; this one ended at once") as raised,
+        pytest.raises(LockedError, match="another run is working on source main; this one changed nothing") as raised,
         held(named_lock(engine, "sync s-1"), "source main"),
     ):
         pass

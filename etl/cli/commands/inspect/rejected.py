@@ -42,13 +42,13 @@ def list_(common: Common, source: str | None, output: str) -> None:
       kore-etl rejected list
       kore-etl rejected list --output json | jq '.[].reason'
     """
-    from etl.cli.open_database import known_source, reading_database
+    from etl.cli.open_database import reading_database, sources_named
     from etl.cli.output import print_json, print_table
     from etl.load.ledger import rejected_records
 
     with reading_database(common.start(need_sources=False).settings, schema="newest") as connection:
         if source is not None:
-            known_source(connection, source)
+            sources_named(connection, source)
         found = rejected_records.entries(connection, source=source)
     if output == "json":
         print_json(found)

@@ -41,7 +41,7 @@ def runs() -> None:
 @common_options
 @click.option("--source", metavar="NAME", help="Only the runs of this source.")
 @click.option("--failed", is_flag=True, help="Only runs with an exit code other than 0.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most N runs.")
+@click.option("--limit", type=click.IntRange(1, 2**63 - 1), default=20, show_default=True, help="Show at most N runs.")
 @output_option
 def list_(common: Common, source: str | None, failed: bool, limit: int, output: str) -> None:
     """List the runs, the latest first, with their counts and exit codes.
@@ -54,12 +54,14 @@ def list_(common: Common, source: str | None, failed: bool, limit: int, output: 
       kore-etl runs --failed
       kore-etl runs --limit 100 --output json | jq 'map(.requests) | add'
     """
-    from etl.cli.open_database import reading_database
+    from etl.cli.open_database import reading_database, sources_named
     from etl.cli.output import print_json, print_table
     from etl.jobs.diagnostics.status import with_true_state
     from etl.load.queries import status
 
     with reading_database(common.start(need_sources=False).settings, schema="newest") as connection:
+        if source is not None:
+            sources_named(connection, source)
         rows = status.run_rows(connection, source=source, failed=failed, limit=limit)
         found = [with_true_state(connection, run) for run in rows]
     if output == "json":

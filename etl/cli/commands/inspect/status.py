@@ -32,7 +32,7 @@ def status(common: Common, source: str | None, max_age: timedelta | None, output
     \b
     Example:
       kore-etl status
-      kore-etl status --max-age 15m --output json | jq '.sources[] | {name, age, stale}'
+      kore-etl status --output json | jq '.sources[] | {name, age, stale}'
     """
     from etl.cli.open_database import existing_database
     from etl.cli.output import print_json

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,12 +55,12 @@ def backup(common: Common, folder: Path | None, keep: int | None, output: str) -
         target = folder / f"{name}-{now():%Y%m%dT%H%M%SZ}.db"
         _make_folder(folder)
         _write(engine, file, target)
-    dropped = _dropped(folder, name, keep)
-    if output == "json":
-        print_json({"file": str(target), "size": target.stat().st_size, "deleted": [str(path) for path in dropped]})
     common.say(f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
+    dropped = _dropped(folder, name, keep)
     for path in dropped:
         common.say(f"deleted {path}")
+    if output == "json":
+        print_json({"file": str(target), "size": target.stat().st_size, "deleted": [str(path) for path in dropped]})
 
 
 @click.command()
@@ -161,14 +161,22 @@ def _write(engine: Engine, file: Path | None, target: Path) -> None:
         part.replace(target)
     finally:
         for path in (part, *(part.with_name(f"{part.name}{end}") for end in ("-wal", "-shm", "-journal"))):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # the error of the block tells why
+                path.unlink()
 
 
 def _dropped(folder: Path, name: str, keep: int | None) -> list[Path]:
-    """Delete all but the latest backups of a database, and return what was deleted."""
+    """Delete all but the latest backups of a database, and return what was deleted.
+
+    Raises:
+        ConfigError: one of them cannot be deleted.
+    """
     dropped = _backups(folder, name)[:-keep] if keep else []
     for path in dropped:
-        path.unlink()
+        try:
+            path.unlink()
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be deleted: {error.strerror}; delete it, or move it away") from error
     return dropped
 
 

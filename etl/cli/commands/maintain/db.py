@@ -51,6 +51,8 @@ def upgrade(common: Common, revision: str, output: str) -> None:
     from etl.load.schema import migrate
     from etl.load.schema.deferred_indexes import make_missing
 
+    if not revision:
+        raise _no_such_version(revision)
     with _opened(common, make=True) as engine, _readable(revision):
         before = migrate.current(engine)
         migrate.upgrade(engine, _number(revision))
@@ -83,8 +85,9 @@ def downgrade(common: Common, revision: str, yes: bool, output: str) -> None:
             raise _no_such_version(revision)
         if before is not None and not yes:
             _confirm(engine, revision)
-        with keep_all_runs_out(engine):
-            migrate.downgrade(engine, _number(revision))
+        if before is not None:
+            with keep_all_runs_out(engine):
+                migrate.downgrade(engine, _number(revision))
         _tell_move(common, engine, before, output)
 
 
@@ -181,7 +184,8 @@ def _no_such_version(revision: str) -> ConfigError:
     from etl.load.schema import migrate
 
     accepted = ", ".join(sorted(migrate.known()))
-    return ConfigError(f"revision {revision}: there are no tables of this version; accepted: {accepted}, head, {EMPTY}")
+    named = revision or "''"
+    return ConfigError(f"revision {named}: there are no tables of this version; accepted: {accepted}, head, {EMPTY}")
 
 
 def _number(revision: str) -> str:

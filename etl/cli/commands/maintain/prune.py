@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from etl.api_record import Row
 
 _DAY = timedelta(days=1)
+_MOST = timedelta(days=36_525)
 
 
 @click.command()
@@ -54,6 +55,8 @@ def prune(
     if not any(ages.values()):
         raise click.UsageError("Choose what to delete: --runs AGE, --windows AGE, --rejected AGE.")
     for name, age in ages.items():
+        if age is not None and age > _MOST:
+            raise click.UsageError(f"--{name} {format_duration(age)}: is over {_MOST.days} days.")
         if age is not None and age < _DAY:
             problem = f"--{name} {format_duration(age)}: is under a day, and a running command may need such rows"
             raise click.UsageError(f"{problem}; a number alone means seconds, so write 90d for 90 days.")
@@ -66,14 +69,13 @@ def prune(
 
 
 def _chosen(engine: Engine, select: Sequence[str]) -> list[Row]:
-    from etl.cli.open_database import known_source
+    from etl.cli.open_database import sources_named
     from etl.load.database.engine import reading
     from etl.load.ledger.sources import known_sources
 
     with reading(engine) as connection:
-        for name in select:
-            known_source(connection, name)
-        return [source for source in known_sources(connection) if not select or source["name"] in select]
+        named = [source for name in dict.fromkeys(select) for source in sources_named(connection, name)]
+        return named if select else known_sources(connection)
 
 
 def _prune_each(

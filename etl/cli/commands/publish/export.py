@@ -62,7 +62,7 @@ def export(
     if form == "parquet" and out is None and sys.stdout.isatty():
         raise click.UsageError("Parquet is binary: use --out FILE.")
     from etl.cli.commands.publish.export_formats import FORMATS, write_csv
-    from etl.cli.open_database import known_source, reading_database
+    from etl.cli.open_database import reading_database, sources_named
     from etl.load.queries.export import find_view
 
     write = partial(write_csv, spreadsheet_safe=True) if spreadsheet_safe else FORMATS[form]
@@ -72,8 +72,7 @@ def export(
         if since is not None:
             chosen.since(since)
         if source is not None:
-            row = known_source(connection, source)
-            chosen.of_source(row["id"], row["stream_id"])
+            chosen.of_sources(sources_named(connection, source))
         count = _write(connection, chosen, write, out)
     if out is not None:
         from etl.cli.output import counted

@@ -48,7 +48,7 @@ def init(common: Common, client_secret_file: str | None, force: bool, no_probe: 
     \b
     Example:
       sudo kore-etl init
-      kore-etl init --config kore-etl.toml --client-secret-file secret.txt --account-id 6112 ...
+      kore-etl init --config kore-etl.toml --account-id 6112 ...
     """
     paths = _paths(common, os.environ, os.geteuid())
     if not force:

@@ -75,7 +75,7 @@ def systemd(common: Common, every: str | None, install: bool, user: bool, root: 
         raise click.UsageError("--every does not go with --worker: each source has its own; see kore-etl schedule set.")
     from etl.scheduling.systemd import filled_in, install_units, unit_folder
 
-    here = _installation(common, user=user)
+    here = _installation(common, user=user, worker=worker)
     texts = filled_in(here, None if worker else every or _EVERY, user=user)
     folder = unit_folder(user=user)
     if install:
@@ -246,11 +246,17 @@ def _schedules(common: Common) -> Iterator[tuple[Engine, list[Schedule], Loaded]
         yield engine, found, loaded
 
 
-def _installation(common: Common, *, user: bool) -> Installation:
+def _installation(common: Common, *, user: bool, worker: bool = False) -> Installation:
     """Return what is to be scheduled, and warn of what will not work there."""
+    from etl.cli.open_database import require_postgresql
     from etl.scheduling.installed_command import Installation, obstacles
 
     loaded = common.load()
+    if worker:
+        try:
+            require_postgresql(loaded.settings)
+        except ConfigError as error:
+            say(str(error), "warning")
     here = Installation.of(loaded)
     for obstacle in obstacles(here, loaded, user=user):
         say(obstacle, "warning")

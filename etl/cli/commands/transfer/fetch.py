@@ -30,7 +30,7 @@ request in the API's documentation; the table there calls it mycase.
 
 \b
 Example:
-  kore-etl fetch --unresolved --priority Critical --sort dueDate:asc --limit 50
+  kore-etl fetch --unresolved --priority Critical --sort dueDate:asc
   kore-etl fetch --search printer --start 2025-05-26 --all | jq -r .refId
   kore-etl fetch --limit 1 --raw | jq .totalResults
 """

@@ -80,12 +80,11 @@ def worker(
 
 
 def _require_what_it_needs(settings: Settings) -> None:
+    from etl.cli.open_database import require_postgresql
     from etl.errors import ConfigError
     from etl.optional_packages import install_command
 
-    if not settings.database_url.startswith("postgres"):
-        message = "workers share a PostgreSQL database; this one is SQLite, where cron runs kore-etl sync --due"
-        raise ConfigError(f"database_url: {message}")
+    require_postgresql(settings)
     try:
         import procrastinate  # noqa: F401
     except ModuleNotFoundError as error:
