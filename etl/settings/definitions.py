@@ -213,7 +213,7 @@ class Settings:
         timedelta(seconds=10),
     )
     notify_incomplete: bool = _setting(read_switch, "true or false", default=True)
-    task_url: str | None = _setting(read_task_url, "an https address that holds {_id} or {ref_id}", None)
+    task_url: str | None = _setting(read_task_url, "an https or http address that holds {_id} or {ref_id}", None)
 
 
 _ACTIONS = ("on_failure", "on_success")  # they may hold a secret
