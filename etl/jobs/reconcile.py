@@ -63,7 +63,7 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
         raise IncompleteError("the sync left unverified windows, so no task is taken for deleted; sync again")
     candidates = _insist(run, deep=deep, force=force)
     total = run.fetch.undated_total if run.start is None else count_source(run)
-    left = 0 if total is None else candidates.count_live() - total
+    left = 0 if total is None else run.count_stored() - total
     if left > 0:
         run.counters.unverified += 1
         log.warning("reconcile.left", tasks=left, hint="kore-etl reconcile --deep")
@@ -85,8 +85,7 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
 def _insist(run: RunContext, *, deep: bool, force: bool) -> DeletionCandidates:
     """Find and mark; start again on capability drift."""
     while True:
-        field = run.strategy.field
-        candidates = DeletionCandidates(run, field, force=force, takes_back=deep)
+        candidates = DeletionCandidates(run, force=force, takes_back=deep)
         try:
             _find_and_mark(run, candidates, deep=deep)
         except CapabilityDriftError as drift:

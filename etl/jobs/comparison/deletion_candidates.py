@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from etl.errors import EtlError, ExitCode
 from etl.exact_json import clean_text
-from etl.extract.http.query import Direction, Field, Query
+from etl.extract.http.query import Direction, Query
 from etl.extract.http.response_page import Page, moment_of, record_id
 from etl.jobs.comparison.part_from_start import count_source, of_source, without_earlier
 from etl.jobs.pipeline.open_windows import read_recent
@@ -44,15 +44,15 @@ class DeletionCandidates:
     ``takes_back``, pages are stored even where the server went back to an older version.
     """
 
-    def __init__(self, run: RunContext, field: Field, *, force: bool, takes_back: bool = False) -> None:
+    def __init__(self, run: RunContext, *, force: bool, takes_back: bool = False) -> None:
         self.gone: stored_tasks.Versions = {}
         self.unplaced: stored_tasks.Versions = {}
         self.compared = 0
         self.added = 0
         self.run = run
-        self.field: Field = field
+        self.field = run.strategy.field
         self.start = run.start
-        self.live = self.count_live()
+        self.live = run.count_stored()
         own = run.counters.hidden
         self.hidden = run.store.read(runs.hidden) if own is None else own
         self._takes_back = takes_back
@@ -61,7 +61,7 @@ class DeletionCandidates:
         self.quarantined = len(moments)
         self._quarantined_at = sorted(moment for moment in moments if moment is not None)
         self.undated_rejected = moments.count(None)
-        self.undated = run.store.read(stored_tasks.count_without, field) + self.undated_rejected
+        self.undated = run.store.read(stored_tasks.count_without, self.field) + self.undated_rejected
 
     @property
     def may_be_undated(self) -> bool:
@@ -79,10 +79,6 @@ class DeletionCandidates:
         ids = {clean_text(key) for record in page.records if (key := record_id(record)) is not None}
         self.clear(ids)
         return ids
-
-    def count_live(self) -> int:
-        """Count the stored tasks that are compared."""
-        return self.run.count_stored()
 
     def count(self, start: datetime, end: datetime) -> int:
         """Count what the server should have in ``[start, end)``: stored tasks and rejected records."""
@@ -146,7 +142,7 @@ class DeletionCandidates:
 
     def left(self) -> int:
         """Return how many rows the server can count at most, if all candidates are deleted."""
-        return self.count_live() - self._count_counted(self.gone) + self.run.count_quarantined() + self.hidden
+        return self.run.count_stored() - self._count_counted(self.gone) + self.run.count_quarantined() + self.hidden
 
     def _count_counted(self, ids: Collection[str]) -> int:
         """Return how many of some tasks the server counts as long as it has them."""

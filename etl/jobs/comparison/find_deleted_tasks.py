@@ -31,9 +31,9 @@ from etl.extract.paging.page_checks import Window, check_dates, check_order, win
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
-from etl.times import shifted
+from etl.times import EPOCH, shifted
 
-BEGINNING_OF_TIME = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+BEGINNING_OF_TIME = EPOCH
 
 _MOST_REACH = 1000  # rows skipped and read: servers refuse more, or take long
 _WORTH_HALVING = 0.35  # deletions a page, where the server does not sort

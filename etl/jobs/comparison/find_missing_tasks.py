@@ -162,14 +162,14 @@ def compare(run: RunContext, known: Differences, *, most: int | None) -> Differe
     if total is None or capabilities.counts_inactive is False:
         return None
     field = run.strategy.field
-    candidates = _Search(run, field, known.absent)
+    candidates = _Search(run, known.absent)
     dated = count_dated(run)
     if dated is None and capabilities.any_range is True:
         return None
     undated = 0 if dated in (None, total) else total - (dated or 0)
     comparison = CountComparison(run, candidates, most=most)
     try:
-        comparison.find(total if dated in (None, total) else total - undated + candidates.undated)
+        comparison.find(total if dated in (None, total) else (dated or 0) + candidates.undated)
         if dated is None or not candidates.is_complete:
             return None
         more = 0 if dated == total else _count_more_undated(run, undated - candidates.undated_rejected)
@@ -245,12 +245,12 @@ class _Search(DeletionCandidates):
     The counts here leave out tasks that are known to be absent on the server, as long as no page shows them.
     """
 
-    def __init__(self, run: RunContext, field: Field, absent: Collection[str]) -> None:
-        super().__init__(run, field, force=True)
+    def __init__(self, run: RunContext, absent: Collection[str]) -> None:
+        super().__init__(run, force=True)
         self.is_complete = True
         self.gone = run.store.read(stored_tasks.versions_of, absent)
         found = run.store.read(stored_tasks.records, self.gone).values()
-        self._absent = sorted(moment for each in found if (moment := moment_of(each, field)) is not None)
+        self._absent = sorted(moment for each in found if (moment := moment_of(each, self.field)) is not None)
 
     def count(self, start: datetime, end: datetime) -> int:
         """Count what the server should have in ``[start, end)``."""

@@ -58,7 +58,7 @@ class Slice(DeletionCandidates):
     """Stores the pages of a slice, explains what differed, and collects the tasks that the pages do not show."""
 
     def __init__(self, run: RunContext, strategy: ReadStrategy, found: Verified, begin: datetime) -> None:
-        super().__init__(run, strategy.field, force=False, takes_back=True)
+        super().__init__(run, force=False, takes_back=True)
         self._strategy = strategy
         self._found = found
         self._begin = begin
