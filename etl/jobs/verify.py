@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from etl.errors import ApiError, EtlError, RefusedError
+from etl.errors import ApiError, ConfigError, EtlError, RefusedError
 from etl.extract.capabilities import CapabilityDriftError
 from etl.jobs.comparison.deletion_candidates import IncompleteError, confirm_deletions
 from etl.jobs.comparison.look_up_by_creation import look_up_by_creation
@@ -22,7 +22,7 @@ from etl.jobs.pipeline.revert_names_after_server_restore import revert_to_stored
 from etl.jobs.run.history_start import history_start
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import sources
-from etl.load.queries import mark_deleted_tasks
+from etl.load.queries import mark_deleted_tasks, stored_tasks
 from etl.logs import get_logger
 
 log = get_logger()
@@ -38,8 +38,11 @@ def verify(
     A range leaves the position of the rolling verification where it is.
 
     Raises:
+        ConfigError: nothing of the source is stored yet.
         EtlError: as the client and the database raise it.
     """
+    if run.store.watermark() is None and not run.store.read(stored_tasks.is_any):
+        raise ConfigError("nothing is stored yet, so there is nothing to verify; run: kore-etl sync")
     run.capabilities.ensure_known()
     found = Verified(run.source.verify_position)
     before = run.fetch.requests
@@ -49,7 +52,7 @@ def verify(
 
     end = min(until or _newest(run), _newest(run))
     if since is not None or until is not None:
-        begin = history_start(run) if since is None else since if run.start is None else max(since, run.start)
+        begin = history_start(run) if since is None else max(since, run.start or since)
         _read_all(run, found, begin, end, may_go_on)
     else:
         middle = found.position or end

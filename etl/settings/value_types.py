@@ -294,7 +294,7 @@ def _database_file(rest: str) -> str:
         raise ValueError("names no database file")
     _, question_mark, parameters = rest.partition("?")
     if question_mark and not {pair.partition("=")[0] for pair in parameters.split("&")} <= _SQLITE_PARAMETERS:
-        raise ValueError("has a ? in the file's name, to be written as %3F")
+        raise ValueError("has a ? in the file's name, to be written as %3F, or an unknown parameter")
     return f"/{expanded(rest[1:])}" if rest.startswith("/~") else rest
 
 
@@ -318,7 +318,7 @@ def read_dropped_keys(value: object) -> tuple[str, ...]:
     needed = sorted(_NEEDED.intersection(paths))
     if needed:
         raise ValueError(f"names {needed[0]}, without which no task can be told from another or be followed")
-    if "" in paths:
+    if any("" in path.split(".") for path in paths):
         raise ValueError("has a blank key")
     return paths
 

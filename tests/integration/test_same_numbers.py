@@ -146,7 +146,7 @@ def test_views_questions_and_report_agree(synced: Engine) -> None:
     assert total(asked["09"], "breached") == one(
         synced, "count(*) from task_overview where is_breached and deleted_at is null"
     )
-    assert [(row["source"], row["complete_until"], row["gaps"]) for row in asked["10"]] == [
+    assert [(row["source"], row["watermark"], row["gaps"]) for row in asked["10"]] == [
         (row["source"], row["watermark"], row["gaps"]) for row in ask(synced, "select * from sync_freshness")
     ]
     months = one(synced, "count(*) from task_overview where deleted_at is null and created_day >= '2025-01-01'")

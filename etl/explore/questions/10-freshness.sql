@@ -1,6 +1,6 @@
 -- How fresh are these numbers, and is anything missing?
 select sources.name as source,
-       watermarks.value as complete_until,
+       watermarks.value as watermark,
        sync_runs.state as last_sync,
        sync_runs.exit_code,
        sync_runs.rejected,

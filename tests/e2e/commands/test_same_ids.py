@@ -29,7 +29,8 @@ _OWN = {
     *("source_id", "id", "run_id", "first_run_id", "last_run_id", "window_id", "seen_at", "watermark", "age_seconds"),
     *("last_started_at", "last_finished_at", "gap_start", "gap_end", "minutes_old"),
     *("median", "longest", "seconds", "overdue_seconds"),
-    *("complete_until", "hours", "late", "complete until", "ended", "started_at", "last_seen_at", "first_seen_at"),
+    *("watermark", "complete_until", "complete until", "hours", "late"),
+    *("ended", "started_at", "last_seen_at", "first_seen_at"),
 }  # fmt: skip
 _WHEN_FOUND = {"deleted_at", "ended_at", "changed_at"}  # may be when a run found a task gone
 Rows = list[dict[str, Any]]

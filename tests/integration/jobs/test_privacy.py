@@ -161,6 +161,11 @@ class TestDroppedKeys:
         with pytest.raises(ConfigError, match=f"drop_fields.*{key}"):
             Mirror(server, sqlite_url, drop_fields=f"name,{key}").sync()
 
+    @pytest.mark.parametrize("path", ["userInfo..emailId", "name,.x", "name."])
+    def test_a_blank_key_is_refused(self, sqlite_url, path, sandbox):
+        with pytest.raises(ConfigError, match=r"drop_fields.*accepted: keys of a record"):
+            Mirror(sandbox(tasks=1), sqlite_url, drop_fields=path).sync()
+
 
 class TestForget:
     def test_erases_all_that_is_stored_of_a_task(self, server, migrated_url):

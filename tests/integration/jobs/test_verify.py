@@ -328,3 +328,10 @@ def test_a_lost_date_is_no_deletion_where_no_total_proves_it(sandbox, migrated_s
     server.put([{**server.tasks()[15], "createdAt": None}])
     mirrored.work(command, verify if command == "verify" else lambda run: reconcile(run, deep=True))
     assert mirrored.value("select count(*) from tasks where gone_at is not null") == 0
+
+
+def test_what_was_never_synced_is_not_verified(sandbox, migrated_sqlite_url):
+    server = sandbox(tasks=20)
+    mirrored = Mirror(server, migrated_sqlite_url)
+    assert mirrored.work("verify", verify).exit_code == 2
+    assert (server.request_count, mirrored.value("select count(*) from tasks")) == (0, 0)
