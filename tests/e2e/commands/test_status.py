@@ -195,7 +195,9 @@ class TestRuns:
         change(url, "update sync_runs set exit_code = 5 where id = 1")
         failed = json.loads(run_cli("runs", "--failed", "--output", "json", env=database).stdout)
         assert [run["id"] for run in failed] == [1]
-        assert run_cli("runs", "--source", "elsewhere", env=database).stderr == "kore-etl: there is no such run\n"
+        assert run_cli("runs", "--source", "default", "--failed", env=database).returncode == 0
+        unknown = run_cli("runs", "--source", "elsewhere", env=database)
+        assert (unknown.returncode, "no such source; accepted: default" in unknown.stderr) == (2, True)
 
     @both
     def test_one_is_shown_with_its_windows_and_settings(self, run_cli, database):
