@@ -68,15 +68,16 @@ def reading_database(settings: Settings, **options: Any) -> Iterator[Connection]
         yield connection
 
 
-def require_postgresql(settings: Settings) -> None:
+def require_postgresql(
+    settings: Settings, *, instead: str = "this one is SQLite, where cron runs kore-etl sync --due"
+) -> None:  # fmt: skip
     """Make sure that workers can share the database.
 
     Raises:
-        ConfigError: it is SQLite.
+        ConfigError: it is SQLite; it ends with what to do ``instead``.
     """
     if not settings.database_url.startswith("postgres"):
-        message = "workers share a PostgreSQL database; this one is SQLite, where cron runs kore-etl sync --due"
-        raise ConfigError(f"database_url: {message}")
+        raise ConfigError(f"database_url: workers share a PostgreSQL database; {instead}")
 
 
 def sources_named(connection: Connection, name: str) -> list[Row]:

@@ -26,7 +26,7 @@ from etl.jobs.comparison.deletion_candidates import (
 )
 from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison
 from etl.jobs.comparison.look_up_by_creation import look_up_by_creation
-from etl.jobs.comparison.part_from_start import count_source
+from etl.jobs.comparison.part_from_start import count_source, latest_total
 from etl.jobs.comparison.undated_tasks import all_are_dated, undated_pages
 from etl.jobs.pipeline.completeness_check import note_reconciled, take_account
 from etl.jobs.run.lifecycle import make_indexes
@@ -62,7 +62,7 @@ def reconcile(run: RunContext, *, deep: bool = False, force: bool = False, full:
     if run.counters.unverified:
         raise IncompleteError("the sync left unverified windows, so no task is taken for deleted; sync again")
     candidates = _insist(run, deep=deep, force=force)
-    total = run.fetch.undated_total if run.start is None else count_source(run)
+    total = latest_total(run)
     left = 0 if total is None else run.count_stored() - total
     if left > 0:
         run.counters.unverified += 1

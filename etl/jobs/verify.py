@@ -161,7 +161,7 @@ def _read(
     longest: timedelta | None = None  # once longer ranges were refused
     while begin < end:
         stop = min(end, run.capabilities.current.latest_end(begin) if longest is None else begin + longest)
-        slice_ = Slice(run, run.strategy, found, begin)
+        slice_ = Slice(run, found, begin)
         try:
             reached = slice_.read(stop, may_go_on)
         except RefusedError as error:

@@ -21,7 +21,7 @@ from etl.extract.http.query import DIRECTIONS, Direction, Field
 from etl.extract.http.response_page import Page, is_inactive, moment_of
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.comparison.find_deleted_tasks import CountComparison, TooManyDifferencesError
-from etl.jobs.comparison.part_from_start import count_source, of_source, store_page
+from etl.jobs.comparison.part_from_start import count_source, latest_total, of_source, store_page
 from etl.jobs.comparison.undated_tasks import count_dated, undated_or_all_pages, undated_pages
 from etl.jobs.pipeline.open_windows import read_recent
 from etl.jobs.run.run_context import RunContext
@@ -129,7 +129,7 @@ def search(run: RunContext, known: Differences, *, to_the_end: bool) -> Iterator
 
 
 def _read_outside_ranges(run: RunContext, most: int | None) -> Iterator[None]:
-    """Read tasks without a date by at most so many requests: no range from ``start`` on may show them."""
+    """Read tasks without a date in at most ``most`` requests: no range from ``start`` on may show them."""
     with suppress(SkipRefusedError):
         for page in islice(undated_or_all_pages(run), most):
             store_page(run, page)
@@ -158,7 +158,7 @@ def compare(run: RunContext, known: Differences, *, most: int | None) -> Differe
         ContradictoryTotalsError: its totals contradict its rows.
     """
     capabilities = run.capabilities.current
-    total = run.fetch.undated_total if run.start is None else count_source(run)
+    total = latest_total(run)
     if total is None or capabilities.counts_inactive is False:
         return None
     field = run.strategy.field

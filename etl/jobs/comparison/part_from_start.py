@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -52,17 +52,27 @@ def count_source(run: RunContext, every: int | None = None) -> int | None:
     is_told = every is not None or run.fetch.tells_totals is not False
     if not is_told or (start is not None and capabilities.any_range is False):  # all before it is too long a range
         return None
-    with suppress(RefusedError):
+    try:
         if every is None:
             every = run.fetch(Query(limit=1)).total
             run.counted.pop(_BEFORE, None)
         if start is None or every is None:
             return every
         if _BEFORE not in run.counted:
-            run.counted[_BEFORE] = None  # where it refuses, or its totals do not go by dates
-            before = run.fetch(Query(limit=1, end=capabilities.date_before(start))).total
-            if before != every or not run.fetch(WITHOUT_ROWS).total:
-                run.counted[_BEFORE] = before
-        before = run.counted[_BEFORE]
-        return None if before is None else every - before
-    return None
+            run.counted[_BEFORE] = None  # where it refuses
+            run.counted[_BEFORE] = _count_before(run, start, every)
+    except RefusedError:
+        return None
+    before = run.counted[_BEFORE]
+    return None if before is None else every - before
+
+
+def _count_before(run: RunContext, start: datetime, every: int) -> int | None:
+    """Ask how many of ``every`` tasks are dated before ``start``; None where totals do not go by dates."""
+    before = run.fetch(Query(limit=1, end=run.capabilities.current.date_before(start))).total
+    return None if before == every and run.fetch(WITHOUT_ROWS).total else before
+
+
+def latest_total(run: RunContext) -> int | None:
+    """Return the total of the tasks that count as an answer told it last; where ``start`` is set, ask for it."""
+    return run.fetch.undated_total if run.start is None else count_source(run)

@@ -54,8 +54,8 @@ def read_undated(run: RunContext, total: int | None, *, again: bool) -> None:
     """Read the tasks without the date that the server filters on: no window holds them.
 
     Where a ``total`` tells whether any is missing, only ``again`` reads those that are stored: with or without the
-    date, which the server may have cleared since. Without an order that takes all pages, of which ``start`` spares
-    most.
+    date, which the server may have cleared since. Without an order that takes all pages, and ``start`` spares most
+    of them.
     """
     is_sorted = run.capabilities.current.sorts(run.strategy.field)
     if run.start is not None and not again and not is_sorted:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from etl.errors import EtlError, SkipRefusedError
 from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window
-from etl.extract.paging.read_strategy import READERS, ReadStrategy
+from etl.extract.paging.read_strategy import READERS
 from etl.jobs.comparison.deletion_candidates import DeletionCandidates, IncompleteError
 from etl.jobs.comparison.undated_tasks import all_are_dated, is_capped, undated_pages
 from etl.jobs.pipeline.capability_drift import check_filter
@@ -57,13 +57,15 @@ class Verified(Struct):
 class Slice(DeletionCandidates):
     """Stores the pages of a slice, explains what differed, and collects the tasks that the pages do not show."""
 
-    def __init__(self, run: RunContext, strategy: ReadStrategy, found: Verified, begin: datetime) -> None:
+    def __init__(self, run: RunContext, found: Verified, begin: datetime) -> None:
         super().__init__(run, force=False, takes_back=True)
-        self._strategy = strategy
+        self._strategy = run.strategy
         self._found = found
         self._begin = begin
         self._watermark = run.store.watermark()
-        self._progress: WindowProgress | None = WindowProgress.begin("verify", strategy.field, strategy.history, begin)
+        self._progress: WindowProgress | None = WindowProgress.begin(
+            "verify", self.field, self._strategy.history, begin
+        )
         self._requests = run.fetch.requests
         self._end = begin
         self._has_no_lost_date = False

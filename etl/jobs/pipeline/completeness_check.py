@@ -70,8 +70,8 @@ def take_account(run: RunContext, *, is_full: bool = False, again: bool = False)
 
 def _known(run: RunContext) -> Differences:
     """Return the differences that the last account left; none where it was that of another part of history."""
-    last = run.store.read(runs.last_account)
-    if last is None or last.start != run.options.start:
+    last = run.store.read(runs.account_of_part, run.options.start)
+    if last is None:
         return Differences(0, 0)
     deleted = not_marked(last.account)
     if deleted > 0:  # some may have been marked since, by kore-etl verify

@@ -62,9 +62,9 @@ def require_still_shown(run: RunContext) -> None:
 
 
 def _require_plausible(run: RunContext, last: Page) -> bool:
-    account, was_accepted = run.store.read(runs.last_account), run.source.collapse_accepted_at is not None
-    # The total of another part of history tells nothing of this one.
-    before = account.account["server_total"] if account is not None and account.start == run.options.start else None
+    last_account = run.store.read(runs.account_of_part, run.options.start)
+    before = None if last_account is None else last_account.account["server_total"]
+    was_accepted = run.source.collapse_accepted_at is not None
     pauses = iter(_PAUSES)
     was_asked_again = False
     while not _is_plausible(run, last, before):

@@ -80,8 +80,9 @@ class RunContext(Struct, frozen=True):
 
     def quarantined_moments(self) -> list[datetime | None]:
         """Return the dates of the rejected records that are no task here, as far as they count."""
-        moments = [_moment_of_text(raw, self.strategy.field) for raw in self.store.read(rejected_records.not_stored)]
-        return [moment for moment in moments if moment is None or self.start is None or moment >= self.start]
+        field, start = self.strategy.field, self.start
+        moments = [_moment_of_text(raw, field) for raw in self.store.read(rejected_records.not_stored)]
+        return [moment for moment in moments if moment is None or start is None or moment >= start]
 
     def _count(self, what: str, count: Callable[[], int]) -> int:
         key = (what, self.counters.inserted, self.counters.updated, self.counters.rejected)

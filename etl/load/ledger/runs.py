@@ -118,26 +118,32 @@ def last_account(connection: Connection, source_id: int) -> LastAccount | None:
     return LastAccount(account, ended_at, parse_time(settings.get("start")))
 
 
+def account_of_part(connection: Connection, source_id: int, start: datetime | None) -> LastAccount | None:
+    """Return the latest account; None where it is of another part of history, because ``start`` was another."""
+    last = last_account(connection, source_id)
+    return last if last is not None and last.start == start else None
+
+
 def last_surplus(connection: Connection, source_id: int, start: datetime | None, *, at_least: int) -> int | None:
     """Return how many more tasks were stored than the server counted at the last account, if ``start`` was the same.
 
     None where ``at_least`` this total may be capped: the server never counted this many or more with nothing left over
     here, and the last change of the total was not in step with what is stored.
     """
-    last = last_account(connection, source_id)
-    if last is None or last.start != start:
+    last = account_of_part(connection, source_id, start)
+    if last is None:
         return None
     run = sync_runs.c
-    surplus, last_total = run.stored_live - run.server_total, last.account["server_total"]
-    last_surplus = last.account["stored_live"] - last_total
+    surplus, total = run.stored_live - run.server_total, last.account["server_total"]
+    found = last.account["stored_live"] - total
     accounts = _accounts(source_id, run.server_total, surplus).where(run.stored_live.is_not(None))
     whole = and_(surplus + run.quarantined + run.hidden <= 0, run.server_total >= at_least)
     proven = _accounts(source_id, run.id).where(or_(whole, run.server_total > at_least))
     if connection.execute(proven).first() is None:
-        before = connection.execute(accounts.where(run.server_total != last_total)).first()
-        if before is None or before[1] != last_surplus:
+        before = connection.execute(accounts.where(run.server_total != total)).first()
+        if before is None or before[1] != found:
             return None
-    return last_surplus
+    return found
 
 
 def implausible_since(connection: Connection, source_id: int) -> datetime | None:

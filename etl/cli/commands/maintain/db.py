@@ -83,9 +83,9 @@ def downgrade(common: Common, revision: str, yes: bool, output: str) -> None:
         before = migrate.current(engine)
         if _number(revision) not in {*migrate.known(), "head", EMPTY}:
             raise _no_such_version(revision)
-        if before is not None and not yes:
-            _confirm(engine, revision)
         if before is not None:
+            if not yes:
+                _confirm(engine, revision)
             with keep_all_runs_out(engine):
                 migrate.downgrade(engine, _number(revision))
         _tell_move(common, engine, before, output)

@@ -103,17 +103,14 @@ def backfill(
 
 
 def _distribute(loaded: Loaded, period: Period, *, restart: bool, wait: timedelta | None, output: str) -> int:
-    from etl.cli.open_database import open_database
+    from etl.cli.open_database import open_database, require_postgresql
     from etl.cli.output import print_text
     from etl.cli.run_job_on_sources import Work, work_on_sources
-    from etl.errors import ConfigError
     from etl.jobs.distributed_backfill import distribute
     from etl.load.database.engine import disposing, reading
     from etl.workers.queue_schema import read_queue
 
-    if not loaded.settings.database_url.startswith("postgres"):
-        message = "workers share a PostgreSQL database; on SQLite run kore-etl backfill without --distribute"
-        raise ConfigError(f"database_url: {message}")
+    require_postgresql(loaded.settings, instead="on SQLite run kore-etl backfill without --distribute")
     windows: dict[str, int] = {}
 
     def plan(run: RunContext) -> dict[str, Any]:
