@@ -54,7 +54,14 @@ def days_ago(days):
 @pytest.mark.parametrize("ends", ["inclusive", "exclusive"])
 @pytest.mark.parametrize(("granularity", "start"), [("day", "00:00:00"), ("day", "13:37:21"), ("hour", "13:37:21")])
 def test_it_begins_where_dates_can_tell(part, granularity, start, ends):
+    """How dates are cut is set here: whether a probe can tell it depends on the time of the day and the tasks."""
     mirrored = part(granularity=granularity, ends=ends, days=20.0)
+    known = {
+        "window_field": "createdAt",
+        "granularity": granularity[0],
+        "ends_inclusive": str(ends == "inclusive").lower(),
+    }
+    mirrored.settings |= {f"KORE_ETL_{name.upper()}": value for name, value in known.items()}
     mirrored.sync()
     start = f"{NOW - 10 * DAY:%Y-%m-%d}T{start}Z"
     mirrored.since(start)
