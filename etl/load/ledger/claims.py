@@ -107,7 +107,7 @@ def claim(
     if row is None:
         return None
     counts = select(*(_RUN[name] for name in counters)).where(_RUN.id == row.run_id)
-    columns: list[Any] = [*row, {**connection.execute(counts).mappings().one()}]
+    columns: list[Any] = [*row, dict(zip(counters, connection.execute(counts).one(), strict=True))]
     claimed = Claim(*columns)
     values = {"state": "running", "attempts": claimed.attempt, "claimable_at": _end_of(lease)}
     connection.execute(update(sync_windows).where(_WINDOW.id == claimed.window_id).values(**values))

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from etl.jobs.run.options import ADDED_UP
+
 BACKFILLS = "select state, exit_code from sync_runs where command = 'backfill' order by id"
 STATES = "select state from sync_windows order by id"
 OPEN = "select count(*) from sync_windows where claimable_at is not null"
@@ -292,6 +294,21 @@ def test_a_refused_token_ends_the_run_until_the_next(company, serve):
     company.assert_equal_to_servers()
     assert company.rows("select sum(fetched) < 1700, sum(inserted) from sync_runs") == [(True, 1500)]
     assert read < 1500
+
+
+def test_a_failed_run_is_reported_by_a_notice(company, serve):
+    server = serve(1, 1, tasks=600, shape="eight")
+    company.add(server)
+    distribute(company)
+    server.configure(scope="missing")
+    notice, action = company.folder / "notice.json", company.folder / "notify"
+    action.write_text(f"#!/bin/sh\ncat > {notice}.part && mv {notice}.part {notice}\n")
+    action.chmod(0o755)
+    company.start(KORE_ETL_ON_FAILURE=str(action))
+    until(notice.exists)
+    sent = json.loads(notice.read_text())
+    assert (sent["command"], sent["run"], sent["exit_code"]) == ("backfill", 1, 4)
+    assert set(sent["counts"]) == set(ADDED_UP)
 
 
 def test_windows_are_planned_again_for_another_field(company, serve):
