@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from sqlalchemy import Engine
 
 from etl.errors import DatabaseError
-from etl.extract.http.auth import JwtApp, Token
+from etl.extract.http.auth import Token
 from etl.extract.http.connection import Endpoint
 from etl.extract.http.rate_limiter import BudgetStore, RateLimiter
 from etl.extract.http.retrying_client import Client
@@ -56,17 +56,9 @@ class Builder(Struct):
             deadline=settings.deadline.total_seconds(),
             ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
         )
-        app = JwtApp(
-            client_id=source.client_id,
-            secret=source.client_secret,
-            algorithm=source.algorithm,
-            subject=source.subject,
-            jti=source.jti,
-            lifetime=source.token_lifetime,
-        )
         return Client(
             endpoint,
-            Token(app, self.clock),
+            Token(source, self.clock),
             self.budget(source),
             clock=self.clock,
             on_retry=_log_retry,
@@ -120,10 +112,7 @@ class Builder(Struct):
         """Return all that a job needs to know about a source."""
         settings = self.settings
         return SourceSpec(
-            name=source.name,
-            base_url=source.base_url,
-            account_id=source.account_id,
-            stream_id=source.stream_id,
+            source=source,
             client=self.client(source),
             make_client=lambda: self.client(source),
             options=SyncOptions(

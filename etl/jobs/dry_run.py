@@ -75,16 +75,16 @@ def _planned(
         first = _window(strategy.field, start, capabilities) if start else Query(limit=limit)
         since = format_time(start) if start else "its beginning"
         reads = f"{probe}all of history by {strategy.field} from {since} on, {limit} tasks a request"
-        return DryRun(spec.name, reads, first.body(), f"one for each {limit} tasks")
+        return DryRun(spec.source.name, reads, first.body(), f"one for each {limit} tasks")
     since = format_time(shifted(watermark, -spec.options.lookback))
     quiet = "1 or 2 if nothing changed, else one more for each page of changes"
     if strategy.changes == "newest_first":
-        return DryRun(spec.name, f"{probe}what changed, newest first, down to {since}", newest.body(), quiet)
+        return DryRun(spec.source.name, f"{probe}what changed, newest first, down to {since}", newest.body(), quiet)
     first = _window(strategy.field, shifted(watermark, -spec.options.lookback), capabilities)
     if strategy.changes == "windows":
-        return DryRun(spec.name, f"{probe}windows of {strategy.field} from {since} on", first.body(), quiet)
+        return DryRun(spec.source.name, f"{probe}windows of {strategy.field} from {since} on", first.body(), quiet)
     reads = f"{probe}windows of {strategy.field} from {since} on, unresolved tasks, and a slice of older history"
-    return DryRun(spec.name, reads, first.body(), "several: this server does not tell what changed")
+    return DryRun(spec.source.name, reads, first.body(), "several: this server does not tell what changed")
 
 
 def _window(field: Field, start: datetime, capabilities: ServerCapabilities) -> Query:
@@ -110,7 +110,7 @@ def _sample(
         if not page.records or page.is_last(query.skip):
             break
         query = replace(query, skip=query.skip + len(page.records))
-    stream = Stream(source["id"] if source else 0, spec.stream_id)
+    stream = Stream(source["id"] if source else 0, spec.source.stream_id)
     drop = dropper(spec.options.drop_fields)
     found = [transform(drop(record), stream) for record in records[:number]]
     good = {str(each.task["_id"]): each for each in found if isinstance(each, TaskRows)}

@@ -13,13 +13,14 @@ from types import SimpleNamespace
 import orjson
 from sqlalchemy import event
 
-from etl.extract.http.auth import JwtApp, Token
+from etl.extract.http.auth import Token
 from etl.extract.http.connection import Endpoint
 from etl.extract.http.query import Query
 from etl.extract.http.rate_limiter import RateLimiter
 from etl.extract.http.retrying_client import Client
 from etl.load.database.engine import open_engine
 from etl.load.ledger.request_budgets import StoredBudgets
+from etl.settings import SourceSettings
 
 
 def now() -> datetime:
@@ -42,15 +43,14 @@ def main() -> None:
             connection.commit()
 
     budget = RateLimiter(given.limit, store=StoredBudgets(engine).of(given.account_id), minute=given.span)
-    endpoint = Endpoint(
-        base_url=given.url, account_id=given.account_id, stream_id=given.stream_id, read_timeout=5.0, deadline=5.0
-    )
+    ids = {"base_url": given.url, "account_id": given.account_id, "stream_id": given.stream_id}
+    endpoint = Endpoint(**ids, read_timeout=5.0, deadline=5.0)
+    source = SourceSettings(**ids, client_id=given.client_id, client_secret=given.client_secret)
     over = threading.Event()
     answered = []
 
     def send() -> None:
-        token = Token(JwtApp(client_id=given.client_id, secret=given.client_secret), now)
-        client = Client(endpoint, token, budget, clock=now)
+        client = Client(endpoint, Token(source, now), budget, clock=now)
         while not over.is_set():
             client.fetch(Query(limit=1))
             answered.append(1)

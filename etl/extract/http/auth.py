@@ -11,44 +11,26 @@ import warnings
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 import orjson
-from msgspec import Struct
 
 from etl.errors import ConfigError
+from etl.settings import SourceSettings
 
 _RENEW_BEFORE = timedelta(seconds=30)
 _DIGESTS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 
 
-class JwtApp(Struct, frozen=True, kw_only=True):
-    """The JWT app's id and secret (a PEM key for RS and ES algorithms), and the form of its tokens."""
-
-    client_id: str
-    secret: str
-    algorithm: str = "HS256"
-    subject: str = ""
-    jti: bool = False
-    lifetime: timedelta = timedelta(minutes=5)
-
-    def __repr__(self) -> str:
-        return f"JwtApp(client_id={self.client_id!r}, algorithm={self.algorithm!r})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:  # a Struct's own one shows the secret
-        return [("client_id", self.client_id), ("algorithm", self.algorithm)]
-
-
 class Token:
-    """Holds the current token and makes the next one before it expires.
+    """Holds the current token of a source's app and makes the next one before it expires.
 
     Times come from ``clock``, plus ``ahead`` if the server's clock differs.
     """
 
-    def __init__(self, app: JwtApp, clock: Callable[[], datetime]) -> None:
+    def __init__(self, source: SourceSettings, clock: Callable[[], datetime]) -> None:
         self.ahead = timedelta()
-        self._app = app
+        self._source = source
         self._clock = clock
         self._text = ""
         self._good_until: datetime | None = None
@@ -56,7 +38,7 @@ class Token:
     def text(self) -> str:
         """Return a valid token for the next request."""
         now = self._clock() + self.ahead
-        if self._app.jti or self._good_until is None or now >= self._good_until:
+        if self._source.jti or self._good_until is None or now >= self._good_until:
             self._mint(now)
         return self._text
 
@@ -70,40 +52,40 @@ class Token:
         self.discard()
 
     def _mint(self, now: datetime) -> None:
-        app = self._app
+        source = self._source
         issued = int(now.timestamp())
         claims: dict[str, object] = {
-            "appId": app.client_id,
-            "sub": app.subject or app.client_id,
+            "appId": source.client_id,
+            "sub": source.subject,
             "iat": issued,
-            "exp": issued + int(app.lifetime.total_seconds()),
+            "exp": issued + int(source.token_lifetime.total_seconds()),
         }
-        if app.jti:
+        if source.jti:
             claims["jti"] = str(uuid4())
-        digest = _DIGESTS.get(app.algorithm)
-        self._text = _signed_by_key(claims, app) if digest is None else _signed_by_secret(claims, app, digest)
-        self._good_until = max(now, now + app.lifetime - _RENEW_BEFORE)
+        digest = _DIGESTS.get(source.algorithm)
+        self._text = _signed_by_key(claims, source) if digest is None else _signed_by_secret(claims, source, digest)
+        self._good_until = max(now, now + source.token_lifetime - _RENEW_BEFORE)
 
 
-def _signed_by_secret(claims: dict[str, object], app: JwtApp, digest: str) -> str:
+def _signed_by_secret(claims: dict[str, object], source: SourceSettings, digest: str) -> str:
     """Return the compact form of RFC 7515, without PyJWT: it imports cryptography, which no secret needs."""
-    header = {"alg": app.algorithm, "typ": "JWT"}
+    header = {"alg": source.algorithm, "typ": "JWT"}
     content = b".".join(_base64url(orjson.dumps(part)) for part in (header, claims))
-    return b".".join((content, _base64url(hmac.digest(app.secret.encode(), content, digest)))).decode()
+    return b".".join((content, _base64url(hmac.digest(source.client_secret.encode(), content, digest)))).decode()
 
 
 def _base64url(data: bytes) -> bytes:
     return urlsafe_b64encode(data).rstrip(b"=")
 
 
-def _signed_by_key(claims: dict[str, object], app: JwtApp) -> str:
+def _signed_by_key(claims: dict[str, object], source: SourceSettings) -> str:
     import jwt
 
     # The user chose the key, so a warning about a short one does not help.
     warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
     try:
-        return jwt.encode(claims, app.secret, algorithm=app.algorithm)
+        return jwt.encode(claims, source.client_secret, algorithm=source.algorithm)
     except (jwt.PyJWTError, AttributeError, ValueError, TypeError, NotImplementedError) as error:
         kind = type(error).__name__
-        message = f"client_secret: cannot sign with {app.algorithm} ({kind}); RS, ES and PS take a PEM key"
+        message = f"client_secret: cannot sign with {source.algorithm} ({kind}); RS, ES and PS take a PEM key"
         raise ConfigError(message) from None

@@ -29,7 +29,7 @@ _ACCESS = ("token", "scope", "stream")
 def check_source(source_spec: SourceSpec, budget: RateLimiter, engine: Engine | None) -> Iterator[CheckResult]:
     """Yield the results for a source. They cost one request at most."""
     for result in _check(source_spec, budget, engine):
-        yield replace(result, source=source_spec.name)
+        yield replace(result, source=source_spec.source.name)
 
 
 def _check(source_spec: SourceSpec, budget: RateLimiter, engine: Engine | None) -> Iterator[CheckResult]:
@@ -48,7 +48,7 @@ def _check(source_spec: SourceSpec, budget: RateLimiter, engine: Engine | None) 
 
 
 def _check_route(source_spec: SourceSpec) -> Iterator[CheckResult]:
-    parts = urlsplit(source_spec.base_url)
+    parts = urlsplit(source_spec.source.base_url)
     host = parts.hostname or ""
     proxy = None if parts.scheme == "http" or proxy_bypass(host) else getproxies().get(parts.scheme)
     if proxy:
@@ -90,7 +90,7 @@ def _check_host(source_spec: SourceSpec, *, encrypted: bool) -> Iterator[CheckRe
 
 def _check_access(source_spec: SourceSpec) -> Iterator[CheckResult]:
     """Ask for one task. The answer shows whether token, scope and stream are right."""
-    good = {"token": "accepted", "scope": "granted", "stream": f"{source_spec.stream_id} answers"}
+    good = {"token": "accepted", "scope": "granted", "stream": f"{source_spec.source.stream_id} answers"}
     try:
         source_spec.client.ask_once(Query(limit=1))
     except EtlError as error:
@@ -142,7 +142,7 @@ def _check_lock(source_spec: SourceSpec, engine: Engine) -> CheckResult:
     if is_free:
         return ok("lock", "free: no sync is running")
     with reading(engine) as connection:
-        rows = status.source_rows(connection, source_spec.name)
+        rows = status.source_rows(connection, source_spec.source.name)
         run = status.latest_run(connection, rows[0]["id"], state="running") if rows else None
     if run is not None:
         since = f"{run['started_at']:%Y-%m-%d %H:%M}"

@@ -32,6 +32,7 @@ from etl.load.queries import stored_tasks
 from etl.load.schema import deferred_indexes, postgres_sequences
 from etl.load.upsert import forget_task_rows
 from etl.logs import get_logger
+from etl.settings import SourceSettings
 from etl.transform import Stream
 
 log = get_logger()
@@ -42,10 +43,7 @@ _SEPARATE = timedelta(days=1)  # how long each quiet run has a row of its own
 class SourceSpec(Struct, frozen=True, kw_only=True):
     """A source as the settings describe it, with the clients that reach it."""
 
-    name: str
-    base_url: str
-    account_id: str
-    stream_id: str
+    source: SourceSettings
     client: Client
     make_client: Callable[[], Client]
     options: SyncOptions
@@ -55,7 +53,7 @@ class SourceSpec(Struct, frozen=True, kw_only=True):
     @property
     def identity(self) -> str:
         """Return host, account and stream in one text: what makes it the source that it is."""
-        return sources.identity((sources.host_of(self.base_url), self.account_id, self.stream_id))
+        return sources.identity(self.source.identity)
 
 
 @contextmanager
@@ -72,7 +70,7 @@ def start_run(
     Raises:
         LockedError: another run works on this source.
     """
-    with hold_source(engine, command, source=spec.identity, name=spec.name) as lease:
+    with hold_source(engine, command, source=spec.identity, name=spec.source.name) as lease:
         store, source = _open_row(engine, spec, command, clock)
         run = _context(spec, store, source, lease=lease, clock=clock, on_progress=on_progress)
         try:
@@ -188,12 +186,13 @@ def _open_row(
     engine: Engine, spec: SourceSpec, command: str, clock: Callable[[], datetime]
 ) -> tuple[SourceStore, sources.Source]:
     """Open the run's row; the store holds the transaction that commits it before the first request."""
-    ids = {"account_id": spec.account_id, "stream_id": spec.stream_id}
+    own = spec.source
+    ids = {"account_id": own.account_id, "stream_id": own.stream_id}
     with ExitStack() as if_it_fails:
         connection = if_it_fails.enter_context(engine.connect())
         connection.begin()  # on SQLite it waits for other writers, before the time is read
         postgres_sequences.catch_up(connection)
-        source = sources.register(connection, name=spec.name, base_url=spec.base_url, now=clock(), **ids)
+        source = sources.register(connection, name=own.name, base_url=own.base_url, now=clock(), **ids)
         run_id = runs.begin(connection, source.id, command, settings=spec.settings, now=clock())
         if_it_fails.pop_all()
     return SourceStore(engine, spec.identity, source.id, run_id, RunCounters(), held=connection), source

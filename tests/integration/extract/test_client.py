@@ -21,10 +21,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from etl.errors import ApiError, AuthError, ConfigError, EtlError, RefusedError, TransientApiError
-from etl.extract.http.auth import JwtApp, Token
+from etl.extract.http.auth import Token
 from etl.extract.http.connection import Endpoint
 from etl.extract.http.query import Query
 from etl.extract.http.rate_limiter import MINUTE, RateLimiter
@@ -38,6 +37,7 @@ from etl.extract.http.response_errors import (
 from etl.extract.http.retrying_client import Client
 from etl.sandbox import Options, Sandbox
 from etl.sandbox.options import FAULT_KINDS
+from etl.settings import SourceSettings
 from etl.stop_request import Stop, Terminated
 
 SECRET = "a secret of the tests, long enough for HS512 and in no way a real one"
@@ -68,7 +68,7 @@ class Asking:
     def __init__(
         self,
         endpoint: Endpoint,
-        app: JwtApp,
+        source: SourceSettings,
         *,
         per_minute: int = 6000,
         on_retry: Callable[[], object] = lambda: None,
@@ -83,7 +83,7 @@ class Asking:
         self.stop = Stop()
         self.client = Client(
             endpoint,
-            Token(app, clock),
+            Token(source, clock),
             self.budget,
             clock=clock,
             on_retry=self._note,
@@ -111,20 +111,20 @@ def asking() -> Iterator[Callable[..., Asking]]:
     """Make clients of a sandbox or of an address; ``how`` is how they go about it, the rest is the endpoint's."""
     with ExitStack() as open_clients:
 
-        def make(server: Sandbox | str, *, app: JwtApp | None = None, how: dict | None = None, **endpoint):
-            options = server.options if isinstance(server, Sandbox) else Options()
-            url = server.url if isinstance(server, Sandbox) else server
-            mine = {"account_id": options.account_id, "stream_id": options.stream_id, "connect_timeout": 5.0}
-            app = app or JwtApp(client_id=options.client_id, secret=options.client_secret)
-            made = Asking(Endpoint(**{"base_url": url, **mine, **endpoint}), app, **(how or {}))
+        def make(server: Sandbox | str, *, source: SourceSettings | None = None, how: dict | None = None, **endpoint):
+            source = source or source_of(server)
+            mine = {key: getattr(source, key) for key in ("base_url", "account_id", "stream_id")}
+            made = Asking(Endpoint(**{**mine, "connect_timeout": 5.0, **endpoint}), source, **(how or {}))
             open_clients.callback(made.client.close)
             return made
 
         yield make
 
 
-def app_of(server: Sandbox, **changes) -> JwtApp:
-    return replace(JwtApp(client_id=server.options.client_id, secret=server.options.client_secret), **changes)
+def source_of(server: Sandbox | str, **changes) -> SourceSettings:
+    options, url = (server.options, server.url) if isinstance(server, Sandbox) else (Options(), server)
+    ids = {key: getattr(options, key) for key in ("account_id", "stream_id", "client_id", "client_secret")}
+    return SourceSettings(**{"base_url": url, **ids, **changes})
 
 
 class Bare:
@@ -483,7 +483,7 @@ class TestTokens:
 
     def test_one_for_single_use_is_fresh_for_each_try(self, sandbox, asking):
         server = sandbox(tasks=60, jti_required=True, faults={"503": 0.5}, seed=3)
-        mine = asking(server, app=app_of(server, jti=True))
+        mine = asking(server, source=source_of(server, jti=True))
         assert all(len(mine.fetch(limit=5)) for _ in range(10))
         assert {entry["status"] for entry in server.requests} == {200, 503}
 
@@ -496,7 +496,7 @@ class TestTokens:
         options = Options(tasks=1, token_lifetime=1, requests_per_minute=0)
         with Sandbox(options, clock=lambda: clock[0]) as server:
             endpoint = Endpoint(base_url=server.url, account_id=options.account_id, stream_id=options.stream_id)
-            mine = Asking(endpoint, app_of(server), clock=lambda: datetime.fromtimestamp(clock[0], UTC))
+            mine = Asking(endpoint, source_of(server), clock=lambda: datetime.fromtimestamp(clock[0], UTC))
             for _ in range(30):
                 assert len(mine.fetch()) == 1
                 clock[0] += 0.3
@@ -508,9 +508,9 @@ class TestTokens:
     @pytest.mark.parametrize("algorithm", ["HS256", "HS512"])
     def test_the_algorithm_is_the_apps(self, sandbox, asking, algorithm):
         server = sandbox(tasks=1, algorithm=algorithm)
-        assert asking(server, app=app_of(server, algorithm=algorithm)).fetch()
+        assert asking(server, source=source_of(server, algorithm=algorithm)).fetch()
         other = {"HS256": "HS512", "HS512": "HS256"}[algorithm]
-        asking(server, app=app_of(server, algorithm=other)).fails(BadTokenError)
+        asking(server, source=source_of(server, algorithm=other)).fails(BadTokenError)
 
     HOUR = 3600.0
 
@@ -534,8 +534,8 @@ class TestTokens:
         self, sandbox, asking, server_ahead, own_clock, mine_ahead, refused
     ):
         server = sandbox(tasks=1, clock_skew=server_ahead, skew_tokens=own_clock)
-        each_is_new = app_of(server, lifetime=timedelta(seconds=30))
-        mine = asking(server, app=each_is_new, how={"astray": mine_ahead})
+        each_is_new = source_of(server, token_lifetime=timedelta(seconds=30))
+        mine = asking(server, source=each_is_new, how={"astray": mine_ahead})
         for _ in range(4):
             assert len(mine.fetch()) == 1
         assert [entry["status"] for entry in server.requests] == [401] * refused + [200] * 4
@@ -549,7 +549,7 @@ class TestTokens:
         self, sandbox, asking, own_clock, date, server_ahead, mine_ahead
     ):
         server = sandbox(tasks=1, clock_skew=server_ahead, skew_tokens=own_clock, date_header=date)
-        mine = asking(server, app=app_of(server, secret=SECRET), how={"astray": mine_ahead})
+        mine = asking(server, source=source_of(server, client_secret=SECRET), how={"astray": mine_ahead})
         assert mine.fails(BadTokenError).exit_code == 4
         differs = date == "present" and server_ahead != mine_ahead
         assert server.request_count == (3 if differs else 2)

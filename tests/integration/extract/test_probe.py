@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from etl.extract.capabilities import MILLISECOND, SECOND, ServerCapabilities
-from etl.extract.http.auth import JwtApp, Token
+from etl.extract.http.auth import Token
 from etl.extract.http.rate_limiter import RateLimiter
 from etl.extract.http.response_page import moment_of
 from etl.extract.http.retrying_client import Client, Endpoint
 from etl.extract.probe.find_capabilities import ProbeResult, probe
 from etl.extract.probe.probe_session import MOST_REQUESTS
 from etl.sandbox import Options, Sandbox
+from etl.settings import SourceSettings
 
 DAY = timedelta(days=1)
 COMMON = {
@@ -63,9 +64,9 @@ def probe_server(
         return datetime.fromtimestamp(clock(), UTC)
 
     options = server.options
-    app = JwtApp(client_id=options.client_id, secret=options.client_secret)
-    endpoint = Endpoint(base_url=server.url, account_id=options.account_id, stream_id=options.stream_id)
-    client = Client(endpoint, Token(app, now), RateLimiter(6000), clock=now, sleep=lambda _seconds: None)
+    ids = {"base_url": server.url, "account_id": options.account_id, "stream_id": options.stream_id}
+    source = SourceSettings(**ids, client_id=options.client_id, client_secret=options.client_secret)
+    client = Client(Endpoint(**ids), Token(source, now), RateLimiter(6000), clock=now, sleep=lambda _seconds: None)
     return probe(client.fetch, known), client
 
 

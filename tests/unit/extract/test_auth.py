@@ -12,8 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from rich.pretty import pretty_repr
 
 from etl.errors import ConfigError
-from etl.extract.http.auth import JwtApp, Token
+from etl.extract.http.auth import Token
+from etl.settings import SourceSettings
 
+IDS = {"base_url": "https://host", "account_id": "a-1", "stream_id": "st-1", "client_id": "cs-1"}
 START = datetime(2026, 3, 1, 12, 0, 0, 750_000, tzinfo=UTC)
 SECRET = "a secret of the tests, long enough for HS512 and in no way a real one"
 
@@ -33,8 +35,8 @@ def clock():
 
 @pytest.fixture
 def token(clock):
-    def make(**app):
-        return Token(JwtApp(**{"client_id": "cs-1", "secret": SECRET, **app}), clock)
+    def make(secret=SECRET, **settings):
+        return Token(SourceSettings(**IDS, client_secret=secret, **settings), clock)
 
     return make
 
@@ -67,7 +69,7 @@ class TestClaims:
         assert claims(token(subject="reporting").text())["sub"] == "reporting"
 
     def test_an_hour_is_an_hour(self, token):
-        told = claims(token(lifetime=timedelta(hours=1), jti=True).text())
+        told = claims(token(token_lifetime=timedelta(hours=1), jti=True).text())
         assert told["exp"] - told["iat"] == 3600
 
     def test_there_is_a_jti_only_where_it_is_wanted(self, token):
@@ -115,10 +117,10 @@ class TestSignature:
         with pytest.raises(ConfigError, match="client_secret"):
             token(algorithm="ES256", secret=rsa_pem[0]).text()
 
-    def test_a_jwt_app_does_not_show_its_secret(self):
-        app = JwtApp(client_id="cs-1", secret=SECRET)
-        assert SECRET not in repr(app)
-        assert SECRET not in pretty_repr(app)
+    def test_a_source_does_not_show_its_secret(self):
+        source = SourceSettings(**IDS, client_secret=SECRET)
+        assert SECRET not in repr(source)
+        assert SECRET not in pretty_repr(source)
 
 
 class TestRenewal:
@@ -136,7 +138,7 @@ class TestRenewal:
         assert claims(held.text())["iat"] == int(clock.now.timestamp())
 
     def test_a_very_short_life_means_a_new_one_each_time(self, token, clock):
-        held = token(lifetime=timedelta(seconds=1))
+        held = token(token_lifetime=timedelta(seconds=1))
         for _ in range(5):
             assert claims(held.text())["exp"] > clock.now.timestamp()
             clock.now += timedelta(milliseconds=1250)

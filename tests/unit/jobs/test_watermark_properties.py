@@ -18,6 +18,7 @@ from etl.jobs.run.lifecycle import SourceSpec, start_run
 from etl.jobs.run.options import SyncOptions
 from etl.jobs.sync import sync
 from etl.load.database.engine import open_engine
+from etl.settings import SourceSettings
 from etl.times import format_time
 from tests.unit.server import BEGIN, MILLISECOND, Server
 
@@ -62,14 +63,16 @@ class Asked:
         return
 
 
+SOURCE = SourceSettings(
+    base_url="https://example.invalid", account_id="account", stream_id="st-1", client_id="cs-1", client_secret="secret"
+)
+
+
 def run_once(engine, server, patience, clocks=CLOCKS["right"]):
     machine, date = clocks
     skew = None if date is None else date - machine
     source_spec = SourceSpec(
-        name="default",
-        base_url="https://example.invalid",
-        account_id="account",
-        stream_id="st-1",
+        source=SOURCE,
         client=Asked(server, patience, skew),
         make_client=partial(Asked, server, patience, skew),
         options=SyncOptions(lookback=timedelta(seconds=30), settle=timedelta(seconds=1)),
