@@ -12,7 +12,7 @@ the repr. pydantic and pydantic-settings are not used: they are slow to import, 
 
 from __future__ import annotations
 
-from etl.settings.definitions import Identity, Settings, SourceSettings, describe
+from etl.settings.definitions import Identity, Settings, SourceSettings, describe, host_of
 from etl.settings.precedence import Loaded, load_settings
 
-__all__ = ["Identity", "Loaded", "Settings", "SourceSettings", "describe", "load_settings"]
+__all__ = ["Identity", "Loaded", "Settings", "SourceSettings", "describe", "host_of", "load_settings"]

@@ -59,6 +59,11 @@ Identity = tuple[str, str, str]
 """Host, account and stream of a source."""
 
 
+def host_of(base_url: str) -> str:
+    """Return the host of a URL in lower case, a part of a source's identity; an empty text if it has none."""
+    return urlsplit(base_url).hostname or ""
+
+
 def _setting(
     read: Callable[[object], _Value],
     accepted: str,
@@ -149,7 +154,7 @@ class SourceSettings:
     @property
     def identity(self) -> Identity:
         """Return the host, account and stream, which identify the source in the database."""
-        return urlsplit(self.base_url).hostname or "", self.account_id, self.stream_id
+        return host_of(self.base_url), self.account_id, self.stream_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,6 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from msgspec import Struct, field
 
@@ -28,6 +27,7 @@ from etl.settings.definitions import (
     Settings,
     SourceSettings,
     declared,
+    host_of,
     read_values,
     variable,
 )
@@ -137,7 +137,7 @@ def _names(tables: Tables, above: Layer) -> dict[Identity, str]:
     for layer in (_merged(tables.top, each, above) for each in tables.sources or [{}]):
         url, *ids = (str(layer[key].value).strip() if key in layer else "" for key in _IDENTITY)
         with suppress(ValueError):  # an address that cannot be read is told where the source is used
-            host = (urlsplit(url).hostname or "").lower() if "://" in url else ""
+            host = host_of(url)
             if host and all(ids):
                 found[(host, ids[0], ids[1])] = str(layer["name"].value).strip() if "name" in layer else "default"
     return found

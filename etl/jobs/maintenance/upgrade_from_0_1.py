@@ -25,11 +25,11 @@ from sqlalchemy import (
     union,
 )
 
-from etl.load.ledger.sources import host_of
 from etl.load.schema.dimension_tables import DIMENSIONS, cases, priorities, statuses
 from etl.load.schema.ledger_tables import source_offsets, sources
 from etl.load.schema.task_tables import daily_counts, metadata, status_intervals, task_progress
 from etl.load.upsert import refresh_derived
+from etl.settings import host_of
 
 DERIVED = (status_intervals, task_progress, daily_counts, source_offsets)
 _NAMED = {each.name for each in (statuses, priorities, cases, *DIMENSIONS)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 from msgspec import Struct
@@ -15,7 +14,7 @@ from etl.api_record import Row
 from etl.errors import ConfigError
 from etl.load.schema.ledger_tables import sources, sync_windows, watermarks
 from etl.load.schema.task_tables import metadata
-from etl.settings import Identity
+from etl.settings import Identity, host_of
 
 _WAS_READ = or_(sources.c.probed_at.is_not(None), exists().where(sync_windows.c.source_id == sources.c.id))
 
@@ -56,21 +55,18 @@ def register(
     if before is not None:
         raise unsettled_move(name, before, base_url)
     same = is_source(host, account_id, stream_id)
-    row = connection.execute(select(sources).where(same)).one_or_none()
+    query = select(sources).where(same)
+    row = connection.execute(query).mappings().one_or_none()
     unread = (sources.c.name == name) & is_stream(account_id, stream_id) & ~_WAS_READ
     if row is None and connection.execute(update(sources).where(unread).values(base_url=base_url, host=host)).rowcount:
-        row = connection.execute(select(sources).where(same)).one()
+        row = connection.execute(query).mappings().one()
     if row is None:
         values = {"name": name, "base_url": base_url, "host": host, "account_id": account_id, "stream_id": stream_id}
         connection.execute(insert(sources).values(**values, created_at=now))
-        row = connection.execute(select(sources).where(same)).one()
-    elif (row.name, row.base_url) != (name, base_url):
+        row = connection.execute(query).mappings().one()
+    elif (row["name"], row["base_url"]) != (name, base_url):
         connection.execute(update(sources).where(same).values(name=name, base_url=base_url))
-    return Source(
-        row.id, name, stream_id, row.history_start, row.capabilities, row.probed_at, row.shape,
-        row.verify_position, row.verified_until,
-        row.missing_searched, row.missing_searched_at, row.collapse_accepted_at, row.absent_ids,
-    )  # fmt: skip
+    return Source(**{**{each: row[each] for each in Source.__struct_fields__}, "name": name})
 
 
 def is_source(host: str, account_id: str, stream_id: str) -> ColumnElement[bool]:
@@ -81,11 +77,6 @@ def is_source(host: str, account_id: str, stream_id: str) -> ColumnElement[bool]
 def is_stream(account_id: str, stream_id: str) -> ColumnElement[bool]:
     """Return the condition for the rows of an account's stream, on whatever host."""
     return (sources.c.account_id == account_id) & (sources.c.stream_id == stream_id)
-
-
-def host_of(base_url: str) -> str:
-    """Return the host of a URL, a part of a source's identity."""
-    return (urlsplit(base_url).hostname or "").lower()
 
 
 def identity(source: Identity) -> str:
