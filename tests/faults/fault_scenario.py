@@ -185,7 +185,7 @@ def copy_after_power_loss(scenario: FaultScenario, target: Path, random: Any) ->
     that was tried (nBackfillAttempted in its format). The page at which the writing broke off may be torn.
     """
     with scenario.engine() as engine:
-        source = sqlite_file(engine)
+        source = sqlite_file(engine.url)
     assert source is not None
     log, index = (source.with_name(source.name + ending) for ending in ("-wal", "-shm"))
     shutil.copyfile(source, target)

@@ -109,7 +109,7 @@ def _loading_fast(run: RunContext) -> Iterator[None]:
     with ExitStack() as at_the_end:
         if deferred_indexes.put_off(run.store.engine):
             run.writer.most_prefetched = OF_NEW
-            file = sqlite_file(run.store.engine)
+            file = sqlite_file(run.store.engine.url)
             if file is not None:
                 at_the_end.enter_context(flushing_log(file))
                 at_the_end.enter_context(switching_threads_often())

@@ -44,7 +44,7 @@ def open_engine(database_url: str, *, sessions: int = 15, session_name: str | No
     url = make_url(database_url)
     if session_name is not None:
         url = url.update_query_dict({"application_name": session_name})
-    file = _file_of(url)
+    file = sqlite_file(url)
     if file is not None:
         _make_private(file)
     engine = _create(url, sessions)
@@ -145,9 +145,13 @@ def set_pragma(connection: Connection, pragma: str) -> None:
         driver.execute(f"PRAGMA {pragma}")
 
 
-def sqlite_file(engine: Engine) -> Path | None:
-    """Return the resolved path of a SQLite database, None for one in memory or on a server."""
-    return _file_of(engine.url)
+def sqlite_file(database_url: URL | str) -> Path | None:
+    """Return the resolved path of the SQLite database in a URL, None for one in memory or on a server."""
+    url = make_url(database_url)
+    name = url.database
+    if url.get_backend_name() != "sqlite" or not name or name == ":memory:":
+        return None
+    return Path(name.removeprefix("file:") if "uri" in url.query else name).resolve()
 
 
 def is_same_database(one: Engine, other: Engine) -> bool:
@@ -157,7 +161,7 @@ def is_same_database(one: Engine, other: Engine) -> bool:
 
 def _identity(engine: Engine) -> object:
     if engine.dialect.name == "sqlite":
-        return sqlite_file(engine)
+        return sqlite_file(engine.url)
     with reading(engine) as connection:  # a URL may name the same server in several ways
         query = "select pg_postmaster_start_time(), current_database(), current_schema()"
         return tuple(connection.exec_driver_sql(query).one())
@@ -166,18 +170,6 @@ def _identity(engine: Engine) -> object:
 def sqlite_url(path: Path) -> str:
     """Return the URL of a SQLite file, with special characters escaped."""
     return f"sqlite:///{str(path).replace('%', '%25').replace('?', '%3F')}"
-
-
-def file_of(database_url: str) -> Path | None:
-    """Return the resolved path of the SQLite database in a URL, None for one on a server."""
-    return _file_of(make_url(database_url))
-
-
-def _file_of(url: URL) -> Path | None:
-    name = url.database
-    if url.get_backend_name() != "sqlite" or not name or name == ":memory:":
-        return None
-    return Path(name.removeprefix("file:") if "uri" in url.query else name).resolve()
 
 
 def _as_is(value: str) -> str:

@@ -25,7 +25,7 @@ def named_lock(engine: Engine, name: str) -> Lock:
     number = _number(name)
     if engine.dialect.name == "postgresql":
         return AdvisoryLock(engine, number)
-    path = sqlite_file(engine)
+    path = sqlite_file(engine.url)
     return _NoLock() if path is None else _FileLock(path, path.with_name(f"{path.name}.lock-{number & 0xFFFFFFFF:08x}"))
 
 

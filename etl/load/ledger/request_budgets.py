@@ -49,7 +49,7 @@ class StoredBudgets:
         Raises:
             DatabaseError: the file cannot be used.
         """
-        path = sqlite_file(self._database)
+        path = sqlite_file(self._database.url)
         if path is None:
             return self._database.execution_options(isolation_level="AUTOCOMMIT")
         if self._file is None:

@@ -151,6 +151,12 @@ def test_a_database_that_is_not_there_yet_is_not_made(run_cli, settings, tmp_pat
     assert not (tmp_path / "new.db").exists()
 
 
+def test_a_database_that_a_uri_names_is_found(found, sqlite_url):
+    path = sqlite_url.removeprefix("sqlite:///")
+    code, lines = found(KORE_ETL_DATABASE_URL=f"sqlite:///file:{path}?uri=true")
+    assert (code, lines["tables"][0]) == (0, "ok")
+
+
 def test_a_database_without_tables_is_warned_of(found, tmp_path):
     (tmp_path / "empty.db").touch()
     code, lines = found(KORE_ETL_DATABASE_URL=f"sqlite:///{tmp_path}/empty.db")

@@ -17,7 +17,7 @@ def flushers() -> list[threading.Thread]:
 
 
 def test_a_thread_flushes_the_log_while_rows_are_stored(sqlite_database: Database) -> None:
-    file = sqlite_file(sqlite_database.engine)
+    file = sqlite_file(sqlite_database.engine.url)
     assert file is not None
     sqlite_database.another_run()  # the log is there
     with flushing_log(file):

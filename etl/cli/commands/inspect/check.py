@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -94,17 +93,14 @@ def _settings(loaded: Loaded) -> Iterator[CheckResult]:
 
 def _database(loaded: Loaded) -> tuple[Engine | None, list[CheckResult]]:
     """Return the database, if it exists and opens, and the findings about it."""
-    from sqlalchemy.engine import make_url
-
     from etl.jobs.diagnostics import check_database as checks
     from etl.jobs.diagnostics.check_result import failed, unknown
-    from etl.load.database.engine import open_engine
+    from etl.load.database.engine import open_engine, sqlite_file
 
     settings = loaded.settings
-    url = make_url(settings.database_url)
+    path = sqlite_file(settings.database_url)
     findings: list[CheckResult] = []
-    if url.get_backend_name() == "sqlite":
-        path = Path(url.database or "").resolve()
+    if path is not None:
         findings += checks.check_file(path)
         if not path.is_file() or any(each.state == "failed" for each in findings):
             reason = "the database cannot be opened" if path.exists() else "none yet"
@@ -113,7 +109,7 @@ def _database(loaded: Loaded) -> tuple[Engine | None, list[CheckResult]]:
         engine = open_engine(settings.database_url)
     except EtlError as error:
         return None, [*findings, failed("database", error)]
-    if url.get_backend_name() != "sqlite":
+    if path is None:
         findings.append(checks.check_server(engine))
     if findings[0].state == "failed":
         return None, [*findings, unknown("tables", "the database cannot be opened")]

@@ -47,7 +47,7 @@ def backup(common: Common, folder: Path | None, keep: int | None, output: str) -
     from etl.times import now
 
     with existing_database(common.start(need_sources=False).settings, schema="any") as engine:
-        file = sqlite_file(engine)
+        file = sqlite_file(engine.url)
         if folder is None and file is None:
             raise ConfigError("the database is no file, so its backups have no default folder; add --to DIR")
         folder = folder or (file or Path()).parent / _FOLDER
@@ -95,7 +95,7 @@ def restore(common: Common, file: Path | None, yes: bool) -> None:
     tasks = counted(_tasks_in(file), "task")
     with ExitStack() as opened:
         target = opened.enter_context(disposing(open_engine(settings.database_url)))
-        path = sqlite_file(target)
+        path = sqlite_file(target.url)
         if path is not None and path.samefile(file):
             raise ConfigError(f"{file} is the database itself")
         if not yes:
@@ -115,9 +115,9 @@ def _latest(database_url: str) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    from etl.load.database.engine import file_of
+    from etl.load.database.engine import sqlite_file
 
-    database = file_of(database_url)
+    database = sqlite_file(database_url)
     if database is None:
         raise ConfigError("the database is no file, so its backups have no default folder; name the FILE")
     try:

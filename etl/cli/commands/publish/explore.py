@@ -37,10 +37,13 @@ def explore(common: Common, port: int, open_it: bool) -> None:
     from etl.load.database.engine import sqlite_file
 
     settings = common.start(need_sources=False).settings
-    _refuse_postgresql(settings.database_url)
+    file = sqlite_file(settings.database_url)
+    if file is None:
+        message = "explore shows a SQLite file, and the database is PostgreSQL; use Grafana with"
+        raise ConfigError(f"{message} config/grafana/kore-etl.json, or any client of PostgreSQL")
     server = _server()
-    with existing_database(settings, schema="newest") as engine:
-        file = sqlite_file(engine)
+    with existing_database(settings, schema="newest"):
+        pass  # its schema fits
     app = server.make_app(file)
     # Ctrl-C and SIGTERM end only the server, which raises them again afterwards.
     with server.listen(port) as listening, handling(dict.fromkeys(_STOPS, lambda *_: None)):
@@ -50,14 +53,6 @@ def explore(common: Common, port: int, open_it: bool) -> None:
         if open_it and not webbrowser.open(address):
             say(f"no browser was found; open {address} yourself")
         server.serve(app, listening)
-
-
-def _refuse_postgresql(database_url: str) -> None:
-    from sqlalchemy.engine import make_url
-
-    if make_url(database_url).get_backend_name() != "sqlite":
-        message = "explore shows a SQLite file, and the database is PostgreSQL; use Grafana with"
-        raise ConfigError(f"{message} config/grafana/kore-etl.json, or any client of PostgreSQL")
 
 
 def _server() -> ModuleType:

@@ -14,7 +14,7 @@ from etl.errors import ConfigError
 
 def write(config: Path, secret_file: Path, values: Mapping[str, str], secret: str, *, is_change: bool) -> None:
     """Write the example with these values, or change them in the present file and keep the rest."""
-    from etl.load.database.engine import file_of
+    from etl.load.database.engine import sqlite_file
     from etl.scheduling.installed_command import shipped_file
 
     if is_change:
@@ -25,7 +25,7 @@ def write(config: Path, secret_file: Path, values: Mapping[str, str], secret: st
         text = f"# Settings of kore-etl, written by kore-etl init.\n#\n{text[start:]}"
     for key, value in values.items():
         text = _with(text, key, value)
-    database = file_of(values["database_url"])
+    database = sqlite_file(values["database_url"])
     if database is not None:
         _make_folder(database.parent)
     _make_folder(config.parent)

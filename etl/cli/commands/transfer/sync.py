@@ -101,11 +101,11 @@ def _dry_run(settings: Settings, *, full: bool, sample: int, output: str) -> int
     from etl.cli.open_database import existing_database
     from etl.cli.output import print_json, print_record
     from etl.jobs.dry_run import dry_run
-    from etl.load.database.engine import file_of
+    from etl.load.database.engine import sqlite_file
     from etl.load.schema import migrate
     from etl.stop_request import graceful
 
-    file = file_of(settings.database_url)
+    file = sqlite_file(settings.database_url)
     with graceful() as stop, ExitStack() as stack:
         engine = None
         if file is None or file.exists():
