@@ -16,10 +16,15 @@ from etl.transform import Rejection, Stream, TaskRows, dropper, tombstone, trans
 # The memory that a record's rows take, about, in bytes: for each, and for each character of its text.
 _EACH, _PER_CHARACTER = 4096, 4
 _DETAILS = tuple(table.name for table in (*DIMENSIONS, *CHILDREN))
+OF_OTHER_STREAM = "belongs to another stream"
 
 
 class BatchTransformer:
-    """Transforms the records of one stream; drops the fields to drop, and makes a tombstone of an erased task."""
+    """Transforms the records of one stream; drops the fields to drop, and makes a tombstone of an erased task.
+
+    A server may name every stream by another id than the one in its address. So a record with another stream's id is
+    rejected only where some record of this source has the id that was asked for.
+    """
 
     def __init__(
         self, stream: Stream, *, drop_fields: Sequence[str], erased: Collection[str], is_stream_named: bool
@@ -28,12 +33,12 @@ class BatchTransformer:
         self._drop = dropper(drop_fields)
         self._drops = bool(drop_fields)
         self._erased = erased
-        self._filter = StreamFilter(stream.stream_id, is_named=is_stream_named)
+        self._is_stream_named = is_stream_named
 
     def transform(self, page: Page) -> Batch:
         """Return the batch of a page, without the records of other streams."""
         rows, rejected = self._rows(page.records)
-        rows, of_others = self._filter.split(page.records, rows)
+        rows, of_others = self._without_other_streams(page.records, rows)
         batch = _batch(rows, [*rejected, *of_others])
         batch.total, batch.checkpoint = page.total, page.checkpoint
         batch.verified, batch.reason = page.verified, page.reason
@@ -66,34 +71,22 @@ class BatchTransformer:
         record = self._drop(record)
         return tombstone(record) if is_erased else record
 
-
-class StreamFilter:
-    """Finds the records of other streams.
-
-    A server may name every stream by another id than the one in its address. So a record with another stream's id is
-    rejected only where some record of this source has the id that was asked for.
-    """
-
-    REASON = "belongs to another stream"
-
-    def __init__(self, stream_id: str, *, is_named: bool) -> None:
-        self._stream_id = stream_id
-        self._is_named = is_named
-
-    def split(self, records: Sequence[Any], rows: Sequence[TaskRows]) -> tuple[list[TaskRows], list[Rejected]]:
+    def _without_other_streams(
+        self, records: Sequence[Any], rows: list[TaskRows]
+    ) -> tuple[list[TaskRows], list[Rejected]]:
         """Return the rows of this stream's records, and the rejections of the others."""
-        self._is_named = self._is_named or any(self._is_ours(record) for record in records)
-        if not self._is_named:
-            return list(rows), []
-        ours = [each for each in rows if each.task["stream_id"] == self._stream_id]
-        others = [each.task for each in rows if each.task["stream_id"] != self._stream_id]
-        return ours, [(self.REASON, str(task["_id"]), canonical(read(str(task["raw"])))) for task in others]
+        self._is_stream_named = self._is_stream_named or any(self._is_ours(record) for record in records)
+        if not self._is_stream_named:
+            return rows, []
+        ours = [each for each in rows if each.task["stream_id"] == self.stream.stream_id]
+        others = [each.task for each in rows if each.task["stream_id"] != self.stream.stream_id]
+        return ours, [(OF_OTHER_STREAM, str(task["_id"]), canonical(read(str(task["raw"])))) for task in others]
 
     def _is_ours(self, record: Any) -> bool:
         if isinstance(record, Record) and record.task is not None:
-            return record.task.iId == self._stream_id
+            return record.task.iId == self.stream.stream_id
         record = plain(record)
-        return isinstance(record, dict) and record.get("iId") == self._stream_id
+        return isinstance(record, dict) and record.get("iId") == self.stream.stream_id
 
 
 def _batch(rows: Sequence[TaskRows], rejected: Sequence[Rejected]) -> Batch:

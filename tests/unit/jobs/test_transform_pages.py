@@ -6,7 +6,7 @@ import pytest
 
 from etl.api_record import Record
 from etl.extract.http.response_page import Page
-from etl.jobs.pipeline.transform_pages import BatchTransformer, StreamFilter
+from etl.jobs.pipeline.transform_pages import OF_OTHER_STREAM, BatchTransformer
 from etl.transform import Stream
 
 CANONICAL = '{"_id":"ti-1","iId":"st-2","n":1.50,"refId":"T-1"}'
@@ -18,4 +18,4 @@ CANONICAL = '{"_id":"ti-1","iId":"st-2","n":1.50,"refId":"T-1"}'
 def test_a_record_of_another_stream_is_kept_canonical(text: str) -> None:
     own = BatchTransformer(Stream(1, "st-1"), drop_fields=(), erased=frozenset(), is_stream_named=True)
     batch = own.transform(Page([Record(text.encode())]))
-    assert (batch.tasks, batch.rejected) == ([], [(StreamFilter.REASON, "ti-1", CANONICAL)])
+    assert (batch.tasks, batch.rejected) == ([], [(OF_OTHER_STREAM, "ti-1", CANONICAL)])
