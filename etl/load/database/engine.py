@@ -11,11 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, Select, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from etl import exact_json
+from etl.api_record import Row
 from etl.errors import ConfigError, DatabaseError
 from etl.load.database.errors import raise_database_error
 from etl.load.database.postgres_locks import LockSession
@@ -88,6 +89,11 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """Give a connection in a transaction that only reads; it is not committed."""
     with engine.connect().execution_options(sqlite_begin="DEFERRED") as connection:
         yield connection
+
+
+def plain_rows(connection: Connection, query: Select[Any]) -> list[Row]:
+    """Return the rows of a query. The names of their columns are plain text, as JSON wants them."""
+    return [{str(name): value for name, value in row.items()} for row in connection.execute(query).mappings()]
 
 
 @contextmanager

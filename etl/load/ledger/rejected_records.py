@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, exists, func, select, update
 
+from etl.api_record import Row
 from etl.load.database.dialect import insert_into
+from etl.load.database.engine import plain_rows
 from etl.load.schema.ledger_tables import rejected_records, sources
 from etl.load.schema.task_tables import tasks
 from etl.settings import Identity
@@ -81,13 +82,12 @@ def digest_of(raw: str) -> str:
 
 def entries(
     connection: Connection, ids: Sequence[int] | None = None, source: str | None = None, *, whole: bool = False
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Return rejected records, all or by ids or source, oldest first; with their text if ``whole``."""
     columns = [column for column in _KEPT if column.name not in {"raw", "digest", "source_id"}]
     query = select(columns[0], sources.c.name.label("source"), *columns[1:], *([_KEPT.raw] if whole else []))
     query = query.join(sources, sources.c.id == _KEPT.source_id).where(*_chosen(ids, source))
-    rows = connection.execute(query.order_by(_KEPT.id)).mappings()
-    return [{str(name): value for name, value in row.items()} for row in rows]  # JSON wants plain text for names
+    return plain_rows(connection, query.order_by(_KEPT.id))
 
 
 def sources_of(connection: Connection, ids: Sequence[int] | None = None) -> list[tuple[str, Identity]]:

@@ -8,9 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     Connection,
-    Select,
     Table,
     Text,
     and_,
@@ -23,6 +21,7 @@ from sqlalchemy import (
 )
 
 from etl.api_record import Row
+from etl.load.database.engine import plain_rows
 from etl.load.database.types import Moment
 from etl.load.schema.dimension_tables import cases
 from etl.load.schema.ledger_tables import rejected_records, sources, sync_runs, sync_windows
@@ -63,9 +62,10 @@ def task_keys(connection: Connection, asked: str) -> list[Key]:
 
 def forgotten(connection: Connection, keys: Sequence[Key]) -> dict[Key, datetime]:
     """Return when tasks were forgotten, for those that were."""
-    query = select(tasks.c["_id"], tasks.c.source_id, tasks.c.forgotten_at)
-    found = connection.execute(query.where(_key(tasks).in_(keys), tasks.c.forgotten_at.is_not(None)))
-    return {(row[0], row[1]): row[2] for row in found}
+    own = tasks.c
+    query = select(own["_id"], own.source_id, own.forgotten_at)
+    query = query.where(tuple_(own["_id"], own.source_id).in_(keys), own.forgotten_at.is_not(None))
+    return {(row[0], row[1]): row[2] for row in connection.execute(query)}
 
 
 def count_forgotten(connection: Connection) -> int:
@@ -92,7 +92,7 @@ def overview(connection: Connection, key: Key) -> Row:
     own, shown = (tasks.c.first_seen_at, tasks.c.stored_at, tasks.c.run_id), _overview.c
     joined = _overview.join(tasks, and_(tasks.c["_id"] == shown["_id"], tasks.c.source_id == shown.source_id))
     mine = (tasks.c["_id"] == key[0], tasks.c.source_id == key[1])
-    (row,) = _rows(connection, select(*shown, *own).select_from(joined).where(*mine))
+    (row,) = plain_rows(connection, select(*shown, *own).select_from(joined).where(*mine))
     return row
 
 
@@ -100,14 +100,14 @@ def changes(connection: Connection, key: Key) -> list[Row]:
     """Return a task's changes, in the order in which they were seen."""
     columns = [column for column in task_changes.c if column.name not in {"id", "task_id", "source_id"}]
     query = select(*columns).where(task_changes.c.task_id == key[0], task_changes.c.source_id == key[1])
-    return _rows(connection, query.order_by(task_changes.c.seen_at, task_changes.c.id))
+    return plain_rows(connection, query.order_by(task_changes.c.seen_at, task_changes.c.id))
 
 
 def run(connection: Connection, run_id: int) -> Row | None:
     """Return a run's row, None if prune deleted it."""
     columns = sync_runs.c
     shown = (columns.id, columns.command, columns.state, columns.started_at, columns.finished_at, columns.exit_code)
-    return next(iter(_rows(connection, select(*shown).where(columns.id == run_id))), None)
+    return next(iter(plain_rows(connection, select(*shown).where(columns.id == run_id))), None)
 
 
 def windows_over(connection: Connection, key: Key) -> list[Row]:
@@ -121,7 +121,7 @@ def windows_over(connection: Connection, key: Key) -> list[Row]:
     joined = sync_windows.join(tasks, tasks.c.source_id == _WINDOW.source_id)
     mine = (tasks.c["_id"] == key[0], tasks.c.source_id == key[1])
     query = select(*shown).select_from(joined).where(*mine, or_(created, updated))
-    return _rows(connection, query.order_by(_WINDOW.id))
+    return plain_rows(connection, query.order_by(_WINDOW.id))
 
 
 def kept_aside(
@@ -138,7 +138,7 @@ def kept_aside(
         found = or_(found, *(columns.raw.contains(f'"{key}":"{asked}"', autoescape=True) for key in keys))
     shown = (columns.id, columns.record_id, columns.reason, columns.times_seen, columns.first_seen_at)
     query = select(*shown, columns.last_seen_at, columns.last_run_id, columns.window_id).where(found)
-    return _rows(connection, query.order_by(columns.id))
+    return plain_rows(connection, query.order_by(columns.id))
 
 
 def _keys(connection: Connection, table: Table, asked: str) -> list[Key]:
@@ -147,14 +147,5 @@ def _keys(connection: Connection, table: Table, asked: str) -> list[Key]:
     return [(row[0], row[1]) for row in connection.execute(query.order_by(own["_id"], own.source_id))]
 
 
-def _key(table: Table) -> ColumnElement[Any]:
-    return tuple_(table.c["_id"], table.c.source_id)
-
-
 def _covers(moment: Any) -> Any:
     return and_(_WINDOW.start_at <= moment, _WINDOW.checkpoint_at > moment)
-
-
-def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
-    rows = connection.execute(query).mappings()
-    return [{str(name): value for name, value in row.items()} for row in rows]  # JSON wants plain text for names

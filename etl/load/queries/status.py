@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Select, case, func, select
+from sqlalchemy import Connection, case, func, select
 
 from etl.api_record import Row
+from etl.load.database.engine import plain_rows
 from etl.load.schema.ledger_tables import rejected_records, sources, sync_runs, sync_windows, watermarks
 from etl.load.schema.task_tables import tasks
 from etl.settings import Identity
@@ -34,7 +34,7 @@ def source_rows(connection: Connection, name: str | None = None) -> list[Row]:
         .select_from(sources.outerjoin(watermarks, watermarks.c.source_id == columns.id))
         .order_by(columns.name, columns.id)
     )  # fmt: skip
-    return _rows(connection, query if name is None else query.where(columns.name == name))
+    return plain_rows(connection, query if name is None else query.where(columns.name == name))
 
 
 def task_counts(connection: Connection, source_id: int) -> tuple[int, int]:
@@ -62,7 +62,7 @@ def latest_run(
         query = query.where(_RUN.command.in_(commands))
     if state is not None:
         query = query.where(_RUN.state == state)
-    return next(iter(_rows(connection, query.order_by(_RUN.id.desc()).limit(1))), None)
+    return next(iter(plain_rows(connection, query.order_by(_RUN.id.desc()).limit(1))), None)
 
 
 def run_rows(
@@ -78,7 +78,7 @@ def run_rows(
         query = query.where(sources.c.name == source)
     if failed:
         query = query.where(_RUN.exit_code != 0)
-    return _rows(connection, query.order_by(_RUN.id.desc()).limit(limit))
+    return plain_rows(connection, query.order_by(_RUN.id.desc()).limit(limit))
 
 
 def run_row(connection: Connection, run_id: int) -> Row | None:
@@ -86,7 +86,7 @@ def run_row(connection: Connection, run_id: int) -> Row | None:
     columns = [column for column in _RUN if column.name not in {"id", "source_id"}]
     query = select(_RUN.id, sources.c.name.label("source"), *columns)
     query = query.join(sources, sources.c.id == _RUN.source_id).where(_RUN.id == run_id)
-    return next(iter(_rows(connection, query)), None)
+    return next(iter(plain_rows(connection, query)), None)
 
 
 def source_of_run(connection: Connection, run_id: int) -> Identity:
@@ -99,7 +99,7 @@ def source_of_run(connection: Connection, run_id: int) -> Identity:
 def windows_of(connection: Connection, run_id: int) -> list[Row]:
     """Return the windows that a run last worked on, in the order of their opening."""
     columns = [column for column in _WINDOW if column.name not in {"source_id", "run_id", "attempts"}]
-    return _rows(connection, select(*columns).where(_WINDOW.run_id == run_id).order_by(_WINDOW.id))
+    return plain_rows(connection, select(*columns).where(_WINDOW.run_id == run_id).order_by(_WINDOW.id))
 
 
 def oldest_reading(connection: Connection, source_id: int) -> datetime | None:
@@ -123,8 +123,3 @@ def mended_since(connection: Connection, source_id: int, moment: datetime | None
     """Return how many differences verification has mended since a time."""
     query = select(func.coalesce(func.sum(_RUN.mended), 0)).where(_RUN.source_id == source_id)
     return int(connection.execute(query if moment is None else query.where(_RUN.started_at >= moment)).scalar_one())
-
-
-def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
-    rows = connection.execute(query).mappings()
-    return [{str(name): value for name, value in row.items()} for row in rows]  # JSON wants plain text for names

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
+from etl.api_record import Row
 from etl.load.database.dialect import insert_into
+from etl.load.database.engine import plain_rows
 from etl.load.schema.ledger_tables import sources, unknown_keys
 
 
@@ -33,14 +34,13 @@ def keep(
     return list(connection.execute(statement.on_conflict_do_nothing().returning(unknown_keys.c.key)).scalars())
 
 
-def entries(connection: Connection) -> list[dict[str, Any]]:
+def entries(connection: Connection) -> list[Row]:
     """Return what is kept of all sources, by source and key."""
     own = unknown_keys.c
     query = select(
         sources.c.name.label("source"), own.key, own.example, own.task_id, own.first_seen_at, own.run_id
     ).join(sources, sources.c.id == own.source_id)
-    rows = connection.execute(query.order_by(sources.c.id, own.key)).mappings()
-    return [{str(name): value for name, value in row.items()} for row in rows]
+    return plain_rows(connection, query.order_by(sources.c.id, own.key))
 
 
 def drop_all(connection: Connection, source_id: int) -> None:
