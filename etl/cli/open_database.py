@@ -86,9 +86,9 @@ def sources_named(connection: Connection, name: str) -> list[Row]:
     Raises:
         ConfigError: no source in the database has this name.
     """
-    from etl.load.ledger.sources import known_sources
+    from etl.load.queries import status
 
-    known = known_sources(connection)
+    known = status.source_rows(connection)
     named = [source for source in known if source["name"] == name]
     if not named:
         accepted = ", ".join(dict.fromkeys(source["name"] for source in known)) or "none is synced yet"

@@ -15,7 +15,6 @@ from etl.exact_json import clean_text
 from etl.jobs.diagnostics.status import complete_until
 from etl.load.database.engine import reading
 from etl.load.ledger.runs import SYNCS
-from etl.load.ledger.sources import known_sources
 from etl.load.ledger.windows import gaps, unverified
 from etl.load.queries import find_task, status
 from etl.load.queries.find_task import Key
@@ -117,7 +116,7 @@ def _of_nothing(connection: Connection, asked: str) -> Answer:
     if kept:
         return Answer(asked, found=False, rejected=kept, hints=list(_rejected(kept)))
     hints = list(_other_kind(asked))
-    sources = known_sources(connection)
+    sources = status.source_rows(connection)
     for source in sources:
         hints += _not_covered(connection, source)
     if number := find_task.count_forgotten(connection):
@@ -161,7 +160,7 @@ def _staleness_hints(connection: Connection, story: Story) -> Iterator[Hint]:
     if task["deleted_at"] is not None:
         reason = f"{task['_id']} was found gone from the server at {format_time(task['deleted_at'])}"
         yield Hint(reason, _fetch(task["_id"]))
-    (source,) = (each for each in known_sources(connection) if each["id"] == task["source_id"])
+    (source,) = (each for each in status.source_rows(connection) if each["id"] == task["source_id"])
     until = _complete_until(connection, source)
     reason = f"the first sync of source {name} has not come to its end"
     if until is not None:

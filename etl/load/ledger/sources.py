@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, 
 
 from etl.api_record import Row
 from etl.errors import ConfigError
-from etl.load.schema.ledger_tables import sources, sync_windows, watermarks
+from etl.load.schema.ledger_tables import sources, sync_windows
 from etl.load.schema.task_tables import metadata
 from etl.settings import Identity, host_of
 
@@ -148,17 +148,3 @@ def drop(connection: Connection, source_id: int) -> None:
         if "source_id" in table.c:
             connection.execute(delete(table).where(table.c.source_id == source_id))
     connection.execute(delete(sources).where(sources.c.id == source_id))
-
-
-def known_sources(connection: Connection) -> list[Row]:
-    """Return the sources with the start of their history, their watermark and their last successful run."""
-    columns = sources.c
-    query = (
-        select(
-            columns.id, columns.name, columns.host, columns.account_id, columns.stream_id, columns.history_start,
-            watermarks.c.value.label("watermark"),
-        )
-        .select_from(sources.outerjoin(watermarks, watermarks.c.source_id == columns.id))
-        .order_by(columns.id)
-    )  # fmt: skip
-    return [dict(row) for row in connection.execute(query).mappings()]

@@ -71,11 +71,11 @@ def prune(
 def _chosen(engine: Engine, select: Sequence[str]) -> list[Row]:
     from etl.cli.open_database import sources_named
     from etl.load.database.engine import reading
-    from etl.load.ledger.sources import known_sources
+    from etl.load.queries import status
 
     with reading(engine) as connection:
         named = [source for name in dict.fromkeys(select) for source in sources_named(connection, name)]
-        return named if select else known_sources(connection)
+        return named if select else status.source_rows(connection)
 
 
 def _prune_each(
