@@ -314,7 +314,7 @@ def _is_lookback_stored(run: RunContext, since: datetime) -> bool:
 
 
 def _count_since(run: RunContext, since: datetime) -> int:
-    return run.store.read(stored_tasks.count_since, "updatedAt", since)
+    return run.store.read(stored_tasks.count_between, "updatedAt", since, END_OF_TIME)
 
 
 def _newest(run: RunContext) -> Query:

@@ -56,11 +56,6 @@ def newest_inactive(connection: Connection, source_id: int, field: Field) -> dat
     return connection.execute(query).scalar()
 
 
-def count_since(connection: Connection, source_id: int, field: Field, start: datetime) -> int:
-    """Count the tasks with a field value from ``start`` on that the server should still have."""
-    return _number(connection, is_of(source_id), is_present(), _COLUMNS[field] >= start)
-
-
 def count_between(connection: Connection, source_id: int, field: Field, start: datetime, end: datetime) -> int:
     """Count the tasks in ``[start, end)`` of a field that the server should still have."""
     return _number(connection, is_of(source_id), is_present(), *_between(field, start, end))
