@@ -22,6 +22,7 @@ GRANULARITIES = (MILLISECOND, SECOND, timedelta(minutes=1), timedelta(hours=1), 
 DEFAULT_PAGE_ROWS = 50
 BY_HAND = "set by hand"  # the evidence of what the settings answer
 _USUAL_RANGE = timedelta(days=7)  # if the server limits ranges and the longest one is unknown
+EARLY = EPOCH + timedelta(days=1)
 END_OF_TIME = LATEST
 
 Question = Literal[

@@ -24,7 +24,7 @@ from etl.jobs.comparison.deletion_candidates import (
     IncompleteError,
     confirm_deletions,
 )
-from etl.jobs.comparison.find_deleted_tasks import BEGINNING_OF_TIME, CountComparison
+from etl.jobs.comparison.find_deleted_tasks import CountComparison
 from etl.jobs.comparison.look_up_by_creation import look_up_by_creation
 from etl.jobs.comparison.part_from_start import count_source, latest_total
 from etl.jobs.comparison.undated_tasks import all_are_dated, undated_pages
@@ -36,6 +36,7 @@ from etl.jobs.verify import restart_verification
 from etl.load.ledger import sources
 from etl.load.queries import mark_deleted_tasks, stored_tasks
 from etl.logs import get_logger
+from etl.times import EPOCH
 
 log = get_logger()
 
@@ -165,7 +166,7 @@ def _windows(run: RunContext, candidates: DeletionCandidates) -> Iterator[Window
     ends = [first]
     while (end := capabilities.latest_end(ends[-1])) < last:
         ends.append(end)
-    around = ([], []) if capabilities.latest_end(first) < END_OF_TIME else ([BEGINNING_OF_TIME], [END_OF_TIME])
+    around = ([], []) if capabilities.latest_end(first) < END_OF_TIME else ([EPOCH], [END_OF_TIME])
     if candidates.start is not None:
         around[0].clear()
     for start, end in pairwise([*around[0], *ends, last, *around[1]]):
@@ -230,6 +231,6 @@ def _look_for(
             reason = page.reason or "rows are counted and not shown"
             if insists:
                 raise IncompleteError(f"tasks may have lost their dates, so none is marked as deleted: {reason}")
-            candidates.mark_unverified(BEGINNING_OF_TIME, END_OF_TIME, reason)
+            candidates.mark_unverified(EPOCH, END_OF_TIME, reason)
             return
     candidates.add(left)

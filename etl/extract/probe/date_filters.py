@@ -10,11 +10,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from etl.extract.capabilities import END_OF_TIME, GRANULARITIES, SECOND
+from etl.extract.capabilities import EARLY, END_OF_TIME, GRANULARITIES, SECOND
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_page import Page, moment_of
 from etl.extract.paging.page_checks import moments
-from etl.extract.probe.probe_session import EARLY, ProbeSession
+from etl.extract.probe.probe_session import ProbeSession
 from etl.times import EPOCH, format_time
 
 _DAY = timedelta(days=1)

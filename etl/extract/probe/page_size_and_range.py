@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from etl.extract.capabilities import DEFAULT_PAGE_ROWS, END_OF_TIME, SECOND
+from etl.extract.capabilities import DEFAULT_PAGE_ROWS, EARLY, END_OF_TIME, SECOND
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_page import Page, moment_of, record_id
-from etl.extract.probe.probe_session import EARLY, ProbeSession, largest_accepted
+from etl.extract.probe.probe_session import ProbeSession, largest_accepted
 from etl.times import shifted
 
 _MANY = 1000

@@ -11,14 +11,13 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from etl.errors import RefusedError
-from etl.extract.capabilities import DEFAULT_PAGE_ROWS, Question, ServerCapabilities
+from etl.extract.capabilities import DEFAULT_PAGE_ROWS, EARLY, Question, ServerCapabilities
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_errors import SlowAnswerError, TooLargeAnswerError
 from etl.extract.http.response_page import Page, record_id
 from etl.extract.paging.page_checks import Fetch
 
 MOST_REQUESTS = 12
-EARLY = datetime.fromisoformat("1970-01-02T00:00:00+00:00")
 WITHOUT_ROWS = Query(limit=1, start=EARLY, end=EARLY)  # rows come only where dates filter nothing
 _MOST_REPEATS = 2  # of a request that an empty page answers, although the page tells of rows
 _QUOTED = re.compile('"(.*)"', re.DOTALL)

@@ -33,8 +33,6 @@ from etl.jobs.run.run_context import RunContext
 from etl.load.queries import stored_tasks
 from etl.times import EPOCH, shifted
 
-BEGINNING_OF_TIME = EPOCH
-
 _MOST_REACH = 1000  # rows skipped and read: servers refuse more, or take long
 _WORTH_HALVING = 0.35  # deletions a page, where the server does not sort
 
@@ -65,7 +63,7 @@ def plan(here: int, there: int, page: int, *, reach: int, is_sorted: bool) -> tu
 def beginning(run: RunContext) -> datetime:
     """Return a time before which there are no tasks: 1970, or the oldest task that is stored."""
     first, _ = run.store.read(stored_tasks.reach, run.strategy.field)
-    return min(BEGINNING_OF_TIME, first or BEGINNING_OF_TIME)
+    return min(EPOCH, first or EPOCH)
 
 
 class _Range(Struct, frozen=True):

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from etl.errors import SkipRefusedError
-from etl.extract.capabilities import END_OF_TIME
+from etl.extract.capabilities import EARLY, END_OF_TIME
 from etl.extract.http.query import DIRECTIONS, Query
 from etl.extract.http.response_page import Page
 from etl.extract.paging.offset import read_by_offset
 from etl.extract.paging.page_checks import Window, window_query
-from etl.extract.probe.probe_session import EARLY, WITHOUT_ROWS
+from etl.extract.probe.probe_session import WITHOUT_ROWS
 from etl.jobs.comparison.find_deleted_tasks import beginning
 from etl.jobs.comparison.part_from_start import of_source, store_page
 from etl.jobs.run.run_context import RunContext

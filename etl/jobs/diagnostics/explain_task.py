@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 from msgspec import Struct, field
 from sqlalchemy import Connection, Engine
 
 from etl.api_record import Row
 from etl.exact_json import clean_text
+from etl.extract.capabilities import EARLY
 from etl.jobs.diagnostics.status import complete_until
 from etl.load.database.engine import reading
 from etl.load.ledger.runs import SYNCS
@@ -20,7 +21,6 @@ from etl.load.queries import find_task, status
 from etl.load.queries.find_task import Key
 from etl.times import format_time
 
-_EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 _OTHERS = {
     "sts-": "a status",
     "pr-": "a priority",
@@ -201,7 +201,7 @@ def _not_covered(connection: Connection, source: Row) -> Iterator[Hint]:
         yield Hint(reason, _backfill(name, start, end))
     if source["history_start"] is not None:
         reason = f"source {name}: nothing before {format_time(source['history_start'])} was read"
-        yield Hint(reason, _backfill(name, _EARLIEST, source["history_start"]))
+        yield Hint(reason, _backfill(name, EARLY, source["history_start"]))
     if until is not None:
         yield Hint(f"source {name}: nothing after {format_time(until)} was read", again)
 

@@ -8,12 +8,11 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from etl.errors import RefusedError
-from etl.extract.capabilities import MILLISECOND, SECOND
+from etl.extract.capabilities import EARLY, MILLISECOND, SECOND
 from etl.extract.http.query import Query
 from etl.extract.http.response_page import Page
 from etl.extract.paging.end_of_rows import fetch_rows
 from etl.extract.paging.page_checks import Window, moments, window_query
-from etl.extract.probe.probe_session import EARLY
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import sources, windows
 from etl.load.queries import stored_tasks
