@@ -150,8 +150,10 @@ class BatchWriter:
             if window is not None:
                 self._count_window(window)
             window = self._write_window(connection, window) if window is not None else None
-            origin = rejected_records.Origin(source_id, self._run_id, window.id if window else None)
-            self._counters.rejected += rejected_records.keep(connection, rejected, origin, now)
+            window_id = window.id if window else None
+            self._counters.rejected += rejected_records.keep(
+                connection, source_id, rejected, run_id=self._run_id, window_id=window_id, now=now
+            )
             new_keys = self._keep_unknown_keys(connection, batch, now)
             if watermark is not None:
                 watermarks.advance(connection, source_id, watermark, run_id=self._run_id, now=now)

@@ -19,14 +19,6 @@ from etl.settings import Identity
 _KEPT = rejected_records.c
 
 
-class Origin(Struct, frozen=True):
-    """Where and when a record was read."""
-
-    source_id: int
-    run_id: int
-    window_id: int | None
-
-
 class Kept(Struct, frozen=True):
     """A rejected record's text, and when it was seen."""
 
@@ -39,7 +31,13 @@ class Kept(Struct, frozen=True):
 
 
 def keep(
-    connection: Connection, rejections: Iterable[tuple[str, str | None, str]], origin: Origin, now: datetime
+    connection: Connection,
+    source_id: int,
+    rejections: Iterable[tuple[str, str | None, str]],
+    *,
+    run_id: int,
+    window_id: int | None = None,
+    now: datetime,
 ) -> int:
     """Store each (reason, record id, raw text); count a known one again and update its last time.
 
@@ -48,7 +46,7 @@ def keep(
     to_be_looked_at = 0
     for reason, record_id, raw in rejections:
         statement = insert_into(connection, rejected_records).values(
-            source_id=origin.source_id,
+            source_id=source_id,
             digest=digest_of(raw),
             record_id=record_id,
             reason=reason,
@@ -56,9 +54,9 @@ def keep(
             times_seen=1,
             first_seen_at=now,
             last_seen_at=now,
-            first_run_id=origin.run_id,
-            last_run_id=origin.run_id,
-            window_id=origin.window_id,
+            first_run_id=run_id,
+            last_run_id=run_id,
+            window_id=window_id,
         )
         new, old = statement.excluded, rejected_records.c
         again = {

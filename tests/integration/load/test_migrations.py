@@ -19,7 +19,7 @@ from etl.errors import DatabaseError
 from etl.load.database.engine import open_engine, reading
 from etl.load.database.types import Moment
 from etl.load.ledger import runs, sources, watermarks, windows
-from etl.load.ledger.rejected_records import Origin, keep
+from etl.load.ledger.rejected_records import keep
 from etl.load.schema import migrate as schema
 from etl.load.schema.dimension_tables import DIMENSIONS
 from etl.load.schema.ledger_tables import request_budgets, unknown_keys
@@ -197,7 +197,7 @@ def fill(connection: Connection) -> None:
     connection.execute(insert(status_intervals).values(**of_task, position=1, started_at=NOW))
     connection.execute(insert(task_progress).values(**of_task, reopened=0))
     connection.execute(insert(task_changes).values(**of_task, field="name", seen_at=NOW, run_id=run))
-    keep(connection, [("_id is missing", None, "{}")], Origin(source.id, run, window), NOW)
+    keep(connection, source.id, [("_id is missing", None, "{}")], run_id=run, window_id=window, now=NOW)
     seen = {"key": "new", "example": "1", "task_id": "t-1", "first_seen_at": NOW, "run_id": run}
     connection.execute(insert(unknown_keys).values(source_id=source.id, **seen))
     watermarks.advance(connection, source.id, NOW, run_id=run, now=NOW)

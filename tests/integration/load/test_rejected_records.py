@@ -11,7 +11,6 @@ from sqlalchemy import select
 from etl.load.database.engine import reading
 from etl.load.ledger import rejected_records as rejected
 from etl.load.ledger import windows
-from etl.load.ledger.rejected_records import Origin
 from etl.load.schema.ledger_tables import rejected_records
 from etl.load.upsert.replace_rows import replace_rejected
 from tests.integration.conftest import NOW, Database, minute
@@ -19,10 +18,10 @@ from tests.integration.conftest import NOW, Database, minute
 Rejected = tuple[str, str | None, str]
 
 
-def keep(database: Database, *rejections: Rejected, at: float = 0, origin: Origin | None = None) -> None:
-    origin = origin or Origin(database.source_id, database.run_id, None)
+def keep(database: Database, *rejections: Rejected, at: float = 0, source_id: int | None = None, **origin: int) -> None:
+    values = {"run_id": database.run_id, **origin, "now": minute(at)}
     with database.engine.begin() as connection:
-        rejected.keep(connection, rejections, origin, minute(at))
+        rejected.keep(connection, source_id or database.source_id, rejections, **values)
 
 
 def kept(database: Database) -> list[Mapping[str, Any]]:
@@ -40,8 +39,7 @@ def open_window(database: Database) -> int:
 
 def test_a_rejected_record_is_kept_with_reason_and_window(database: Database) -> None:
     window_id = open_window(database)
-    origin = Origin(database.source_id, database.run_id, window_id)
-    keep(database, ("updatedAt is unreadable: soon", "t-1", '{"_id":"t-1"}'), origin=origin)
+    keep(database, ("updatedAt is unreadable: soon", "t-1", '{"_id":"t-1"}'), window_id=window_id)
     (row,) = kept(database)
     assert (row["reason"], row["record_id"], row["raw"]) == ("updatedAt is unreadable: soon", "t-1", '{"_id":"t-1"}')
     assert (row["source_id"], row["window_id"], row["times_seen"]) == (database.source_id, window_id, 1)
@@ -52,7 +50,7 @@ def test_a_rejected_record_is_kept_with_reason_and_window(database: Database) ->
 def test_a_record_that_is_seen_again_is_kept_once_and_counted(database: Database) -> None:
     keep(database, ("_id is missing", None, "{}"))
     run_id = database.another_run()
-    keep(database, ("_id is no text", None, "{}"), at=5, origin=Origin(database.source_id, run_id, None))
+    keep(database, ("_id is no text", None, "{}"), at=5, run_id=run_id)
     (row,) = kept(database)
     assert (row["times_seen"], row["reason"]) == (2, "_id is no text")
     assert (row["first_seen_at"], row["last_seen_at"]) == (NOW, minute(5))
@@ -71,11 +69,7 @@ def test_records_that_differ_in_one_letter_are_kept_apart(database: Database) ->
 
 def test_each_source_keeps_its_own(database: Database) -> None:
     keep(database, ("_id is missing", None, "{}"))
-    keep(
-        database,
-        ("_id is missing", None, "{}"),
-        origin=Origin(database.another_source("s-2"), database.run_id, None),
-    )
+    keep(database, ("_id is missing", None, "{}"), source_id=database.another_source("s-2"))
     assert [row["times_seen"] for row in kept(database)] == [1, 1]
 
 
@@ -98,8 +92,8 @@ def test_any_text_is_kept_as_it_is(database: Database, raw: str) -> None:
 def test_nothing_is_kept_of_a_transaction_that_fails(database: Database) -> None:
     def fail() -> None:
         with database.engine.begin() as connection:
-            origin = Origin(database.source_id, database.run_id, None)
-            rejected.keep(connection, [("_id is missing", None, "{}")], origin, NOW)
+            record = ("_id is missing", None, "{}")
+            rejected.keep(connection, database.source_id, [record], run_id=database.run_id, now=NOW)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, delete, insert, inspect, select, text, update
 from etl.load.database.engine import reading
 from etl.load.database.types import Moment
 from etl.load.ledger import watermarks, windows
-from etl.load.ledger.rejected_records import Origin, acknowledge, keep
+from etl.load.ledger.rejected_records import acknowledge, keep
 from etl.load.schema.dimension_tables import agents, priorities, queues, statuses
 from etl.load.schema.ledger_tables import sources
 from etl.load.schema.task_tables import status_intervals as intervals_table
@@ -411,7 +411,7 @@ def test_sync_freshness_tells_how_a_source_stands(history: Database) -> None:
     open_now(history)
     with history.engine.begin() as connection:
         watermarks.advance(connection, history.source_id, days_ago(1), run_id=history.run_id, now=NOW)
-        keep(connection, [("no _id", None, "{}")], Origin(history.source_id, history.run_id, None), NOW)
+        keep(connection, history.source_id, [("no _id", None, "{}")], run_id=history.run_id, now=NOW)
         a_window(connection, history, days_ago(3), days_ago(2))
     columns = "source, stream_id, last_command, last_state, tasks, deleted, rejected, gaps, unverified_windows"
     (row,) = rows(history, f"select {columns} from sync_freshness")
