@@ -54,7 +54,7 @@ def backfill(run: RunContext, period: Period, *, restart: bool = False, workers:
     since = period.since or history_start(run)
     job = job_name(since, period.until)
     if restart:
-        run.store.write(windows.rename_job, job, "backfill")
+        run.store.write(windows.end_backfill, job)
     while True:
         strategy = run.strategy
         begin = _checkpoint(run, strategy, job, since) or since
@@ -64,7 +64,7 @@ def backfill(run: RunContext, period: Period, *, restart: bool = False, workers:
         except CapabilityDriftError as drift:
             run.capabilities.correct(drift)
         else:
-            run.store.write(windows.rename_job, job, "backfill")  # the next one starts from the beginning
+            run.store.write(windows.end_backfill, job)
             if period == Period() or run.store.watermark() is not None:
                 take_account(run, is_full=period == Period(), again=True)
             return

@@ -74,7 +74,7 @@ def distribute(run: RunContext, period: Period, *, restart: bool = False) -> int
     since = period.since or history_start(run)
     job = job_name(since, period.until)
     if restart:
-        run.store.write(windows.rename_job, job, "backfill")
+        run.store.write(windows.end_backfill, job)
     if not run.server_clock.is_known:
         run.fetch(Query(limit=1))
     until = min(period.until or run.server_clock.earliest_start(), run.server_clock.earliest_start())
@@ -241,7 +241,7 @@ def _finish(run: RunContext, claim: Claim) -> Ending:
     if is_full or run.store.watermark() is not None:
         take_account(run, is_full=is_full, again=True)
     with run.store.writing() as connection:
-        windows.rename_job(connection, claim.source_id, claim.job, "backfill")  # the next one starts from the beginning
+        windows.end_backfill(connection, claim.source_id, claim.job)
         _end(run, connection, claim)
     return Ending.RUN_ENDED
 

@@ -34,12 +34,10 @@ class WindowRow(Struct, frozen=True):
     """A row of the ledger: ``[start, end)`` of ``field``, committed from its start up to ``checkpoint``."""
 
     id: int
-    job: str
     field: str
     start: datetime
     end: datetime
     checkpoint: datetime
-    state: str
     opened_at: datetime
 
 
@@ -70,10 +68,10 @@ def of_job(connection: Connection, source_id: int, job: str, *, run_id: int | No
 def rows(connection: Connection, condition: ColumnElement[bool], *, limit: int | None = None) -> Sequence[WindowRow]:
     """Return the windows that meet a condition, earliest first."""
     query = select(
-        _WINDOW.id, _WINDOW.job, _WINDOW.field, _WINDOW.start_at, _WINDOW.end_at,
-        _WINDOW.checkpoint_at, _WINDOW.state, _WINDOW.opened_at,
-    ).where(condition).order_by(_WINDOW.start_at, _WINDOW.id)  # fmt: skip
-    return [WindowRow(*row) for row in connection.execute(query.limit(limit))]
+        _WINDOW.id, _WINDOW.field, _WINDOW.start_at, _WINDOW.end_at, _WINDOW.checkpoint_at, _WINDOW.opened_at
+    ).where(condition)
+    query = query.order_by(_WINDOW.start_at, _WINDOW.id).limit(limit)
+    return [WindowRow(*row) for row in connection.execute(query)]
 
 
 class Progress(Struct, frozen=True):
@@ -130,10 +128,10 @@ def settle_unverified(connection: Connection, source_id: int, run_id: int) -> in
     return connection.execute(unverified.values(state="verified", error=None)).rowcount
 
 
-def rename_job(connection: Connection, source_id: int, job: str, name: str) -> None:
-    """Rename the job of a job's windows."""
+def end_backfill(connection: Connection, source_id: int, job: str) -> None:
+    """Rename the job of a backfill's windows, so that the next backfill of its period starts from the beginning."""
     mine = (sync_windows.c.source_id == source_id) & (sync_windows.c.job == job)
-    connection.execute(update(sync_windows).where(mine).values(job=name))
+    connection.execute(update(sync_windows).where(mine).values(job="backfill"))
 
 
 def gaps(connection: Connection, source_id: int) -> list[tuple[datetime, datetime]]:
