@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 
 class RunCounters(Struct):
@@ -30,11 +31,8 @@ class RunCounters(Struct):
     mended: int = 0
 
 
-ADDED_UP = (
-    *("requests", "retries", "rate_limited", "windows", "unverified", "fetched", "inserted", "updated", "unchanged"),
-    *("stale", "rejected", "mended"),
-)
-"""The counters that workers add up; the others are the account of a run."""
+ADDED_UP = tuple(name for name, begins_at in asdict(RunCounters()).items() if begins_at == 0)
+"""The counters that workers add up; the others, which begin unknown, are the account of a run."""
 
 
 class SyncOptions(Struct, frozen=True):
