@@ -36,6 +36,7 @@ Question = Literal[
     "any_range",
     "counts_inactive",
 ]
+QUESTIONS: tuple[Question, ...] = get_args(Question)
 #: What the probe finds by way of another answer.
 _FOUND_BY: Mapping[str, tuple[Question, ...]] = {
     "window_field": ("ends_inclusive", "granularity"),
@@ -117,14 +118,9 @@ class ServerCapabilities(Struct, frozen=True):
             return END_OF_TIME
         return shifted(start, max(self.smallest(), longest - 2 * self.smallest()))  # a query may add a step at each end
 
-    @staticmethod
-    def questions() -> list[Question]:
-        """Return what is asked."""
-        return list(get_args(Question))
-
     def unknown(self) -> list[Question]:
         """Return the questions that a probe may answer and that have no answer yet."""
-        return [name for name in self.questions() if name not in _LEARNT_LATER and getattr(self, name) is None]
+        return [name for name in QUESTIONS if name not in _LEARNT_LATER and getattr(self, name) is None]
 
     def with_answer(self, question: Question, answer: Any, evidence: str) -> ServerCapabilities:
         """Return these capabilities with one answer added or changed."""

@@ -24,7 +24,6 @@ from etl.extract.capabilities import ServerCapabilities
 from etl.extract.http.query import Field, Query
 from etl.extract.http.response_page import Page
 from etl.extract.paging.keyset import read_keyset
-from etl.extract.paging.newest_first import read_newest_first
 from etl.extract.paging.page_checks import Fetch, Reader, Window
 from etl.extract.paging.split_windows import read_split_windows
 
@@ -61,7 +60,6 @@ def read_all_shown(
 
 READERS: dict[Paging, Reader] = {
     Paging.KEYSET: partial(read_all_shown, read_keyset),
-    Paging.NEWEST_FIRST: read_newest_first,
     Paging.SPLIT_WINDOWS: partial(read_all_shown, read_split_windows),
 }
 

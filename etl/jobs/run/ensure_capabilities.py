@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from etl.errors import ApiError, RefusedError
-from etl.extract.capabilities import CapabilityDriftError, ServerCapabilities
+from etl.extract.capabilities import QUESTIONS, CapabilityDriftError, ServerCapabilities
 from etl.extract.http.retrying_client import Client
 from etl.extract.probe.find_capabilities import ProbeResult, probe
 from etl.extract.probe.probe_session import WITHOUT_ROWS
@@ -56,7 +56,7 @@ class CapabilityTracker:
         self._store.commit()
         self.probed = probe(self._client.fetch, known)
         found = self.probed.capabilities
-        changed = [name for name in found.questions() if getattr(self.current, name) != getattr(found, name)]
+        changed = [name for name in QUESTIONS if getattr(self.current, name) != getattr(found, name)]
         answered = [name for name in changed if getattr(self.current, name) is None]
         self.learn(found, *(name for name in changed if name not in answered))
         log.info(

@@ -35,10 +35,6 @@ class Schedule(Struct, frozen=True, kw_only=True):
     paused: bool
     next_due_at: datetime
 
-    def seconds_late(self, now: datetime) -> float | None:
-        """Return for how long its sync has been due, None if it is not due."""
-        return seconds_late(self.next_due_at, now, paused=self.paused)
-
 
 def seconds_late(next_due_at: datetime | None, now: datetime, *, paused: bool) -> float | None:
     """Return for how long a sync has been due, None if none is due."""

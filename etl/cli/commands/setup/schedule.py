@@ -179,7 +179,7 @@ def list_(common: Common, output: str) -> None:
                 "every": format_duration(each.every),
                 "paused": each.paused,
                 "next_due_at": each.next_due_at,
-                "seconds_late": each.seconds_late(moment),
+                "seconds_late": schedules.seconds_late(each.next_due_at, moment, paused=each.paused),
                 "in_settings": each.identity in loaded.names,
             }
             for each in found
