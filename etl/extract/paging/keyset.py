@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from etl.extract.capabilities import END_OF_TIME, SECOND, CapabilityDriftError, Question, ServerCapabilities
@@ -69,18 +70,17 @@ def read_keyset(fetch: Fetch, window: Window, capabilities: ServerCapabilities) 
             return
 
 
-class _Expectation:
+class _Expectation(Struct, frozen=True):
     """The least total that the next page must have: a smaller one means that rows left or were withheld.
 
     ``if_all_shown`` is the total if the page before showed all rows up to its last one.
     """
 
-    def __init__(self, window: Window, start: datetime, last: datetime, total: int, if_all_shown: int) -> None:
-        self._window = window
-        self._start = start
-        self._last = last
-        self.total = total
-        self.if_all_shown = if_all_shown
+    window: Window
+    start: datetime
+    last: datetime
+    total: int
+    if_all_shown: int
 
     @classmethod
     def after(
@@ -100,23 +100,23 @@ class _Expectation:
         Return the second page, and what the first one expects of it: the first answers may have been cut short.
         """
         for _ in range(_MOST_SECOND_LOOKS):
-            page, following = fetch(_query(self._window, capabilities, self._start)), fetch(query)
-            expected = self.after(page, self._window, capabilities, self._start, self._last)
+            page, following = fetch(_query(self.window, capabilities, self.start)), fetch(query)
+            expected = self.after(page, self.window, capabilities, self.start, self.last)
             if expected is None or following.total is None or expected.total <= following.total:
                 return following, expected
         self._check_field(fetch, capabilities)
-        evidence = f"rows are missing before {self._last}: the totals do not add up"
+        evidence = f"rows are missing before {self.last}: the totals do not add up"
         raise CapabilityDriftError("ends_inclusive", answer=False, evidence=evidence)
 
     def _check_field(self, fetch: Fetch, capabilities: ServerCapabilities) -> None:
         """Raise if a row comes for the instant of its other date, far from its own: then dates filter on that one."""
-        field = self._window.field
+        field = self.window.field
         other: Field = "createdAt" if field == "updatedAt" else "updatedAt"
-        page = fetch(_query(self._window, capabilities, self._start))
+        page = fetch(_query(self.window, capabilities, self.start))
         for key, moment, other_moment in zip(page.ids, page.moments(field), page.moments(other), strict=True):
             if moment is None or other_moment is None or abs(moment - other_moment) <= 2 * SECOND:
                 continue
-            query = window_query(self._window, capabilities)
+            query = window_query(self.window, capabilities)
             around = fetch(replace(query, start=shifted(other_moment, -SECOND), end=shifted(other_moment, SECOND)))
             if key in around.ids:
                 evidence = f"{key}, {field} {moment}, came for its {other} {other_moment}"
