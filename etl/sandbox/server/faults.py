@@ -35,7 +35,7 @@ def draw(options: Options, random: Random) -> str | None:
 
 
 def apply(kind: str, reply: Reply, options: Options, now: float) -> Reply:
-    """The good answer with the fault in it; faults in DISTURBED change how it is sent, by ``send``."""
+    """The good answer with the fault in it; faults in DISTURBED change how it is sent, by ``send_disturbed``."""
     faulty = _with_fault(kind, reply, options, now)
     return replace(faulty, fault=kind)
 
@@ -72,36 +72,34 @@ _PLAIN = {
 }
 
 
-class DisturbedConnection:
-    """The open connection of an answer in DISTURBED; ``stopping`` ends every stall."""
+def send_disturbed(
+    connection: socket.socket, reply: Reply, head: Callable[[str], bytes], options: Options, stopping: Event
+) -> None:
+    """Send an answer in the way of its fault; ``stopping`` ends every stall. The connection must be closed afterwards.
 
-    def __init__(self, connection: socket.socket, stopping: Event, options: Options) -> None:
-        self._connection = connection
-        self._stopping = stopping
-        self._options = options
-        self._until = time.monotonic() + options.stall_seconds
+    ``head`` makes the head from the lines that tell the length.
+    """
+    latest = time.monotonic() + options.stall_seconds
+    for piece, pause in _pieces(reply.fault or "", head, reply.body, _truncated(reply.body, options)):
+        if _must_end(connection, stopping, pause, latest):
+            return
+        connection.sendall(piece)
 
-    def send(self, kind: str, head: Callable[[str], bytes], body: bytes) -> None:
-        """Send in the fault's own way; the connection must be closed afterwards."""
-        for piece, pause in _pieces(kind, head, body, _truncated(body, self._options)):
-            if self._must_end(pause):
-                return
-            self._connection.sendall(piece)
 
-    def _must_end(self, pause: float) -> bool:
-        """Wait; tells whether the client has gone, the sandbox stops or the stall has lasted long enough."""
-        until = min(self._until, time.monotonic() + pause)
-        while not self._stopping.is_set():
-            left = until - time.monotonic()
-            if select.select([self._connection], [], [], max(0.0, min(left, 0.05)))[0]:
-                return True
-            if left <= 0:
-                return time.monotonic() >= self._until
-        return True
+def _must_end(connection: socket.socket, stopping: Event, pause: float, latest: float) -> bool:
+    """Wait; tells whether the client has gone, the sandbox stops or the stall has lasted long enough."""
+    until = min(latest, time.monotonic() + pause)
+    while not stopping.is_set():
+        left = until - time.monotonic()
+        if select.select([connection], [], [], max(0.0, min(left, 0.05)))[0]:
+            return True
+        if left <= 0:
+            return time.monotonic() >= latest
+    return True
 
 
 def _pieces(kind: str, head: Callable[[str], bytes], body: bytes, truncated: bytes) -> Iterator[tuple[bytes, float]]:
-    """What goes over the line, each piece after its pause; ``head`` takes the lines that tell the length."""
+    """What goes over the line, each piece after its pause."""
     whole = head(f"Content-Length: {len(body)}\r\n")
     forever = float("inf")
     if kind == "timeout":

@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -58,8 +59,8 @@ class Handler(BaseHTTPRequestHandler):
         if reply.fault == "reset":
             faults.reset(self.connection)
             return
-        line = faults.DisturbedConnection(self.connection, self.stopping, self.service.options)
-        line.send(reply.fault or "", lambda length: self._head(reply, length), reply.body)
+        head = partial(self._head, reply)
+        faults.send_disturbed(self.connection, reply, head, self.service.options, self.stopping)
 
     def _head(self, reply: Reply, length: str) -> bytes:
         lines = [f"HTTP/1.1 {reply.status} {_phrase(reply.status)}", f"Content-Type: {reply.content_type}"]
