@@ -21,8 +21,6 @@ LONGEST_ID = 256
 LONGEST_WORD = 500
 """Characters of other indexed text. The record's raw text keeps the rest."""
 
-# A date is much shorter; a number of 300,000 digits would take seconds to read.
-_LONGEST_TIME = 100
 _MOST_DIGITS = 131_072  # of a numeric of PostgreSQL, before its point
 # Made once for this project. A change would give a new id to everything without one.
 _NAMESPACE = uuid.UUID("b7c2f0d4-5d0e-4a57-9a53-0c8f1f6d2e91")
@@ -91,8 +89,6 @@ def number(value: object) -> float | None:
 
 def moment(value: object) -> datetime | None:
     """Return the value's time, None if it is missing or unreadable."""
-    if isinstance(value, str) and len(value) > _LONGEST_TIME:
-        return None
     try:
         return parse_time(value)
     except ValueError:

@@ -25,12 +25,7 @@ def priority_row(value: object, stream: Stream, seen_at: datetime | None) -> Row
     return row and {**row, **own, "raw": canonical(value), "seen_at": seen_at}
 
 
-def case_row(record: dict[str, object], stream: Stream, seen_at: datetime | None) -> Row | None:
-    """Return the task's case as a row, or None."""
-    return case_of(record.get("caseId"), record.get("caseRefId"), stream, seen_at)
-
-
-def case_of(case_id: object, reference: object, stream: Stream, seen_at: datetime | None) -> Row | None:
+def case_row(case_id: object, reference: object, stream: Stream, seen_at: datetime | None) -> Row | None:
     """Return the case of an id and a reference as a row, None without both."""
     reference = text(reference)
     key = ident(case_id) or stable_id(stream.stream_id, "ci-", "case", reference)

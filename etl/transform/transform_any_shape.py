@@ -52,7 +52,7 @@ def _rows(key: str, record: dict[str, object], raw: str, stream: Stream, updated
     seen_at = updated_at or created_at
     status = status_row(record.get("status"), stream, seen_at)
     priority = priority_row(record.get("priority"), stream, seen_at)
-    case = case_row(record, stream, seen_at)
+    case = case_row(record.get("caseId"), record.get("caseRefId"), stream, seen_at)
     agents, queues, users = (Mentions(kind, stream, seen_at) for kind in (AGENT, QUEUE, USER))
     named = {"task_id": key, "source_id": stream.source_id}
     task_queues, current_queue = queue_rows(named, met_queues(record.get("queues"), queues))

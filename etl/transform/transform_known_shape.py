@@ -18,7 +18,7 @@ from etl.times import parse_time
 from etl.transform.child_rows import Met, participant_rows, queue_rows, word_rows
 from etl.transform.convert_values import cut, ident, moment, text
 from etl.transform.custom_fields import EXAMPLE, is_field, value_columns
-from etl.transform.dimensions import case_of, priority_row, status_row
+from etl.transform.dimensions import case_row, priority_row, status_row
 from etl.transform.people import AGENT, NOBODY, QUEUE, USER, Mentions, NotPlainError, plain_value
 from etl.transform.transform_any_shape import due_of, is_due_name
 from etl.transform.transform_result import Stream, TaskRows
@@ -44,7 +44,7 @@ def _rows(record: Record, task: Task, stream: Stream) -> TaskRows:
         _named("status", task.status, stream, seen_at),
         _named("priority", task.priority, stream, seen_at),
     )
-    case = case_of(task.caseId, task.caseRefId, stream, seen_at)
+    case = case_row(task.caseId, task.caseRefId, stream, seen_at)
     agents, queues, users = (
         Mentions(AGENT, stream, seen_at),
         Mentions(QUEUE, stream, seen_at),
