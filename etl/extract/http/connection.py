@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -73,15 +73,9 @@ class Transport:
         Raises:
             ConfigError, TransientApiError, ApiError: no answer came; the message says why.
         """
-        endpoint = self._endpoint
-        request = self._session.prepare_request(requests.Request("GET", endpoint.base_url))
-        timeouts = (min(endpoint.connect_timeout, within), min(endpoint.read_timeout, within))
-        with self._watch.limit(within) as is_over:
-            try:
-                with self._session.send(request, timeout=timeouts, allow_redirects=False, **self._way) as response:
-                    return response.headers
-            except (requests.exceptions.RequestException, HTTPError, OSError, UnicodeError) as error:
-                raise connection_error(error, endpoint.base_url, is_late=is_over()) from error
+        request = self._session.prepare_request(requests.Request("GET", self._endpoint.base_url))
+        with self._limited(within), self._sent(request, within) as response:
+            return response.headers
 
     def post(self, body: bytes, token: str, *, within: float) -> Answer:
         """Send a body and return the answer within ``seconds``.
@@ -92,16 +86,12 @@ class Transport:
             NoConnectionError, TransientApiError: no connection, or an answer that broke off or cannot be unpacked.
             ConfigError, ApiError: a retry cannot help.
         """
-        endpoint = self._endpoint
         longest = self.longest(within)
-        with self._watch.limit(longest) as is_over:
-            try:
-                answer = self._exchange(body, token, longest)
-            except (requests.exceptions.RequestException, HTTPError, OSError, UnicodeError) as error:
-                raise connection_error(error, endpoint.base_url, is_late=is_over()) from error
+        with self._limited(longest) as is_over:
+            answer = self._exchange(body, token, longest)
         if is_over():
             # An answer that ends with its connection looks complete when it is cut.
-            raise no_answer_in_time(endpoint.base_url)
+            raise no_answer_in_time(self._endpoint.base_url)
         return answer
 
     def longest(self, within: float) -> float:
@@ -138,9 +128,23 @@ class Transport:
             raise ConfigError(message)
         return way
 
-    def _exchange(self, body: bytes, token: str, longest: float) -> Answer:
+    @contextmanager
+    def _limited(self, seconds: float) -> Iterator[Callable[[], bool]]:
+        """Cut the block if it lasts longer, and map its errors; give a function that tells whether it was cut."""
+        with self._watch.limit(seconds) as is_over:
+            try:
+                yield is_over
+            except (requests.exceptions.RequestException, HTTPError, OSError, UnicodeError) as error:
+                raise connection_error(error, self._endpoint.base_url, is_late=is_over()) from error
+
+    def _sent(self, request: requests.PreparedRequest, within: float) -> requests.Response:
+        """Send a request and return its answer, whose body is not read yet."""
         endpoint = self._endpoint
-        timeouts = (min(endpoint.connect_timeout, longest), min(endpoint.read_timeout, longest))
+        most = (endpoint.connect_timeout, endpoint.read_timeout)
+        connect, read = (max(_LEAST_TIMEOUT, min(each, within)) for each in most)
+        return self._session.send(request, timeout=(connect, read), allow_redirects=False, **self._way)
+
+    def _exchange(self, body: bytes, token: str, longest: float) -> Answer:
         request = self._request
         request.body = body
         request.headers["Content-Length"] = str(len(body))
@@ -148,12 +152,7 @@ class Transport:
         if self._session.cookies:  # a gateway may recognise its clients by them
             request.headers.pop("Cookie", None)
             request.prepare_cookies(self._session.cookies)
-        with self._session.send(
-            request,
-            timeout=(max(_LEAST_TIMEOUT, timeouts[0]), max(_LEAST_TIMEOUT, timeouts[1])),
-            allow_redirects=False,
-            **self._way,
-        ) as response:
+        with self._sent(request, longest) as response:
             return Answer(response.status_code, response.headers, self._read(response))
 
     def _read(self, response: requests.Response) -> bytes:
