@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import ceil
 from random import Random
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import orjson
-from msgspec import Struct, field
+from msgspec import Meta, Struct, ValidationError, convert, field
 
 from etl.sandbox.data.store import Row
 from etl.sandbox.data.timestamps import DAY_MS, parse_timestamp
@@ -68,24 +69,12 @@ class Found(NamedTuple):
     more: bool
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_flag(value: object) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, list)
-
-
-def _is_names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+def _fits(kind: Any, value: object) -> bool:
+    try:
+        convert(value, kind)
+    except ValidationError:
+        return False
+    return True
 
 
 def _is_date(value: object) -> bool:
@@ -98,6 +87,8 @@ def _is_sort(value: object) -> bool:
     return isinstance(value, dict) and all(each in ("asc", "desc", 1, -1) for each in value.values())
 
 
+_is_count = partial(_fits, Annotated[int, Meta(ge=0)])
+_is_text, _is_flag, _is_list, _is_names = (partial(_fits, kind) for kind in (str, bool, list, list[str]))
 KEYS: dict[str, tuple[Callable[[object], bool], str]] = {
     "skip": (_is_count, "a number"),
     "limit": (_is_count, "a number"),
