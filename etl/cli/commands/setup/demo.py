@@ -20,12 +20,9 @@ from typing import Any
 
 import click
 import requests
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
 
 from etl.cli.commands.setup.demo_history import store_status_history
-from etl.cli.output import print_record
+from etl.cli.output import print_record, print_table
 from etl.errors import ConfigError, EtlError
 from etl.stop_request import graceful
 
@@ -73,12 +70,11 @@ def demo(tasks: int, keep: Path | None) -> None:
     Example:
       kore-etl demo --keep demo
     """
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     with graceful(patience=0), _folder(keep) as folder, _server(tasks, folder) as settings:
         database = folder / "kore-etl.db"
         environment = _environment(settings, database)
         url = settings["KORE_ETL_BASE_URL"]
-        console.print(f"A server with {tasks:,} made-up tasks listens at {url}.\n")
+        click.echo(f"A server with {tasks:,} made-up tasks listens at {url}.\n")
         _show("First sync:", _told(*_sync(environment)))
         number = store_status_history(database, _call(url, "GET", "status-histories"))
         _show("History:", f"{number:,} changes of status were added, as the syncs of earlier months would have stored.")
@@ -86,11 +82,11 @@ def demo(tasks: int, keep: Path | None) -> None:
         _show("On the server:", f"{_CHANGES['update']} tasks were changed and {_CHANGES['insert']} were added.")
         _show("Second sync:", _told(*_sync(environment)))
         _show("Compared:", _compared(database, _call(url, "GET", "tasks")))
-        console.print()
+        click.echo()
         for question, statement in QUESTIONS.items():
-            _answer(console, database, question, statement)
+            _answer(database, question, statement)
         if keep is None:
-            console.print("Use --keep DIR to keep the database and a report of it.")
+            click.echo("Use --keep DIR to keep the database and a report of it.")
             return
         _show("Report:", _report(environment, keep / "report.html"))
         _show("Your questions:", _question_yourself(keep / "kore-etl.db"))
@@ -217,12 +213,12 @@ def _compared(database: Path, served: list[dict[str, Any]]) -> str:
     return f"the server holds {len(served):,} tasks, the database {len(stored):,}; {equal:,} are equal, key by key."
 
 
-def _answer(console: Console, database: Path, question: str, statement: str) -> None:
+def _answer(database: Path, question: str, statement: str) -> None:
     with closing(sqlite3.connect(database)) as connection:
         cursor = connection.execute(statement)
-        table = Table(*(column[0] for column in cursor.description), box=SIMPLE, pad_edge=False)
-        for row in cursor:
-            table.add_row(*("" if value is None else str(value) for value in row))
-    console.print(question, style="bold")
-    console.print(statement.strip(), style="dim")
-    console.print(table)
+        columns = [column[0] for column in cursor.description]
+        rows = [dict(zip(columns, row, strict=True)) for row in cursor]
+    click.secho(question, bold=True)
+    click.secho(f"{statement.strip()}\n", dim=True)
+    print_table(columns, rows)
+    click.echo()
