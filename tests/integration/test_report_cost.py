@@ -15,7 +15,7 @@ from benchmarks.filling import fill
 from etl.explore.datasette_metadata import questions
 from etl.load.database.engine import open_engine, reading
 from etl.load.schema.metadata import metadata
-from etl.load.schema.postgres_statistics import count_rows
+from etl.load.schema.postgres_upkeep import count_rows
 from etl.load.upsert import refresh_derived
 from etl.report.period import period_until
 from etl.report.query_numbers import figures

@@ -17,7 +17,7 @@ from etl.jobs.maintenance import upgrade_from_0_1
 from etl.load.database.bulk_statements import fill
 from etl.load.database.errors import place
 from etl.load.database.types import JsonText
-from etl.load.schema import migrate, postgres_sequences
+from etl.load.schema import migrate, postgres_upkeep
 from etl.load.schema.ledger_tables import request_budgets
 from etl.load.schema.task_tables import metadata
 
@@ -54,7 +54,7 @@ def copy_database(
             name = f"{table.name}"  # plain text, which SQLAlchemy's is not quite
             copied[name] = _copy(reader, writer, table, is_old=is_old)
             told(name, copied[name])
-        postgres_sequences.catch_up(writer)
+        postgres_upkeep.catch_up_sequences(writer)
         if is_old:
             upgrade_from_0_1.derive(writer)
     return copied

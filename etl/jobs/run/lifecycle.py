@@ -29,7 +29,7 @@ from etl.load.database.sqlite_log import flushing_log
 from etl.load.ledger import prune_old_rows, runs, sources, watermarks
 from etl.load.ledger.claims import Claim
 from etl.load.queries import stored_tasks
-from etl.load.schema import deferred_indexes, postgres_sequences
+from etl.load.schema import deferred_indexes, postgres_upkeep
 from etl.load.upsert import forget_task_rows
 from etl.logs import get_logger
 from etl.settings import SourceSettings
@@ -191,7 +191,7 @@ def _open_row(
     with ExitStack() as if_it_fails:
         connection = if_it_fails.enter_context(engine.connect())
         connection.begin()  # on SQLite it waits for other writers, before the time is read
-        postgres_sequences.catch_up(connection)
+        postgres_upkeep.catch_up_sequences(connection)
         source = sources.register(connection, name=own.name, base_url=own.base_url, now=clock(), **ids)
         run_id = runs.begin(connection, source.id, command, settings=spec.settings, now=clock())
         if_it_fails.pop_all()

@@ -19,7 +19,7 @@ from etl.load.database.dialect import set_index_options
 from etl.load.database.engine import reading, sorting_in_files
 from etl.load.database.locks import held, named_lock
 from etl.load.schema.dimension_tables import cases
-from etl.load.schema.postgres_statistics import count_rows
+from etl.load.schema.postgres_upkeep import count_rows
 from etl.load.schema.task_tables import CHILDREN, metadata, tasks
 
 _EACH_RUN_ASKS_BY = {"ix_tasks_forgotten_at"}

@@ -38,7 +38,7 @@ from etl.api_record import Row
 from etl.exact_json import canonical, read
 from etl.load.database.bulk_statements import fill
 from etl.load.database.dialect import by_ids, create_temporary, insert_by
-from etl.load.schema.postgres_statistics import count_first_rows
+from etl.load.schema.postgres_upkeep import count_first_rows
 from etl.load.schema.task_tables import task_changes, tasks
 from etl.load.upsert import change_history, children, refresh_derived
 from etl.load.upsert.batch_and_counts import Counts, Details

@@ -15,7 +15,7 @@ from etl.load.database.engine import open_engine, reading
 from etl.load.database.locks import named_lock
 from etl.load.ledger import runs, sources
 from etl.load.schema import migrate as schema
-from etl.load.schema import postgres_sequences
+from etl.load.schema import postgres_upkeep
 from etl.load.schema.ledger_tables import sync_runs
 from etl.load.schema.task_tables import tasks
 from tests.integration.conftest import NOW, Database
@@ -204,14 +204,14 @@ def test_a_run_goes_on_where_sequences_are_behind(
 def test_sequences_that_are_not_behind_stay(postgres_database: Database) -> None:
     with postgres_database.engine.begin() as connection:
         ahead = connection.execute(text("select nextval(pg_get_serial_sequence('sync_runs', 'id'))")).scalar_one()
-        postgres_sequences.catch_up(connection)
+        postgres_upkeep.catch_up_sequences(connection)
     assert postgres_database.another_run() == ahead + 1
 
 
 def test_an_empty_table_is_numbered_from_one(migrated_postgres_url: str) -> None:
     engine = open_engine(migrated_postgres_url)
     with engine.begin() as connection:
-        postgres_sequences.catch_up(connection)
+        postgres_upkeep.catch_up_sequences(connection)
         source = sources.register(
             connection, name="main", base_url="https://host", account_id="a-1", stream_id="s-1", now=NOW
         )
