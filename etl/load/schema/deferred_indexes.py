@@ -86,11 +86,17 @@ def make_missing(engine: Engine) -> int:
     Raises:
         DatabaseError: one cannot be made; those before it exist.
     """
-    with reading(engine) as connection:
-        if not missing(connection):
-            return 0
     with suppress(LockedError), _alone(engine):
-        return _make(engine)
+        with reading(engine) as connection:
+            names = missing(connection)
+        if names:
+            with sorting_in_files(engine) as connection:
+                set_index_options(metadata, connection)
+                for name in names:
+                    _make(connection, name)
+            with engine.begin() as connection:
+                count_rows(connection)  # the next changes are planned by them
+        return len(names)
     return 0
 
 
@@ -100,21 +106,12 @@ def _alone(engine: Engine) -> AbstractContextManager[None]:
     return held(named_lock(engine, "indexes"), "the indexes") if is_server else nullcontext()
 
 
-def _make(engine: Engine) -> int:
-    with reading(engine) as connection:
-        names = missing(connection)
-    if names:
-        with sorting_in_files(engine) as connection:
-            set_index_options(metadata, connection)
-            for name in names:
-                for statement in _making(name):
-                    with connection.begin():
-                        if name not in late():
-                            connection.execute(_locking(late_keys()[name]))
-                        connection.execute(statement)
-        with engine.begin() as connection:
-            count_rows(connection)  # the next changes are planned by them
-    return len(names)
+def _make(connection: Connection, name: str) -> None:
+    for statement in _making(name):
+        with connection.begin():
+            if name not in late():
+                connection.execute(_locking(late_keys()[name]))
+            connection.execute(statement)
 
 
 def _locking(key: ForeignKeyConstraint) -> Executable:
