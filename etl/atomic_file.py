@@ -63,6 +63,21 @@ def output_file(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
+def write_text(path: Path, text: str, *, mode: int, advice: str, make_folder: bool = False) -> None:
+    """Write a text atomically, with this mode; ``make_folder`` also makes its folder if needed.
+
+    Raises:
+        ConfigError: the file cannot be written; the error ends with the ``advice``.
+    """
+    try:
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path, mode=mode) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}; {advice}") from error
+
+
 @contextmanager
 def _named_after(path: Path) -> Iterator[None]:
     """Add the path to an error without one: that of a full disk."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from etl.atomic_file import atomic_file
+from etl.atomic_file import write_text
 from etl.errors import ConfigError
 from etl.logs import say
 from etl.settings import Loaded
@@ -109,14 +109,8 @@ def _closed_folder(path: Path) -> Path | None:
 def install_file(path: Path, text: str, *, root: Path | None, folder: bool = False) -> None:
     """Write a file that everyone may read, below ``root`` if given; make its folder if needed."""
     target = path if root is None else root / path.relative_to(path.anchor)
-    try:
-        if folder or root is not None:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(target, mode=0o644) as file:
-            file.write(text.encode())
-    except OSError as error:
-        message = f"{target}: cannot be written: {error.strerror}; run it with sudo, or add --user"
-        raise ConfigError(message) from error
+    advice = "run it with sudo, or add --user"
+    write_text(target, text, mode=0o644, advice=advice, make_folder=folder or root is not None)
     say(f"wrote {target}")
 
 

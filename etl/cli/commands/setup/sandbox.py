@@ -13,7 +13,6 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from etl.errors import ConfigError
 from etl.sandbox import Options, Sandbox
 from etl.sandbox.options import FAULT_KINDS, option_types
 from etl.stop_request import handling
@@ -121,20 +120,12 @@ def _listening(options: Options) -> Sandbox:
 
 
 def _announce(server: Sandbox, env_file: Path | None) -> None:
+    from etl.atomic_file import write_text
+
     # No settings file of this machine adds to them, so no sync of the sandbox goes into a database of theirs.
     settings = {**server.environment, "KORE_ETL_CONFIG": os.devnull}
     lines = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items())
     if env_file:
-        _write(env_file, lines)
+        write_text(env_file, lines, mode=0o600, advice="choose another --env-file")
     click.echo(lines, nl=False)
     click.echo(f"sandbox: {server.options.tasks} tasks at {server.url}; Ctrl-C ends it", err=True)
-
-
-def _write(path: Path, text: str) -> None:
-    from etl.atomic_file import atomic_file
-
-    try:
-        with atomic_file(path, mode=0o600) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise ConfigError(f"--env-file {path}: cannot be written: {error.strerror}") from error

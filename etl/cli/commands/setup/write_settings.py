@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from etl import logs
-from etl.atomic_file import atomic_file
+from etl.atomic_file import write_text
 from etl.errors import ConfigError
+
+_ADVICE = "choose another place with --config, or use sudo"
 
 
 def write(config: Path, secret_file: Path, values: Mapping[str, str], secret: str, *, is_change: bool) -> None:
@@ -51,18 +53,10 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise ConfigError(f"{folder}: cannot be written: {error.strerror}; {_ADVICE}") from error
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write a file atomically; only its owner can read it."""
-    try:
-        with atomic_file(path, mode=0o600) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise _unwritable(path, error) from error
+    """Write a file that only its owner can read."""
+    write_text(path, text, mode=0o600, advice=_ADVICE)
     logs.say(f"wrote {path}")
-
-
-def _unwritable(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"{path}: cannot be written: {error.strerror}; choose another place with --config, or use sudo")
