@@ -13,8 +13,7 @@ from pathlib import Path
 
 from etl.errors import ConfigError
 from etl.logs import say
-from etl.scheduling.installed_command import STATE, Installation, run, shipped_file
-from etl.scheduling.interval import crontab_times
+from etl.scheduling.installed_command import STATE, Installation, minutes_and_hours, run, shipped_file
 
 CRON_FILE = Path("/etc/cron.d/kore-etl")
 _BEGIN, _END = "# begin of kore-etl", "# end of kore-etl"
@@ -40,6 +39,14 @@ def lines(here: Installation, every: str) -> list[str]:
     """Return the lines for a user's own crontab."""
     times = {crontab_times(every): _SYNC, _DAILY: _RECONCILE}
     return [f"{when}  {_command(here, here.folder, command)}" for when, command in times.items()]
+
+
+def crontab_times(every: str) -> str:
+    """Return the five fields of a crontab's line."""
+    minutes, hours = minutes_and_hours(every)
+    if hours:
+        return f"0 */{hours} * * *" if hours < 24 else "0 0 * * *"
+    return f"*/{minutes} * * * *" if minutes > 1 else "* * * * *"
 
 
 def require_user(name: str, here: Installation) -> None:

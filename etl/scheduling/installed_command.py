@@ -1,4 +1,4 @@
-"""What a schedule runs: this installation's command, settings and files. systemd and cron share it."""
+"""What a schedule runs, and how often: this installation's command, settings and files. systemd and cron share it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from msgspec import Struct
@@ -15,9 +16,11 @@ from etl.atomic_file import write_text
 from etl.errors import ConfigError
 from etl.logs import say
 from etl.settings import Loaded
+from etl.times import parse_duration
 
 STATE = Path("/var/lib/kore-etl")
 PROGRAM = "kore-etl"
+_MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 def shipped_file(name: str) -> str:
@@ -104,6 +107,28 @@ def obstacles(here: Installation, loaded: Loaded, *, user: bool) -> Iterator[str
 
 def _closed_folder(path: Path) -> Path | None:
     return next((folder for folder in reversed(path.parents) if not folder.stat().st_mode & stat.S_IXOTH), None)
+
+
+def minutes_and_hours(every: str) -> tuple[int, int]:
+    """Return an interval in minutes and in hours; one of the two is 0.
+
+    Raises:
+        ConfigError: it does not divide an hour or a day evenly.
+    """
+    try:
+        length = parse_duration(every)
+    except ValueError:
+        length = timedelta()
+    if length >= _MINUTE and not length % _MINUTE:
+        if length < _HOUR and not _HOUR % length:
+            return length // _MINUTE, 0
+        if not length % _HOUR and not _DAY % length:
+            return 0, length // _HOUR
+    seconds = " (a number alone means seconds)" if every.strip().isdecimal() else ""
+    raise ConfigError(
+        f"--every {every}{seconds}: does not divide an hour or a day evenly; "
+        "accepted: 1m, 5m, 15m, 30m, 1h, 6h, 24h ..."
+    )
 
 
 def install_file(path: Path, text: str, *, root: Path | None, folder: bool = False) -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from etl.errors import ConfigError
 from etl.logs import say
-from etl.scheduling.installed_command import Installation, install_file, run, shipped_file
-from etl.scheduling.interval import calendar
+from etl.scheduling.installed_command import Installation, install_file, minutes_and_hours, run, shipped_file
 from etl.settings.toml_files import config_home
 
 SERVICE, TIMER, FAILED = "kore-etl.service", "kore-etl.timer", "kore-etl-failed@.service"
@@ -45,6 +44,14 @@ def filled_in(here: Installation, every: str | None, *, user: bool) -> dict[str,
         RECONCILE_TIMER: _without_heading(daily),
         FAILED: _without_the_machine(failed).replace("journalctl", "journalctl --user") if user else failed,
     }
+
+
+def calendar(every: str) -> str:
+    """Return the value for OnCalendar=."""
+    minutes, hours = minutes_and_hours(every)
+    if hours:
+        return f"0/{hours}:00" if hours < 24 else "daily"
+    return f"*:0/{minutes}"
 
 
 def _worker(here: Installation, *, user: bool) -> dict[str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from etl.errors import ConfigError
-from etl.scheduling.interval import calendar, crontab_times
+from etl.scheduling.cron import crontab_times
+from etl.scheduling.systemd import calendar
 
 
 @pytest.mark.parametrize(
