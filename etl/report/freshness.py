@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 Source = Any
-"""A source as ``kore-etl status`` tells of it: a ``Standing`` of ``etl.jobs``, a layer above this one."""
+"""A source as ``kore-etl status`` shows it: a ``SourceStatus`` of ``etl.jobs``, a layer above this one."""
 _FRESH = timedelta(hours=26)  # a sync a night is fresh
 
 

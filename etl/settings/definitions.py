@@ -105,11 +105,7 @@ class SourceSettings:
     account_id: str = _setting(read_identifier, "the account's id, as the Kore.ai console shows it")
     stream_id: str = _setting(read_identifier, "the id of the app with the tasks, such as st-...")
     client_id: str = _setting(read_identifier, "the Client ID of the JWT app, such as cs-...")
-    algorithm: str = _setting(
-        one_of(*_ALGORITHMS),
-        "HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384, ES512, PS256, PS384 or PS512",
-        "HS256",
-    )
+    algorithm: str = _setting(one_of(*_ALGORITHMS), f"{', '.join(_ALGORITHMS[:-1])} or {_ALGORITHMS[-1]}", "HS256")
     client_secret: str = _setting(
         read_secret,
         "the Client Secret of the JWT app; for RS, ES and PS a private key in PEM form",

@@ -6,7 +6,6 @@ accepted. Readers are strict where they would have to guess: a bare number is no
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import tomllib
@@ -152,8 +151,8 @@ def read_granularity(value: object) -> timedelta:
     return GRANULARITIES[value.strip()]
 
 
-def read_moment(value: object) -> datetime:
-    """Read a date or a time."""
+def read_past_moment(value: object) -> datetime:
+    """Read a date or a time that is not in the future."""
     # A number may mean a year, a day or seconds, but hardly a time in 1970.
     text = value.strip() if isinstance(value, str) else value
     if isinstance(text, int | float | dict) or (isinstance(text, str) and not text[4:5] == "-"):
@@ -164,12 +163,6 @@ def read_moment(value: object) -> datetime:
         raise ValueError("is no date") from None
     if moment is None:
         raise ValueError("is no date")
-    return moment
-
-
-def read_past_moment(value: object) -> datetime:
-    """Read a date or a time that is not in the future."""
-    moment = read_moment(value)
     if moment > now():
         raise ValueError("is in the future")
     return moment
@@ -230,9 +223,9 @@ def expanded(path: str) -> Path:
 
 
 def can_be_read_by_all(path: Path) -> bool:
-    """Tell whether anyone on this machine can read the file; on Windows the mode does not tell."""
+    """Tell whether anyone on this machine can read the file."""
     try:
-        return os.name == "posix" and bool(path.stat().st_mode & S_IROTH)
+        return bool(path.stat().st_mode & S_IROTH)
     except OSError:
         return False
 
