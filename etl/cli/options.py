@@ -27,7 +27,7 @@ from etl.errors import ConfigError
 if TYPE_CHECKING:
     # --help needs none of these.
     from etl.logs.rotation import LogFile
-    from etl.settings import Loaded, Settings
+    from etl.settings import Loaded, Settings, SourceSettings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -106,6 +106,17 @@ def confirm(effect: str, question: str) -> None:
     # The two letters keep room for what is typed.
     shown = logs.wrapped_for_terminal(f"{logs.clean(question)} Continue? [y/N]:__").removesuffix("__")
     click.confirm(shown, abort=True, err=True, show_default=False, prompt_suffix=" ")
+
+
+def only_source(settings: Settings, problem: str) -> SourceSettings:
+    """Return the source of the settings.
+
+    Raises:
+        ConfigError: there are several; the message begins with the ``problem`` and ends with their names.
+    """
+    if len(settings.sources) != 1:
+        raise ConfigError(f"{problem}: {', '.join(source.name for source in settings.sources)}")
+    return settings.sources[0]
 
 
 def _opened_log(loaded: Loaded) -> LogFile:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl.cli.options import Common, DefaultGroup, common_options, confirm, date, output_option
+from etl.cli.options import Common, DefaultGroup, common_options, confirm, date, only_source, output_option
 from etl.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from etl.jobs.run.run_context import RunContext
-    from etl.settings import SourceSettings
 
 _SHOWN = ("source", "watermark", "age", "moved_at", "run_id")
 
@@ -79,7 +78,7 @@ def set_(common: Common, moment: datetime, source: str | None, force: bool, yes:
     from etl.times import now
 
     loaded = common.start(select=(source,) if source else ())
-    chosen = _only(loaded.settings.sources)
+    chosen = only_source(loaded.settings, "there are several sources, but only one watermark can move; add --source")
     if moment > now():
         raise ConfigError(f"{moment:%Y-%m-%d %H:%M} UTC is in the future; a watermark marks what is already stored")
     with disposing(open_database(loaded.settings)) as engine, reading(engine) as connection:
@@ -95,13 +94,6 @@ def set_(common: Common, moment: datetime, source: str | None, force: bool, yes:
     if code == ExitCode.DONE:
         common.say(f"{chosen.name}: {_consequence(known, moment)}")
     return code
-
-
-def _only(sources: tuple[SourceSettings, ...]) -> SourceSettings:
-    if len(sources) != 1:
-        names = ", ".join(each.name for each in sources)
-        raise ConfigError(f"there are several sources, but only one watermark can move; add --source: {names}")
-    return sources[0]
 
 
 def _confirm(name: str, known: datetime | None, moment: datetime) -> None:

@@ -11,15 +11,14 @@ import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
-from etl.cli.options import Common, common_options, date, source_option
-from etl.errors import ApiError, ConfigError, ExitCode
+from etl.cli.options import Common, common_options, date, only_source, source_option
+from etl.errors import ApiError, ExitCode
 from etl.exact_json import fragment
 from etl.logs import say
 
 if TYPE_CHECKING:
     from etl.extract.http.query import Query
     from etl.extract.http.retrying_client import Client
-    from etl.settings import Settings, SourceSettings
 
 _USUAL_LIMIT = 50
 
@@ -100,7 +99,7 @@ def fetch(common: Common, select: tuple[str, ...], read_on: bool, raw: bool, **g
     query = _query(given)
     settings = common.start(select=select).settings
     with graceful() as stop:
-        source = _only_source(settings)
+        source = only_source(settings, "fetch reads one source at a time; choose it with --source")
         client = Builder(settings, stop=stop).client(source)
         if read_on and query.limit is None:
             query = replace(query, limit=source.page_size or _USUAL_LIMIT)
@@ -120,13 +119,6 @@ def _query(given: dict[str, Any]) -> Query:
     except orjson.JSONEncodeError as error:
         raise click.UsageError(f"an option cannot be sent: {error}") from error
     return query
-
-
-def _only_source(settings: Settings) -> SourceSettings:
-    if len(settings.sources) > 1:
-        names = ", ".join(source.name for source in settings.sources)
-        raise ConfigError(f"fetch reads one source at a time; choose it with --source: {names}")
-    return settings.sources[0]
 
 
 class _Reading(Struct):
