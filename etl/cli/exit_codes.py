@@ -4,7 +4,7 @@
     usage (click)       2, one line and the hint to --help
     KeyboardInterrupt   130, Terminated 143; no traceback
     a closed pipe       141 and no output, like a program that SIGPIPE ended (``kore-etl runs | head``)
-    a full disk         1, one line
+    a full disk         1, one line; also an output that was closed before
     anything else       1, a traceback: it is a bug
 
 Every text passes :func:`etl.logs.redact` before it is written.
@@ -29,6 +29,9 @@ from etl import __version__
 from etl.errors import ConfigError, EtlError, ExitCode
 from etl.logs import clean, hide_passwords, journal_priority, redact, say
 from etl.stop_request import Terminated
+
+# A full disk; or an output that was closed before the command started.
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EBADF)
 
 
 def run(dispatch: Callable[[list[str]], object], args: list[str]) -> int:
@@ -72,7 +75,7 @@ def _told(error: BaseException) -> int:  # noqa: PLR0911 - one return for each k
             return _line(_one_line(str(error)) or type(error).__name__, error.exit_code)
         case BrokenPipeError() if _pipe_is_closed():
             return ExitCode.CLOSED_PIPE
-        case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        case OSError() if error.errno in _UNWRITABLE:
             place = f" {error.filename}" if error.filename else ""
             return _line(f"cannot write{place}: {error.strerror}", ExitCode.BUG)
         case _:

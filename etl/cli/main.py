@@ -122,9 +122,10 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with the exit code of what happened."""
     from etl.cli.exit_codes import run
 
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # it was closed before the command started
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+    # A stream may be closed before the command starts. What is written to the output fails then, as a result is lost.
+    for name, access in (("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, access), "w"))
     # Hardly anything that importing and starting makes is garbage: to look for it costs more than it frees.
     gc.set_threshold(200_000, 5, 10)
     code = run(_dispatch, list(sys.argv[1:] if args is None else args))

@@ -22,11 +22,11 @@ from etl.logs.formatting import (
     redacted,
     wrapped_for_terminal,
 )
-from etl.logs.masking import MASK, clean, hide, hide_passwords, redact, without_password
+from etl.logs.masking import MASK, clean, has_password, hide, hide_passwords, redact, without_password
 
 __all__ = [
-    "MASK", "bound", "clean", "configure", "get_logger", "hide", "hide_passwords", "is_quiet", "journal_priority",
-    "redact", "say", "without_password", "wrapped_for_terminal",
+    "MASK", "bound", "clean", "configure", "get_logger", "has_password", "hide", "hide_passwords", "is_quiet",
+    "journal_priority", "redact", "say", "without_password", "wrapped_for_terminal",
 ]  # fmt: skip
 
 

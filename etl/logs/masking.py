@@ -66,6 +66,11 @@ def without_password(url: str) -> str:
     return f"{scheme}://{rest.partition(':')[0]}:{MASK}"
 
 
+def has_password(url: str) -> bool:
+    """Tell whether a URL holds a password."""
+    return MASK in without_password(url)
+
+
 def _exact(secret: str) -> str:
     # A very short secret is hidden only as a whole word, or no log would be readable.
     escaped = re.escape(secret)

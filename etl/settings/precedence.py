@@ -17,7 +17,7 @@ from typing import TypeVar
 from msgspec import Struct, field
 
 from etl.errors import ConfigError
-from etl.logs import MASK, without_password
+from etl.logs import has_password, without_password
 from etl.settings.definitions import (
     IDENTITY_KEYS,
     KNOWN_KEYS,
@@ -98,7 +98,7 @@ def load_settings(
     if problems:
         raise ConfigError(*dict.fromkeys(problems))
     origins |= _origins(Settings, general, "")
-    if origins["database_url"] == "--database-url" and MASK in without_password(settings.database_url):
+    if origins["database_url"] == "--database-url" and has_password(settings.database_url):
         warnings.append("other users can see the password in --database-url: use KORE_ETL_DATABASE_URL or PGPASSWORD")
     id_warnings = [
         odd_id for source in sources for key in _PREFIXES if (odd_id := id_warning(key, getattr(source, key)))

@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from etl.errors import ConfigError
-from etl.logs import MASK, without_password
+from etl.logs import has_password
 from etl.settings.definitions import GENERAL_KEYS, KNOWN_KEYS, SOURCE_KEYS
 from etl.settings.value_types import can_be_read_by_all, expanded
 
@@ -169,6 +169,4 @@ def _beside(path: Path, value: object) -> object:
 
 
 def _holds_secret(tables: list[dict[str, Any]]) -> bool:
-    return any(
-        "client_secret" in table or MASK in without_password(str(table.get("database_url", ""))) for table in tables
-    )
+    return any("client_secret" in table or has_password(str(table.get("database_url", ""))) for table in tables)

@@ -52,6 +52,13 @@ def program(tmp_path: Path):
             process.kill()
 
 
+def in_shell(words: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
+    """Run ``kore-etl`` with these words, which may redirect its streams, in a folder of its own."""
+    command = f'exec "{sys.executable}" -m etl {words}'
+    environ = {"PYTHONPATH": str(CHECKOUT)}
+    return subprocess.run(["/bin/sh", "-c", command], cwd=folder, env=environ, capture_output=True, check=False)
+
+
 def outcome(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=60)
     return process.returncode, out, err
@@ -201,15 +208,14 @@ class TestEnd:
     @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"], ids=["output", "errors", "both"])
     @pytest.mark.parametrize(("words", "code"), [("config show", 2), ("source list", 6), ("db upgrade", 0)])
     def test_closed_streams_change_no_exit_code(self, tmp_path, words, code, closed):
-        command = f'exec "{sys.executable}" -m etl {words} {closed}'
-        done = subprocess.run(
-            ["/bin/sh", "-c", command],
-            cwd=tmp_path,
-            env={"PYTHONPATH": str(CHECKOUT)},
-            capture_output=True,
-            check=False,
-        )
+        done = in_shell(f"{words} {closed}", tmp_path)
         assert (done.returncode, done.stdout) == (code, b"")
+
+    @pytest.mark.parametrize("words", ["export --view statuses", "status", "--version"])
+    def test_a_result_without_an_output_is_a_failure(self, tmp_path, words):
+        in_shell("db upgrade", tmp_path)
+        done = in_shell(f"{words} >&-", tmp_path)
+        assert (done.returncode, done.stderr) == (1, b"kore-etl: error: cannot write: Bad file descriptor\n")
 
 
 class TestSignals:

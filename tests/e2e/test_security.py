@@ -270,6 +270,8 @@ def test_no_password_of_a_working_url_is_shown(
     said = [log, *stored, *(each.stdout + each.stderr for each in done)]
     assert [word for word in ("Winter", "Garden", "Secret99") for text in said if word in text] == []
     assert "can see the password in --database-url" in done[4].stderr
+    into_itself = run_cli("db", "copy", "--to", url, env={"KORE_ETL_DATABASE_URL": url})
+    assert "can see the password in --to" in into_itself.stderr
 
 
 # The program itself

@@ -36,9 +36,12 @@ def copy(common: Common, target_url: str, replace: bool, yes: bool, output: str)
     from etl.jobs.run.source_lease import keep_all_runs_out
     from etl.load.database.engine import disposing, is_same_database, open_engine
     from etl.load.database.errors import place
+    from etl.logs import get_logger, has_password
     from etl.settings.value_types import DATABASE_URLS, read_database_url
 
     settings = common.start(need_sources=False).settings
+    if has_password(target_url):
+        get_logger().warning("settings.exposed", detail="other users can see the password in --to: use PGPASSWORD")
     try:
         url = read_database_url(target_url)
     except ValueError as error:
