@@ -18,7 +18,9 @@ from etl.extract.paging.read_strategy import Paging, ReadStrategy
 from etl.jobs.pipeline.completeness_check import take_account
 from etl.jobs.pipeline.read_windows import TimeRange, read_windows
 from etl.jobs.pipeline.read_windows_in_parallel import read_in_parallel
+from etl.jobs.run.fenced_transactions import MadeWayError
 from etl.jobs.run.history_start import history_start
+from etl.jobs.run.lifecycle import renew
 from etl.jobs.run.run_context import RunContext
 from etl.load.ledger import windows
 
@@ -48,7 +50,11 @@ class Plan(Struct, frozen=True):
 def backfill(run: RunContext, period: Period, *, restart: bool = False, workers: int | None = None) -> None:
     """Read and store a period; one that was cut off goes on at its checkpoint, unless ``restart``.
 
-    The server's version replaces what an earlier run stored, even an older one. ``workers`` is as for a sync.
+    The server's version replaces what an earlier run stored, even an older one. ``workers`` is as for a sync. What was
+    fetched before another run of the source began, and was not stored yet, is read again.
+
+    Raises:
+        ConfigError: another run drops other keys by now.
     """
     run.capabilities.ensure_known()
     since = period.since or history_start(run)
@@ -63,11 +69,15 @@ def backfill(run: RunContext, period: Period, *, restart: bool = False, workers:
             read_windows(run, read_in_parallel(run, time_range, workers))
         except CapabilityDriftError as drift:
             run.capabilities.correct(drift)
+        except MadeWayError:
+            renew(run)
         else:
-            run.store.write(windows.end_backfill, job)
-            if period == Period() or run.store.watermark() is not None:
-                take_account(run, is_full=period == Period(), again=True)
-            return
+            break
+    run.store.write(windows.end_backfill, job)
+    if period == Period() or run.store.watermark() is not None:
+        run.fetch.keep_lease()
+        renew(run)
+        take_account(run, is_full=period == Period(), again=True)
 
 
 def plan(run: RunContext, period: Period) -> Plan:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.json import decode, encode
 from sqlalchemy import Connection
 
+from etl.errors import ConfigError
 from etl.exact_json import canonical
 from etl.extract.http.response_errors import parse
 from etl.load.database.engine import erasing, scrub
@@ -28,6 +29,7 @@ from etl.transform import TaskRows, dropper, transform
 from etl.transform.drop_fields import custom_fields, history_fields, people_columns
 
 if TYPE_CHECKING:
+    from etl.jobs.run.options import SyncOptions
     from etl.jobs.run.run_context import RunContext
 
 log = get_logger()
@@ -51,6 +53,17 @@ class Shape(Struct, frozen=True):
 def shape_from(text: str | None) -> Shape:
     """Read what is kept; where nothing is kept, the first transform made the rows."""
     return decode(text, type=Shape) if text else Shape(1)
+
+
+def require_same_drops(shape: str | None, options: SyncOptions) -> None:
+    """Make sure that the rows of a source were made without the keys that are to be dropped, and with all others.
+
+    Raises:
+        ConfigError: other settings were used since.
+    """
+    if shape_from(shape).dropped != frozenset(options.drop_fields):
+        message = "drop_fields: another run of the source has used other ones meanwhile"
+        raise ConfigError(f"{message}; start this command again: it goes on where it stopped")
 
 
 def rebuild(run: RunContext) -> None:

@@ -144,6 +144,7 @@ class BatchWriter:
     ) -> Stored:
         now, source_id = self._clock(), self._store.source_id
         with self._lease.storing, self._store.writing(storing) as connection:
+            self._store.require_latest(connection)
             counts, left_out = how(connection, batch, run_id=self._run_id, now=now)
             rejected = [*batch.rejected, *left_out]
             self._count(batch, counts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -164,7 +164,7 @@ def _read_window(
     before = run.fetch.requests
     read = READERS[time_range.paging] if time_range.end is not None else partial(read_open, run, time_range.paging)
     try:
-        pages = read(_checked(run, time_range, start), window, run.capabilities.current)
+        pages = _in_pieces(run, read(_checked(run, time_range, start), window, run.capabilities.current))
         for batch in prefetch(pages, run.transformer.transform, most=run.writer.most_prefetched):
             after = record.extended(
                 batch, end=_recorded_end(run, time_range, end), requests=run.fetch.requests - before
@@ -184,6 +184,13 @@ def _read_window(
         record = record.finished(_recorded_end(run, time_range, end), requests=run.fetch.requests - before)
         run.writer.close_window(record)
     return record.checkpoint
+
+
+def _in_pieces(run: RunContext, pages: Iterator[Page]) -> Iterator[Page]:
+    """Yield pages. A backfill makes way only behind one with a checkpoint, where it can go on."""
+    for page in pages:
+        run.fetch.is_inside_piece = page.checkpoint is None
+        yield page
 
 
 def _checked(run: RunContext, time_range: TimeRange, start: datetime) -> Fetch:

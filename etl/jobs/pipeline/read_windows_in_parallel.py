@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from contextvars import copy_context
 from datetime import datetime, timedelta
 from queue import SimpleQueue
@@ -17,7 +18,7 @@ from threading import Condition, Thread
 from msgspec import Struct
 from msgspec.structs import replace
 
-from etl.errors import RefusedError
+from etl.errors import DatabaseError, LockedError, RefusedError
 from etl.extract.http.response_errors import SlowAnswerError
 from etl.extract.http.response_page import Page
 from etl.extract.paging.page_checks import Window, window_query
@@ -94,9 +95,9 @@ def _read(run: RunContext, time_range: TimeRange, planned: list[Window], workers
         log.warning("workers.stopped", reason=str(error))
     finally:
         crew.stop()
+        with suppress(DatabaseError, LockedError), run.store.writing() as connection:
+            runs.close_windows(connection, [run.id])
     reached = run.store.read(windows.progress, time_range.job, time_range.field, time_range.start, run_id=run.id)
-    with run.store.writing() as connection:
-        runs.close_windows(connection, [run.id])
     return time_range if reached is None else replace(time_range, start=reached.checkpoint)
 
 

@@ -32,7 +32,7 @@ class BatchTransformer:
         self.stream = stream
         self._drop = dropper(drop_fields)
         self._drops = bool(drop_fields)
-        self._erased = erased
+        self.erased = erased
         self._is_stream_named = is_stream_named
 
     def transform(self, page: Page) -> Batch:
@@ -55,7 +55,7 @@ class BatchTransformer:
         return rows, [(rejection.reason, rejection.record_id, rejection.raw) for rejection in bad]
 
     def _transform(self, record: Any) -> TaskRows | Rejection:
-        is_erased = bool(self._erased) and clean_text(record_id(record) or "") in self._erased
+        is_erased = bool(self.erased) and clean_text(record_id(record) or "") in self.erased
         if not isinstance(record, Record):
             return transform(self._storable(record, is_erased=is_erased), self.stream)
         typed = None if is_erased or self._drops else transform_typed(record, self.stream)

@@ -24,7 +24,7 @@ Begin = Callable[[Engine], AbstractContextManager[Connection]]
 
 
 class MadeWayError(LockedError):
-    """A worker has stored nothing, because another run of the source works or has worked meanwhile."""
+    """A backfill has stored nothing, because another run of the source works or has worked meanwhile."""
 
 
 class SourceStore:
@@ -35,7 +35,8 @@ class SourceStore:
     transaction is rolled back, the counters get back the values that they had at its beginning.
 
     Once another run has taken over from ``run_id``, nothing can be written any more. Where a worker reads a window of a
-    run, each transaction that writes also proves its ``claim``, and nothing is held.
+    run, each transaction that writes also proves its ``claim``, and nothing is held. What a backfill fetches was asked
+    for after ``latest_run`` had begun; None is every other command, which lets no run work beside it.
     """
 
     def __init__(  # noqa: PLR0913 - what all transactions need
@@ -48,12 +49,14 @@ class SourceStore:
         *,
         held: Connection | None = None,
         claim: Claim | None = None,
+        latest_run: int | None = None,
     ) -> None:
         self.engine = engine
         self.source_id = source_id
         self.run_id = run_id
         self.counters = counters
         self.claim = claim
+        self.latest_run = latest_run
         self.is_handed_over = False
         self._source = source
         self._thread = get_ident()
@@ -123,6 +126,15 @@ class SourceStore:
         self.commit()
         self.is_handed_over = True
 
+    def require_latest(self, connection: Connection) -> None:
+        """Make sure that what a backfill has fetched may be stored: no other run has begun since it was asked for.
+
+        Raises:
+            MadeWayError: one has. It may have stored newer versions, or erased what must not be stored again.
+        """
+        if self.latest_run is not None and runs.has_begun_since(connection, self.source_id, self.latest_run):
+            raise MadeWayError("another run of the source has worked meanwhile")
+
     def _require_claim(self, connection: Connection, claim: Claim) -> None:
         """Make sure that what was fetched since the claim may be stored: nobody else has stored anything since.
 
@@ -132,8 +144,7 @@ class SourceStore:
         claims.require(connection, claim)
         if not share_lease(connection, self._source):
             raise MadeWayError("a sync of the source goes first")
-        if runs.has_begun_since(connection, self.source_id, claim.latest_run):
-            raise MadeWayError("a sync of the source has worked meanwhile")
+        self.require_latest(connection)
 
     @contextmanager
     def reading(self, begin: Begin = reading) -> Iterator[Connection]:

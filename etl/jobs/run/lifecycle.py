@@ -9,11 +9,11 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from etl.errors import DatabaseError, EtlError, ExitCode, LockedError
 from etl.extract.http.retrying_client import Client
-from etl.jobs.maintenance.rebuild_from_raw import rebuild
+from etl.jobs.maintenance.rebuild_from_raw import rebuild, require_same_drops
 from etl.jobs.pipeline.batch_transaction import BatchWriter, Progress
 from etl.jobs.pipeline.prefetch import OF_NEW, switching_threads_often
 from etl.jobs.pipeline.transform_pages import BatchTransformer
@@ -93,10 +93,32 @@ def join_run(
     """Return the run of a claimed window, whose counters are those of all its workers at the time of the claim.
 
     It opens and closes nothing. ``source`` is the row of the source.
+
+    Raises:
+        ConfigError: the keys to drop are not those of the settings any more.
     """
+    require_same_drops(source.shape, spec.options)
     counters = RunCounters(**claim.counts)
-    store = SourceStore(engine, spec.identity, claim.source_id, claim.run_id, counters, claim=claim)
+    ids = (claim.source_id, claim.run_id)
+    store = SourceStore(engine, spec.identity, *ids, counters, claim=claim, latest_run=claim.latest_run)
     return _context(spec, store, source, lease=SourceLease(), clock=clock)
+
+
+def renew(run: RunContext) -> None:
+    """Let a backfill go on after other runs of its source: without what is erased by now.
+
+    What was fetched before is to be fetched again.
+
+    Raises:
+        ConfigError: another run drops other keys.
+    """
+    run.store.latest_run, run.transformer.erased, shape = run.writer.write_between(_left_by_others)
+    require_same_drops(shape, run.options)
+
+
+def _left_by_others(connection: Connection, source_id: int) -> tuple[int, frozenset[str], str | None]:
+    latest, erased = runs.latest(connection, source_id), forget_task_rows.forgotten_ids(connection, source_id)
+    return latest, erased, sources.shape(connection, source_id)
 
 
 @contextmanager
@@ -195,7 +217,9 @@ def _open_row(
         source = sources.register(connection, name=own.name, base_url=own.base_url, now=clock(), **ids)
         run_id = runs.begin(connection, source.id, command, settings=spec.settings, now=clock())
         if_it_fails.pop_all()
-    return SourceStore(engine, spec.identity, source.id, run_id, RunCounters(), held=connection), source
+    latest_run = run_id if command in runs.BACKGROUND else None
+    ids = (source.id, run_id)
+    return SourceStore(engine, spec.identity, *ids, RunCounters(), held=connection, latest_run=latest_run), source
 
 
 def _named(error: BaseException) -> str:

@@ -76,6 +76,13 @@ def hand_over(connection: Connection, run_id: int) -> None:
     connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(**values))
 
 
+def latest(connection: Connection, source_id: int) -> int:
+    """Return the id of the latest run of a source."""
+    return int(
+        connection.execute(select(func.max(sync_runs.c.id)).where(sync_runs.c.source_id == source_id)).scalar_one()
+    )
+
+
 def has_begun_since(connection: Connection, source_id: int, run_id: int) -> bool:
     """Tell whether a run of a source has begun after another run."""
     query = select(sync_runs.c.id).where(sync_runs.c.id > run_id, sync_runs.c.source_id == source_id).limit(1)

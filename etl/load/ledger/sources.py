@@ -117,6 +117,11 @@ def remember(connection: Connection, source_id: int, capabilities: dict[str, Any
     put(connection, source_id, capabilities=orjson.dumps(capabilities).decode(), probed_at=probed_at)
 
 
+def shape(connection: Connection, source_id: int) -> str | None:
+    """Return how the rows of a source were made."""
+    return connection.execute(select(sources.c.shape).where(sources.c.id == source_id)).scalar_one()
+
+
 def put(connection: Connection, source_id: int, /, **values: object) -> None:
     """Store columns of a source."""
     connection.execute(update(sources).where(sources.c.id == source_id).values(**values))

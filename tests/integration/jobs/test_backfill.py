@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import update
 
 from etl.jobs.backfill import Period, plan
+from etl.jobs.maintenance.forget_task import forget
+from etl.jobs.reconcile import reconcile
+from etl.jobs.sync import sync
 from etl.load.schema.ledger_tables import sources
 from etl.times import parse_time
 from tests.integration.mirror import NONE, Mirror
@@ -204,3 +208,66 @@ def test_a_part_before_the_first_sync_has_no_account(mirror):
     assert mirrored.value("select server_total from sync_runs") is None
     assert mirrored.sync().exit_code == 0
     assert mirrored.differences() == NONE
+
+
+class TestBesideAnother:
+    """What another run stored, marked, erased or dropped meanwhile stays so: what was fetched before is not stored."""
+
+    @pytest.fixture
+    def beside(self, sandbox, migrated_sqlite_url, start_cli):
+        """Run something beside a backfill of 400 tasks; give the tasks' mirror and how the backfill ended."""
+
+        def run(do):
+            server = sandbox(tasks=400, shape="eight", cap=10, quiet_seconds=0.0)
+            mirrored = Mirror(server, migrated_sqlite_url)
+            mirrored.sync()
+            server.configure(latency_ms=100.0)
+            server.reset_requests()
+            process = start_cli("backfill", env=mirrored.settings)
+            wait_until(lambda: server.request_count >= 5, "the backfill's first requests")
+            do(mirrored)
+            assert process.poll() is None, "the backfill is not at its end"
+            server.configure(latency_ms=0.0)
+            told = process.communicate(timeout=60)[1]
+            return mirrored, process.returncode, told
+
+        return run
+
+    def test_a_newer_version_stays(self, beside):
+        def alter(server, run):
+            server.configure(latency_ms=0.0)
+            server.put([{**task, "name": "altered without a date"} for task in server.tasks()])
+            sync(run, full=True)
+            server.configure(latency_ms=50.0)
+
+        mirrored, code, _ = beside(lambda mirrored: mirrored.work("sync", partial(alter, mirrored.server)))
+        assert (code, mirrored.differences()) == (0, NONE)
+
+    def test_what_is_marked_as_deleted_stays_marked(self, beside):
+        def remove(server, run):
+            server.configure(latency_ms=0.0)
+            server.remove([task["_id"] for task in server.tasks()[::3]])
+            reconcile(run, force=True, deep=True)
+            server.configure(latency_ms=50.0)
+
+        mirrored, code, _ = beside(lambda mirrored: mirrored.work("reconcile", partial(remove, mirrored.server)))
+        live = {key for (key,) in mirrored.rows("select _id from tasks where deleted_at is null")}
+        assert (code, live) == (0, {task["_id"] for task in mirrored.server.tasks()})
+
+    def test_a_forgotten_task_stays_erased(self, beside):
+        def erase_the_latest(mirrored):
+            latest = max(mirrored.server.tasks(), key=lambda task: task["updatedAt"])["_id"]
+            assert mirrored.work("forget", partial(forget, task_id=latest)).exit_code == 0
+
+        mirrored, code, _ = beside(erase_the_latest)
+        assert (code, mirrored.rows("select name from tasks where forgotten_at is not null")) == (0, [(None,)])
+
+    def test_dropped_values_stay_dropped(self, beside):
+        def drop_names(mirrored):
+            mirrored.settings["KORE_ETL_DROP_FIELDS"] = "name"
+            assert mirrored.sync().exit_code == 0
+
+        mirrored, code, told = beside(drop_names)
+        assert (code, mirrored.value("select count(name) from tasks")) == (2, 0)
+        assert "drop_fields: another run of the source has used other ones meanwhile" in told
+        assert (mirrored.backfill(ALL).exit_code, mirrored.value("select count(name) from tasks")) == (0, 0)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import insert
+from structlog.testing import capture_logs
 
 from etl.cli.client_factory import Builder
 from etl.cli.worker_windows import WindowWork
@@ -14,7 +15,7 @@ from etl.extract.http.rate_limiter import RateLimiter
 from etl.jobs.backfill import Period
 from etl.jobs.distributed_backfill import distribute
 from etl.load.schema.ledger_tables import sources
-from etl.settings import load_settings
+from etl.settings import SourceSettings, load_settings
 from etl.times import now
 from tests.integration.mirror import NONE, Mirror
 
@@ -32,12 +33,17 @@ def mirror(sandbox, migrated_postgres_url):
     return make
 
 
-def read_all(mirrored: Mirror, budget: RateLimiter) -> None:
-    """Read windows as a worker does, until the run has ended."""
+def work_of(mirrored: Mirror, budget: RateLimiter) -> tuple[WindowWork, SourceSettings]:
+    """What a worker does about windows, and the source whose windows it reads."""
     settings = load_settings(None, mirrored.settings, {}).settings
     (source,) = settings.sources
     builder = Builder(settings, mirrored.engine, budgets={source.account_id: budget})
-    work = WindowWork(mirrored.engine, settings, builder, timedelta(minutes=1))
+    return WindowWork(mirrored.engine, settings, builder, timedelta(minutes=1)), source
+
+
+def read_all(mirrored: Mirror, budget: RateLimiter) -> None:
+    """Read windows as a worker does, until the run has ended."""
+    work, source = work_of(mirrored, budget)
     end = time.monotonic() + LONG
     while mirrored.value(STATE) == "distributed" and time.monotonic() < end:
         if not work.read_one(source):
@@ -62,3 +68,16 @@ def test_a_source_that_left_the_settings_holds_up_no_window(mirror):
     read_all(mirrored, RateLimiter(1_000_000))
     assert mirrored.value(STATE) == "finished"
     assert mirrored.value("select max(attempts) from sync_windows where start_at < end_at") == 1
+
+
+def test_a_worker_with_other_keys_to_drop_stores_nothing(mirror):
+    mirrored = mirror()
+    mirrored.settings["KORE_ETL_DROP_FIELDS"] = "name"
+    work, source = work_of(mirrored, RateLimiter(1_000_000))
+    with capture_logs() as log:
+        assert not work.read_one(source)
+    assert [each["reason"] for each in log if each["event"] == "window.failed"] == [
+        "drop_fields: another run of the source has used other ones meanwhile; start this command again:"
+        " it goes on where it stopped"
+    ]
+    assert mirrored.value("select count(*) from tasks") == 0
