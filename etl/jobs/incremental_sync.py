@@ -53,7 +53,9 @@ def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -
     Raises:
         SkipRefusedError: the server refuses to show all changes in their order, and no dates show them.
     """
-    rounding = run.store.read(stored_tasks.rounding)  # what the server rounds dates to
+    rounding = run.store.read(
+        stored_tasks.rounding, "updatedAt" if strategy.changes != "unresolved" else strategy.field
+    )
     since = shifted(watermark, -run.options.lookback - rounding).replace(microsecond=0)
     if run.capabilities.current.sorts("updatedAt"):
         try:
@@ -67,10 +69,13 @@ def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -
     require_plausible(run)
     if strategy.changes == "windows":
         _load_windows(run, strategy, since)
-    else:
-        read_windows(run, TimeRange("sync", strategy.field, Paging.SPLIT_WINDOWS, since))
-        read_unresolved_tasks(run, strategy)
-    advance(run)
+        advance(run)
+        return
+    _, complete_to = run.store.read(watermarks.around)
+    read_windows(run, TimeRange("sync", strategy.field, Paging.SPLIT_WINDOWS, since))
+    read_unresolved_tasks(run, strategy)
+    # Changes of other tasks wait. Once the server shows changes in their order, they are read from there on.
+    advance(run, complete_to=complete_to, is_lookback_read=False)
 
 
 def load_newest_first(run: RunContext, start: datetime, shown: ShownVersions | None = None) -> datetime:
@@ -82,7 +87,7 @@ def load_newest_first(run: RunContext, start: datetime, shown: ShownVersions | N
         SkipRefusedError: the server refuses to show all changes since ``start``.
     """
     before, since, oldest = run.fetch.requests, shifted(start, -run.options.lookback), END_OF_TIME
-    must_reach = shifted(start, -run.store.read(stored_tasks.rounding))
+    must_reach = shifted(start, -run.store.read(stored_tasks.rounding, "updatedAt"))
     with bound(window=interval(since, None)):
         progress = WindowProgress.begin("sync", "updatedAt", Paging.NEWEST_FIRST, since)
         pages = _newest_first(run, since)
@@ -137,6 +142,8 @@ def _load_sorted(
     last, complete_to = run.store.read(watermarks.around)
     if last is None or abs(run.clock() - last) > _HOUR:
         start, may_be_quiet = min(since, shifted(last or since, -run.options.lookback)), False
+    if complete_to < watermark:  # changes waited as long as the server showed them in no order
+        start, may_be_quiet = min(start, shifted(complete_to, -run.options.lookback)), False
     first, pages = _first_page(run, start)
     may_count = may_be_quiet and first.total is not None and run.start is None
     known = _count_known(run, first, complete_to)

@@ -44,7 +44,7 @@ def verify(
     if run.store.watermark() is None and not run.store.read(stored_tasks.is_any):
         raise ConfigError("nothing is stored yet, so there is nothing to verify; run: kore-etl sync")
     run.capabilities.ensure_known()
-    found = Verified(run.source.verify_position)
+    found = Verified(_position(run))
     before = run.fetch.requests
 
     def may_go_on() -> bool:
@@ -80,7 +80,7 @@ def verify_due(run: RunContext) -> None:
     paced = max(source.verified_until, now - within)
     page = min(limit - 1, run.count_stored())
     least = _UNSORTED_REQUESTS if run.strategy.changes == "unresolved" else 0
-    found = Verified(source.verify_position)
+    found = Verified(_position(run))
 
     def done() -> timedelta:
         return (found.tasks + found.slices * limit) * pace
@@ -110,6 +110,12 @@ def verify_due(run: RunContext) -> None:
 def restart_verification(run: RunContext) -> None:
     """Count all of history as verified now."""
     _remember(run, Verified(None), run.clock())
+
+
+def _position(run: RunContext) -> datetime | None:
+    """Return how far this round has come, None if it has not begun. Before the setting ``start`` nothing counts."""
+    position = run.source.verify_position
+    return None if position is None or (run.start is not None and position <= run.start) else position
 
 
 def _remember(run: RunContext, found: Verified, until: datetime) -> None:

@@ -36,7 +36,7 @@ _SWITCHES: dict[str | float, bool] = {
 # takes for blanks are none here.
 _WHOLE = re.compile(r"[^\S\x1c-\x1f]*([+-]?)(?>0[0_]*(?=[0-9]))?([0-9]+(?:_[0-9]+)*)(?:\.0+)?[^\S\x1c-\x1f]*")
 _LARGEST_FLOAT = 2.0**63
-_NEEDED = frozenset({"_id", "createdAt", "updatedAt", "isActive"})
+_NEEDED = frozenset({"_id", "iId", "createdAt", "updatedAt", "isActive"})
 # The parameters of sqlite3 and of a file's URI: https://www.sqlite.org/uri.html
 _SQLITE_PARAMETERS = frozenset(
     {"timeout", "detect_types", "isolation_level", "check_same_thread", "cached_statements", "uri"}

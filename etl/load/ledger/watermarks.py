@@ -17,12 +17,12 @@ def read(connection: Connection, source_id: int) -> datetime | None:
 def around(connection: Connection, source_id: int) -> tuple[datetime | None, datetime]:
     """Return when the time before the watermark was last read row by row, and up to when all changes are stored.
 
-    There must be a watermark. The second one is the watermark itself, or a later moment: the watermark waits for
-    changes that show late.
+    There must be a watermark. The second one may be later, because the watermark waits for changes that show late, or
+    earlier, where changes are not shown in their order.
     """
     query = select(watermarks.c.lookback_read_at, watermarks.c.complete_to, watermarks.c.value)
     row = connection.execute(query.where(watermarks.c.source_id == source_id)).one()
-    return row.lookback_read_at, max(row.complete_to or row.value, row.value)
+    return row.lookback_read_at, row.complete_to or row.value
 
 
 def advance(
@@ -35,10 +35,15 @@ def advance(
     now: datetime,
     **others: datetime | None,
 ) -> bool:
-    """Move the watermark forward to ``value``, never back, and write other columns as well. Tell whether it moved."""
+    """Move the watermark forward to ``value``, never back, and write other columns as well. Tell whether it moved.
+
+    All changes up to ``value`` are stored, unless ``complete_to`` among the others tells less.
+    """
     known = read(connection, source_id)
     moves = known is None or known < value
-    values: dict[str, object] = {"value": value, "moved_at": now, "run_id": run_id} if moves else {}
+    values: dict[str, object] = {}
+    if moves:
+        values = {"value": value, "moved_at": now, "run_id": run_id, "complete_to": value}
     values |= {name: each for name, each in others.items() if each is not None}
     if values:
         _write(connection, source_id, values, is_new=known is None)

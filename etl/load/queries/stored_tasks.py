@@ -5,6 +5,7 @@ A task with ``isActive: false`` is deleted since that update; the server still c
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
@@ -20,7 +21,7 @@ from etl.times import EPOCH, LATEST, shifted
 Field = Literal["createdAt", "updatedAt"]
 Versions = dict[str, datetime | None]  # updated_at by _id: the version of each task
 
-_ROUNDINGS = (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1))
+_ROUNDINGS = (timedelta(days=1), timedelta(hours=1), *(timedelta(minutes=each) for each in (30, 15, 10, 5, 1)))
 _LOOKED_AT = 50
 _APART = timedelta(seconds=5)
 _COLUMNS = {"createdAt": tasks.c.created_at, "updatedAt": tasks.c.updated_at}
@@ -149,18 +150,21 @@ def records(connection: Connection, source_id: int, ids: Collection[str]) -> dic
     return found
 
 
-def rounding(connection: Connection, source_id: int) -> timedelta:
-    """Return the unit to which the server rounds timestamps, by the latest changes; zero means it does not round."""
-    query = (
-        select(tasks.c.updated_at)
-        .where(is_of(source_id), tasks.c.updated_at.is_not(None))
-        .order_by(tasks.c.updated_at.desc())
-        .limit(_LOOKED_AT)
-    )
-    moments = list(connection.execute(query).scalars())
-    if not moments:
-        return timedelta()
-    return next((size for size in _ROUNDINGS if all(not (m - EPOCH) % size for m in moments)), timedelta())
+def rounding(connection: Connection, source_id: int, field: Field) -> timedelta:
+    """Return the unit to which the server rounds a field, by most of its latest times; zero means it does not round.
+
+    Some dates may be of another kind, such as those of an import. A day may begin at the midnight of any time zone.
+    """
+    column = _COLUMNS[field]
+    query = select(column).where(is_of(source_id), column.is_not(None)).order_by(column.desc()).limit(_LOOKED_AT)
+    moments = connection.execute(query).scalars().all()
+    for size in _ROUNDINGS:
+        rests = Counter((moment - EPOCH) % size for moment in moments)
+        for rest, number in rests.most_common(1):
+            alike = {moment for moment in moments if (moment - EPOCH) % size == rest}
+            if 2 * number > len(moments) and (len(alike) > 1 or not rest):
+                return size
+    return timedelta()
 
 
 def newest_update(connection: Connection, source_id: int, *, not_after: datetime | None = None) -> datetime | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
@@ -13,6 +13,7 @@ from etl.jobs.backfill import Period, backfill
 from etl.jobs.reconcile import reconcile
 from etl.jobs.sync import sync
 from etl.times import format_time, now, parse_time
+from tests.integration.jobs.drawn_server import DrawnClock
 from tests.integration.mirror import NONE, Differences, Mirror
 
 TASKS = 400
@@ -311,6 +312,44 @@ def test_a_task_that_was_closed_since_is_read_by_its_creation(sandbox, migrated_
     closed = next(task["status"] for task in tasks if task["status"]["statusCategory"] == "closed")
     left = [task for task in tasks if task["status"]["statusCategory"] == "open"][:3]
     mirrored.server.put([{**task, "status": closed, "updatedAt": format_time(now())} for task in left])
+    assert_exact(mirrored, mirrored.sync(), what="sync")
+
+
+def test_changes_that_waited_for_their_order_are_read(sandbox, migrated_sqlite_url):
+    """While nothing sorts, changes of resolved tasks wait. Once the server sorts, none is passed over."""
+    clock = DrawnClock(1)
+    server = sandbox(tasks=300, shape="eight", cap=10, quiet_seconds=0.0, clock=clock.seconds)
+    mirrored = Mirror(server, migrated_sqlite_url, clock=clock.now, verify_within="0")
+    unsorted = {"KORE_ETL_SORT_UPDATED": "false", "KORE_ETL_SORT_CREATED": "false"}
+    mirrored.settings |= unsorted
+    mirrored.sync()
+    for _ in range(2):
+        server.change(update=40)
+        clock.wait()
+        mirrored.sync()
+    assert mirrored.differences().stale
+    for name in unsorted:
+        del mirrored.settings[name]
+    clock.wait()
+    server.change(update=2)
+    assert_exact(mirrored, mirrored.sync(), what="sync in order")
+    assert mirrored.sync().requests <= 2
+
+
+def test_new_tasks_are_found_where_days_are_created(mirror_sqlite):
+    """Nothing sorts, no total tells, and the tasks of a day were all created at its midnight."""
+    mirrored = mirror_sqlite(tasks=200, cap=20, sort="ignored", totals="missing")
+
+    def at_midnight(task):
+        return {**task, "createdAt": f"{task['createdAt'][:10]}T00:00:00.000Z"}
+
+    mirrored.server.put([at_midnight(task) for task in mirrored.server.tasks()])
+    mirrored.settings["KORE_ETL_VERIFY_WITHIN"] = "0"
+    mirrored.sync()
+    closed = {"_id": "sts-closed", "name": "Closed", "statusCategory": "closed"}
+    moment = format_time(now() - timedelta(minutes=1))
+    new = {**mirrored.server.tasks()[3], "createdAt": moment, "updatedAt": moment, "status": closed}
+    mirrored.server.put([at_midnight({**new, "_id": f"ti-new-{place}"}) for place in range(3)])
     assert_exact(mirrored, mirrored.sync(), what="sync")
 
 

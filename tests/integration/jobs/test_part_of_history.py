@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -119,6 +120,23 @@ def test_verification_leaves_alone_what_is_before_it(part):
     assert mirrored.sync().exit_code == 0
     assert copies <= mirrored.stored().keys()
     assert mirrored.value("select count(*) from tasks where gone_at is not null") == 0
+
+
+def test_a_verification_that_began_before_it_goes_on_in_it(part):
+    mirrored = part()
+    mirrored.sync()
+    mirrored.work("verify", partial(verify, requests=6))
+    assert mirrored.value("select verify_position from sources") is not None
+    early, late = mirrored.dated(days_ago(40)), mirrored.dated(days_ago(25))
+    mirrored.since(days_ago(30)).sync()
+    gone = {task["_id"] for task in late[:2]}
+    mirrored.server.remove([*gone, *(task["_id"] for task in early[:2])])
+    mirrored.sync()
+    mirrored.work("verify", verify)
+    assert {key for (key,) in mirrored.rows("select _id from tasks where gone_at is not null")} == gone
+    copies = {mirrored.put_copy(task) for task in late[10:12]}
+    assert mirrored.sync().exit_code == 0
+    assert copies <= mirrored.stored().keys()
 
 
 def test_a_quiet_sync_counts_what_is_before_it_once(part):

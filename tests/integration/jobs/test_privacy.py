@@ -156,7 +156,7 @@ class TestDroppedKeys:
         there = {task["_id"]: task for task in server.tasks() if task.get("_id") in mirror.stored()}
         assert mirror.stored() == there
 
-    @pytest.mark.parametrize("key", ["_id", "createdAt", "updatedAt", "isActive"])
+    @pytest.mark.parametrize("key", ["_id", "iId", "createdAt", "updatedAt", "isActive"])
     def test_cannot_be_those_that_a_task_is_followed_by(self, server, sqlite_url, key):
         with pytest.raises(ConfigError, match=f"drop_fields.*{key}"):
             Mirror(server, sqlite_url, drop_fields=f"name,{key}").sync()
