@@ -20,8 +20,6 @@ _TWO_WEEKS = timedelta(days=14)  # are compared whatever the period is
 _PIECES = {
     "created": "coalesce({0}.created_at, {0}.first_seen_at)",
     "local_day": "cast({day:{0} to {1}} as text)",
-    # When a task that came resolved was resolved at the latest.
-    "known": "case when {0}.first_updated_at < {0}.first_seen_at then {0}.first_updated_at else {0}.first_seen_at end",
     "resolved_now": "(coalesce({0}.status_id, ''), +{0}.source_id) in ({done})",
     # 1 for a task that came resolved: it is resolved now, or was until a change.
     "came_resolved": (

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from etl.api_record import KNOWN
+from etl.times import parse_time
 
 # By table: the keys of a record that name a person or queue, and the columns made from them.
 _PEOPLE = {
@@ -108,8 +109,13 @@ TOMBSTONE_KEYS = ("_id", "iId", "createdAt", "updatedAt", "timestampValue", "isA
 
 
 def tombstone(record: dict[str, object]) -> dict[str, object]:
-    """The record of a forgotten task without its content."""
-    return {key: record[key] for key in TOMBSTONE_KEYS if key in record}
+    """The record of a forgotten task without its content, and without an update for which it would be rejected."""
+    kept = {key: record[key] for key in TOMBSTONE_KEYS if key in record}
+    try:
+        parse_time(kept.get("updatedAt"))
+    except ValueError:
+        del kept["updatedAt"]
+    return kept
 
 
 def people_columns(paths: Iterable[str]) -> dict[str, set[str]]:

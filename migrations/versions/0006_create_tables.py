@@ -79,6 +79,9 @@ PIECES = {
         " - case when (coalesce({0}.old_id, ''), {0}.source_id) in ({done}) then 1 else 0 end)"
     ),
     "at": "coalesce({0}.changed_at, {0}.seen_at)",
+    # When a task that came resolved was resolved at the latest; not before its creation.
+    "first": "case when {0}.first_updated_at < {0}.first_seen_at then {0}.first_updated_at else {0}.first_seen_at end",
+    "known": "case when {0}.created_at > {first:{0}} then {0}.created_at else {first:{0}} end",
     "change": (
         "task_changes.task_id = tasks._id and task_changes.source_id = tasks.source_id"
         " and task_changes.field = 'status'"

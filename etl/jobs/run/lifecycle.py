@@ -99,8 +99,9 @@ def join_run(
     """
     require_same_drops(source.shape, spec.options)
     counters = RunCounters(**claim.counts)
-    ids = (claim.source_id, claim.run_id)
-    store = SourceStore(engine, spec.identity, *ids, counters, claim=claim, latest_run=claim.latest_run)
+    store = SourceStore(
+        engine, spec.identity, claim.source_id, claim.run_id, counters, claim=claim, latest_run=claim.latest_run
+    )  # fmt: skip
     return _context(spec, store, source, lease=SourceLease(), clock=clock)
 
 
@@ -218,8 +219,10 @@ def _open_row(
         run_id = runs.begin(connection, source.id, command, settings=spec.settings, now=clock())
         if_it_fails.pop_all()
     latest_run = run_id if command in runs.BACKGROUND else None
-    ids = (source.id, run_id)
-    return SourceStore(engine, spec.identity, *ids, RunCounters(), held=connection, latest_run=latest_run), source
+    store = SourceStore(
+        engine, spec.identity, source.id, run_id, RunCounters(), held=connection, latest_run=latest_run
+    )  # fmt: skip
+    return store, source
 
 
 def _named(error: BaseException) -> str:

@@ -119,7 +119,7 @@ def remember(connection: Connection, source_id: int, capabilities: dict[str, Any
 
 def shape(connection: Connection, source_id: int) -> str | None:
     """Return how the rows of a source were made."""
-    return connection.execute(select(sources.c.shape).where(sources.c.id == source_id)).scalar_one()
+    return connection.execute(select(sources.c.shape).where(sources.c.id == source_id)).scalar()
 
 
 def put(connection: Connection, source_id: int, /, **values: object) -> None:

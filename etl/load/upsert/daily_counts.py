@@ -79,11 +79,11 @@ def add_new(connection: Connection, source_id: int, rows: Iterable[Row], *, now:
     offsets = connection.execute(_OFFSETS, {"source": source_id}).all()
     counts: DayCounts = Counter()
     for row in rows:
-        stream_id, updated_at = row["stream_id"], row["first_updated_at"]
-        counts[stream_id, _day(row["created_at"] or now, offsets), "created"] += 1
+        stream_id, updated_at, born = row["stream_id"], row["first_updated_at"], row["created_at"] or now
+        counts[stream_id, _day(born, offsets), "created"] += 1
         if row["status_id"] in done:
             known_at = updated_at if updated_at is not None and updated_at < now else now
-            counts[stream_id, _day(known_at, offsets), "resolved"] += 1
+            counts[stream_id, _day(max(born, known_at), offsets), "resolved"] += 1
         elif row["deleted_at"] is not None:
             counts[stream_id, _day(row["deleted_at"], offsets), "deleted"] += 1
     add(connection, source_id, counts)

@@ -27,9 +27,10 @@ def record_of(connection: Connection, source_id: int, task_id: str) -> Any:
     return connection.execute(select(tasks.c.raw).where(_is(source_id, task_id))).scalar()
 
 
-def is_kept_aside(connection: Connection, source_id: int, task_id: str) -> bool:
-    """Tell whether a rejected record of this ``_id`` is stored."""
-    return bool(connection.execute(select(exists().where(_rejected(source_id, task_id)))).scalar_one())
+def rejected_text(connection: Connection, source_id: int, task_id: str) -> str | None:
+    """Return the text of the latest rejected record of this ``_id``, or None."""
+    query = select(rejected_records.c.raw).where(_rejected(source_id, task_id)).order_by(rejected_records.c.id.desc())
+    return connection.execute(query.limit(1)).scalar()
 
 
 def erase(connection: Connection, row: Mapping[str, Any], *, run_id: int, now: datetime) -> dict[str, int]:

@@ -51,7 +51,8 @@ intervals as (
 )
 select
     task_id,
-    (select stream_id from sources where sources.id = intervals.source_id) as stream_id,
+    (select stream_id from tasks where tasks._id = intervals.task_id and tasks.source_id = intervals.source_id)
+        as stream_id,
     {source_of:intervals} as source,
     source_id,
     position,

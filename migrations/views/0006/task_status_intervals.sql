@@ -12,7 +12,8 @@ with intervals as (
 )
 select
     intervals.task_id,
-    sources.stream_id,
+    (select stream_id from tasks where tasks._id = intervals.task_id and tasks.source_id = intervals.source_id)
+        as stream_id,
     sources.name as source,
     intervals.source_id,
     intervals.status_id,

@@ -76,8 +76,6 @@ def test_a_worker_with_other_keys_to_drop_stores_nothing(mirror):
     work, source = work_of(mirrored, RateLimiter(1_000_000))
     with capture_logs() as log:
         assert not work.read_one(source)
-    assert [each["reason"] for each in log if each["event"] == "window.failed"] == [
-        "drop_fields: another run of the source has used other ones meanwhile; start this command again:"
-        " it goes on where it stopped"
-    ]
+    (failed,) = [each for each in log if each["event"] == "window.failed"]
+    assert failed["reason"].startswith("drop_fields: another run of the source has used other ones meanwhile;")
     assert mirrored.value("select count(*) from tasks") == 0

@@ -136,6 +136,19 @@ def test_nothing_happens_to_a_task_before_its_creation(mirror, edit, created):
     assert {row for row in told if row != (0, 0, 0)} == {(1, 1, 0)}
 
 
+def test_a_creation_that_moves_takes_the_resolution_along(mirror):
+    (record,) = closed(mirror, 1)
+    mirror.server.remove([task["_id"] for task in mirror.server.tasks() if task["_id"] != record["_id"]])
+    mirror.sync()
+    moved = {"createdAt": format_time(NOW - timedelta(days=4)), "updatedAt": format_time(datetime.now(UTC))}
+    mirror.server.put([record | moved])
+    assert mirror.sync().exit_code == 0
+    assert mirror.difference() is None
+    flow, weeks, _ = days(mirror)
+    assert {row[1:] for row in flow if row[1:] != (0, 0, 0, 0, 0)} == {(1, 1, 0, 0, 0)}
+    assert [tuple(row[-4:]) for row in weeks] == [(1, 1, 0, 0)]
+
+
 def test_a_change_dated_ahead_happened_when_it_was_seen(mirror):
     (record,) = closed(mirror, 1, status=OPEN)
     mirror.sync()

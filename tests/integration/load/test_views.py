@@ -159,6 +159,13 @@ def test_a_task_that_never_changed_has_one_status_period(history: Database) -> N
     assert intervals(history) == [("Open", NOW, None)]
 
 
+def test_the_stream_of_an_interval_is_that_of_its_task(history: Database) -> None:
+    add_task(history, "t-1", "Open", stream_id="s-other")
+    add_task(history, "t-2", "Doing", stream_id="s-other")
+    add_changes(history, "t-2", ("Open", "Doing", day(1)))
+    assert rows(history, "select distinct stream_id from task_status_intervals") == [("s-other",)]
+
+
 def test_the_intervals_follow_each_other_with_their_lengths(history: Database) -> None:
     add_task(history, "t-1", "Solved")
     add_changes(history, "t-1", ("Open", "Doing", day(1)), ("Doing", "Solved", day(3)))

@@ -7,7 +7,7 @@ where forgotten_at is null
 union all
 select
     _id, stream_id, {source_of:tasks}, source_id,
-    {day:case when first_updated_at < first_seen_at then first_updated_at else first_seen_at end to tasks.source_id},
+    {day:{known:tasks} to tasks.source_id},
     0, 1, 0, 0
 from tasks
 -- Not by an index of the status: where few tasks are asked for, they are found by their ids.
@@ -15,8 +15,7 @@ where forgotten_at is null and (coalesce(status_id, ''), +source_id) in ({done})
 union all
 select
     tasks._id, tasks.stream_id, {source_of:tasks}, tasks.source_id,
-    {day:case when tasks.first_updated_at < tasks.first_seen_at then tasks.first_updated_at
-        else tasks.first_seen_at end to tasks.source_id},
+    {day:{known:tasks} to tasks.source_id},
     0, -{step:task_changes}, 0, 0
 from tasks
 join task_changes on {change}
