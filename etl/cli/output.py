@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from unicodedata import combining, east_asian_width
 
 import click
 from msgspec import Struct
@@ -38,7 +39,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Row], *, indent: str = ""
     Where that does not fit either, each row is a list.
     """
     cells = {column: [_header(column), *(shown(row[column]) for row in rows)] for column in columns}
-    widths = {column: max(map(len, texts)) for column, texts in cells.items()}
+    widths = {column: max(map(_width, texts)) for column, texts in cells.items()}
     if not sys.stdout.isatty():
         _print_lines(cells, widths, indent)
         return
@@ -46,7 +47,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Row], *, indent: str = ""
     for column in optional:
         if _total(widths) > room:
             del widths[column]
-    least = {column: max(len(word) for text in cells[column] for word in text.split() or [""]) for column in widths}
+    least = {column: max(_width(word) for text in cells[column] for word in text.split() or [""]) for column in widths}
     if _total(least) > room:
         for number, row in enumerate(rows):
             click.echo(nl=bool(number))
@@ -65,7 +66,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Row], *, indent: str = ""
 
 def fits(columns: Sequence[str], rows: Sequence[Row]) -> bool:
     """Tell whether a table needs no wrapping: on a pipe, or on a terminal that is wide enough."""
-    widths = {column: max(len(_header(column)), *(len(shown(row[column])) for row in rows)) for column in columns}
+    widths = {column: max(len(_header(column)), *(_width(shown(row[column])) for row in rows)) for column in columns}
     return _total(widths) <= terminal_columns()
 
 
@@ -73,15 +74,21 @@ def _print_lines(cells: Mapping[str, Sequence[str]], widths: Mapping[str, int], 
     for number in range(len(next(iter(cells.values())))):
         parts = {column: wrapped(cells[column][number], width) for column, width in widths.items()}
         for place in range(max(map(len, parts.values()))):
-            line = "  ".join(
-                f"{part[place] if place < len(part) else '':<{widths[column]}}" for column, part in parts.items()
-            )
+            row = {column: part[place] if place < len(part) else "" for column, part in parts.items()}
+            line = "  ".join(text + " " * (widths[column] - _width(text)) for column, text in row.items())
             text = f"{indent}{line}".rstrip()
             click.echo(click.style(text, bold=True) if number == 0 and sys.stdout.isatty() else text)
 
 
 def _header(column: str) -> str:
     return column.replace("_", " ").strip()
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: letters such as those of Japanese take two each."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(each) else 2 if east_asian_width(each) in "WF" else 1 for each in text)
 
 
 def _total(widths: Mapping[str, int]) -> int:
@@ -95,7 +102,7 @@ def terminal_columns() -> int:
 
 def wrapped(text: str, width: int) -> list[str]:
     """Return a text in lines of some width; no word is cut."""
-    if len(text) <= width:
+    if _width(text) <= width:
         return [text]
     return textwrap.wrap(text, max(1, width), break_long_words=False, break_on_hyphens=False) or [""]
 

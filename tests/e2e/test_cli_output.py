@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from etl.cli.main import cli
+from etl.cli.output import print_table
 from tests.conftest import clean_environment
 from tests.e2e.terminal import on_terminal
 
@@ -151,3 +152,8 @@ def run_in(folder, encoding, words, settings):
     return subprocess.run(
         command, env=environ, cwd=folder, capture_output=True, encoding="utf-8", errors="replace", check=False
     )
+
+
+def test_a_table_lines_up_where_letters_are_wide(capsys):
+    print_table(["queue", "open"], [{"queue": "サポート", "open": 3}, {"queue": "Re\u0301gion", "open": 12}])
+    assert capsys.readouterr().out.splitlines() == ["queue     open", "サポート  3", "Re\u0301gion    12"]
