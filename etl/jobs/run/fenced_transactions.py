@@ -56,7 +56,7 @@ class SourceStore:
         self.run_id = run_id
         self.counters = counters
         self.claim = claim
-        self.latest_run = latest_run
+        self.latest_run = claim.latest_run if claim is not None else latest_run
         self.is_handed_over = False
         self._source = source
         self._thread = get_ident()

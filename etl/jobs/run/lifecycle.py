@@ -99,9 +99,7 @@ def join_run(
     """
     require_same_drops(source.shape, spec.options)
     counters = RunCounters(**claim.counts)
-    store = SourceStore(
-        engine, spec.identity, claim.source_id, claim.run_id, counters, claim=claim, latest_run=claim.latest_run
-    )  # fmt: skip
+    store = SourceStore(engine, spec.identity, claim.source_id, claim.run_id, counters, claim=claim)
     return _context(spec, store, source, lease=SourceLease(), clock=clock)
 
 
