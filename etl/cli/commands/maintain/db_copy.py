@@ -40,12 +40,12 @@ def copy(common: Common, target_url: str, replace: bool, yes: bool, output: str)
     from etl.settings.value_types import DATABASE_URLS, read_database_url
 
     settings = common.start(need_sources=False).settings
-    if has_password(target_url):
-        get_logger().warning("settings.exposed", detail="other users can see the password in --to: use PGPASSWORD")
     try:
         url = read_database_url(target_url)
     except ValueError as error:
         raise ConfigError(f"--to: {error}; accepted: {DATABASE_URLS}") from None
+    if has_password(target_url):
+        get_logger().warning("settings.exposed", detail="other users can see the password in --to: use PGPASSWORD")
     with existing_database(settings, schema="any") as source, disposing(open_engine(url)) as target:
         if is_same_database(source, target):
             raise ConfigError("--to: names the database that is copied; choose another one")
