@@ -53,9 +53,8 @@ def load_changes(run: RunContext, strategy: ReadStrategy, watermark: datetime) -
     Raises:
         SkipRefusedError: the server refuses to show all changes in their order, and no dates show them.
     """
-    rounding = run.store.read(
-        stored_tasks.rounding, "updatedAt" if strategy.changes != "unresolved" else strategy.field
-    )
+    field = strategy.field if strategy.changes == "unresolved" else "updatedAt"
+    rounding = run.store.read(stored_tasks.rounding, field)  # what the server rounds dates to
     since = shifted(watermark, -run.options.lookback - rounding).replace(microsecond=0)
     if run.capabilities.current.sorts("updatedAt"):
         try:

@@ -158,12 +158,12 @@ def rounding(connection: Connection, source_id: int, field: Field) -> timedelta:
     column = _COLUMNS[field]
     query = select(column).where(is_of(source_id), column.is_not(None)).order_by(column.desc()).limit(_LOOKED_AT)
     moments = connection.execute(query).scalars().all()
-    for size in _ROUNDINGS:
-        rests = Counter((moment - EPOCH) % size for moment in moments)
-        for rest, number in rests.most_common(1):
-            alike = {moment for moment in moments if (moment - EPOCH) % size == rest}
-            if 2 * number > len(moments) and (len(alike) > 1 or not rest):
-                return size
+    for size in _ROUNDINGS if moments else ():
+        rests = [(moment - EPOCH) % size for moment in moments]
+        ((rest, number),) = Counter(rests).most_common(1)
+        alike = {moment for moment, own in zip(moments, rests, strict=True) if own == rest}
+        if 2 * number > len(moments) and (len(alike) > 1 or not rest):
+            return size
     return timedelta()
 
 
