@@ -75,7 +75,7 @@ def backfill(run: RunContext, period: Period, *, restart: bool = False, workers:
             break
     run.store.write(windows.end_backfill, job)
     if period == Period() or run.store.watermark() is not None:
-        run.fetch.keep_lease()
+        run.fetch.may_make_way = False  # the account is one piece of work
         renew(run)
         take_account(run, is_full=period == Period(), again=True)
 

@@ -20,7 +20,6 @@ from etl.jobs.run.fetcher import Fetcher
 from etl.jobs.run.options import ADDED_UP, RunCounters
 from etl.jobs.run.server_clock import ServerClock
 from etl.jobs.run.source_lease import SourceLease
-from etl.load.database.engine import storing
 from etl.load.database.errors import UnstorableError
 from etl.load.ledger import rejected_records, runs, watermarks, windows
 from etl.load.upsert import unknown_json_keys
@@ -143,8 +142,7 @@ class BatchWriter:
         how: Callable[..., tuple[Counts, list[Rejected]]],
     ) -> Stored:
         now, source_id = self._clock(), self._store.source_id
-        with self._lease.storing, self._store.writing(storing) as connection:
-            self._store.require_latest(connection)
+        with self._lease.storing, self._store.storing() as connection:
             counts, left_out = how(connection, batch, run_id=self._run_id, now=now)
             rejected = [*batch.rejected, *left_out]
             self._count(batch, counts)

@@ -189,7 +189,7 @@ def _read_window(
 def _in_pieces(run: RunContext, pages: Iterator[Page]) -> Iterator[Page]:
     """Yield pages. A backfill makes way only behind one with a checkpoint, where it can go on."""
     for page in pages:
-        run.fetch.is_inside_piece = page.checkpoint is None
+        run.fetch.may_make_way = page.checkpoint is not None
         yield page
 
 

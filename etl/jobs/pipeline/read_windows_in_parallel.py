@@ -93,12 +93,20 @@ def _read(run: RunContext, time_range: TimeRange, planned: list[Window], workers
         crew.store_all()
     except (RefusedError, SlowAnswerError) as error:
         log.warning("workers.stopped", reason=str(error))
-    finally:
+    except BaseException:
         crew.stop()
-        with suppress(DatabaseError, LockedError), run.store.writing() as connection:
-            runs.close_windows(connection, [run.id])
+        with suppress(DatabaseError, LockedError):  # the first error is told
+            _close_windows(run)
+        raise
+    crew.stop()
+    _close_windows(run)
     reached = run.store.read(windows.progress, time_range.job, time_range.field, time_range.start, run_id=run.id)
     return time_range if reached is None else replace(time_range, start=reached.checkpoint)
+
+
+def _close_windows(run: RunContext) -> None:
+    with run.store.writing() as connection:
+        runs.close_windows(connection, [run.id])
 
 
 def plan_windows(run: RunContext, time_range: TimeRange, *, most: int, least: int) -> list[Window]:

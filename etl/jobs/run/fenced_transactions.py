@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from etl.errors import DatabaseError, LockedError
 from etl.jobs.run.options import RunCounters
 from etl.jobs.run.source_lease import share_lease
-from etl.load.database.engine import reading
+from etl.load.database.engine import reading, storing
 from etl.load.ledger import claims, runs, watermarks
 from etl.load.ledger.claims import Claim
 
@@ -126,12 +126,20 @@ class SourceStore:
         self.commit()
         self.is_handed_over = True
 
-    def require_latest(self, connection: Connection) -> None:
-        """Make sure that what a backfill has fetched may be stored: no other run has begun since it was asked for.
+    @contextmanager
+    def storing(self) -> Iterator[Connection]:
+        """Give a connection as :meth:`writing` does, to store what was fetched.
 
         Raises:
-            MadeWayError: one has. It may have stored newer versions, or erased what must not be stored again.
+            MadeWayError: another run has begun since a backfill asked for it, which may have stored newer versions, or
+                erased what must not be stored again.
         """
+        with self.writing(storing) as connection:
+            if self.claim is None:  # else the transaction has proved it
+                self._require_latest(connection)
+            yield connection
+
+    def _require_latest(self, connection: Connection) -> None:
         if self.latest_run is not None and runs.has_begun_since(connection, self.source_id, self.latest_run):
             raise MadeWayError("another run of the source has worked meanwhile")
 
@@ -144,7 +152,7 @@ class SourceStore:
         claims.require(connection, claim)
         if not share_lease(connection, self._source):
             raise MadeWayError("a sync of the source goes first")
-        self.require_latest(connection)
+        self._require_latest(connection)
 
     @contextmanager
     def reading(self, begin: Begin = reading) -> Iterator[Connection]:

@@ -39,7 +39,7 @@ class Fetcher:
         self.tells_totals: bool | None = None
         self.undated_total: int | None = None
         self.is_last_empty = False
-        self.is_inside_piece = False
+        self.may_make_way = True
 
     def __call__(self, query: Query) -> Page:
         """Return the page that answers a query; keep the last total that counts every task of the source.
@@ -70,7 +70,7 @@ class Fetcher:
 
     def _fetch(self, query: Query) -> Page:
         self._store.commit()
-        if not self.is_inside_piece:  # it would have to be read again from its beginning
+        if self.may_make_way:  # else a piece would have to be read again from its beginning
             self._lease.make_way()
         query = self._within_limit(query)
         try:
@@ -105,10 +105,6 @@ class Fetcher:
                 self._capabilities.learn_page_rows(rows, f"a page of more than {rows} rows is too large")
                 return page
         raise error
-
-    def keep_lease(self) -> None:
-        """Make way for no other run any more: what follows is one piece of work."""
-        self._lease.keep()
 
     @property
     def requests(self) -> int:

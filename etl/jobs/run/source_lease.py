@@ -56,10 +56,6 @@ class SourceLease:
             time.sleep(_COURTESY)
             self._take()
 
-    def keep(self) -> None:
-        """Make way for no other run any more."""
-        self._makes_way = False
-
     def release(self) -> None:
         """Give the lease up."""
         if self._lock is not None:
